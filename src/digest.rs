@@ -1,0 +1,266 @@
+//! Content digests: `algorithm:encoded`, valid by construction (image-spec, descriptor.md#digests).
+
+use std::fmt;
+use std::io::{self, Write};
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256, Sha512};
+
+use crate::error::Error;
+
+/// The digest of stored bytes, in its text form.
+///
+/// `sha256` and `sha512` must have their exact length in lower-case hexadecimal; a digest of another algorithm is
+/// kept and compared, but nothing can be checked against it.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Digest {
+    text: Box<str>,
+    colon: usize,
+}
+
+/// The algorithms that this tool can compute.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Algorithm {
+    /// SHA-256, what everything uses.
+    Sha256,
+    /// SHA-512, registered and rare.
+    Sha512,
+}
+
+impl Digest {
+    /// The SHA-256 digest of `bytes`.
+    pub fn of(bytes: &[u8]) -> Self {
+        let mut hasher = Hasher::default();
+        hasher.update(bytes);
+        hasher.finish()
+    }
+
+    /// What stands before the colon.
+    pub fn algorithm_name(&self) -> &str {
+        &self.text[..self.colon]
+    }
+
+    /// The algorithm, if it is one that can be computed here.
+    pub fn algorithm(&self) -> Option<Algorithm> {
+        match self.algorithm_name() {
+            "sha256" => Some(Algorithm::Sha256),
+            "sha512" => Some(Algorithm::Sha512),
+            _ => None,
+        }
+    }
+
+    /// What stands behind the colon; for the known algorithms, lower-case hexadecimal.
+    pub fn encoded(&self) -> &str {
+        &self.text[self.colon + 1..]
+    }
+
+    /// The whole text.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// Algorithm and the first twelve characters, for people.
+    pub fn short(&self) -> &str {
+        let end = self.text.len().min(self.colon + 13);
+        &self.text[..end]
+    }
+}
+
+impl FromStr for Digest {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        let malformed = |reason: &str| Error::malformed(format!("digest `{}`", text.escape_debug()), reason);
+        let colon = text.find(':').ok_or_else(|| malformed("`algorithm:encoded` expected, no colon found"))?;
+        let (algorithm, encoded) = (&text[..colon], &text[colon + 1..]);
+        if !is_algorithm(algorithm) {
+            return Err(malformed(
+                "the algorithm must be lower-case letters and digits joined by `+`, `.`, `_` or `-`",
+            ));
+        }
+        let hex_length = match algorithm {
+            "sha256" => Some(64),
+            "sha512" => Some(128),
+            _ => None,
+        };
+        let well_formed = match hex_length {
+            Some(length) => encoded.len() == length && encoded.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')),
+            None => !encoded.is_empty() && encoded.bytes().all(|b| b.is_ascii_alphanumeric() || b"=_-".contains(&b)),
+        };
+        if !well_formed {
+            return Err(malformed(match hex_length {
+                Some(64) => "64 lower-case hexadecimal digits expected behind the colon",
+                Some(_) => "128 lower-case hexadecimal digits expected behind the colon",
+                None => "letters, digits, `=`, `_` or `-` expected behind the colon",
+            }));
+        }
+        Ok(Digest { text: text.into(), colon })
+    }
+}
+
+/// `component (separator component)*`, component = `[a-z0-9]+`, separator = `[+._-]`.
+fn is_algorithm(text: &str) -> bool {
+    text.split(['+', '.', '_', '-'])
+        .all(|component| !component.is_empty() && component.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9')))
+}
+
+impl TryFrom<String> for Digest {
+    type Error = Error;
+
+    fn try_from(text: String) -> Result<Self, Error> {
+        text.parse()
+    }
+}
+
+impl From<Digest> for String {
+    fn from(digest: Digest) -> String {
+        digest.text.into_string()
+    }
+}
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl fmt::Debug for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+/// A digest in the making.
+#[derive(Clone)]
+pub struct Hasher(State);
+
+#[derive(Clone)]
+enum State {
+    Sha256(Sha256),
+    Sha512(Box<Sha512>),
+}
+
+impl Default for Hasher {
+    fn default() -> Self {
+        Hasher::new(Algorithm::Sha256)
+    }
+}
+
+impl Hasher {
+    /// An empty digest of the given algorithm.
+    pub fn new(algorithm: Algorithm) -> Self {
+        Hasher(match algorithm {
+            Algorithm::Sha256 => State::Sha256(Sha256::new()),
+            Algorithm::Sha512 => State::Sha512(Box::new(Sha512::new())),
+        })
+    }
+
+    /// Takes in more bytes.
+    pub fn update(&mut self, bytes: &[u8]) {
+        match &mut self.0 {
+            State::Sha256(state) => state.update(bytes),
+            State::Sha512(state) => state.update(bytes),
+        }
+    }
+
+    /// The digest of all bytes taken in.
+    pub fn finish(self) -> Digest {
+        let (algorithm, bytes): (&str, Vec<u8>) = match self.0 {
+            State::Sha256(state) => ("sha256", state.finalize().to_vec()),
+            State::Sha512(state) => ("sha512", state.finalize().to_vec()),
+        };
+        let mut text = String::with_capacity(algorithm.len() + 1 + bytes.len() * 2);
+        text.push_str(algorithm);
+        text.push(':');
+        for byte in bytes {
+            text.push(char::from(HEX[usize::from(byte >> 4)]));
+            text.push(char::from(HEX[usize::from(byte & 15)]));
+        }
+        Digest { text: text.into(), colon: algorithm.len() }
+    }
+}
+
+const HEX: &[u8; 16] = b"0123456789abcdef";
+
+/// Passes bytes on to `inner` and keeps their digest and number.
+pub struct HashWriter<W> {
+    inner: W,
+    hasher: Hasher,
+    size: u64,
+}
+
+impl<W: Write> HashWriter<W> {
+    /// A writer in front of `inner`.
+    pub fn new(inner: W) -> Self {
+        HashWriter { inner, hasher: Hasher::default(), size: 0 }
+    }
+
+    /// What was wrapped, the digest of what went through, and its size in bytes.
+    pub fn finish(self) -> (W, Digest, u64) {
+        (self.inner, self.hasher.finish(), self.size)
+    }
+}
+
+impl<W: Write> Write for HashWriter<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.inner.write(bytes)?;
+        self.hasher.update(&bytes[..written]);
+        self.size += written as u64;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.inner.flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EMPTY: &str = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+
+    #[test]
+    fn known_values() {
+        assert_eq!(Digest::of(b"").as_str(), EMPTY);
+        assert_eq!(Digest::of(b"{}").short(), "sha256:44136fa355b3");
+        let mut sha512 = Hasher::new(Algorithm::Sha512);
+        sha512.update(b"abc");
+        assert!(sha512.finish().as_str().starts_with("sha512:ddaf35a193617aba"));
+    }
+
+    #[test]
+    fn grammar() {
+        let upper = EMPTY.to_uppercase().replace("SHA256", "sha256");
+        let longer = format!("{EMPTY}0");
+        for (text, accepted) in [
+            (EMPTY, true),
+            ("blake3:abcDEF=_-", true),
+            ("multihash+base58:QmRZxt2b1FVZPNqd8hsiykDL3TdBDeTSPX9Kv46HmX4Gx8", true),
+            ("", false),
+            ("sha256", false),
+            ("sha256:", false),
+            (":abc", false),
+            ("SHA256:abc", false),
+            ("a++b:c", false),
+            ("sha256:abc", false),
+            ("other:a/../b", false),
+            (upper.as_str(), false),
+            (longer.as_str(), false),
+        ] {
+            assert_eq!(text.parse::<Digest>().is_ok(), accepted, "{text}");
+        }
+    }
+
+    #[test]
+    fn hash_writer_counts_and_hashes_what_was_accepted() {
+        let mut writer = HashWriter::new(Vec::new());
+        writer.write_all(b"{").unwrap();
+        writer.write_all(b"}").unwrap();
+        let (inner, digest, size) = writer.finish();
+        assert_eq!((inner.as_slice(), size), (&b"{}"[..], 2));
+        assert_eq!(digest, Digest::of(b"{}"));
+    }
+}

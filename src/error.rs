@@ -1,0 +1,148 @@
+//! What can go wrong, one enum for the whole library.
+//!
+//! A message is one clause: what was wanted, what was found, where. The layer that knows the subject (path, digest,
+//! variable) puts it into the variant; nobody above repeats it. [`Error::hint`] says what to do, where there is
+//! something to do.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// The result of an operation of this library.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// A failed operation and its subject.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A call of the operating system failed.
+    #[error("cannot {action} `{}`: {}", path.display(), describe(source))]
+    Io {
+        /// The verb: `open`, `read`, `create` …
+        action: &'static str,
+        /// What it was done to.
+        path: PathBuf,
+        /// Why it failed.
+        source: io::Error,
+    },
+
+    /// A flag, environment variable or variables-file entry has a value that is not accepted.
+    #[error("{name}: `{}` is not accepted: {accepted}", value.escape_debug())]
+    Setting {
+        /// The flag or variable, as the person wrote it.
+        name: String,
+        /// The value that was found.
+        value: String,
+        /// What would have been accepted.
+        accepted: String,
+    },
+
+    /// Input that is not what it should be: a document, a tar stream, a layout.
+    #[error("{subject}: {reason}")]
+    Malformed {
+        /// Where: a file, a blob's digest, an entry of a layer.
+        subject: String,
+        /// What was wanted and what was found.
+        reason: String,
+    },
+
+    /// Bytes differ from what their descriptor promises (image-spec, descriptor.md#verification).
+    #[error("{subject}: {what} should be {expected}, found {found}")]
+    Mismatch {
+        /// The blob or document.
+        subject: String,
+        /// Which property: `size`, `digest`, `diff_id` …
+        what: &'static str,
+        /// The promise.
+        expected: String,
+        /// The fact.
+        found: String,
+    },
+
+    /// The request cannot be met, for a reason that is neither I/O nor malformed input.
+    #[error("{message}")]
+    Refused {
+        /// One clause: what was wanted, what was found, where.
+        message: String,
+        /// What to do about it, if there is something.
+        hint: Option<String>,
+    },
+
+    /// The caller asked to stop (a signal, for the command).
+    #[error("interrupted")]
+    Interrupted,
+}
+
+impl Error {
+    /// A refusal without a hint.
+    pub fn refused(message: impl Into<String>) -> Self {
+        Error::Refused { message: message.into(), hint: None }
+    }
+
+    /// A refusal with a line that says what to do.
+    pub fn refused_with_hint(message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Error::Refused { message: message.into(), hint: Some(hint.into()) }
+    }
+
+    /// Input that is not what it should be.
+    pub fn malformed(subject: impl Into<String>, reason: impl Into<String>) -> Self {
+        Error::Malformed { subject: subject.into(), reason: reason.into() }
+    }
+
+    /// What a person can do about it, for a `hint:` line.
+    pub fn hint(&self) -> Option<&str> {
+        match self {
+            Error::Refused { hint, .. } => hint.as_deref(),
+            Error::Io { source, .. } if is_disk_full(source) => Some("free some space or choose another target"),
+            _ => None,
+        }
+    }
+}
+
+/// Names the act and the path of an I/O error.
+pub(crate) trait IoContext<T> {
+    /// Turns an `io::Error` into [`Error::Io`].
+    fn at(self, action: &'static str, path: &Path) -> Result<T>;
+}
+
+impl<T> IoContext<T> for io::Result<T> {
+    fn at(self, action: &'static str, path: &Path) -> Result<T> {
+        self.map_err(|source| Error::Io { action, path: path.to_path_buf(), source })
+    }
+}
+
+/// ENOSPC or EDQUOT; `ErrorKind::StorageFull` is younger than the oldest supported compiler.
+fn is_disk_full(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(28 | 122))
+}
+
+/// The text of an I/O error without Rust's `(os error N)`, which tells a person nothing.
+fn describe(error: &io::Error) -> String {
+    let text = error.to_string();
+    match text.rfind(" (os error ") {
+        Some(end) => text[..end].to_owned(),
+        None => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn io_errors_name_the_act_and_the_path_once() {
+        let error: Result<()> = Err(io::Error::from_raw_os_error(28)).at("write", Path::new("out/blob"));
+        let error = error.unwrap_err();
+        assert_eq!(error.to_string(), "cannot write `out/blob`: No space left on device");
+        assert_eq!(error.hint(), Some("free some space or choose another target"));
+    }
+
+    #[test]
+    fn settings_name_variable_value_and_what_is_accepted() {
+        let error = Error::Setting {
+            name: "OCI_IMAGE_PORTS".into(),
+            value: "80/\n".into(),
+            accepted: "words like `80`, `80/tcp`".into(),
+        };
+        assert_eq!(error.to_string(), r"OCI_IMAGE_PORTS: `80/\n` is not accepted: words like `80`, `80/tcp`");
+    }
+}

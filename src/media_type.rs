@@ -1,0 +1,140 @@
+//! Media types of OCI and of Docker's schema 2, told apart by what they are rather than by how they end
+//! (image-spec, media-types.md): Docker's gzip layers end in `.tar.gzip`, so a test for `+gzip` misses them.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// A media type as a document writes it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct MediaType(std::borrow::Cow<'static, str>);
+
+/// What a blob of some media type is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MediaKind {
+    /// An image index or manifest list.
+    Index,
+    /// An image manifest.
+    Manifest,
+    /// An image configuration.
+    Config,
+    /// A layer: a tar changeset in this encoding.
+    Layer(LayerEncoding),
+    /// The two bytes `{}` (image-spec, manifest.md#guidance-for-an-empty-descriptor).
+    Empty,
+    /// Anything else: an artifact's content.
+    Other,
+}
+
+/// How the tar of a layer is stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LayerEncoding {
+    /// As it is.
+    Plain,
+    /// gzip.
+    Gzip,
+    /// Zstandard.
+    Zstd,
+}
+
+macro_rules! media_types {
+    ($($(#[$doc:meta])* $name:ident = $text:literal, $kind:expr;)*) => {
+        impl MediaType {
+            $($(#[$doc])* pub const $name: MediaType = MediaType(std::borrow::Cow::Borrowed($text));)*
+
+            /// What it stands for.
+            pub fn kind(&self) -> MediaKind {
+                match &*self.0 {
+                    $($text => $kind,)*
+                    _ => MediaKind::Other,
+                }
+            }
+        }
+
+        #[cfg(test)]
+        const KNOWN: &[(&str, MediaKind)] = &[$(($text, $kind)),*];
+    };
+}
+
+media_types! {
+    /// OCI image index.
+    INDEX = "application/vnd.oci.image.index.v1+json", MediaKind::Index;
+    /// OCI image manifest.
+    MANIFEST = "application/vnd.oci.image.manifest.v1+json", MediaKind::Manifest;
+    /// OCI image configuration.
+    CONFIG = "application/vnd.oci.image.config.v1+json", MediaKind::Config;
+    /// OCI layer, plain tar.
+    LAYER = "application/vnd.oci.image.layer.v1.tar", MediaKind::Layer(LayerEncoding::Plain);
+    /// OCI layer, gzip.
+    LAYER_GZIP = "application/vnd.oci.image.layer.v1.tar+gzip", MediaKind::Layer(LayerEncoding::Gzip);
+    /// OCI layer, zstd.
+    LAYER_ZSTD = "application/vnd.oci.image.layer.v1.tar+zstd", MediaKind::Layer(LayerEncoding::Zstd);
+    /// OCI layer that must not be distributed; deprecated, accepted on reading.
+    LAYER_NONDIST = "application/vnd.oci.image.layer.nondistributable.v1.tar", MediaKind::Layer(LayerEncoding::Plain);
+    /// The same with gzip.
+    LAYER_NONDIST_GZIP = "application/vnd.oci.image.layer.nondistributable.v1.tar+gzip",
+        MediaKind::Layer(LayerEncoding::Gzip);
+    /// The same with zstd.
+    LAYER_NONDIST_ZSTD = "application/vnd.oci.image.layer.nondistributable.v1.tar+zstd",
+        MediaKind::Layer(LayerEncoding::Zstd);
+    /// The empty descriptor's type.
+    EMPTY = "application/vnd.oci.empty.v1+json", MediaKind::Empty;
+    /// Docker manifest list.
+    DOCKER_INDEX = "application/vnd.docker.distribution.manifest.list.v2+json", MediaKind::Index;
+    /// Docker manifest, schema 2.
+    DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json", MediaKind::Manifest;
+    /// Docker image configuration.
+    DOCKER_CONFIG = "application/vnd.docker.container.image.v1+json", MediaKind::Config;
+    /// Docker layer, plain tar.
+    DOCKER_LAYER = "application/vnd.docker.image.rootfs.diff.tar", MediaKind::Layer(LayerEncoding::Plain);
+    /// Docker layer, gzip.
+    DOCKER_LAYER_GZIP = "application/vnd.docker.image.rootfs.diff.tar.gzip", MediaKind::Layer(LayerEncoding::Gzip);
+    /// Docker layer, zstd, as BuildKit writes it.
+    DOCKER_LAYER_ZSTD = "application/vnd.docker.image.rootfs.diff.tar.zstd", MediaKind::Layer(LayerEncoding::Zstd);
+    /// Docker layer that must not be distributed.
+    DOCKER_LAYER_FOREIGN = "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip",
+        MediaKind::Layer(LayerEncoding::Gzip);
+}
+
+impl MediaType {
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The OCI media type of a layer in the given encoding.
+    pub fn layer(encoding: LayerEncoding) -> Self {
+        match encoding {
+            LayerEncoding::Plain => MediaType::LAYER,
+            LayerEncoding::Gzip => MediaType::LAYER_GZIP,
+            LayerEncoding::Zstd => MediaType::LAYER_ZSTD,
+        }
+    }
+}
+
+impl From<String> for MediaType {
+    fn from(text: String) -> Self {
+        MediaType(text.into())
+    }
+}
+
+impl fmt::Display for MediaType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_known_type_is_told_apart() {
+        for (text, kind) in KNOWN {
+            assert_eq!(MediaType::from((*text).to_owned()).kind(), *kind, "{text}");
+        }
+        assert_eq!(MediaType::from("text/plain".to_owned()).kind(), MediaKind::Other);
+        assert_eq!(MediaType::layer(LayerEncoding::Zstd), MediaType::LAYER_ZSTD);
+    }
+}

@@ -1,0 +1,10 @@
+//! Annotation keys with a meaning of their own (image-spec, annotations.md#pre-defined-annotation-keys).
+
+/// The ref name of a descriptor in `index.json`.
+pub const REF_NAME: &str = "org.opencontainers.image.ref.name";
+/// The digest of the base image's manifest.
+pub const BASE_DIGEST: &str = "org.opencontainers.image.base.digest";
+/// The name of the base image.
+pub const BASE_NAME: &str = "org.opencontainers.image.base.name";
+/// The prefix that `.x=` is short for in labels and annotations.
+pub const PREFIX: &str = "org.opencontainers.image";

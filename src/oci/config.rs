@@ -1,0 +1,208 @@
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Deserializer, Serialize};
+
+use crate::digest::Digest;
+use crate::oci::{Annotations, Unknown};
+use crate::platform::Platform;
+
+/// An image's configuration (image-spec, config.md).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ImageConfig {
+    /// When the image was made, RFC 3339.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created: Option<String>,
+    /// Who made it: `Name <email>`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub author: Option<String>,
+    /// A GOARCH.
+    pub architecture: String,
+    /// A GOOS.
+    pub os: String,
+    /// Version of the operating system; used by Windows.
+    #[serde(rename = "os.version", default, skip_serializing_if = "Option::is_none")]
+    pub os_version: Option<String>,
+    /// Features that the operating system must have; used by Windows.
+    #[serde(rename = "os.features", default, skip_serializing_if = "Vec::is_empty")]
+    pub os_features: Vec<String>,
+    /// The CPU's variant.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub variant: Option<String>,
+    /// How to run it. `null` is accepted on reading.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config: Option<ContainerConfig>,
+    /// What the layers hold.
+    pub rootfs: RootFs,
+    /// How the layers came to be. Absent and empty differ.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub history: Option<Vec<History>>,
+    /// Members that this version does not know.
+    #[serde(flatten)]
+    pub other: Unknown,
+}
+
+impl ImageConfig {
+    /// The platform that the configuration names.
+    pub fn platform(&self) -> Platform {
+        Platform {
+            architecture: self.architecture.clone(),
+            os: self.os.clone(),
+            os_version: self.os_version.clone(),
+            os_features: self.os_features.clone(),
+            variant: self.variant.clone(),
+            other: BTreeMap::new(),
+        }
+    }
+}
+
+/// Execution parameters (image-spec, config.md#properties, `config`).
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct ContainerConfig {
+    /// `user`, `uid`, `user:group` …
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
+    /// `port/protocol`, a set in JSON's way.
+    #[serde(default, deserialize_with = "null_as_default", skip_serializing_if = "BTreeMap::is_empty")]
+    pub exposed_ports: BTreeMap<String, serde_json::Value>,
+    /// `NAME=value`, in order.
+    #[serde(default, deserialize_with = "null_as_default", skip_serializing_if = "Vec::is_empty")]
+    pub env: Vec<String>,
+    /// The command's beginning.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub entrypoint: Option<Vec<String>>,
+    /// Its arguments, or the command where there is no entrypoint.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cmd: Option<Vec<String>>,
+    /// Paths, a set in JSON's way.
+    #[serde(default, deserialize_with = "null_as_default", skip_serializing_if = "BTreeMap::is_empty")]
+    pub volumes: BTreeMap<String, serde_json::Value>,
+    /// Where the command starts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub working_dir: Option<String>,
+    /// Labels.
+    #[serde(default, deserialize_with = "null_as_default", skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: Annotations,
+    /// The signal that ends it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stop_signal: Option<String>,
+    /// Memory limit in bytes. Docker's: reserved in the spec.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory: Option<i64>,
+    /// Limit of memory and swap in bytes, -1 for none. Docker's: reserved in the spec.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_swap: Option<i64>,
+    /// Relative CPU weight. Docker's: reserved in the spec.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpu_shares: Option<i64>,
+    /// How to see that it is well. Docker's: reserved in the spec.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub healthcheck: Option<Healthcheck>,
+    /// Members that this version does not know.
+    #[serde(flatten)]
+    pub other: Unknown,
+}
+
+/// Docker's health check; times in nanoseconds.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Healthcheck {
+    /// `["NONE"]`, `["CMD", …]` or `["CMD-SHELL", command]`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub test: Vec<String>,
+    /// Between two checks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interval: Option<i64>,
+    /// Until a check has failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout: Option<i64>,
+    /// In which failures do not count.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start_period: Option<i64>,
+    /// How many failures make it unhealthy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retries: Option<i64>,
+    /// Members that this version does not know.
+    #[serde(flatten)]
+    pub other: Unknown,
+}
+
+/// The layers' content (image-spec, config.md#properties, `rootfs`).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RootFs {
+    /// Always `layers`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The digests of the uncompressed layers, base first.
+    pub diff_ids: Vec<Digest>,
+}
+
+impl RootFs {
+    /// The content of these layers.
+    pub fn layers(diff_ids: Vec<Digest>) -> Self {
+        RootFs { kind: "layers".to_owned(), diff_ids }
+    }
+}
+
+/// One step in the making of an image (image-spec, config.md#properties, `history`).
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct History {
+    /// When, RFC 3339.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created: Option<String>,
+    /// By what command.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created_by: Option<String>,
+    /// By whom.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub author: Option<String>,
+    /// A remark.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub comment: Option<String>,
+    /// Whether the step made no layer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub empty_layer: Option<bool>,
+    /// Members that this version does not know.
+    #[serde(flatten)]
+    pub other: Unknown,
+}
+
+impl History {
+    /// Whether the step made no layer.
+    pub fn is_empty_layer(&self) -> bool {
+        self.empty_layer == Some(true)
+    }
+}
+
+/// Go writes an empty list or map as `null`.
+fn null_as_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(deserializer: D) -> Result<T, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::oci::Document;
+
+    #[test]
+    fn what_is_unknown_survives_an_edit() {
+        let raw = br#"{"architecture":"arm","os":"linux","variant":"v7","config":{"Env":null,"ArgsEscaped":true},
+            "rootfs":{"type":"layers","diff_ids":[]},"moby.buildkit":{"z":[1,2]}}"#;
+        let document: Document<ImageConfig> = Document::parse(raw.to_vec(), "config").unwrap();
+        let mut config = document.into_value();
+        config.author = Some("A <a@b>".into());
+        let sealed = Document::seal(config);
+        assert_eq!(
+            std::str::from_utf8(sealed.raw()).unwrap(),
+            r#"{"author":"A <a@b>","architecture":"arm","os":"linux","variant":"v7","config":{"ArgsEscaped":true},"rootfs":{"type":"layers","diff_ids":[]},"moby.buildkit":{"z":[1,2]}}"#
+        );
+    }
+
+    #[test]
+    fn a_null_config_is_tolerated() {
+        let raw = br#"{"architecture":"amd64","os":"linux","config":null,"rootfs":{"type":"layers","diff_ids":[]}}"#;
+        let document: Document<ImageConfig> = Document::parse(raw.to_vec(), "config").unwrap();
+        assert_eq!(document.value().config, None);
+        assert_eq!(document.raw(), raw);
+    }
+}

@@ -1,0 +1,65 @@
+use serde::de::DeserializeOwned;
+use serde::Serialize;
+
+use crate::digest::Digest;
+use crate::error::{Error, Result};
+use crate::media_type::MediaType;
+use crate::oci::Descriptor;
+
+/// The largest document that is read: what registries accept (distribution-spec, spec.md#pushing-manifests).
+pub const MAX_DOCUMENT_SIZE: u64 = 4 << 20;
+
+/// A document's bytes together with what they say.
+///
+/// The digest belongs to the bytes: a document that came from elsewhere is copied as it is, and only
+/// [`seal`](Document::seal) makes new bytes.
+#[derive(Clone, Debug)]
+pub struct Document<T> {
+    raw: Vec<u8>,
+    value: T,
+}
+
+impl<T> Document<T> {
+    /// The bytes, as they are stored.
+    pub fn raw(&self) -> &[u8] {
+        &self.raw
+    }
+
+    /// What they say.
+    pub fn value(&self) -> &T {
+        &self.value
+    }
+
+    /// What they say, for editing; the bytes are gone.
+    pub fn into_value(self) -> T {
+        self.value
+    }
+
+    /// The digest of the bytes.
+    pub fn digest(&self) -> Digest {
+        Digest::of(&self.raw)
+    }
+
+    /// A descriptor of the bytes.
+    pub fn descriptor(&self, media_type: MediaType) -> Descriptor {
+        Descriptor::new(media_type, self.digest(), self.raw.len() as u64)
+    }
+}
+
+impl<T: Serialize> Document<T> {
+    /// Writes `value` as compact JSON, members in the order of the image-spec, maps in the order of their keys.
+    pub fn seal(value: T) -> Self {
+        let raw = serde_json::to_vec(&value).expect("documents have string keys and finite numbers");
+        Document { raw, value }
+    }
+}
+
+impl<T: DeserializeOwned> Document<T> {
+    /// Reads bytes; `subject` names them in an error.
+    pub fn parse(raw: Vec<u8>, subject: &str) -> Result<Self> {
+        match serde_json::from_slice(&raw) {
+            Ok(value) => Ok(Document { raw, value }),
+            Err(error) => Err(Error::malformed(subject, error.to_string())),
+        }
+    }
+}

@@ -1,0 +1,79 @@
+use std::collections::BTreeMap;
+
+use crate::tree::TarPath;
+
+/// Extended attributes by name; names and values are bytes.
+pub type Xattrs = BTreeMap<Vec<u8>, Vec<u8>>;
+
+/// Something with a path: what a scan finds, a tree holds and a layer stores.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Where it stands in the image.
+    pub path: TarPath,
+    /// Owner, mode, time, attributes.
+    pub metadata: Metadata,
+    /// What it is.
+    pub kind: Kind,
+}
+
+impl Entry {
+    /// The number of its content bytes; zero for all but regular files.
+    pub fn size(&self) -> u64 {
+        match self.kind {
+            Kind::File { size } => size,
+            _ => 0,
+        }
+    }
+}
+
+/// What an entry has beside its content (image-spec, layer.md#file-attributes).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Metadata {
+    /// Permissions with setuid, setgid and sticky: `0o7777` at most, no type bits.
+    pub mode: u16,
+    /// Owner.
+    pub uid: u32,
+    /// Group.
+    pub gid: u32,
+    /// Seconds since the epoch, rounded down.
+    pub mtime: i64,
+    /// Extended attributes, file capabilities among them.
+    pub xattrs: Xattrs,
+}
+
+/// The types of entries that a layer can hold (image-spec, layer.md#file-types).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A directory.
+    Directory,
+    /// A regular file with its size in bytes.
+    File {
+        /// Size in bytes, holes included.
+        size: u64,
+    },
+    /// A symbolic link.
+    Symlink {
+        /// The text of the link, as stored; never followed.
+        target: Box<[u8]>,
+    },
+    /// Another name of a file that stands elsewhere in the same tree.
+    Hardlink {
+        /// The name that holds the content; in a tree, the first in order.
+        target: TarPath,
+    },
+    /// A character device.
+    CharDevice(Device),
+    /// A block device.
+    BlockDevice(Device),
+    /// A named pipe.
+    Fifo,
+}
+
+/// The numbers of a device.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Device {
+    /// Which driver.
+    pub major: u32,
+    /// Which of its devices.
+    pub minor: u32,
+}

@@ -1,0 +1,183 @@
+use std::cmp::Ordering;
+use std::ffi::OsStr;
+use std::fmt;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::error::Error;
+
+/// A path inside an image: relative to its root, components of any bytes joined by single slashes, no `.`, no `..`.
+///
+/// The root is the empty path. Paths are ordered by components, so that a directory stands before what it holds and
+/// `a/b` before `a-b`. Cloning shares the bytes.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct TarPath(Arc<[u8]>);
+
+impl TarPath {
+    /// The root.
+    pub fn root() -> Self {
+        TarPath(Arc::from(&b""[..]))
+    }
+
+    /// Normalises a name found in an archive or on a command line: `./a`, `/a`, `a/` and `a//` are all `a`. Refuses
+    /// `..` and NUL.
+    pub fn parse(name: &[u8]) -> Result<Self, Error> {
+        if name.contains(&0) {
+            return Err(Error::malformed(format!("name `{}`", name.escape_ascii()), "a NUL byte is part of it"));
+        }
+        let mut path = Vec::with_capacity(name.len());
+        for component in name.split(|b| *b == b'/') {
+            match component {
+                b"" | b"." => {}
+                b".." => {
+                    return Err(Error::malformed(
+                        format!("name `{}`", name.escape_ascii()),
+                        "`..` leads out of the tree",
+                    ))
+                }
+                component => {
+                    if !path.is_empty() {
+                        path.push(b'/');
+                    }
+                    path.extend_from_slice(component);
+                }
+            }
+        }
+        Ok(TarPath(path.into()))
+    }
+
+    /// The path of something in this directory. `name` is one component, as `readdir` gives it.
+    #[must_use]
+    pub fn join(&self, name: &[u8]) -> Self {
+        debug_assert!(!name.is_empty() && !name.contains(&b'/'));
+        let mut path = Vec::with_capacity(self.0.len() + 1 + name.len());
+        if !self.is_root() {
+            path.extend_from_slice(&self.0);
+            path.push(b'/');
+        }
+        path.extend_from_slice(name);
+        TarPath(path.into())
+    }
+
+    /// Whether this is the root.
+    pub fn is_root(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The bytes, without a leading or trailing slash; empty for the root.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// The last component; empty for the root.
+    pub fn file_name(&self) -> &[u8] {
+        match self.0.iter().rposition(|b| *b == b'/') {
+            Some(slash) => &self.0[slash + 1..],
+            None => &self.0,
+        }
+    }
+
+    /// The directory that holds it; none for the root.
+    pub fn parent(&self) -> Option<TarPath> {
+        if self.is_root() {
+            return None;
+        }
+        Some(match self.0.iter().rposition(|b| *b == b'/') {
+            Some(slash) => TarPath(self.0[..slash].into()),
+            None => TarPath::root(),
+        })
+    }
+
+    /// Whether this is `other` or lies below it.
+    pub fn starts_with(&self, other: &TarPath) -> bool {
+        other.is_root() || (self.0.starts_with(&other.0) && matches!(self.0.get(other.0.len()), None | Some(b'/')))
+    }
+
+    /// Where it lies on disk below `root`.
+    pub fn below(&self, root: &Path) -> PathBuf {
+        if self.is_root() {
+            root.to_path_buf()
+        } else {
+            root.join(OsStr::from_bytes(&self.0))
+        }
+    }
+}
+
+impl Ord for TarPath {
+    fn cmp(&self, other: &Self) -> Ordering {
+        // A slash ends a component, so it sorts before every other byte; NUL cannot occur.
+        let rank = |byte: u8| if byte == b'/' { 0 } else { byte };
+        let differ = self.0.iter().zip(other.0.iter()).find(|(a, b)| a != b);
+        match differ {
+            Some((a, b)) => rank(*a).cmp(&rank(*b)),
+            None => self.0.len().cmp(&other.0.len()),
+        }
+    }
+}
+
+impl PartialOrd for TarPath {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl fmt::Display for TarPath {
+    /// With a leading slash, bytes that are not UTF-8 as replacement characters, control characters escaped.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "/{}", String::from_utf8_lossy(&self.0).escape_debug())
+    }
+}
+
+impl fmt::Debug for TarPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "\"{}\"", self.0.escape_ascii())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn path(text: &str) -> TarPath {
+        TarPath::parse(text.as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn one_path_has_one_form() {
+        for text in ["a/b", "./a/b", "/a/b", "a/b/", "a//b", "a/./b", "///a/b/."] {
+            assert_eq!(path(text), path("a/b"), "{text}");
+        }
+        for text in ["", ".", "./", "/"] {
+            assert!(path(text).is_root(), "{text}");
+        }
+        for text in ["..", "a/..", "../a", "a/../b", "a\0b"] {
+            assert!(TarPath::parse(text.as_bytes()).is_err(), "{text}");
+        }
+        assert_eq!(path("..a/...").as_bytes(), b"..a/...");
+    }
+
+    #[test]
+    fn parents_stand_before_children_and_siblings_in_byte_order() {
+        let mut paths: Vec<_> =
+            ["a-b", "a/b", "a", "", "a.b", "a/b/c", "b", "a b", "a/B"].into_iter().map(path).collect();
+        paths.sort();
+        let sorted: Vec<_> = paths.iter().map(TarPath::as_bytes).collect();
+        let expected: [&[u8]; 9] = [b"", b"a", b"a/B", b"a/b", b"a/b/c", b"a b", b"a-b", b"a.b", b"b"];
+        assert_eq!(sorted, expected);
+    }
+
+    #[test]
+    fn parts() {
+        assert_eq!(path("a/b").file_name(), b"b");
+        assert_eq!(path("a/b").parent(), Some(path("a")));
+        assert_eq!(path("a").parent(), Some(TarPath::root()));
+        assert_eq!(TarPath::root().parent(), None);
+        assert_eq!(path("a").join(b"b"), path("a/b"));
+        assert_eq!(TarPath::root().join(b"b"), path("b"));
+        assert!(path("foo/x").starts_with(&path("foo")) && path("foo").starts_with(&path("foo")));
+        assert!(!path("foobar").starts_with(&path("foo")));
+        assert!(path("foo").starts_with(&TarPath::root()));
+        assert_eq!(path("a\n").to_string(), "/a\\n");
+    }
+}
