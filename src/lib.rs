@@ -2,8 +2,11 @@
 pub mod digest;
 pub mod error;
 pub mod media_type;
+pub mod observer;
 pub mod oci;
 pub mod platform;
+#[cfg(test)]
+mod testing;
 pub mod time;
 pub mod tree;
 
