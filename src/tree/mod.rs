@@ -4,10 +4,12 @@ mod content;
 mod entry;
 mod path;
 mod scan;
+mod whiteout;
 
 pub use content::Content;
 pub use entry::{Device, Entry, Kind, Metadata, Xattrs};
 pub use path::TarPath;
+pub use whiteout::{is_reserved, Whiteout};
 
 use std::collections::BTreeMap;
 
