@@ -5,6 +5,7 @@ pub mod media_type;
 pub mod observer;
 pub mod oci;
 pub mod platform;
+pub mod tar;
 #[cfg(test)]
 mod testing;
 pub mod time;

@@ -7,6 +7,7 @@ mod glob;
 mod owner;
 mod path;
 mod scan;
+mod whiteout;
 mod xattr;
 
 pub use content::{Content, Directory};
@@ -16,6 +17,7 @@ pub use glob::Globs;
 pub use owner::{clamp_times, IdMap, OwnerPolicy};
 pub use path::TarPath;
 pub use scan::{scan, Scan, ScanPolicy};
+pub use whiteout::{is_reserved, Whiteout};
 pub use xattr::XattrPolicy;
 
 use std::collections::BTreeMap;

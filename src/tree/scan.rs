@@ -13,7 +13,7 @@ use std::path::Path;
 use crate::error::{Error, IoContext, Result};
 use crate::observer::Observer;
 use crate::tree::xattr::{self, XattrPolicy};
-use crate::tree::{Device, Entry, Globs, Kind, Metadata, TarPath, Tree};
+use crate::tree::{is_reserved, Device, Entry, Globs, Kind, Metadata, TarPath, Tree};
 
 /// What a scan leaves out.
 #[derive(Clone, Debug, Default)]
@@ -32,9 +32,6 @@ pub struct Scan {
     /// Sockets: a layer cannot hold them.
     pub sockets: Vec<TarPath>,
 }
-
-/// The prefix of names that mean something else in a layer (image-spec, layer.md#whiteouts).
-const WHITEOUT_PREFIX: &[u8] = b".wh.";
 
 /// Reads the metadata of everything below `root`.
 ///
@@ -97,7 +94,7 @@ impl Scanner<'_> {
             self.scan.sockets.push(path);
             return Ok(());
         };
-        if path.file_name().starts_with(WHITEOUT_PREFIX) {
+        if is_reserved(&path) {
             return Err(Error::refused_with_hint(
                 format!("`{path}` in the rootfs: a name that begins with `.wh.` means a removal in a layer"),
                 "rename it or leave it out with --exclude",
