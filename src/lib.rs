@@ -1,4 +1,5 @@
 //! placeholder
+pub mod compress;
 pub mod digest;
 pub mod error;
 pub mod media_type;
