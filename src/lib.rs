@@ -4,6 +4,7 @@ pub mod error;
 pub mod media_type;
 pub mod oci;
 pub mod platform;
+pub mod spec;
 pub mod time;
 pub mod tree;
 
