@@ -9,6 +9,7 @@ pub mod platform;
 pub mod tar;
 #[cfg(test)]
 mod testing;
+pub mod spec;
 pub mod time;
 pub mod tree;
 
