@@ -7,7 +7,7 @@ use std::num::NonZeroUsize;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use crate::compress::{Compression, Encoded, Encoder, InputDigest};
+use crate::compress::{Busy, Compression, Encoded, Encoder, InputDigest};
 use crate::digest::Digest;
 use crate::error::{Error, IoContext, Result};
 use crate::media_type::MediaType;
@@ -32,12 +32,8 @@ pub struct Layer {
 pub struct LayerTimes {
     /// Opening and reading files.
     pub read: Duration,
-    /// SHA-256, of the tar and of the blob.
-    pub hash: Duration,
-    /// Compressing.
-    pub compress: Duration,
-    /// Writing the blob.
-    pub write: Duration,
+    /// Hashing, compressing and writing.
+    pub busy: Busy,
 }
 
 /// Writes all of `tree` as one layer to `blob`; `threads` of them compress, and the bytes do not depend on how many.
@@ -52,7 +48,8 @@ pub fn write(
     observer: &dyn Observer,
 ) -> Result<(Layer, LayerTimes)> {
     let read = Cell::new(Duration::ZERO);
-    let encoder = Encoder::new(blob, compression.into(), threads, InputDigest::Compute);
+    let encoder =
+        Encoder::new(blob, compression, threads, InputDigest::Compute).at("start", Path::new("the encoder"))?;
     let mut writer = tar::Writer::new(LayerOutput(encoder));
     for entry in tree.iter() {
         observer.check()?;
@@ -62,13 +59,13 @@ pub fn write(
     }
     let finished = writer.finish().and_then(|output| output.0.finish());
     let (_, encoded) = finished.at("write", Path::new("the layer"))?;
-    let Encoded { input, input_size, output, output_size, .. } = encoded;
+    let Encoded { input, input_size, output, output_size, busy } = encoded;
     let layer = Layer {
         descriptor: Descriptor::new(MediaType::layer(compression.encoding()), output, output_size),
         diff_id: input.expect("the encoder was told to compute it"),
         unpacked_size: input_size,
     };
-    let times = LayerTimes { read: read.get(), hash: encoded.hash, compress: encoded.compress, write: encoded.write };
+    let times = LayerTimes { read: read.get(), busy };
     Ok((layer, times))
 }
 

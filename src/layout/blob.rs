@@ -1,6 +1,6 @@
 use std::io::{self, Read};
 
-use crate::digest::{Digest, Hasher};
+use crate::digest::Hasher;
 use crate::error::Error;
 use crate::oci::Descriptor;
 
@@ -64,6 +64,7 @@ impl<R: Read> Read for VerifiedReader<R> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::digest::Digest;
     use crate::media_type::MediaType;
 
     #[test]

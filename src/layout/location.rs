@@ -30,16 +30,8 @@ pub enum Transport {
 }
 
 /// Transports that others know and this tool does not.
-const FOREIGN: [&str; 8] = [
-    "containers-storage",
-    "dir",
-    "docker",
-    "docker-archive",
-    "docker-daemon",
-    "ostree",
-    "sif",
-    "tarball",
-];
+const FOREIGN: [&str; 8] =
+    ["containers-storage", "dir", "docker", "docker-archive", "docker-daemon", "ostree", "sif", "tarball"];
 
 /// Endings that make a bare path an archive, and the compression of the archive as a whole.
 const ARCHIVE_ENDINGS: [(&str, Outer); 8] = [
@@ -78,7 +70,8 @@ impl Location {
     pub fn parse(text: &OsStr) -> Result<Self> {
         let on_disk = |path: &Path| path.symlink_metadata().is_ok();
         let bytes = text.as_bytes();
-        let error = |reason: &str| Error::malformed(format!("image `{}`", text.to_string_lossy().escape_debug()), reason);
+        let error =
+            |reason: &str| Error::malformed(format!("image `{}`", text.to_string_lossy().escape_debug()), reason);
         for transport in [Transport::Oci, Transport::OciArchive] {
             let rest = bytes.strip_prefix(transport.name().as_bytes()).and_then(|rest| rest.strip_prefix(b":"));
             if let Some(rest) = rest {
@@ -144,10 +137,7 @@ fn archive_ending(path: &Path) -> Option<Outer> {
 }
 
 /// Cuts `PATH[:REF]`.
-fn split_ref_name(
-    text: &[u8],
-    on_disk: impl Fn(&Path) -> bool,
-) -> Result<(PathBuf, Option<RefName>), &'static str> {
+fn split_ref_name(text: &[u8], on_disk: impl Fn(&Path) -> bool) -> Result<(PathBuf, Option<RefName>), &'static str> {
     let as_path = |bytes: &[u8]| PathBuf::from(OsString::from_vec(bytes.to_vec()));
     if text.is_empty() || text.starts_with(b":") {
         return Err("a path is missing");

@@ -120,9 +120,7 @@ impl Layout {
     pub fn blob(&self, descriptor: &Descriptor) -> Result<VerifiedReader<Box<dyn Read + '_>>> {
         match self.stored_blob(&descriptor.digest)? {
             Some((reader, _)) => VerifiedReader::new(reader, descriptor),
-            None => {
-                Err(Error::malformed(self.location.to_string(), format!("blob {} is missing", descriptor.digest)))
-            }
+            None => Err(Error::malformed(self.location.to_string(), format!("blob {} is missing", descriptor.digest))),
         }
     }
 

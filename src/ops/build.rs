@@ -100,6 +100,8 @@ pub struct BuildStats {
     pub write_seconds: f64,
     /// Seconds from the first look at the rootfs to the last rename.
     pub total_seconds: f64,
+    /// The most memory that the process has had, in bytes, where the kernel tells.
+    pub peak_memory_bytes: Option<u64>,
 }
 
 /// Builds an image of `rootfs`. No target changes unless all of them can be written.
@@ -308,9 +310,18 @@ fn stats(
         threads: options.threads.get(),
         scan_seconds: scan.as_secs_f64(),
         read_seconds: times.read.as_secs_f64(),
-        hash_seconds: times.hash.as_secs_f64(),
-        compress_seconds: times.compress.as_secs_f64(),
-        write_seconds: times.write.as_secs_f64(),
+        hash_seconds: times.busy.hash.as_secs_f64(),
+        compress_seconds: times.busy.compress.as_secs_f64(),
+        write_seconds: times.busy.write.as_secs_f64(),
         total_seconds: total.as_secs_f64(),
+        peak_memory_bytes: peak_memory(),
     }
+}
+
+/// The line `VmHWM:  12345 kB` of the process's status.
+fn peak_memory() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kibibytes: u64 = line.trim().trim_end_matches(" kB").parse().ok()?;
+    Some(kibibytes * 1024)
 }

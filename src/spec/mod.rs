@@ -14,6 +14,7 @@ pub use settings::{FlagValue, Settings};
 pub use variables::{Kind, Variable, VARIABLES};
 pub use vars_file::VarsFile;
 
+use crate::compress::Compression;
 use crate::error::{Error, Result};
 use crate::oci::{Annotations, ContainerConfig, Healthcheck, RefName};
 use crate::platform::{self, Machine, Platform};
@@ -37,8 +38,8 @@ pub struct BuildSpec {
     pub created: Option<Timestamp>,
     /// The newest that a file's time may be; also when the image was made, unless `created` says otherwise.
     pub source_date_epoch: Option<Timestamp>,
-    /// How layers are compressed: `gzip[:LEVEL]`, `zstd[:LEVEL]` or `none`.
-    pub compression: String,
+    /// How the layer is compressed.
+    pub compression: Compression,
     /// Globs of paths in the image that are left out.
     pub exclude: Vec<String>,
 }
@@ -57,15 +58,10 @@ impl BuildSpec {
             tags,
             created: settings.one(&variables::CREATED, &values::TIME)?,
             source_date_epoch: settings.one(&variables::SOURCE_DATE_EPOCH, &values::EPOCH)?,
-            compression: compression(settings)?,
+            compression: settings.one(&variables::COMPRESSION, &values::COMPRESSION)?.unwrap_or_default(),
             exclude: settings.list(&variables::EXCLUDE, &values::NOT_EMPTY)?,
         })
     }
-}
-
-// The seam for `compress::Compression`: `values::COMPRESSION` and the field's type change with it.
-fn compression(settings: &Settings) -> Result<String> {
-    Ok(settings.one(&variables::COMPRESSION, &values::COMPRESSION)?.unwrap_or_else(|| "gzip".to_owned()))
 }
 
 fn platform(settings: &Settings) -> Result<Platform> {

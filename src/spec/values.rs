@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use crate::compress::Compression;
 use crate::oci::{annotations, RefName};
 use crate::platform::{self, VariantPolicy};
 use crate::time::Timestamp;
@@ -94,10 +95,8 @@ pub(super) const OS: Grammar<String> =
     Grammar { accepted: "a GOOS such as `linux`", read: |text| platform::is_known_os(text).then(|| text.to_owned()) };
 
 /// How layers are compressed.
-pub(super) const COMPRESSION: Grammar<String> = Grammar {
-    accepted: "`gzip`, `gzip:1` to `gzip:12`, `zstd`, `zstd:1` to `zstd:22`, or `none`",
-    read: |text| is_compression(text).then(|| text.to_owned()),
-};
+pub(super) const COMPRESSION: Grammar<Compression> =
+    Grammar { accepted: Compression::ACCEPTED, read: |text| text.parse().ok() };
 
 /// Anything but nothing.
 pub(super) const NOT_EMPTY: Grammar<String> =
@@ -215,18 +214,4 @@ fn size(text: &str) -> Option<i64> {
         _ => return None,
     };
     number(count)?.checked_mul(factor).filter(|size| *size > 0)
-}
-
-fn is_compression(text: &str) -> bool {
-    let (algorithm, level) = match text.split_once(':') {
-        Some((algorithm, level)) => (algorithm, Some(level)),
-        None => (text, None),
-    };
-    let highest = match algorithm {
-        "none" => return level.is_none(),
-        "gzip" => 12,
-        "zstd" => 22,
-        _ => return false,
-    };
-    level.map_or(true, |level| number(level).is_some_and(|level| (1..=highest).contains(&level)))
 }

@@ -56,6 +56,11 @@ impl DeviceTable {
         Ok(DeviceTable { rows })
     }
 
+    /// Adds the rows of another table behind the rows of this one.
+    pub fn extend(&mut self, other: DeviceTable) {
+        self.rows.extend(other.rows);
+    }
+
     /// Changes a tree as the table says. New entries get the root directory's time, so that nothing new gets into the
     /// image that is not in the rootfs or the table.
     pub fn apply(&self, tree: &mut Tree, content: &dyn Content) -> Result<()> {
