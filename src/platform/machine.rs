@@ -174,3 +174,162 @@ fn amd64_level(word: &str) -> Option<&'static str> {
 fn is_power(word: &str) -> bool {
     matches!(word, "power8" | "power9" | "power10" | "power11")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn show(machine: Machine<'_>, policy: &VariantPolicy) -> String {
+        match machine.platform(policy) {
+            Ok(platform) => platform.to_string(),
+            Err(error) => format!("{error}"),
+        }
+    }
+
+    /// Every tune of OE-core with what it should map to, worked out by hand from the names of the tunes.
+    #[test]
+    fn every_tune_of_oe_core() {
+        let table = include_str!("../../tests/fixtures/oe-tunes.tsv");
+        let mut rows = table.lines();
+        assert_eq!(rows.next(), Some("target_arch\ttune\ttune_features\tmachineoverrides\tauto\texact"));
+        let mut count = 0;
+        for row in rows {
+            let columns: Vec<_> = row.split('\t').collect();
+            let [target_arch, _, tune_features, machine_overrides, auto, exact] = columns[..] else {
+                panic!("{row}");
+            };
+            let machine = Machine { architecture: "", target_arch, tune_features, machine_overrides };
+            for (policy, expected) in [(VariantPolicy::Auto, auto), (VariantPolicy::Exact, exact)] {
+                let found = machine.platform(&policy).map_or("error".to_owned(), |platform| platform.to_string());
+                assert_eq!(found, expected, "{policy:?} of {row}");
+            }
+            count += 1;
+        }
+        assert_eq!(count, 460);
+    }
+
+    #[test]
+    fn names_alone() {
+        for (name, auto) in [
+            ("x86_64", "linux/amd64"),
+            ("aarch64", "linux/arm64/v8"),
+            ("arm64", "linux/arm64/v8"),
+            ("arm", "linux/arm"),
+            ("armhf", "linux/arm/v7"),
+            ("armel", "linux/arm/v5"),
+            ("armv7l", "linux/arm/v7"),
+            ("armv6l", "linux/arm/v6"),
+            ("armv5tel", "linux/arm/v5"),
+            ("armv8l", "linux/arm/v8"),
+            ("armv4tl", "linux/arm"),
+            ("armv7b", "linux/armbe"),
+            ("armv7ml", "`armv7m` is no architecture that Linux containers run on"),
+            ("s390x", "linux/s390x"),
+            ("ppc64el", "linux/ppc64le"),
+        ] {
+            let chosen = Machine { architecture: name, ..Machine::default() };
+            assert_eq!(show(chosen, &VariantPolicy::Auto), auto);
+            let derived = Machine { target_arch: name, ..Machine::default() };
+            assert_eq!(show(derived, &VariantPolicy::Auto), auto);
+            let exact = show(derived, &VariantPolicy::Exact);
+            assert_eq!(exact, auto, "a name alone says no more in exact terms");
+        }
+    }
+
+    #[test]
+    fn a_policy_that_names_the_variant_asks_no_tune() {
+        let named = VariantPolicy::Named("v7".to_owned());
+        for (machine, policy, expected) in [
+            (Machine { target_arch: "aarch64", ..Machine::default() }, &VariantPolicy::None, "linux/arm64"),
+            (Machine { architecture: "armhf", ..Machine::default() }, &VariantPolicy::None, "linux/arm"),
+            (Machine { architecture: "armel", ..Machine::default() }, &named, "linux/arm/v7"),
+            (
+                Machine { target_arch: "arm", tune_features: "vfpv5spd16 cortexm33", ..Machine::default() },
+                &named,
+                "linux/arm/v7",
+            ),
+            (
+                Machine { target_arch: "arm", tune_features: "arm vfp cortexa15", ..Machine::default() },
+                &VariantPolicy::None,
+                "linux/arm",
+            ),
+        ] {
+            assert_eq!(show(machine, policy), expected, "{machine:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_chosen_and_what_the_tune_says() {
+        let qemuarm = Machine {
+            target_arch: "arm",
+            tune_features: "arm vfp cortexa15 neon thumb callconvention-hard",
+            machine_overrides: "armv7ve:qemuall:qemuarm",
+            ..Machine::default()
+        };
+        let x32 = Machine { target_arch: "x86_64", tune_features: "mx32", ..Machine::default() };
+        let n32 = Machine { target_arch: "mips64", tune_features: "n32 bigendian", ..Machine::default() };
+        for (machine, expected) in [
+            (qemuarm, "linux/arm/v7"),
+            (Machine { architecture: "arm", ..qemuarm }, "linux/arm/v7"),
+            (Machine { architecture: "arm", target_arch: "", ..qemuarm }, "linux/arm/v7"),
+            // The name is more definite than the tune.
+            (Machine { architecture: "armel", ..qemuarm }, "linux/arm/v5"),
+            // The tune is another architecture's.
+            (
+                Machine { architecture: "arm", target_arch: "aarch64", machine_overrides: "armv8a", ..qemuarm },
+                "linux/arm",
+            ),
+            (Machine { architecture: "arm64", ..qemuarm }, "linux/arm64/v8"),
+            (Machine { architecture: "386", ..x32 }, "linux/386"),
+            (Machine { architecture: "ppc", target_arch: "powerpc", ..Machine::default() }, "linux/ppc"),
+            // MACHINEOVERRIDES before TUNE_FEATURES.
+            (Machine { machine_overrides: "armv6:x", tune_features: "arm armv7a", ..qemuarm }, "linux/arm/v6"),
+            (Machine { machine_overrides: "qemuarm", tune_features: "arm armv7a", ..qemuarm }, "linux/arm/v7"),
+            (
+                Machine { machine_overrides: "qemuarm", ..qemuarm },
+                "neither MACHINEOVERRIDES nor TUNE_FEATURES tells the version of `arm`",
+            ),
+            (x32, "architecture `x86_64 (mx32)` has no name in OCI"),
+            (Machine { architecture: "x86_64", ..x32 }, "architecture `x86_64 (mx32)` has no name in OCI"),
+            (Machine { architecture: "amd64", ..x32 }, "linux/amd64"),
+            (n32, "architecture `mips64 (n32)` has no name in OCI"),
+            (Machine { architecture: "mips64p32", ..n32 }, "linux/mips64p32"),
+            (Machine { target_arch: "sparc64", ..Machine::default() }, "architecture `sparc64` has no name in OCI"),
+            (Machine { architecture: "sparc64", ..Machine::default() }, "linux/sparc64"),
+            (Machine { target_arch: "z80", ..Machine::default() }, "architecture `z80` is not known"),
+            // A TARGET_ARCH that nobody knows does no harm to a choice.
+            (Machine { architecture: "arm64", target_arch: "z80", ..Machine::default() }, "linux/arm64/v8"),
+        ] {
+            assert_eq!(show(machine, &VariantPolicy::Auto), expected, "{machine:?}");
+        }
+    }
+
+    #[test]
+    fn exact_words() {
+        for (target_arch, tune_features, machine_overrides, expected) in [
+            ("aarch64", "aarch64", "armv8-2a:board", "linux/arm64/v8.2"),
+            ("aarch64", "aarch64 armv9a", "", "linux/arm64/v9"),
+            ("aarch64", "aarch64 armv8-a armv7a armvXa armv10a armv8-2", "", "linux/arm64/v8"),
+            // A machine may be called anything; only Arm's words are overrides.
+            ("x86_64", "m64", "corei7:x86-64-v4", "linux/amd64"),
+            ("x86_64", "m64 x86-64-v4", "", "linux/amd64/v4"),
+            ("powerpc64le", "m64 power10", "", "linux/ppc64le/power10"),
+            ("powerpc64", "m64 power7", "", "linux/ppc64"),
+        ] {
+            let machine = Machine { architecture: "", target_arch, tune_features, machine_overrides };
+            assert_eq!(show(machine, &VariantPolicy::Exact), expected, "{machine:?}");
+        }
+    }
+
+    #[test]
+    fn refusals_say_what_to_do() {
+        let hint = |target_arch, tune_features| {
+            let machine = Machine { target_arch, tune_features, ..Machine::default() };
+            machine.platform(&VariantPolicy::Auto).unwrap_err().hint().unwrap().to_owned()
+        };
+        assert!(hint("arm", "armv7m").contains("OCI_IMAGE_SUBARCH"));
+        assert!(hint("arm", "arm vfp").contains("OCI_IMAGE_SUBARCH"));
+        assert!(hint("x86_64", "mx32").contains("OCI_IMAGE_ARCH"));
+        assert!(hint("riscv32", "").contains("OCI_IMAGE_ARCH"));
+    }
+}

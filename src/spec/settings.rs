@@ -102,10 +102,13 @@ impl Settings {
 
     fn find_in(&self, layer: Layer, variable: &Variable) -> Option<Setting<'_>> {
         let (value, origin) = match layer {
-            Layer::Flag => match self.flags.get(variable.name)? {
-                FlagValue::Text(text) => (Value::Text(text), variable.flag.unwrap_or(variable.name).to_owned()),
-                FlagValue::Words(words) => (Value::Words(words), variable.flag.unwrap_or(variable.name).to_owned()),
-            },
+            Layer::Flag => {
+                let value = match self.flags.get(variable.name)? {
+                    FlagValue::Text(text) => Value::Text(text),
+                    FlagValue::Words(words) => Value::Words(words),
+                };
+                (value, variable.flag.unwrap_or(variable.name).to_owned())
+            }
             Layer::Environment => (Value::Text(self.environment.get(variable.name)?), from_environment(variable)),
             Layer::File => {
                 let (value, place) = self.file.as_ref()?.get(variable)?;
@@ -215,5 +218,167 @@ impl<'a> Setting<'a> {
         } else {
             Ok(text)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::ffi::OsStringExt;
+
+    use super::*;
+    use crate::spec::{values, variables};
+
+    fn env(pairs: &[(&str, &str)]) -> Vec<(OsString, OsString)> {
+        pairs.iter().map(|(name, value)| (name.into(), value.into())).collect()
+    }
+
+    fn text(text: &str) -> FlagValue {
+        FlagValue::Text(text.to_owned())
+    }
+
+    fn words(words: &[&str]) -> FlagValue {
+        FlagValue::Words(words.iter().map(|word| (*word).to_owned()).collect())
+    }
+
+    #[test]
+    fn the_first_layer_that_has_it_wins() {
+        for (flag, environment, file, expected) in [
+            (Some("a"), Some("b"), Some("c"), Some(("--os", "a"))),
+            (Some(""), Some("b"), Some("c"), Some(("OCI_IMAGE_OS (environment)", "b"))),
+            (None, Some("b"), Some("c"), Some(("OCI_IMAGE_OS (environment)", "b"))),
+            (None, Some(" \t"), Some("c"), Some(("OCI_IMAGE_OS (v:2)", "c"))),
+            (None, None, Some("c"), Some(("OCI_IMAGE_OS (v:2)", "c"))),
+            (None, None, Some("''"), None),
+            (None, None, None, None),
+        ] {
+            let settings = Settings::new(
+                flag.map(|flag| (variables::OS, text(flag))),
+                env(&environment.map(|value| ("OCI_IMAGE_OS", value)).into_iter().collect::<Vec<_>>()),
+                file.map(|value| VarsFile::parse("v", format!("\nOCI_IMAGE_OS={value}").as_bytes()).unwrap()),
+            )
+            .unwrap();
+            let found = settings.find(&variables::OS);
+            let found = found.as_ref().map(|setting| (setting.origin.as_str(), setting.text().unwrap()));
+            assert_eq!(found, expected, "{flag:?} {environment:?} {file:?}");
+        }
+    }
+
+    #[test]
+    fn a_repeated_flag_is_taken_as_it_stands() {
+        let hostile = ["a='b \"c", "$x=`y`", "#=\\", "n=1\n2"];
+        let settings = Settings::new([(variables::LABELS, words(&hostile))], [], None).unwrap();
+        let pairs = settings.list(&variables::LABELS, &values::ENV).unwrap();
+        let pairs: Vec<_> = pairs.iter().map(|(key, value)| format!("{key}={value}")).collect();
+        assert_eq!(pairs, hostile);
+
+        let none = Settings::new([(variables::LABELS, words(&[]))], env(&[("OCI_IMAGE_LABELS", "a=b")]), None).unwrap();
+        assert_eq!(none.list(&variables::LABELS, &values::ENV).unwrap().len(), 1);
+        let empty = Settings::new([(variables::LABELS, words(&[""]))], [], None).unwrap();
+        assert_eq!(
+            empty.list(&variables::LABELS, &values::ENV).unwrap_err().to_string(),
+            "--label: `` is not accepted: words `key=value`"
+        );
+    }
+
+    #[test]
+    fn variables_hold_shell_words() {
+        for (value, expected) in [
+            ("a=b  c=d\n", Ok(vec!["a=b", "c=d"])),
+            ("a='b c' \"d=e f\" g=\\ ", Ok(vec!["a=b c", "d=e f", "g= "])),
+            ("a=$(x) b=`y` c=;", Ok(vec!["a=$(x)", "b=`y`", "c=;"])),
+            ("a=#b '#c=d'", Ok(vec!["a=#b", "#c=d"])),
+            ("a=b #c=d", Err("shell words, with quotes around one that begins with `#`")),
+            ("a='b", Err("shell words with each quote closed")),
+            ("a=\"b", Err("shell words with each quote closed")),
+        ] {
+            let settings = Settings::new([], env(&[("OCI_IMAGE_LABELS", value)]), None).unwrap();
+            let words = settings.find(&variables::LABELS).unwrap().words();
+            match expected {
+                Ok(expected) => assert_eq!(words.unwrap(), expected, "{value}"),
+                Err(accepted) => assert_eq!(
+                    words.unwrap_err().to_string(),
+                    format!("OCI_IMAGE_LABELS (environment): `{}` is not accepted: {accepted}", value.escape_debug())
+                ),
+            }
+        }
+    }
+
+    #[test]
+    fn nul_is_refused_everywhere() {
+        let file = VarsFile::parse("v", b"OCI_IMAGE_AUTHOR=a\0b OCI_IMAGE_LABELS=a=\0 OCI_IMAGE_CMD='a \0'").unwrap();
+        let flags = [(variables::ENV_VARS, words(&["a=b", "c=\0"]))];
+        let settings = Settings::new(flags, [], Some(file)).unwrap();
+        let found = |variable| settings.find(variable).unwrap();
+        assert_eq!(
+            found(&variables::AUTHOR).text().unwrap_err().to_string(),
+            r"OCI_IMAGE_AUTHOR (v:1): `a\0b` is not accepted: text without NUL"
+        );
+        assert!(found(&variables::LABELS).words().is_err());
+        assert!(found(&variables::CMD).command().is_err());
+        assert!(found(&variables::ENV_VARS).words().is_err());
+    }
+
+    #[test]
+    fn commands() {
+        for (value, expected) in [
+            ("/bin/sh -c 'echo \"$HOME\"; exit'", Ok(Some(vec!["/bin/sh", "-c", "echo \"$HOME\"; exit"]))),
+            ("a '' b", Ok(Some(vec!["a", "", "b"]))),
+            ("\\\n", Ok(None)),
+            ("''", Err(())),
+            ("'' a", Err(())),
+        ] {
+            let settings = Settings::new([(variables::ENTRYPOINT, text(value))], [], None).unwrap();
+            let command = settings.command(&variables::ENTRYPOINT).map_err(|_| ());
+            let expected = expected.map(|words| words.map(|words| words.into_iter().map(str::to_owned).collect()));
+            assert_eq!(command, expected, "{value}");
+        }
+    }
+
+    #[test]
+    fn the_older_name_goes_by_layers() {
+        let vars = |text: &str| Some(VarsFile::parse("v", text.as_bytes()).unwrap());
+        let cmd = |settings: Settings| settings.renamed_command(&variables::CMD, &variables::ENTRYPOINT_ARGS);
+        for (environment, file, expected) in [
+            (vec![("OCI_IMAGE_CMD", "a")], "OCI_IMAGE_ENTRYPOINT_ARGS=b", "a"),
+            (vec![("OCI_IMAGE_ENTRYPOINT_ARGS", "a")], "OCI_IMAGE_CMD=b", "a"),
+            (vec![("OCI_IMAGE_ENTRYPOINT_ARGS", "")], "OCI_IMAGE_CMD=b", "b"),
+            (vec![], "OCI_IMAGE_ENTRYPOINT_ARGS=b", "b"),
+            (vec![], "OCI_IMAGE_CMD='b'\nOCI_IMAGE_ENTRYPOINT_ARGS=' b '", "b"),
+            (vec![], "OCI_IMAGE_CMD=''\nOCI_IMAGE_ENTRYPOINT_ARGS=b", "b"),
+        ] {
+            let settings = Settings::new([], env(&environment), vars(file)).unwrap();
+            assert_eq!(cmd(settings).unwrap().unwrap(), [expected], "{environment:?} {file}");
+        }
+        let settings = Settings::new([], [], vars("OCI_IMAGE_CMD=a\nOCI_IMAGE_ENTRYPOINT_ARGS=b")).unwrap();
+        assert_eq!(
+            cmd(settings).unwrap_err().to_string(),
+            "OCI_IMAGE_ENTRYPOINT_ARGS (v:2): `b` is not accepted: the same as OCI_IMAGE_CMD says, or nothing"
+        );
+        // A flag settles what the layers below quarrel about.
+        let flag = [(variables::CMD, text("c"))];
+        let settings = Settings::new(flag, [], vars("OCI_IMAGE_CMD=a\nOCI_IMAGE_ENTRYPOINT_ARGS=b")).unwrap();
+        assert_eq!(cmd(settings).unwrap().unwrap(), ["c"]);
+    }
+
+    #[test]
+    fn the_environment_may_hold_anything() {
+        let settings = Settings::new(
+            [],
+            env(&[("PATH", "/bin"), ("OCI_IMAGE_LABLES", "a=b"), ("OCI_CLI_USER", "x"), ("oci_x", "y")]),
+            None,
+        )
+        .unwrap();
+        assert_eq!(
+            settings.warnings(),
+            [
+                "OCI_CLI_USER (environment): there is no such variable",
+                "OCI_IMAGE_LABLES (environment): there is no such variable, did you mean OCI_IMAGE_LABELS",
+            ]
+        );
+        let binary = |bytes: &[u8]| OsString::from_vec(bytes.to_vec());
+        let foreign = [(binary(b"X"), binary(b"\xff")), (binary(b"OCI_\xff"), binary(b"x"))];
+        assert!(Settings::new([], foreign, None).unwrap().warnings().is_empty());
+        let error = Settings::new([], [(binary(b"OCI_IMAGE_TAG"), binary(b"a\xff"))], None).unwrap_err();
+        assert_eq!(error.to_string(), "OCI_IMAGE_TAG (environment): `a\u{fffd}` is not accepted: text in UTF-8");
     }
 }

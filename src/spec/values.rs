@@ -215,3 +215,225 @@ fn size(text: &str) -> Option<i64> {
     };
     number(count)?.checked_mul(factor).filter(|size| *size > 0)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Debug;
+
+    use super::*;
+
+    #[track_caller]
+    fn accepts<T: PartialEq + Debug>(grammar: &Grammar<T>, rows: &[(&str, T)]) {
+        for (text, value) in rows {
+            assert_eq!((grammar.read)(text).as_ref(), Some(value), "{text}");
+        }
+    }
+
+    #[track_caller]
+    fn same(grammar: &Grammar<String>, texts: &[&str]) {
+        for text in texts {
+            assert_eq!((grammar.read)(text).as_deref(), Some(*text), "{text}");
+        }
+    }
+
+    #[track_caller]
+    fn refuses<T: Debug>(grammar: &Grammar<T>, texts: &[&str]) {
+        for text in texts {
+            let read = (grammar.read)(text);
+            assert!(read.is_none(), "{text:?} was read as {read:?}");
+        }
+    }
+
+    #[test]
+    fn ports() {
+        for (text, port) in [("80", "80/tcp"), ("1/tcp", "1/tcp"), ("65535/udp", "65535/udp"), ("5/sctp", "5/sctp")] {
+            assert_eq!((PORT.read)(text).as_deref(), Some(port));
+        }
+        assert_eq!((PORT.read)("080").as_deref(), Some("80/tcp"));
+        let refused = [
+            "",
+            "0",
+            "65536",
+            "-1",
+            "+1",
+            "80/",
+            "/tcp",
+            "80/TCP",
+            "80/icmp",
+            "80/tcp/",
+            "80-90",
+            "8080:80",
+            "80 ",
+            "http",
+            "８０",
+            "99999999999999999999",
+        ];
+        refuses(&PORT, &refused);
+    }
+
+    #[test]
+    fn pairs() {
+        let pair = |key: &str, value: &str| (key.to_owned(), value.to_owned());
+        let both = [
+            ("a=b", pair("a", "b")),
+            ("a=", pair("a", "")),
+            ("a=b=c", pair("a", "b=c")),
+            ("a==", pair("a", "=")),
+            ("größe='\"$`\\\n", pair("größe", "'\"$`\\\n")),
+        ];
+        accepts(&ENV, &both);
+        accepts(&ANNOTATION, &both);
+        accepts(&ENV, &[(".x=y", pair(".x", "y"))]);
+        accepts(&ANNOTATION, &[(".x=y", pair("org.opencontainers.image.x", "y"))]);
+        accepts(&ANNOTATION, &[(".ref.name==", pair("org.opencontainers.image.ref.name", "="))]);
+        refuses(&ENV, &["", "=", "=b", "a"]);
+        refuses(&ANNOTATION, &["", "=", "=b", "a", ".=b", ".x"]);
+    }
+
+    #[test]
+    fn paths() {
+        same(&ABSOLUTE_PATH, &["/", "/a b/ü", "/a/"]);
+        refuses(&ABSOLUTE_PATH, &["", "a", "./a", "~", " /a"]);
+        same(&VOLUME, &["/data", "/a b"]);
+        refuses(&VOLUME, &["", "data", "/", "//"]);
+    }
+
+    #[test]
+    fn users() {
+        let accepted = ["root", "0", "1000:1000", "app:0", "0:app", "app:app", "_a-b.c@d", "4294967294", "größe"];
+        same(&USER, &accepted);
+        let refused = [
+            "",
+            ":",
+            "a:",
+            ":a",
+            "a:b:c",
+            "a b",
+            "a\n",
+            "-1",
+            "-a",
+            "+1",
+            "4294967295",
+            "4294967296:0",
+            "0:99999999999",
+            "a/b",
+            "$USER",
+            "`id`",
+            "'a'",
+            "\"a\"",
+            "a\\",
+        ];
+        refuses(&USER, &refused);
+    }
+
+    #[test]
+    fn signals() {
+        for (text, signal) in [
+            ("SIGTERM", "SIGTERM"),
+            ("TERM", "SIGTERM"),
+            ("sigusr1", "SIGUSR1"),
+            ("SIGRTMIN", "SIGRTMIN"),
+            ("SIGRTMIN+3", "SIGRTMIN+3"),
+            ("RTMIN+15", "SIGRTMIN+15"),
+            ("SIGRTMAX-14", "SIGRTMAX-14"),
+            ("9", "9"),
+            ("64", "64"),
+            ("09", "9"),
+        ] {
+            assert_eq!((SIGNAL.read)(text).as_deref(), Some(signal));
+        }
+        let refused = [
+            "",
+            "SIG",
+            "SIGSIGTERM",
+            "SIGFOO",
+            "0",
+            "65",
+            "-9",
+            "SIGRTMIN+0",
+            "SIGRTMIN+16",
+            "SIGRTMIN-1",
+            "SIGRTMIN+",
+            "SIGRTMAX+1",
+            "SIGRTMAX-15",
+            "SIGTERM+1",
+            "SIGTERM ",
+            "SIGTERM\n",
+        ];
+        refuses(&SIGNAL, &refused);
+    }
+
+    #[test]
+    fn durations() {
+        let rows = [
+            ("30s", 30_000_000_000),
+            ("1m30s", 90_000_000_000),
+            ("500ms", 500_000_000),
+            ("1h", 3_600_000_000_000),
+            ("1ms", 1_000_000),
+            ("1000us", 1_000_000),
+            ("1s5ns", 1_000_000_005),
+        ];
+        accepts(&DURATION, &rows);
+        let refused = [
+            "",
+            "0",
+            "0s",
+            "30",
+            "s",
+            "1.5s",
+            "-1s",
+            "30 s",
+            "30S",
+            "1d",
+            "999us",
+            "1s30",
+            "1sm",
+            "é",
+            "1é",
+            "9223372036854775807h",
+            "9223372036854775807ns1ns",
+            "99999999999999999999s",
+        ];
+        refuses(&DURATION, &refused);
+    }
+
+    #[test]
+    fn numbers() {
+        accepts(&RETRIES, &[("1", 1), ("30", 30)]);
+        refuses(&RETRIES, &["", "0", "-1", "1.0", "x", "+1"]);
+        let sizes = [("1", 1), ("1024b", 1024), ("64k", 65_536), ("6m", 6_291_456), ("2G", 2_147_483_648)];
+        accepts(&SIZE, &sizes);
+        accepts(&SIZE_OR_UNLIMITED, &sizes);
+        accepts(&SIZE_OR_UNLIMITED, &[("-1", -1)]);
+        let refused = ["", "0", "k", "1.5g", "1kb", "1 k", "-2", "9999999999g", "1é"];
+        refuses(&SIZE, &refused);
+        refuses(&SIZE, &["-1"]);
+        refuses(&SIZE_OR_UNLIMITED, &refused);
+        accepts(&CPU_SHARES, &[("2", 2), ("1024", 1024), ("262144", 262_144)]);
+        refuses(&CPU_SHARES, &["", "1", "262145", "-1", "1k"]);
+    }
+
+    #[test]
+    fn times() {
+        let second = Timestamp::saturating(1_520_598_896);
+        accepts(&TIME, &[("1520598896", second), ("2018-03-09T12:34:56Z", second)]);
+        refuses(&TIME, &["", "now", "2018-03-09", "1.5", " 1"]);
+        accepts(&EPOCH, &[("1520598896", second), ("0", Timestamp::EPOCH), ("-1", Timestamp::saturating(-1))]);
+        refuses(&EPOCH, &["", "2018-03-09T12:34:56Z", "2018-03-09t12:34:56z", "2018-03-09 12:34:56Z", "1.5", "-"]);
+    }
+
+    #[test]
+    fn the_rest() {
+        same(&OS, &["linux", "freebsd"]);
+        refuses(&OS, &["", "Linux", "linux "]);
+        same(&NOT_EMPTY, &["dev/*", " "]);
+        refuses(&NOT_EMPTY, &[""]);
+        same(&AUTHOR_PART, &["A B", "größe", "a@b"]);
+        refuses(&AUTHOR_PART, &["A <a@b>", "<", ">"]);
+        accepts(&REF_NAME, &[("latest", RefName::latest())]);
+        refuses(&REF_NAME, &["", "a b", "-a"]);
+        accepts(&VARIANT, &[("auto", VariantPolicy::Auto)]);
+        refuses(&VARIANT, &["", "7"]);
+    }
+}
