@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::compress::Decoder;
 use crate::digest::Digest;
-use crate::error::{IoContext, Result};
+use crate::error::{Error, IoContext, Result};
 use crate::layout::{Image, Layout};
 use crate::media_type::{LayerEncoding, MediaKind, MediaType};
 use crate::oci::{Annotations, ContainerConfig, Descriptor, History};
@@ -114,16 +114,18 @@ fn compression(media_type: &MediaType) -> &'static str {
 }
 
 /// Calls `visit` with each entry of a layer in the order of its tar. The blob is checked against its descriptor.
-pub fn for_each_entry(
+///
+/// The error is the library's, or whatever `visit` gives.
+pub fn for_each_entry<E: From<Error>>(
     layout: &Layout,
     layer: &Descriptor,
-    mut visit: impl FnMut(Entry) -> Result<()>,
-) -> Result<()> {
+    mut visit: impl FnMut(Entry) -> Result<(), E>,
+) -> Result<(), E> {
     let place = layout.location().path.clone();
     let decoder = Decoder::new(layout.blob(layer)?).at("read a layer of", &place)?;
     let mut reader = tar::Reader::new(decoder);
     while let Some(member) = reader.next()? {
-        visit(member.entry)?;
+        visit(member.entry?)?;
     }
     let end = reader.finish()?;
     let rest = end.inner.finish().at("read a layer of", &place)?;
@@ -148,7 +150,7 @@ pub fn largest(layout: &Layout, image: &Image, count: usize) -> Result<Vec<Usage
     let mut files: BTreeMap<TarPath, u64> = BTreeMap::new();
     for layer in &image.manifest.value().layers {
         let mut added = Vec::new();
-        for_each_entry(layout, layer, |entry| {
+        for_each_entry::<Error>(layout, layer, |entry| {
             match Whiteout::of(&entry.path)? {
                 // Whiteouts hide lower layers only, wherever they stand in their own (image-spec, layer.md#whiteouts).
                 Whiteout::Remove(path) => files.retain(|file, _| !file.starts_with(&path)),

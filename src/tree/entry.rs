@@ -69,6 +69,21 @@ pub enum Kind {
     Fifo,
 }
 
+impl Kind {
+    /// What it is in one word: `directory`, `file`, `symlink`, `hardlink`, `char`, `block`, `fifo`.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Kind::Directory => "directory",
+            Kind::File { .. } => "file",
+            Kind::Symlink { .. } => "symlink",
+            Kind::Hardlink { .. } => "hardlink",
+            Kind::CharDevice(_) => "char",
+            Kind::BlockDevice(_) => "block",
+            Kind::Fifo => "fifo",
+        }
+    }
+}
+
 /// The numbers of a device.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Device {
