@@ -6,6 +6,8 @@ use super::{path, read, Raw};
 use crate::tar::{Anomaly, Reader};
 use crate::tree::{Device, Kind};
 
+type Change = fn(&mut Header);
+
 #[test]
 fn types() {
     use Anomaly::{AbsoluteLink, ContiguousFile, OldTypeflag, TrailingSlash};
@@ -113,7 +115,6 @@ fn numbers_of_the_header() {
     assert_eq!((entry.metadata.uid, entry.metadata.mtime), (3_000_000_000, -2));
     assert_eq!(anomalies, [Anomaly::BinaryNumber("uid"), Anomaly::BinaryNumber("mtime")]);
 
-    type Change = fn(&mut Header);
     let table: [(Change, &str); 4] = [
         (|header| header.set_gid(1 << 32), "the gid 4294967296 is out of range"),
         (|header| header.as_old_mut().uid = *b"12x\0\0\0\0\0", "the uid should be a number, found `12x"),
