@@ -29,7 +29,7 @@ pub use reader::{End, Reader};
 pub use writer::Writer;
 
 /// Headers and content come in blocks of this many bytes.
-const BLOCK: usize = 512;
+pub(crate) const BLOCK: usize = 512;
 
 /// The most bytes that the extended headers of one member may have, when writing as when reading.
 pub const EXTENDED_HEADER_LIMIT: u64 = 1 << 20;
