@@ -10,6 +10,7 @@ mod platform;
 mod progress;
 mod report;
 mod setting_flags;
+mod unpack;
 //mod verify;
 
 use std::ffi::OsStr;
@@ -49,6 +50,7 @@ struct Cli {
 enum Command {
     Build(Box<build::Args>),
     Inspect(inspect::Args),
+    Unpack(unpack::Args),
     //Verify(verify::Args),
     Platform(platform::Args),
     Completions(man::CompletionsArgs),
@@ -91,6 +93,7 @@ pub(crate) fn run() -> ExitCode {
     let result = fakeroot::check().and_then(|()| match cli.command {
         Command::Build(args) => build::run(*args, &session),
         Command::Inspect(args) => inspect::run(&args),
+        Command::Unpack(args) => unpack::run(&args, &session),
         //Command::Verify(args) => verify::run(&args, &session),
         Command::Platform(args) => platform::run(&args),
         Command::Completions(args) => man::completions(&args, Cli::command()),
