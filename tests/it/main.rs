@@ -1,0 +1,13 @@
+//! What `ocibake` promises, held against the built command and against programs that others wrote.
+//!
+//! Read the list of modules as the promise: each name is a sentence of it. What a test needs and does not find (a
+//! peer, root) it says on stderr; in CI that is a failure. `tests/peers` installs the peers.
+
+// A test may panic anywhere; the lint knows only functions that are tests themselves.
+#![allow(clippy::unwrap_used)]
+
+/// What the tests stand on: trees from text, the tool, images read without the tool, peers.
+mod harness;
+
+/// A layer holds all that a rootfs holds, in the eyes of three implementations of tar and of umoci.
+mod fidelity;
