@@ -51,6 +51,11 @@ pub(super) fn stats(stats: &BuildStats) -> String {
     text
 }
 
+/// Text with its control characters escaped, so that a value cannot fake a line or drive the terminal.
+fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { c.escape_default().to_string() } else { c.to_string() }).collect()
+}
+
 /// An image on one screen.
 pub(super) fn image(image: &Inspection) -> String {
     let mut text = format!("{}\n", image.image);
@@ -61,7 +66,7 @@ pub(super) fn image(image: &Inspection) -> String {
     };
     let config = &image.config;
     let lines = |pairs: &std::collections::BTreeMap<String, String>| {
-        pairs.iter().map(|(key, value)| format!("{key}={}", value.escape_debug())).collect::<Vec<_>>().join("\n")
+        pairs.iter().map(|(key, value)| format!("{key}={}", printable(value))).collect::<Vec<_>>().join("\n")
     };
     let keys = |set: &std::collections::BTreeMap<String, _>| set.keys().cloned().collect::<Vec<_>>().join(" ");
     row("refs", &image.refs.join(", "));
@@ -73,7 +78,7 @@ pub(super) fn image(image: &Inspection) -> String {
     row("cmd", &config.cmd.as_deref().map(shell_words::join).unwrap_or_default());
     row("user", config.user.as_deref().unwrap_or_default());
     row("directory", config.working_dir.as_deref().unwrap_or_default());
-    row("env", &config.env.iter().map(|pair| pair.escape_debug().to_string()).collect::<Vec<_>>().join("\n"));
+    row("env", &config.env.iter().map(|pair| printable(pair)).collect::<Vec<_>>().join("\n"));
     row("ports", &keys(&config.exposed_ports));
     row("volumes", &keys(&config.volumes));
     row("stop signal", config.stop_signal.as_deref().unwrap_or_default());
@@ -104,7 +109,7 @@ pub(super) fn entry(entry: &Entry) -> String {
         Kind::CharDevice(device) | Kind::BlockDevice(device) => format!("{},{}", device.major, device.minor),
         _ => entry.size().to_string(),
     };
-    let target = link_target(entry).map(|target| format!(" -> {}", target.escape_debug())).unwrap_or_default();
+    let target = link_target(entry).map(|target| format!(" -> {}", printable(&target))).unwrap_or_default();
     let xattrs = if metadata.xattrs.is_empty() { ' ' } else { '+' };
     format!(
         "{}{xattrs} {:>5}:{:<5} {size:>10} {} {}{target}",

@@ -1,7 +1,6 @@
 //! `inspect`: what is in an image.
 
 use std::collections::BTreeMap;
-use std::io;
 
 use serde::Serialize;
 
@@ -121,15 +120,14 @@ pub fn for_each_entry<E: From<Error>>(
     layer: &Descriptor,
     mut visit: impl FnMut(Entry) -> Result<(), E>,
 ) -> Result<(), E> {
-    let place = layout.location().path.clone();
-    let decoder = Decoder::new(layout.blob(layer)?).at("read a layer of", &place)?;
-    let mut reader = tar::Reader::new(decoder);
-    while let Some(member) = reader.next()? {
+    let place = &layout.location().path;
+    let mut decoder = Decoder::new(layout.blob(layer)?).at("read a layer of", place)?;
+    let mut reader = tar::Reader::new(&mut decoder, format!("layer {}", layer.digest.short()));
+    while let Some(member) = reader.next_member()? {
         visit(member.entry?)?;
     }
-    let end = reader.finish()?;
-    let rest = end.inner.finish().at("read a layer of", &place)?;
-    io::copy(&mut { rest.inner }, &mut io::sink()).at("read a layer of", &place)?;
+    reader.finish()?;
+    decoder.finish().at("read a layer of", place)?;
     Ok(())
 }
 
@@ -168,7 +166,8 @@ pub fn largest(layout: &Layout, image: &Image, count: usize) -> Result<Vec<Usage
             *directories.entry(parent).or_default() += size;
         }
     }
-    let usage = |directory| move |(path, size): (&TarPath, &u64)| Usage { path: path.to_string(), size: *size, directory };
+    let usage =
+        |directory| move |(path, size): (&TarPath, &u64)| Usage { path: path.to_string(), size: *size, directory };
     let is_file = |path: &TarPath| !directories.contains_key(path);
     let mut all: Vec<Usage> = files.iter().filter(|(path, _)| is_file(path)).map(usage(false)).collect();
     all.extend(directories.iter().map(usage(true)));
