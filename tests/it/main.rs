@@ -11,3 +11,9 @@ mod harness;
 
 /// A layer holds all that a rootfs holds, in the eyes of three implementations of tar and of umoci.
 mod fidelity;
+
+/// The tools that people have take an image as it is: skopeo, umoci, buildah, podman.
+mod consumers;
+
+/// The documents follow the JSON schemas of the image-spec.
+mod schemas;

@@ -35,8 +35,9 @@ pub(crate) struct Image {
 impl Layout {
     /// Checks the marker.
     pub(crate) fn at(path: &Path) -> Self {
-        let marker = fs::read_to_string(path.join("oci-layout")).expect("the file `oci-layout`");
-        assert_eq!(marker.trim(), r#"{"imageLayoutVersion":"1.0.0"}"#);
+        let marker = fs::read(path.join("oci-layout")).expect("the file `oci-layout`");
+        let marker: Value = serde_json::from_slice(&marker).expect("JSON");
+        assert_eq!(marker, serde_json::json!({"imageLayoutVersion": "1.0.0"}));
         Layout(path.to_path_buf())
     }
 

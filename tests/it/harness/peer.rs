@@ -46,6 +46,13 @@ impl Peer {
     {
         let mut command = self.command();
         command.args(args);
+        self.finish(command)
+    }
+
+    /// Runs a command of it and gives back its stdout; fails if the command does.
+    #[track_caller]
+    #[allow(clippy::unused_self)]
+    pub(crate) fn finish(&self, command: Command) -> String {
         String::from_utf8_lossy(&output(command)).into_owned()
     }
 }
