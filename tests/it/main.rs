@@ -17,3 +17,12 @@ mod consumers;
 
 /// The documents follow the JSON schemas of the image-spec.
 mod schemas;
+
+/// An ordinary user under pseudo or fakeroot bakes the image that root would.
+mod fakeroots;
+
+/// The same tree gives the same bytes, whatever else is different.
+mod reproducibility;
+
+/// And the same bytes as yesterday.
+mod pinned;

@@ -65,6 +65,11 @@ impl Fixture {
         Fixture { entries: lines.map(entry).collect() }
     }
 
+    pub(crate) fn without_attributes(mut self) -> Self {
+        self.entries.iter_mut().for_each(|entry| entry.xattrs.clear());
+        self
+    }
+
     /// What a layer of this tree must hold: everything but sockets.
     pub(crate) fn listing(&self) -> Listing {
         let mut listing = Listing::new();
