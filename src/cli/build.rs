@@ -155,8 +155,8 @@ fn options(args: &TreeArgs, spec: &BuildSpec, threads: Option<NonZeroUsize>) -> 
         Some((uid, gid)) => OwnerPolicy::Fixed { uid, gid },
         None if args.uid_map.is_empty() && args.gid_map.is_empty() => OwnerPolicy::Keep,
         None => OwnerPolicy::Mapped {
-            uids: IdMap::from_ranges(args.uid_map.iter().cloned())?,
-            gids: IdMap::from_ranges(args.gid_map.iter().cloned())?,
+            uids: IdMap::from_ranges(args.uid_map.iter().cloned()).context("--uid-map")?,
+            gids: IdMap::from_ranges(args.gid_map.iter().cloned()).context("--gid-map")?,
         },
     };
     let mut device_table = DeviceTable::default();
