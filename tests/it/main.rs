@@ -26,3 +26,18 @@ mod reproducibility;
 
 /// And the same bytes as yesterday.
 mod pinned;
+
+/// Every setting arrives as it was written, from a flag, the environment or a file.
+mod settings;
+
+/// Owners, devices, attributes and whole paths can be chosen on the way.
+mod policies;
+
+/// Layouts gain an image and keep the rest, archives are replaced, and many at once lose nothing.
+mod targets;
+
+/// What cannot be done is said in one line, and nothing was touched.
+mod refusals;
+
+/// Nor was anything touched when a run is ended in the middle.
+mod interruption;

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
+use super::names_below;
 use super::peer::clean;
 
 /// A run that is described and not started.
@@ -207,7 +208,7 @@ impl Outcome {
         let message = first.strip_prefix("ocibake: error: ").unwrap_or_else(|| panic!("no error line\n{shown}"));
         let hint = lines.next().unwrap_or("hint: ");
         assert!(hint.starts_with("hint: ") && lines.next().is_none(), "more than an error and a hint\n{shown}");
-        assert!(!message.ends_with('.'), "a message ends without a full stop\n{shown}");
+        assert!(!message.ends_with('.') || message.ends_with("..."), "a message ends without a full stop\n{shown}");
         format!("{message}\n{hint}")
     }
 }
@@ -223,6 +224,10 @@ impl Running {
     pub(crate) fn signal(&self, signal: rustix::process::Signal) {
         let pid = rustix::process::Pid::from_child(&self.child);
         rustix::process::kill_process(pid, signal).unwrap();
+    }
+
+    pub(crate) fn is_over(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
     }
 
     /// Waits until `happened`, while the run must go on; ends it and fails after a minute.
@@ -272,4 +277,15 @@ impl Running {
             panic!("{}: no sign of {what} for a minute", self.command);
         }
     }
+}
+
+/// Waits until bytes of the layer are on their way into a staging directory.
+#[track_caller]
+pub(crate) fn until_it_writes(running: &mut Running, directory: &Path) {
+    running.until("bytes in the staging directory", || {
+        names_below(directory).iter().any(|name| {
+            let is_written = || directory.join(name).metadata().is_ok_and(|file| file.is_file() && file.len() > 0);
+            name.contains(".ocibake-") && is_written()
+        })
+    });
 }
