@@ -41,3 +41,9 @@ mod refusals;
 
 /// Nor was anything touched when a run is ended in the middle.
 mod interruption;
+
+/// The other verbs answer, and every verb talks where it should.
+mod verbs;
+
+/// The house stands as it was drawn.
+mod architecture;
