@@ -100,13 +100,23 @@ impl Error {
 
 /// Names the act and the path of an I/O error.
 pub(crate) trait IoContext<T> {
-    /// Turns an `io::Error` into [`Error::Io`].
+    /// Turns an `io::Error` into [`Error::Io`], unless it carries an [`Error`] already: that one knows its subject.
     fn at(self, action: &'static str, path: &Path) -> Result<T>;
 }
 
 impl<T> IoContext<T> for io::Result<T> {
     fn at(self, action: &'static str, path: &Path) -> Result<T> {
-        self.map_err(|source| Error::Io { action, path: path.to_path_buf(), source })
+        self.map_err(|mut source| match source.get_mut().and_then(|inner| inner.downcast_mut::<Error>()) {
+            Some(carried) => std::mem::replace(carried, Error::Interrupted),
+            None => Error::Io { action, path: path.to_path_buf(), source },
+        })
+    }
+}
+
+/// Lets an [`Error`] travel through `Read` and `Write`; [`IoContext::at`] takes it out again.
+impl From<Error> for io::Error {
+    fn from(error: Error) -> Self {
+        io::Error::other(error)
     }
 }
 
@@ -134,6 +144,13 @@ mod tests {
         let error = error.unwrap_err();
         assert_eq!(error.to_string(), "cannot write `out/blob`: No space left on device");
         assert_eq!(error.hint(), Some("free some space or choose another target"));
+    }
+
+    #[test]
+    fn an_error_that_travelled_as_io_error_comes_out_as_it_was() {
+        let inner = Error::malformed("blob", "nothing in it");
+        let outer: Result<()> = Err(io::Error::from(inner)).at("read", Path::new("x"));
+        assert_eq!(outer.unwrap_err().to_string(), "blob: nothing in it");
     }
 
     #[test]

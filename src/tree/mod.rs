@@ -1,13 +1,24 @@
 //! Filesystem trees: what flows through every operation is the [`Entry`], and a [`Tree`] is an ordered map of them.
 
 mod content;
+mod device_table;
 mod entry;
+mod glob;
+mod owner;
 mod path;
 mod scan;
+mod whiteout;
+mod xattr;
 
-pub use content::Content;
+pub use content::{Content, Directory};
+pub use device_table::DeviceTable;
 pub use entry::{Device, Entry, Kind, Metadata, Xattrs};
+pub use glob::Globs;
+pub use owner::{clamp_times, IdMap, OwnerPolicy};
 pub use path::TarPath;
+pub use scan::{scan, Scan, ScanPolicy};
+pub use whiteout::{is_reserved, Whiteout};
+pub use xattr::XattrPolicy;
 
 use std::collections::BTreeMap;
 
@@ -31,6 +42,11 @@ impl Tree {
     /// The entry at a path.
     pub fn get(&self, path: &TarPath) -> Option<&Entry> {
         self.entries.get(path)
+    }
+
+    /// The entry at a path, for changes that leave the path alone.
+    pub fn get_mut(&mut self, path: &TarPath) -> Option<&mut Entry> {
+        self.entries.get_mut(path)
     }
 
     /// All entries in order.
@@ -60,7 +76,7 @@ impl Tree {
 
     /// The number of content bytes.
     pub fn content_size(&self) -> u64 {
-        self.iter().map(|entry| entry.size()).sum()
+        self.iter().map(Entry::size).sum()
     }
 }
 

@@ -1,4 +1,15 @@
-//! The platform of an image, and how the architecture names of Yocto, uname and Debian map to it.
+//! The platform of an image, and how the architecture names of Yocto, `uname -m` and Debian map to it.
+//!
+//! Nothing is guessed and the host is never asked: what a name and the words of a tune do not say is left out, and an
+//! architecture that has no name in OCI is refused.
+
+mod architecture;
+mod machine;
+mod variant;
+
+pub use architecture::{accepted_names, is_known_name, is_known_os};
+pub use machine::Machine;
+pub use variant::VariantPolicy;
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -1,0 +1,181 @@
+use std::env;
+use std::fs;
+use std::io::{stdout, Write};
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use clap::ValueEnum;
+use ocibake::layout::Location;
+use ocibake::ops::build::{build, BuildOptions};
+use ocibake::spec::{BuildSpec, Settings, VarsFile};
+use ocibake::tree::{DeviceTable, Globs, IdMap, OwnerPolicy, ScanPolicy, XattrPolicy};
+use ocibake::Error;
+
+use super::progress::{Display, ProgressMode};
+use super::setting_flags::SettingFlags;
+use super::{report, say, Answer, LocationParser, Session};
+
+/// Make an image of a root filesystem
+///
+/// Prints the digest of the image's manifest. A layout that exists gains the image: its ref name moves and everything
+/// else stays. An archive is replaced. Nothing changes if anything fails.
+///
+/// Every setting comes from a flag, else from the environment, else from the variables file: the first that has it wins,
+/// and an empty value is none. In variables, lists are shell words.
+#[derive(clap::Args)]
+#[command(
+    after_help = "Example:\n  ocibake build rootfs oci:out:v1 out.tar.zst --arch $(uname -m) --cmd '/bin/sh -l' --label .vendor=ACME"
+)]
+pub(super) struct Args {
+    /// The directory with the root filesystem
+    rootfs: PathBuf,
+
+    /// Where the image goes; several targets share one reading of the rootfs
+    #[arg(required = true, value_parser = LocationParser)]
+    targets: Vec<Location>,
+
+    /// Read settings from a file of NAME=value words in shell quoting
+    #[arg(long, value_name = "FILE")]
+    vars: Option<PathBuf>,
+
+    /// Compress with so many threads; the image is the same for any number [default: the machine's cores]
+    #[arg(long, value_name = "N")]
+    threads: Option<NonZeroUsize>,
+
+    /// How to show progress
+    #[arg(long, value_name = "HOW", default_value = "auto")]
+    progress: ProgressMode,
+
+    /// Tell on stderr how much work there was and how long it took
+    #[arg(long, value_name = "FORMAT", num_args = 0..=1, require_equals = true, default_missing_value = "text")]
+    stats: Option<StatsFormat>,
+
+    /// Print a report in JSON instead of the digest
+    #[arg(long)]
+    json: bool,
+
+    #[command(flatten)]
+    tree: TreeArgs,
+
+    #[command(flatten)]
+    settings: SettingFlags,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum StatsFormat {
+    Text,
+    Json,
+}
+
+/// What is changed on the way from the rootfs into the image.
+#[derive(clap::Args)]
+#[command(next_help_heading = "The tree")]
+struct TreeArgs {
+    /// Give everything to one user and group
+    #[arg(long, value_name = "UID:GID", conflicts_with_all = ["uid_map", "gid_map"], value_parser = parse_owner)]
+    owner: Option<(u32, u32)>,
+
+    /// Translate user ids of the host (repeatable)
+    #[arg(long, value_name = "CONTAINER:HOST:SIZE")]
+    uid_map: Vec<IdMap>,
+
+    /// Translate group ids of the host (repeatable)
+    #[arg(long, value_name = "CONTAINER:HOST:SIZE")]
+    gid_map: Vec<IdMap>,
+
+    /// Set owners and modes and make devices as a makedevs table says (repeatable)
+    #[arg(long, value_name = "FILE")]
+    device_table: Vec<PathBuf>,
+
+    /// Keep only extended attributes whose names match (repeatable) [default: all but security.selinux,
+    /// system.nfs4_acl and trusted.overlay.*]
+    #[arg(long, value_name = "PATTERN", conflicts_with = "no_xattrs")]
+    xattrs: Vec<String>,
+
+    /// Keep no extended attributes
+    #[arg(long)]
+    no_xattrs: bool,
+}
+
+fn parse_owner(text: &str) -> Result<(u32, u32), String> {
+    text.split_once(':')
+        .and_then(|(uid, gid)| Some((uid.parse().ok()?, gid.parse().ok()?)))
+        .ok_or_else(|| "UID:GID expected, two numbers such as 0:0".to_owned())
+}
+
+pub(super) fn run(args: Args, session: &Session) -> Result<Answer> {
+    let settings = gather(args.settings, args.vars.as_ref())?;
+    let spec = BuildSpec::resolve(&settings)?;
+    let options = options(&args.tree, &spec, args.threads)?;
+    for warning in settings.warnings() {
+        session.warn(warning);
+    }
+
+    let display = Display::new(args.progress, session.verbosity, &session.interruption);
+    let mut report = build(&args.rootfs, &args.targets, &spec, &options, &display)?;
+    drop(display);
+    report.warnings.splice(0..0, settings.warnings().iter().cloned());
+
+    let mut out = stdout().lock();
+    if args.json {
+        serde_json::to_writer_pretty(&mut out, &report)?;
+        writeln!(out)?;
+    } else {
+        writeln!(out, "{}", report.digest)?;
+    }
+    match args.stats {
+        Some(StatsFormat::Text) => report::stats(&report.stats).lines().for_each(say),
+        Some(StatsFormat::Json) => say(&serde_json::to_string(&report.stats)?),
+        None => {}
+    }
+    Ok(Answer::Yes)
+}
+
+fn gather(flags: SettingFlags, vars: Option<&PathBuf>) -> Result<Settings> {
+    let file = match vars {
+        Some(path) => {
+            let text = fs::read(path).with_context(|| format!("cannot read `{}`", path.display()))?;
+            Some(VarsFile::parse(&path.display().to_string(), &text)?)
+        }
+        None => None,
+    };
+    Ok(Settings::new(flags.0, env::vars_os(), file)?)
+}
+
+fn options(args: &TreeArgs, spec: &BuildSpec, threads: Option<NonZeroUsize>) -> Result<BuildOptions> {
+    let xattrs = if args.no_xattrs {
+        XattrPolicy::None
+    } else if args.xattrs.is_empty() {
+        XattrPolicy::Portable
+    } else {
+        XattrPolicy::Matching(named_globs("--xattrs", &args.xattrs)?)
+    };
+    let owner = match args.owner {
+        Some((uid, gid)) => OwnerPolicy::Fixed { uid, gid },
+        None if args.uid_map.is_empty() && args.gid_map.is_empty() => OwnerPolicy::Keep,
+        None => OwnerPolicy::Mapped {
+            uids: IdMap::from_ranges(args.uid_map.iter().cloned())?,
+            gids: IdMap::from_ranges(args.gid_map.iter().cloned())?,
+        },
+    };
+    let mut device_table = DeviceTable::default();
+    for path in &args.device_table {
+        let text = fs::read_to_string(path).with_context(|| format!("cannot read `{}`", path.display()))?;
+        device_table.extend(DeviceTable::parse(&text, &path.display().to_string())?);
+    }
+    let threads = match threads {
+        Some(threads) => threads,
+        None => std::thread::available_parallelism().context("cannot count the machine's cores")?,
+    };
+    let exclude = named_globs("--exclude (OCI_IMAGE_EXCLUDE)", &spec.exclude)?;
+    Ok(BuildOptions { scan: ScanPolicy { exclude, xattrs }, owner, device_table, threads })
+}
+
+/// Patterns, with the flag's name in the error.
+fn named_globs(flag: &str, patterns: &[String]) -> Result<Globs> {
+    Ok(Globs::parse(patterns).map_err(|error| match error {
+        Error::Setting { value, accepted, .. } => Error::Setting { name: flag.to_owned(), value, accepted },
+        error => error,
+    })?)
+}

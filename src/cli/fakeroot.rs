@@ -1,0 +1,66 @@
+//! Whether pseudo or fakeroot, if one is meant to be in force, really is.
+//!
+//! Both work by a preloaded library. A static build is never intercepted and would write the build user's owners, no
+//! devices and no capabilities, without any error.
+
+use std::env;
+use std::ffi::OsString;
+use std::fs;
+
+use anyhow::Result;
+use ocibake::Error;
+
+/// Fails if the environment says that owners are faked while this process sees the real ones.
+pub(super) fn check() -> Result<()> {
+    let maps = fs::read_to_string("/proc/self/maps").unwrap_or_default();
+    let user = rustix::process::geteuid();
+    match not_intercepted(|name| env::var_os(name), &maps, user.is_root()) {
+        None => Ok(()),
+        Some(library) => Err(Error::refused_with_hint(
+            format!("{library} is in the environment but does not intercept this process: owners would be wrong"),
+            "use a dynamically linked ocibake, and start it through the fakeroot tool itself",
+        )
+        .into()),
+    }
+}
+
+/// The name of what should intercept this process and does not.
+fn not_intercepted(variable: impl Fn(&str) -> Option<OsString>, maps: &str, is_root: bool) -> Option<&'static str> {
+    let preload = variable("LD_PRELOAD").unwrap_or_default().to_string_lossy().into_owned();
+    let is_set = |name: &str| variable(name).is_some_and(|value| !value.is_empty());
+
+    let pseudo_is_off = variable("PSEUDO_DISABLED").is_some_and(|value| value == "1");
+    let pseudo_is_meant = preload.contains("libpseudo") || is_set("PSEUDO_PREFIX");
+    if pseudo_is_meant && !pseudo_is_off && !(maps.contains("libpseudo") && is_root) {
+        return Some("pseudo");
+    }
+    let fakeroot_is_meant = preload.contains("libfakeroot");
+    (fakeroot_is_meant && !maps.contains("libfakeroot")).then_some("fakeroot")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_meant_must_be_in_force() {
+        const PSEUDO: &str = "7f00 r-xp /usr/lib/pseudo/libpseudo.so\n";
+        const FAKEROOT: &str = "7f00 r-xp /usr/lib/libfakeroot/libfakeroot-sysv.so\n";
+        for (environment, maps, is_root, expected) in [
+            (&[][..], "", false, None),
+            (&[("LD_PRELOAD", "libpseudo.so"), ("PSEUDO_PREFIX", "/usr")][..], PSEUDO, true, None),
+            (&[("LD_PRELOAD", "libpseudo.so"), ("PSEUDO_PREFIX", "/usr")], "", false, Some("pseudo")),
+            (&[("LD_PRELOAD", "libpseudo.so")], "", true, Some("pseudo")),
+            (&[("PSEUDO_PREFIX", "/usr")], "", false, Some("pseudo")),
+            (&[("PSEUDO_PREFIX", "/usr"), ("PSEUDO_DISABLED", "1")], PSEUDO, false, None),
+            (&[("PSEUDO_PREFIX", "/usr"), ("PSEUDO_DISABLED", "0")], PSEUDO, false, Some("pseudo")),
+            (&[("LD_PRELOAD", "/usr/lib/libfakeroot-sysv.so")], FAKEROOT, true, None),
+            (&[("LD_PRELOAD", "/usr/lib/libfakeroot-sysv.so")], "", true, Some("fakeroot")),
+        ] {
+            let variable = |name: &str| {
+                environment.iter().find(|(known, _)| *known == name).map(|(_, value)| OsString::from(value))
+            };
+            assert_eq!(not_intercepted(variable, maps, is_root), expected, "{environment:?} {maps}");
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! The command line: what was typed becomes values of the library, and what the library gives back becomes text.
+//!
+//! Data goes to stdout, talk to stderr. Exit status: 0 yes, 1 no, 2 trouble, 128 and the signal's number when one came.
+
+mod build;
+mod fakeroot;
+//mod inspect;
+mod man;
+mod platform;
+mod progress;
+mod report;
+mod setting_flags;
+//mod verify;
+
+use std::ffi::OsStr;
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser, Subcommand};
+use ocibake::layout::Location;
+use ocibake::Error;
+
+use progress::{Interruption, Verbosity};
+
+/// Bake a root filesystem into an OCI container image
+///
+/// One pass, no root, no daemon, no network, the same bytes every time.
+///
+/// IMAGE and TARGET are `oci:DIR[:REF]` for a layout directory or `oci-archive:FILE[:REF]` for a tar of one. Without
+/// the word before the colon, a path that ends in .tar, .tar.gz, .tar.xz or .tar.zst is an archive, compressed as its
+/// ending says, and any other is a directory.
+#[derive(Parser)]
+#[command(name = "ocibake", version, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+
+    /// Say what is done
+    #[arg(short, long, global = true, conflicts_with = "quiet")]
+    verbose: bool,
+
+    /// Say nothing but errors
+    #[arg(short, long, global = true)]
+    quiet: bool,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Build(Box<build::Args>),
+    //Inspect(inspect::Args),
+    //Verify(verify::Args),
+    Platform(platform::Args),
+    Completions(man::CompletionsArgs),
+    Man(man::ManArgs),
+}
+
+/// What a command answers, for the exit status.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Answer {
+    Yes,
+    No,
+}
+
+/// What every verb is given beside its own arguments.
+struct Session {
+    verbosity: Verbosity,
+    interruption: Interruption,
+}
+
+impl Session {
+    fn warn(&self, message: &str) {
+        if self.verbosity != Verbosity::Quiet {
+            say(&format!("ocibake: warning: {message}"));
+        }
+    }
+}
+
+/// Runs the command line of this process.
+pub(crate) fn run() -> ExitCode {
+    let cli = Cli::parse();
+    let verbosity = match (cli.verbose, cli.quiet) {
+        (true, _) => Verbosity::Verbose,
+        (_, true) => Verbosity::Quiet,
+        _ => Verbosity::Normal,
+    };
+    let session = Session { verbosity, interruption: Interruption::listen() };
+    let result = fakeroot::check().and_then(|()| match cli.command {
+        Command::Build(args) => build::run(*args, &session),
+        //Command::Inspect(args) => inspect::run(&args),
+        //Command::Verify(args) => verify::run(&args, &session),
+        Command::Platform(args) => platform::run(&args),
+        Command::Completions(args) => man::completions(&args, Cli::command()),
+        Command::Man(args) => man::pages(&args, Cli::command()),
+    });
+    match result {
+        Ok(Answer::Yes) => ExitCode::SUCCESS,
+        Ok(Answer::No) => ExitCode::from(1),
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            say(&format!("ocibake: error: {}", one_line(&error)));
+            if let Some(hint) = error.downcast_ref::<Error>().and_then(Error::hint) {
+                say(&format!("hint: {hint}"));
+            }
+            session.interruption.exit_code().unwrap_or(ExitCode::from(2))
+        }
+    }
+}
+
+/// Prints a line of talk. Nobody is left to tell when stderr is gone.
+fn say(line: &str) {
+    let _ = writeln!(io::stderr(), "{line}");
+}
+
+/// The chain of causes on one line.
+fn one_line(error: &anyhow::Error) -> String {
+    format!("{error:#}").replace('\n', " ")
+}
+
+/// Whoever read our stdout has seen enough.
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+}
+
+/// The value parser of images and targets.
+#[derive(Clone)]
+struct LocationParser;
+
+impl clap::builder::TypedValueParser for LocationParser {
+    type Value = Location;
+
+    fn parse_ref(
+        &self,
+        command: &clap::Command,
+        _: Option<&clap::Arg>,
+        value: &OsStr,
+    ) -> Result<Location, clap::Error> {
+        Location::parse(value).map_err(|error| refuse(command, &error))
+    }
+}
+
+/// A bad argument in the house's form rather than clap's: one line, perhaps a hint, exit status 2.
+fn refuse(command: &clap::Command, error: &Error) -> clap::Error {
+    let hint = error.hint().map(|hint| format!("\nhint: {hint}")).unwrap_or_default();
+    clap::Error::raw(clap::error::ErrorKind::ValueValidation, format!("{error}{hint}\n")).with_cmd(command)
+}

@@ -1,0 +1,155 @@
+//! What a person sees while the work goes on, and how a signal stops it.
+
+use std::io::{stderr, IsTerminal};
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::Arc;
+
+use clap::ValueEnum;
+use indicatif::{ProgressBar, ProgressStyle};
+use ocibake::observer::Observer;
+
+use super::say;
+
+/// How much is said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verbosity {
+    /// Errors.
+    Quiet,
+    /// And warnings.
+    Normal,
+    /// And each step.
+    Verbose,
+}
+
+/// How progress is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum ProgressMode {
+    /// A bar on a terminal, nothing elsewhere
+    Auto,
+    /// Lines `NN%` on stderr, for BitBake and scripts
+    Percent,
+    /// Nothing
+    None,
+}
+
+/// The first signal that asked to stop.
+#[derive(Clone)]
+pub(super) struct Interruption(Arc<AtomicUsize>);
+
+impl Interruption {
+    /// Listens for the signals that end a command. A second one ends it at once.
+    pub(super) fn listen() -> Self {
+        use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+        let received = Arc::new(AtomicUsize::new(0));
+        for signal in [SIGINT, SIGTERM, SIGHUP] {
+            let second = Arc::new(std::sync::atomic::AtomicBool::new(false));
+            // Without the handler the default action ends the process: no cleaning up, but nothing wrong either.
+            let _ = signal_hook::flag::register_conditional_default(signal, Arc::clone(&second))
+                .and_then(|_| signal_hook::flag::register(signal, second))
+                .and_then(|_| signal_hook::flag::register_usize(signal, Arc::clone(&received), signal as usize));
+        }
+        Interruption(received)
+    }
+
+    fn is_requested(&self) -> bool {
+        self.0.load(Ordering::Relaxed) != 0
+    }
+
+    /// The shell's convention for an end by a signal.
+    pub(super) fn exit_code(&self) -> Option<ExitCode> {
+        match self.0.load(Ordering::Relaxed) {
+            0 => None,
+            signal => Some(ExitCode::from(128 + signal as u8)),
+        }
+    }
+}
+
+/// The observer of a command.
+pub(super) struct Display {
+    verbosity: Verbosity,
+    interruption: Interruption,
+    bar: Option<ProgressBar>,
+    percent: Option<Percent>,
+}
+
+#[derive(Default)]
+struct Percent {
+    expected: AtomicU64,
+    done: AtomicU64,
+    shown: AtomicU64,
+}
+
+impl Display {
+    pub(super) fn new(mode: ProgressMode, verbosity: Verbosity, interruption: &Interruption) -> Self {
+        let wants_bar = mode == ProgressMode::Auto && verbosity != Verbosity::Quiet && stderr().is_terminal();
+        Display {
+            verbosity,
+            interruption: interruption.clone(),
+            bar: wants_bar.then(|| ProgressBar::new(0).with_style(bar_style())),
+            percent: (mode == ProgressMode::Percent).then(Percent::default),
+        }
+    }
+
+    /// Says a line without tearing the bar.
+    fn say(&self, line: &str) {
+        match &self.bar {
+            Some(bar) => bar.suspend(|| say(line)),
+            None => say(line),
+        }
+    }
+}
+
+fn bar_style() -> ProgressStyle {
+    ProgressStyle::with_template("{wide_bar} {decimal_bytes}/{decimal_total_bytes} {decimal_bytes_per_sec} {eta} left")
+        .expect("the template is well-formed")
+}
+
+impl Drop for Display {
+    fn drop(&mut self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+impl Observer for Display {
+    fn step(&self, message: &str) {
+        if self.verbosity == Verbosity::Verbose {
+            self.say(&format!("ocibake: {message}"));
+        }
+    }
+
+    fn warning(&self, message: &str) {
+        if self.verbosity != Verbosity::Quiet {
+            self.say(&format!("ocibake: warning: {message}"));
+        }
+    }
+
+    fn expect(&self, bytes: u64) {
+        if let Some(bar) = &self.bar {
+            bar.set_length(bytes);
+        }
+        if let Some(percent) = &self.percent {
+            percent.expected.store(bytes, Ordering::Relaxed);
+            say("0%");
+        }
+    }
+
+    fn advance(&self, bytes: u64) {
+        if let Some(bar) = &self.bar {
+            bar.inc(bytes);
+        }
+        if let Some(percent) = &self.percent {
+            let done = percent.done.fetch_add(bytes, Ordering::Relaxed) + bytes;
+            let now = (done * 100).checked_div(percent.expected.load(Ordering::Relaxed)).unwrap_or(0).min(100);
+            if percent.shown.fetch_max(now, Ordering::Relaxed) < now {
+                say(&format!("{now}%"));
+            }
+        }
+    }
+
+    fn interrupted(&self) -> bool {
+        self.interruption.is_requested()
+    }
+}

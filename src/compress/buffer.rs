@@ -1,0 +1,98 @@
+//! Buffers that go round: a [`Pool`] makes a fixed number of them, and one that is dropped, wherever that happens,
+//! is free again. Memory is bounded by this, and nobody has to give anything back, in particular not after an error.
+
+use std::ops::Deref;
+use std::sync::mpsc::{channel, Receiver, Sender};
+
+/// A fixed number of buffers of one size, made when first needed.
+pub(super) struct Pool {
+    size: usize,
+    unmade: usize,
+    free: Receiver<Vec<u8>>,
+    give_back: Sender<Vec<u8>>,
+}
+
+impl Pool {
+    /// A pool of `count` buffers of `size` bytes.
+    pub(super) fn new(count: usize, size: usize) -> Self {
+        let (give_back, free) = channel();
+        Pool { size, unmade: count, free, give_back }
+    }
+
+    /// An empty buffer; waits until one is free.
+    pub(super) fn take(&mut self) -> Buffer {
+        let bytes = match self.free.try_recv() {
+            Ok(bytes) => bytes,
+            Err(_) if self.unmade > 0 => {
+                self.unmade -= 1;
+                // Zeroed memory comes from the kernel untouched: what is never written costs nothing.
+                vec![0; self.size]
+            }
+            // The pool holds a sender itself, so this cannot find the channel closed.
+            Err(_) => self.free.recv().unwrap_or_default(),
+        };
+        Buffer { bytes, filled: 0, give_back: self.give_back.clone() }
+    }
+}
+
+/// A buffer of a pool: its filled part is what it derefs to.
+pub(super) struct Buffer {
+    bytes: Vec<u8>,
+    filled: usize,
+    give_back: Sender<Vec<u8>>,
+}
+
+impl Buffer {
+    /// The part that is not filled yet.
+    pub(super) fn room(&mut self) -> &mut [u8] {
+        &mut self.bytes[self.filled..]
+    }
+
+    /// Says that `count` more bytes of [`room`](Self::room) are filled.
+    pub(super) fn fill(&mut self, count: usize) {
+        debug_assert!(count <= self.bytes.len() - self.filled);
+        self.filled += count;
+    }
+}
+
+impl Deref for Buffer {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.bytes[..self.filled]
+    }
+}
+
+impl Drop for Buffer {
+    fn drop(&mut self) {
+        // Nobody waits any more when the pool is gone.
+        let _ = self.give_back.send(std::mem::take(&mut self.bytes));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_dropped_buffer_is_free_again_and_empty() {
+        let mut pool = Pool::new(1, 8);
+        for text in [&b"abc"[..], b"12345678"] {
+            let mut buffer = pool.take();
+            assert!(buffer.is_empty());
+            buffer.room()[..text.len()].copy_from_slice(text);
+            buffer.fill(text.len());
+            assert_eq!(&*buffer, text);
+        }
+    }
+
+    #[test]
+    fn a_pool_waits_for_a_free_buffer() {
+        let mut pool = Pool::new(1, 8);
+        let buffer = pool.take();
+        let address = buffer.bytes.as_ptr() as usize;
+        let thread = std::thread::spawn(move || drop(buffer));
+        assert_eq!(pool.take().bytes.as_ptr() as usize, address);
+        thread.join().unwrap();
+    }
+}

@@ -1,0 +1,233 @@
+//! The encoder: bytes go in, blocks are cut, and a [`Pipeline`] does the rest.
+
+use std::io::{self, Read, Write};
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+use super::block::{self, BlockSize, Frame};
+use super::buffer::{Buffer, Pool};
+use super::codec::Codec;
+use super::pipeline::{Pipeline, Plan, Workers};
+use crate::digest::Digest;
+
+/// Whether the digest of what goes in is wanted: the `diff_id` of a layer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InputDigest {
+    /// Compute it.
+    Compute,
+    /// Nobody wants it: an outer archive, for instance.
+    Skip,
+}
+
+/// What an encoder found out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Encoded {
+    /// The digest of all input, if it was asked for.
+    pub input: Option<Digest>,
+    /// Bytes that went in.
+    pub input_size: u64,
+    /// The digest of all output.
+    pub output: Digest,
+    /// Bytes that came out.
+    pub output_size: u64,
+    /// For how long the threads were busy.
+    pub busy: Busy,
+}
+
+/// Time spent on each stage, waiting not counted, summed over the stage's threads.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Busy {
+    /// Digests of input and output.
+    pub hash: Duration,
+    /// Compression.
+    pub compress: Duration,
+    /// Calls of the inner writer.
+    pub write: Duration,
+}
+
+/// Compresses what is written into it with several threads, and writes the result to `W` in a thread of its own.
+///
+/// The output is complete only after [`finish`](Self::finish). Dropped before that, the encoder stops its threads,
+/// and what was written so far is not a complete stream. An error of the inner writer is the result of one of the
+/// next writes, or of `finish`, and of all calls after that. [`flush`](Write::flush) does nothing: it must not move a
+/// block's end.
+pub struct Encoder<W: Write + Send + 'static> {
+    pipeline: Pipeline<W>,
+    inputs: Pool,
+    size: BlockSize,
+    /// The block in the making.
+    block: Option<Buffer>,
+    /// An entry starts here, and the block is long enough: the next byte belongs to another one.
+    ends_here: bool,
+    /// No block is on its way yet, and an input without a byte needs one too: an empty frame, as opposed to none.
+    needs_block: bool,
+}
+
+impl<W: Write + Send + 'static> Encoder<W> {
+    /// An encoder in front of `inner` that compresses with `threads` threads; two more hash and write.
+    ///
+    /// # Errors
+    ///
+    /// If a thread cannot be started.
+    pub fn new(inner: W, codec: impl Into<Codec>, threads: NonZeroUsize, input: InputDigest) -> io::Result<Self> {
+        let codec = codec.into();
+        let size = BlockSize::of(codec);
+        let bound = block::bound(codec, size.limit);
+        let workers = block::encoder(codec).map(|encoder| Workers { encoder, count: threads, bound });
+        // One for each worker, one that is filled, and one that is ready for the next worker that has time.
+        let inputs = Pool::new(if workers.is_some() { threads.get() } else { 1 } + 2, size.limit);
+        let needs_block = matches!(codec, Codec::Zstd(_) | Codec::Xz(_));
+        let pipeline = Pipeline::start(inner, Plan { workers, frame: Frame::of(codec), input })?;
+        Ok(Encoder { pipeline, inputs, size, block: None, ends_here: false, needs_block })
+    }
+
+    /// Says that an entry starts with the next byte.
+    pub fn entry_edge(&mut self) {
+        self.ends_here = self.block.as_ref().is_some_and(|block| block.len() >= self.size.enough);
+    }
+
+    /// Takes up to `limit` bytes from `reader`, straight into a block; returns how many there were until its end.
+    ///
+    /// # Errors
+    ///
+    /// Those of `reader` and of the inner writer.
+    pub fn read_from(&mut self, reader: &mut dyn Read, limit: u64) -> io::Result<u64> {
+        let mut taken = 0;
+        while taken < limit {
+            let block = self.open_block()?;
+            let room = block.room();
+            let wanted = usize::try_from(limit - taken).map_or(room.len(), |left| left.min(room.len()));
+            match reader.read(&mut room[..wanted]) {
+                Ok(0) => break,
+                Ok(count) => {
+                    block.fill(count);
+                    taken += count as u64;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(taken)
+    }
+
+    /// Writes what is left, ends the stream, and gives back the inner writer and what was found out.
+    ///
+    /// # Errors
+    ///
+    /// Those of the inner writer.
+    pub fn finish(mut self) -> io::Result<(W, Encoded)> {
+        let block = self.block.take().filter(|block| !block.is_empty());
+        let empty = self.needs_block && block.is_none();
+        if let Some(block) = block.or_else(|| empty.then(|| self.inputs.take())) {
+            self.pipeline.push(block)?;
+        }
+        self.pipeline.finish()
+    }
+
+    /// The block in the making, with room for at least one more byte.
+    fn open_block(&mut self) -> io::Result<&mut Buffer> {
+        if self.block.as_mut().is_some_and(|block| self.ends_here || block.room().is_empty()) {
+            if let Some(block) = self.block.take() {
+                self.needs_block = false;
+                self.pipeline.push(block)?;
+            }
+        }
+        self.ends_here = false;
+        if self.block.is_none() {
+            self.pipeline.running()?;
+        }
+        Ok(self.block.get_or_insert_with(|| self.inputs.take()))
+    }
+}
+
+impl<W: Write + Send + 'static> Write for Encoder<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if bytes.is_empty() {
+            return Ok(0);
+        }
+        let block = self.open_block()?;
+        let room = block.room();
+        let count = room.len().min(bytes.len());
+        room[..count].copy_from_slice(&bytes[..count]);
+        block.fill(count);
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+
+    use super::*;
+    use crate::compress::{Compression, Decoder, GzipLevel, XzLevel, ZstdLevel};
+
+    fn threads(count: usize) -> NonZeroUsize {
+        NonZeroUsize::new(count).unwrap()
+    }
+
+    /// Bytes like those of a tree: text, zeros and noise in turns, the same in each run.
+    fn mixed(size: usize) -> Vec<u8> {
+        let mut state = 0x2545_F491_4F6C_DD1D_u64;
+        let mut bytes = Vec::with_capacity(size);
+        while bytes.len() < size {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            match state % 4 {
+                0 => bytes.extend_from_slice(format!("entry {} of a tree, mode 0644\n", state % 1000).as_bytes()),
+                1 => bytes.resize(bytes.len() + (state % 700) as usize, 0),
+                _ => bytes.extend_from_slice(&state.to_le_bytes()),
+            }
+        }
+        bytes.truncate(size);
+        bytes
+    }
+
+    fn encode(codec: impl Into<Codec>, count: usize, bytes: &[u8]) -> (Vec<u8>, Encoded) {
+        let mut encoder = Encoder::new(Vec::new(), codec, threads(count), InputDigest::Compute).unwrap();
+        encoder.write_all(bytes).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    fn codecs() -> Vec<Codec> {
+        vec![
+            Codec::Plain,
+            Codec::Gzip(GzipLevel::default()),
+            Codec::Zstd(ZstdLevel::default()),
+            Codec::Xz(XzLevel::try_from(1).unwrap()),
+        ]
+    }
+
+    #[test]
+    fn what_goes_in_comes_out_whatever_the_codec_and_the_threads() {
+        for bytes in [Vec::new(), mixed(1), mixed(1 << 20), mixed(9_000_000)] {
+            for codec in codecs() {
+                let (one, encoded) = encode(codec, 1, &bytes);
+                assert_eq!(encoded.input, Some(Digest::of(&bytes)));
+                assert_eq!(encoded.output, Digest::of(&one));
+                assert_eq!((encoded.input_size, encoded.output_size), (bytes.len() as u64, one.len() as u64));
+                let (three, _) = encode(codec, 3, &bytes);
+                assert!(one == three, "{codec:?}: the number of threads changed the bytes");
+                let mut decoder = Decoder::new(&one[..]).unwrap();
+                let mut back = Vec::new();
+                decoder.read_to_end(&mut back).unwrap();
+                assert!(back == bytes, "{codec:?}, {} bytes", bytes.len());
+                assert_eq!(decoder.finish().unwrap().trailing, 0);
+            }
+        }
+    }
+
+    #[test]
+    fn gzip_is_one_member() {
+        let bytes = mixed(5_000_000);
+        let (packed, _) = encode(Compression::default(), 2, &bytes);
+        let mut rest = &packed[..];
+        let mut back = Vec::new();
+        flate2::bufread::GzDecoder::new(&mut rest).read_to_end(&mut back).unwrap();
+        assert!(back == bytes && rest.is_empty());
+    }
+}

@@ -1,0 +1,81 @@
+//! One gzip member out of blocks that libdeflate compressed independently of each other.
+//!
+//! libdeflate ends each buffer with a deflate block that is marked as the last of its stream. Here that mark is
+//! cleared and an empty stored block appended, behind which the next buffer starts on a byte; the stream ends with an
+//! empty block of its own. So no block has to know whether it is the last, and equal input gives equal bytes wherever
+//! it stands. There is one member because some readers, bootc among them, stop behind the first.
+
+use std::io;
+
+use libdeflater::{CompressionLvl, Compressor};
+
+use super::block::BlockEncoder;
+use super::buffer::Buffer;
+use super::codec::GzipLevel;
+use super::deflate_scan::Scanner;
+
+/// RFC 1952, 2.3: deflate, no flags, no time, no extra flags, unknown operating system: nothing of this host.
+pub(super) const HEADER: [u8; 10] = [0x1F, 0x8B, 8, 0, 0, 0, 0, 0, 0, 0xFF];
+
+/// The last deflate block: fixed codes, nothing but its end.
+const LAST_BLOCK: [u8; 2] = [0x03, 0x00];
+
+/// What an empty stored block has behind its three header bits and the padding to a byte (RFC 1951, 3.2.4).
+const EMPTY_STORED: [u8; 4] = [0x00, 0x00, 0xFF, 0xFF];
+
+/// What ends the member: the last block, and checksum and size of all input (RFC 1952, 2.3.1).
+pub(super) fn trailer(checksum: crc32fast::Hasher, input_size: u64) -> Vec<u8> {
+    let checksum = checksum.finalize().to_le_bytes();
+    let size = (input_size as u32).to_le_bytes();
+    [&LAST_BLOCK[..], &checksum, &size].concat()
+}
+
+/// The most bytes that a block of `size` bytes can become.
+pub(super) fn bound(size: usize) -> usize {
+    // libdeflate's own bound, which can be asked for only with a compressor at hand: what does not get smaller is
+    // stored in pieces of at least 5000 bytes, with five bytes for each. The rest is for what is appended here.
+    size + 5 * size.div_ceil(5000).max(1) + 16
+}
+
+/// Compresses blocks for one member.
+pub(super) struct Encoder {
+    compressor: Compressor,
+    scanner: Scanner,
+}
+
+impl Encoder {
+    pub(super) fn new(level: GzipLevel) -> io::Result<Self> {
+        let level = CompressionLvl::new(i32::from(level.number()))
+            .map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, "not a level of libdeflate"))?;
+        Ok(Encoder { compressor: Compressor::new(level), scanner: Scanner::new() })
+    }
+}
+
+impl BlockEncoder for Encoder {
+    fn encode(&mut self, input: &[u8], output: &mut Buffer) -> io::Result<crc32fast::Hasher> {
+        let room = output.room();
+        let size = self.compressor.deflate_compress(input, room).map_err(io::Error::other)?;
+        let size = open_end(&mut self.scanner, input.len(), room, size)
+            .ok_or_else(|| io::Error::other("libdeflate wrote a block that does not give its input back"))?;
+        output.fill(size);
+        let mut checksum = crc32fast::Hasher::new();
+        checksum.update(input);
+        Ok(checksum)
+    }
+}
+
+/// Turns the deflate stream in `bytes[..size]` into one that can go on: returns its new size, or nothing if it does
+/// not expand to `expanded` bytes or if `bytes` is too short.
+fn open_end(scanner: &mut Scanner, expanded: usize, bytes: &mut [u8], size: usize) -> Option<usize> {
+    let extent = scanner.scan(&bytes[..size]).ok().filter(|extent| extent.expanded == expanded as u64)?;
+    bytes[extent.last_header / 8] &= !(1 << (extent.last_header % 8));
+    // Three zero bits, which are the header of a stored block that is not the last, and zeros to the end of the byte.
+    let aligned = (extent.end + 3).div_ceil(8);
+    let open_size = aligned + EMPTY_STORED.len();
+    bytes.get_mut(aligned..open_size)?.copy_from_slice(&EMPTY_STORED);
+    if extent.end % 8 != 0 {
+        bytes[extent.end / 8] &= (1 << (extent.end % 8)) - 1;
+    }
+    bytes[extent.end.div_ceil(8)..aligned].fill(0);
+    Some(open_size)
+}

@@ -1,0 +1,18 @@
+//! Compression: an encoder that works on many blocks at once, and a decoder that finds out by itself what it reads.
+//!
+//! The bytes that an [`Encoder`] writes depend on its input, on where entries start and on the level; never on the
+//! number of threads, on timing or on how the input was cut into writes. Blocks are compressed independently of each
+//! other ([`block`]) and joined into one gzip member, or a row of zstd frames or xz streams.
+
+mod block;
+mod buffer;
+mod codec;
+mod decoder;
+mod deflate_scan;
+mod encoder;
+mod gzip;
+mod pipeline;
+
+pub use codec::{Codec, Compression, GzipLevel, XzLevel, ZstdLevel};
+pub use decoder::{Decoder, Format, Rest};
+pub use encoder::{Busy, Encoded, Encoder, InputDigest};

@@ -1,0 +1,91 @@
+use std::io::{self, Read};
+
+use crate::digest::Hasher;
+use crate::error::Error;
+use crate::oci::Descriptor;
+
+/// Yields a blob's bytes and fails at the end, or as soon as there are too many, unless size and digest are what the
+/// descriptor says (image-spec, descriptor.md#verification).
+///
+/// The check happens when the end is read: whoever stops early has checked nothing. [`drain`](Self::drain) reads the
+/// rest.
+pub struct VerifiedReader<R> {
+    inner: R,
+    descriptor: Descriptor,
+    hasher: Option<Hasher>,
+    size: u64,
+}
+
+impl<R: Read> VerifiedReader<R> {
+    /// A reader that holds `inner` to the descriptor. A digest of an algorithm that cannot be computed here is refused.
+    pub fn new(inner: R, descriptor: &Descriptor) -> Result<Self, Error> {
+        let algorithm = descriptor.digest.algorithm().ok_or_else(|| {
+            let reason = format!("digests of `{}` cannot be checked here", descriptor.digest.algorithm_name());
+            Error::malformed(format!("blob {}", descriptor.digest.short()), reason)
+        })?;
+        let hasher = Some(Hasher::new(algorithm));
+        Ok(VerifiedReader { inner, descriptor: descriptor.clone(), hasher, size: 0 })
+    }
+
+    /// Reads to the end, which is where the check happens.
+    pub fn drain(mut self) -> io::Result<()> {
+        io::copy(&mut self, &mut io::sink()).map(|_| ())
+    }
+
+    fn mismatch(&self, what: &'static str, expected: String, found: String) -> io::Error {
+        let subject = format!("blob {}", self.descriptor.digest.short());
+        io::Error::new(io::ErrorKind::InvalidData, Error::Mismatch { subject, what, expected, found })
+    }
+}
+
+impl<R: Read> Read for VerifiedReader<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.inner.read(buffer)?;
+        self.size += read as u64;
+        let expected = self.descriptor.size;
+        if self.size > expected || (read == 0 && !buffer.is_empty() && self.size < expected) {
+            let found = if read == 0 { self.size.to_string() } else { format!("more than {expected}") };
+            return Err(self.mismatch("size", expected.to_string(), found));
+        }
+        if let Some(hasher) = &mut self.hasher {
+            hasher.update(&buffer[..read]);
+        }
+        if read == 0 && !buffer.is_empty() {
+            if let Some(found) = self.hasher.take().map(Hasher::finish) {
+                if found != self.descriptor.digest {
+                    return Err(self.mismatch("digest", self.descriptor.digest.to_string(), found.to_string()));
+                }
+            }
+        }
+        Ok(read)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::digest::Digest;
+    use crate::media_type::MediaType;
+
+    #[test]
+    fn size_and_digest_are_checked_at_the_end() {
+        let digest = Digest::of(b"right");
+        for (bytes, size, complaint) in [
+            (&b"right"[..], 5, None),
+            (b"wrong", 5, Some("digest")),
+            (b"righ", 5, Some("size")),
+            (b"right!", 5, Some("size")),
+            (b"", 5, Some("size")),
+        ] {
+            let descriptor = Descriptor::new(MediaType::LAYER, digest.clone(), size);
+            let result = VerifiedReader::new(bytes, &descriptor).unwrap().drain();
+            match complaint {
+                None => result.unwrap(),
+                Some(what) => {
+                    let error = result.unwrap_err().to_string();
+                    assert!(error.contains(&format!(": {what} should be ")), "{error}");
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,163 @@
+use std::fs::{self, File};
+use std::io::Read;
+use std::path::PathBuf;
+
+use serde::de::DeserializeOwned;
+
+use crate::digest::Digest;
+use crate::error::{Error, IoContext, Result};
+use crate::layout::archive::Archive;
+use crate::layout::blob::VerifiedReader;
+use crate::layout::{blob_path, Location, Transport, INDEX, MARKER};
+use crate::oci::{Descriptor, Document, Index, LayoutMarker, MAX_DOCUMENT_SIZE};
+
+/// A layout that is read: a directory or an archive.
+#[derive(Debug)]
+pub struct Layout {
+    location: Location,
+    store: Store,
+}
+
+#[derive(Debug)]
+enum Store {
+    Directory(PathBuf),
+    Archive(Archive),
+}
+
+/// A file of a layout, as it is stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stored {
+    /// Its path in the layout, such as `blobs/sha256/…`; bytes that are not UTF-8 replaced.
+    pub name: String,
+    /// Its size in bytes.
+    pub size: u64,
+}
+
+impl Layout {
+    /// Opens a layout. An archive is indexed in one pass; of a directory nothing is read yet.
+    pub fn open(location: &Location) -> Result<Self> {
+        let path = &location.path;
+        let metadata = path.metadata().at("open the image", path)?;
+        let store = match location.transport {
+            Transport::Oci if metadata.is_dir() => Store::Directory(path.clone()),
+            Transport::Oci => {
+                return Err(Error::refused_with_hint(
+                    format!("image `{location}`: a directory is wanted, found a file"),
+                    "if it is an archive, put `oci-archive:` before it",
+                ))
+            }
+            Transport::OciArchive if metadata.is_dir() => {
+                return Err(Error::refused_with_hint(
+                    format!("image `{location}`: a file is wanted, found a directory"),
+                    "if it is a layout, put `oci:` before it",
+                ))
+            }
+            Transport::OciArchive => Store::Archive(Archive::open(path)?),
+        };
+        Ok(Layout { location: location.clone(), store })
+    }
+
+    /// Where it is.
+    pub fn location(&self) -> &Location {
+        &self.location
+    }
+
+    /// The list of what it holds (image-spec, image-layout.md#indexjson-file).
+    pub fn index(&self) -> Result<Document<Index>> {
+        self.top_level(INDEX)
+    }
+
+    /// The file that says which version of the layout this is (image-spec, image-layout.md#oci-layout-file).
+    pub fn marker(&self) -> Result<Document<LayoutMarker>> {
+        self.top_level(MARKER)
+    }
+
+    fn top_level<T: DeserializeOwned>(&self, name: &'static str) -> Result<Document<T>> {
+        let subject = format!("{}: {name}", self.location);
+        let Some((reader, size)) = self.file(name)? else {
+            return Err(Error::malformed(
+                self.location.to_string(),
+                format!("no image layout: the file `{name}` is missing"),
+            ));
+        };
+        Document::parse(read_document(reader, size, &subject)?, &subject)
+    }
+
+    /// The files that it holds, in the order of their names. Symbolic links and directories are none.
+    pub fn files(&self) -> Result<Vec<Stored>> {
+        let mut files = match &self.store {
+            Store::Directory(root) => list_files(root)?,
+            Store::Archive(archive) => archive.files(),
+        };
+        files.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(files)
+    }
+
+    /// A stored file and its size, unchecked; none if it is missing.
+    pub fn file(&self, name: &str) -> Result<Option<(Box<dyn Read + '_>, u64)>> {
+        match &self.store {
+            Store::Directory(root) => {
+                let path = root.join(name);
+                match File::open(&path) {
+                    Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+                    file => {
+                        let file = file.at("open", &path)?;
+                        let size = file.metadata().at("read the metadata of", &path)?.len();
+                        Ok(Some((Box::new(file), size)))
+                    }
+                }
+            }
+            Store::Archive(archive) => archive.file(name),
+        }
+    }
+
+    /// A blob's stored bytes and their number, unchecked; none if it is missing.
+    pub fn stored_blob(&self, digest: &Digest) -> Result<Option<(Box<dyn Read + '_>, u64)>> {
+        self.file(&blob_path(digest))
+    }
+
+    /// A blob, held to its descriptor on the way through.
+    pub fn blob(&self, descriptor: &Descriptor) -> Result<VerifiedReader<Box<dyn Read + '_>>> {
+        match self.stored_blob(&descriptor.digest)? {
+            Some((reader, _)) => VerifiedReader::new(reader, descriptor),
+            None => Err(Error::malformed(self.location.to_string(), format!("blob {} is missing", descriptor.digest))),
+        }
+    }
+
+    /// A document, held to its descriptor and of a size that documents may have.
+    pub fn document<T: DeserializeOwned>(&self, descriptor: &Descriptor) -> Result<Document<T>> {
+        let subject = format!("{}: blob {}", self.location, descriptor.digest.short());
+        let raw = read_document(self.blob(descriptor)?, descriptor.size, &subject)?;
+        Document::parse(raw, &subject)
+    }
+}
+
+fn read_document(reader: impl Read, size: u64, subject: &str) -> Result<Vec<u8>> {
+    if size > MAX_DOCUMENT_SIZE {
+        return Err(Error::malformed(subject, format!("a document of 4 MiB at most expected, found {size} bytes")));
+    }
+    let mut raw = Vec::with_capacity(size as usize);
+    reader
+        .take(MAX_DOCUMENT_SIZE + 1)
+        .read_to_end(&mut raw)
+        .map_err(|error| Error::malformed(subject, error.to_string()))?;
+    Ok(raw)
+}
+
+fn list_files(root: &std::path::Path) -> Result<Vec<Stored>> {
+    let mut files = Vec::new();
+    let mut directories = vec![(root.to_path_buf(), String::new())];
+    while let Some((directory, prefix)) = directories.pop() {
+        for entry in fs::read_dir(&directory).at("list", &directory)? {
+            let entry = entry.at("list", &directory)?;
+            let metadata = entry.metadata().at("read the metadata of", &entry.path())?;
+            let name = format!("{prefix}{}", entry.file_name().to_string_lossy());
+            if metadata.is_dir() {
+                directories.push((entry.path(), format!("{name}/")));
+            } else if metadata.is_file() {
+                files.push(Stored { name, size: metadata.len() });
+            }
+        }
+    }
+    Ok(files)
+}

@@ -1,0 +1,287 @@
+//! A target in the making: blobs and documents gather in a staging directory, and one rename shows them.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{BufWriter, Write};
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+use rustix::fs::{flock, FlockOperation};
+
+use crate::digest::Digest;
+use crate::error::{Error, IoContext, Result};
+use crate::layout::staging::Staging;
+use crate::layout::{archive, blob_path, Layout, Location, Transport, INDEX, MARKER};
+use crate::media_type::MediaType;
+use crate::oci::{Descriptor, Document, Index, LayoutMarker};
+
+/// Writes images to one target. Nothing of the target changes before [`commit`](LayoutWriter::commit), and a writer
+/// that is dropped leaves nothing behind.
+#[derive(Debug)]
+pub struct LayoutWriter {
+    target: Location,
+    kind: TargetKind,
+    staging: Staging,
+    /// Sizes by digest of what is staged.
+    blobs: BTreeMap<Digest, u64>,
+    /// What is to be in the index.
+    descriptors: Vec<Descriptor>,
+}
+
+/// What stood at the target's path when the writer was made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum TargetKind {
+    /// A layout that gains images.
+    ExistingLayout,
+    /// Nothing, or an empty directory.
+    NewLayout,
+    /// An archive, replaced whole.
+    Archive,
+}
+
+impl LayoutWriter {
+    /// Looks at the target and makes a staging directory: inside of a layout that exists, beside one that does not.
+    pub fn create(target: &Location) -> Result<Self> {
+        let parent = target.directory();
+        if !parent.is_dir() {
+            return Err(Error::refused_with_hint(
+                format!("target `{target}`: its directory `{}` is missing", parent.display()),
+                "make it first",
+            ));
+        }
+        let kind = target_kind(target)?;
+        let home = if kind == TargetKind::ExistingLayout { &target.path } else { parent };
+        let staging = Staging::create(home)?;
+        fs::create_dir_all(staging.path().join("blobs/sha256")).at("create directories in", staging.path())?;
+        Ok(LayoutWriter { target: target.clone(), kind, staging, blobs: BTreeMap::new(), descriptors: Vec::new() })
+    }
+
+    /// Where it goes.
+    pub fn target(&self) -> &Location {
+        &self.target
+    }
+
+    /// A file for a blob whose digest is not known yet.
+    pub fn blob_file(&self) -> Result<BlobFile> {
+        let path = self.staging.path().join(format!("blob-{}", self.blobs.len()));
+        let file = File::create(&path).at("create", &path)?;
+        Ok(BlobFile { file, path })
+    }
+
+    /// Takes a blob that was written to a [`BlobFile`] of this writer and gives it its name.
+    pub fn adopt(&mut self, blob: &BlobPath, digest: &Digest, size: u64) -> Result<()> {
+        let path = self.staged(digest)?;
+        fs::rename(&blob.0, &path).at("rename", &path)?;
+        self.blobs.insert(digest.clone(), size);
+        Ok(())
+    }
+
+    /// Takes a blob that another writer holds: by a hard link where that can be, else by a copy.
+    pub fn share(&mut self, other: &LayoutWriter, digest: &Digest) -> Result<()> {
+        let from = other.staging.path().join(blob_path(digest));
+        let to = self.staged(digest)?;
+        if fs::hard_link(&from, &to).is_err() {
+            fs::copy(&from, &to).at("copy a blob to", &to)?;
+        }
+        let size = other.blobs.get(digest).copied().expect("the other writer holds the blob");
+        self.blobs.insert(digest.clone(), size);
+        Ok(())
+    }
+
+    /// Stores a document.
+    pub fn put<T>(&mut self, document: &Document<T>, media_type: MediaType) -> Result<Descriptor> {
+        let descriptor = document.descriptor(media_type);
+        let path = self.staged(&descriptor.digest)?;
+        fs::write(&path, document.raw()).at("write", &path)?;
+        self.blobs.insert(descriptor.digest.clone(), descriptor.size);
+        Ok(descriptor)
+    }
+
+    /// Lists an image in the index; its ref name moves to it.
+    pub fn list(&mut self, descriptor: Descriptor) {
+        self.descriptors.push(descriptor);
+    }
+
+    /// Does all that can fail for lack of space, so that several targets can be committed one right after another.
+    /// `threads` of them compress an archive as a whole; its bytes do not depend on how many.
+    pub fn prepare(&mut self, threads: NonZeroUsize) -> Result<()> {
+        self.write(MARKER, Document::seal(LayoutMarker::default()).raw())?;
+        if self.kind != TargetKind::ExistingLayout {
+            let mut index = Index::default();
+            merge(&mut index, &self.descriptors);
+            self.write(INDEX, Document::seal(index).raw())?;
+        }
+        if self.kind == TargetKind::Archive {
+            let path = self.archive_path();
+            let file = File::create(&path).at("create", &path)?;
+            archive::write(self.staging.path(), &self.blobs, file, self.target.outer_codec(), threads)?;
+        }
+        Ok(())
+    }
+
+    /// Shows the image: the target is whole before and after, whatever happens in between.
+    pub fn commit(self) -> Result<()> {
+        let path = &self.target.path;
+        match self.kind {
+            TargetKind::Archive => fs::rename(self.archive_path(), path).at("rename the archive to", path),
+            TargetKind::ExistingLayout => self.merge_into_layout(),
+            TargetKind::NewLayout => match fs::rename(self.staging.path(), path) {
+                // Somebody made a layout of this name in the meantime: join it.
+                Err(_) if path.join(INDEX).is_file() => self.merge_into_layout(),
+                renamed => renamed.at("rename the layout to", path),
+            },
+        }
+    }
+
+    /// Blobs first, then the index under a lock, so that no reader ever meets a descriptor without its blob and no
+    /// other writer's image is lost.
+    fn merge_into_layout(&self) -> Result<()> {
+        let layout = &self.target.path;
+        for digest in self.blobs.keys() {
+            let name = blob_path(digest);
+            let to = layout.join(&name);
+            let directory = to.parent().expect("a blob's path has a directory");
+            fs::create_dir_all(directory).at("create the directory", directory)?;
+            // What stands there already may be damaged; a rename replaces it without touching a deployed hard link.
+            fs::rename(self.staging.path().join(&name), &to).at("rename a blob to", &to)?;
+        }
+        let directory = File::open(layout).at("open", layout)?;
+        flock(&directory, FlockOperation::LockExclusive).map_err(std::io::Error::from).at("lock", layout)?;
+        let before = Layout::open(&self.target)?.index()?.into_value();
+        let mut after = before.clone();
+        merge(&mut after, &self.descriptors);
+        if after == before {
+            return Ok(());
+        }
+        let path = self.write(INDEX, Document::seal(after).raw())?;
+        let to = layout.join(INDEX);
+        File::open(&path).and_then(|file| file.sync_data()).at("write", &path)?;
+        fs::rename(&path, &to).at("rename the index to", &to)
+    }
+
+    fn write(&self, name: &str, bytes: &[u8]) -> Result<PathBuf> {
+        let path = self.staging.path().join(name);
+        let mut file = BufWriter::new(File::create(&path).at("create", &path)?);
+        file.write_all(bytes).and_then(|()| file.flush()).at("write", &path)?;
+        Ok(path)
+    }
+
+    fn archive_path(&self) -> PathBuf {
+        self.staging.path().join("archive")
+    }
+
+    /// Where a blob stands while it is staged.
+    fn staged(&self, digest: &Digest) -> Result<PathBuf> {
+        let path = self.staging.path().join(blob_path(digest));
+        if digest.algorithm_name() != "sha256" {
+            let directory = path.parent().expect("a blob's path has a directory");
+            fs::create_dir_all(directory).at("create the directory", directory)?;
+        }
+        Ok(path)
+    }
+}
+
+fn target_kind(target: &Location) -> Result<TargetKind> {
+    let path = &target.path;
+    let metadata = match path.metadata() {
+        Ok(metadata) => metadata,
+        Err(_) if target.transport == Transport::OciArchive => return Ok(TargetKind::Archive),
+        Err(_) => return Ok(TargetKind::NewLayout),
+    };
+    match (target.transport, metadata.is_dir()) {
+        (Transport::OciArchive, false) => Ok(TargetKind::Archive),
+        (Transport::OciArchive, true) => Err(Error::refused_with_hint(
+            format!("target `{target}`: a file is wanted, found a directory"),
+            "write to a layout directory with `oci:`",
+        )),
+        (Transport::Oci, false) => Err(Error::refused_with_hint(
+            format!("target `{target}`: a directory is wanted, found a file"),
+            "write to an archive with `oci-archive:`",
+        )),
+        (Transport::Oci, true) => {
+            let is_empty = fs::read_dir(path).at("list", path)?.next().is_none();
+            if is_empty {
+                return Ok(TargetKind::NewLayout);
+            }
+            if !path.join(INDEX).is_file() {
+                return Err(Error::refused_with_hint(
+                    format!("target `{target}`: a layout or an empty directory is wanted, found other files"),
+                    "choose a directory of its own for the layout",
+                ));
+            }
+            let layout = Layout::open(target)?;
+            layout.index()?;
+            let version = layout.marker()?.into_value().image_layout_version;
+            if version != LayoutMarker::VERSION {
+                let reason = format!("layout version {} expected, found {version}", LayoutMarker::VERSION);
+                return Err(Error::malformed(target.to_string(), reason));
+            }
+            Ok(TargetKind::ExistingLayout)
+        }
+    }
+}
+
+/// Puts descriptors into an index. A ref name belongs to one image: it moves, in place.
+fn merge(index: &mut Index, descriptors: &[Descriptor]) {
+    for new in descriptors {
+        let position = match new.ref_name() {
+            Some(name) => index.manifests.iter().position(|old| old.ref_name() == Some(name)),
+            None => index.manifests.iter().position(|old| old == new),
+        };
+        match position {
+            Some(position) => {
+                index.manifests[position] = new.clone();
+                let mut at = 0;
+                index.manifests.retain(|old| {
+                    at += 1;
+                    at <= position + 1 || new.ref_name().is_none() || old.ref_name() != new.ref_name()
+                });
+            }
+            None => index.manifests.push(new.clone()),
+        }
+    }
+}
+
+/// A file that becomes a blob.
+#[derive(Debug)]
+pub struct BlobFile {
+    file: File,
+    path: PathBuf,
+}
+
+/// Where a [`BlobFile`] was written.
+#[derive(Debug)]
+pub struct BlobPath(PathBuf);
+
+impl BlobFile {
+    /// The file to write to, and its place for [`LayoutWriter::adopt`].
+    pub fn into_parts(self) -> (File, BlobPath) {
+        (self.file, BlobPath(self.path))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn descriptor(content: &str, name: Option<&str>) -> Descriptor {
+        let descriptor = Descriptor::new(MediaType::MANIFEST, Digest::of(content.as_bytes()), 1);
+        match name {
+            Some(name) => descriptor.with_ref_name(&name.parse().unwrap()),
+            None => descriptor,
+        }
+    }
+
+    #[test]
+    fn a_ref_name_moves_and_everything_else_stays() {
+        let mut index = Index { manifests: vec![], ..Index::default() };
+        merge(&mut index, &[descriptor("1", Some("a")), descriptor("1", Some("b")), descriptor("2", None)]);
+        merge(&mut index, &[descriptor("3", Some("a")), descriptor("2", None)]);
+        assert_eq!(index.manifests, [descriptor("3", Some("a")), descriptor("1", Some("b")), descriptor("2", None)]);
+
+        // Other writers leave two of one name; one is left.
+        index.manifests.push(descriptor("4", Some("b")));
+        merge(&mut index, &[descriptor("5", Some("b"))]);
+        assert_eq!(index.manifests, [descriptor("3", Some("a")), descriptor("5", Some("b")), descriptor("2", None)]);
+    }
+}

@@ -1,0 +1,177 @@
+//! `inspect`: what is in an image.
+
+use std::collections::BTreeMap;
+use std::io;
+
+use serde::Serialize;
+
+use crate::compress::Decoder;
+use crate::digest::Digest;
+use crate::error::{IoContext, Result};
+use crate::layout::{Image, Layout};
+use crate::media_type::{LayerEncoding, MediaKind, MediaType};
+use crate::oci::{Annotations, ContainerConfig, Descriptor, History};
+use crate::tar;
+use crate::tree::{Entry, TarPath, Whiteout};
+
+/// An image as its documents describe it.
+#[derive(Clone, Debug, Serialize)]
+pub struct Inspection {
+    /// Where it is.
+    pub image: String,
+    /// Its names in the layout.
+    pub refs: Vec<String>,
+    /// The digest of its manifest.
+    pub digest: Digest,
+    /// The manifest's media type.
+    pub media_type: MediaType,
+    /// `os/architecture[/variant]`.
+    pub platform: String,
+    /// When it was made, RFC 3339.
+    pub created: Option<String>,
+    /// Who made it.
+    pub author: Option<String>,
+    /// How it runs.
+    pub config: ContainerConfig,
+    /// The manifest's annotations.
+    pub annotations: Annotations,
+    /// The layers, base first.
+    pub layers: Vec<LayerInspection>,
+    /// How it was made.
+    pub history: Vec<History>,
+    /// Bytes of all blobs: manifest, config and layers.
+    pub size: u64,
+}
+
+/// A layer as the documents describe it.
+#[derive(Clone, Debug, Serialize)]
+pub struct LayerInspection {
+    /// The digest of its blob.
+    pub digest: Digest,
+    /// The digest of its tar; missing where the config lists fewer than there are layers.
+    pub diff_id: Option<Digest>,
+    /// Its media type.
+    pub media_type: MediaType,
+    /// `none`, `gzip`, `zstd`, or `unknown`.
+    pub compression: &'static str,
+    /// The blob's bytes.
+    pub size: u64,
+    /// By what it was made, if the history tells.
+    pub created_by: Option<String>,
+}
+
+/// Describes the one image that the layout's location means.
+pub fn inspect(layout: &Layout, image: &Image) -> Result<Inspection> {
+    let index = layout.index()?;
+    let manifest = image.manifest.value();
+    let config = image.config.value();
+    let digest = &image.path.manifest().digest;
+    let refs: Vec<String> = index
+        .value()
+        .manifests
+        .iter()
+        .filter(|descriptor| descriptor.digest == image.path.entry().digest)
+        .filter_map(|descriptor| descriptor.ref_name().map(str::to_owned))
+        .collect();
+    let history = config.history.clone().unwrap_or_default();
+    let mut steps = history.iter().filter(|step| !step.is_empty_layer());
+    let layers: Vec<LayerInspection> = manifest
+        .layers
+        .iter()
+        .enumerate()
+        .map(|(i, layer)| LayerInspection {
+            digest: layer.digest.clone(),
+            diff_id: config.rootfs.diff_ids.get(i).cloned(),
+            media_type: layer.media_type.clone(),
+            compression: compression(&layer.media_type),
+            size: layer.size,
+            created_by: steps.next().and_then(|step| step.created_by.clone()),
+        })
+        .collect();
+    Ok(Inspection {
+        image: layout.location().to_string(),
+        refs,
+        digest: digest.clone(),
+        media_type: image.path.manifest().media_type.clone(),
+        platform: config.platform().to_string(),
+        created: config.created.clone(),
+        author: config.author.clone(),
+        config: config.config.clone().unwrap_or_default(),
+        annotations: manifest.annotations.clone().unwrap_or_default(),
+        size: image.path.manifest().size + manifest.config.size + layers.iter().map(|layer| layer.size).sum::<u64>(),
+        layers,
+        history,
+    })
+}
+
+fn compression(media_type: &MediaType) -> &'static str {
+    match media_type.kind() {
+        MediaKind::Layer(LayerEncoding::Plain) => "none",
+        MediaKind::Layer(LayerEncoding::Gzip) => "gzip",
+        MediaKind::Layer(LayerEncoding::Zstd) => "zstd",
+        _ => "unknown",
+    }
+}
+
+/// Calls `visit` with each entry of a layer in the order of its tar. The blob is checked against its descriptor.
+pub fn for_each_entry(
+    layout: &Layout,
+    layer: &Descriptor,
+    mut visit: impl FnMut(Entry) -> Result<()>,
+) -> Result<()> {
+    let place = layout.location().path.clone();
+    let decoder = Decoder::new(layout.blob(layer)?).at("read a layer of", &place)?;
+    let mut reader = tar::Reader::new(decoder);
+    while let Some(member) = reader.next()? {
+        visit(member.entry)?;
+    }
+    let end = reader.finish()?;
+    let rest = end.inner.finish().at("read a layer of", &place)?;
+    io::copy(&mut { rest.inner }, &mut io::sink()).at("read a layer of", &place)?;
+    Ok(())
+}
+
+/// How much a file or directory holds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Usage {
+    /// Its path, with a leading slash; bytes that are not UTF-8 replaced.
+    pub path: String,
+    /// Bytes of content at and below it.
+    pub size: u64,
+    /// Whether it is a directory.
+    pub directory: bool,
+}
+
+/// The `count` largest files and directories of the image's filesystem, largest first. What upper layers remove or
+/// replace does not count; a file counts under the first of its names.
+pub fn largest(layout: &Layout, image: &Image, count: usize) -> Result<Vec<Usage>> {
+    let mut files: BTreeMap<TarPath, u64> = BTreeMap::new();
+    for layer in &image.manifest.value().layers {
+        let mut added = Vec::new();
+        for_each_entry(layout, layer, |entry| {
+            match Whiteout::of(&entry.path)? {
+                // Whiteouts hide lower layers only, wherever they stand in their own (image-spec, layer.md#whiteouts).
+                Whiteout::Remove(path) => files.retain(|file, _| !file.starts_with(&path)),
+                Whiteout::Opaque(directory) => files.retain(|file, _| !file.starts_with(&directory)),
+                Whiteout::Aufs => {}
+                Whiteout::None => added.push((entry.path.clone(), entry.size())),
+            }
+            Ok(())
+        })?;
+        files.extend(added);
+    }
+    let mut directories: BTreeMap<TarPath, u64> = BTreeMap::new();
+    for (path, size) in &files {
+        for parent in std::iter::successors(path.parent(), TarPath::parent) {
+            *directories.entry(parent).or_default() += size;
+        }
+    }
+    let usage = |directory| move |(path, size): (&TarPath, &u64)| Usage { path: path.to_string(), size: *size, directory };
+    let is_file = |path: &TarPath| !directories.contains_key(path);
+    let mut all: Vec<Usage> = files.iter().filter(|(path, _)| is_file(path)).map(usage(false)).collect();
+    all.extend(directories.iter().map(usage(true)));
+    all.retain(|usage| usage.size > 0);
+    all.sort_by(|a, b| b.size.cmp(&a.size).then_with(|| a.path.cmp(&b.path)));
+    all.truncate(count);
+    Ok(all)
+}

@@ -1,0 +1,259 @@
+//! Architecture names, whoever gave them, and the GOARCH that each stands for.
+
+use crate::error::{Error, Result};
+
+/// What a name says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Architecture {
+    /// The name in OCI.
+    pub(super) goarch: &'static str,
+    /// The ISA that the name itself tells, as a word of a tune: `armhf` is `armv7a`.
+    pub(super) isa: Option<&'static str>,
+}
+
+/// The GOARCH names that Go builds for Linux, each with the names that mean the same elsewhere: Yocto's, those of
+/// `uname -m` and Debian's.
+const LINUX: &[(&str, &[&str])] = &[
+    ("386", &["i586", "i686", "i486", "i386", "x86"]),
+    ("amd64", &["x86_64", "x86-64"]),
+    ("arm", &[]),
+    ("arm64", &["aarch64"]),
+    ("loong64", &["loongarch64"]),
+    ("mips", &[]),
+    ("mipsle", &["mipsel"]),
+    ("mips64", &[]),
+    ("mips64le", &["mips64el"]),
+    ("ppc64", &["powerpc64"]),
+    ("ppc64le", &["powerpc64le", "ppc64el"]),
+    ("riscv64", &[]),
+    ("s390x", &[]),
+];
+
+/// Big-endian Arm: Go does not build for it, container engines know the names, and it must never pass for `arm`.
+const BIG_ENDIAN_ARM: &[(&str, &[&str])] = &[
+    ("armbe", &["armeb", "armv4b", "armv5teb", "armv5tejb", "armv6b", "armv7b", "armv8b"]),
+    ("arm64be", &["aarch64_be"]),
+];
+
+/// Reserved in Go (go/build/syslist.go) and known to container engines. Taken when someone chooses them, never derived.
+const RESERVED: &[&str] = &["amd64p32", "mips64p32", "mips64p32le", "ppc", "riscv", "s390", "sparc", "sparc64", "wasm"];
+
+/// Names of 32-bit little-endian Arm that tell the ISA: those of `uname -m` (the kernel's name and `l` for the byte
+/// order), of RPM and of Debian.
+///
+/// Debian's `armel` is built for Arm version 5, and its official container images are published as `arm/v5`.
+/// (containerd reads `armel` as `arm/v6`, but a host of v6 or later takes an image of v5 too.)
+const ARM: &[(&str, &str)] = &[
+    ("armhf", "armv7a"),
+    ("armel", "armv5"),
+    ("armv4l", "armv4"),
+    ("armv4tl", "armv4"),
+    ("armv5l", "armv5"),
+    ("armv5tl", "armv5"),
+    ("armv5tel", "armv5"),
+    ("armv5tejl", "armv5"),
+    ("armv6l", "armv6"),
+    ("armv6hl", "armv6"),
+    ("armv7l", "armv7a"),
+    ("armv7hl", "armv7a"),
+    ("armv7hnl", "armv7a"),
+    ("armv8l", "armv8a"),
+    ("armv7ml", "armv7m"),
+];
+
+/// Architectures that people build for and that have no GOARCH.
+const WITHOUT_GOARCH: &[&str] = &[
+    "m68k",
+    "microblaze",
+    "microblazeel",
+    "mipsisa32r6",
+    "mipsisa32r6el",
+    "mipsisa64r6",
+    "mipsisa64r6el",
+    "mipsr6",
+    "mipsr6el",
+    "mips64r6",
+    "mips64r6el",
+    "powerpc",
+    "powerpcle",
+    "powerpcel",
+    "ppcle",
+    "riscv32",
+    "sh3",
+    "sh3eb",
+    "sh4",
+    "sh4a",
+    "sh4eb",
+    "x32",
+];
+
+/// GOOS names (go/build/syslist.go).
+const SYSTEMS: &[&str] = &[
+    "aix",
+    "android",
+    "darwin",
+    "dragonfly",
+    "freebsd",
+    "hurd",
+    "illumos",
+    "ios",
+    "js",
+    "linux",
+    "nacl",
+    "netbsd",
+    "openbsd",
+    "plan9",
+    "solaris",
+    "wasip1",
+    "windows",
+    "zos",
+];
+
+/// Whether some architecture has this name, be it one that OCI can name or not.
+pub fn is_known_name(name: &str) -> bool {
+    named(name).is_some() || reserved(name).is_some() || WITHOUT_GOARCH.contains(&name)
+}
+
+/// Whether this is a GOOS.
+pub fn is_known_os(name: &str) -> bool {
+    SYSTEMS.contains(&name)
+}
+
+/// What an architecture may be called, for a message.
+pub fn accepted_names() -> String {
+    let goarches: Vec<_> = LINUX.iter().map(|(goarch, _)| *goarch).collect();
+    format!("a GOARCH ({}), or the TARGET_ARCH, `uname -m` or Debian name of one", goarches.join(", "))
+}
+
+/// The architecture that somebody chose.
+pub(super) fn chosen(name: &str) -> Result<Architecture> {
+    named(name).or_else(|| reserved(name)).ok_or_else(|| refuse(name))
+}
+
+/// The architecture that a machine is built for.
+pub(super) fn derived(name: &str) -> Result<Architecture> {
+    named(name).ok_or_else(|| refuse(name))
+}
+
+fn named(name: &str) -> Option<Architecture> {
+    let by_goarch = LINUX
+        .iter()
+        .chain(BIG_ENDIAN_ARM)
+        .find(|(goarch, names)| *goarch == name || names.contains(&name))
+        .map(|(goarch, _)| Architecture { goarch, isa: None });
+    by_goarch.or_else(|| {
+        ARM.iter().find(|(arm, _)| *arm == name).map(|(_, isa)| Architecture { goarch: "arm", isa: Some(isa) })
+    })
+}
+
+fn reserved(name: &str) -> Option<Architecture> {
+    RESERVED.iter().find(|goarch| **goarch == name).map(|goarch| Architecture { goarch, isa: None })
+}
+
+fn refuse(name: &str) -> Error {
+    if is_known_name(name) {
+        without_name(name)
+    } else {
+        Error::refused_with_hint(
+            format!("architecture `{}` is not known", name.escape_debug()),
+            format!("accepted: {}", accepted_names()),
+        )
+    }
+}
+
+/// The error for an architecture or ABI that OCI cannot name.
+pub(super) fn without_name(subject: &str) -> Error {
+    Error::refused_with_hint(
+        format!("architecture `{subject}` has no name in OCI"),
+        "set OCI_IMAGE_ARCH (--arch) to the GOARCH that your container engine goes by",
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_every_family() {
+        for (name, goarch, isa) in [
+            ("386", "386", None),
+            ("i386", "386", None),
+            ("i486", "386", None),
+            ("i586", "386", None),
+            ("i686", "386", None),
+            ("amd64", "amd64", None),
+            ("x86_64", "amd64", None),
+            ("arm", "arm", None),
+            ("arm64", "arm64", None),
+            ("aarch64", "arm64", None),
+            ("aarch64_be", "arm64be", None),
+            ("armeb", "armbe", None),
+            ("armbe", "armbe", None),
+            ("armhf", "arm", Some("armv7a")),
+            ("armel", "arm", Some("armv5")),
+            ("armv5tel", "arm", Some("armv5")),
+            ("armv6l", "arm", Some("armv6")),
+            ("armv7l", "arm", Some("armv7a")),
+            ("armv8l", "arm", Some("armv8a")),
+            ("armv7b", "armbe", None),
+            ("loongarch64", "loong64", None),
+            ("loong64", "loong64", None),
+            ("mips", "mips", None),
+            ("mipsel", "mipsle", None),
+            ("mipsle", "mipsle", None),
+            ("mips64", "mips64", None),
+            ("mips64el", "mips64le", None),
+            ("mips64le", "mips64le", None),
+            ("powerpc64", "ppc64", None),
+            ("ppc64", "ppc64", None),
+            ("powerpc64le", "ppc64le", None),
+            ("ppc64el", "ppc64le", None),
+            ("ppc64le", "ppc64le", None),
+            ("riscv64", "riscv64", None),
+            ("s390x", "s390x", None),
+        ] {
+            assert_eq!(derived(name).unwrap(), Architecture { goarch, isa }, "{name}");
+            assert_eq!(chosen(name).unwrap(), Architecture { goarch, isa }, "{name}");
+        }
+    }
+
+    #[test]
+    fn reserved_names_must_be_chosen() {
+        for name in RESERVED {
+            assert_eq!(chosen(name).unwrap().goarch, *name);
+            assert!(derived(name).is_err(), "{name}");
+        }
+    }
+
+    #[test]
+    fn what_has_no_name_says_what_to_set() {
+        for name in WITHOUT_GOARCH {
+            let error = chosen(name).unwrap_err();
+            assert_eq!(error.to_string(), format!("architecture `{name}` has no name in OCI"));
+            assert!(error.hint().unwrap().contains("OCI_IMAGE_ARCH"), "{name}");
+        }
+    }
+
+    #[test]
+    fn what_is_unknown_lists_what_is_known() {
+        for name in ["", "AMD64", "arm ", "x86_65", "linux/arm", "armv7\n"] {
+            let error = chosen(name).unwrap_err();
+            assert!(error.to_string().ends_with("is not known"), "{error}");
+            assert!(error.hint().unwrap().contains("386, amd64, arm, arm64, loong64, mips"), "{name}");
+        }
+    }
+
+    #[test]
+    fn one_name_has_one_meaning() {
+        let mut names: Vec<&str> = RESERVED.iter().chain(WITHOUT_GOARCH).copied().collect();
+        for (goarch, others) in LINUX.iter().chain(BIG_ENDIAN_ARM) {
+            names.push(goarch);
+            names.extend(*others);
+        }
+        names.extend(ARM.iter().map(|(name, _)| *name));
+        let count = names.len();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), count);
+    }
+}

@@ -1,0 +1,395 @@
+//! What to build: variables and flags resolved into one [`BuildSpec`].
+//!
+//! Every setting comes from a flag, the environment or a variables file, whichever has it first, under one name
+//! ([`variables`]). All of them are checked here, before any byte is written, and an error names the flag or variable
+//! as the person wrote it, the value, and what is accepted.
+
+mod settings;
+mod values;
+pub mod variables;
+mod vars_file;
+mod words;
+
+pub use settings::{FlagValue, Settings};
+pub use variables::{Kind, Variable, VARIABLES};
+pub use vars_file::VarsFile;
+
+use crate::compress::Compression;
+use crate::error::{Error, Result};
+use crate::oci::{Annotations, ContainerConfig, Healthcheck, RefName};
+use crate::platform::{self, Machine, Platform};
+use crate::time::Timestamp;
+use settings::Layer;
+
+/// Everything that settings say of an image.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BuildSpec {
+    /// What it runs on.
+    pub platform: Platform,
+    /// Who made it.
+    pub author: Option<String>,
+    /// How to run it.
+    pub config: ContainerConfig,
+    /// Annotations of the manifest.
+    pub annotations: Annotations,
+    /// Ref names for targets that name none; empty if nobody gave one.
+    pub tags: Vec<RefName>,
+    /// When it was made, if somebody said so. Does not touch file times.
+    pub created: Option<Timestamp>,
+    /// The newest that a file's time may be; also when the image was made, unless `created` says otherwise.
+    pub source_date_epoch: Option<Timestamp>,
+    /// How the layer is compressed.
+    pub compression: Compression,
+    /// Globs of paths in the image that are left out.
+    pub exclude: Vec<String>,
+}
+
+impl BuildSpec {
+    /// Reads and checks all settings.
+    pub fn resolve(settings: &Settings) -> Result<Self> {
+        let mut tags = settings.list(&variables::TAG, &values::REF_NAME)?;
+        let mut seen = std::collections::BTreeSet::new();
+        tags.retain(|tag| seen.insert(tag.clone()));
+        Ok(BuildSpec {
+            platform: platform(settings)?,
+            author: author(settings)?,
+            config: config(settings)?,
+            annotations: settings.list(&variables::ANNOTATIONS, &values::ANNOTATION)?.into_iter().collect(),
+            tags,
+            created: settings.one(&variables::CREATED, &values::TIME)?,
+            source_date_epoch: settings.one(&variables::SOURCE_DATE_EPOCH, &values::EPOCH)?,
+            compression: settings.one(&variables::COMPRESSION, &values::COMPRESSION)?.unwrap_or_default(),
+            exclude: settings.list(&variables::EXCLUDE, &values::NOT_EMPTY)?,
+        })
+    }
+}
+
+fn platform(settings: &Settings) -> Result<Platform> {
+    let text = |variable| settings.find(variable).map_or(Ok(""), |setting| setting.text());
+    let machine = Machine {
+        architecture: text(&variables::ARCH)?,
+        target_arch: text(&variables::TARGET_ARCH)?,
+        tune_features: text(&variables::TUNE_FEATURES)?,
+        machine_overrides: text(&variables::MACHINEOVERRIDES)?,
+    };
+    let Some(named) = settings.find(&variables::ARCH).or_else(|| settings.find(&variables::TARGET_ARCH)) else {
+        return Err(Error::refused_with_hint(
+            "the image's architecture is not set",
+            "set OCI_IMAGE_ARCH or give --arch: for a rootfs that this machine runs, `--arch $(uname -m)`",
+        ));
+    };
+    let name = named.text()?;
+    if !platform::is_known_name(name) {
+        return Err(named.error(name, &platform::accepted_names()));
+    }
+    let policy = settings.one(&variables::SUBARCH, &values::VARIANT)?.unwrap_or_default();
+    let os = settings.one(&variables::OS, &values::OS)?.unwrap_or_else(|| "linux".to_owned());
+    let platform = machine.platform(&policy).map_err(|error| match error {
+        Error::Refused { message, hint } => Error::Refused { message: format!("{}: {message}", named.origin), hint },
+        error => error,
+    })?;
+    Ok(Platform { os, ..platform })
+}
+
+/// `Name <email>`, or the half that is there. The flag says all of it by itself.
+fn author(settings: &Settings) -> Result<Option<String>> {
+    let name = settings.find(&variables::AUTHOR);
+    let email = settings
+        .find(&variables::AUTHOR_EMAIL)
+        .filter(|email| email.layer == Layer::Flag || name.as_ref().map_or(true, |name| name.layer != Layer::Flag));
+    match (name, email) {
+        (Some(name), Some(email)) => {
+            let name = name.read(name.text()?, &values::AUTHOR_PART)?;
+            let email = email.read(email.text()?, &values::AUTHOR_PART)?;
+            Ok(Some(format!("{} <{}>", name.trim(), email.trim())))
+        }
+        (Some(one), None) | (None, Some(one)) => Ok(Some(one.text()?.to_owned())),
+        (None, None) => Ok(None),
+    }
+}
+
+fn config(settings: &Settings) -> Result<ContainerConfig> {
+    let set = |members: Vec<String>| members.into_iter().map(|name| (name, values::member())).collect();
+    Ok(ContainerConfig {
+        user: settings.one(&variables::RUNTIME_UID, &values::USER)?,
+        exposed_ports: set(settings.list(&variables::PORTS, &values::PORT)?),
+        env: env(settings)?,
+        entrypoint: settings.command(&variables::ENTRYPOINT)?,
+        cmd: settings.renamed_command(&variables::CMD, &variables::ENTRYPOINT_ARGS)?,
+        volumes: set(settings.list(&variables::VOLUMES, &values::VOLUME)?),
+        working_dir: settings.one(&variables::WORKINGDIR, &values::ABSOLUTE_PATH)?,
+        labels: settings.list(&variables::LABELS, &values::ANNOTATION)?.into_iter().collect(),
+        stop_signal: settings.one(&variables::STOPSIGNAL, &values::SIGNAL)?,
+        memory: settings.one(&variables::MEMORY, &values::SIZE)?,
+        memory_swap: settings.one(&variables::MEMORY_SWAP, &values::SIZE_OR_UNLIMITED)?,
+        cpu_shares: settings.one(&variables::CPU_SHARES, &values::CPU_SHARES)?,
+        healthcheck: healthcheck(settings)?,
+        ..ContainerConfig::default()
+    })
+}
+
+/// `NAME=value` in order. A name that comes again changes the value in its first place, as a shell's would.
+fn env(settings: &Settings) -> Result<Vec<String>> {
+    let mut env: Vec<(String, String)> = Vec::new();
+    for (name, value) in settings.list(&variables::ENV_VARS, &values::ENV)? {
+        match env.iter_mut().find(|(known, _)| *known == name) {
+            Some(known) => known.1 = value,
+            None => env.push((name, value)),
+        }
+    }
+    Ok(env.into_iter().map(|(name, value)| format!("{name}={value}")).collect())
+}
+
+/// Docker's health check, if any of its settings was given.
+fn healthcheck(settings: &Settings) -> Result<Option<Healthcheck>> {
+    let check = Healthcheck {
+        test: health_test(settings)?,
+        interval: settings.one(&variables::HEALTHCHECK_INTERVAL, &values::DURATION)?,
+        timeout: settings.one(&variables::HEALTHCHECK_TIMEOUT, &values::DURATION)?,
+        start_period: settings.one(&variables::HEALTHCHECK_START_PERIOD, &values::DURATION)?,
+        retries: settings.one(&variables::HEALTHCHECK_RETRIES, &values::RETRIES)?,
+        ..Healthcheck::default()
+    };
+    Ok((check != Healthcheck::default()).then_some(check))
+}
+
+/// `NONE` is `["NONE"]`, `CMD-SHELL 'a | b'` is `["CMD-SHELL", "a | b"]`, and a command, with `CMD` before it or not,
+/// is `["CMD", …]`.
+fn health_test(settings: &Settings) -> Result<Vec<String>> {
+    let Some(setting) = settings.find(&variables::HEALTHCHECK) else { return Ok(Vec::new()) };
+    let Some(mut words) = setting.command()? else { return Ok(Vec::new()) };
+    let is_complete = match words.first().map(String::as_str) {
+        Some("NONE") => words.len() == 1,
+        Some("CMD-SHELL") => words.len() == 2,
+        Some("CMD") => words.len() > 1,
+        _ => {
+            words.insert(0, "CMD".to_owned());
+            true
+        }
+    };
+    if is_complete {
+        Ok(words)
+    } else {
+        Err(setting.error(setting.text()?, "a command, `CMD-SHELL` and one quoted word, or `NONE`"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn resolve(text: &str) -> Result<BuildSpec> {
+        let file = VarsFile::parse("v", format!("TARGET_ARCH=x86_64 {text}").as_bytes())?;
+        BuildSpec::resolve(&Settings::new([], [], Some(file))?)
+    }
+
+    fn message(text: &str) -> String {
+        resolve(text).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn an_architecture_is_all_that_must_be_given() {
+        let spec = resolve("").unwrap();
+        let expected = BuildSpec {
+            platform: Platform { architecture: "amd64".into(), os: "linux".into(), ..Platform::default() },
+            author: None,
+            config: ContainerConfig::default(),
+            annotations: Annotations::new(),
+            tags: Vec::new(),
+            created: None,
+            source_date_epoch: None,
+            compression: Compression::default(),
+            exclude: Vec::new(),
+        };
+        assert_eq!(spec, expected);
+
+        let error = BuildSpec::resolve(&Settings::default()).unwrap_err();
+        assert_eq!(error.to_string(), "the image's architecture is not set");
+        assert!(error.hint().unwrap().contains("--arch $(uname -m)"));
+    }
+
+    #[test]
+    fn every_part_of_the_config() {
+        for (text, expected) in [
+            ("", "{}"),
+            ("OCI_IMAGE_RUNTIME_UID=1000:app", r#"{"User":"1000:app"}"#),
+            ("OCI_IMAGE_PORTS='80 53/udp 80/tcp'", r#"{"ExposedPorts":{"53/udp":{},"80/tcp":{}}}"#),
+            ("OCI_IMAGE_ENV_VARS='B=1 A=x=y B=2 C='", r#"{"Env":["B=2","A=x=y","C="]}"#),
+            ("OCI_IMAGE_ENTRYPOINT='/app \"a b\" '\\''$c'\\'''", r#"{"Entrypoint":["/app","a b","$c"]}"#),
+            ("OCI_IMAGE_CMD='/bin/sh -l'", r#"{"Cmd":["/bin/sh","-l"]}"#),
+            ("OCI_IMAGE_ENTRYPOINT_ARGS=-v", r#"{"Cmd":["-v"]}"#),
+            ("OCI_IMAGE_VOLUMES='/b /a'", r#"{"Volumes":{"/a":{},"/b":{}}}"#),
+            ("OCI_IMAGE_WORKINGDIR='/a b'", r#"{"WorkingDir":"/a b"}"#),
+            (
+                "OCI_IMAGE_LABELS=\".version=1 z='say \\\"hi\\\"' a=1 a=2\"",
+                r#"{"Labels":{"a":"2","org.opencontainers.image.version":"1","z":"say \"hi\""}}"#,
+            ),
+            ("OCI_IMAGE_STOPSIGNAL=term", r#"{"StopSignal":"SIGTERM"}"#),
+            ("OCI_IMAGE_MEMORY=64m OCI_IMAGE_MEMORY_SWAP=-1", r#"{"Memory":67108864,"MemorySwap":-1}"#),
+            ("OCI_IMAGE_CPU_SHARES=512", r#"{"CpuShares":512}"#),
+            ("OCI_IMAGE_HEALTHCHECK=NONE", r#"{"Healthcheck":{"Test":["NONE"]}}"#),
+            ("OCI_IMAGE_HEALTHCHECK='curl -f x'", r#"{"Healthcheck":{"Test":["CMD","curl","-f","x"]}}"#),
+            ("OCI_IMAGE_HEALTHCHECK='CMD curl x'", r#"{"Healthcheck":{"Test":["CMD","curl","x"]}}"#),
+            ("OCI_IMAGE_HEALTHCHECK='CMD-SHELL \"a | b\"'", r#"{"Healthcheck":{"Test":["CMD-SHELL","a | b"]}}"#),
+            (
+                "OCI_IMAGE_HEALTHCHECK_INTERVAL=30s OCI_IMAGE_HEALTHCHECK_TIMEOUT=500ms
+                 OCI_IMAGE_HEALTHCHECK_START_PERIOD=1m30s OCI_IMAGE_HEALTHCHECK_RETRIES=3",
+                r#"{"Healthcheck":{"Interval":30000000000,"Timeout":500000000,"StartPeriod":90000000000,"Retries":3}}"#,
+            ),
+        ] {
+            let spec = resolve(text).unwrap();
+            assert_eq!(serde_json::to_string(&spec.config).unwrap(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_beside_the_config() {
+        let spec = resolve(
+            "OCI_IMAGE_ANNOTATIONS='.title=x a.b=c=d' OCI_IMAGE_TAG='b a:1 b' OCI_IMAGE_CREATED=2018-03-09T12:34:56Z
+             SOURCE_DATE_EPOCH=1302044400 OCI_IMAGE_COMPRESSION=zstd:19 OCI_IMAGE_EXCLUDE=\"dev/* 'a b'\"",
+        )
+        .unwrap();
+        let annotations: Vec<_> = spec.annotations.iter().map(|(key, value)| format!("{key}={value}")).collect();
+        assert_eq!(annotations, ["a.b=c=d", "org.opencontainers.image.title=x"]);
+        assert_eq!(spec.tags, ["b".parse().unwrap(), "a:1".parse().unwrap()]);
+        assert_eq!(spec.created.unwrap().seconds(), 1_520_598_896);
+        assert_eq!(spec.source_date_epoch.unwrap().seconds(), 1_302_044_400);
+        assert_eq!(spec.compression.to_string(), "zstd:19");
+        assert_eq!(spec.exclude, ["dev/*", "a b"]);
+    }
+
+    #[test]
+    fn authors() {
+        let author = |flag: Option<&str>, text: &str| {
+            let flags = flag.map(|flag| (variables::AUTHOR, FlagValue::Text(flag.to_owned())));
+            let text = format!("OCI_IMAGE_ARCH=arm64 {text}");
+            let file = VarsFile::parse("v", text.as_bytes()).unwrap();
+            let spec = BuildSpec::resolve(&Settings::new(flags, [], Some(file)).unwrap());
+            spec.map_or_else(|error| error.to_string(), |spec| spec.author.unwrap_or_default())
+        };
+        let accepted = "is not accepted: text without `<` and `>` where both name and address are set";
+        for (flag, text, expected) in [
+            (None, "", String::new()),
+            (None, "OCI_IMAGE_AUTHOR='A B'", "A B".to_owned()),
+            (None, "OCI_IMAGE_AUTHOR='A B <a@b>'", "A B <a@b>".to_owned()),
+            (None, "OCI_IMAGE_AUTHOR_EMAIL=a@b", "a@b".to_owned()),
+            (None, "OCI_IMAGE_AUTHOR='A B' OCI_IMAGE_AUTHOR_EMAIL=a@b", "A B <a@b>".to_owned()),
+            (Some("C <c@d>"), "OCI_IMAGE_AUTHOR='A B' OCI_IMAGE_AUTHOR_EMAIL=a@b", "C <c@d>".to_owned()),
+            (Some("C <c@d>"), "OCI_IMAGE_AUTHOR_EMAIL=a@b", "C <c@d>".to_owned()),
+            (
+                None,
+                "OCI_IMAGE_AUTHOR='A <c@d>' OCI_IMAGE_AUTHOR_EMAIL=a@b",
+                format!("OCI_IMAGE_AUTHOR (v:1): `A <c@d>` {accepted}"),
+            ),
+            (
+                None,
+                "OCI_IMAGE_AUTHOR=A OCI_IMAGE_AUTHOR_EMAIL='B <a@b>'",
+                format!("OCI_IMAGE_AUTHOR_EMAIL (v:1): `B <a@b>` {accepted}"),
+            ),
+        ] {
+            assert_eq!(author(flag, text), expected, "{flag:?} {text}");
+        }
+    }
+
+    #[test]
+    fn platforms() {
+        let platform = |text: &str| {
+            let file = VarsFile::parse("v", text.as_bytes()).unwrap();
+            let spec = BuildSpec::resolve(&Settings::new([], [], Some(file)).unwrap());
+            spec.map_or_else(|error| error.to_string(), |spec| spec.platform.to_string())
+        };
+        for (text, expected) in [
+            ("OCI_IMAGE_ARCH=aarch64", "linux/arm64/v8"),
+            ("OCI_IMAGE_ARCH=amd64 OCI_IMAGE_OS=freebsd", "freebsd/amd64"),
+            ("OCI_IMAGE_ARCH=arm64 OCI_IMAGE_SUBARCH=none", "linux/arm64"),
+            ("OCI_IMAGE_ARCH=arm OCI_IMAGE_SUBARCH=v6 MACHINEOVERRIDES=armv7ve", "linux/arm/v6"),
+            ("TARGET_ARCH=arm TUNE_FEATURES='arm vfp cortexa15' MACHINEOVERRIDES=armv7ve:qemuarm", "linux/arm/v7"),
+            ("TARGET_ARCH=x86_64 TUNE_FEATURES='m64 x86-64-v3' OCI_IMAGE_SUBARCH=exact", "linux/amd64/v3"),
+            ("TARGET_ARCH=powerpc OCI_IMAGE_ARCH=ppc", "linux/ppc"),
+            ("TARGET_ARCH=powerpc", "TARGET_ARCH (v:1): architecture `powerpc` has no name in OCI"),
+            (
+                "\nTARGET_ARCH=arm TUNE_FEATURES=cortexm33",
+                "TARGET_ARCH (v:2): `cortexm33` is no architecture that Linux containers run on",
+            ),
+        ] {
+            assert_eq!(platform(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn errors_name_the_variable_the_value_and_what_is_accepted() {
+        for (text, start) in [
+            ("OCI_IMAGE_PORTS='80 http'", "OCI_IMAGE_PORTS (v:1): `http` is not accepted: PORT"),
+            ("OCI_IMAGE_ENV_VARS=A", "OCI_IMAGE_ENV_VARS (v:1): `A` is not accepted: words `key=value`"),
+            ("OCI_IMAGE_LABELS='=x'", "OCI_IMAGE_LABELS (v:1): `=x` is not accepted: words `key=value`"),
+            ("OCI_IMAGE_ANNOTATIONS=x", "OCI_IMAGE_ANNOTATIONS (v:1): `x` is not accepted: words `key=value`"),
+            (
+                "OCI_IMAGE_CMD=\"a 'b\"",
+                "OCI_IMAGE_CMD (v:1): `a \\'b` is not accepted: shell words with each quote closed",
+            ),
+            ("OCI_IMAGE_VOLUMES=data", "OCI_IMAGE_VOLUMES (v:1): `data` is not accepted: absolute paths below `/`"),
+            ("\nOCI_IMAGE_WORKINGDIR=app", "OCI_IMAGE_WORKINGDIR (v:2): `app` is not accepted: an absolute path"),
+            ("OCI_IMAGE_RUNTIME_UID='a b'", "OCI_IMAGE_RUNTIME_UID (v:1): `a b` is not accepted: USER[:GROUP]"),
+            ("OCI_IMAGE_STOPSIGNAL=KIL", "OCI_IMAGE_STOPSIGNAL (v:1): `KIL` is not accepted: a signal"),
+            ("OCI_IMAGE_TAG='a /b'", "OCI_IMAGE_TAG (v:1): `/b` is not accepted: ref names"),
+            ("OCI_IMAGE_CREATED=now", "OCI_IMAGE_CREATED (v:1): `now` is not accepted: seconds"),
+            ("SOURCE_DATE_EPOCH=now", "SOURCE_DATE_EPOCH (v:1): `now` is not accepted: whole seconds"),
+            ("OCI_IMAGE_COMPRESSION=xz", "OCI_IMAGE_COMPRESSION (v:1): `xz` is not accepted: `gzip`"),
+            ("OCI_IMAGE_EXCLUDE=\"''\"", "OCI_IMAGE_EXCLUDE (v:1): `` is not accepted: words"),
+            ("OCI_IMAGE_ARCH=armv7m", "OCI_IMAGE_ARCH (v:1): `armv7m` is not accepted: a GOARCH (386, amd64, arm,"),
+            (
+                "OCI_IMAGE_SUBARCH=8",
+                "OCI_IMAGE_SUBARCH (v:1): `8` is not accepted: `auto`, `none`, `exact`, or a variant",
+            ),
+            ("OCI_IMAGE_OS=Linux", "OCI_IMAGE_OS (v:1): `Linux` is not accepted: a GOOS"),
+            ("OCI_IMAGE_HEALTHCHECK='CMD-SHELL a b'", "OCI_IMAGE_HEALTHCHECK (v:1): `CMD-SHELL a b` is not accepted"),
+            ("OCI_IMAGE_HEALTHCHECK='NONE x'", "OCI_IMAGE_HEALTHCHECK (v:1): `NONE x` is not accepted"),
+            ("OCI_IMAGE_HEALTHCHECK=CMD", "OCI_IMAGE_HEALTHCHECK (v:1): `CMD` is not accepted"),
+            ("OCI_IMAGE_HEALTHCHECK_TIMEOUT=5", "OCI_IMAGE_HEALTHCHECK_TIMEOUT (v:1): `5` is not accepted: a time"),
+        ] {
+            assert!(message(text).starts_with(start), "{}", message(text));
+        }
+    }
+
+    /// A variable that `resolve` forgets would be accepted and have no effect.
+    #[test]
+    fn every_variable_has_an_effect() {
+        let before = BuildSpec::resolve(&arm_board(None)).unwrap();
+        for variable in VARIABLES {
+            let value = match variable.name {
+                "OCI_IMAGE_ARCH" => "riscv64",
+                "OCI_IMAGE_OS" => "plan9",
+                "OCI_IMAGE_TAG" => "other",
+                "TARGET_ARCH" => "aarch64",
+                "TUNE_FEATURES" => "armv5",
+                "MACHINEOVERRIDES" => "armv6",
+                "OCI_IMAGE_LABELS" | "OCI_IMAGE_ANNOTATIONS" | "OCI_IMAGE_ENV_VARS" => "k=v",
+                "OCI_IMAGE_VOLUMES" | "OCI_IMAGE_WORKINGDIR" => "/x",
+                "OCI_IMAGE_STOPSIGNAL" => "SIGHUP",
+                "OCI_IMAGE_SUBARCH" | "OCI_IMAGE_COMPRESSION" => "none",
+                name if name.starts_with("OCI_IMAGE_HEALTHCHECK_") && !name.ends_with("RETRIES") => "7s",
+                _ => "7",
+            };
+            let after = BuildSpec::resolve(&arm_board(Some((*variable, value)))).unwrap();
+            assert_ne!(after, before, "{}", variable.name);
+        }
+    }
+
+    /// The settings of an Arm board, with one changed.
+    fn arm_board(change: Option<(Variable, &str)>) -> Settings {
+        let file = VarsFile::parse("v", b"TARGET_ARCH=arm TUNE_FEATURES=armv7a").unwrap();
+        let flags = change.map(|(variable, value)| (variable, FlagValue::Text(value.to_owned())));
+        Settings::new(flags, [], Some(file)).unwrap()
+    }
+
+    proptest! {
+        #[test]
+        fn lists_survive_both_quotings(values in prop::collection::vec("[ab#=\\\\'\"$`!~; \t\né]{0,12}", 1..4)) {
+            let pairs: Vec<_> = values.iter().enumerate().map(|(index, value)| format!("{index}={value}")).collect();
+            let text = format!("OCI_IMAGE_ENV_VARS={}", shell_words::quote(&shell_words::join(&pairs)));
+            prop_assert_eq!(resolve(&text).unwrap().config.env, pairs);
+        }
+    }
+}

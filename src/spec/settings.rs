@@ -1,0 +1,384 @@
+//! Where values come from: a flag, else the environment, else the variables file. Empty means unset, blanks are empty.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+
+use super::values::Grammar;
+use super::variables::Variable;
+use super::vars_file::VarsFile;
+use super::words::{self, Token};
+use crate::error::{Error, Result};
+
+/// What was given to a flag.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FlagValue {
+    /// One value, read as the variable's would be.
+    Text(String),
+    /// The values of a repeated flag: a word each, taken as they stand.
+    Words(Vec<String>),
+}
+
+/// All values that were given, in three layers.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    flags: BTreeMap<&'static str, FlagValue>,
+    environment: BTreeMap<&'static str, String>,
+    file: Option<VarsFile>,
+    warnings: Vec<String>,
+}
+
+impl Settings {
+    /// Gathers flags, the environment and a variables file.
+    ///
+    /// Of the environment only known variables are kept. One of them that is not UTF-8 is an error; an unknown one that
+    /// begins with `OCI_` is a [warning](Settings::warnings).
+    pub fn new(
+        flags: impl IntoIterator<Item = (Variable, FlagValue)>,
+        environment: impl IntoIterator<Item = (OsString, OsString)>,
+        file: Option<VarsFile>,
+    ) -> Result<Self> {
+        let mut settings = Settings { file, ..Settings::default() };
+        settings.flags = flags.into_iter().map(|(variable, value)| (variable.name, value)).collect();
+        for (name, value) in environment {
+            // A name that is not UTF-8 is none of ours.
+            let Some(name) = name.to_str() else { continue };
+            if let Some(variable) = Variable::named(name) {
+                let value = value.into_string().map_err(|value| Error::Setting {
+                    name: from_environment(variable),
+                    value: value.to_string_lossy().into_owned(),
+                    accepted: "text in UTF-8".to_owned(),
+                })?;
+                settings.environment.insert(variable.name, value);
+            } else if name.starts_with("OCI_") {
+                settings.warnings.push(unknown(name));
+            }
+        }
+        settings.warnings.sort();
+        Ok(settings)
+    }
+
+    /// What the person should hear of, a line each.
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+
+    /// The value of a variable: that of the first layer which has it.
+    pub(super) fn find(&self, variable: &Variable) -> Option<Setting<'_>> {
+        Layer::ALL.into_iter().find_map(|layer| self.find_in(layer, variable))
+    }
+
+    /// One value, read by a grammar.
+    pub(super) fn one<T>(&self, variable: &Variable, grammar: &Grammar<T>) -> Result<Option<T>> {
+        self.find(variable).map(|setting| setting.read(setting.text()?, grammar)).transpose()
+    }
+
+    /// A list, each word of it read by a grammar; empty where nothing was given.
+    pub(super) fn list<T>(&self, variable: &Variable, grammar: &Grammar<T>) -> Result<Vec<T>> {
+        let Some(setting) = self.find(variable) else { return Ok(Vec::new()) };
+        setting.words()?.iter().map(|word| setting.read(word, grammar)).collect()
+    }
+
+    /// A command line.
+    pub(super) fn command(&self, variable: &Variable) -> Result<Option<Vec<String>>> {
+        self.find(variable).map_or(Ok(None), |setting| setting.command())
+    }
+
+    /// A command line that has an older name: that of the first layer which has either. Both names in one layer must
+    /// say the same.
+    pub(super) fn renamed_command(&self, variable: &Variable, older: &Variable) -> Result<Option<Vec<String>>> {
+        for layer in Layer::ALL {
+            let (new, old) = (self.find_in(layer, variable), self.find_in(layer, older));
+            if let (Some(new), Some(old)) = (&new, &old) {
+                if new.command()? != old.command()? {
+                    return Err(old.error(old.text()?, &format!("the same as {} says, or nothing", variable.name)));
+                }
+            }
+            if let Some(found) = new.or(old) {
+                return found.command();
+            }
+        }
+        Ok(None)
+    }
+
+    fn find_in(&self, layer: Layer, variable: &Variable) -> Option<Setting<'_>> {
+        let (value, origin) = match layer {
+            Layer::Flag => {
+                let value = match self.flags.get(variable.name)? {
+                    FlagValue::Text(text) => Value::Text(text),
+                    FlagValue::Words(words) => Value::Words(words),
+                };
+                (value, variable.flag.unwrap_or(variable.name).to_owned())
+            }
+            Layer::Environment => (Value::Text(self.environment.get(variable.name)?), from_environment(variable)),
+            Layer::File => {
+                let (value, place) = self.file.as_ref()?.get(variable)?;
+                (Value::Text(value), format!("{} ({place})", variable.name))
+            }
+        };
+        let is_empty = match value {
+            Value::Text(text) => text.trim().is_empty(),
+            Value::Words(words) => words.is_empty(),
+        };
+        (!is_empty).then_some(Setting { layer, origin, value })
+    }
+}
+
+fn from_environment(variable: &Variable) -> String {
+    format!("{} (environment)", variable.name)
+}
+
+fn unknown(name: &str) -> String {
+    let message = format!("{} (environment): there is no such variable", name.escape_debug());
+    match Variable::nearest(name) {
+        Some(nearest) => format!("{message}, did you mean {}", nearest.name),
+        None => message,
+    }
+}
+
+/// Who gave a value, the first to be asked first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Layer {
+    /// The command line.
+    Flag,
+    /// The environment.
+    Environment,
+    /// The variables file.
+    File,
+}
+
+impl Layer {
+    const ALL: [Layer; 3] = [Layer::Flag, Layer::Environment, Layer::File];
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Value<'a> {
+    Text(&'a str),
+    Words(&'a [String]),
+}
+
+/// A value and who gave it.
+#[derive(Clone, Debug)]
+pub(super) struct Setting<'a> {
+    /// Who gave it.
+    pub(super) layer: Layer,
+    /// The flag or variable, as the person wrote it.
+    pub(super) origin: String,
+    value: Value<'a>,
+}
+
+impl<'a> Setting<'a> {
+    /// The value as it stands; of a repeated flag the last.
+    pub(super) fn text(&self) -> Result<&'a str> {
+        let text = match self.value {
+            Value::Text(text) => text,
+            Value::Words(words) => words.last().map_or("", String::as_str),
+        };
+        self.without_nul(text)
+    }
+
+    /// The value as shell words. A word that begins with `#` must be quoted: leaving out the rest would be silent loss.
+    pub(super) fn words(&self) -> Result<Vec<String>> {
+        let text = match self.value {
+            Value::Text(text) => self.without_nul(text)?,
+            Value::Words(words) => {
+                return words.iter().map(|word| self.without_nul(word).map(str::to_owned)).collect();
+            }
+        };
+        let tokens = words::scan(text).map_err(|_| self.error(text, "shell words with each quote closed"))?;
+        let words = tokens.into_iter().map(|token| match token {
+            Token::Word(word) => Ok(word.unquote()),
+            Token::Comment => Err(self.error(text, "shell words, with quotes around one that begins with `#`")),
+        });
+        words.collect()
+    }
+
+    /// The value as a command line: none without words, an error if the first is empty.
+    pub(super) fn command(&self) -> Result<Option<Vec<String>>> {
+        let words = self.words()?;
+        match words.first() {
+            Some(first) if first.is_empty() => Err(self.error(self.text()?, "a command whose first word is not empty")),
+            Some(_) => Ok(Some(words)),
+            None => Ok(None),
+        }
+    }
+
+    /// A value read by a grammar.
+    pub(super) fn read<T>(&self, value: &str, grammar: &Grammar<T>) -> Result<T> {
+        (grammar.read)(value).ok_or_else(|| self.error(value, grammar.accepted))
+    }
+
+    /// The error for a part of the value.
+    pub(super) fn error(&self, value: &str, accepted: &str) -> Error {
+        Error::Setting { name: self.origin.clone(), value: value.to_owned(), accepted: accepted.to_owned() }
+    }
+
+    fn without_nul<'b>(&self, text: &'b str) -> Result<&'b str> {
+        if text.contains('\0') {
+            Err(self.error(text, "text without NUL"))
+        } else {
+            Ok(text)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::ffi::OsStringExt;
+
+    use super::*;
+    use crate::spec::{values, variables};
+
+    fn env(pairs: &[(&str, &str)]) -> Vec<(OsString, OsString)> {
+        pairs.iter().map(|(name, value)| (name.into(), value.into())).collect()
+    }
+
+    fn text(text: &str) -> FlagValue {
+        FlagValue::Text(text.to_owned())
+    }
+
+    fn words(words: &[&str]) -> FlagValue {
+        FlagValue::Words(words.iter().map(|word| (*word).to_owned()).collect())
+    }
+
+    #[test]
+    fn the_first_layer_that_has_it_wins() {
+        for (flag, environment, file, expected) in [
+            (Some("a"), Some("b"), Some("c"), Some(("--os", "a"))),
+            (Some(""), Some("b"), Some("c"), Some(("OCI_IMAGE_OS (environment)", "b"))),
+            (None, Some("b"), Some("c"), Some(("OCI_IMAGE_OS (environment)", "b"))),
+            (None, Some(" \t"), Some("c"), Some(("OCI_IMAGE_OS (v:2)", "c"))),
+            (None, None, Some("c"), Some(("OCI_IMAGE_OS (v:2)", "c"))),
+            (None, None, Some("''"), None),
+            (None, None, None, None),
+        ] {
+            let settings = Settings::new(
+                flag.map(|flag| (variables::OS, text(flag))),
+                env(&environment.map(|value| ("OCI_IMAGE_OS", value)).into_iter().collect::<Vec<_>>()),
+                file.map(|value| VarsFile::parse("v", format!("\nOCI_IMAGE_OS={value}").as_bytes()).unwrap()),
+            )
+            .unwrap();
+            let found = settings.find(&variables::OS);
+            let found = found.as_ref().map(|setting| (setting.origin.as_str(), setting.text().unwrap()));
+            assert_eq!(found, expected, "{flag:?} {environment:?} {file:?}");
+        }
+    }
+
+    #[test]
+    fn a_repeated_flag_is_taken_as_it_stands() {
+        let hostile = ["a='b \"c", "$x=`y`", "#=\\", "n=1\n2"];
+        let settings = Settings::new([(variables::LABELS, words(&hostile))], [], None).unwrap();
+        let pairs = settings.list(&variables::LABELS, &values::ENV).unwrap();
+        let pairs: Vec<_> = pairs.iter().map(|(key, value)| format!("{key}={value}")).collect();
+        assert_eq!(pairs, hostile);
+
+        let none = Settings::new([(variables::LABELS, words(&[]))], env(&[("OCI_IMAGE_LABELS", "a=b")]), None).unwrap();
+        assert_eq!(none.list(&variables::LABELS, &values::ENV).unwrap().len(), 1);
+        let empty = Settings::new([(variables::LABELS, words(&[""]))], [], None).unwrap();
+        assert_eq!(
+            empty.list(&variables::LABELS, &values::ENV).unwrap_err().to_string(),
+            "--label: `` is not accepted: words `key=value`"
+        );
+    }
+
+    #[test]
+    fn variables_hold_shell_words() {
+        for (value, expected) in [
+            ("a=b  c=d\n", Ok(vec!["a=b", "c=d"])),
+            ("a='b c' \"d=e f\" g=\\ ", Ok(vec!["a=b c", "d=e f", "g= "])),
+            ("a=$(x) b=`y` c=;", Ok(vec!["a=$(x)", "b=`y`", "c=;"])),
+            ("a=#b '#c=d'", Ok(vec!["a=#b", "#c=d"])),
+            ("a=b #c=d", Err("shell words, with quotes around one that begins with `#`")),
+            ("a='b", Err("shell words with each quote closed")),
+            ("a=\"b", Err("shell words with each quote closed")),
+        ] {
+            let settings = Settings::new([], env(&[("OCI_IMAGE_LABELS", value)]), None).unwrap();
+            let words = settings.find(&variables::LABELS).unwrap().words();
+            match expected {
+                Ok(expected) => assert_eq!(words.unwrap(), expected, "{value}"),
+                Err(accepted) => assert_eq!(
+                    words.unwrap_err().to_string(),
+                    format!("OCI_IMAGE_LABELS (environment): `{}` is not accepted: {accepted}", value.escape_debug())
+                ),
+            }
+        }
+    }
+
+    #[test]
+    fn nul_is_refused_everywhere() {
+        let file = VarsFile::parse("v", b"OCI_IMAGE_AUTHOR=a\0b OCI_IMAGE_LABELS=a=\0 OCI_IMAGE_CMD='a \0'").unwrap();
+        let flags = [(variables::ENV_VARS, words(&["a=b", "c=\0"]))];
+        let settings = Settings::new(flags, [], Some(file)).unwrap();
+        let found = |variable| settings.find(variable).unwrap();
+        assert_eq!(
+            found(&variables::AUTHOR).text().unwrap_err().to_string(),
+            r"OCI_IMAGE_AUTHOR (v:1): `a\0b` is not accepted: text without NUL"
+        );
+        assert!(found(&variables::LABELS).words().is_err());
+        assert!(found(&variables::CMD).command().is_err());
+        assert!(found(&variables::ENV_VARS).words().is_err());
+    }
+
+    #[test]
+    fn commands() {
+        for (value, expected) in [
+            ("/bin/sh -c 'echo \"$HOME\"; exit'", Ok(Some(vec!["/bin/sh", "-c", "echo \"$HOME\"; exit"]))),
+            ("a '' b", Ok(Some(vec!["a", "", "b"]))),
+            ("\\\n", Ok(None)),
+            ("''", Err(())),
+            ("'' a", Err(())),
+        ] {
+            let settings = Settings::new([(variables::ENTRYPOINT, text(value))], [], None).unwrap();
+            let command = settings.command(&variables::ENTRYPOINT).map_err(|_| ());
+            let expected = expected.map(|words| words.map(|words| words.into_iter().map(str::to_owned).collect()));
+            assert_eq!(command, expected, "{value}");
+        }
+    }
+
+    #[test]
+    fn the_older_name_goes_by_layers() {
+        let vars = |text: &str| Some(VarsFile::parse("v", text.as_bytes()).unwrap());
+        let cmd = |settings: Settings| settings.renamed_command(&variables::CMD, &variables::ENTRYPOINT_ARGS);
+        for (environment, file, expected) in [
+            (vec![("OCI_IMAGE_CMD", "a")], "OCI_IMAGE_ENTRYPOINT_ARGS=b", "a"),
+            (vec![("OCI_IMAGE_ENTRYPOINT_ARGS", "a")], "OCI_IMAGE_CMD=b", "a"),
+            (vec![("OCI_IMAGE_ENTRYPOINT_ARGS", "")], "OCI_IMAGE_CMD=b", "b"),
+            (vec![], "OCI_IMAGE_ENTRYPOINT_ARGS=b", "b"),
+            (vec![], "OCI_IMAGE_CMD='b'\nOCI_IMAGE_ENTRYPOINT_ARGS=' b '", "b"),
+            (vec![], "OCI_IMAGE_CMD=''\nOCI_IMAGE_ENTRYPOINT_ARGS=b", "b"),
+        ] {
+            let settings = Settings::new([], env(&environment), vars(file)).unwrap();
+            assert_eq!(cmd(settings).unwrap().unwrap(), [expected], "{environment:?} {file}");
+        }
+        let settings = Settings::new([], [], vars("OCI_IMAGE_CMD=a\nOCI_IMAGE_ENTRYPOINT_ARGS=b")).unwrap();
+        assert_eq!(
+            cmd(settings).unwrap_err().to_string(),
+            "OCI_IMAGE_ENTRYPOINT_ARGS (v:2): `b` is not accepted: the same as OCI_IMAGE_CMD says, or nothing"
+        );
+        // A flag settles what the layers below quarrel about.
+        let flag = [(variables::CMD, text("c"))];
+        let settings = Settings::new(flag, [], vars("OCI_IMAGE_CMD=a\nOCI_IMAGE_ENTRYPOINT_ARGS=b")).unwrap();
+        assert_eq!(cmd(settings).unwrap().unwrap(), ["c"]);
+    }
+
+    #[test]
+    fn the_environment_may_hold_anything() {
+        let settings = Settings::new(
+            [],
+            env(&[("PATH", "/bin"), ("OCI_IMAGE_LABLES", "a=b"), ("OCI_CLI_USER", "x"), ("oci_x", "y")]),
+            None,
+        )
+        .unwrap();
+        assert_eq!(
+            settings.warnings(),
+            [
+                "OCI_CLI_USER (environment): there is no such variable",
+                "OCI_IMAGE_LABLES (environment): there is no such variable, did you mean OCI_IMAGE_LABELS",
+            ]
+        );
+        let binary = |bytes: &[u8]| OsString::from_vec(bytes.to_vec());
+        let foreign = [(binary(b"X"), binary(b"\xff")), (binary(b"OCI_\xff"), binary(b"x"))];
+        assert!(Settings::new([], foreign, None).unwrap().warnings().is_empty());
+        let error = Settings::new([], [(binary(b"OCI_IMAGE_TAG"), binary(b"a\xff"))], None).unwrap_err();
+        assert_eq!(error.to_string(), "OCI_IMAGE_TAG (environment): `a\u{fffd}` is not accepted: text in UTF-8");
+    }
+}

@@ -1,0 +1,210 @@
+//! The settings of `build`, in one table.
+
+/// One setting: the name that Yocto, scripts and variables files use, and the flag of the same meaning.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Variable {
+    /// The name in the environment and in a variables file.
+    pub name: &'static str,
+    /// The flag, with its dashes.
+    pub flag: Option<&'static str>,
+    /// How a value is read.
+    pub kind: Kind,
+    /// What it is for, in one line.
+    pub meaning: &'static str,
+}
+
+/// How the value of a variable is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// As it stands.
+    Text,
+    /// As the words of one command line, in the variable and in the flag alike.
+    Command,
+    /// As a list: shell words in the variable; the flag is repeated and takes one word at a time, as it stands.
+    List,
+}
+
+macro_rules! variables {
+    ($($constant:ident = $kind:ident $name:literal $flag:expr, $meaning:literal;)*) => {
+        $(
+            #[doc = concat!("The variable `", $name, "`.")]
+            pub const $constant: Variable =
+                Variable { name: $name, flag: $flag, kind: Kind::$kind, meaning: $meaning };
+        )*
+
+        /// All variables, in the order in which they are explained.
+        pub const VARIABLES: &[Variable] = &[$($constant),*];
+    };
+}
+
+variables! {
+    ARCH = Text "OCI_IMAGE_ARCH" Some("--arch"),
+        "GOARCH, or the TARGET_ARCH, `uname -m` or Debian name of one";
+    SUBARCH = Text "OCI_IMAGE_SUBARCH" Some("--variant"),
+        "`auto` (default), `none`, `exact`, or a variant";
+    OS = Text "OCI_IMAGE_OS" Some("--os"),
+        "GOOS; default `linux`";
+    TARGET_ARCH = Text "TARGET_ARCH" Some("--target-arch"),
+        "Yocto's architecture, used where OCI_IMAGE_ARCH is unset";
+    TUNE_FEATURES = Text "TUNE_FEATURES" Some("--tune-features"),
+        "Yocto's words for the CPU: the variant comes from them";
+    MACHINEOVERRIDES = Text "MACHINEOVERRIDES" Some("--machine-overrides"),
+        "Yocto's overrides, joined by `:`; asked before TUNE_FEATURES";
+    AUTHOR = Text "OCI_IMAGE_AUTHOR" Some("--author"),
+        "who made it: a name, or with the flag `Name <email>`";
+    AUTHOR_EMAIL = Text "OCI_IMAGE_AUTHOR_EMAIL" None,
+        "the author's address";
+    TAG = List "OCI_IMAGE_TAG" Some("--tag"),
+        "ref names, used where a target names none; default `latest`";
+    ENTRYPOINT = Command "OCI_IMAGE_ENTRYPOINT" Some("--entrypoint"),
+        "the command's beginning, shell words";
+    CMD = Command "OCI_IMAGE_CMD" Some("--cmd"),
+        "the command's arguments, or the command, shell words";
+    ENTRYPOINT_ARGS = Command "OCI_IMAGE_ENTRYPOINT_ARGS" None,
+        "the older name of OCI_IMAGE_CMD";
+    WORKINGDIR = Text "OCI_IMAGE_WORKINGDIR" Some("--working-dir"),
+        "where the command starts, an absolute path";
+    RUNTIME_UID = Text "OCI_IMAGE_RUNTIME_UID" Some("--user"),
+        "who runs it: `user`, `uid`, `user:group`, `uid:gid` …";
+    STOPSIGNAL = Text "OCI_IMAGE_STOPSIGNAL" Some("--stop-signal"),
+        "the signal that ends it: `SIGTERM`, `SIGRTMIN+3`, `9`";
+    PORTS = List "OCI_IMAGE_PORTS" Some("--port"),
+        "ports it listens on: `PORT[/tcp|udp|sctp]`";
+    VOLUMES = List "OCI_IMAGE_VOLUMES" Some("--volume"),
+        "directories that outlive it, absolute paths";
+    LABELS = List "OCI_IMAGE_LABELS" Some("--label"),
+        "labels `key=value`; `.x=` means `org.opencontainers.image.x=`";
+    ENV_VARS = List "OCI_IMAGE_ENV_VARS" Some("--env"),
+        "environment `key=value`";
+    ANNOTATIONS = List "OCI_IMAGE_ANNOTATIONS" Some("--annotation"),
+        "annotations `key=value` of the manifest; `.x=` as in labels";
+    HEALTHCHECK = Command "OCI_IMAGE_HEALTHCHECK" Some("--healthcheck"),
+        "Docker's health check: a command, `CMD-SHELL 'script'` or `NONE`";
+    HEALTHCHECK_INTERVAL = Text "OCI_IMAGE_HEALTHCHECK_INTERVAL" Some("--healthcheck-interval"),
+        "time between two health checks: `30s`, `1m30s`, `500ms`";
+    HEALTHCHECK_TIMEOUT = Text "OCI_IMAGE_HEALTHCHECK_TIMEOUT" Some("--healthcheck-timeout"),
+        "time until a health check has failed";
+    HEALTHCHECK_START_PERIOD = Text "OCI_IMAGE_HEALTHCHECK_START_PERIOD" Some("--healthcheck-start-period"),
+        "time in which failed health checks do not count";
+    HEALTHCHECK_RETRIES = Text "OCI_IMAGE_HEALTHCHECK_RETRIES" Some("--healthcheck-retries"),
+        "how many failed health checks make it unhealthy";
+    MEMORY = Text "OCI_IMAGE_MEMORY" Some("--memory"),
+        "Docker's memory limit: bytes, or with `k`, `m`, `g`";
+    MEMORY_SWAP = Text "OCI_IMAGE_MEMORY_SWAP" Some("--memory-swap"),
+        "Docker's limit of memory and swap; `-1` for none";
+    CPU_SHARES = Text "OCI_IMAGE_CPU_SHARES" Some("--cpu-shares"),
+        "Docker's relative CPU weight, 2 to 262144";
+    CREATED = Text "OCI_IMAGE_CREATED" Some("--created"),
+        "when it was made: seconds since 1970 or RFC 3339";
+    COMPRESSION = Text "OCI_IMAGE_COMPRESSION" Some("--compression"),
+        "`gzip[:LEVEL]` (default), `zstd[:LEVEL]` or `none`";
+    EXCLUDE = List "OCI_IMAGE_EXCLUDE" Some("--exclude"),
+        "globs of paths in the image that are left out";
+    SOURCE_DATE_EPOCH = Text "SOURCE_DATE_EPOCH" None,
+        "seconds since 1970: no file time is newer; default for `created`";
+}
+
+impl Variable {
+    /// The variable of this name.
+    pub fn named(name: &str) -> Option<&'static Variable> {
+        VARIABLES.iter().find(|variable| variable.name == name)
+    }
+
+    /// The variable that a misspelt name is nearest to, where one is near. A variable goes by its flag's name too:
+    /// `OCI_IMAGE_USER` is meant for `OCI_IMAGE_RUNTIME_UID`.
+    pub fn nearest(name: &str) -> Option<&'static Variable> {
+        VARIABLES
+            .iter()
+            .map(|variable| {
+                let by_name = edit_distance(variable.name, name);
+                let by_flag = variable.name_by_flag().map_or(usize::MAX, |by_flag| edit_distance(&by_flag, name));
+                (by_name.min(by_flag), variable)
+            })
+            .min_by_key(|(distance, _)| *distance)
+            .filter(|(distance, _)| *distance <= name.chars().count() / 4)
+            .map(|(_, variable)| variable)
+    }
+
+    /// What it would be called after its flag: `OCI_IMAGE_USER` of `--user`.
+    fn name_by_flag(&self) -> Option<String> {
+        let flag = self.flag?.strip_prefix("--")?;
+        Some(format!("OCI_IMAGE_{}", flag.replace('-', "_").to_ascii_uppercase()))
+    }
+}
+
+/// How many characters must be added, removed, replaced or swapped with their neighbour.
+fn edit_distance(a: &str, b: &str) -> usize {
+    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
+    let mut before_last = Vec::new();
+    let mut last: Vec<usize> = (0..=b.len()).collect();
+    for i in 1..=a.len() {
+        let mut row = vec![i];
+        for j in 1..=b.len() {
+            let replaced = last[j - 1] + usize::from(a[i - 1] != b[j - 1]);
+            let mut distance = replaced.min(last[j] + 1).min(row[j - 1] + 1);
+            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
+                distance = distance.min(before_last[j - 2] + 1);
+            }
+            row.push(distance);
+        }
+        before_last = std::mem::replace(&mut last, row);
+    }
+    last[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_is_in_order() {
+        for (index, variable) in VARIABLES.iter().enumerate() {
+            let rest = &VARIABLES[index + 1..];
+            assert!(rest.iter().all(|other| other.name != variable.name), "{}", variable.name);
+            assert!(
+                variable.flag.is_none() || rest.iter().all(|other| other.flag != variable.flag),
+                "{}",
+                variable.name
+            );
+            assert!(variable.flag.map_or(true, |flag| flag.starts_with("--")), "{}", variable.name);
+            // It is the first line of a flag's help.
+            assert!(variable.meaning.chars().count() <= 72, "{}", variable.name);
+            assert!(!variable.meaning.ends_with('.'), "{}", variable.name);
+            assert_eq!(Variable::named(variable.name), Some(variable));
+        }
+    }
+
+    #[test]
+    fn the_nearest_name() {
+        for (name, nearest) in [
+            ("OCI_IMAGE_LABLES", Some("OCI_IMAGE_LABELS")),
+            ("OICI_IMAGE_PORTS", Some("OCI_IMAGE_PORTS")),
+            ("OCI_IMAGE_ENV", Some("OCI_IMAGE_ENV_VARS")),
+            ("OCI_IMAGE_USER", Some("OCI_IMAGE_RUNTIME_UID")),
+            ("OCI_IMAGE_VARIANT", Some("OCI_IMAGE_SUBARCH")),
+            ("OCI_IMAGE_TAGS", Some("OCI_IMAGE_TAG")),
+            ("OCI_IMAGE_AUTHOR_MAIL", Some("OCI_IMAGE_AUTHOR_EMAIL")),
+            ("OCI_IMAGE_WORKDIR", Some("OCI_IMAGE_WORKINGDIR")),
+            ("OCI_CLI_CONFIG_FILE", None),
+            ("OCI_X", None),
+            ("", None),
+        ] {
+            assert_eq!(Variable::nearest(name).map(|variable| variable.name), nearest, "{name}");
+        }
+    }
+
+    #[test]
+    fn distances() {
+        for (a, b, distance) in [
+            ("", "", 0),
+            ("", "ab", 2),
+            ("ab", "ba", 1),
+            ("kitten", "sitting", 3),
+            ("größe", "grösse", 2),
+            ("a", "a", 0),
+        ] {
+            assert_eq!(edit_distance(a, b), distance, "{a} {b}");
+            assert_eq!(edit_distance(b, a), distance, "{b} {a}");
+        }
+    }
+}

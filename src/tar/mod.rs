@@ -1,0 +1,27 @@
+//! Tar archives: what a layer is made of (image-spec, layer.md).
+//!
+//! [`Writer`] has one way to write an entry: a ustar header, and a PAX header for what ustar cannot say and nothing
+//! else. [`Reader`] accepts what other tools write, says what is odd about it, and stays bounded by what it was given.
+//! The `tar` crate lays out the header block; PAX, framing and rules are here. References: POSIX.1-2017, pax,
+//! sections "pax Interchange Format" and "ustar Interchange Format".
+
+mod encode;
+mod header;
+mod output;
+mod path_set;
+mod pax;
+mod writer;
+
+pub use output::{Output, Plain};
+pub use writer::Writer;
+
+/// Headers and content come in blocks of this many bytes.
+const BLOCK: usize = 512;
+
+/// The most bytes that the extended headers of one member may have, when writing as when reading.
+pub const EXTENDED_HEADER_LIMIT: u64 = 1 << 20;
+
+/// How many zero bytes follow `size` bytes of content up to the next block.
+fn padding(size: u64) -> usize {
+    (size.wrapping_neg() % BLOCK as u64) as usize
+}

@@ -1,0 +1,147 @@
+use regex::bytes::{RegexSet, RegexSetBuilder};
+
+use crate::error::{Error, Result};
+use crate::tree::TarPath;
+
+/// Shell patterns against paths of an image.
+///
+/// `*` and `?` do not cross a slash, `**` does, `[a-z]` and `[!a-z]` are sets, `\` takes the next byte as it is. A
+/// pattern is anchored at the root, with or without a leading slash: `/var/cache/*` empties that one directory and
+/// keeps it, `**/*.pyc` is found anywhere. Names that begin with a dot are names like any other.
+#[derive(Clone, Debug, Default)]
+pub struct Globs {
+    set: RegexSet,
+}
+
+impl Globs {
+    /// Compiles patterns; the error names the one that is none.
+    pub fn parse<I: IntoIterator<Item = S>, S: AsRef<str>>(patterns: I) -> Result<Self> {
+        let expressions = patterns
+            .into_iter()
+            .map(|pattern| {
+                let pattern = pattern.as_ref();
+                to_regex(pattern).ok_or_else(|| Error::Setting {
+                    name: "pattern".to_owned(),
+                    value: pattern.to_owned(),
+                    accepted: "a path with `*`, `?`, `**`, `[set]`; a set must be closed".to_owned(),
+                })
+            })
+            .collect::<Result<Vec<_>>>()?;
+        let set = RegexSetBuilder::new(expressions)
+            .unicode(false)
+            .build()
+            .map_err(|error| Error::refused(format!("patterns are too large together: {error}")))?;
+        Ok(Globs { set })
+    }
+
+    /// Whether any pattern matches the path. The root never does.
+    pub fn matches(&self, path: &TarPath) -> bool {
+        !path.is_root() && self.set.is_match(path.as_bytes())
+    }
+
+    /// Whether any pattern matches a name that is not a path.
+    pub(crate) fn matches_name(&self, name: &[u8]) -> bool {
+        self.set.is_match(name)
+    }
+}
+
+/// The regular expression of one pattern, over bytes; none if a set is not closed or the pattern is empty.
+fn to_regex(pattern: &str) -> Option<String> {
+    use std::fmt::Write;
+    let pattern = pattern.trim_matches('/').as_bytes();
+    if pattern.is_empty() {
+        return None;
+    }
+    let mut regex = String::from(r"(?s-u)\A");
+    let literal = |regex: &mut String, byte: u8| {
+        write!(regex, r"\x{byte:02x}").expect("writing to a string");
+    };
+    let mut at = 0;
+    while at < pattern.len() {
+        let byte = pattern[at];
+        at += 1;
+        match byte {
+            b'*' if pattern[at..].starts_with(b"*/") => {
+                at += 2;
+                regex.push_str("(?:.*/)?");
+            }
+            b'*' if pattern.get(at) == Some(&b'*') => {
+                at += 1;
+                regex.push_str(".*");
+            }
+            b'*' => regex.push_str("[^/]*"),
+            b'?' => regex.push_str("[^/]"),
+            b'[' => {
+                let negated = matches!(pattern.get(at), Some(b'!' | b'^'));
+                at += usize::from(negated);
+                // A closing bracket that comes first is a member.
+                let length = 1 + pattern.get(at + 1..)?.iter().position(|b| *b == b']')?;
+                let set = &pattern[at..at + length];
+                at += length + 1;
+                regex.push_str(if negated { "[^/" } else { "[" });
+                for (i, member) in set.iter().enumerate() {
+                    if *member == b'-' && i > 0 && i + 1 < set.len() {
+                        regex.push('-');
+                    } else {
+                        literal(&mut regex, *member);
+                    }
+                }
+                regex.push(']');
+            }
+            b'\\' if at < pattern.len() => {
+                literal(&mut regex, pattern[at]);
+                at += 1;
+            }
+            byte => literal(&mut regex, byte),
+        }
+    }
+    regex.push_str(r"\z");
+    Some(regex)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns() {
+        for (pattern, matching, others) in [
+            ("/tmp/*", &["tmp/a", "tmp/.a", "tmp/a b"][..], &["tmp", "tmp/a/b", "x/tmp/a"][..]),
+            ("tmp", &["tmp"], &["tmp/a", "a/tmp", "tmpx"]),
+            ("**/*.pyc", &["a.pyc", "usr/lib/a.pyc"], &["a.pycx", "a.pyc/b"]),
+            ("usr/**", &["usr/a", "usr/a/b"], &["usr", "usrx/a"]),
+            ("usr/**/doc", &["usr/doc", "usr/share/doc", "usr/a/b/doc"], &["usr/xdoc"]),
+            ("[a-c]?[!x]", &["abc", "c.y"], &["dbc", "abx", "a/b"]),
+            ("a[]]b", &["a]b"], &["ab"]),
+            (r"a\*", &["a*"], &["ab"]),
+            ("größe.{1}", &["größe.{1}"], &["größe.1"]),
+            ("var/cache/", &["var/cache"], &["var/cache/x"]),
+        ] {
+            let globs = Globs::parse([pattern]).unwrap();
+            for path in matching {
+                assert!(globs.matches(&TarPath::parse(path.as_bytes()).unwrap()), "{pattern} should match {path}");
+            }
+            for path in others {
+                assert!(!globs.matches(&TarPath::parse(path.as_bytes()).unwrap()), "{pattern} should not match {path}");
+            }
+        }
+    }
+
+    #[test]
+    fn bytes_that_are_not_utf8() {
+        let globs = Globs::parse(["etc/*.conf"]).unwrap();
+        assert!(globs.matches(&TarPath::parse(b"etc/\xff\xfe\n.conf").unwrap()));
+    }
+
+    #[test]
+    fn the_root_is_never_excluded() {
+        assert!(!Globs::parse(["**"]).unwrap().matches(&TarPath::root()));
+    }
+
+    #[test]
+    fn what_is_no_pattern() {
+        for pattern in ["", "/", "a[b", "a["] {
+            assert!(Globs::parse([pattern]).is_err(), "{pattern}");
+        }
+    }
+}
