@@ -78,7 +78,7 @@ OCI_VARIABLES = "\
     TARGET_ARCH TUNE_FEATURES MACHINEOVERRIDES \
     OCI_IMAGE_ARCH OCI_IMAGE_SUBARCH OCI_IMAGE_OS \
     OCI_IMAGE_TAG OCI_IMAGE_AUTHOR OCI_IMAGE_AUTHOR_EMAIL OCI_IMAGE_CREATED \
-    OCI_IMAGE_ENTRYPOINT OCI_IMAGE_CMD OCI_IMAGE_ENV_VARS OCI_IMAGE_WORKINGDIR OCI_IMAGE_RUNTIME_UID \
+    OCI_IMAGE_ENTRYPOINT OCI_IMAGE_CMD OCI_IMAGE_ENTRYPOINT_ARGS OCI_IMAGE_ENV_VARS OCI_IMAGE_WORKINGDIR OCI_IMAGE_RUNTIME_UID \
     OCI_IMAGE_PORTS OCI_IMAGE_VOLUMES OCI_IMAGE_STOPSIGNAL \
     OCI_IMAGE_HEALTHCHECK OCI_IMAGE_HEALTHCHECK_INTERVAL OCI_IMAGE_HEALTHCHECK_TIMEOUT \
     OCI_IMAGE_HEALTHCHECK_START_PERIOD OCI_IMAGE_HEALTHCHECK_RETRIES \
@@ -89,19 +89,19 @@ OCI_VARIABLES = "\
 
 # One command for every type, since a type is named after ocibake's transport. SOURCE_DATE_EPOCH of an image recipe is a
 # time before the rootfs was made: it would clamp every file's time.
-OCI_BUILD = "SOURCE_DATE_EPOCH= ocibake build --vars '${T}/${type}.vars' --progress percent ${EXTRA_IMAGECMD} \
-    '${IMAGE_ROOTFS}' '${type}:${IMGDEPLOYDIR}/${IMAGE_NAME}.${type}'"
+OCI_BUILD = "SOURCE_DATE_EPOCH= ocibake build --vars '${T}/${type}.vars' --progress percent --json ${EXTRA_IMAGECMD} \
+    '${IMAGE_ROOTFS}' '${type}:${IMGDEPLOYDIR}/${IMAGE_NAME}.${type}' > '${T}/${type}.json'"
 IMAGE_CMD:oci = "${OCI_BUILD}"
 IMAGE_CMD:oci-archive = "${OCI_BUILD}"
 
 do_image_oci[depends] += "ocibake-native:do_populate_sysroot"
 do_image_oci[prefuncs] += "oci_prepare"
-do_image_oci[postfuncs] += "oci_link_tags"
+do_image_oci[postfuncs] += "oci_finish"
 do_image_oci[progress] = "percent"
 
 do_image_oci_archive[depends] += "ocibake-native:do_populate_sysroot"
 do_image_oci_archive[prefuncs] += "oci_prepare"
-do_image_oci_archive[postfuncs] += "oci_link_tags"
+do_image_oci_archive[postfuncs] += "oci_finish"
 do_image_oci_archive[progress] = "percent"
 
 def oci_automatic(d):
@@ -140,7 +140,8 @@ def oci_settings(d):
     The variables for ocibake as a dictionary, those without a value left out.
     """
     settings = {name: d.getVar(name) for name in d.getVar("OCI_VARIABLES").split()}
-    settings["OCI_IMAGE_CMD"] = d.getVar("OCI_IMAGE_ENTRYPOINT_ARGS") or settings["OCI_IMAGE_CMD"]
+    # For ocibake two names that disagree are an error; here CMD may be the class's default.
+    settings["OCI_IMAGE_CMD"] = settings.pop("OCI_IMAGE_ENTRYPOINT_ARGS") or settings["OCI_IMAGE_CMD"]
     # The last word for a key wins.
     for name in ("OCI_IMAGE_LABELS", "OCI_IMAGE_ANNOTATIONS"):
         settings[name] = " ".join(filter(None, [oci_automatic(d), settings[name]]))
@@ -157,6 +158,23 @@ def oci_made(d, imagetype):
     ours = re.compile(r"\.%s(\.(%s))*$" % (re.escape(imagetype), conversions))
     paths = [os.path.join(deploy, name) for name in sorted(os.listdir(deploy))]
     return [path for path in paths if ours.search(os.readlink(path) if os.path.islink(path) else path)]
+
+def oci_check(d, imagetype):
+    """
+    Stop at settings that ocibake refuses, with the line in which it says why.
+    """
+    import subprocess
+
+    kept_out = d.getVar("OCI_VARIABLES").split() + ["SOURCE_DATE_EPOCH"]
+    checked = subprocess.run(
+        ["ocibake", "build", "--dry-run", "--vars", os.path.join(d.getVar("T"), imagetype + ".vars"),
+         d.getVar("IMAGE_ROOTFS"), "%s:%s" % (imagetype, d.getVar("IMGDEPLOYDIR"))],
+        env={name: value for name, value in os.environ.items() if name not in kept_out},
+        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, encoding="utf-8", errors="replace")
+    if checked.returncode != 0:
+        talk = checked.stderr.splitlines()
+        errors = [line.replace("ocibake: error: ", "", 1) for line in talk if not line.startswith("ocibake: warning: ")]
+        bb.fatal("; ".join(errors) or "ocibake ended with status %d" % checked.returncode)
 
 python oci_prepare () {
     import shlex
@@ -188,16 +206,25 @@ python oci_prepare () {
     # ocibake lets the environment win over the file.
     for name in d.getVar("OCI_VARIABLES").split():
         d.setVarFlag(name, "unexport", "1")
+    oci_check(d, imagetype)
 }
 oci_prepare[vardeps] += "${OCI_VARIABLES} OCI_BASE_IMAGE OCI_LAYERS"
 
-python oci_link_tags () {
+python oci_finish () {
+    import json
     import re
     import shlex
 
     imagetype = d.getVarFlag("do_" + d.getVar("BB_CURRENTTASK"), "imagetype")
     deploy = d.getVar("IMGDEPLOYDIR")
     image = "%s.%s" % (d.getVar("IMAGE_NAME"), imagetype)
+
+    with open(os.path.join(d.getVar("T"), imagetype + ".json"), encoding="utf-8") as report_file:
+        report = json.load(report_file)
+    for warning in report["warnings"]:
+        bb.warn(warning)
+    bb.note("%s: %s, %d bytes, %s" % (image, report["platform"], report["size"], report["digest"]))
+
     # The archive is gone by now where only a conversion of it was asked for.
     if os.path.exists(os.path.join(deploy, image)):
         tags = shlex.split(d.getVar("OCI_IMAGE_TAG") or "") or ["latest"]

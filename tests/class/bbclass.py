@@ -46,9 +46,11 @@ def _remove(path, recurse=False):
 def _bb():
     """The part of BitBake's module bb that the class uses, as bb.utils of BitBake 2.8 and later describes it."""
     notes = []
+    warnings = []
     utils = types.SimpleNamespace(to_boolean=_to_boolean, which=_which, remove=_remove)
     data = types.SimpleNamespace(inherits_class=lambda name, d: name in d.inherited)
-    return types.SimpleNamespace(fatal=_fatal, note=notes.append, notes=notes, utils=utils, data=data)
+    return types.SimpleNamespace(fatal=_fatal, note=notes.append, notes=notes, warn=warnings.append, warnings=warnings,
+                                 utils=utils, data=data)
 
 
 def _lines():

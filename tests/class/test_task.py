@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The task around the tool: what it refuses, what it removes, what it links."""
 
+import json
 import os
 import re
 import tempfile
@@ -20,11 +21,7 @@ class TaskTest(unittest.TestCase):
 
     def task(self, imagetype="oci", **variables):
         """A task with these variables."""
-        task = image_build.Task(self.directory, variables, imagetype)
-        tool = task.temp.parent / "bin/ocibake"
-        if not tool.exists():
-            tool.touch()
-        return task
+        return image_build.Task(self.directory, variables, imagetype, tool=None)
 
 
 class Refused(TaskTest):
@@ -42,7 +39,7 @@ class Refused(TaskTest):
 
     def test_no_tool(self):
         task = self.task("oci-archive")
-        (task.temp.parent / "bin/ocibake").unlink()
+        task.tool.unlink()
         self.assertEqual(self.refusal(task),
                          "ocibake is not in the PATH of do_image_oci_archive: recipe ocibake-native provides it")
 
@@ -77,6 +74,51 @@ class Refused(TaskTest):
             self.task(OCI_IMAGE_AUTO_LABELS="2").prepare()
 
 
+class RefusedByTheTool(TaskTest):
+    """What ocibake says of the settings becomes the message of the task."""
+
+    def refusal(self, script):
+        """The message where the tool does this."""
+        task = self.task()
+        image_build.stand_in(task.tool, script)
+        with self.assertRaises(bbclass.Fatal) as fatal:
+            task.prepare()
+        return str(fatal.exception)
+
+    def test_the_error_and_its_hint_in_one_line(self):
+        self.assertEqual(self.refusal("echo 'ocibake: warning: odd' >&2; echo 'ocibake: error: A \\\\ %s `b`' >&2; "
+                                      "echo 'hint: c' >&2; exit 2"), "A \\ %s `b`; hint: c")
+
+    def test_nothing_said(self):
+        self.assertEqual(self.refusal("kill -9 $$"), "ocibake ended with status -9")
+
+    def test_how_it_is_asked(self):
+        task = self.task()
+        image_build.stand_in(task.tool, 'printf "%s\\n" "$@" >"${0%bin/ocibake}asked"; env >"${0%bin/ocibake}environment"')
+        task.prepare({"OCI_IMAGE_TAG": "leaked", "TARGET_ARCH": "leaked", "SOURCE_DATE_EPOCH": "1", "LD_PRELOAD": ""})
+        directory = task.temp.parent
+        self.assertEqual((directory / "asked").read_text().split(), [
+            "build", "--dry-run", "--vars", str(task.temp / "oci.vars"), str(directory / "rootfs"),
+            "oci:" + str(task.deploy)])
+        environment = (directory / "environment").read_text()
+        self.assertNotIn("leaked", environment)
+        self.assertNotIn("SOURCE_DATE_EPOCH", environment)
+        self.assertIn("LD_PRELOAD", environment)
+
+
+class Finished(TaskTest):
+    """The line of result, and warnings."""
+
+    def test_result_and_warnings(self):
+        task = self.task()
+        report = {"digest": "sha256:abc", "platform": "linux/arm/v7", "size": 12345, "warnings": ["a socket", "b"]}
+        (task.temp / "oci.json").write_text(json.dumps(report))
+        task.functions.oci_finish(task.d)
+        self.assertEqual(task.d.bb.notes,
+                         ["app-image-qemux86-64.rootfs-20260102030405.oci: linux/arm/v7, 12345 bytes, sha256:abc"])
+        self.assertEqual(task.d.bb.warnings, ["a socket", "b"])
+
+
 class Stale(TaskTest):
     """What an earlier run left in the deploy directory."""
 
@@ -101,7 +143,7 @@ class Links(TaskTest):
         """Link name to target after the postfunc."""
         task = self.task(imagetype, **variables)
         task.image.mkdir()
-        task.functions.oci_link_tags(task.d)
+        task.finish()
         return {path.name: os.readlink(path) for path in task.deploy.iterdir() if path.is_symlink()}
 
     def test_layout_and_archive(self):
@@ -120,7 +162,7 @@ class Links(TaskTest):
 
     def test_only_a_conversion_is_left(self):
         task = self.task("oci-archive")
-        task.functions.oci_link_tags(task.d)
+        task.finish()
         self.assertEqual(os.listdir(task.deploy), [])
 
 
@@ -144,7 +186,7 @@ class Signature(TaskTest):
         task = self.task()
         task.prepare()
         task.image.mkdir()
-        task.functions.oci_link_tags(task.d)
+        task.finish()
         text = bbclass.CLASS.read_text(encoding="utf-8")
         literal = set(re.findall(r'd\.getVar\("(\w+)"\)', text))
         listed = set(task.d.expand(bbclass.flags()["oci_prepare", "vardeps"]).split())
