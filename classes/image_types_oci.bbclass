@@ -139,12 +139,20 @@ def oci_settings(d):
     """
     The variables for ocibake as a dictionary, those without a value left out.
     """
+    import shlex
+
     settings = {name: d.getVar(name) for name in d.getVar("OCI_VARIABLES").split()}
     # For ocibake two names that disagree are an error; here CMD may be the class's default.
     settings["OCI_IMAGE_CMD"] = settings.pop("OCI_IMAGE_ENTRYPOINT_ARGS") or settings["OCI_IMAGE_CMD"]
-    # The last word for a key wins.
     for name in ("OCI_IMAGE_LABELS", "OCI_IMAGE_ANNOTATIONS"):
-        settings[name] = " ".join(filter(None, [oci_automatic(d), settings[name]]))
+        written = settings[name] or ""
+        try:
+            shlex.split(written)
+        except ValueError:
+            # ocibake would say it of the whole list, and blame words that nobody wrote.
+            bb.fatal("%s is `%s`: expected shell words with each quote closed" % (name, written))
+        # The last word for a key wins.
+        settings[name] = " ".join(filter(None, [oci_automatic(d), written]))
     return {name: value for name, value in settings.items() if value}
 
 def oci_made(d, imagetype):

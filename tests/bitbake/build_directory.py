@@ -64,6 +64,8 @@ class BuildDirectory:
             "OCIBAKE_LAYER": str(LAYER),
             "PSEUDO_HOST_LIBDIR": host_pseudo(),
         }
+        if "META_VIRT" in os.environ:
+            own["META_VIRT"] = str(pathlib.Path(os.environ["META_VIRT"]).resolve())
         path = [self.bitbake / "bin", self.oecore / "scripts", self.path / "bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"]
         return {
             "PATH": ":".join(map(str, path)),

@@ -125,7 +125,7 @@ class Deployed(BakedTest):
             results = [line for line in log.splitlines() if self.layout().digest in line]
             self.assertEqual(len(results), 1, log)
             self.assertIn("linux/amd64", results[0])
-            self.assertRegex(results[0], r"\d (B|kB|MB|KiB|MiB)\b")
+            self.assertRegex(results[0], r"\b\d+ bytes\b")
 
 
 class Again(BakedTest):
@@ -218,6 +218,7 @@ class Hostile(BakedTest):
     configuration = "".join('%s:forcevariable = "%s"\n' % pair for pair in values.items())
 
     def test_they_arrive_as_written(self):
+        self.bake(self.configuration)
         layout = self.layout()
         words = {name: shlex.split(value) for name, value in self.values.items() if name != "SUMMARY"}
         config = layout.config["config"]
@@ -258,24 +259,21 @@ class Failures(BakedTest):
         one_type = 'IMAGE_FSTYPES:forcevariable = "oci"\n'
         for name, value in [
             ("OCI_IMAGE_PORTS", "eighty"),
-            ("OCI_IMAGE_LABELS", "no-equals-sign"),
-            ("OCI_IMAGE_ENTRYPOINT", "it's"),
-            ("OCI_IMAGE_COMPRESSION", "lzma"),
-            ("OCI_IMAGE_SUBARCH", "V 7"),
-            ("OCI_IMAGE_CREATED", "yesterday"),
-            ("OCI_IMAGE_WORKINGDIR", "relative"),
-            ("OCI_IMAGE_PORTS", "back\\nslash"),
+            ("OCI_IMAGE_ENTRYPOINT", "'not closed"),
+            # bbfatal of a shell task would print the backslash and the letter as a line break.
+            ("OCI_IMAGE_WORKINGDIR", "back\\nslash %s"),
         ]:
-            with self.subTest(name, value=value):
+            with self.subTest(name):
                 message = self.failure('%s%s = "%s"' % (one_type, name, value))
-                self.assertIn(name, message)
-                self.assertIn(value.replace("\\", "\\\\"), message)
+                self.assertTrue(message.startswith(name), message)
+                self.assertIn(value.replace("\\", "\\\\").strip("'"), message)
 
     def test_unknown_architecture(self):
         message = self.failure('IMAGE_FSTYPES:forcevariable = "oci"\nOCI_IMAGE_ARCH = "riscv32"')
         self.assertIn("riscv32", message)
 
     def test_no_tool(self):
+        (self.build.path / "tmp/hosttools/ocibake").unlink()
         message = self.failure('IMAGE_FSTYPES:forcevariable = "oci"\nHOSTTOOLS:remove = "ocibake"')
         self.assertEqual(message, "ocibake is not in the PATH of do_image_oci: recipe ocibake-native provides it")
 

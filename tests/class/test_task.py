@@ -68,10 +68,16 @@ class Refused(TaskTest):
         task.d.inherited.add("image-oci")
         task.prepare()
 
-    def test_labels_switch(self):
-        # The settings are read last, when the old image is gone: a build that failed leaves no image.
-        with self.assertRaisesRegex(bbclass.Fatal, "^OCI_IMAGE_AUTO_LABELS is `2`"):
-            self.task(OCI_IMAGE_AUTO_LABELS="2").prepare()
+    def test_settings(self):
+        # They are read last, when the old image is gone: a build that failed leaves no image.
+        for name, value, accepted in [
+            ("OCI_IMAGE_AUTO_LABELS", "2", "0 or 1"),
+            ("OCI_IMAGE_LABELS", "a='b", "shell words with each quote closed"),
+            ("OCI_IMAGE_ANNOTATIONS", 'a="b', "shell words with each quote closed"),
+        ]:
+            with self.subTest(name), self.assertRaises(bbclass.Fatal) as fatal:
+                self.task(**{name: value}).prepare()
+            self.assertEqual(str(fatal.exception), "%s is `%s`: expected %s" % (name, value, accepted))
 
 
 class RefusedByTheTool(TaskTest):
