@@ -15,14 +15,14 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[non_exhaustive]
 pub enum Error {
     /// A call of the operating system failed.
-    #[error("cannot {action} `{}`: {}", path.display(), describe(source))]
+    #[error("cannot {action} `{}`: {}", path.display(), describe(cause))]
     Io {
         /// The verb: `open`, `read`, `create` …
         action: &'static str,
         /// What it was done to.
         path: PathBuf,
-        /// Why it failed.
-        source: io::Error,
+        /// Why it failed. It is part of the message, so it is not a `source()` that would be printed again.
+        cause: io::Error,
     },
 
     /// A flag, environment variable or variables-file entry has a value that is not accepted.
@@ -92,7 +92,7 @@ impl Error {
     pub fn hint(&self) -> Option<&str> {
         match self {
             Error::Refused { hint, .. } => hint.as_deref(),
-            Error::Io { source, .. } if is_disk_full(source) => Some("free some space or choose another target"),
+            Error::Io { cause, .. } if is_disk_full(cause) => Some("free some space or choose another target"),
             _ => None,
         }
     }
@@ -108,7 +108,7 @@ impl<T> IoContext<T> for io::Result<T> {
     fn at(self, action: &'static str, path: &Path) -> Result<T> {
         self.map_err(|mut source| match source.get_mut().and_then(|inner| inner.downcast_mut::<Error>()) {
             Some(carried) => std::mem::replace(carried, Error::Interrupted),
-            None => Error::Io { action, path: path.to_path_buf(), source },
+            None => Error::Io { action, path: path.to_path_buf(), cause: source },
         })
     }
 }

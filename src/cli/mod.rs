@@ -4,7 +4,7 @@
 
 mod build;
 mod fakeroot;
-//mod inspect;
+mod inspect;
 mod man;
 mod platform;
 mod progress;
@@ -16,6 +16,7 @@ use std::ffi::OsStr;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
+use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand};
 use ocibake::layout::Location;
 use ocibake::Error;
@@ -47,7 +48,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     Build(Box<build::Args>),
-    //Inspect(inspect::Args),
+    Inspect(inspect::Args),
     //Verify(verify::Args),
     Platform(platform::Args),
     Completions(man::CompletionsArgs),
@@ -77,7 +78,10 @@ impl Session {
 
 /// Runs the command line of this process.
 pub(crate) fn run() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return explain(&error),
+    };
     let verbosity = match (cli.verbose, cli.quiet) {
         (true, _) => Verbosity::Verbose,
         (_, true) => Verbosity::Quiet,
@@ -86,7 +90,7 @@ pub(crate) fn run() -> ExitCode {
     let session = Session { verbosity, interruption: Interruption::listen() };
     let result = fakeroot::check().and_then(|()| match cli.command {
         Command::Build(args) => build::run(*args, &session),
-        //Command::Inspect(args) => inspect::run(&args),
+        Command::Inspect(args) => inspect::run(&args),
         //Command::Verify(args) => verify::run(&args, &session),
         Command::Platform(args) => platform::run(&args),
         Command::Completions(args) => man::completions(&args, Cli::command()),
@@ -104,6 +108,31 @@ pub(crate) fn run() -> ExitCode {
             session.interruption.exit_code().unwrap_or(ExitCode::from(2))
         }
     }
+}
+
+/// What clap has to say: help and version as they are, mistakes in the house's form.
+fn explain(error: &clap::Error) -> ExitCode {
+    if !error.use_stderr() {
+        let _ = error.print();
+        return ExitCode::SUCCESS;
+    }
+    let text = error.to_string();
+    if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        say(text.trim_end());
+        return ExitCode::from(2);
+    }
+    let mut paragraphs = text.split("\n\n");
+    let lines = paragraphs.next().unwrap_or_default().lines().map(str::trim);
+    say(&format!("ocibake: {}", lines.collect::<Vec<_>>().join(" ")));
+    let tips = paragraphs.clone().filter_map(|paragraph| paragraph.trim().strip_prefix("tip: "));
+    let hints: Vec<&str> = tips.chain(text.lines().filter_map(|line| line.strip_prefix("hint: "))).collect();
+    for hint in &hints {
+        say(&format!("hint: {hint}"));
+    }
+    if hints.is_empty() {
+        say("hint: `ocibake --help` and `ocibake COMMAND --help` tell what there is");
+    }
+    ExitCode::from(2)
 }
 
 /// Prints a line of talk. Nobody is left to tell when stderr is gone.
@@ -140,6 +169,6 @@ impl clap::builder::TypedValueParser for LocationParser {
 
 /// A bad argument in the house's form rather than clap's: one line, perhaps a hint, exit status 2.
 fn refuse(command: &clap::Command, error: &Error) -> clap::Error {
-    let hint = error.hint().map(|hint| format!("\nhint: {hint}")).unwrap_or_default();
-    clap::Error::raw(clap::error::ErrorKind::ValueValidation, format!("{error}{hint}\n")).with_cmd(command)
+    let hint = error.hint().map(|hint| format!("\n\nhint: {hint}")).unwrap_or_default();
+    clap::Error::raw(ErrorKind::ValueValidation, format!("{error}{hint}\n")).with_cmd(command)
 }

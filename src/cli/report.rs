@@ -3,6 +3,9 @@
 use std::fmt::Write;
 
 use ocibake::ops::build::BuildStats;
+use ocibake::ops::inspect::{Inspection, Usage};
+use ocibake::time::Timestamp;
+use ocibake::tree::{Entry, Kind};
 
 /// A number of bytes with three digits and a decimal unit: `1.54 GB`.
 pub(super) fn bytes(count: u64) -> String {
@@ -48,9 +51,152 @@ pub(super) fn stats(stats: &BuildStats) -> String {
     text
 }
 
+/// Text with its control characters escaped, so that a value cannot fake a line or drive the terminal.
+fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { c.escape_default().to_string() } else { c.to_string() }).collect()
+}
+
+/// An image on one screen.
+pub(super) fn image(image: &Inspection) -> String {
+    let mut text = format!("{}\n", image.image);
+    let mut row = |name: &str, value: &str| {
+        if !value.is_empty() {
+            writeln!(text, "  {name:<12} {}", value.replace('\n', "\n               ")).expect("writing to a string");
+        }
+    };
+    let config = &image.config;
+    let lines = |pairs: &std::collections::BTreeMap<String, String>| {
+        pairs.iter().map(|(key, value)| format!("{key}={}", printable(value))).collect::<Vec<_>>().join("\n")
+    };
+    let keys = |set: &std::collections::BTreeMap<String, _>| set.keys().cloned().collect::<Vec<_>>().join(" ");
+    row("refs", &image.refs.join(", "));
+    row("digest", image.digest.as_str());
+    row("platform", &image.platform);
+    row("created", image.created.as_deref().unwrap_or_default());
+    row("author", image.author.as_deref().unwrap_or_default());
+    row("entrypoint", &config.entrypoint.as_deref().map(shell_words::join).unwrap_or_default());
+    row("cmd", &config.cmd.as_deref().map(shell_words::join).unwrap_or_default());
+    row("user", config.user.as_deref().unwrap_or_default());
+    row("directory", config.working_dir.as_deref().unwrap_or_default());
+    row("env", &config.env.iter().map(|pair| printable(pair)).collect::<Vec<_>>().join("\n"));
+    row("ports", &keys(&config.exposed_ports));
+    row("volumes", &keys(&config.volumes));
+    row("stop signal", config.stop_signal.as_deref().unwrap_or_default());
+    row("healthcheck", &config.healthcheck.as_ref().map(|check| shell_words::join(&check.test)).unwrap_or_default());
+    row("labels", &lines(&config.labels));
+    row("annotations", &lines(&image.annotations));
+    text.push_str("layers\n");
+    for (number, layer) in image.layers.iter().enumerate() {
+        let made_by = layer.created_by.as_deref().unwrap_or_default();
+        writeln!(
+            text,
+            "{:>3}  {:<5} {:>9}  {}  {made_by}",
+            number + 1,
+            layer.compression,
+            bytes(layer.size),
+            layer.digest
+        )
+        .expect("writing to a string");
+    }
+    writeln!(text, "total  {:>12}", bytes(image.size)).expect("writing to a string");
+    text
+}
+
+/// An entry as `ls -l` would show it.
+pub(super) fn entry(entry: &Entry) -> String {
+    let metadata = &entry.metadata;
+    let size = match &entry.kind {
+        Kind::CharDevice(device) | Kind::BlockDevice(device) => format!("{},{}", device.major, device.minor),
+        _ => entry.size().to_string(),
+    };
+    let target = link_target(entry).map(|target| format!(" -> {}", printable(&target))).unwrap_or_default();
+    let xattrs = if metadata.xattrs.is_empty() { ' ' } else { '+' };
+    format!(
+        "{}{xattrs} {:>5}:{:<5} {size:>10} {} {}{target}",
+        mode(entry),
+        metadata.uid,
+        metadata.gid,
+        Timestamp::saturating(metadata.mtime),
+        entry.path,
+    )
+}
+
+/// Where a symbolic or hard link points, bytes that are not UTF-8 replaced.
+pub(super) fn link_target(entry: &Entry) -> Option<String> {
+    match &entry.kind {
+        Kind::Symlink { target } => Some(String::from_utf8_lossy(target).into_owned()),
+        Kind::Hardlink { target } => Some(target.to_string()),
+        _ => None,
+    }
+}
+
+/// `-rwsr-xr-x`; a hard link is an `h`.
+fn mode(entry: &Entry) -> String {
+    let mode = entry.metadata.mode;
+    let kind = match entry.kind {
+        Kind::Directory => 'd',
+        Kind::File { .. } => '-',
+        Kind::Symlink { .. } => 'l',
+        Kind::Hardlink { .. } => 'h',
+        Kind::CharDevice(_) => 'c',
+        Kind::BlockDevice(_) => 'b',
+        Kind::Fifo => 'p',
+    };
+    let mut text = String::from(kind);
+    for (shift, special, letter) in [(6, 0o4000, 's'), (3, 0o2000, 's'), (0, 0o1000, 't')] {
+        let bits = mode >> shift;
+        text.push(if bits & 4 != 0 { 'r' } else { '-' });
+        text.push(if bits & 2 != 0 { 'w' } else { '-' });
+        text.push(match (mode & special != 0, bits & 1 != 0) {
+            (false, false) => '-',
+            (false, true) => 'x',
+            (true, true) => letter,
+            (true, false) => letter.to_ascii_uppercase(),
+        });
+    }
+    text
+}
+
+/// The largest files and directories as bars.
+pub(super) fn usage(largest: &[Usage]) -> String {
+    const WIDTH: u64 = 24;
+    let most = largest.first().map_or(1, |usage| usage.size.max(1));
+    let mut text = String::from("largest\n");
+    for usage in largest {
+        let bar = "#".repeat((u128::from(usage.size) * u128::from(WIDTH)).div_ceil(u128::from(most)) as usize);
+        let slash = if usage.directory && usage.path != "/" { "/" } else { "" };
+        writeln!(text, "{:>9}  {bar:<24}  {}{slash}", bytes(usage.size), usage.path).expect("writing to a string");
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ocibake::tree::{Device, Metadata, TarPath};
+
+    #[test]
+    fn entries_look_like_those_of_ls() {
+        let of = |mode, kind| Entry {
+            path: TarPath::parse(b"bin/x").unwrap(),
+            metadata: Metadata { mode, uid: 1, gid: 2, ..Metadata::default() },
+            kind,
+        };
+        for (found, expected) in [
+            (of(0o4755, Kind::File { size: 7 }), "-rwsr-xr-x      1:2              7 1970-01-01T00:00:00Z /bin/x"),
+            (of(0o1644, Kind::Directory), "drw-r--r-T      1:2              0 1970-01-01T00:00:00Z /bin/x"),
+            (
+                of(0o600, Kind::CharDevice(Device { major: 5, minor: 1 })),
+                "crw-------      1:2            5,1 1970-01-01T00:00:00Z /bin/x",
+            ),
+            (
+                of(0o777, Kind::Symlink { target: b"a\n".to_vec().into() }),
+                "lrwxrwxrwx      1:2              0 1970-01-01T00:00:00Z /bin/x -> a\\n",
+            ),
+        ] {
+            assert_eq!(entry(&found), expected);
+        }
+    }
 
     #[test]
     fn three_digits_and_a_unit() {

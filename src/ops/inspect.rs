@@ -1,13 +1,12 @@
 //! `inspect`: what is in an image.
 
 use std::collections::BTreeMap;
-use std::io;
 
 use serde::Serialize;
 
 use crate::compress::Decoder;
 use crate::digest::Digest;
-use crate::error::{IoContext, Result};
+use crate::error::{Error, IoContext, Result};
 use crate::layout::{Image, Layout};
 use crate::media_type::{LayerEncoding, MediaKind, MediaType};
 use crate::oci::{Annotations, ContainerConfig, Descriptor, History};
@@ -114,20 +113,21 @@ fn compression(media_type: &MediaType) -> &'static str {
 }
 
 /// Calls `visit` with each entry of a layer in the order of its tar. The blob is checked against its descriptor.
-pub fn for_each_entry(
+///
+/// The error is the library's, or whatever `visit` gives.
+pub fn for_each_entry<E: From<Error>>(
     layout: &Layout,
     layer: &Descriptor,
-    mut visit: impl FnMut(Entry) -> Result<()>,
-) -> Result<()> {
-    let place = layout.location().path.clone();
-    let decoder = Decoder::new(layout.blob(layer)?).at("read a layer of", &place)?;
-    let mut reader = tar::Reader::new(decoder);
-    while let Some(member) = reader.next()? {
-        visit(member.entry)?;
+    mut visit: impl FnMut(Entry) -> Result<(), E>,
+) -> Result<(), E> {
+    let place = &layout.location().path;
+    let mut decoder = Decoder::new(layout.blob(layer)?).at("read a layer of", place)?;
+    let mut reader = tar::Reader::new(&mut decoder, format!("layer {}", layer.digest.short()));
+    while let Some(member) = reader.next_member()? {
+        visit(member.entry?)?;
     }
-    let end = reader.finish()?;
-    let rest = end.inner.finish().at("read a layer of", &place)?;
-    io::copy(&mut { rest.inner }, &mut io::sink()).at("read a layer of", &place)?;
+    reader.finish()?;
+    decoder.finish().at("read a layer of", place)?;
     Ok(())
 }
 
@@ -148,7 +148,7 @@ pub fn largest(layout: &Layout, image: &Image, count: usize) -> Result<Vec<Usage
     let mut files: BTreeMap<TarPath, u64> = BTreeMap::new();
     for layer in &image.manifest.value().layers {
         let mut added = Vec::new();
-        for_each_entry(layout, layer, |entry| {
+        for_each_entry::<Error>(layout, layer, |entry| {
             match Whiteout::of(&entry.path)? {
                 // Whiteouts hide lower layers only, wherever they stand in their own (image-spec, layer.md#whiteouts).
                 Whiteout::Remove(path) => files.retain(|file, _| !file.starts_with(&path)),
@@ -166,7 +166,8 @@ pub fn largest(layout: &Layout, image: &Image, count: usize) -> Result<Vec<Usage
             *directories.entry(parent).or_default() += size;
         }
     }
-    let usage = |directory| move |(path, size): (&TarPath, &u64)| Usage { path: path.to_string(), size: *size, directory };
+    let usage =
+        |directory| move |(path, size): (&TarPath, &u64)| Usage { path: path.to_string(), size: *size, directory };
     let is_file = |path: &TarPath| !directories.contains_key(path);
     let mut all: Vec<Usage> = files.iter().filter(|(path, _)| is_file(path)).map(usage(false)).collect();
     all.extend(directories.iter().map(usage(true)));

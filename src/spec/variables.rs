@@ -175,6 +175,18 @@ mod tests {
     }
 
     #[test]
+    fn the_readme_lists_them_all() {
+        let readme = include_str!("../../README.md");
+        for variable in VARIABLES {
+            let flag = variable.flag.map(|flag| format!("`{flag}`")).unwrap_or_default();
+            let row = format!("| `{}` | {flag} | ", variable.name);
+            let line = readme.lines().find(|line| line.starts_with(&row)).unwrap_or_default();
+            let meaning = variable.meaning.replace('|', "\\|");
+            assert!(line.to_lowercase().contains(&meaning.to_lowercase()), "{row}{meaning}");
+        }
+    }
+
+    #[test]
     fn the_nearest_name() {
         for (name, nearest) in [
             ("OCI_IMAGE_LABLES", Some("OCI_IMAGE_LABELS")),

@@ -1,6 +1,8 @@
 //! The 512-byte header block (POSIX.1-2017, pax, "ustar Interchange Format").
 
-use tar::{EntryType, Header};
+use std::ops::Range;
+
+use tar::Header;
 
 use crate::tree::Device;
 
@@ -11,6 +13,12 @@ pub(super) const MAX_LONG: u64 = 0o777_7777_7777;
 
 pub(super) const NAME_LENGTH: usize = 100;
 const PREFIX_LENGTH: usize = 155;
+
+const CHECKSUM: Range<usize> = 148..156;
+const MAGIC: Range<usize> = 257..263;
+pub(super) const DEVICE_MAJOR: Range<usize> = 329..337;
+pub(super) const DEVICE_MINOR: Range<usize> = 337..345;
+const PREFIX: Range<usize> = 345..345 + PREFIX_LENGTH;
 
 /// What a header block says, in the terms of its fields.
 pub(super) struct Fields<'a> {
@@ -30,7 +38,7 @@ impl Fields<'_> {
     /// must be at most their maximum: what else there is to say stands in a PAX header before the block.
     pub(super) fn encode(&self) -> Header {
         let mut header = Header::new_ustar();
-        header.set_entry_type(EntryType::new(self.typeflag));
+        header.as_old_mut().linkflag = [self.typeflag];
         header.set_mode(u32::from(self.mode & 0o7777));
         header.set_uid(self.uid.min(MAX_ID).into());
         header.set_gid(self.gid.min(MAX_ID).into());
@@ -65,6 +73,84 @@ pub(super) fn split_name(name: &[u8]) -> Option<(&[u8], &[u8])> {
     let slash = name[..end].iter().rposition(|byte| *byte == b'/')?;
     let (prefix, rest) = (&name[..slash], &name[slash + 1..]);
     (!prefix.is_empty() && rest.len() <= NAME_LENGTH).then_some((prefix, rest))
+}
+
+/// How the bytes of a header were added up. POSIX says unsigned; some old writers had signed ones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Checksum {
+    Unsigned,
+    Signed,
+}
+
+/// Which checksum a header has, if it has one of both.
+pub(super) fn checksum(header: &Header) -> Option<Checksum> {
+    let stored = number(&header.as_old().cksum)?.value;
+    let (mut unsigned, mut signed) = (0_i128, 0_i128);
+    for (at, byte) in header.as_bytes().iter().enumerate() {
+        let byte = if CHECKSUM.contains(&at) { b' ' } else { *byte };
+        unsigned += i128::from(byte);
+        signed += i128::from(i8::from_ne_bytes([byte]));
+    }
+    match stored {
+        sum if sum == unsigned => Some(Checksum::Unsigned),
+        sum if sum == signed => Some(Checksum::Signed),
+        _ => None,
+    }
+}
+
+/// Whether the header has the magic of ustar (or of GNU tar, which differs in the byte behind it).
+pub(super) fn has_magic(header: &Header) -> bool {
+    header.as_bytes()[MAGIC].starts_with(b"ustar")
+}
+
+/// The name, with the prefix before it. GNU headers have times in the place of the prefix.
+pub(super) fn name(header: &Header) -> Vec<u8> {
+    let name = text(&header.as_old().name);
+    let bytes = header.as_bytes();
+    match text(&bytes[PREFIX]) {
+        prefix if bytes[MAGIC] == *b"ustar\0" && !prefix.is_empty() => [prefix, b"/", name].concat(),
+        _ => name.to_vec(),
+    }
+}
+
+/// A text field, up to the first NUL.
+pub(super) fn text(field: &[u8]) -> &[u8] {
+    field.split(|byte| *byte == 0).next().unwrap_or_default()
+}
+
+/// A number, and the form in which it was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Number {
+    pub(super) value: i128,
+    pub(super) form: Form,
+}
+
+/// The forms of numbers in headers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Form {
+    /// Digits, as POSIX says.
+    Octal,
+    /// Big-endian two's complement in all bits but the first, as GNU tar has it.
+    Binary,
+}
+
+/// Reads a field of at most 15 bytes. Octal digits may have spaces before them and end at a space, a NUL or the end of
+/// the field; an empty field is zero.
+pub(super) fn number(field: &[u8]) -> Option<Number> {
+    if field.first().is_some_and(|byte| byte & 0x80 != 0) {
+        let sign = if field[0] & 0x40 == 0 { 0 } else { -1 };
+        let first = (sign << 7) | i128::from(field[0] & 0x7f);
+        let value = field[1..].iter().fold(first, |value, byte| (value << 8) | i128::from(*byte));
+        return Some(Number { value, form: Form::Binary });
+    }
+    let start = field.iter().position(|byte| *byte != b' ').unwrap_or(field.len());
+    let digits = field[start..].split(|byte| matches!(byte, b' ' | 0)).next().unwrap_or_default();
+    let blank = field[start + digits.len()..].iter().all(|byte| matches!(byte, b' ' | 0));
+    if !blank || !digits.iter().all(|byte| matches!(byte, b'0'..=b'7')) {
+        return None;
+    }
+    let value = digits.iter().fold(0, |value, digit| (value << 3) | i128::from(digit - b'0'));
+    Some(Number { value, form: Form::Octal })
 }
 
 #[cfg(test)]
@@ -136,7 +222,7 @@ mod tests {
             (136, b"77777777777\0"),
             (156, b"4"),
             (157, b"\0"),
-            (257, b"ustar\000"),
+            (257, b"ustar\x0000"),
             (265, &[0; 64]),
             (329, b"0000010\0"),
             (337, b"7777777\0"),
@@ -151,5 +237,70 @@ mod tests {
         }
         let as_if_blank = |(at, byte): (usize, &u8)| if (148..156).contains(&at) { 32 } else { u32::from(*byte) };
         assert_eq!(header.cksum().unwrap(), block.iter().enumerate().map(as_if_blank).sum::<u32>());
+    }
+
+    #[test]
+    fn numbers_in_all_their_forms() {
+        let octal = |value| Some(Number { value, form: Form::Octal });
+        let binary = |value| Some(Number { value, form: Form::Binary });
+        let table: [(&[u8], Option<Number>); 20] = [
+            (b"0000644\0", octal(0o644)),
+            (b"0000644 ", octal(0o644)),
+            (b"   644 \0", octal(0o644)),
+            (b"644\0\0\0\0\0", octal(0o644)),
+            (b"77777777", octal(0o7777_7777)),
+            (b"777777777777", octal(0o7777_7777_7777)),
+            (b"\0\0\0\0\0\0\0\0", octal(0)),
+            (b"        ", octal(0)),
+            (b"64 4\0\0\0\0", None),
+            (b"644\0x\0\0\0", None),
+            (b"0000648\0", None),
+            (b"-000001\0", None),
+            (b"+000001\0", None),
+            (b"0x00001\0", None),
+            (b"\x80\0\0\0\0\x20\0\0", binary(2_097_152)),
+            (b"\xff\xff\xff\xff\xff\xff\xff\xff", binary(-1)),
+            (b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xfe", binary(-2)),
+            (b"\xbf\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff", binary((1 << 94) - 1)),
+            (b"\xc0\0\0\0\0\0\0\0\0\0\0\0", binary(-(1 << 94))),
+            (b"", octal(0)),
+        ];
+        for (field, expected) in table {
+            assert_eq!(number(field), expected, "{}", field.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn both_checksums_are_known() {
+        let mut header = Header::new_ustar();
+        header.as_old_mut().name[0] = 0xff;
+        header.set_cksum();
+        assert_eq!(checksum(&header), Some(Checksum::Unsigned));
+        let sum = header.cksum().unwrap();
+        let mut store = |sum: u32| {
+            header.as_old_mut().cksum.copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+            checksum(&header)
+        };
+        assert_eq!(store(sum - 256), Some(Checksum::Signed));
+        assert_eq!(store(sum - 1), None);
+        assert_eq!(store(sum), Some(Checksum::Unsigned));
+    }
+
+    #[test]
+    fn the_prefix_belongs_to_ustar_alone() {
+        let mut header = Header::new_ustar();
+        header.as_old_mut().name[..4].copy_from_slice(b"name");
+        assert_eq!(name(&header), b"name");
+        header.as_mut_bytes()[345..351].copy_from_slice(b"prefix");
+        assert_eq!(name(&header), b"prefix/name");
+        // Another version: not what POSIX says, but ustar all the same.
+        header.as_mut_bytes()[263..265].copy_from_slice(b"\0\0");
+        assert_eq!(name(&header), b"prefix/name");
+        header.as_mut_bytes()[257..265].copy_from_slice(b"ustar  \0");
+        assert!(has_magic(&header));
+        assert_eq!(name(&header), b"name");
+        header.as_mut_bytes()[257..265].fill(0);
+        assert!(!has_magic(&header));
+        assert_eq!(name(&header), b"name");
     }
 }

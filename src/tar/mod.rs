@@ -5,18 +5,31 @@
 //! The `tar` crate lays out the header block; PAX, framing and rules are here. References: POSIX.1-2017, pax,
 //! sections "pax Interchange Format" and "ustar Interchange Format".
 
+mod anomaly;
+mod blocks;
+mod content;
 mod encode;
+mod extended;
 mod header;
+mod libarchive;
+mod member;
 mod output;
 mod path_set;
 mod pax;
+mod reader;
+mod sparse;
+#[cfg(test)]
+mod tests;
 mod writer;
 
+pub use anomaly::Anomaly;
+pub use member::Member;
 pub use output::{Output, Plain};
+pub use reader::{End, Reader};
 pub use writer::Writer;
 
 /// Headers and content come in blocks of this many bytes.
-const BLOCK: usize = 512;
+pub(crate) const BLOCK: usize = 512;
 
 /// The most bytes that the extended headers of one member may have, when writing as when reading.
 pub const EXTENDED_HEADER_LIMIT: u64 = 1 << 20;

@@ -51,8 +51,77 @@ fn with_own_digits(rest: usize) -> usize {
     }
 }
 
+/// Keyword and value.
+pub(super) type Record<'a> = (&'a [u8], &'a [u8]);
+
+/// The records in the body of an extended header, as they come. Refuses a body that is anything but records.
+pub(super) fn parse(body: &[u8]) -> Result<Vec<Record<'_>>, String> {
+    let mut records = Vec::new();
+    let mut rest = body;
+    while !rest.is_empty() {
+        let (record, behind) = split_record(rest).map_err(|reason| {
+            let offset = body.len() - rest.len();
+            format!("PAX record at byte {offset} of its header: {reason}")
+        })?;
+        records.push(record);
+        rest = behind;
+    }
+    Ok(records)
+}
+
+fn split_record(bytes: &[u8]) -> Result<(Record<'_>, &[u8]), &'static str> {
+    let space = bytes.iter().take(20).position(|byte| *byte == b' ').ok_or("no length")?;
+    let length = decimal(&bytes[..space]).ok_or("the length is not a number")?;
+    let length = usize::try_from(length).unwrap_or(usize::MAX);
+    if length > bytes.len() {
+        return Err("it is longer than its header");
+    }
+    if length < space + 2 {
+        return Err("it is shorter than its own length");
+    }
+    let (record, behind) = bytes.split_at(length);
+    let record = record[space + 1..].strip_suffix(b"\n").ok_or("no newline at its end")?;
+    let equals = record.iter().position(|byte| *byte == b'=').ok_or("no `=`")?;
+    if equals == 0 {
+        return Err("no keyword");
+    }
+    Ok(((&record[..equals], &record[equals + 1..]), behind))
+}
+
+/// A number of digits alone.
+pub(super) fn decimal(value: &[u8]) -> Option<u64> {
+    if value.is_empty() || !value.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    std::str::from_utf8(value).ok()?.parse().ok()
+}
+
+/// Seconds since the epoch, rounded down: `1520598896`, `-1`, `1520598896.75`.
+pub(super) fn seconds(value: &[u8]) -> Option<i64> {
+    let (negative, digits) = match value.strip_prefix(b"-") {
+        Some(digits) => (true, digits),
+        None => (false, value),
+    };
+    let (whole, fraction) = match digits.iter().position(|byte| *byte == b'.') {
+        Some(point) => (&digits[..point], &digits[point + 1..]),
+        None => (digits, &b""[..]),
+    };
+    if !fraction.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    let whole = i128::from(decimal(whole)?);
+    let seconds = match negative {
+        true if fraction.iter().any(|digit| *digit != b'0') => -whole - 1,
+        true => -whole,
+        false => whole,
+    };
+    i64::try_from(seconds).ok()
+}
+
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -73,6 +142,87 @@ mod tests {
         ];
         for (rest, expected) in table {
             assert_eq!(with_own_digits(rest), expected, "{rest}");
+        }
+    }
+
+    #[test]
+    fn bodies_that_are_not_records_are_refused() {
+        let table: [(&[u8], &str); 14] = [
+            (b"x", "no length"),
+            (b"\0", "no length"),
+            (b"6 a=b\n\0", "no length"),
+            (b" 6 a=b\n", "the length is not a number"),
+            (b"+6 a=b\n", "the length is not a number"),
+            (b"6x a=b\n", "the length is not a number"),
+            (b"18446744073709551616 a=b\n", "no length"),
+            (b"9999999999999999999 a=b\n", "it is longer than its header"),
+            (b"7 a=b\n", "it is longer than its header"),
+            (b"2 a=b\n", "it is shorter than its own length"),
+            (b"0 ", "it is shorter than its own length"),
+            (b"5 a=b\n", "no newline at its end"),
+            (b"6 a:b\n", "no `=`"),
+            (b"5 =b\n", "no keyword"),
+        ];
+        for (body, expected) in table {
+            let error = parse(body).unwrap_err();
+            assert!(error.ends_with(&format!(" of its header: {expected}")), "{}: {error}", body.escape_ascii());
+        }
+        assert!(parse(b"6 a=b\n7 a=b\n").unwrap_err().starts_with("PAX record at byte 6 of"));
+        assert_eq!(parse(b"").unwrap(), []);
+        assert_eq!(parse(b"007 a=\n").unwrap(), [(&b"a"[..], &b""[..])]);
+    }
+
+    #[test]
+    fn times_round_down() {
+        let table: [(&[u8], Option<i64>); 18] = [
+            (b"0", Some(0)),
+            (b"1520598896", Some(1_520_598_896)),
+            (b"1520598896.999999999", Some(1_520_598_896)),
+            (b"1.", Some(1)),
+            (b"-1", Some(-1)),
+            (b"-1.0", Some(-1)),
+            (b"-1.5", Some(-2)),
+            (b"-0.000000001", Some(-1)),
+            (b"9223372036854775807", Some(i64::MAX)),
+            (b"-9223372036854775808", Some(i64::MIN)),
+            (b"-9223372036854775808.1", None),
+            (b"9223372036854775808", None),
+            (b"", None),
+            (b"-", None),
+            (b".5", None),
+            (b"+1", None),
+            (b"1e3", None),
+            (b"1.5.5", None),
+        ];
+        for (value, expected) in table {
+            assert_eq!(seconds(value), expected, "{}", value.escape_ascii());
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn records_are_read_as_they_were_written(
+            records in prop::collection::btree_map(
+                prop::collection::vec(any::<u8>().prop_filter("key", |byte| !b"=\0".contains(byte)), 1..20),
+                prop::collection::vec(any::<u8>(), 0..1200),
+                0..5,
+            ),
+        ) {
+            let mut written = Records::default();
+            for (key, value) in &records {
+                written.insert(key.as_slice(), value.as_slice());
+            }
+            let body = written.encode();
+            let read: Vec<_> = parse(&body).unwrap();
+            let expected: Vec<_> = records.iter().map(|(key, value)| (key.as_slice(), value.as_slice())).collect();
+            prop_assert_eq!(read, expected);
+        }
+
+        #[test]
+        fn no_body_makes_the_parser_panic(body in prop::collection::vec(
+            prop_oneof![Just(b' '), Just(b'='), Just(b'\n'), b'0'..=b'9', any::<u8>()], 0..40)) {
+            let _ = parse(&body);
+            let _ = seconds(&body);
         }
     }
 }

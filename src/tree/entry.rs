@@ -41,6 +41,13 @@ pub struct Metadata {
     pub xattrs: Xattrs,
 }
 
+impl Metadata {
+    /// What a directory gets that nobody described and that something lies in.
+    pub fn of_missing_directory(mtime: i64) -> Self {
+        Metadata { mode: 0o755, mtime, ..Metadata::default() }
+    }
+}
+
 /// The types of entries that a layer can hold (image-spec, layer.md#file-types).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -67,6 +74,21 @@ pub enum Kind {
     BlockDevice(Device),
     /// A named pipe.
     Fifo,
+}
+
+impl Kind {
+    /// What it is in one word: `directory`, `file`, `symlink`, `hardlink`, `char`, `block`, `fifo`.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Kind::Directory => "directory",
+            Kind::File { .. } => "file",
+            Kind::Symlink { .. } => "symlink",
+            Kind::Hardlink { .. } => "hardlink",
+            Kind::CharDevice(_) => "char",
+            Kind::BlockDevice(_) => "block",
+            Kind::Fifo => "fifo",
+        }
+    }
 }
 
 /// The numbers of a device.

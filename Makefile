@@ -1,0 +1,38 @@
+# What a developer can run here. `make demo` and `make test` are all the set-up that a fresh machine needs, beside the
+# Rust toolchain.
+
+CARGO ?= cargo
+PYTHON ?= python3
+
+.PHONY: help build demo test test-rust test-class test-vendored test-bitbake lint lint-rust lint-yocto bench bench-encoder \
+	crates clean
+
+help:
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t16
+
+build: ## the release binary, target/release/ocibake
+	$(CARGO) build --release --locked
+
+demo: ## bake a real rootfs, verify it, run a command in it
+	tests/demo
+
+test: ## install the peers that the tests need, and run all tests
+	tests/peers
+	$(MAKE) test-rust
+
+test-rust:
+	$(CARGO) test --locked
+
+lint: lint-rust ## formatting, clippy with the house's rules, documentation
+
+lint-rust:
+	$(CARGO) fmt --check
+	$(CARGO) clippy --locked --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --document-private-items
+
+bench: build ## ocibake beside umoci, buildah and tar | pigz (ROOTFS=DIR for another tree)
+	benches/compare $(if $(ROOTFS),--rootfs $(ROOTFS))
+
+clean: ## remove everything that was made
+	$(CARGO) clean
+	rm -rf build

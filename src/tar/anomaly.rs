@@ -1,0 +1,103 @@
+use std::fmt;
+
+/// Something odd about a member that does not keep its entry from being read. Other readers may read it otherwise.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Anomaly {
+    /// The name begins with a slash; it is taken as relative to the root.
+    AbsoluteName,
+    /// The name has a `.` behind its beginning, or an empty component.
+    RedundantComponent,
+    /// The name of what is no directory ends with a slash.
+    TrailingSlash,
+    /// The target of a hard link begins with a slash; it is taken as relative to the root.
+    AbsoluteLink,
+    /// The name stands in a GNU `L` header.
+    GnuLongName,
+    /// The target of a link stands in a GNU `K` header.
+    GnuLongLink,
+    /// A GNU long name and a PAX record of the same meaning; PAX holds.
+    NamedTwice,
+    /// Two extended headers of the same kind before one member; of each keyword, the later holds.
+    RepeatedHeader,
+    /// A PAX header that applies to all members after it.
+    GlobalHeader,
+    /// A PAX keyword that is neither known nor known to be harmless; ignored.
+    UnknownKeyword(Box<[u8]>),
+    /// A PAX keyword that comes twice in one header; the later holds.
+    RepeatedKeyword(Box<[u8]>),
+    /// An attribute with two values, as `SCHILY.xattr` and as `LIBARCHIVE.xattr`; the first holds.
+    ConflictingXattr(Box<[u8]>),
+    /// The PAX size differs from the header's, which could have held it; PAX holds.
+    ConflictingSize {
+        /// The number in the header.
+        header: u64,
+        /// The number in the PAX record.
+        pax: u64,
+    },
+    /// A type that has no content comes with a size; there is no content.
+    SizeWithoutContent(u64),
+    /// A number in the binary form of GNU tar, in the field of this name.
+    BinaryNumber(&'static str),
+    /// The mode has bits beyond permissions, setuid, setgid and sticky; they are dropped.
+    TypeBits(u32),
+    /// A sparse file; it is expanded.
+    Sparse,
+    /// A contiguous file, type `7`; it is read as a regular file.
+    ContiguousFile,
+    /// A regular file or directory of before ustar, type NUL.
+    OldTypeflag,
+    /// A header without the magic of ustar.
+    OldFormat,
+    /// The checksum was made with signed bytes.
+    SignedChecksum,
+    /// Something other than zeros fills up the block before this place.
+    Padding,
+    /// An archive ends with two blocks of zeros; this one has fewer.
+    MissingEnd {
+        /// How many there are, none or one.
+        found: u8,
+    },
+    /// Something other than zeros follows the end, the first of it at this byte of the archive.
+    TrailingBytes {
+        /// Counted from the beginning of the archive.
+        offset: u64,
+    },
+}
+
+impl fmt::Display for Anomaly {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Anomaly::AbsoluteName => f.write_str("the name begins with `/`"),
+            Anomaly::RedundantComponent => f.write_str("the name has an empty component or a `.`"),
+            Anomaly::TrailingSlash => f.write_str("the name ends with `/`, and the type is not directory"),
+            Anomaly::AbsoluteLink => f.write_str("the target of the hard link begins with `/`"),
+            Anomaly::GnuLongName => f.write_str("the name is in a GNU long name header"),
+            Anomaly::GnuLongLink => f.write_str("the link target is in a GNU long name header"),
+            Anomaly::NamedTwice => f.write_str("a GNU long name and a PAX record name the same thing"),
+            Anomaly::RepeatedHeader => f.write_str("two extended headers of one kind"),
+            Anomaly::GlobalHeader => f.write_str("a global PAX header"),
+            Anomaly::UnknownKeyword(keyword) => write!(f, "unknown PAX keyword `{}`", keyword.escape_ascii()),
+            Anomaly::RepeatedKeyword(keyword) => write!(f, "PAX keyword `{}` comes twice", keyword.escape_ascii()),
+            Anomaly::ConflictingXattr(name) => {
+                write!(f, "extended attribute `{}` has two values", name.escape_ascii())
+            }
+            Anomaly::ConflictingSize { header, pax } => {
+                write!(f, "the size is {header} in the header and {pax} in the PAX record")
+            }
+            Anomaly::SizeWithoutContent(size) => write!(f, "a type without content has the size {size}"),
+            Anomaly::BinaryNumber(field) => write!(f, "the {field} is a binary number"),
+            Anomaly::TypeBits(mode) => write!(f, "the mode {mode:o} has bits beyond 7777"),
+            Anomaly::Sparse => f.write_str("a sparse file"),
+            Anomaly::ContiguousFile => f.write_str("a contiguous file"),
+            Anomaly::OldTypeflag => f.write_str("the typeflag is NUL"),
+            Anomaly::OldFormat => f.write_str("the header has no `ustar` magic"),
+            Anomaly::SignedChecksum => f.write_str("the checksum is a sum of signed bytes"),
+            Anomaly::Padding => f.write_str("the padding before it is not zero"),
+            Anomaly::MissingEnd { found } => write!(f, "two blocks of zeros expected at the end, found {found}"),
+            Anomaly::TrailingBytes { offset } => {
+                write!(f, "nothing but zeros expected behind the end, found something at byte {offset}")
+            }
+        }
+    }
+}

@@ -1,0 +1,210 @@
+use std::io::{self, Read};
+
+use tar::Header;
+
+use crate::error::{Error, Result};
+use crate::tar::blocks::Blocks;
+use crate::tar::content::{Content, Layout};
+use crate::tar::extended::{Extended, Extension, Globals, Overrides};
+use crate::tar::header::{checksum, Checksum, MAX_LONG};
+use crate::tar::member::{entry, field, has_content, member_name};
+use crate::tar::sparse::{old_map, Map};
+use crate::tar::{padding, Anomaly, Member, BLOCK, EXTENDED_HEADER_LIMIT};
+use crate::tree::{Entry, Kind};
+
+/// Reads an archive member by member, in one pass.
+///
+/// [`Reader::next_member`] steps to the next member; the reader itself yields the content of the one it stands at, if that is
+/// a regular file. What is wrong with one member alone is in [`Member::entry`]; an error of `next_member` says that the place
+/// of the next member cannot be told, and nothing more comes.
+///
+/// Memory is bounded by [`EXTENDED_HEADER_LIMIT`], time by the archive, with one exception: a sparse file can claim to
+/// be of any size, and yields as many zeros.
+#[derive(Debug)]
+pub struct Reader<R> {
+    blocks: Blocks<R>,
+    globals: Globals,
+    state: State,
+    /// An anomaly of the padding, to be told with what comes next.
+    padding: Option<Anomaly>,
+}
+
+#[derive(Debug)]
+enum State {
+    /// A header follows.
+    AtHeader,
+    /// Content follows.
+    InMember(Content),
+    /// So many blocks of zeros were found, or the source ended.
+    AtEnd { zero_blocks: u8 },
+    /// Nobody knows what follows.
+    Lost,
+}
+
+/// What was found behind the last member.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct End {
+    /// The number of bytes of the archive, all that follows its end included.
+    pub size: u64,
+    /// What is odd about it.
+    pub anomalies: Vec<Anomaly>,
+}
+
+impl<R: Read> Reader<R> {
+    /// Reads from where the source stands; it needs no buffer of its own. `archive` names it in messages.
+    pub fn new(source: R, archive: impl Into<String>) -> Self {
+        let blocks = Blocks::new(source, archive.into());
+        Reader { blocks, globals: Globals::new(), state: State::AtHeader, padding: None }
+    }
+
+    /// Passes over what is left of the member before, and reads the headers of the next; none at the end.
+    pub fn next_member(&mut self) -> Result<Option<Member>> {
+        match std::mem::replace(&mut self.state, State::Lost) {
+            State::Lost => Err(self.blocks.malformed(self.blocks.position(), "nothing can be read behind an error")),
+            State::AtHeader => self.read_headers(),
+            State::InMember(content) => {
+                if content.skip(&mut self.blocks)?.is_some() {
+                    self.padding = Some(Anomaly::Padding);
+                }
+                self.read_headers()
+            }
+            end @ State::AtEnd { .. } => {
+                self.state = end;
+                Ok(None)
+            }
+        }
+    }
+
+    /// Reads the source to its end, members that are left included, so that whoever counts or hashes its bytes sees
+    /// them all.
+    pub fn finish(mut self) -> Result<End> {
+        while self.next_member()?.is_some() {}
+        let State::AtEnd { zero_blocks } = self.state else { return Err(self.blocks.truncated()) };
+        let mut anomalies: Vec<_> = self.padding.take().into_iter().collect();
+        let mut second = [0; BLOCK];
+        let start = self.blocks.position();
+        let length = self.blocks.fill(&mut second)?;
+        let mut trailing = second[..length].iter().position(|byte| *byte != 0).map(|at| start + at as u64);
+        let complete = zero_blocks == 1 && length == BLOCK && trailing.is_none();
+        if !complete {
+            anomalies.push(Anomaly::MissingEnd { found: zero_blocks });
+        }
+        let after = self.blocks.drain()?;
+        trailing = trailing.or(after);
+        anomalies.extend(trailing.map(|offset| Anomaly::TrailingBytes { offset }));
+        Ok(End { size: self.blocks.position(), anomalies })
+    }
+
+    /// Reads up to the content of the next member. The state is `Lost` until that is reached.
+    fn read_headers(&mut self) -> Result<Option<Member>> {
+        let offset = self.blocks.position();
+        let mut extended = Extended::default();
+        loop {
+            let at = self.blocks.position();
+            let header = self.blocks.header()?.filter(|header| header.as_bytes().iter().any(|byte| *byte != 0));
+            let Some(header) = header else {
+                if !extended.is_empty() {
+                    return Err(self.blocks.malformed(at, "an extended header needs a member behind it"));
+                }
+                let zero_blocks = u8::from(self.blocks.position() > at);
+                self.state = State::AtEnd { zero_blocks };
+                return Ok(None);
+            };
+            match checksum(&header) {
+                Some(Checksum::Unsigned) => {}
+                Some(Checksum::Signed) => extended.anomalies.push(Anomaly::SignedChecksum),
+                None => return Err(self.blocks.malformed(at, "no tar header: the checksum is wrong")),
+            }
+            let typeflag = header.as_old().linkflag[0];
+            let size = self.size(&header, at, &mut extended.anomalies)?;
+            let Some(kind) = Extension::of(typeflag) else {
+                return self.read_member(&header, size, extended, offset).map(Some);
+            };
+            let body = self.blocks.body(size, EXTENDED_HEADER_LIMIT)?;
+            if self.blocks.skip(padding(size) as u64)?.is_some() {
+                self.padding = Some(Anomaly::Padding);
+            }
+            extended
+                .add(kind, &body, &mut self.globals)
+                .map_err(|reason| self.blocks.malformed(at, format!("extended header: {reason}")))?;
+        }
+    }
+
+    /// The size in a header: without it, nobody knows where the next one stands.
+    fn size(&self, header: &Header, at: u64, anomalies: &mut Vec<Anomaly>) -> Result<u64> {
+        field::<i64>("size", None, &header.as_old().size, anomalies)
+            .and_then(|size| u64::try_from(size).map_err(|_| format!("the size {size} is out of range")))
+            .map_err(|reason| self.blocks.malformed(at, reason))
+    }
+
+    fn read_member(&mut self, header: &Header, in_header: u64, extended: Extended, offset: u64) -> Result<Member> {
+        let typeflag = header.as_old().linkflag[0];
+        let mut overrides = extended.resolve(&self.globals).map_err(|reason| self.blocks.malformed(offset, reason))?;
+        let mut anomalies: Vec<_> = self.padding.take().into_iter().collect();
+        anomalies.append(&mut overrides.anomalies);
+        let mut size = overrides.size.unwrap_or(in_header);
+        if size != in_header && size <= MAX_LONG {
+            anomalies.push(Anomaly::ConflictingSize { header: in_header, pax: size });
+        }
+        if !has_content(typeflag) && size > 0 {
+            anomalies.push(Anomaly::SizeWithoutContent(size));
+            size = 0;
+        }
+
+        let name = member_name(header, &overrides);
+        let mut stored = size;
+        let map = self.sparse_map(header, &mut overrides, &mut stored)?;
+        let content_offset = self.blocks.position();
+        let (layout, logical) = match map {
+            None => (Layout::Dense, size),
+            Some(map) => {
+                anomalies.push(Anomaly::Sparse);
+                match map {
+                    Ok(map) => {
+                        let logical = map.size();
+                        (Layout::Sparse(map), logical)
+                    }
+                    Err(reason) => {
+                        overrides.problem.get_or_insert(reason);
+                        (Layout::Hidden, 0)
+                    }
+                }
+            }
+        };
+        let entry = entry(header, overrides, &name, logical, &mut anomalies).map_err(|reason| {
+            let (archive, name) = (self.blocks.archive(), name.escape_ascii());
+            Error::malformed(format!("{archive}: member `{name}` at byte {offset}"), reason)
+        });
+        let layout = match &entry {
+            Ok(Entry { kind: Kind::File { .. }, .. }) => layout,
+            _ => Layout::Hidden,
+        };
+        self.state = State::InMember(Content::new(size, stored, layout));
+        Ok(Member { entry, name, offset, content_offset, anomalies })
+    }
+
+    /// The map of a sparse file, if it is one.
+    fn sparse_map(
+        &mut self,
+        header: &Header,
+        overrides: &mut Overrides,
+        stored: &mut u64,
+    ) -> Result<Option<Result<Map, String>>> {
+        let typeflag = header.as_old().linkflag[0];
+        match overrides.sparse.take() {
+            _ if typeflag == b'S' => old_map(header, &mut self.blocks, *stored).map(Some),
+            Some(description) if has_content(typeflag) => description.map(&mut self.blocks, stored).map(Some),
+            _ => Ok(None),
+        }
+    }
+}
+
+/// The content of the member that the reader stands at; nothing, if that is no regular file.
+impl<R: Read> Read for Reader<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match &mut self.state {
+            State::InMember(content) => content.read(&mut self.blocks, buffer),
+            _ => Ok(0),
+        }
+    }
+}

@@ -1,0 +1,222 @@
+//! Sparse files as GNU tar stores them: old headers of type `S` and PAX formats 0.0, 0.1 and 1.0 (GNU tar manual,
+//! appendix "Storing Sparse Files"). They are read and never written: a layer should hold none (image-spec, layer.md).
+
+use std::io::Read;
+
+use tar::{GnuExtSparseHeader, GnuSparseHeader, Header};
+
+use crate::error::Result;
+use crate::tar::blocks::Blocks;
+use crate::tar::header::number;
+use crate::tar::pax::decimal;
+use crate::tar::BLOCK;
+
+/// The most segments that one file may have: 16 MiB of them.
+const SEGMENT_LIMIT: usize = 1 << 20;
+
+/// What `GNU.sparse.*` records say.
+#[derive(Debug, Default)]
+pub(super) struct Description {
+    /// The name, where the member's own is made up.
+    pub(super) name: Option<Vec<u8>>,
+    major: u64,
+    size: Option<u64>,
+    /// Offsets and lengths by turns.
+    numbers: Vec<u64>,
+}
+
+impl Description {
+    /// Takes in a record by what stands behind `GNU.sparse.`; none if the value is not accepted.
+    pub(super) fn apply(&mut self, key: &[u8], value: &[u8]) -> Option<()> {
+        match key {
+            b"name" => self.name = Some(value.to_vec()),
+            b"major" => self.major = decimal(value)?,
+            b"size" | b"realsize" => self.size = Some(decimal(value)?),
+            b"map" => self.numbers = value.split(|byte| *byte == b',').map(decimal).collect::<Option<_>>()?,
+            b"offset" if self.numbers.len() % 2 == 0 => self.numbers.push(decimal(value)?),
+            b"numbytes" if self.numbers.len() % 2 == 1 => self.numbers.push(decimal(value)?),
+            b"offset" | b"numbytes" => return None,
+            _ => {}
+        }
+        Some(())
+    }
+
+    /// The map of the file; in format 1.0 it stands before the content and is taken off `stored`. The inner error
+    /// spoils the member alone.
+    pub(super) fn map<R: Read>(self, blocks: &mut Blocks<R>, stored: &mut u64) -> Result<Result<Map, String>> {
+        let numbers = match self.major {
+            0 => self.numbers,
+            _ => match read_numbers(blocks, stored)? {
+                Ok(numbers) => numbers,
+                Err(reason) => return Ok(Err(reason)),
+            },
+        };
+        let Some(size) = self.size else { return Ok(Err("a sparse file without its size".to_owned())) };
+        Ok(Map::new(&numbers, size, *stored))
+    }
+}
+
+/// The map in a header of type `S` and in the blocks that follow it.
+pub(super) fn old_map<R: Read>(header: &Header, blocks: &mut Blocks<R>, stored: u64) -> Result<Result<Map, String>> {
+    let Some(gnu) = header.as_gnu() else {
+        return Ok(Err("a sparse file of GNU tar needs a header of GNU tar".to_owned()));
+    };
+    let mut numbers = Vec::new();
+    let mut complete = take_segments(&gnu.sparse, &mut numbers);
+    let mut extended = gnu.isextended[0] != 0;
+    while extended {
+        let mut extension = GnuExtSparseHeader::new();
+        if blocks.fill(extension.as_mut_bytes())? < BLOCK {
+            return Err(blocks.truncated());
+        }
+        if numbers.len() / 2 > SEGMENT_LIMIT {
+            return Err(blocks.malformed(blocks.position(), too_many()));
+        }
+        complete = complete.and_then(|()| take_segments(&extension.sparse, &mut numbers));
+        extended = extension.isextended[0] != 0;
+    }
+    let size = number(&gnu.realsize).and_then(|size| u64::try_from(size.value).ok());
+    Ok(match (complete, size) {
+        (Some(()), Some(size)) => Map::new(&numbers, size, stored),
+        _ => Err("a number in the map of the sparse file is not accepted".to_owned()),
+    })
+}
+
+/// Appends the segments of one header, up to the first that is blank.
+fn take_segments(segments: &[GnuSparseHeader], numbers: &mut Vec<u64>) -> Option<()> {
+    for segment in segments.iter().take_while(|segment| segment.numbytes[0] != 0) {
+        for field in [&segment.offset, &segment.numbytes] {
+            numbers.push(u64::try_from(number(field)?.value).ok()?);
+        }
+    }
+    Some(())
+}
+
+/// Reads the map of format 1.0: lines of one number each, how many segments there are and then their offsets and
+/// lengths, filled up to a block.
+fn read_numbers<R: Read>(blocks: &mut Blocks<R>, stored: &mut u64) -> Result<Result<Vec<u64>, String>> {
+    let mut numbers = Vec::new();
+    let mut expected = None;
+    let mut line = Vec::new();
+    loop {
+        let mut block = [0; BLOCK];
+        let length = BLOCK.min(usize::try_from(*stored).unwrap_or(BLOCK));
+        if length == 0 {
+            return Ok(Err("the map of the sparse file is cut off".to_owned()));
+        }
+        if blocks.fill(&mut block[..length])? < length {
+            return Err(blocks.truncated());
+        }
+        *stored -= length as u64;
+        for byte in &block[..length] {
+            if expected == Some(numbers.len()) {
+                break;
+            }
+            if *byte != b'\n' {
+                // More digits than a number of 64 bits has are refused by `decimal`; there is no need to keep them.
+                if line.len() < 21 {
+                    line.push(*byte);
+                }
+                continue;
+            }
+            let Some(number) = decimal(&line) else {
+                let line = line.escape_ascii();
+                return Ok(Err(format!("the map of the sparse file has numbers, found `{line}`")));
+            };
+            line.clear();
+            match expected {
+                Some(_) => numbers.push(number),
+                None if number > SEGMENT_LIMIT as u64 => return Ok(Err(too_many())),
+                None => expected = Some(number as usize * 2),
+            }
+        }
+        if expected == Some(numbers.len()) {
+            return Ok(Ok(numbers));
+        }
+    }
+}
+
+fn too_many() -> String {
+    format!("a sparse file has up to {SEGMENT_LIMIT} segments, found more")
+}
+
+/// Where the stored bytes of a sparse file belong.
+#[derive(Debug)]
+pub(super) struct Map {
+    segments: Vec<Segment>,
+    size: u64,
+    /// What follows: the segment, and the place in the file.
+    next: usize,
+    position: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Segment {
+    start: u64,
+    end: u64,
+}
+
+/// The next bytes of a sparse file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Run {
+    /// So many zeros.
+    Hole(u64),
+    /// So many stored bytes.
+    Stored(u64),
+    /// Nothing, it ends here.
+    End,
+}
+
+impl Map {
+    /// From offsets and lengths by turns. Segments must ascend within the size and make up what is stored.
+    fn new(numbers: &[u64], size: u64, stored: u64) -> Result<Self, String> {
+        let mut segments = Vec::new();
+        let mut end = 0;
+        let mut total = 0;
+        if numbers.len() / 2 > SEGMENT_LIMIT {
+            return Err(too_many());
+        }
+        if numbers.len() % 2 != 0 {
+            return Err("the last segment of the sparse file has no length".to_owned());
+        }
+        for pair in numbers.chunks_exact(2) {
+            let (start, length) = (pair[0], pair[1]);
+            let next = start.checked_add(length).filter(|next| start >= end && *next <= size);
+            end = next.ok_or("the segments of the sparse file overlap or go beyond its size")?;
+            total += length;
+            if length > 0 {
+                segments.push(Segment { start, end });
+            }
+        }
+        if i64::try_from(size).is_err() {
+            return Err(format!("a file of {size} bytes is not accepted"));
+        }
+        if total != stored {
+            return Err(format!("the segments of the sparse file have {total} bytes together, found {stored}"));
+        }
+        Ok(Map { segments, size, next: 0, position: 0 })
+    }
+
+    /// The size of the file, holes included.
+    pub(super) fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// What comes at the place that was reached.
+    pub(super) fn run(&self) -> Run {
+        match self.segments.get(self.next) {
+            Some(segment) if self.position < segment.start => Run::Hole(segment.start - self.position),
+            Some(segment) => Run::Stored(segment.end - self.position),
+            None if self.position < self.size => Run::Hole(self.size - self.position),
+            None => Run::End,
+        }
+    }
+
+    /// Goes on by `count` bytes, within one run.
+    pub(super) fn advance(&mut self, count: u64) {
+        self.position += count;
+        if self.segments.get(self.next).is_some_and(|segment| self.position >= segment.end) {
+            self.next += 1;
+        }
+    }
+}

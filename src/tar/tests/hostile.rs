@@ -1,0 +1,170 @@
+use std::io::{self, Read};
+
+use ::tar::Header;
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+use super::{read, Raw};
+use crate::tar::{Reader, EXTENDED_HEADER_LIMIT};
+
+/// What stops the reader.
+fn stop(archive: &[u8]) -> String {
+    let error = read(archive).unwrap_err().to_string();
+    error.strip_prefix("test.tar: ").unwrap_or(&error).to_owned()
+}
+
+#[test]
+fn headers_that_leave_open_where_the_next_begins_stop_the_reader() {
+    let mut damaged = Raw::default().file("f", b"").end();
+    damaged[0] = b'g';
+    assert_eq!(stop(&damaged), "at byte 0: no tar header: the checksum is wrong");
+    assert_eq!(stop(&[1; 512]), "at byte 0: no tar header: the checksum is wrong");
+    assert_eq!(stop(&[1; 511]), "at byte 511: the archive is cut off");
+
+    let after = |raw: Raw| stop(&raw.0);
+    let first = || Raw::default().file("first", b"");
+    let negative = |header: &mut Header| header.as_old_mut().size = [0xff; 12];
+    assert_eq!(after(first().member(b'0', "f", b"", negative)), "at byte 512: the size -1 is out of range");
+    let huge = |header: &mut Header| header.as_old_mut().size = *b"\x80\0\0\0\xff\xff\xff\xff\xff\xff\xff\xff";
+    assert_eq!(
+        after(first().member(b'0', "f", b"", huge)),
+        "at byte 512: the size 18446744073709551615 is out of range"
+    );
+    let text = |header: &mut Header| header.as_old_mut().size = *b"about twelve";
+    assert_eq!(
+        after(first().member(b'0', "f", b"", text)),
+        "at byte 512: the size should be a number, found `about twelve`"
+    );
+    for size in ["-1", "9223372036854775808", "0x1", "1.5"] {
+        let raw = first().pax(b'x', &[("size", size.as_bytes())]).file("f", b"");
+        assert_eq!(after(raw), format!("at byte 512: PAX record `size`: `{size}` is not accepted"));
+    }
+    assert_eq!(
+        after(first().member(b'x', "x", b"12 nothing", |_| {}).file("f", b"")),
+        "at byte 512: extended header: PAX record at byte 0 of its header: it is longer than its header"
+    );
+    assert_eq!(
+        stop(&first().pax(b'x', &[("path", b"a")]).end()),
+        "at byte 1536: an extended header needs a member behind it"
+    );
+    assert_eq!(after(first().pax(b'x', &[])), "at byte 1024: an extended header needs a member behind it");
+}
+
+#[test]
+fn archives_that_are_cut_off_stop_the_reader() {
+    let archive = Raw::default().pax(b'x', &[("path", b"long")]).file("f", &[b'x'; 700]).0;
+    for length in 1..archive.len() {
+        let error = stop(&archive[..length]);
+        let expected = match length {
+            1024 => "at byte 1024: an extended header needs a member behind it".to_owned(),
+            _ => format!("at byte {length}: the archive is cut off"),
+        };
+        assert_eq!(error, expected, "{length}");
+    }
+}
+
+#[test]
+fn nothing_comes_behind_an_error() {
+    let archive = [&[1; 512][..], &Raw::default().file("f", b"").end()].concat();
+    let mut reader = Reader::new(archive.as_slice(), "test.tar");
+    reader.next_member().unwrap_err();
+    assert_eq!(reader.read(&mut [0; 10]).unwrap(), 0);
+    let error = reader.next_member().unwrap_err().to_string();
+    assert_eq!(error, "test.tar: at byte 512: nothing can be read behind an error");
+    reader.finish().unwrap_err();
+}
+
+#[test]
+fn extended_headers_are_bounded() {
+    let limit = EXTENDED_HEADER_LIMIT;
+    for typeflag in *b"xgLK" {
+        let claims = |size: u64| Raw::default().member(typeflag, "x", b"", |header| header.set_size(size)).0;
+        let error = stop(&claims(limit + 1));
+        assert_eq!(error, "at byte 512: a header goes up to 1048576 bytes, found 1048577");
+        assert_eq!(stop(&claims(limit)), "at byte 512: the archive is cut off");
+    }
+    let many = (0..17).fold(Raw::default(), |raw, _| raw.pax(b'g', &[("comment", b"x")]));
+    assert!(stop(&many.file("f", b"").end()).ends_with("a member has up to 16 extended headers, found more"));
+
+    // Global records may not pile up over many members either.
+    let value = vec![b'x'; 400_000];
+    let global = |raw: Raw, key: &str| raw.pax(b'g', &[(key, &value)]).file(key, b"");
+    let same = (0..4).fold(Raw::default(), |raw, _| global(raw, "comment"));
+    assert_eq!(read(&same.end()).unwrap().0.len(), 4);
+    let piled = ["a", "b", "c"].iter().fold(Raw::default(), |raw, key| global(raw, key));
+    assert!(stop(&piled.end()).contains("global headers go up to 1048576 bytes, found 1200003"));
+}
+
+/// A source that breaks after some bytes.
+struct Breaking<'a>(&'a [u8]);
+
+impl Read for Breaking<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self.0.read(buffer)? {
+            0 => Err(crate::Error::malformed("blob", "broken").into()),
+            read => Ok(read),
+        }
+    }
+}
+
+#[test]
+fn errors_of_the_source_come_through_as_they_are() {
+    let archive = Raw::default().file("f", &[b'x'; 1000]).0;
+    for length in [0, 100, 512, 1000, archive.len()] {
+        let error = Reader::new(Breaking(&archive[..length]), "test.tar").finish().unwrap_err();
+        assert_eq!(error.to_string(), "blob: broken", "{length}");
+    }
+}
+
+/// Headers with a good checksum and fields of anything, so that damage goes deeper than the checksum.
+fn headers() -> impl Strategy<Value = Raw> {
+    let typeflag = prop_oneof![proptest::sample::select(b"0123456789xgLKSV\0".as_slice()), any::<u8>()];
+    let size = prop_oneof![Just(0_usize), 0..600_usize];
+    let field = (0..512_usize, vec(prop_oneof![any::<u8>(), b'0'..=b'7', Just(0)], 0..12));
+    let gnu = any::<bool>();
+    let body = prop_oneof![
+        vec(any::<u8>(), 600),
+        Just(b"27 GNU.sparse.realsize=1000\n26 GNU.sparse.map=0,2,600,4\n22 GNU.sparse.major=1\n".repeat(8)),
+        Just(b"13 path=a/../\n11 size=513\n".repeat(30)),
+        Just(b"3\n0\n2\n600\n4\n1000\n0\n".repeat(40)),
+    ];
+    vec((typeflag, size, vec(field, 0..3), gnu, body), 1..8).prop_map(|members| {
+        members.into_iter().fold(Raw::default(), |raw, (typeflag, size, fields, gnu, body)| {
+            raw.member(typeflag, "name", &body[..size], |header| {
+                if gnu {
+                    header.as_mut_bytes()[257..265].copy_from_slice(b"ustar  \0");
+                }
+                for (at, bytes) in fields {
+                    let end = (at + bytes.len()).min(512);
+                    header.as_mut_bytes()[at..end].copy_from_slice(&bytes[..end - at]);
+                }
+            })
+        })
+    })
+}
+
+/// Reads all there is, but of contents only the beginning: a sparse file may be of any size.
+fn read_some(archive: &[u8]) -> Result<u64, crate::Error> {
+    let mut reader = Reader::new(archive, "test.tar");
+    while let Some(member) = reader.next_member()? {
+        assert!(member.offset < member.content_offset && member.content_offset <= archive.len() as u64);
+        let _ = (&mut reader).take(2000).read_to_end(&mut Vec::new());
+        let _ = member.anomalies.iter().map(ToString::to_string).collect::<String>();
+    }
+    Ok(reader.finish()?.size)
+}
+
+proptest! {
+    #[test]
+    fn headers_of_anything_never_panic(raw in headers()) {
+        let archive = raw.end();
+        if let Ok(size) = read_some(&archive) {
+            prop_assert_eq!(size, archive.len() as u64);
+        }
+    }
+
+    #[test]
+    fn bytes_of_anything_never_panic(archive in vec(any::<u8>(), 0..3000)) {
+        let _ = read_some(&archive);
+    }
+}
