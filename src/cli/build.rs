@@ -39,6 +39,10 @@ pub(super) struct Args {
     #[arg(long, value_name = "FILE")]
     vars: Option<PathBuf>,
 
+    /// Check the settings and print the platform, but read no rootfs and write nothing
+    #[arg(long)]
+    dry_run: bool,
+
     /// Compress with so many threads; the image is the same for any number [default: the machine's cores]
     #[arg(long, value_name = "N")]
     threads: Option<NonZeroUsize>,
@@ -110,6 +114,11 @@ pub(super) fn run(args: Args, session: &Session) -> Result<Answer> {
     let options = options(&args.tree, &spec, args.threads)?;
     for warning in settings.warnings() {
         session.warn(warning);
+    }
+
+    if args.dry_run {
+        writeln!(stdout().lock(), "{}", spec.platform)?;
+        return Ok(Answer::Yes);
     }
 
     let display = Display::new(args.progress, session.verbosity, &session.interruption);
