@@ -260,7 +260,9 @@ fn no_dependency_asks_the_kernel_behind_the_back_of_pseudo() {
     // One backend each: which one compresses must not depend on who else is in the tree.
     let flate2 = features("flate2");
     assert!(flate2.contains(&"zlib-rs".to_owned()), "{flate2:?}");
-    assert!(!flate2.iter().any(|feature| matches!(feature.as_str(), "zlib" | "zlib-ng" | "miniz_oxide" | "rust_backend")));
+    assert!(!flate2
+        .iter()
+        .any(|feature| matches!(feature.as_str(), "zlib" | "zlib-ng" | "miniz_oxide" | "rust_backend")));
 }
 
 #[test]

@@ -103,8 +103,8 @@ fn inspect_shows_a_person_one_screen_and_a_program_an_object() {
     assert_eq!(object["refs"], json!(["v1"]));
     assert_eq!(object["files"].as_array().map(Vec::len), Some(12));
     assert_eq!(object["config"]["Cmd"], json!(["/bin/sh", "-l"]));
-    let link = object["files"].as_array().unwrap().iter().find(|file| file["path"] == "/etc/mtab").unwrap();
-    assert_eq!((&link["target"], &link["mode"]), (&json!("../proc/self/mounts"), &json!("0777")));
+    let mtab = object["files"].as_array().unwrap().iter().find(|file| file["path"] == "/etc/mtab").unwrap();
+    assert_eq!((&mtab["target"], &mtab["mode"]), (&json!("../proc/self/mounts"), &json!("0777")));
 }
 
 #[test]
