@@ -225,7 +225,8 @@ fn buildah_mounts_it_and_runs_it() {
         let mount = buildah.run(&["mount", &container]);
         assert_stored(&rootfs, &mount);
         buildah.run(&["umount", &container]);
-        let said = buildah.run(&["run", "--isolation=chroot", &container, "/bin/sh", "-c", "echo $GREETING; id -u; echo *"]);
+        let said =
+            buildah.run(&["run", "--isolation=chroot", &container, "/bin/sh", "-c", "echo $GREETING; id -u; echo *"]);
         assert_eq!(said, "hello from the oven\n4242\nfile file-too", "{compression}");
         buildah.run(&["rm", &container]);
     }

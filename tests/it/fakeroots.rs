@@ -14,7 +14,10 @@ getfattr -R -h -d -m - -e hex . | cat
 fn builds_what_the_fake_root_knows(scratch: &Scratch, fake: &FakeRoot, fixture: &Fixture) {
     fake.script("rootfs", &fixture.script());
     let before = fake.script("rootfs", SHOW);
-    assert!(before.contains("./home/file f 644 4242:4243") && before.contains("dev/console character special file 5:1"), "{before}");
+    assert!(
+        before.contains("./home/file f 644 4242:4243") && before.contains("dev/console character special file 5:1"),
+        "{before}"
+    );
     // Only the fake root knows of it: the file is another's, and the device is none.
     let real = fake.home().join("rootfs/home/file").metadata().unwrap();
     assert_ne!((real.uid(), real.gid()), (4242, 4243));
@@ -31,7 +34,10 @@ fn builds_what_the_fake_root_knows(scratch: &Scratch, fake: &FakeRoot, fixture: 
     // Nothing was disturbed: neither the tree, nor what was written into a directory that the fake root watches.
     assert_eq!(fake.script("rootfs", SHOW), before);
     assert_eq!(fake.tool(args).digest(), digest);
-    fake.script("", b"set -e\nmv out moved; mv moved out; mv archive.tar moved; mv moved archive.tar\nstat out/* archive.tar");
+    fake.script(
+        "",
+        b"set -e\nmv out moved; mv moved out; mv archive.tar moved; mv moved archive.tar\nstat out/* archive.tar",
+    );
     let seen = fake.tool(["verify", "oci:out"]);
     assert_eq!(seen.code(), 0, "{}", seen.stderr());
     assert_eq!(fake.log_of_trouble(), Vec::<String>::new());

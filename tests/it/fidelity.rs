@@ -10,10 +10,7 @@ fn everything(scratch: &Scratch) -> Option<Image> {
     }
     let rootfs = scratch.rootfs("rootfs", "everything");
     let outcome = Tool::build(rootfs).oci(&scratch.join("out")).args(["--compression", "none"]).run();
-    assert_eq!(
-        outcome.stderr(),
-        "ocibake: warning: `/run/socket` is a socket, which a layer cannot hold: left out\n"
-    );
+    assert_eq!(outcome.stderr(), "ocibake: warning: `/run/socket` is a socket, which a layer cannot hold: left out\n");
     let digest = outcome.digest_despite_warnings();
     let image = Layout::at(&scratch.join("out")).latest();
     assert_eq!(image.digest(), digest);
@@ -88,7 +85,8 @@ fn umoci_unpacks_the_same_tree() {
     let (Some(umoci), Some(_)) = (Peer::find("umoci"), everything(&scratch)) else { return };
     let image = format!("{}:latest", scratch.join("out").display());
     umoci.run(["unpack".as_ref(), "--image".as_ref(), image.as_ref(), scratch.join("bundle").as_os_str()]);
-    let (mut expected, found) = (list_directory(&scratch.join("rootfs")), list_directory(&scratch.join("bundle/rootfs")));
+    let (mut expected, found) =
+        (list_directory(&scratch.join("rootfs")), list_directory(&scratch.join("bundle/rootfs")));
     // Go counts nanoseconds in 64 bits, which end in 2262; whatever it makes of later times is not the layer's fault.
     let late = Path::new("times/largest-of-ext4");
     expected.get_mut(late).unwrap().mtime = found[late].mtime;

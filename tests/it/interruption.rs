@@ -49,7 +49,8 @@ fn what_a_killed_run_left_is_cleared_by_the_next() {
     running.signal(Signal::KILL);
     assert_eq!(running.wait().signal(), Some(9));
     // It could not clear up, and no target shows anything of it.
-    let left = |scratch: &Scratch| names_below(scratch.path()).into_iter().filter(|name| name.contains(".ocibake-")).count();
+    let left =
+        |scratch: &Scratch| names_below(scratch.path()).into_iter().filter(|name| name.contains(".ocibake-")).count();
     assert!(left(&scratch) > 0, "the run left nothing to clear");
     let shown: Vec<_> = bytes_of(&layout).into_iter().filter(|(path, _)| !path.starts_with(staging(&layout))).collect();
     assert!(shown == before.into_iter().collect::<Vec<_>>());

@@ -4,7 +4,9 @@ use std::path::Path;
 
 use rustix::process::Signal;
 
-use crate::harness::{is_root, names_below, root, until_it_writes, unprivileged_words, Fixture, Order, Peer, Scratch, Tool, NOBODY};
+use crate::harness::{
+    is_root, names_below, root, unprivileged_words, until_it_writes, Fixture, Order, Peer, Scratch, Tool, NOBODY,
+};
 
 /// A run that must be refused with `words` in its message, and leave everything below the scratch directory as it was.
 #[track_caller]
@@ -245,7 +247,9 @@ fn a_file_that_is_shorter_than_it_was() {
 /// another file that takes long.
 #[test]
 fn a_file_that_grows_or_shrinks_after_the_scan() {
-    for (file, from, to) in [("b", 100_000, 100_001), ("b", 100_000, 99_999), ("b", 1 << 21, 1 << 20), ("a", 4 << 30, 1)] {
+    for (file, from, to) in
+        [("b", 100_000, 100_001), ("b", 100_000, 99_999), ("b", 1 << 21, 1 << 20), ("a", 4 << 30, 1)]
+    {
         let scratch = Scratch::new();
         let rootfs = scratch.small_rootfs();
         let open = |name: &str| fs::File::create(rootfs.join(name)).unwrap();
@@ -289,7 +293,9 @@ fn a_full_disk() {
     }
     let unmount = Unmount(&disk);
     let build = |targets: &[&str]| Tool::build("rootfs").args(targets);
-    for targets in [&["oci:disk/out"][..], &["disk/out.tar"], &["oci:out", "oci:disk/out"], &["disk/out.tar", "out.tar"]] {
+    for targets in
+        [&["oci:disk/out"][..], &["disk/out.tar"], &["oci:out", "oci:disk/out"], &["disk/out.tar", "out.tar"]]
+    {
         refused(&scratch, build(targets), &["No space left on device", "hint: "]);
     }
     // A layout that was there stays as it was.
