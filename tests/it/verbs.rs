@@ -300,7 +300,7 @@ fn every_verb_and_flag_is_explained() {
             let beside = line.trim_start().split_once("  ").map_or("", |(_, text)| text.trim());
             let below = lines.get(number + 1).map_or("", |line| line.trim());
             let explained = if beside.is_empty() { below } else { beside };
-            assert!(explained.starts_with(|c: char| c.is_uppercase()), "{verb}: {line}\n{below}");
+            assert!(explained.starts_with(|c: char| c.is_uppercase() || c == '`'), "{verb}: {line}\n{below}");
         }
     }
 }
