@@ -10,12 +10,15 @@ mod platform;
 mod progress;
 mod report;
 mod setting_flags;
+mod squash;
 //mod verify;
 
 use std::ffi::OsStr;
 use std::io::{self, Write};
+use std::num::NonZeroUsize;
 use std::process::ExitCode;
 
+use anyhow::Context;
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand};
 use ocibake::layout::Location;
@@ -50,6 +53,7 @@ enum Command {
     Build(Box<build::Args>),
     Inspect(inspect::Args),
     //Verify(verify::Args),
+    Squash(squash::Args),
     Platform(platform::Args),
     Completions(man::CompletionsArgs),
     Man(man::ManArgs),
@@ -89,9 +93,10 @@ pub(crate) fn run() -> ExitCode {
     };
     let session = Session { verbosity, interruption: Interruption::listen() };
     let result = fakeroot::check().and_then(|()| match cli.command {
-        Command::Build(args) => build::run(*args, &session),
+        Command::Build(args) => build::run(&args, &session),
         Command::Inspect(args) => inspect::run(&args),
         //Command::Verify(args) => verify::run(&args, &session),
+        Command::Squash(args) => squash::run(&args, &session),
         Command::Platform(args) => platform::run(&args),
         Command::Completions(args) => man::completions(&args, Cli::command()),
         Command::Man(args) => man::pages(&args, Cli::command()),
@@ -148,6 +153,14 @@ fn one_line(error: &anyhow::Error) -> String {
 /// Whoever read our stdout has seen enough.
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
     error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+}
+
+/// The number that was given, else that of the machine's cores.
+fn threads(given: Option<NonZeroUsize>) -> anyhow::Result<NonZeroUsize> {
+    match given {
+        Some(threads) => Ok(threads),
+        None => std::thread::available_parallelism().context("cannot count the machine's cores"),
+    }
 }
 
 /// The value parser of images and targets.

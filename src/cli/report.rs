@@ -36,6 +36,9 @@ pub(super) fn stats(stats: &BuildStats) -> String {
     row("layer", bytes(stats.layer_bytes));
     row("threads", stats.threads.to_string());
     row("scan", format!("{:.3} s, {:.0} entries/s", stats.scan_seconds, stats.entries as f64 / stats.scan_seconds));
+    if stats.compare_seconds > 0.001 {
+        row("compare", format!("{:.3} s", stats.compare_seconds));
+    }
     for (name, seconds, amount) in [
         ("read", stats.read_seconds, stats.content_bytes),
         ("hash", stats.hash_seconds, stats.tar_bytes + stats.layer_bytes),

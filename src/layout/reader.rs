@@ -116,6 +116,14 @@ impl Layout {
         self.file(&blob_path(digest))
     }
 
+    /// The file that holds a blob, where the layout is a directory.
+    pub(super) fn blob_on_disk(&self, digest: &Digest) -> Option<PathBuf> {
+        match &self.store {
+            Store::Directory(root) => Some(root.join(blob_path(digest))),
+            Store::Archive(_) => None,
+        }
+    }
+
     /// A blob, held to its descriptor on the way through.
     pub fn blob(&self, descriptor: &Descriptor) -> Result<VerifiedReader<Box<dyn Read + '_>>> {
         match self.stored_blob(&descriptor.digest)? {
