@@ -3,6 +3,7 @@
 //! Data goes to stdout, talk to stderr. Exit status: 0 yes, 1 no, 2 trouble, 128 and the signal's number when one came.
 
 mod build;
+mod diff;
 mod fakeroot;
 mod inspect;
 mod man;
@@ -53,6 +54,7 @@ enum Command {
     Build(Box<build::Args>),
     Inspect(inspect::Args),
     //Verify(verify::Args),
+    Diff(diff::Args),
     Squash(squash::Args),
     Platform(platform::Args),
     Completions(man::CompletionsArgs),
@@ -96,6 +98,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Build(args) => build::run(&args, &session),
         Command::Inspect(args) => inspect::run(&args),
         //Command::Verify(args) => verify::run(&args, &session),
+        Command::Diff(args) => diff::run(&args, &session),
         Command::Squash(args) => squash::run(&args, &session),
         Command::Platform(args) => platform::run(&args),
         Command::Completions(args) => man::completions(&args, Cli::command()),

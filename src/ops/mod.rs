@@ -2,6 +2,8 @@
 
 pub mod build;
 mod changeset_cache;
+mod content_digests;
+pub mod diff;
 pub mod image_tree;
 pub mod inspect;
 mod kept_content;

@@ -8,14 +8,14 @@ use serde::Serialize;
 use crate::compress::Compression;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
-use crate::layer::{self, Layer};
-use crate::layering::{plan, Step};
+use crate::layer::{self, Layer, Step};
+use crate::layering::plan;
 use crate::layout::{Image, Layout, Location};
 use crate::observer::Observer;
 use crate::oci::{Document, History, ImageConfig, Manifest, RefName};
 use crate::ops::image_tree::{read_layers, ImageLayers, Wanted};
 use crate::ops::publish::{publish, writers};
-use crate::tree::{Folded, TarPath};
+use crate::tree::{Entry, Folded, Mask};
 
 /// How layers become one.
 #[derive(Clone, Debug)]
@@ -70,9 +70,9 @@ pub fn squash(
     let lower = (first > 1).then(|| layers.so_far());
     layers.push(squashed)?;
     let tree = layers.into_tree();
-    let steps = match &lower {
-        None => tree.folded.tree.iter().map(Step::Put).collect(),
-        Some(lower) => plan(&lower.tree, &tree.folded.tree, same_origin(lower, &tree.folded), &[]).into_steps(),
+    let steps: Vec<Step<'_>> = match &lower {
+        None => tree.folded.tree.iter().map(Step::put).collect(),
+        Some(lower) => difference(lower, &tree.folded)?,
     };
 
     observer.step(&format!("write a layer of {} entries, {}", steps.len(), options.compression));
@@ -113,9 +113,10 @@ fn checked(range: Option<&RangeInclusive<usize>>, count: usize) -> Result<(usize
     Ok((first, last))
 }
 
-/// A file is the same as below if no layer of the range brought it.
-fn same_origin<'a>(lower: &'a Folded, upper: &'a Folded) -> impl Fn(&TarPath, &TarPath) -> bool + 'a {
-    |old, new| lower.origins.get(old) == upper.origins.get(new)
+/// What the range changes in the tree below it. A file is the same if no layer of the range brought it.
+fn difference<'a>(lower: &'a Folded, upper: &'a Folded) -> Result<Vec<Step<'a>>> {
+    let same = |old: &Entry, new: &Entry| Ok(lower.origins.get(&old.path) == upper.origins.get(&new.path));
+    Ok(plan(&lower.tree, &upper.tree, &Mask::default(), same)?.into_iter().collect())
 }
 
 /// The documents with one layer in place of several. The steps of the history that made those are kept, marked as making

@@ -1,21 +1,20 @@
 //! The image that is built on: its layers are used as they are, and only what differs from it becomes a layer.
 
 use std::collections::BTreeMap;
-use std::io::{self, Read};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
-use crate::digest::{Digest, Hasher};
-use crate::error::{Error, IoContext, Result};
+use crate::digest::Digest;
+use crate::error::{Error, Result};
 use crate::layout::{Image, Layout, LayoutWriter, Location};
 use crate::media_type::{MediaKind, MediaType};
 use crate::observer::Observer;
 use crate::oci::annotations::{BASE_DIGEST, BASE_NAME};
 use crate::oci::{Annotations, Descriptor, History, ImageConfig};
+use crate::ops::content_digests;
 use crate::ops::image_tree::{digests_with, read_layers, ImageLayers};
-use crate::parallel;
 use crate::platform::Platform;
-use crate::tree::{Content, Entry, Kind, TarPath, Tree};
+use crate::tree::{Content, Entry, TarPath, Tree};
 
 /// How the base image is compared with the rootfs.
 #[derive(Clone, Debug, Default)]
@@ -132,45 +131,14 @@ pub(super) fn digests(
     threads: NonZeroUsize,
     observer: &dyn Observer,
 ) -> Result<BTreeMap<TarPath, Digest>> {
-    let holder = |tree: &Tree, path: &TarPath| -> Option<TarPath> {
-        match &tree.get(path)?.kind {
-            Kind::File { .. } => Some(path.clone()),
-            Kind::Hardlink { target } => Some(target.clone()),
-            _ => None,
-        }
-    };
-    let mut wanted: BTreeMap<TarPath, &Entry> = BTreeMap::new();
+    let mut wanted: BTreeMap<&TarPath, &Entry> = BTreeMap::new();
     for entry in tree.iter() {
-        let (Some(new), Some(old)) = (holder(tree, &entry.path), holder(base, &entry.path)) else { continue };
-        let (Some(new_file), Some(old_file)) = (tree.get(&new), base.get(&old)) else { continue };
-        if matches!(new_file.kind, Kind::File { .. }) && new_file.kind == old_file.kind {
-            wanted.insert(new, new_file);
+        let Some(old) = base.get(&entry.path).map(|old| base.inode(old)) else { continue };
+        let new = tree.inode(entry);
+        if new.is_file() && old.kind == new.kind {
+            wanted.insert(&new.path, new);
         }
     }
-    let jobs: Vec<&Entry> = wanted.into_values().collect();
-    observer.expect(jobs.iter().map(|entry| entry.size()).sum());
-    let digests = parallel::map(&jobs, threads, |entry| digest(entry, content, observer))?;
-    Ok(jobs.iter().map(|entry| entry.path.clone()).zip(digests).collect())
-}
-
-fn digest(entry: &Entry, content: &(dyn Content + Sync), observer: &dyn Observer) -> Result<Digest> {
-    let mut hasher = Hasher::default();
-    if entry.size() > 0 {
-        let place = entry.path.below(Path::new("/"));
-        let mut reader = content.open(entry)?;
-        let mut buffer = vec![0; 128 << 10];
-        loop {
-            observer.check()?;
-            match reader.read(&mut buffer) {
-                Ok(0) => break,
-                Ok(read) => {
-                    hasher.update(&buffer[..read]);
-                    observer.advance(read as u64);
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error).at("read", &place),
-            }
-        }
-    }
-    Ok(hasher.finish())
+    let files: Vec<&Entry> = wanted.into_values().collect();
+    content_digests::of(&files, content, threads, observer)
 }

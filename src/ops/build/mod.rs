@@ -19,8 +19,8 @@ use std::time::Instant;
 
 use crate::digest::Digest;
 use crate::error::{Error, IoContext, Result};
-use crate::layer::{self, Layer, LayerTimes};
-use crate::layering::{plan, Step};
+use crate::layer::{self, Layer, LayerTimes, Step};
+use crate::layering::plan;
 use crate::layout::{LayoutWriter, Location};
 use crate::observer::Observer;
 use crate::oci::ContainerConfig;
@@ -29,7 +29,7 @@ use crate::ops::publish::{self, publish, ref_names};
 use crate::platform::Platform;
 use crate::spec::BuildSpec;
 use crate::time::Timestamp;
-use crate::tree::{clamp_times, DeviceTable, OwnerPolicy, ScanPolicy, TarPath, Tree};
+use crate::tree::{clamp_times, DeviceTable, Entry, Mask, OwnerPolicy, ScanPolicy, TarPath, Tree};
 
 use base::Base;
 use documents::Documents;
@@ -84,12 +84,12 @@ pub fn build(
 
     let container = documents::container_config(spec, base.as_ref());
     let compare_start = Instant::now();
-    let masks = masks(&container, &options.base)?;
+    let mask = mask(&container, &options.base)?;
     let layer = {
         let tree = &read.rootfs.tree;
         match &read.base {
-            None => Some(tree.iter().map(Step::Put).collect()),
-            Some(base) => difference(base, &read, &masks, options, observer)?,
+            None => Some(tree.iter().map(Step::put).collect()),
+            Some(base) => difference(base, &read, &mask, options, observer)?,
         }
     };
     stats.compare_seconds = compare_start.elapsed().as_secs_f64() + read.base_seconds;
@@ -223,21 +223,21 @@ fn read_rootfs(
 }
 
 /// The paths that are left out of the comparison with the base.
-fn masks(container: &ContainerConfig, options: &BaseOptions) -> Result<Vec<TarPath>> {
+fn mask(container: &ContainerConfig, options: &BaseOptions) -> Result<Mask> {
     let mut masks = options.masks.clone();
     if options.volumes == VolumeMask::Masked {
         for volume in container.volumes.keys() {
             masks.push(TarPath::parse(volume.as_bytes())?);
         }
     }
-    Ok(masks)
+    Ok(masks.into_iter().collect())
 }
 
 /// What the layer over the base must hold; none if there is no difference.
 fn difference<'a>(
-    base: &ImageTree,
+    base: &'a ImageTree,
     read: &'a ReadTrees,
-    masks: &[TarPath],
+    mask: &Mask,
     options: &BuildOptions,
     observer: &dyn Observer,
 ) -> Result<Option<Vec<Step<'a>>>> {
@@ -245,9 +245,9 @@ fn difference<'a>(
     let old = &base.folded.tree;
     observer.step(&format!("compare {} entries with {} of the base", tree.len(), old.len()));
     let digests: BTreeMap<TarPath, Digest> = base::digests(old, tree, content.as_ref(), options.threads, observer)?;
-    let same_content = |old: &TarPath, new: &TarPath| base.digests.get(old) == digests.get(new);
-    let plan = plan(old, tree, same_content, masks);
-    Ok((!plan.is_empty()).then(|| plan.into_steps()))
+    let same_content = |old: &Entry, new: &Entry| Ok(base.digests.get(&old.path) == digests.get(&new.path));
+    let plan = plan(old, tree, mask, same_content)?;
+    Ok((!plan.is_empty()).then(|| plan.into_iter().collect()))
 }
 
 /// Writes the layer once, into the first target's staging directory, and shares it with the others.
