@@ -109,9 +109,8 @@ impl Opened {
         match self {
             Opened::Image(layout, image) => {
                 observer.step(&format!("read {}", layout.location()));
-                let count = image.manifest.value().layers.len();
                 let mut layers = ImageLayers::default();
-                layers.push(read_layers(layout, image, count, &Wanted::Digests { cache: None }, threads, observer)?)?;
+                layers.push(read_layers(layout, image, usize::MAX, &Wanted::Digests { cache: None }, threads, observer)?)?;
                 let tree = layers.into_tree();
                 Ok(ReadTree { tree: tree.folded.tree, digests: tree.digests })
             }

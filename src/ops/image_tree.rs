@@ -57,7 +57,7 @@ pub struct ImageTree {
     pub(super) content: KeptContent,
 }
 
-/// Reads the first `count` layers of an image, several at a time. Sizes, digests and diff_ids are checked.
+/// Reads the first `count` layers of an image, or all if there are fewer, several at a time. Sizes, digests and diff_ids are checked.
 pub fn read_layers(
     layout: &Layout,
     image: &Image,

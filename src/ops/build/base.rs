@@ -76,9 +76,8 @@ impl Base {
         threads: NonZeroUsize,
         observer: &dyn Observer,
     ) -> Result<ImageLayers> {
-        let count = self.image.manifest.value().layers.len();
         let mut layers = ImageLayers::default();
-        layers.push(read_layers(&self.layout, &self.image, count, &digests_with(cache), threads, observer)?)?;
+        layers.push(read_layers(&self.layout, &self.image, usize::MAX, &digests_with(cache), threads, observer)?)?;
         Ok(layers)
     }
 
