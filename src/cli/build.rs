@@ -156,16 +156,16 @@ fn parse_owner(text: &str) -> Result<(u32, u32), String> {
 pub(super) fn run(args: &Args, session: &Session) -> Result<Answer> {
     let settings = gather(&args.settings, args.vars.as_ref())?;
     let spec = BuildSpec::resolve(&settings)?;
-    let options = options(&args, &spec)?;
-    let (rootfs, targets) = places(&args)?;
+    let options = options(args, &spec)?;
     for warning in settings.warnings() {
         session.warn(warning);
     }
-
     if args.dry_run {
-        writeln!(stdout().lock(), "{}", spec.platform)?;
+        let platform = spec.platform.as_ref().map_or("(that of the base image)".to_owned(), ToString::to_string);
+        writeln!(stdout().lock(), "{platform}")?;
         return Ok(Answer::Yes);
     }
+    let (rootfs, targets) = places(args)?;
 
     let display = Display::new(args.progress, session.verbosity, &session.interruption);
     let mut report = build(&rootfs, &targets, &spec, &options, &display)?;
