@@ -78,6 +78,7 @@ fn read_tar(source: impl Read, mut contents: Contents<'_>, name: &str, observer:
     let mut reader = Reader::new(source, name);
     let mut changeset = Changeset::default();
     let mut spooled = 0;
+    let mut buffer = vec![0; 64 << 10];
     while let Some(member) = reader.next_member()? {
         observer.check()?;
         let entry = member.entry?;
@@ -86,12 +87,12 @@ fn read_tar(source: impl Read, mut contents: Contents<'_>, name: &str, observer:
             match &mut contents {
                 Contents::Skip => {}
                 Contents::Digest => {
-                    changeset.digests.insert(number, digest(&mut reader).at("read", Path::new(name))?);
+                    changeset.digests.insert(number, digest(&mut reader, &mut buffer).at("read", Path::new(name))?);
                 }
                 Contents::Spool(file) => {
                     changeset.offsets.insert(number, spooled);
                     spooled += size;
-                    spool(&mut reader, file, spooled).at("keep the content of", Path::new(name))?;
+                    spool(&mut reader, &mut buffer, file, spooled).at("keep the content of", Path::new(name))?;
                 }
                 Contents::Locate if member.anomalies.iter().any(|anomaly| matches!(anomaly, Anomaly::Sparse)) => {
                     return Err(Error::malformed(name, format!("`{}` is stored as a sparse file", entry.path)));
@@ -107,9 +108,9 @@ fn read_tar(source: impl Read, mut contents: Contents<'_>, name: &str, observer:
     Ok(changeset)
 }
 
-fn digest(content: &mut dyn Read) -> io::Result<Digest> {
+fn digest(content: &mut dyn Read, buffer: &mut [u8]) -> io::Result<Digest> {
     let mut hasher = Hasher::default();
-    each_piece(content, |piece| {
+    each_piece(content, buffer, |piece| {
         hasher.update(piece);
         Ok(())
     })?;
@@ -118,10 +119,11 @@ fn digest(content: &mut dyn Read) -> io::Result<Digest> {
 
 /// Appends content to a file, which is `end` bytes long then. Zeros become holes: a sparse member can claim to be of any
 /// size.
-fn spool(content: &mut dyn Read, file: &mut File, end: u64) -> io::Result<()> {
-    each_piece(content, |piece| {
+fn spool(content: &mut dyn Read, buffer: &mut [u8], file: &mut File, end: u64) -> io::Result<()> {
+    each_piece(content, buffer, |piece| {
         if piece.iter().all(|byte| *byte == 0) {
-            file.seek(SeekFrom::Current(piece.len() as i64)).map(|_| ())
+            let length = i64::try_from(piece.len()).expect("a piece fits into the buffer");
+            file.seek(SeekFrom::Current(length)).map(|_| ())
         } else {
             file.write_all(piece)
         }
@@ -132,10 +134,13 @@ fn spool(content: &mut dyn Read, file: &mut File, end: u64) -> io::Result<()> {
     file.set_len(end)
 }
 
-fn each_piece(content: &mut dyn Read, mut take: impl FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
-    let mut buffer = [0; 32 << 10];
+fn each_piece(
+    content: &mut dyn Read,
+    buffer: &mut [u8],
+    mut take: impl FnMut(&[u8]) -> io::Result<()>,
+) -> io::Result<()> {
     loop {
-        match content.read(&mut buffer) {
+        match content.read(buffer) {
             Ok(0) => return Ok(()),
             Ok(read) => take(&buffer[..read])?,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}

@@ -1,4 +1,4 @@
-//! What layers hold, kept by diff_id: a base image that was read once need not be decompressed again.
+//! What layers hold, kept by `diff_id`: a base image that was read once need not be decompressed again.
 //!
 //! A cached changeset is as good as the layer's tar whose digest names it. The file ends with the digest of all before
 //! it, so one that is damaged or of another version is read anew, never believed.

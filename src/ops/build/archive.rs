@@ -21,12 +21,11 @@ pub(super) fn read(
     spool: impl FnOnce() -> Result<File>,
     observer: &dyn Observer,
 ) -> Result<ReadRootfs> {
-    let (changeset, file) = match locate(&mut archive, name, observer)? {
-        Some(changeset) => (changeset, archive),
-        None => {
-            let mut spool = spool()?;
-            (Changeset::read(archive, Contents::Spool(&mut spool), name, observer)?, spool)
-        }
+    let (changeset, file) = if let Some(changeset) = locate(&mut archive, name, observer)? {
+        (changeset, archive)
+    } else {
+        let mut spool = spool()?;
+        (Changeset::read(archive, Contents::Spool(&mut spool), name, observer)?, spool)
     };
     let mut members = changeset.members;
     for entry in &mut members {

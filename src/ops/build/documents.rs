@@ -2,7 +2,7 @@
 
 use crate::layer::Layer;
 use crate::media_type::MediaType;
-use crate::oci::{ContainerConfig, Document, History, ImageConfig, Manifest, RootFs, Unknown};
+use crate::oci::{ContainerConfig, Document, History, ImageConfig, Manifest, RootFs};
 use crate::ops::build::base::Base;
 use crate::platform::Platform;
 use crate::spec::{inherit, BuildSpec};
@@ -55,7 +55,7 @@ pub(super) fn documents(
         config: Some(container),
         rootfs: RootFs::layers(diff_ids),
         history: Some(history),
-        other: base.map(|base| base.config().other.clone()).unwrap_or_else(Unknown::new),
+        other: base.map(|base| base.config().other.clone()).unwrap_or_default(),
     });
     let mut layers = base.map(Base::layer_descriptors).transpose()?.unwrap_or_default();
     layers.extend(layer.map(|layer| layer.descriptor.clone()));
