@@ -119,7 +119,7 @@ impl Opened {
                 let tree = scan(path, &ScanPolicy::default(), observer)?.tree;
                 let files: Vec<&Entry> = tree.iter().filter(|entry| entry.is_file()).collect();
                 let digests = content_digests::of(&files, &Directory::new(path), threads, observer)?;
-                Ok(ReadTree { digests, tree })
+                Ok(ReadTree { tree, digests })
             }
         }
     }

@@ -125,7 +125,7 @@ fn documents(image: &Image, first: usize, last: usize, layer: &Layer) -> (Docume
     let replaced = first - 1..last;
     let mut config = image.config.value().clone();
     config.rootfs.diff_ids.splice(replaced.clone(), [layer.diff_id.clone()]);
-    config.history = config.history.map(|history| squashed_history(history, first, last, config.created.clone()));
+    config.history = config.history.map(|history| squashed_history(history, first, last, config.created.as_deref()));
     let config = Document::seal(config);
 
     let mut manifest = image.manifest.value().clone();
@@ -137,7 +137,7 @@ fn documents(image: &Image, first: usize, last: usize, layer: &Layer) -> (Docume
     (config, Document::seal(manifest))
 }
 
-fn squashed_history(history: Vec<History>, first: usize, last: usize, created: Option<String>) -> Vec<History> {
+fn squashed_history(history: Vec<History>, first: usize, last: usize, created: Option<&str>) -> Vec<History> {
     let mut squashed = Vec::with_capacity(history.len() + 1);
     let mut layer = 0;
     for mut step in history {
@@ -152,7 +152,7 @@ fn squashed_history(history: Vec<History>, first: usize, last: usize, created: O
         squashed.push(step);
         if layer == last {
             squashed.push(History {
-                created: created.clone(),
+                created: created.map(str::to_owned),
                 created_by: Some("ocibake squash".to_owned()),
                 comment: Some(format!("layers {first} to {last} in one")),
                 ..History::default()
