@@ -15,6 +15,7 @@ mod progress;
 mod report;
 mod setting_flags;
 mod squash;
+mod unpack;
 //mod verify;
 
 use std::ffi::OsStr;
@@ -56,6 +57,7 @@ struct Cli {
 enum Command {
     Build(Box<build::Args>),
     Inspect(inspect::Args),
+    Unpack(unpack::Args),
     //Verify(verify::Args),
     Diff(diff::Args),
     Squash(squash::Args),
@@ -100,6 +102,7 @@ pub(crate) fn run() -> ExitCode {
     let result = fakeroot::check().and_then(|()| match cli.command {
         Command::Build(args) => build::run(&args, &session),
         Command::Inspect(args) => inspect::run(&args),
+        Command::Unpack(args) => unpack::run(&args, &session),
         //Command::Verify(args) => verify::run(&args, &session),
         Command::Diff(args) => diff::run(&args, &session),
         Command::Squash(args) => squash::run(&args, &session),

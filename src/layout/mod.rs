@@ -7,7 +7,7 @@ mod archive;
 mod blob;
 mod location;
 mod reader;
-mod staging;
+pub(crate) mod staging;
 mod walk;
 mod writer;
 

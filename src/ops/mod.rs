@@ -9,3 +9,4 @@ pub mod inspect;
 mod kept_content;
 mod publish;
 pub mod squash;
+pub mod unpack;
