@@ -1,5 +1,6 @@
-//! A tree becomes a layer: one pass in which each byte is read, hashed and compressed once.
+//! A layer is written: one pass in which each byte is read, hashed and compressed once.
 
+use std::borrow::Cow;
 use std::cell::Cell;
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -14,7 +15,7 @@ use crate::media_type::MediaType;
 use crate::observer::Observer;
 use crate::oci::Descriptor;
 use crate::tar::{self, Output};
-use crate::tree::{Content, Entry, Tree};
+use crate::tree::{Content, Entry, TarPath};
 
 /// A layer whose bytes are written.
 #[derive(Clone, Debug, PartialEq)]
@@ -36,11 +37,42 @@ pub struct LayerTimes {
     pub busy: Busy,
 }
 
-/// Writes all of `tree` as one layer to `blob`; `threads` of them compress, and the bytes do not depend on how many.
+/// One member of a layer that is to be written. All entries of a tree, each as a [`Step::put`], are a layer that stands
+/// on nothing; what makes one tree into another is a [`crate::layering::plan`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step<'a> {
+    /// An entry, in the place of what the layers below have at its path.
+    Put {
+        /// The entry.
+        entry: Cow<'a, Entry>,
+        /// The entry whose content it has: itself, unless the layer stores a file under another name than its tree.
+        source: &'a Entry,
+    },
+    /// A whiteout: what the layers below have at this path is gone, with all below it.
+    Whiteout(TarPath),
+}
+
+impl<'a> Step<'a> {
+    /// An entry as it stands in its tree.
+    pub fn put(entry: &'a Entry) -> Self {
+        Step::Put { entry: Cow::Borrowed(entry), source: entry }
+    }
+
+    /// What it is about: the entry's path, or the one that is gone.
+    pub fn path(&self) -> &TarPath {
+        match self {
+            Step::Put { entry, .. } => &entry.path,
+            Step::Whiteout(path) => path,
+        }
+    }
+}
+
+/// Writes a layer to `blob`, member by member in the order of `steps`; `content` has what the sources hold. `threads`
+/// of them compress, and the bytes do not depend on how many.
 ///
 /// A file that is larger or smaller than its entry says was changed in the meantime: an error that names it.
-pub fn write(
-    tree: &Tree,
+pub fn write<'a>(
+    steps: impl IntoIterator<Item = Step<'a>>,
     content: &dyn Content,
     blob: File,
     compression: Compression,
@@ -51,10 +83,14 @@ pub fn write(
     let encoder =
         Encoder::new(blob, compression, threads, InputDigest::Compute).at("start", Path::new("the encoder"))?;
     let mut writer = tar::Writer::new(LayerOutput(encoder));
-    for entry in tree.iter() {
+    for step in steps {
         observer.check()?;
-        let mut reader = EntryReader { entry, content, open: None, read: &read, observer };
-        let appended = writer.append(entry, &mut reader);
+        let appended = match &step {
+            Step::Put { entry, source } => {
+                writer.append(entry, &mut EntryReader { source, content, open: None, read: &read, observer })
+            }
+            Step::Whiteout(path) => writer.append_whiteout(path),
+        };
         appended.map_err(|error| if observer.interrupted() { Error::Interrupted } else { error })?;
     }
     let finished = writer.finish().and_then(|output| output.0.finish());
@@ -94,7 +130,7 @@ impl Output for LayerOutput {
 
 /// Opens an entry's content when the first byte is asked for, so that nothing is opened for entries without content.
 struct EntryReader<'a> {
-    entry: &'a Entry,
+    source: &'a Entry,
     content: &'a dyn Content,
     open: Option<Box<dyn Read + 'a>>,
     read: &'a Cell<Duration>,
@@ -109,7 +145,7 @@ impl Read for EntryReader<'_> {
         let start = Instant::now();
         let open = match &mut self.open {
             Some(open) => open,
-            None => self.open.insert(self.content.open(self.entry)?),
+            None => self.open.insert(self.content.open(self.source)?),
         };
         let read = open.read(buffer)?;
         self.read.set(self.read.get() + start.elapsed());
