@@ -230,7 +230,8 @@ fn write_layer(
 ) -> Result<(Layer, LayerTimes)> {
     let (first, others) = writers.split_first_mut().expect("there is a target");
     let (file, place) = first.blob_file()?.into_parts();
-    let (layer, times) = layer::write(tree.iter().map(Step::put), content, file, spec.compression, options.threads, observer)?;
+    let (layer, times) =
+        layer::write(tree.iter().map(Step::put), content, file, spec.compression, options.threads, observer)?;
     first.adopt(&place, &layer.descriptor.digest, layer.descriptor.size)?;
     for other in others {
         other.share(first, &layer.descriptor.digest)?;

@@ -16,6 +16,8 @@ enum Edit {
     Remove(Index),
     /// The directory moves, and a symbolic link to its new place stands where it was.
     Merge(Index, TarPath),
+    /// The name becomes a file of its own, equal to what it was.
+    CutOff(Index),
     Change(Index, Change),
 }
 
@@ -69,6 +71,7 @@ fn edit() -> impl Strategy<Value = Edit> {
         2 => (at(), any_path()).prop_map(|(from, to)| Edit::Rename(from, to)),
         2 => at().prop_map(Edit::Remove),
         1 => (at(), any_path()).prop_map(|(from, to)| Edit::Merge(from, to)),
+        2 => at().prop_map(Edit::CutOff),
         8 => (at(), change()).prop_map(|(at, change)| Edit::Change(at, change)),
     ]
 }
@@ -103,6 +106,11 @@ impl Edit {
                 if model.inode(&from).is_none() {
                     model.put(&from, Inode::new(Kind::Symlink { target: to.as_bytes().into() }));
                 }
+            }
+            Edit::CutOff(index) => {
+                let name = at(model, index);
+                let inode = model.inode(&name).unwrap().clone();
+                model.put(&name, inode);
             }
             Edit::Change(index, change) => change.apply(model.inode_mut(&at(model, index)).unwrap()),
         }
