@@ -65,6 +65,14 @@ impl<'a> Step<'a> {
             Step::Whiteout(_) => 0,
         }
     }
+
+    /// What it is about: the entry's path, or the one that is gone.
+    pub fn path(&self) -> &TarPath {
+        match self {
+            Step::Put { entry, .. } => &entry.path,
+            Step::Whiteout(path) => path,
+        }
+    }
 }
 
 /// Writes a layer to `blob`, member by member in the order of `steps`; `content` has what the sources hold. `threads`
@@ -93,8 +101,8 @@ pub fn write<'a>(
         };
         appended.map_err(|error| if observer.interrupted() { Error::Interrupted } else { error })?;
     }
-    let ended = writer.finish().and_then(|output| output.0.finish());
-    let (_, Encoded { input, input_size, output, output_size, busy }) = ended.at("write", Path::new("the layer"))?;
+    let finished = writer.finish().and_then(|output| output.0.finish());
+    let (_, Encoded { input, input_size, output, output_size, busy }) = finished.at("write", Path::new("the layer"))?;
     let layer = Layer {
         descriptor: Descriptor::new(MediaType::layer(compression.encoding()), output, output_size),
         diff_id: input.expect("the encoder was told to compute it"),
@@ -150,5 +158,67 @@ impl Read for EntryReader<'_> {
         self.read.set(self.read.get() + start.elapsed());
         self.observer.advance(read as u64);
         Ok(read)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::observer::Silent;
+    use crate::testing::TempDir;
+    use crate::tree::{Kind, Metadata};
+
+    /// Files that hold their own paths.
+    struct Paths;
+
+    impl Content for Paths {
+        fn open<'a>(&'a self, entry: &Entry) -> Result<Box<dyn Read + 'a>> {
+            Ok(Box::new(io::Cursor::new(entry.path.as_bytes().to_vec())))
+        }
+    }
+
+    fn entry(path: &str, kind: Kind) -> Entry {
+        Entry { path: TarPath::parse(path.as_bytes()).unwrap(), metadata: Metadata::default(), kind }
+    }
+
+    fn written(name: &str, steps: Vec<Step<'_>>) -> Result<(Layer, Vec<u8>)> {
+        let directory = TempDir::new(name);
+        let blob = directory.path().join("blob");
+        let file = File::create(&blob).unwrap();
+        let (layer, _) = write(steps, &Paths, file, Compression::None, NonZeroUsize::MIN, &Silent)?;
+        Ok((layer, std::fs::read(&blob).unwrap()))
+    }
+
+    #[test]
+    fn members_stand_in_the_order_of_the_steps() {
+        let directory = entry("d", Kind::Directory);
+        let (file, source) = (entry("d/x", Kind::File { size: 5 }), entry("d/abc", Kind::File { size: 5 }));
+        let steps = vec![
+            Step::put(&directory),
+            Step::Whiteout(TarPath::parse(b"d/gone").unwrap()),
+            Step::Put { entry: Cow::Borrowed(&file), source: &source },
+            Step::put(&source),
+        ];
+        let (layer, bytes) = written("layer-steps", steps).unwrap();
+        assert_eq!((layer.unpacked_size, &layer.diff_id), (bytes.len() as u64, &Digest::of(&bytes)));
+        assert_eq!(layer.descriptor.digest, layer.diff_id);
+
+        let mut reader = tar::Reader::new(bytes.as_slice(), "layer");
+        let mut found = Vec::new();
+        while let Some(member) = reader.next_member().unwrap() {
+            let mut content = String::new();
+            reader.read_to_string(&mut content).unwrap();
+            found.push((member.entry.unwrap(), content));
+        }
+        let expected =
+            [(directory, ""), (entry("d/.wh.gone", Kind::File { size: 0 }), ""), (file, "d/abc"), (source, "d/abc")];
+        assert_eq!(found, expected.map(|(entry, content)| (entry, content.to_owned())));
+    }
+
+    #[test]
+    fn content_that_does_not_fit_its_entry_is_named() {
+        let file = entry("d/x", Kind::File { size: 7 });
+        let error = written("layer-changed", vec![Step::put(&file)]).unwrap_err();
+        assert_eq!(error.to_string(), "/d/x: file changed while it was read: size should be 7, found 3");
     }
 }

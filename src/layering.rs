@@ -35,7 +35,7 @@ impl<'a> LayerPlan<'a> {
 
     /// The bytes of content that writing the layer will read.
     pub fn content_size(&self) -> u64 {
-        self.steps.iter().map(|step| if let Step::Put { entry, .. } = step { entry.size() } else { 0 }).sum()
+        self.steps.iter().map(Step::size).sum()
     }
 }
 
@@ -110,8 +110,7 @@ fn put<'a>(entry: &'a Entry, new: &'a Tree, links: &Links<'a>) -> Step<'a> {
     let inode = new.inode(entry);
     match links.names(inode).and_then(<[_]>::first) {
         Some(&first) if *first != inode.path => {
-            let kind =
-                if *first == entry.path { inode.kind.clone() } else { Kind::Hardlink { target: first.clone() } };
+            let kind = if *first == entry.path { inode.kind.clone() } else { Kind::Hardlink { target: first.clone() } };
             let entry = Entry { path: entry.path.clone(), metadata: inode.metadata.clone(), kind };
             Step::Put { entry: Cow::Owned(entry), source: inode }
         }
@@ -156,9 +155,8 @@ impl<'a, F: FnMut(&Entry, &Entry) -> Result<bool>> Inodes<'a, '_, F> {
         if shared && self.taken.contains(&old.path) {
             return Ok(false);
         }
-        let same = old.metadata == new.metadata
-            && old.kind == new.kind
-            && (new.size() == 0 || (self.same_content)(old, new)?);
+        let same =
+            old.metadata == new.metadata && old.kind == new.kind && (new.size() == 0 || (self.same_content)(old, new)?);
         if same && shared {
             self.taken.insert(&old.path);
         }

@@ -110,7 +110,14 @@ impl Opened {
             Opened::Image(layout, image) => {
                 observer.step(&format!("read {}", layout.location()));
                 let mut layers = ImageLayers::default();
-                layers.push(read_layers(layout, image, usize::MAX, &Wanted::Digests { cache: None }, threads, observer)?)?;
+                layers.push(read_layers(
+                    layout,
+                    image,
+                    usize::MAX,
+                    &Wanted::Digests { cache: None },
+                    threads,
+                    observer,
+                )?)?;
                 let tree = layers.into_tree();
                 Ok(ReadTree { tree: tree.folded.tree, digests: tree.digests })
             }
@@ -136,8 +143,11 @@ fn entry_differences(old: &ReadTree, new: &ReadTree) -> Result<Vec<Difference>> 
 
 fn reason(old: &Opened, new: &Opened, documents: &[DocumentDifference], entries: &[Difference]) -> String {
     let count = entries.len();
-    let entries_differ = format!("{count} {} of the filesystem {}", if count == 1 { "entry" } else { "entries" },
-        if count == 1 { "differs" } else { "differ" });
+    let entries_differ = format!(
+        "{count} {} of the filesystem {}",
+        if count == 1 { "entry" } else { "entries" },
+        if count == 1 { "differs" } else { "differ" }
+    );
     let (Opened::Image(_, a), Opened::Image(_, b)) = (old, new) else {
         return if count == 0 { "the filesystems are equal".to_owned() } else { entries_differ };
     };
@@ -161,10 +171,15 @@ fn reason(old: &Opened, new: &Opened, documents: &[DocumentDifference], entries:
     let differs = |document: &str| {
         documents.iter().any(|difference| difference.document == document && !follows_from_layers(&difference.member))
     };
-    let others: Vec<&str> =
-        [("config", "configuration"), ("manifest", "manifest")].into_iter().filter(|(key, _)| differs(key)).map(|(_, name)| name).collect();
+    let others: Vec<&str> = [("config", "configuration"), ("manifest", "manifest")]
+        .into_iter()
+        .filter(|(key, _)| differs(key))
+        .map(|(_, name)| name)
+        .collect();
     match others.as_slice() {
-        [] if what == "same layers" => "same layers, configuration and manifest: the documents are written otherwise".to_owned(),
+        [] if what == "same layers" => {
+            "same layers, configuration and manifest: the documents are written otherwise".to_owned()
+        }
         [] => what,
         [one] => format!("{what}; the {one} differs"),
         others => format!("{what}; the {} differ", others.join(" and the ")),
@@ -268,11 +283,14 @@ mod tests {
         compare(&mut String::new(), Some(&a), Some(&b), &mut |member, from, to| {
             found.push(format!("{member} {from:?} {to:?}"));
         });
-        assert_eq!(found, [
-            "/a Some(Number(1)) None",
-            "/b/x~1y/1 Some(Number(2)) Some(Number(3))",
-            "/b/x~1y/2 None Some(Number(4))",
-            "/c None Some(Null)",
-        ]);
+        assert_eq!(
+            found,
+            [
+                "/a Some(Number(1)) None",
+                "/b/x~1y/1 Some(Number(2)) Some(Number(3))",
+                "/b/x~1y/2 None Some(Number(4))",
+                "/c None Some(Null)",
+            ]
+        );
     }
 }

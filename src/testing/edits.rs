@@ -16,12 +16,19 @@ enum Edit {
     Remove(Index),
     /// The directory moves, and a symbolic link to its new place stands where it was.
     Merge(Index, TarPath),
-    Mode(Index, u16),
-    Uid(Index, u32),
-    Gid(Index, u32),
-    Mtime(Index, i64),
-    Xattr(Index, Vec<u8>, Option<Vec<u8>>),
-    Write(Index, Vec<u8>),
+    /// The name becomes a file of its own, equal to what it was.
+    CutOff(Index),
+    Change(Index, Change),
+}
+
+#[derive(Clone, Debug)]
+enum Change {
+    Mode(u16),
+    Uid(u32),
+    Gid(u32),
+    Mtime(i64),
+    Xattr(Vec<u8>, Option<Vec<u8>>),
+    Content(Vec<u8>),
 }
 
 /// Few names, some of which begin like others, so that edits meet.
@@ -58,62 +65,74 @@ fn inode() -> impl Strategy<Value = Inode> {
 
 fn edit() -> impl Strategy<Value = Edit> {
     let at = any::<Index>;
-    let value = proptest::option::of(select(vec![b"1".to_vec(), b"2".to_vec()]));
     prop_oneof![
         8 => (any_path(), inode()).prop_map(|(path, inode)| Edit::Put(path, inode)),
         5 => (at(), any_path()).prop_map(|(from, to)| Edit::Link(from, to)),
         2 => (at(), any_path()).prop_map(|(from, to)| Edit::Rename(from, to)),
         2 => at().prop_map(Edit::Remove),
         1 => (at(), any_path()).prop_map(|(from, to)| Edit::Merge(from, to)),
-        1 => (at(), select(vec![0o644, 0o755, 0o4755])).prop_map(|(at, mode)| Edit::Mode(at, mode)),
-        1 => (at(), 0_u32..2).prop_map(|(at, uid)| Edit::Uid(at, uid)),
-        1 => (at(), 0_u32..2).prop_map(|(at, gid)| Edit::Gid(at, gid)),
-        1 => (at(), -1_i64..2).prop_map(|(at, mtime)| Edit::Mtime(at, mtime)),
-        1 => (at(), select(vec![b"user.x".to_vec(), b"user.y".to_vec()]), value)
-            .prop_map(|(at, name, value)| Edit::Xattr(at, name, value)),
-        2 => (at(), content()).prop_map(|(at, content)| Edit::Write(at, content)),
+        2 => at().prop_map(Edit::CutOff),
+        8 => (at(), change()).prop_map(|(at, change)| Edit::Change(at, change)),
+    ]
+}
+
+fn change() -> impl Strategy<Value = Change> {
+    let name = select(vec![b"user.x".to_vec(), b"user.y".to_vec()]);
+    let value = proptest::option::of(select(vec![b"1".to_vec(), b"2".to_vec()]));
+    prop_oneof![
+        select(vec![0o644, 0o755, 0o4755]).prop_map(Change::Mode),
+        (0_u32..2).prop_map(Change::Uid),
+        (0_u32..2).prop_map(Change::Gid),
+        (-1_i64..2).prop_map(Change::Mtime),
+        (name, value).prop_map(|(name, value)| Change::Xattr(name, value)),
+        content().prop_map(Change::Content),
     ]
 }
 
 impl Edit {
     fn apply(self, model: &mut Model) {
-        let at = |model: &Model, index: Index| -> TarPath {
-            let names: Vec<_> = model.names().collect();
+        let at = |model: &Model, index: Index| {
+            let names: Vec<&TarPath> = model.names().collect();
             (*index.get(&names)).clone()
         };
-        let inode = match self {
-            Edit::Put(path, inode) => return model.put(&path, inode),
-            Edit::Link(from, to) => return model.link(&at(model, from), &to),
-            Edit::Rename(from, to) => return model.rename(&at(model, from), &to),
-            Edit::Remove(index) => return model.remove(&at(model, index)),
+        match self {
+            Edit::Put(path, inode) => model.put(&path, inode),
+            Edit::Link(from, to) => model.link(&at(model, from), &to),
+            Edit::Rename(from, to) => model.rename(&at(model, from), &to),
+            Edit::Remove(index) => model.remove(&at(model, index)),
             Edit::Merge(from, to) => {
                 let from = at(model, from);
                 model.rename(&from, &to);
-                if !from.is_root() && model.inode(&from).is_none() {
+                if model.inode(&from).is_none() {
                     model.put(&from, Inode::new(Kind::Symlink { target: to.as_bytes().into() }));
                 }
-                return;
             }
-            Edit::Mode(index, _)
-            | Edit::Uid(index, _)
-            | Edit::Gid(index, _)
-            | Edit::Mtime(index, _)
-            | Edit::Xattr(index, ..)
-            | Edit::Write(index, _) => at(model, index),
-        };
-        let inode = model.inode_mut(&inode).unwrap();
+            Edit::CutOff(index) => {
+                let name = at(model, index);
+                let inode = model.inode(&name).unwrap().clone();
+                model.put(&name, inode);
+            }
+            Edit::Change(index, change) => change.apply(model.inode_mut(&at(model, index)).unwrap()),
+        }
+    }
+}
+
+impl Change {
+    fn apply(self, inode: &mut Inode) {
+        let metadata = &mut inode.metadata;
         match self {
-            Edit::Mode(_, mode) => inode.metadata.mode = mode,
-            Edit::Uid(_, uid) => inode.metadata.uid = uid,
-            Edit::Gid(_, gid) => inode.metadata.gid = gid,
-            Edit::Mtime(_, mtime) => inode.metadata.mtime = mtime,
-            Edit::Xattr(_, name, Some(value)) => drop(inode.metadata.xattrs.insert(name, value)),
-            Edit::Xattr(_, name, None) => drop(inode.metadata.xattrs.remove(&name)),
-            Edit::Write(_, content) if matches!(inode.kind, Kind::File { .. }) => {
-                let metadata = inode.metadata.clone();
-                *inode = Inode { metadata, ..Inode::file(&content) };
+            Change::Mode(mode) => metadata.mode = mode,
+            Change::Uid(uid) => metadata.uid = uid,
+            Change::Gid(gid) => metadata.gid = gid,
+            Change::Mtime(mtime) => metadata.mtime = mtime,
+            Change::Xattr(name, Some(value)) => drop(metadata.xattrs.insert(name, value)),
+            Change::Xattr(name, None) => drop(metadata.xattrs.remove(&name)),
+            Change::Content(content) => {
+                if let Kind::File { size } = &mut inode.kind {
+                    *size = content.len() as u64;
+                    inode.content = content;
+                }
             }
-            _ => {}
         }
     }
 }

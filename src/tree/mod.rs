@@ -131,3 +131,47 @@ impl FromIterator<Entry> for Tree {
         Tree { entries: entries.into_iter().map(|entry| (entry.path.clone(), entry)).collect() }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(path: &str, kind: Kind) -> Entry {
+        Entry { path: TarPath::parse(path.as_bytes()).unwrap(), metadata: Metadata::default(), kind }
+    }
+
+    #[test]
+    fn missing_parents_are_made() {
+        let given = [entry("a/b/c", Kind::Fifo), entry("a/b/d", Kind::Fifo), entry("e", Kind::Directory)];
+        let mut tree: Tree = given.iter().cloned().collect();
+        tree.add_missing_parents(-7).unwrap();
+        let made = |path| Entry {
+            metadata: Metadata { mode: 0o755, mtime: -7, ..Metadata::default() },
+            ..entry(path, Kind::Directory)
+        };
+        let [c, d, e] = given;
+        assert_eq!(tree, [made(""), made("a"), made("a/b"), c, d, e].into_iter().collect());
+        let before = tree.clone();
+        tree.add_missing_parents(9).unwrap();
+        assert_eq!(tree, before);
+        assert!(Tree::new().add_missing_parents(0).is_ok());
+    }
+
+    #[test]
+    fn nothing_lies_in_a_file() {
+        let mut tree: Tree = [entry("a", Kind::File { size: 0 }), entry("a/b/c", Kind::Fifo)].into_iter().collect();
+        let error = tree.add_missing_parents(0).unwrap_err();
+        assert_eq!(error.to_string(), "/a/b/c: `/a` should be a directory, found a file");
+    }
+
+    #[test]
+    fn names_of_one_inode() {
+        let link =
+            |path, target: &str| entry(path, Kind::Hardlink { target: TarPath::parse(target.as_bytes()).unwrap() });
+        let (a, b, c) = (entry("a", Kind::Fifo), link("b", "a"), link("c", "nowhere"));
+        let tree: Tree = [a.clone(), b.clone(), c.clone()].into_iter().collect();
+        for (name, inode) in [(&a, &a), (&b, &a), (&c, &c)] {
+            assert_eq!(tree.inode(name), inode);
+        }
+    }
+}
