@@ -1,7 +1,9 @@
 use crate::error::{Error, Result};
+use crate::layout::docker_name::whole_name;
 use crate::layout::Layout;
-use crate::media_type::MediaKind;
-use crate::oci::{Descriptor, Document, ImageConfig, Index, Manifest};
+use crate::media_type::{MediaKind, MediaType};
+use crate::oci::annotations::CONTAINERD_NAME;
+use crate::oci::{Descriptor, Document, ImageConfig, Index, Manifest, RefName};
 use crate::platform::Platform;
 
 /// The descriptors that lead from `index.json` to a manifest, through nested indexes if there are any. Never empty.
@@ -39,13 +41,15 @@ impl Layout {
     pub fn image_paths(&self) -> Result<Vec<ImagePath>> {
         let wanted = self.location().ref_name.as_ref();
         let index = self.index()?;
+        let descriptors = match wanted {
+            Some(name) => called(index.value(), name),
+            None => index.value().manifests.iter().collect(),
+        };
         let mut paths = Vec::new();
-        for descriptor in &index.value().manifests {
-            if wanted.map_or(true, |name| descriptor.ref_name() == Some(name.as_str())) {
-                self.collect(vec![descriptor.clone()], &mut paths)?;
-            }
+        for descriptor in &descriptors {
+            self.collect(vec![(*descriptor).clone()], &mut paths)?;
         }
-        if let (true, Some(name)) = (paths.is_empty(), wanted) {
+        if let (true, Some(name)) = (descriptors.is_empty(), wanted) {
             return Err(Error::refused_with_hint(
                 format!("image `{}`: no image of this name is in the layout", self.location()),
                 match names(index.value()) {
@@ -82,57 +86,105 @@ impl Layout {
     /// The one image that the location means. Where there is a choice, `platform` (`os/architecture[/variant]`) makes
     /// it; the error lists what there is.
     pub fn image(&self, platform: Option<&str>) -> Result<Image> {
-        let mut images = Vec::<Image>::new();
-        for path in self.image_paths()? {
-            // Several names of one image are one image; an artifact is none.
-            let known = images.iter().any(|image| image.path.manifest().digest == path.manifest().digest);
-            if !known && path.manifest().artifact_type.is_none() && !is_attestation(path.manifest()) {
-                images.push(self.read(path)?);
-            }
-        }
+        let mut images = self.images()?;
+        let choices: Vec<String> = images.iter().map(describe).collect();
         if let Some(platform) = platform {
-            images.retain(|image| matches(&image.config.value().platform(), platform));
+            images.retain(|image| image.is_for(platform));
         }
-        match images.len() {
-            1 => Ok(images.remove(0)),
-            0 => Err(Error::refused(match platform {
-                Some(platform) => format!("image `{}`: no image for platform `{platform}`", self.location()),
-                None => format!("image `{}`: the layout holds no image", self.location()),
-            })),
-            _ => {
-                let choices: Vec<String> = images
-                    .iter()
-                    .map(|image| {
-                        let name = image.path.entry().ref_name().unwrap_or("(no name)");
-                        format!("{name} {}", image.config.value().platform())
-                    })
-                    .collect();
-                Err(Error::refused_with_hint(
-                    format!("image `{}`: one image is wanted, found {}", self.location(), images.len()),
-                    format!("name one, or choose with --platform: {}", choices.join(", ")),
-                ))
+        match (images.len(), platform) {
+            (1, _) => Ok(images.remove(0)),
+            (0, Some(platform)) if !choices.is_empty() => Err(Error::refused_with_hint(
+                format!("image `{}`: no image for platform `{platform}`", self.location()),
+                format!("there is {}", choices.join(", ")),
+            )),
+            (0, _) => Err(Error::refused(format!("image `{}`: the layout holds no image", self.location()))),
+            (count, _) => Err(Error::refused_with_hint(
+                format!("image `{}`: one image is wanted, found {count}", self.location()),
+                format!(
+                    "name one, or choose with --platform: {}",
+                    images.iter().map(describe).collect::<Vec<_>>().join(", ")
+                ),
+            )),
+        }
+    }
+
+    /// All images below the location's ref name, or of the layout. Several names of one image are one image, and
+    /// artifacts are none.
+    fn images(&self) -> Result<Vec<Image>> {
+        let mut images = Vec::<Image>::new();
+        let mut missing = None;
+        for path in self.image_paths()? {
+            let descriptor = path.manifest();
+            let is_known = images.iter().any(|image| image.path.manifest().digest == descriptor.digest);
+            if is_known || is_artifact(descriptor) {
+                continue;
             }
+            // Of an image for several platforms, people often copy only those that they use.
+            if self.stored_blob(&descriptor.digest)?.is_none() {
+                missing = missing.or(Some(path));
+                continue;
+            }
+            images.extend(self.read(path)?);
+        }
+        match missing {
+            Some(path) if images.is_empty() => self.read(path).map(|_| images),
+            _ => Ok(images),
         }
     }
 
-    fn read(&self, path: ImagePath) -> Result<Image> {
+    /// The documents of an image; nothing, if it is an artifact.
+    fn read(&self, path: ImagePath) -> Result<Option<Image>> {
         let manifest: Document<Manifest> = self.document(path.manifest())?;
+        if manifest.value().config.media_type.kind() != MediaKind::Config {
+            return Ok(None);
+        }
         let config = self.document(&manifest.value().config)?;
-        Ok(Image { path, manifest, config })
+        Ok(Some(Image { path, manifest, config }))
     }
 }
 
-/// Whether an image is for a platform; a platform without a variant takes any.
-fn matches(platform: &Platform, wanted: &str) -> bool {
-    let full = platform.to_string();
-    full == wanted || format!("{}/{}", platform.os, platform.architecture) == wanted
+impl Image {
+    /// Whether it is for a platform, going by its config or by the index; a platform without a variant takes any.
+    fn is_for(&self, wanted: &str) -> bool {
+        let is = |platform: &Platform| {
+            platform.to_string() == wanted || format!("{}/{}", platform.os, platform.architecture) == wanted
+        };
+        is(&self.config.value().platform()) || self.path.manifest().platform.as_ref().is_some_and(is)
+    }
 }
 
-/// BuildKit's attestations stand in indexes as images for `unknown/unknown`.
-fn is_attestation(descriptor: &Descriptor) -> bool {
-    descriptor.platform.as_ref().is_some_and(|platform| platform.os == "unknown")
+/// Name and platform of an image, for people.
+fn describe(image: &Image) -> String {
+    let name = name(image.path.entry()).unwrap_or("(no name)");
+    format!("{name} {}", image.config.value().platform())
+}
+
+/// The descriptors with a ref name; if there is none, those which Docker would find by that name.
+fn called<'a>(index: &'a Index, name: &RefName) -> Vec<&'a Descriptor> {
+    let descriptors = index.manifests.iter();
+    let found: Vec<_> = descriptors.clone().filter(|descriptor| descriptor.ref_name() == Some(name.as_str())).collect();
+    if !found.is_empty() {
+        return found;
+    }
+    let whole = whole_name(name.as_str());
+    let is_called =
+        |descriptor: &&Descriptor| descriptor.annotation(CONTAINERD_NAME).map(whole_name).as_ref() == Some(&whole);
+    descriptors.filter(is_called).collect()
+}
+
+/// The name that tells most: containerd's holds the repository too.
+fn name(descriptor: &Descriptor) -> Option<&str> {
+    descriptor.annotation(CONTAINERD_NAME).or(descriptor.ref_name())
 }
 
 fn names(index: &Index) -> Vec<String> {
-    index.manifests.iter().filter_map(Descriptor::ref_name).map(|name| format!("`{name}`")).collect()
+    index.manifests.iter().filter_map(name).map(|name| format!("`{name}`")).collect()
+}
+
+/// Whether an index says of a manifest that it is no image. `BuildKit`'s attestations stand there as images for
+/// `unknown/unknown`.
+fn is_artifact(descriptor: &Descriptor) -> bool {
+    let artifact_type = descriptor.artifact_type.clone().map(|text| MediaType::from(text).kind());
+    artifact_type.is_some_and(|kind| kind != MediaKind::Config)
+        || descriptor.platform.as_ref().is_some_and(|platform| platform.os == "unknown")
 }
