@@ -116,10 +116,10 @@ impl Archive {
         let mut start = 0;
         while start < length {
             file.seek(SeekFrom::Start(start)).at("read", &self.path)?;
-            let mut reader = tar::Reader::new(&mut *file, self.name());
+            let mut reader = tar::Reader::new(&mut *file, self.name()).starting_at(start);
             let Some(member) = reader.next_member()? else { break };
             let entry = member.entry?;
-            let offset = start + member.content_offset;
+            let offset = member.content_offset;
             let end = offset.saturating_add(entry.size());
             let name = name_of(&entry.path);
             if end > length {

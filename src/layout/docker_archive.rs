@@ -3,7 +3,7 @@
 //! `manifest.json` names each image's config and layers by their paths in the archive (Docker Image Specification v1.2,
 //! "Combined Image JSON + Filesystem Changeset Format"). Of that, an index and a manifest are made for each image;
 //! configs and layers stay as they are, and their bytes are compatible with those of OCI. A layer that is stored
-//! plain, as most are, has the digest that the config gives as its diff_id, so nothing has to be read to know it, and
+//! plain, as most are, has the digest that the config gives as its `diff_id`, so nothing has to be read to know it, and
 //! it is held to it when it is read.
 
 use std::collections::BTreeMap;
@@ -200,7 +200,7 @@ pub(super) fn member(archive: &Archive, path: &str) -> Result<String> {
 /// The bytes of a document.
 fn read(archive: &Archive, name: &str) -> Result<Vec<u8>> {
     let (reader, size) = archive.file(name)?.expect("the name was resolved to a file");
-    read_document(reader, size, &format!("{}: `{name}`", archive.name()))
+    read_document(reader, size, &format!("{}: `{name}`", archive.name()), archive.path())
 }
 
 /// What a document says, if it is there.

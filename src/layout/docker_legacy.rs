@@ -47,7 +47,7 @@ fn layer_path(id: &str) -> String {
 /// The images of an archive that has no newer list; none if it has no list at all.
 ///
 /// Their configs are made as Docker makes them when it loads such an archive: of the top layer's document, and of the
-/// diff_ids, for which all layers are read once.
+/// `diff_ids`, for which all layers are read once.
 pub(super) fn images(archive: &Archive) -> Result<Option<Vec<Parts>>> {
     let Some(repositories) = Repositories::read(archive)? else { return Ok(None) };
     let mut names = BTreeMap::<&String, Vec<String>>::new();

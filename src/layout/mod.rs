@@ -12,6 +12,8 @@ mod docker_name;
 mod location;
 mod reader;
 mod staging;
+#[cfg(test)]
+mod tests;
 mod walk;
 mod writer;
 

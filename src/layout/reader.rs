@@ -1,7 +1,7 @@
 use std::fs::{self, File};
 use std::io::Read;
 use std::os::unix::fs::FileTypeExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;
 
@@ -115,7 +115,7 @@ impl Layout {
                 format!("no image layout: the file `{name}` is missing"),
             ));
         };
-        Document::parse(read_document(reader, size, &subject)?, &subject)
+        Document::parse(read_document(reader, size, &subject, &self.location.path)?, &subject)
     }
 
     /// The files that it holds, in the order of their names. Symbolic links and directories are none.
@@ -164,25 +164,26 @@ impl Layout {
     /// A document, held to its descriptor and of a size that documents may have.
     pub fn document<T: DeserializeOwned>(&self, descriptor: &Descriptor) -> Result<Document<T>> {
         let subject = format!("{}: blob {}", self.location, descriptor.digest.short());
-        let raw = read_document(self.blob(descriptor)?, descriptor.size, &subject)?;
+        let raw = read_document(self.blob(descriptor)?, descriptor.size, &subject, &self.location.path)?;
         Document::parse(raw, &subject)
     }
 }
 
-/// The bytes of a document, of a size that documents may have; `subject` names it in an error.
-pub(super) fn read_document(reader: impl Read, size: u64, subject: &str) -> Result<Vec<u8>> {
+/// The bytes of a document, of a size that documents may have; `subject` names it in an error, and `path` what holds it.
+pub(super) fn read_document(reader: impl Read, size: u64, subject: &str, path: &Path) -> Result<Vec<u8>> {
     if size > MAX_DOCUMENT_SIZE {
         return Err(Error::malformed(subject, format!("a document of 4 MiB at most expected, found {size} bytes")));
     }
     let mut raw = Vec::with_capacity(size as usize);
-    reader
-        .take(MAX_DOCUMENT_SIZE + 1)
-        .read_to_end(&mut raw)
-        .map_err(|error| Error::malformed(subject, error.to_string()))?;
+    reader.take(MAX_DOCUMENT_SIZE + 1).read_to_end(&mut raw).at("read", path)?;
+    if raw.len() as u64 != size {
+        let (expected, found) = (size.to_string(), raw.len().to_string());
+        return Err(Error::Mismatch { subject: subject.to_owned(), what: "size", expected, found });
+    }
     Ok(raw)
 }
 
-fn list_files(root: &std::path::Path) -> Result<Vec<Stored>> {
+fn list_files(root: &Path) -> Result<Vec<Stored>> {
     let mut files = Vec::new();
     let mut directories = vec![(root.to_path_buf(), String::new())];
     while let Some((directory, prefix)) = directories.pop() {
