@@ -37,7 +37,7 @@ use progress::{Interruption, Verbosity};
 ///
 /// IMAGE and TARGET are `oci:DIR[:REF]` for a layout directory or `oci-archive:FILE[:REF]` for a tar of one. Without
 /// the word before the colon, a path that ends in .tar, .tar.gz, .tar.xz or .tar.zst is an archive, compressed as its
-/// ending says, and any other is a directory.
+/// ending says, and any other is a directory. An IMAGE may also be `docker-archive:FILE[:NAME[:TAG]]`.
 #[derive(Parser)]
 #[command(name = "ocibake", version, max_term_width = 100)]
 struct Cli {

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rustix::fs::{flock, FlockOperation};
 
+use crate::compress::Codec;
 use crate::digest::Digest;
 use crate::error::{Error, IoContext, Result};
 use crate::layout::staging::Staging;
@@ -37,8 +38,8 @@ enum TargetKind {
     ExistingLayout,
     /// Nothing, or an empty directory.
     NewLayout,
-    /// An archive, replaced whole.
-    Archive,
+    /// An archive, replaced whole; how it is compressed.
+    Archive(Codec),
 }
 
 impl LayoutWriter {
@@ -142,10 +143,10 @@ impl LayoutWriter {
             merge(&mut index, &self.descriptors);
             self.write(INDEX, Document::seal(index).raw())?;
         }
-        if self.kind == TargetKind::Archive {
+        if let TargetKind::Archive(codec) = self.kind {
             let path = self.archive_path();
             let file = File::create(&path).at("create", &path)?;
-            archive::write(self.staging.path(), &self.blobs, file, self.target.outer_codec(), threads)?;
+            archive::write(self.staging.path(), &self.blobs, file, codec, threads)?;
         }
         Ok(())
     }
@@ -154,7 +155,7 @@ impl LayoutWriter {
     pub fn commit(self) -> Result<()> {
         let path = &self.target.path;
         match self.kind {
-            TargetKind::Archive => fs::rename(self.archive_path(), path).at("rename the archive to", path),
+            TargetKind::Archive(_) => fs::rename(self.archive_path(), path).at("rename the archive to", path),
             TargetKind::ExistingLayout => self.merge_into_layout(),
             TargetKind::NewLayout => match fs::rename(self.staging.path(), path) {
                 // Somebody made a layout of this name in the meantime: join it.
@@ -214,22 +215,25 @@ impl LayoutWriter {
 
 fn target_kind(target: &Location) -> Result<TargetKind> {
     let path = &target.path;
-    let metadata = match path.metadata() {
-        Ok(metadata) => metadata,
-        Err(_) if target.transport == Transport::OciArchive => return Ok(TargetKind::Archive),
-        Err(_) => return Ok(TargetKind::NewLayout),
-    };
-    match (target.transport, metadata.is_dir()) {
-        (Transport::OciArchive, false) => Ok(TargetKind::Archive),
-        (Transport::OciArchive, true) => Err(Error::refused_with_hint(
+    let is_directory = path.metadata().ok().map(|metadata| metadata.is_dir());
+    match (target.transport, is_directory) {
+        (Transport::DockerArchive, _) => Err(Error::refused_with_hint(
+            format!("target `{target}`: docker archives are read, not written"),
+            "write to an archive with `oci-archive:`, which podman and Docker 25 load, or let `skopeo copy` make another",
+        )),
+        (Transport::OciArchive | Transport::Archive, None | Some(false)) => {
+            target.outer_codec().map(TargetKind::Archive)
+        }
+        (Transport::OciArchive | Transport::Archive, Some(true)) => Err(Error::refused_with_hint(
             format!("target `{target}`: a file is wanted, found a directory"),
             "write to a layout directory with `oci:`",
         )),
-        (Transport::Oci, false) => Err(Error::refused_with_hint(
+        (Transport::Oci, None) => Ok(TargetKind::NewLayout),
+        (Transport::Oci, Some(false)) => Err(Error::refused_with_hint(
             format!("target `{target}`: a directory is wanted, found a file"),
             "write to an archive with `oci-archive:`",
         )),
-        (Transport::Oci, true) => {
+        (Transport::Oci, Some(true)) => {
             let is_empty = fs::read_dir(path).at("list", path)?.next().is_none();
             if is_empty {
                 return Ok(TargetKind::NewLayout);

@@ -361,7 +361,7 @@ mod tests {
             ("OCI_IMAGE_CREATED=now", "OCI_IMAGE_CREATED (v:1): `now` is not accepted: seconds"),
             ("SOURCE_DATE_EPOCH=now", "SOURCE_DATE_EPOCH (v:1): `now` is not accepted: whole seconds"),
             ("OCI_IMAGE_COMPRESSION=xz", "OCI_IMAGE_COMPRESSION (v:1): `xz` is not accepted: `none`, `gzip`"),
-            ("OCI_IMAGE_EXCLUDE=\"''\"", "OCI_IMAGE_EXCLUDE (v:1): `` is not accepted: words"),
+            ("OCI_IMAGE_EXCLUDE=\"a ''\"", "OCI_IMAGE_EXCLUDE (v:1): `` is not accepted: words"),
             ("OCI_IMAGE_ARCH=armv7m", "OCI_IMAGE_ARCH (v:1): `armv7m` is not accepted: a GOARCH (386, amd64, arm,"),
             (
                 "OCI_IMAGE_SUBARCH=8",
