@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::digest::Digest;
 use crate::error::{Error, IoContext, Result};
-use crate::layer::{self, Layer, LayerTimes};
+use crate::layer::{self, Layer, LayerTimes, Step};
 use crate::layout::{LayoutWriter, Location};
 use crate::media_type::MediaType;
 use crate::observer::Observer;
@@ -230,7 +230,8 @@ fn write_layer(
 ) -> Result<(Layer, LayerTimes)> {
     let (first, others) = writers.split_first_mut().expect("there is a target");
     let (file, place) = first.blob_file()?.into_parts();
-    let (layer, times) = layer::write(tree, content, file, spec.compression, options.threads, observer)?;
+    let (layer, times) =
+        layer::write(tree.iter().map(Step::put), content, file, spec.compression, options.threads, observer)?;
     first.adopt(&place, &layer.descriptor.digest, layer.descriptor.size)?;
     for other in others {
         other.share(first, &layer.descriptor.digest)?;
