@@ -41,6 +41,7 @@ pub mod compress;
 pub mod digest;
 pub mod error;
 pub mod layer;
+pub mod layering;
 pub mod layout;
 pub mod media_type;
 pub mod observer;
