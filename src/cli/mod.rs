@@ -2,6 +2,9 @@
 //!
 //! Data goes to stdout, talk to stderr. Exit status: 0 yes, 1 no, 2 trouble, 128 and the signal's number when one came.
 
+// Comments on arguments are help texts, which terminals show as they are.
+#![allow(clippy::doc_markdown)]
+
 mod build;
 mod fakeroot;
 mod inspect;

@@ -47,7 +47,9 @@ impl Interruption {
             // Without the handler the default action ends the process: no cleaning up, but nothing wrong either.
             let _ = signal_hook::flag::register_conditional_default(signal, Arc::clone(&second))
                 .and_then(|_| signal_hook::flag::register(signal, second))
-                .and_then(|_| signal_hook::flag::register_usize(signal, Arc::clone(&received), signal as usize));
+                .and_then(|_| {
+                    signal_hook::flag::register_usize(signal, Arc::clone(&received), signal.unsigned_abs() as usize)
+                });
         }
         Interruption(received)
     }
