@@ -41,7 +41,7 @@ pub struct LayerTimes {
 /// on nothing; what makes one tree into another is a [`crate::layering::plan`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step<'a> {
-    /// An entry, in the place of what the layers below have at its path.
+    /// An entry, in the place of what the layers below have at its path; a directory keeps what it holds there.
     Put {
         /// The entry.
         entry: Cow<'a, Entry>,
@@ -101,8 +101,9 @@ pub fn write<'a>(
         };
         appended.map_err(|error| if observer.interrupted() { Error::Interrupted } else { error })?;
     }
-    let finished = writer.finish().and_then(|output| output.0.finish());
-    let (_, Encoded { input, input_size, output, output_size, busy }) = finished.at("write", Path::new("the layer"))?;
+    let ended = writer.finish().and_then(|output| output.0.finish());
+    let (_, encoded) = ended.at("write", Path::new("the layer"))?;
+    let Encoded { input, input_size, output, output_size, busy } = encoded;
     let layer = Layer {
         descriptor: Descriptor::new(MediaType::layer(compression.encoding()), output, output_size),
         diff_id: input.expect("the encoder was told to compute it"),

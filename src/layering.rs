@@ -35,7 +35,7 @@ impl<'a> LayerPlan<'a> {
 
     /// The bytes of content that writing the layer will read.
     pub fn content_size(&self) -> u64 {
-        self.steps.iter().map(Step::size).sum()
+        self.steps.iter().map(|step| if let Step::Put { entry, .. } = step { entry.size() } else { 0 }).sum()
     }
 }
 
@@ -54,9 +54,9 @@ impl<'a> IntoIterator for LayerPlan<'a> {
 /// the others are hard links to it. `same_content` is asked whether a regular file of the old tree and one of the new
 /// tree hold the same bytes; only where all else about them is the same, and once for each pair of inodes.
 ///
-/// What `mask` covers stays as it is in `old`, whatever `new` has there: it is neither put nor removed. It goes all the
-/// same with a directory above it that is removed or becomes something else. A name under the mask has no say in whether
-/// other names of its inode are the same: as far as the layer has these, they are no longer linked to it.
+/// What `mask` covers stays as it is in `old`, whatever `new` has there: it is neither put nor removed. But it goes with
+/// a directory above it that is removed or becomes something else. Hard links across the edge of the mask are not
+/// compared: where the names outside of it are written, they are a file of their own.
 pub fn plan<'a>(
     old: &'a Tree,
     new: &'a Tree,

@@ -40,9 +40,13 @@ pub(crate) fn any_path() -> impl Strategy<Value = TarPath> {
 pub(crate) fn pair() -> impl Strategy<Value = (Model, Model)> {
     (vec(edit(), 0..24), vec(edit(), 0..8)).prop_map(|(before, after)| {
         let mut old = Model::new();
-        before.into_iter().for_each(|edit| edit.apply(&mut old));
+        for edit in before {
+            edit.apply(&mut old);
+        }
         let mut new = old.clone();
-        after.into_iter().for_each(|edit| edit.apply(&mut new));
+        for edit in after {
+            edit.apply(&mut new);
+        }
         (old, new)
     })
 }
