@@ -99,10 +99,12 @@ pub(crate) fn run() -> ExitCode {
         Command::Completions(args) => man::completions(&args, Cli::command()),
         Command::Man(args) => man::pages(&args, Cli::command()),
     });
-    match result {
+    // What stdout still holds back would be lost without a word.
+    match result.and_then(|answer| Ok(io::stdout().flush().map(|()| answer)?)) {
         Ok(Answer::Yes) => ExitCode::SUCCESS,
         Ok(Answer::No) => ExitCode::from(1),
-        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        // Whoever read our stdout has seen enough.
+        Err(error) if stdout_trouble(&error) == Some(io::ErrorKind::BrokenPipe) => ExitCode::SUCCESS,
         Err(error) => {
             say(&format!("ocibake: error: {}", one_line(&error)));
             if let Some(hint) = error.downcast_ref::<Error>().and_then(Error::hint) {
@@ -145,12 +147,17 @@ fn say(line: &str) {
 
 /// The chain of causes on one line.
 fn one_line(error: &anyhow::Error) -> String {
-    format!("{error:#}").replace('\n', " ")
+    match stdout_trouble(error) {
+        Some(kind) => format!("cannot write to stdout: {kind}"),
+        None => format!("{error:#}").replace('\n', " "),
+    }
 }
 
-/// Whoever read our stdout has seen enough.
-fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+/// Why stdout could not be written: a bare I/O error, since those of files carry their path.
+fn stdout_trouble(error: &anyhow::Error) -> Option<io::ErrorKind> {
+    let outermost = error.chain().next()?;
+    let of_json = outermost.downcast_ref::<serde_json::Error>().and_then(serde_json::Error::io_error_kind);
+    of_json.or_else(|| outermost.downcast_ref::<io::Error>().map(io::Error::kind))
 }
 
 /// The value parser of images and targets.

@@ -31,9 +31,12 @@ impl Staging {
                 Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => continue,
                 created => created.at("create the directory", &path)?,
             }
-            let lock = File::open(&path).at("open", &path)?;
+            // Until it is locked, somebody who clears up may take it for abandoned.
+            let lock = match File::open(&path) {
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+                opened => opened.at("open", &path)?,
+            };
             let locked = flock(&lock, FlockOperation::NonBlockingLockExclusive).is_ok();
-            // Between the two calls somebody who clears up may have taken it for abandoned.
             if locked && is_same_directory(&lock, &path) {
                 return Ok(Staging { path, _lock: lock });
             }
@@ -78,6 +81,23 @@ fn clear_abandoned(parent: &Path) {
 mod tests {
     use super::*;
     use crate::testing::TempDir;
+
+    #[test]
+    fn many_that_clear_up_at_once_do_not_clear_each_other() {
+        let dir = TempDir::new("staging-race");
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for _ in 0..200 {
+                        let staging = Staging::create(dir.path()).unwrap();
+                        fs::write(staging.path().join("blob"), "x").unwrap();
+                        assert_eq!(fs::read(staging.path().join("blob")).unwrap(), b"x");
+                    }
+                });
+            }
+        });
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+    }
 
     #[test]
     fn it_is_gone_when_dropped_and_abandoned_ones_with_it() {
