@@ -2,13 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{BufWriter, Write};
+use std::io::{self, BufWriter, Write};
 use std::num::NonZeroUsize;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rustix::fs::{flock, FlockOperation};
 
+use crate::compress::Codec;
 use crate::digest::Digest;
 use crate::error::{Error, IoContext, Result};
 use crate::layout::staging::{Staging, STAGING_PREFIX};
@@ -27,6 +29,7 @@ pub struct LayoutWriter {
     blobs: BTreeMap<Digest, u64>,
     /// What is to be in the index.
     descriptors: Vec<Descriptor>,
+    scratch_files: AtomicUsize,
 }
 
 /// What stood at the target's path when the writer was made.
@@ -37,8 +40,8 @@ enum TargetKind {
     Directory,
     /// Nothing.
     NewLayout,
-    /// An archive, replaced whole.
-    Archive,
+    /// An archive, replaced whole; how it is compressed.
+    Archive(Codec),
 }
 
 impl LayoutWriter {
@@ -55,7 +58,14 @@ impl LayoutWriter {
         let home = if kind == TargetKind::Directory { &target.path } else { parent };
         let staging = Staging::create(home)?;
         fs::create_dir_all(staging.path().join("blobs/sha256")).at("create directories in", staging.path())?;
-        Ok(LayoutWriter { target: target.clone(), kind, staging, blobs: BTreeMap::new(), descriptors: Vec::new() })
+        Ok(LayoutWriter {
+            target: target.clone(),
+            kind,
+            staging,
+            blobs: BTreeMap::new(),
+            descriptors: Vec::new(),
+            scratch_files: AtomicUsize::new(0),
+        })
     }
 
     /// Where it goes.
@@ -90,6 +100,28 @@ impl LayoutWriter {
         Ok(())
     }
 
+    /// Takes a blob of another layout, byte for byte: by a hard link where that can be, else by a copy that is held to
+    /// its descriptor. A linked blob must have been verified.
+    pub fn copy_blob(&mut self, layout: &Layout, descriptor: &Descriptor) -> Result<()> {
+        let to = self.staged(&descriptor.digest)?;
+        let linked = layout.blob_on_disk(&descriptor.digest).is_some_and(|from| fs::hard_link(from, &to).is_ok());
+        if !linked && !self.blobs.contains_key(&descriptor.digest) {
+            let mut file = File::create(&to).at("create", &to)?;
+            io::copy(&mut layout.blob(descriptor)?, &mut file).at("copy a blob to", &to)?;
+        }
+        self.blobs.insert(descriptor.digest.clone(), descriptor.size);
+        Ok(())
+    }
+
+    /// A file of no name for what must be kept while the image is made.
+    pub fn scratch_file(&self) -> Result<File> {
+        let number = self.scratch_files.fetch_add(1, Ordering::Relaxed);
+        let path = self.staging.path().join(format!("scratch-{number}"));
+        let file = File::options().read(true).write(true).create_new(true).open(&path).at("create", &path)?;
+        fs::remove_file(&path).at("remove", &path)?;
+        Ok(file)
+    }
+
     /// Stores a document.
     pub fn put<T>(&mut self, document: &Document<T>, media_type: MediaType) -> Result<Descriptor> {
         let descriptor = document.descriptor(media_type);
@@ -113,10 +145,10 @@ impl LayoutWriter {
             merge(&mut index, &self.descriptors);
             self.write(INDEX, Document::seal(index).raw())?;
         }
-        if self.kind == TargetKind::Archive {
+        if let TargetKind::Archive(codec) = self.kind {
             let path = self.archive_path();
             let file = File::create(&path).at("create", &path)?;
-            archive::write(self.staging.path(), &self.blobs, file, self.target.outer_codec(), threads)?;
+            archive::write(self.staging.path(), &self.blobs, file, codec, threads)?;
         }
         Ok(())
     }
@@ -125,7 +157,7 @@ impl LayoutWriter {
     pub fn commit(self) -> Result<()> {
         let path = &self.target.path;
         match self.kind {
-            TargetKind::Archive => fs::rename(self.archive_path(), path).at("rename the archive to", path),
+            TargetKind::Archive(_) => fs::rename(self.archive_path(), path).at("rename the archive to", path),
             TargetKind::Directory => self.merge_into_layout(),
             TargetKind::NewLayout => match fs::rename(self.staging.path(), path) {
                 // Somebody made a layout of this name in the meantime: join it.
@@ -191,28 +223,35 @@ impl LayoutWriter {
 
 fn target_kind(target: &Location) -> Result<TargetKind> {
     let path = &target.path;
+    let is_archive = matches!(target.transport, Transport::OciArchive | Transport::Archive);
     let metadata = match path.metadata() {
+        _ if target.transport == Transport::DockerArchive => {
+            return Err(Error::refused_with_hint(
+                format!("target `{target}`: docker archives are read, not written"),
+                "write to an archive with `oci-archive:`, which podman and Docker 25 load, or let `skopeo copy` make another",
+            ))
+        }
         Ok(metadata) => metadata,
         Err(_) if path.symlink_metadata().is_ok() => return Err(not_followed(target)),
-        Err(_) if target.transport == Transport::OciArchive => return Ok(TargetKind::Archive),
+        Err(_) if is_archive => return target.outer_codec().map(TargetKind::Archive),
         Err(_) => return Ok(TargetKind::NewLayout),
     };
-    match (target.transport, metadata.is_dir()) {
+    match (is_archive, metadata.is_dir()) {
         // A rename would put the archive in the link's place, be it that of /dev/stdout.
-        (Transport::OciArchive, false) if path.is_symlink() => Err(not_followed(target)),
-        (Transport::OciArchive, false) if !metadata.is_file() => {
+        (true, false) if path.is_symlink() => Err(not_followed(target)),
+        (true, false) if !metadata.is_file() => {
             Err(Error::refused(format!("target `{target}`: a file is wanted, found a device, pipe or socket")))
         }
-        (Transport::OciArchive, false) => Ok(TargetKind::Archive),
-        (Transport::OciArchive, true) => Err(Error::refused_with_hint(
+        (true, false) => target.outer_codec().map(TargetKind::Archive),
+        (true, true) => Err(Error::refused_with_hint(
             format!("target `{target}`: a file is wanted, found a directory"),
             "write to a layout directory with `oci:`",
         )),
-        (Transport::Oci, false) => Err(Error::refused_with_hint(
+        (false, false) => Err(Error::refused_with_hint(
             format!("target `{target}`: a directory is wanted, found a file"),
             "write to an archive with `oci-archive:`",
         )),
-        (Transport::Oci, true) => {
+        (false, true) => {
             if !path.join(INDEX).is_file() {
                 // Beside nothing at all, what a killed run may have left: the index would have been its last act.
                 let is_ours = |name: &[u8]| {
