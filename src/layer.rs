@@ -58,6 +58,14 @@ impl<'a> Step<'a> {
         Step::Put { entry: Cow::Borrowed(entry), source: entry }
     }
 
+    /// The bytes of content that writing it will read.
+    pub fn size(&self) -> u64 {
+        match self {
+            Step::Put { entry, .. } => entry.size(),
+            Step::Whiteout(_) => 0,
+        }
+    }
+
     /// What it is about: the entry's path, or the one that is gone.
     pub fn path(&self) -> &TarPath {
         match self {

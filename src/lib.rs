@@ -12,7 +12,7 @@
 //!
 //! use ocibake::layout::{Layout, Location};
 //! use ocibake::observer::Silent;
-//! use ocibake::ops::build::{build, BuildOptions};
+//! use ocibake::ops::build::{build, BuildOptions, Rootfs};
 //! use ocibake::ops::inspect::inspect;
 //! use ocibake::spec::{BuildSpec, Settings, VarsFile};
 //!
@@ -26,7 +26,7 @@
 //! let spec = BuildSpec::resolve(&Settings::new([], [], Some(vars))?)?;
 //!
 //! let target = Location::parse(format!("oci:{}:v1", work.join("image").display()).as_ref())?;
-//! let report = build(&work.join("rootfs"), &[target.clone()], &spec, &BuildOptions::default(), &Silent)?;
+//! let report = build(&Rootfs::Directory(work.join("rootfs")), &[target.clone()], &spec, &BuildOptions::default(), &Silent)?;
 //! assert_eq!(report.platform, "linux/arm64/v8");
 //!
 //! let layout = Layout::open(&target)?;
@@ -37,6 +37,7 @@
 //! # }
 //! ```
 
+pub mod changeset;
 pub mod compress;
 pub mod digest;
 pub mod error;
@@ -53,6 +54,7 @@ pub mod tar;
 pub mod time;
 pub mod tree;
 
+mod parallel;
 #[cfg(test)]
 mod testing;
 

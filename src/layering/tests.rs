@@ -312,8 +312,8 @@ proptest! {
             }
         }).collect();
         let mut fold = Fold::new();
-        fold.apply(&lower).unwrap();
-        fold.apply(&upper).unwrap();
+        fold.apply(lower.clone()).unwrap();
+        fold.apply(upper).unwrap();
         let folded = fold.finish();
         prop_assert_eq!(&folded.tree, &new_tree);
         for (path, origin) in &folded.origins {

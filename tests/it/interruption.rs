@@ -36,6 +36,21 @@ fn a_signal_ends_it_and_leaves_nothing() {
 }
 
 #[test]
+fn a_signal_that_the_starter_ignores_is_ignored() {
+    let scratch = Scratch::new();
+    let (rootfs, out) = (endless_rootfs(&scratch), scratch.join("out"));
+    // As `nohup` does.
+    let ignoring = ["sh", "-c", "trap '' HUP; exec \"$0\" \"$@\""];
+    let mut running = Tool::build(&rootfs).oci(&out).behind(ignoring).start();
+    until_it_writes(&mut running, scratch.path());
+    running.signal(Signal::HUP);
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    assert!(!running.is_over(), "SIGHUP ended it");
+    running.signal(Signal::TERM);
+    assert_eq!(running.wait().code(), 128 + 15);
+}
+
+#[test]
 fn what_a_killed_run_left_is_cleared_by_the_next() {
     let scratch = Scratch::new();
     let (endless, rootfs) = (endless_rootfs(&scratch), scratch.small_rootfs());

@@ -62,7 +62,7 @@ fn a_rootfs_that_this_user_cannot_read_in_parts() {
     for path in ["root", "etc/shadow", "usr/words", "tmp"] {
         let path = rootfs.join(path);
         let mode = path.metadata().unwrap().permissions();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0)).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o000)).unwrap();
         let before = names_below(&directory);
         let error = build().run().error();
         let relative = path.strip_prefix(&directory).unwrap().display().to_string();
@@ -248,12 +248,12 @@ fn a_file_that_is_shorter_than_it_was() {
 #[test]
 fn a_file_that_grows_or_shrinks_after_the_scan() {
     for (file, from, to) in
-        [("b", 100_000, 100_001), ("b", 100_000, 99_999), ("b", 1 << 21, 1 << 20), ("a", 4 << 30, 1)]
+        [("b", 100_000, 100_001), ("b", 100_000, 99_999), ("b", 1 << 21, 1 << 20), ("a", 1 << 30, 1)]
     {
         let scratch = Scratch::new();
         let rootfs = scratch.small_rootfs();
         let open = |name: &str| fs::File::create(rootfs.join(name)).unwrap();
-        open("a").set_len(4 << 30).unwrap();
+        open("a").set_len(1 << 30).unwrap();
         open("b").set_len(from).unwrap();
         let before = names_below(scratch.path());
 

@@ -165,6 +165,11 @@ impl Outcome {
         self.status.signal()
     }
 
+    /// The stdout of a run, whatever its end.
+    pub(crate) fn printed(&self) -> String {
+        String::from_utf8_lossy(&self.stdout).into_owned()
+    }
+
     /// The stdout of a run that must have succeeded.
     #[track_caller]
     pub(crate) fn stdout(self) -> String {
