@@ -129,8 +129,12 @@ impl Change {
             Change::Uid(uid) => metadata.uid = uid,
             Change::Gid(gid) => metadata.gid = gid,
             Change::Mtime(mtime) => metadata.mtime = mtime,
-            Change::Xattr(name, Some(value)) => drop(metadata.xattrs.insert(name, value)),
-            Change::Xattr(name, None) => drop(metadata.xattrs.remove(&name)),
+            // Others cannot have such attributes on disk.
+            Change::Xattr(name, value) if matches!(inode.kind, Kind::File { .. } | Kind::Directory) => {
+                metadata.xattrs.remove(&name);
+                metadata.xattrs.extend(value.map(|value| (name, value)));
+            }
+            Change::Xattr(..) => {}
             Change::Content(content) => {
                 if let Kind::File { size } = &mut inode.kind {
                     *size = content.len() as u64;
