@@ -196,15 +196,15 @@ fn target_kind(target: &Location) -> Result<TargetKind> {
         Err(_) if path.symlink_metadata().is_ok() => return Err(not_followed(target)),
         metadata => metadata.ok(),
     };
-    let archive =
-        match target.transport {
-            Transport::Oci => None,
-            Transport::OciArchive | Transport::Archive => Some(TargetKind::Archive(target.outer_codec()?)),
-            Transport::DockerArchive => return Err(Error::refused_with_hint(
-                format!("target `{target}`: docker archives are read, not written"),
-                "write `oci-archive:`, which podman and Docker from 25 on load, or let `skopeo copy` make the other",
-            )),
-        };
+    let archive = match target.transport {
+        Transport::Oci => None,
+        Transport::OciArchive | Transport::Archive => Some(TargetKind::Archive(target.outer_codec()?)),
+        Transport::DockerArchive => {
+            let hint = "write `oci-archive:`, which podman and Docker 25 load, or let `skopeo copy` make the other";
+            let message = format!("target `{target}`: docker archives are read, not written");
+            return Err(Error::refused_with_hint(message, hint));
+        }
+    };
     let Some(metadata) = metadata else { return Ok(archive.unwrap_or(TargetKind::NewLayout)) };
     match (archive, metadata.is_dir()) {
         // A rename would put the archive in the link's place, be it that of /dev/stdout.
