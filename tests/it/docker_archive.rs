@@ -33,7 +33,7 @@ fn transport(transport: &str, path: &Path, name: &str) -> String {
     format!("{transport}:{}{name}", path.display())
 }
 
-/// What the image is, whatever holds it: config, diff_ids, entries. Not how its layers are stored.
+/// What the image is, whatever holds it: config, `diff_ids`, entries. Not how its layers are stored.
 #[track_caller]
 fn seen(image: impl AsRef<OsStr>) -> Value {
     let image = image.as_ref();
