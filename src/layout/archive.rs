@@ -163,6 +163,8 @@ impl Archive {
             };
             self.members.extend(member.map(|member| (name, member)));
         }
+        // The stream's own checksum stands at its end.
+        reader.finish()?;
         Ok(())
     }
 

@@ -5,6 +5,7 @@ use std::fs;
 use std::io::Read;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::slice::from_ref;
 
 use serde_json::{json, Value};
 
@@ -200,7 +201,7 @@ fn paths_lead_to_files_by_any_way_within_the_archive() {
         for config_path in ["deep/config", "./deep/config", "directory/config"] {
             for layer_path in ["deep/layer.tar", "id/layer.tar", "again", "hard", "id/hard-to-symlink"] {
                 let found = read_all("any-way", archive(manifest_name, config_path, layer_path));
-                assert_eq!(found.unwrap(), std::slice::from_ref(&layer), "{manifest_name} {config_path} {layer_path}");
+                assert_eq!(found.unwrap(), from_ref(&layer), "{manifest_name} {config_path} {layer_path}");
             }
         }
     }
@@ -303,7 +304,7 @@ fn the_older_list_gives_names_where_the_newer_has_none() {
             .json("manifest.json", &manifest(&names, "config.json", &["layer.tar"]))
             .file("config.json", config(&[&a]))
             .file("layer.tar", &a);
-        assert_eq!(read_all("nameless", archive).unwrap(), [a.clone()]);
+        assert_eq!(read_all("nameless", archive).unwrap(), from_ref(&a));
     }
 }
 
@@ -463,7 +464,7 @@ fn what_docker_wrote_before_the_list_is_read_by_its_parents() {
         ],
     });
     assert_eq!(serde_json::from_slice::<Value>(image.config.raw()).unwrap(), expected);
-    assert_eq!(read(&on_disk.open("docker-archive:", ":base").unwrap()).unwrap(), [base.clone()]);
+    assert_eq!(read(&on_disk.open("docker-archive:", ":base").unwrap()).unwrap(), from_ref(&base));
 
     let list = |id: &str| Archive::default().json("repositories", &json!({"app": {"v1": id}}));
     assert_refused("before-the-list", list("1"), "`1/json` is missing");

@@ -2,7 +2,7 @@ use crate::error::{Error, Result};
 use crate::layout::docker_name::whole_name;
 use crate::layout::Layout;
 use crate::media_type::{MediaKind, MediaType};
-use crate::oci::annotations::CONTAINERD_NAME;
+use crate::oci::annotations::{CONTAINERD_NAME, REF_NAME};
 use crate::oci::{Descriptor, Document, ImageConfig, Index, Manifest, RefName};
 use crate::platform::Platform;
 
@@ -42,7 +42,7 @@ impl Layout {
         let wanted = self.location().ref_name.as_ref();
         let index = self.index()?;
         let descriptors = match wanted {
-            Some(name) => called(index.value(), name),
+            Some(name) => called(&index.value().manifests, name, Descriptor::annotation),
             None => index.value().manifests.iter().collect(),
         };
         let mut paths = Vec::new();
@@ -163,17 +163,22 @@ fn describe(images: &[Image]) -> String {
     images.iter().map(describe).collect::<Vec<_>>().join(", ")
 }
 
-/// The descriptors with a ref name; if there is none, those which Docker would find by that name.
-fn called<'a>(index: &'a Index, name: &RefName) -> Vec<&'a Descriptor> {
-    let descriptors = index.manifests.iter();
-    let found: Vec<_> = descriptors.clone().filter(|descriptor| descriptor.ref_name() == Some(name.as_str())).collect();
+/// The descriptors with a ref name; if there is none, those which Docker would find by that name. `annotation` looks up
+/// a key of a descriptor.
+pub(super) fn called<'a, T>(
+    descriptors: &'a [T],
+    name: &RefName,
+    annotation: impl Fn(&'a T, &str) -> Option<&'a str>,
+) -> Vec<&'a T> {
+    let has = |descriptor: &&'a T| annotation(descriptor, REF_NAME) == Some(name.as_str());
+    let found: Vec<_> = descriptors.iter().filter(has).collect();
     if !found.is_empty() {
         return found;
     }
     let whole = whole_name(name.as_str());
-    let is_called =
-        |descriptor: &&Descriptor| descriptor.annotation(CONTAINERD_NAME).map(whole_name).as_ref() == Some(&whole);
-    descriptors.filter(is_called).collect()
+    let is_meant =
+        |descriptor: &&'a T| annotation(descriptor, CONTAINERD_NAME).is_some_and(|found| whole_name(found) == whole);
+    descriptors.iter().filter(is_meant).collect()
 }
 
 /// The name that tells most: containerd's holds the repository too.
@@ -287,25 +292,26 @@ mod tests {
                     "platform": {"os": "linux", "architecture": "arm", "variant": "v7"}
                 }),
             );
-            let one = [amd64.clone()];
+            let amd64_alone = [amd64.clone()];
             let inner = layout.put(&types.index, &json!({"schemaVersion": 2, "manifests": [amd64, arm_v6, arm_v7]}));
             let nested = layout.put(&types.index, &json!({"schemaVersion": 2, "manifests": [inner]}));
+            let (one, two_deep, twice) = ([inner.clone()], [nested.clone()], [nested, inner.clone()]);
             for (index, wanted, found) in [
-                (&one[..], None, Some("linux/amd64")),
+                (&amd64_alone[..], None, Some("linux/amd64")),
+                (&amd64_alone, Some("linux/amd64"), Some("linux/amd64")),
+                (&amd64_alone, Some("linux/arm"), None),
+                (&one, None, None),
                 (&one, Some("linux/amd64"), Some("linux/amd64")),
+                (&one, Some("linux/arm/v6"), Some("linux/arm/v6")),
+                (&one, Some("linux/arm/v7"), Some("linux/arm")),
                 (&one, Some("linux/arm"), None),
-                (&[inner.clone()], None, None),
-                (&[inner.clone()], Some("linux/amd64"), Some("linux/amd64")),
-                (&[inner.clone()], Some("linux/arm/v6"), Some("linux/arm/v6")),
-                (&[inner.clone()], Some("linux/arm/v7"), Some("linux/arm")),
-                (&[inner.clone()], Some("linux/arm"), None),
-                (&[nested.clone()], Some("linux/amd64"), Some("linux/amd64")),
-                (&[nested, inner.clone()], Some("linux/amd64"), Some("linux/amd64")),
+                (&two_deep, Some("linux/amd64"), Some("linux/amd64")),
+                (&twice, Some("linux/amd64"), Some("linux/amd64")),
             ] {
                 let image = layout.choose(index, "", wanted);
                 assert_eq!(platform(&image).as_deref(), found, "{wanted:?} {:?}", image.err());
             }
-            let error = layout.choose(&[inner.clone()], "", Some("linux/riscv64")).unwrap_err();
+            let error = layout.choose(&one, "", Some("linux/riscv64")).unwrap_err();
             let there_is = "there is (no name) linux/amd64, (no name) linux/arm/v6, (no name) linux/arm/v7";
             assert_eq!(error.hint(), Some(there_is));
             let named = with(inner, &json!({"annotations": {"org.opencontainers.image.ref.name": "v1"}}));

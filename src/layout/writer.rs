@@ -223,35 +223,36 @@ impl LayoutWriter {
 
 fn target_kind(target: &Location) -> Result<TargetKind> {
     let path = &target.path;
-    let is_archive = matches!(target.transport, Transport::OciArchive | Transport::Archive);
     let metadata = match path.metadata() {
-        _ if target.transport == Transport::DockerArchive => {
-            return Err(Error::refused_with_hint(
-                format!("target `{target}`: docker archives are read, not written"),
-                "write to an archive with `oci-archive:`, which podman and Docker 25 load, or let `skopeo copy` make another",
-            ))
-        }
-        Ok(metadata) => metadata,
         Err(_) if path.symlink_metadata().is_ok() => return Err(not_followed(target)),
-        Err(_) if is_archive => return target.outer_codec().map(TargetKind::Archive),
-        Err(_) => return Ok(TargetKind::NewLayout),
+        metadata => metadata.ok(),
     };
-    match (is_archive, metadata.is_dir()) {
+    let archive = match target.transport {
+        Transport::Oci => None,
+        Transport::OciArchive | Transport::Archive => Some(TargetKind::Archive(target.outer_codec()?)),
+        Transport::DockerArchive => {
+            let hint = "write `oci-archive:`, which podman and Docker 25 load, or let `skopeo copy` make the other";
+            let message = format!("target `{target}`: docker archives are read, not written");
+            return Err(Error::refused_with_hint(message, hint));
+        }
+    };
+    let Some(metadata) = metadata else { return Ok(archive.unwrap_or(TargetKind::NewLayout)) };
+    match (archive, metadata.is_dir()) {
         // A rename would put the archive in the link's place, be it that of /dev/stdout.
-        (true, false) if path.is_symlink() => Err(not_followed(target)),
-        (true, false) if !metadata.is_file() => {
+        (Some(_), false) if path.is_symlink() => Err(not_followed(target)),
+        (Some(_), false) if !metadata.is_file() => {
             Err(Error::refused(format!("target `{target}`: a file is wanted, found a device, pipe or socket")))
         }
-        (true, false) => target.outer_codec().map(TargetKind::Archive),
-        (true, true) => Err(Error::refused_with_hint(
+        (Some(archive), false) => Ok(archive),
+        (Some(_), true) => Err(Error::refused_with_hint(
             format!("target `{target}`: a file is wanted, found a directory"),
             "write to a layout directory with `oci:`",
         )),
-        (false, false) => Err(Error::refused_with_hint(
+        (None, false) => Err(Error::refused_with_hint(
             format!("target `{target}`: a directory is wanted, found a file"),
             "write to an archive with `oci-archive:`",
         )),
-        (false, true) => {
+        (None, true) => {
             if !path.join(INDEX).is_file() {
                 // Beside nothing at all, what a killed run may have left: the index would have been its last act.
                 let is_ours = |name: &[u8]| {

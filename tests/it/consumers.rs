@@ -177,7 +177,7 @@ fn umoci_shows_and_unpacks_it() {
 }
 
 /// A peer with a storage of its own.
-struct Storage<'a> {
+pub(crate) struct Storage<'a> {
     peer: Peer,
     options: Vec<String>,
     scratch: &'a Scratch,
@@ -185,7 +185,7 @@ struct Storage<'a> {
 
 impl<'a> Storage<'a> {
     #[track_caller]
-    fn of(name: &str, scratch: &'a Scratch) -> Option<Self> {
+    pub(crate) fn of(name: &str, scratch: &'a Scratch) -> Option<Self> {
         let options = [
             format!("--root={}", scratch.join("storage").display()),
             // Relative, since podman wants it to have at most 50 characters.
@@ -196,7 +196,7 @@ impl<'a> Storage<'a> {
     }
 
     #[track_caller]
-    fn run(&self, args: &[&str]) -> String {
+    pub(crate) fn run(&self, args: &[&str]) -> String {
         let mut command = self.peer.command();
         command.current_dir(self.scratch.path());
         // Both keep other files below these, and locks in a memory that all of the machine share.

@@ -17,6 +17,9 @@ mod fidelity;
 /// The tools that people have take an image as it is: skopeo, umoci, buildah, podman.
 mod consumers;
 
+/// And what they save is read: docker archives as skopeo and podman write them, and as Docker does.
+mod docker_archive;
+
 /// The documents follow the JSON schemas of the image-spec.
 mod schemas;
 

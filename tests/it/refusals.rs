@@ -221,7 +221,8 @@ fn targets_that_cannot_be() {
         (&["oci:out:-x"], &["ref name"]),
         (&["oci::x"], &["path"]),
         (&["docker://example.org/x"], &["`docker:`"]),
-        (&["docker-archive:x.tar"], &["`docker-archive:`"]),
+        (&["docker-archive:x.tar:app:v1"], &["`docker-archive:x.tar:app:v1`", "not written"]),
+        (&["x.tar.bz2"], &["`oci-archive:x.tar.bz2`", "not written"]),
         (&["good", "oci:missing/out"], &["`missing"]),
     ] {
         refused(&scratch, Tool::build("rootfs").args(targets), words);
