@@ -29,9 +29,9 @@ fn a_rootfs_that_is_none() {
     for (rootfs, words) in [
         ("missing", &["`missing`", "No such file"][..]),
         ("empty", &["`empty`", "empty"]),
-        ("file", &["`file`", "directory"]),
+        ("file", &["file: "]),
         ("dangling", &["`dangling`"]),
-        ("rootfs/etc/hostname", &["`rootfs/etc/hostname`", "directory"]),
+        ("rootfs/etc/hostname", &["rootfs/etc/hostname: "]),
         ("rootfs/etc/hostname/x", &["`rootfs/etc/hostname/x`"]),
         ("", &[]),
     ] {
@@ -221,7 +221,7 @@ fn targets_that_cannot_be() {
         (&["oci:out:-x"], &["ref name"]),
         (&["oci::x"], &["path"]),
         (&["docker://example.org/x"], &["`docker:`"]),
-        (&["docker-archive:x.tar"], &["`docker-archive:`"]),
+        (&["docker-archive:x.tar"], &["docker-archive:x.tar", "not written"]),
         (&["good", "oci:missing/out"], &["`missing"]),
     ] {
         refused(&scratch, Tool::build("rootfs").args(targets), words);
