@@ -8,6 +8,7 @@ use std::path::Path;
 use crate::compress::Decoder;
 use crate::digest::{Digest, Hasher};
 use crate::error::{Error, IoContext, Result};
+use crate::layer_tar;
 use crate::observer::Observer;
 use crate::tar::{Anomaly, Reader};
 use crate::tree::{Entry, Kind};
@@ -41,41 +42,31 @@ impl Changeset {
     /// so. `name` names it in errors.
     pub fn read(source: impl Read, contents: Contents<'_>, name: &str, observer: &dyn Observer) -> Result<Self> {
         let mut decoder = Decoder::new(source).at("read", Path::new(name))?;
-        let changeset = read_tar(&mut decoder, contents, name, observer)?;
+        let mut reader = Reader::new(&mut decoder, name);
+        let changeset = read_members(&mut reader, contents, name, observer)?;
+        reader.finish()?;
         decoder.finish().at("read", Path::new(name))?;
         Ok(changeset)
     }
 
     /// Reads a layer, and checks the digest of its tar (image-spec, config.md#layer-diffid).
     pub fn read_layer(
-        blob: impl Read,
+        blob: impl Read + Send,
         diff_id: &Digest,
         contents: Contents<'_>,
         layer: &str,
         observer: &dyn Observer,
     ) -> Result<Self> {
-        let algorithm = diff_id
-            .algorithm()
-            .ok_or_else(|| Error::malformed(layer, format!("diff_id {diff_id} cannot be computed here")))?;
-        let mut decoder = Decoder::new(blob).at("read", Path::new(layer))?;
-        let mut tar = HashReader { inner: &mut decoder, hasher: Hasher::new(algorithm) };
-        let changeset = read_tar(&mut tar, contents, layer, observer)?;
-        let found = tar.hasher.finish();
-        decoder.finish().at("read", Path::new(layer))?;
-        if found != *diff_id {
-            return Err(Error::Mismatch {
-                subject: layer.to_owned(),
-                what: "diff_id",
-                expected: diff_id.to_string(),
-                found: found.to_string(),
-            });
-        }
-        Ok(changeset)
+        layer_tar::read(blob, diff_id, layer, |reader| read_members(reader, contents, layer, observer))
     }
 }
 
-fn read_tar(source: impl Read, mut contents: Contents<'_>, name: &str, observer: &dyn Observer) -> Result<Changeset> {
-    let mut reader = Reader::new(source, name);
+fn read_members<R: Read>(
+    reader: &mut Reader<R>,
+    mut contents: Contents<'_>,
+    name: &str,
+    observer: &dyn Observer,
+) -> Result<Changeset> {
     let mut changeset = Changeset::default();
     let mut spooled = 0;
     let mut buffer = vec![0; 64 << 10];
@@ -87,12 +78,12 @@ fn read_tar(source: impl Read, mut contents: Contents<'_>, name: &str, observer:
             match &mut contents {
                 Contents::Skip => {}
                 Contents::Digest => {
-                    changeset.digests.insert(number, digest(&mut reader, &mut buffer).at("read", Path::new(name))?);
+                    changeset.digests.insert(number, digest(reader, &mut buffer).at("read", Path::new(name))?);
                 }
                 Contents::Spool(file) => {
                     changeset.offsets.insert(number, spooled);
                     spooled += size;
-                    spool(&mut reader, &mut buffer, file, spooled).at("keep the content of", Path::new(name))?;
+                    spool(reader, &mut buffer, file, spooled).at("keep the content of", Path::new(name))?;
                 }
                 Contents::Locate if member.anomalies.iter().any(|anomaly| matches!(anomaly, Anomaly::Sparse)) => {
                     return Err(Error::malformed(name, format!("`{}` is stored as a sparse file", entry.path)));
@@ -104,7 +95,6 @@ fn read_tar(source: impl Read, mut contents: Contents<'_>, name: &str, observer:
         }
         changeset.members.push(entry);
     }
-    reader.finish()?;
     Ok(changeset)
 }
 
@@ -149,20 +139,6 @@ fn each_piece(
     }
 }
 
-/// Hashes what is read through it.
-struct HashReader<R> {
-    inner: R,
-    hasher: Hasher,
-}
-
-impl<R: Read> Read for HashReader<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let read = self.inner.read(buffer)?;
-        self.hasher.update(&buffer[..read]);
-        Ok(read)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -173,7 +149,8 @@ mod tests {
 
     fn tar() -> Vec<u8> {
         let mut writer = Writer::new(Vec::new());
-        for (path, content) in [("a", &b"first"[..]), ("b", &[0; 70_000]), ("c", b""), ("d", b"last")] {
+        let zeros = vec![0; 70_000];
+        for (path, content) in [("a", &b"first"[..]), ("b", &zeros), ("c", b""), ("d", b"last")] {
             let kind = Kind::File { size: content.len() as u64 };
             let path = TarPath::parse(path.as_bytes()).unwrap();
             writer.append(&Entry { path, metadata: Metadata::default(), kind }, &mut &*content).unwrap();
@@ -188,7 +165,7 @@ mod tests {
         let digests = Changeset::read_layer(&*tar, &id, Contents::Digest, "layer", &Silent).unwrap().digests;
         assert_eq!(
             digests.values().cloned().collect::<Vec<_>>(),
-            [Digest::of(b"first"), Digest::of(&[0; 70_000]), Digest::of(b""), Digest::of(b"last"),]
+            [Digest::of(b"first"), Digest::of(&vec![0; 70_000]), Digest::of(b""), Digest::of(b"last"),]
         );
 
         let dir = TempDir::new("changeset");

@@ -102,8 +102,7 @@ pub fn write<'a>(
         appended.map_err(|error| if observer.interrupted() { Error::Interrupted } else { error })?;
     }
     let ended = writer.finish().and_then(|output| output.0.finish());
-    let (_, encoded) = ended.at("write", Path::new("the layer"))?;
-    let Encoded { input, input_size, output, output_size, busy } = encoded;
+    let (_, Encoded { input, input_size, output, output_size, busy }) = ended.at("write", Path::new("the layer"))?;
     let layer = Layer {
         descriptor: Descriptor::new(MediaType::layer(compression.encoding()), output, output_size),
         diff_id: input.expect("the encoder was told to compute it"),

@@ -54,6 +54,7 @@ pub mod tar;
 pub mod time;
 pub mod tree;
 
+mod layer_tar;
 mod parallel;
 #[cfg(test)]
 mod testing;

@@ -88,7 +88,9 @@ fn clear_abandoned(parent: &Path, prefix: &OsStr) {
             continue;
         }
         let Ok(directory) = File::open(entry.path()) else { continue };
-        if flock(&directory, FlockOperation::NonBlockingLockExclusive).is_ok() {
+        let locked = flock(&directory, FlockOperation::NonBlockingLockExclusive).is_ok();
+        // What was opened may be gone by now, and its name somebody else's.
+        if locked && is_same_directory(&directory, &entry.path()) {
             let _ = fs::remove_dir_all(entry.path());
         }
     }

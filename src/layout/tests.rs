@@ -200,7 +200,7 @@ fn paths_lead_to_files_by_any_way_within_the_archive() {
         for config_path in ["deep/config", "./deep/config", "directory/config"] {
             for layer_path in ["deep/layer.tar", "id/layer.tar", "again", "hard", "id/hard-to-symlink"] {
                 let found = read_all("any-way", archive(manifest_name, config_path, layer_path));
-                assert_eq!(found.unwrap(), [layer.clone()], "{manifest_name} {config_path} {layer_path}");
+                assert_eq!(found.unwrap(), std::slice::from_ref(&layer), "{manifest_name} {config_path} {layer_path}");
             }
         }
     }
