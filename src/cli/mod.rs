@@ -10,7 +10,7 @@ mod platform;
 mod progress;
 mod report;
 mod setting_flags;
-//mod verify;
+mod verify;
 
 use std::ffi::OsStr;
 use std::io::{self, Write};
@@ -49,7 +49,7 @@ struct Cli {
 enum Command {
     Build(Box<build::Args>),
     Inspect(inspect::Args),
-    //Verify(verify::Args),
+    Verify(verify::Args),
     Platform(platform::Args),
     Completions(man::CompletionsArgs),
     Man(man::ManArgs),
@@ -91,7 +91,7 @@ pub(crate) fn run() -> ExitCode {
     let result = fakeroot::check().and_then(|()| match cli.command {
         Command::Build(args) => build::run(*args, &session),
         Command::Inspect(args) => inspect::run(&args),
-        //Command::Verify(args) => verify::run(&args, &session),
+        Command::Verify(args) => verify::run(&args, &session),
         Command::Platform(args) => platform::run(&args),
         Command::Completions(args) => man::completions(&args, Cli::command()),
         Command::Man(args) => man::pages(&args, Cli::command()),

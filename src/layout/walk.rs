@@ -1,7 +1,7 @@
 use crate::error::{Error, Result};
 use crate::layout::Layout;
 use crate::media_type::MediaKind;
-use crate::oci::{Descriptor, Document, ImageConfig, Index, Manifest};
+use crate::oci::{Descriptor, Document, ImageConfig, Index, Manifest, RefName};
 use crate::platform::Platform;
 
 /// The descriptors that lead from `index.json` to a manifest, through nested indexes if there are any. Never empty.
@@ -45,16 +45,23 @@ impl Layout {
                 self.collect(vec![descriptor.clone()], &mut paths)?;
             }
         }
-        if let (true, Some(name)) = (paths.is_empty(), wanted) {
-            return Err(Error::refused_with_hint(
-                format!("image `{}`: no image of this name is in the layout", self.location()),
-                match names(index.value()) {
-                    names if names.is_empty() => format!("none has a name: leave `:{name}` out"),
-                    names => format!("there is {}", names.join(", ")),
-                },
-            ));
+        match wanted {
+            Some(name) if paths.is_empty() => Err(self.unknown_ref_name(name, &names(index.value()))),
+            _ => Ok(paths),
         }
-        Ok(paths)
+    }
+
+    /// That no descriptor has the location's ref name; `names` are those that there are.
+    pub(crate) fn unknown_ref_name(&self, wanted: &RefName, names: &[String]) -> Error {
+        let names: Vec<String> = names.iter().map(|name| format!("`{}`", name.escape_debug())).collect();
+        Error::refused_with_hint(
+            format!("image `{}`: no image of this name is in the layout", self.location()),
+            if names.is_empty() {
+                format!("none has a name: leave `:{wanted}` out")
+            } else {
+                format!("there is {}", names.join(", "))
+            },
+        )
     }
 
     fn collect(&self, path: Vec<Descriptor>, paths: &mut Vec<ImagePath>) -> Result<()> {
@@ -134,5 +141,5 @@ fn is_attestation(descriptor: &Descriptor) -> bool {
 }
 
 fn names(index: &Index) -> Vec<String> {
-    index.manifests.iter().filter_map(Descriptor::ref_name).map(|name| format!("`{name}`")).collect()
+    index.manifests.iter().filter_map(Descriptor::ref_name).map(str::to_owned).collect()
 }

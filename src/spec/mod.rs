@@ -5,7 +5,7 @@
 //! as the person wrote it, the value, and what is accepted.
 
 mod settings;
-mod values;
+pub(crate) mod values;
 pub mod variables;
 mod vars_file;
 mod words;
