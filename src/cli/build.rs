@@ -39,6 +39,10 @@ pub(super) struct Args {
     #[arg(long, value_name = "FILE")]
     vars: Option<PathBuf>,
 
+    /// Check the settings and print the platform, but read no rootfs and write nothing
+    #[arg(long)]
+    dry_run: bool,
+
     /// Compress with so many threads; the image is the same for any number [default: the machine's cores]
     #[arg(long, value_name = "N")]
     threads: Option<NonZeroUsize>,
@@ -112,6 +116,11 @@ pub(super) fn run(args: Args, session: &Session) -> Result<Answer> {
         session.warn(warning);
     }
 
+    if args.dry_run {
+        writeln!(stdout().lock(), "{}", spec.platform)?;
+        return Ok(Answer::Yes);
+    }
+
     let display = Display::new(args.progress, session.verbosity, &session.interruption);
     let mut report = build(&args.rootfs, &args.targets, &spec, &options, &display)?;
     drop(display);
@@ -155,8 +164,8 @@ fn options(args: &TreeArgs, spec: &BuildSpec, threads: Option<NonZeroUsize>) -> 
         Some((uid, gid)) => OwnerPolicy::Fixed { uid, gid },
         None if args.uid_map.is_empty() && args.gid_map.is_empty() => OwnerPolicy::Keep,
         None => OwnerPolicy::Mapped {
-            uids: IdMap::from_ranges(args.uid_map.iter().cloned())?,
-            gids: IdMap::from_ranges(args.gid_map.iter().cloned())?,
+            uids: IdMap::from_ranges(args.uid_map.iter().cloned()).context("--uid-map")?,
+            gids: IdMap::from_ranges(args.gid_map.iter().cloned()).context("--gid-map")?,
         },
     };
     let mut device_table = DeviceTable::default();

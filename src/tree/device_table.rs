@@ -111,7 +111,7 @@ fn put(tree: &mut Tree, row: &Row, path: &TarPath, kind: Kind, metadata: &Metada
             Some(Kind::Directory) => break,
             Some(_) => return Err(row.error(&format!("`{directory}` is in the rootfs and is no directory"))),
             None => {
-                let metadata = Metadata { mode: 0o755, mtime: metadata.mtime, ..Metadata::default() };
+                let metadata = Metadata::of_missing_directory(metadata.mtime);
                 tree.insert(Entry { path: directory.clone(), metadata, kind: Kind::Directory });
             }
         }

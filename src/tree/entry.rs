@@ -41,6 +41,13 @@ pub struct Metadata {
     pub xattrs: Xattrs,
 }
 
+impl Metadata {
+    /// What a directory gets that nobody described and that something lies in.
+    pub fn of_missing_directory(mtime: i64) -> Self {
+        Metadata { mode: 0o755, mtime, ..Metadata::default() }
+    }
+}
+
 /// The types of entries that a layer can hold (image-spec, layer.md#file-types).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Kind {

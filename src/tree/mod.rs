@@ -3,6 +3,7 @@
 mod content;
 mod device_table;
 mod entry;
+mod fold;
 mod glob;
 mod owner;
 mod path;
@@ -13,6 +14,7 @@ mod xattr;
 pub use content::{Content, Directory};
 pub use device_table::DeviceTable;
 pub use entry::{Device, Entry, Kind, Metadata, Xattrs};
+pub use fold::{Fold, Folded, Origin};
 pub use glob::Globs;
 pub use owner::{clamp_times, IdMap, OwnerPolicy};
 pub use path::TarPath;

@@ -1,0 +1,232 @@
+//! Layers become one tree, as a runtime that unpacks them one over the other would have it (image-spec,
+//! layer.md#applying-changesets), without a byte on disk.
+
+use std::collections::BTreeMap;
+
+use crate::error::{Error, Result};
+use crate::tree::{Entry, Kind, Metadata, TarPath, Tree, Whiteout};
+
+/// Which member of which layer something comes from; both are counted from zero, layers from the base.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Origin {
+    /// The layer's number.
+    pub layer: usize,
+    /// The member's number in the layer's tar, whiteouts counted.
+    pub member: usize,
+}
+
+/// A tree made of layers.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Folded {
+    /// The tree; of several names of one file, the first in order holds the content.
+    pub tree: Tree,
+    /// Where the content of each regular file is, by the path that holds it.
+    pub origins: BTreeMap<TarPath, Origin>,
+}
+
+/// Layers on their way into one tree.
+#[derive(Debug, Default)]
+pub struct Fold {
+    nodes: BTreeMap<TarPath, Node>,
+    layers: usize,
+}
+
+/// What stands at a path. Hard links are resolved: names of one file have one origin.
+#[derive(Clone, Debug)]
+struct Node {
+    metadata: Metadata,
+    kind: Kind,
+    origin: Origin,
+}
+
+impl Fold {
+    /// No layer yet.
+    pub fn new() -> Self {
+        Fold::default()
+    }
+
+    /// Puts a layer on top, its members in the order of its tar.
+    ///
+    /// Whiteouts, opaque ones included, hide what lower layers have and nothing else, wherever they stand. Of two
+    /// members of one path, the later wins. A hard link must name something that is there.
+    pub fn apply<'a>(&mut self, members: impl IntoIterator<Item = &'a Entry> + Clone) -> Result<()> {
+        let layer = self.layers;
+        self.layers += 1;
+        for entry in members.clone() {
+            match Whiteout::of(&entry.path)? {
+                Whiteout::Remove(path) => self.remove(&path),
+                Whiteout::Opaque(directory) => self.remove_below(&directory),
+                Whiteout::None | Whiteout::Aufs => {}
+            }
+        }
+        for (member, entry) in members.into_iter().enumerate() {
+            if Whiteout::of(&entry.path)? == Whiteout::None {
+                self.put(entry, Origin { layer, member })?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The tree of all layers.
+    pub fn finish(self) -> Folded {
+        let mut folded = Folded::default();
+        let mut first_names: BTreeMap<Origin, TarPath> = BTreeMap::new();
+        for (path, node) in self.nodes {
+            let kind = match first_names.get(&node.origin) {
+                _ if node.kind == Kind::Directory => Kind::Directory,
+                Some(first) => Kind::Hardlink { target: first.clone() },
+                None => {
+                    if let Kind::File { .. } = node.kind {
+                        folded.origins.insert(path.clone(), node.origin);
+                    }
+                    first_names.insert(node.origin, path.clone());
+                    node.kind
+                }
+            };
+            folded.tree.insert(Entry { path, metadata: node.metadata, kind });
+        }
+        folded
+    }
+
+    fn put(&mut self, entry: &Entry, origin: Origin) -> Result<()> {
+        self.make_parents(&entry.path, origin);
+        let node = match &entry.kind {
+            // A link's own header says nothing about the file that it names.
+            Kind::Hardlink { target } => match self.nodes.get(target) {
+                Some(node) if node.kind != Kind::Directory => node.clone(),
+                found => {
+                    let found = if found.is_some() { "a directory" } else { "nothing" };
+                    let reason = format!("a file at `{target}` expected, found {found}");
+                    return Err(Error::malformed(format!("hard link `{}`", entry.path), reason));
+                }
+            },
+            kind => Node { metadata: entry.metadata.clone(), kind: kind.clone(), origin },
+        };
+        let replaces = self.nodes.get(&entry.path).map(|old| old.kind == Kind::Directory);
+        if replaces == Some(true) && node.kind != Kind::Directory {
+            self.remove_below(&entry.path);
+        }
+        self.nodes.insert(entry.path.clone(), node);
+        Ok(())
+    }
+
+    /// Makes the directories that lead to a path and are missing; what stands in their place is replaced.
+    fn make_parents(&mut self, path: &TarPath, origin: Origin) {
+        for parent in std::iter::successors(path.parent(), TarPath::parent) {
+            if self.nodes.get(&parent).is_some_and(|node| node.kind == Kind::Directory) {
+                return;
+            }
+            let metadata = Metadata::of_missing_directory(0);
+            self.nodes.insert(parent, Node { metadata, kind: Kind::Directory, origin });
+        }
+    }
+
+    fn remove(&mut self, path: &TarPath) {
+        self.remove_below(path);
+        self.nodes.remove(path);
+    }
+
+    fn remove_below(&mut self, directory: &TarPath) {
+        let below: Vec<TarPath> = self
+            .nodes
+            .range(directory.clone()..)
+            .map(|(path, _)| path)
+            .take_while(|path| path.starts_with(directory))
+            .filter(|path| *path != directory)
+            .cloned()
+            .collect();
+        for path in below {
+            self.nodes.remove(&path);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn path(text: &str) -> TarPath {
+        TarPath::parse(text.as_bytes()).unwrap()
+    }
+
+    /// `dir/`, `file=size`, `link->target`, `hard=>target`, and markers by their names.
+    fn member(text: &str) -> Entry {
+        let (name, kind) = if let Some(name) = text.strip_suffix('/') {
+            (name, Kind::Directory)
+        } else if let Some((name, target)) = text.split_once("=>") {
+            (name, Kind::Hardlink { target: path(target) })
+        } else if let Some((name, target)) = text.split_once("->") {
+            (name, Kind::Symlink { target: target.as_bytes().into() })
+        } else {
+            let (name, size) = text.split_once('=').unwrap_or((text, "0"));
+            (name, Kind::File { size: size.parse().unwrap() })
+        };
+        Entry { path: path(name), metadata: Metadata::default(), kind }
+    }
+
+    fn fold(layers: &[&[&str]]) -> Result<Folded> {
+        let mut fold = Fold::new();
+        for layer in layers {
+            let members: Vec<Entry> = layer.iter().map(|text| member(text)).collect();
+            fold.apply(&members)?;
+        }
+        Ok(fold.finish())
+    }
+
+    fn shown(folded: &Folded) -> Vec<String> {
+        let show = |entry: &Entry| {
+            let name = String::from_utf8_lossy(entry.path.as_bytes()).into_owned();
+            match &entry.kind {
+                Kind::Directory => format!("{name}/"),
+                Kind::File { size } => format!("{name}={size}"),
+                Kind::Symlink { target } => format!("{name}->{}", String::from_utf8_lossy(target)),
+                Kind::Hardlink { target } => format!("{name}=>{}", String::from_utf8_lossy(target.as_bytes())),
+                kind => format!("{name} {}", kind.name()),
+            }
+        };
+        folded.tree.iter().filter(|entry| !entry.path.is_root()).map(show).collect()
+    }
+
+    #[test]
+    fn layers_hide_what_is_below() {
+        for (what, layers, expected) in [
+            ("a whiteout removes all below", &[&["a/", "a/b/", "a/b/c=1", "ab=2"][..], &[".wh.a"]][..], &["ab=2"][..]),
+            ("wherever it stands", &[&["a=1"], &["a=2", ".wh.a"]], &["a=2"]),
+            ("an opaque directory starts anew", &[&["d/", "d/x=1"], &["d/y=2", "d/.wh..wh..opq"]], &["d/", "d/y=2"]),
+            ("an opaque root", &[&["x=1"], &[".wh..wh..opq", "y=2"]], &["y=2"]),
+            ("of nothing is no error", &[&["x=1"], &[".wh.y", "z/.wh..wh..opq"]], &["x=1"]),
+            ("a directory keeps its children", &[&["d/", "d/x=1"], &["d/"]], &["d/", "d/x=1"]),
+            ("a file in its place does not", &[&["d/", "d/x=1"], &["d=5"]], &["d=5"]),
+            ("nor a link", &[&["bin/", "bin/sh=1"], &["bin->usr/bin"]], &["bin->usr/bin"]),
+            ("a file gives way to a directory", &[&["d=5"], &["d/x=1"]], &["d/", "d/x=1"]),
+            ("the later of two wins", &[&["x=1", "x=2"]], &["x=2"]),
+            ("aufs leaves marks", &[&[".wh..wh.plnk/", ".wh..wh.plnk/1=1", "x=1"]], &["x=1"]),
+        ] {
+            assert_eq!(shown(&fold(layers).unwrap()), expected, "{what}");
+        }
+    }
+
+    #[test]
+    fn names_of_one_file_stay_so() {
+        for (what, layers, expected) in [
+            ("the first name in order holds it", &[&["z=1", "a=>z"][..]][..], &["a=1", "z=>a"][..]),
+            ("a removed name leaves the others", &[&["a=1", "b=>a", "c=>a"], &[".wh.a"]], &["b=1", "c=>b"]),
+            ("a replaced one too", &[&["a=1", "b=>a", "c=>a"], &["a=9"]], &["a=9", "b=1", "c=>b"]),
+            ("a link may name a lower layer's file", &[&["b=1"], &["a=>b"]], &["a=1", "b=>a"]),
+            ("a link to a link", &[&["a->x", "b=>a"]], &["a->x", "b=>a"]),
+        ] {
+            assert_eq!(shown(&fold(layers).unwrap()), expected, "{what}");
+        }
+        for layers in [&[&["a=>b"][..]][..], &[&["d/", "a=>d"]], &[&["a=1"], &[".wh.a", "b=>a"]]] {
+            assert!(fold(layers).unwrap_err().to_string().starts_with("hard link "), "{layers:?}");
+        }
+    }
+
+    #[test]
+    fn origins_tell_where_content_is() {
+        let folded = fold(&[&["a=1", "b=>a", "c=3"], &[".wh.a", "c=4", "c=5"]]).unwrap();
+        let origins: Vec<_> = folded.origins.iter().map(|(path, origin)| (path.clone(), *origin)).collect();
+        let from = |layer, member| Origin { layer, member };
+        assert_eq!(origins, [(path("b"), from(0, 0)), (path("c"), from(1, 2))]);
+    }
+}
