@@ -2,7 +2,7 @@ use std::io::{stdout, Write};
 
 use anyhow::Result;
 use ocibake::layout::{Layout, Location};
-use ocibake::ops::verify::{verify, Report, Rule, Severity};
+use ocibake::ops::verify::{verify, Report, Rule};
 use serde_json::json;
 
 use super::progress::{Display, ProgressMode, Verbosity};
@@ -44,10 +44,7 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Answer> {
     };
     let mut out = stdout().lock();
     if args.json {
-        let mut object = json!(report);
-        object["errors"] = report.count(Severity::Error).into();
-        object["notes"] = report.count(Severity::Note).into();
-        serde_json::to_writer_pretty(&mut out, &object)?;
+        serde_json::to_writer_pretty(&mut out, &report)?;
         writeln!(out)?;
     } else {
         for finding in &report.findings {
@@ -63,12 +60,11 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Answer> {
 /// `oci:out: 1 image, 3 blobs, 12.3 MB verified: no findings`.
 fn summary(report: &Report) -> String {
     let plural = |count: u64, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
-    let counts = [(Severity::Error, "error"), (Severity::Note, "note")]
-        .map(|(severity, what)| (report.count(severity) as u64, what))
+    let counts: Vec<String> = [(report.errors, "error"), (report.notes, "note")]
         .into_iter()
         .filter(|(count, _)| *count > 0)
-        .map(|(count, what)| plural(count, what))
-        .collect::<Vec<_>>();
+        .map(|(count, what)| plural(count as u64, what))
+        .collect();
     format!(
         "{}: {}, {}, {} verified: {}",
         report.image,

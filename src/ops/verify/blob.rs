@@ -26,7 +26,7 @@ pub(super) struct Blob {
 pub(super) enum Role {
     /// Bytes, not looked into.
     Opaque,
-    /// A layer of an image, with the place and value of its diff_id if the config has one.
+    /// A layer of an image, with the place and value of its `diff_id` if the config has one.
     Layer(LayerEncoding, Option<(Place, Digest)>),
 }
 

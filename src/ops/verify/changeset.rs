@@ -46,7 +46,7 @@ struct Note {
     count: u64,
 }
 
-/// Linux makes no file of a longer path or a longer component (PATH_MAX with its NUL byte, NAME_MAX).
+/// Linux makes no file of a longer path or a longer component (`PATH_MAX` with its NUL byte, `NAME_MAX`).
 const LONGEST_PATH: usize = 4095;
 const LONGEST_NAME: usize = 255;
 
@@ -77,11 +77,7 @@ impl Changeset<'_> {
                 self.findings.add(Rule::TarPath, &place, "a name without `..`", "one that leads out of the image");
             }
             Err(error) => {
-                let reason = match error {
-                    Error::Malformed { reason, .. } => reason,
-                    error => error.to_string(),
-                };
-                self.findings.add(Rule::TarEntry, &place, "an entry that a layer can hold", reason);
+                self.findings.add(Rule::TarEntry, &place, "an entry that a layer can hold", reason_of(error));
             }
         }
     }
@@ -104,12 +100,11 @@ impl Changeset<'_> {
             return self.findings.add(rule, place, expected, anomaly.to_string());
         }
         let kind = discriminant(anomaly);
-        match self.notes.iter_mut().find(|note| note.kind == kind) {
-            Some(note) => note.count += 1,
-            None => {
-                let (place, found) = (place.clone(), anomaly.to_string());
-                self.notes.push(Note { kind, rule, place, expected, found, count: 1 });
-            }
+        if let Some(note) = self.notes.iter_mut().find(|note| note.kind == kind) {
+            note.count += 1;
+        } else {
+            let (place, found) = (place.clone(), anomaly.to_string());
+            self.notes.push(Note { kind, rule, place, expected, found, count: 1 });
         }
     }
 
@@ -121,7 +116,7 @@ impl Changeset<'_> {
             let found = format!("{} and {longest}", path.len());
             return self.findings.add(Rule::TarNameLength, place, expected, found);
         }
-        let node = self.whiteout(&entry, place);
+        let Some(node) = self.whiteout(&entry, place) else { return };
         if self.paths.contains_key(&entry.path) {
             return self.findings.add(Rule::TarRepeatedPath, place, "each path once", "the path again");
         }
@@ -142,29 +137,23 @@ impl Changeset<'_> {
         self.paths.insert(entry.path, node);
     }
 
-    /// Whether the entry says something about lower layers, and whether it is the empty file that a whiteout should be.
-    fn whiteout(&mut self, entry: &Entry, place: &Place) -> Node {
-        let node = match Whiteout::of(&entry.path) {
-            Ok(Whiteout::None) if entry.kind == Kind::Directory => return Node::Directory,
-            Ok(Whiteout::None) => return Node::Other,
+    /// What an entry is as a node, and whether a whiteout is the empty file that it should be; none if its name says
+    /// nothing that makes sense.
+    fn whiteout(&mut self, entry: &Entry, place: &Place) -> Option<Node> {
+        let own = if entry.kind == Kind::Directory { Node::Directory } else { Node::Other };
+        match Whiteout::of(&entry.path) {
+            Ok(Whiteout::None) => return Some(own),
             Ok(Whiteout::Aufs) => {
                 self.findings.add(Rule::WhiteoutAufs, place, "no name that begins with `.wh..wh.`", "one");
-                return if entry.kind == Kind::Directory { Node::Directory } else { Node::Marker };
+                return Some(own);
             }
-            Ok(Whiteout::Opaque(_)) => Node::Marker,
-            Ok(Whiteout::Remove(path)) => {
-                self.removed.push(path);
-                Node::Marker
-            }
-            Err(Error::Malformed { reason, .. }) => {
-                self.findings.add(Rule::Whiteout, place, "a whiteout that hides a name", reason);
-                return Node::Marker;
-            }
+            Ok(Whiteout::Opaque(_)) => {}
+            Ok(Whiteout::Remove(path)) => self.removed.push(path),
             Err(error) => {
-                self.findings.add(Rule::Whiteout, place, "a whiteout", error.to_string());
-                return Node::Marker;
+                self.findings.add(Rule::Whiteout, place, "a whiteout that hides a name", reason_of(error));
+                return None;
             }
-        };
+        }
         // AUFS made its whiteouts hard links to one empty file, and old layers still have them.
         match &entry.kind {
             Kind::File { size: 0 } | Kind::Hardlink { .. } => {}
@@ -173,7 +162,7 @@ impl Changeset<'_> {
             }
             kind => self.findings.add(Rule::Whiteout, place, "an empty file", format!("type {}", kind.name())),
         }
-        node
+        Some(Node::Marker)
     }
 
     /// Neither may the new path lie below what is no directory, nor may something that came before lie below it.
@@ -238,5 +227,13 @@ fn judge(anomaly: &Anomaly) -> (Rule, &'static str) {
         // RedundantComponent, TrailingSlash, GnuLongName, GnuLongLink, BinaryNumber, TypeBits, ContiguousFile,
         // OldTypeflag, OldFormat, SignedChecksum: readers take them alike.
         _ => (Rule::TarDialect, "ustar with PAX headers"),
+    }
+}
+
+/// What is wrong, without what it is wrong with: the place tells that.
+fn reason_of(error: Error) -> String {
+    match error {
+        Error::Malformed { reason, .. } => reason,
+        error => error.to_string(),
     }
 }

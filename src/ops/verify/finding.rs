@@ -54,6 +54,7 @@ const LISTED: u64 = 1000;
 #[derive(Debug, Default)]
 pub(super) struct Findings {
     list: Vec<Finding>,
+    errors: usize,
     counts: BTreeMap<(Rule, String), u64>,
 }
 
@@ -61,14 +62,16 @@ impl Findings {
     pub(super) fn add(&mut self, rule: Rule, place: &Place, expected: impl Into<String>, found: impl Into<String>) {
         let count = self.counts.entry((rule, place.file.clone())).or_default();
         *count += 1;
+        self.errors += usize::from(rule.severity() == Severity::Error);
         if *count <= LISTED {
             let (expected, found) = (expected.into(), found.into());
             self.list.push(Finding { rule, place: place.to_string(), expected, found });
         }
     }
 
-    pub(super) fn len(&self) -> usize {
-        self.list.len()
+    /// How many are errors.
+    pub(super) fn errors(&self) -> usize {
+        self.errors
     }
 
     pub(super) fn finish(mut self) -> Vec<Finding> {
@@ -149,7 +152,7 @@ mod tests {
         findings.add(Rule::TarEntry, &Place::file("blob"), "a", "b");
         let list = findings.finish();
         assert_eq!(list.len() as u64, LISTED + 2);
-        let last = list.last().map(ToString::to_string);
-        assert_eq!(last.as_deref(), Some("error: tar-path: blob: expected no more of the kind, found 5 more"));
+        let line = list.last().map(ToString::to_string);
+        assert_eq!(line.as_deref(), Some("error: tar-path: blob: expected no more of the kind, found 5 more"));
     }
 }

@@ -27,11 +27,11 @@ pub(super) fn read(
     findings: &mut Findings,
 ) -> Result<Option<LayerFacts>> {
     let mut wanted = Vec::new();
-    algorithms.for_each(|algorithm| {
+    for algorithm in algorithms {
         if !wanted.contains(&algorithm) {
-            wanted.push(algorithm)
+            wanted.push(algorithm);
         }
-    });
+    }
 
     let observer = stored.observer();
     let (format, failure, diff_ids) = match Decoder::new(&mut *stored) {

@@ -19,6 +19,7 @@ pub(super) struct Mention {
     pub(super) digest: Digest,
     /// None if it is no size.
     pub(super) size: Option<u64>,
+    pub(super) artifact_type: Option<String>,
     /// Whether the blob may have to be fetched from elsewhere.
     pub(super) is_elsewhere: bool,
     /// The platform that an index gives.
@@ -59,6 +60,7 @@ impl Mention {
         }
         Some(Mention {
             is_elsewhere: is_non_distributable || !urls.is_empty(),
+            artifact_type: value["artifactType"].as_str().filter(|text| !text.is_empty()).map(str::to_owned),
             platform: value["platform"].as_object().cloned(),
             place,
             media_type,

@@ -13,8 +13,10 @@ mod changeset;
 mod config;
 mod documents;
 mod finding;
+mod index;
 mod json;
 mod layer;
+mod manifest;
 mod mention;
 mod rule;
 mod shape;
@@ -45,19 +47,18 @@ pub struct Report {
     pub blobs: u64,
     /// Their stored bytes.
     pub bytes: u64,
+    /// How many findings are errors.
+    pub errors: usize,
+    /// How many are notes.
+    pub notes: usize,
     /// All that was found, documents first and blobs in the order in which they are mentioned.
     pub findings: Vec<Finding>,
 }
 
 impl Report {
-    /// How many findings are of this severity.
-    pub fn count(&self, severity: Severity) -> usize {
-        self.findings.iter().filter(|finding| finding.severity() == severity).count()
-    }
-
     /// Whether no finding is an error.
     pub fn is_good(&self) -> bool {
-        self.count(Severity::Error) == 0
+        self.errors == 0
     }
 }
 
@@ -77,14 +78,8 @@ pub fn verify(layout: &Layout, observer: &dyn Observer) -> Result<Report> {
     let quiet = Quiet(observer);
     let mut documents = Documents::new(layout, &quiet, &mut findings);
     documents.walk()?;
-    let (count, bytes) = documents.read();
-    let mut report = Report {
-        image: layout.location().to_string(),
-        images: documents.images,
-        blobs: count,
-        bytes,
-        findings: Vec::new(),
-    };
+    let (mut blobs_read, mut bytes_read) = documents.read();
+    let images = documents.images;
     let unmentioned: Vec<&String> = match layout.location().ref_name {
         None => sizes.keys().filter(|name| !is_mentioned(name, &documents)).collect(),
         Some(_) => Vec::new(),
@@ -93,18 +88,26 @@ pub fn verify(layout: &Layout, observer: &dyn Observer) -> Result<Report> {
     add_unmentioned(&unmentioned, &mut blobs, &mut findings);
 
     let stored = |digest: &Digest| sizes.get(&blob_path(digest)).copied().unwrap_or_default();
-    observer.expect(report.bytes + blobs.iter().map(|blob| stored(&blob.digest)).sum::<u64>());
-    observer.advance(report.bytes);
+    observer.expect(bytes_read + blobs.iter().map(|blob| stored(&blob.digest)).sum::<u64>());
+    observer.advance(bytes_read);
     for blob in blobs.iter() {
         observer.step(&format!("read blob {}", blob.digest));
         if let Some(size) = blob.check(layout, observer, &mut findings)? {
-            report.blobs += 1;
-            report.bytes += size;
+            blobs_read += 1;
+            bytes_read += size;
         }
-        observer.check()?;
     }
-    report.findings = findings.finish();
-    Ok(report)
+    let findings = findings.finish();
+    let errors = findings.iter().filter(|finding| finding.severity() == Severity::Error).count();
+    Ok(Report {
+        image: layout.location().to_string(),
+        images,
+        blobs: blobs_read,
+        bytes: bytes_read,
+        errors,
+        notes: findings.len() - errors,
+        findings,
+    })
 }
 
 /// While documents are read, nobody knows how much there is to read in all.
@@ -136,5 +139,58 @@ fn add_unmentioned(names: &[&String], blobs: &mut Blobs, findings: &mut Findings
             }
             None => findings.add(Rule::ExtraFile, &place, "nothing", "a file"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use super::*;
+    use crate::error::Error;
+    use crate::layout::Location;
+    use crate::testing::TempDir;
+
+    /// Wants to stop when it was asked so many times.
+    struct Impatient(AtomicU32);
+
+    impl Observer for Impatient {
+        fn interrupted(&self) -> bool {
+            self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_err()
+        }
+    }
+
+    #[test]
+    fn whenever_it_is_stopped_it_says_so_and_nothing_else() {
+        let dir = TempDir::new("verify-interrupted");
+        let layout = dir.path().join("layout");
+        // A layer that is damaged in every way still must not hide that somebody wanted to stop.
+        let digest = Digest::of(b"layer");
+        let layer = format!(r#"{{"mediaType":"application/vnd.oci.image.layer.v1.tar","digest":"{digest}","size":5}}"#);
+        let config = r#"{"architecture":"arm64","os":"linux","rootfs":{"type":"layers","diff_ids":["sha256:x"]}}"#;
+        let descriptor = |kind: &str, text: &str| {
+            let (digest, size) = (Digest::of(text.as_bytes()), text.len());
+            format!(r#"{{"mediaType":"application/vnd.oci.image.{kind}.v1+json","digest":"{digest}","size":{size}}}"#)
+        };
+        let manifest = format!(r#"{{"schemaVersion":2,"config":{},"layers":[{layer}]}}"#, descriptor("config", config));
+        let index = format!(r#"{{"schemaVersion":2,"manifests":[{}]}}"#, descriptor("manifest", &manifest));
+        std::fs::create_dir_all(layout.join("blobs/sha256")).unwrap();
+        std::fs::write(layout.join(INDEX), index).unwrap();
+        for text in ["layer", config, &manifest] {
+            std::fs::write(layout.join(blob_path(&Digest::of(text.as_bytes()))), text).unwrap();
+        }
+
+        let location = Location::parse(format!("oci:{}", layout.display()).as_ref()).unwrap();
+        let layout = Layout::open(&location).unwrap();
+        let patience = (0..1000).find(|patience| match verify(&layout, &Impatient(AtomicU32::new(*patience))) {
+            Err(Error::Interrupted) => false,
+            Err(error) => panic!("{error}"),
+            Ok(report) => {
+                let rules: Vec<&str> = report.findings.iter().map(|finding| finding.rule.name()).collect();
+                assert!(rules.contains(&"layout-marker") && rules.contains(&"tar-framing"), "{rules:?}");
+                true
+            }
+        });
+        assert!(patience.is_some_and(|patience| patience > 5), "asked {patience:?} times");
     }
 }

@@ -124,7 +124,7 @@ rules! {
     RefNamePlace "ref-name-place" Note "image-spec, image-layout.md#indexjson-file"
         "ref names stand on descriptors of `index.json`, and nowhere else";
     ArtifactType "artifact-type" Error "image-spec, manifest.md#image-manifest-property-descriptions"
-        "a manifest with an empty config has an artifact type";
+        "a manifest with an empty config has an artifact type, and descriptors give the same";
     NoLayers "no-layers" Note "image-spec, manifest.md#image-manifest-property-descriptions"
         "an image has a layer";
 
@@ -240,7 +240,7 @@ mod tests {
     fn meanings_are_one_clause() {
         for rule in Rule::ALL {
             let meaning = rule.meaning();
-            assert!(!meaning.ends_with('.') && !meaning.starts_with(char::is_uppercase), "{meaning}");
+            assert!(!meaning.ends_with('.') && !meaning.contains("  "), "{meaning}");
         }
     }
 }
