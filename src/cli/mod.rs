@@ -16,7 +16,7 @@ mod report;
 mod setting_flags;
 mod squash;
 mod unpack;
-//mod verify;
+mod verify;
 
 use std::ffi::OsStr;
 use std::io::{self, Write};
@@ -58,9 +58,9 @@ enum Command {
     Build(Box<build::Args>),
     Inspect(inspect::Args),
     Unpack(unpack::Args),
-    //Verify(verify::Args),
     Diff(diff::Args),
     Squash(squash::Args),
+    Verify(verify::Args),
     Platform(platform::Args),
     Completions(man::CompletionsArgs),
     Man(man::ManArgs),
@@ -103,9 +103,9 @@ pub(crate) fn run() -> ExitCode {
         Command::Build(args) => build::run(&args, &session),
         Command::Inspect(args) => inspect::run(&args),
         Command::Unpack(args) => unpack::run(&args, &session),
-        //Command::Verify(args) => verify::run(&args, &session),
         Command::Diff(args) => diff::run(&args, &session),
         Command::Squash(args) => squash::run(&args, &session),
+        Command::Verify(args) => verify::run(&args, &session),
         Command::Platform(args) => platform::run(&args),
         Command::Completions(args) => man::completions(&args, Cli::command()),
         Command::Man(args) => man::pages(&args, Cli::command()),

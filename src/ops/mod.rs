@@ -10,3 +10,4 @@ mod kept_content;
 mod publish;
 pub mod squash;
 pub mod unpack;
+pub mod verify;

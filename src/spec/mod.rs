@@ -6,7 +6,7 @@
 
 mod inherit;
 mod settings;
-mod values;
+pub(crate) mod values;
 pub mod variables;
 mod vars_file;
 mod words;
