@@ -12,7 +12,7 @@ const ROWS: [&[&str]; 10] = [
     &["tree"],
     &["tar"],
     &["compress"],
-    &["changeset"],
+    &["changeset", "layer_tar"],
     &["layer", "layering"],
     &["layout"],
     &["spec"],
