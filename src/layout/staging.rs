@@ -48,9 +48,12 @@ impl Staging {
                 Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => continue,
                 created => created.at("create the directory", &path)?,
             }
-            let lock = File::open(&path).at("open", &path)?;
+            // Until it is locked, somebody who clears up may take it for abandoned.
+            let lock = match File::open(&path) {
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+                opened => opened.at("open", &path)?,
+            };
             let locked = flock(&lock, FlockOperation::NonBlockingLockExclusive).is_ok();
-            // Between the two calls somebody who clears up may have taken it for abandoned.
             if locked && is_same_directory(&lock, &path) {
                 return Ok(Staging { path, _lock: lock });
             }
@@ -85,7 +88,9 @@ fn clear_abandoned(parent: &Path, prefix: &OsStr) {
             continue;
         }
         let Ok(directory) = File::open(entry.path()) else { continue };
-        if flock(&directory, FlockOperation::NonBlockingLockExclusive).is_ok() {
+        let locked = flock(&directory, FlockOperation::NonBlockingLockExclusive).is_ok();
+        // What was opened may be gone by now, and its name somebody else's.
+        if locked && is_same_directory(&directory, &entry.path()) {
             let _ = fs::remove_dir_all(entry.path());
         }
     }
@@ -104,6 +109,23 @@ fn is_staging_name(name: &OsStr, prefix: &OsStr) -> bool {
 mod tests {
     use super::*;
     use crate::testing::TempDir;
+
+    #[test]
+    fn many_that_clear_up_at_once_do_not_clear_each_other() {
+        let dir = TempDir::new("staging-race");
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for _ in 0..200 {
+                        let staging = Staging::create(dir.path()).unwrap();
+                        fs::write(staging.path().join("blob"), "x").unwrap();
+                        assert_eq!(fs::read(staging.path().join("blob")).unwrap(), b"x");
+                    }
+                });
+            }
+        });
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+    }
 
     #[test]
     fn it_is_gone_when_dropped_and_abandoned_ones_with_it() {

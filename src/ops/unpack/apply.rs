@@ -1,18 +1,15 @@
 //! One layer onto the tree (image-spec, layer.md#applying-changesets).
 
 use std::io::{self, Read};
-use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::thread;
 
-use crate::compress::{Decoder, ReadAhead};
-use crate::digest::{Digest, Hasher};
-use crate::error::{Error, IoContext, Result};
+use crate::digest::Digest;
+use crate::error::Result;
+use crate::layer_tar;
 use crate::layout::Layout;
 use crate::observer::Observer;
 use crate::oci::Descriptor;
 use crate::ops::unpack::disk::Disk;
-use crate::tar;
 use crate::tree::{TarPath, Whiteout};
 
 /// Applies a layer, verified. One thread reads, hashes and decompresses the blob; this one hashes the tar and writes.
@@ -25,18 +22,10 @@ pub(super) fn layer(
     observer: &dyn Observer,
 ) -> Result<Option<String>> {
     let name = format!("layer {}", descriptor.digest.short());
-    let place = Path::new(&name);
-    let algorithm = diff_id
-        .algorithm()
-        .ok_or_else(|| Error::malformed(&*name, format!("the diff_id {diff_id} cannot be computed here")))?;
     let read = AtomicU64::new(0);
     let blob = Counted { inner: layout.blob(descriptor)?, count: &read };
-    let decoder = Decoder::new(blob).at("read", place)?;
     disk.begin_layer();
-    thread::scope(|scope| {
-        let ahead = ReadAhead::new(scope, Tar(Some(decoder))).at("read", place)?;
-        let mut hashed = Hashed { inner: ahead, hasher: Hasher::new(algorithm) };
-        let mut reader = tar::Reader::new(&mut hashed, &*name);
+    layer_tar::read(blob, diff_id, &name, |reader| {
         let mut progress = Progress { observer, read: &read, told: 0 };
         let mut ignored = Ignored::default();
         while let Some(member) = reader.next_member()? {
@@ -44,18 +33,12 @@ pub(super) fn layer(
             progress.tell();
             let entry = member.entry?;
             match Whiteout::of(&entry.path)? {
-                Whiteout::None => disk.put(entry, &mut reader, &name, observer)?,
+                Whiteout::None => disk.put(entry, reader, &name, observer)?,
                 Whiteout::Aufs => ignored.add(entry.path),
                 whiteout => disk.hide(&whiteout)?,
             }
         }
-        reader.finish()?;
         progress.tell();
-        let found = hashed.hasher.finish();
-        if found != *diff_id {
-            let (expected, found) = (diff_id.to_string(), found.to_string());
-            return Err(Error::Mismatch { subject: name.clone(), what: "diff_id", expected, found });
-        }
         Ok(ignored.note(&name))
     })
 }
@@ -109,37 +92,6 @@ impl<R: Read> Read for Counted<'_, R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let read = self.inner.read(buffer)?;
         self.count.fetch_add(read as u64, Ordering::Relaxed);
-        Ok(read)
-    }
-}
-
-/// The tar in a blob. Its end comes only when the whole blob was read, what stands behind the tar's compression
-/// included, and so was verified.
-struct Tar<R>(Option<Decoder<R>>);
-
-impl<R: Read> Read for Tar<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let Some(decoder) = &mut self.0 else { return Ok(0) };
-        let read = decoder.read(buffer)?;
-        if read == 0 && !buffer.is_empty() {
-            if let Some(decoder) = self.0.take() {
-                decoder.finish()?;
-            }
-        }
-        Ok(read)
-    }
-}
-
-/// Hashes what is read.
-struct Hashed<R> {
-    inner: R,
-    hasher: Hasher,
-}
-
-impl<R: Read> Read for Hashed<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let read = self.inner.read(buffer)?;
-        self.hasher.update(&buffer[..read]);
         Ok(read)
     }
 }

@@ -9,6 +9,8 @@ use crate::observer::Observer;
 
 /// So many zeros in a row, at a multiple of so many bytes, become a hole.
 const HOLE: usize = 64 << 10;
+/// The same as a distance in a file.
+const HOLE_STEP: i64 = 64 << 10;
 static ZEROS: [u8; HOLE] = [0; HOLE];
 
 /// Copies contents to files, through one buffer.
@@ -83,7 +85,7 @@ impl Output<'_> {
             if piece == ZEROS {
                 let at = number * HOLE;
                 self.write_stored(&bytes[start..at])?;
-                self.file.seek(SeekFrom::Current(HOLE as i64))?;
+                self.file.seek(SeekFrom::Current(HOLE_STEP))?;
                 self.ends_in_hole = true;
                 start = at + HOLE;
             }

@@ -134,7 +134,9 @@ pub fn unpack(
 
     let skipped = skipped(&disk);
     warnings.extend(summary(&skipped));
-    warnings.iter().for_each(|warning| observer.warning(warning));
+    for warning in &warnings {
+        observer.warning(warning);
+    }
     let digest = image.path.manifest().digest.clone();
     Ok(UnpackReport { digest, entries: disk.entries(), bytes: disk.written(), skipped, warnings })
 }

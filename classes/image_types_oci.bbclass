@@ -1,0 +1,242 @@
+#
+# Copyright (c) 2026 The ocibake authors
+#
+# SPDX-License-Identifier: MIT
+#
+# OCI container images as image types, baked by ocibake from the rootfs in place.
+#
+# Enable it for every image in a configuration file:
+#
+#     IMAGE_CLASSES += "image_types_oci"
+#     IMAGE_FSTYPES += "oci"
+#
+# or for one image in its recipe, after "inherit image": inherit image_types_oci.
+#
+# Image types:
+#
+#     oci          ${IMAGE_NAME}.oci, an OCI layout (a directory)
+#     oci-archive  ${IMAGE_NAME}.oci-archive, the same image as one tar file; it can be converted further, for instance
+#                  oci-archive.zst or oci-archive.sha256sum
+#
+# Each gets ${IMAGE_LINK_NAME}.<type> as every image type does and, for each tag, the link that container classes look
+# for: ${IMAGE_BASENAME}-<tag>-oci to the layout, ${IMAGE_BASENAME}-<tag>-oci.tar to the archive. ':' and '/' in a tag
+# become '_' in the name of the link.
+#
+# Variables, all optional. An empty value is the same as none. A list is words in shell quoting, so that a word may hold
+# spaces: OCI_IMAGE_LABELS = "maintainer='A B' tier=edge". No value is ever run or expanded by a shell.
+#
+#     OCI_IMAGE_TAG              names of the image, words; default "latest"
+#     OCI_IMAGE_ENTRYPOINT       the command that always runs, words
+#     OCI_IMAGE_CMD              the default command or, with an entrypoint, its default arguments, words; default
+#                                "/bin/sh" where there is no entrypoint
+#     OCI_IMAGE_ENTRYPOINT_ARGS  older name of OCI_IMAGE_CMD, which it overrides
+#     OCI_IMAGE_ENV_VARS         environment, words NAME=value
+#     OCI_IMAGE_WORKINGDIR       working directory
+#     OCI_IMAGE_RUNTIME_UID      user, uid, user:group or uid:gid to run as
+#     OCI_IMAGE_PORTS            exposed ports, words PORT[/tcp|udp|sctp]
+#     OCI_IMAGE_VOLUMES          paths that hold data of their own, words
+#     OCI_IMAGE_STOPSIGNAL       signal that ends the container, such as SIGTERM
+#     OCI_IMAGE_HEALTHCHECK      Docker's health check, words: a command, CMD-SHELL 'script' or NONE; with
+#                                OCI_IMAGE_HEALTHCHECK_INTERVAL, _TIMEOUT, _START_PERIOD (30s, 1m30s) and _RETRIES
+#     OCI_IMAGE_MEMORY           Docker's limits: bytes, or with k, m or g, likewise OCI_IMAGE_MEMORY_SWAP; and
+#     OCI_IMAGE_CPU_SHARES       a relative weight
+#     OCI_IMAGE_LABELS           labels of the config, words key=value; .x= is short for org.opencontainers.image.x=
+#     OCI_IMAGE_ANNOTATIONS      annotations of the manifest, words key=value
+#     OCI_IMAGE_AUTHOR           author, and
+#     OCI_IMAGE_AUTHOR_EMAIL     the author's address
+#     OCI_IMAGE_AUTO_LABELS      "0" leaves out the automatic labels and annotations; default "1". They are title
+#                                (IMAGE_BASENAME), description (SUMMARY), version (PV), licenses (LICENSE) and vendor
+#                                (DISTRO_NAME); OCI_IMAGE_LABELS and OCI_IMAGE_ANNOTATIONS win over them
+#     OCI_IMAGE_REVISION         label and annotation org.opencontainers.image.revision, never read from git
+#     OCI_IMAGE_BUILD_DATE       label and annotation org.opencontainers.image.created, never read from the clock
+#     OCI_IMAGE_BRANCH           label and annotation io.github.ocibake.branch, never read from git
+#     OCI_IMAGE_ARCH             architecture; default: mapped from TARGET_ARCH
+#     OCI_IMAGE_SUBARCH          auto, none, exact or a variant; default "auto": mapped from MACHINEOVERRIDES and
+#                                TUNE_FEATURES
+#     OCI_IMAGE_OS               operating system; default "linux"
+#     OCI_IMAGE_COMPRESSION      gzip[:LEVEL], zstd[:LEVEL] or none; default "gzip"
+#     OCI_IMAGE_EXCLUDE          paths to leave out, words, globs
+#     OCI_IMAGE_CREATED          time of creation, seconds or RFC 3339; default REPRODUCIBLE_TIMESTAMP_ROOTFS
+#     OCI_IMAGE_TAR_OUTPUT       any value: type oci brings type oci-archive with it
+#     EXTRA_IMAGECMD:oci         more flags for "ocibake build" (likewise :oci-archive)
+#
+# The layer holds what the tar image type holds, owners, modes, times, devices and capabilities included. The image
+# depends on nothing but the rootfs and these variables: no clock, no git, no name of the host.
+
+IMAGE_TYPES += "oci oci-archive"
+IMAGE_TYPEDEP:oci = "${@'oci-archive' if d.getVar('OCI_IMAGE_TAR_OUTPUT') else ''}"
+SPDX_IMAGE_PURPOSE:oci = "container"
+SPDX_IMAGE_PURPOSE:oci-archive = "container"
+
+OCI_IMAGE_TAG ??= "latest"
+OCI_IMAGE_CMD ??= "${@'' if d.getVar('OCI_IMAGE_ENTRYPOINT') else '/bin/sh'}"
+OCI_IMAGE_AUTO_LABELS ??= "1"
+OCI_IMAGE_CREATED ??= "${REPRODUCIBLE_TIMESTAMP_ROOTFS}"
+
+# What ocibake knows under the same name.
+OCI_VARIABLES = "\
+    TARGET_ARCH TUNE_FEATURES MACHINEOVERRIDES \
+    OCI_IMAGE_ARCH OCI_IMAGE_SUBARCH OCI_IMAGE_OS \
+    OCI_IMAGE_TAG OCI_IMAGE_AUTHOR OCI_IMAGE_AUTHOR_EMAIL OCI_IMAGE_CREATED \
+    OCI_IMAGE_ENTRYPOINT OCI_IMAGE_CMD OCI_IMAGE_ENTRYPOINT_ARGS OCI_IMAGE_ENV_VARS OCI_IMAGE_WORKINGDIR OCI_IMAGE_RUNTIME_UID \
+    OCI_IMAGE_PORTS OCI_IMAGE_VOLUMES OCI_IMAGE_STOPSIGNAL \
+    OCI_IMAGE_HEALTHCHECK OCI_IMAGE_HEALTHCHECK_INTERVAL OCI_IMAGE_HEALTHCHECK_TIMEOUT \
+    OCI_IMAGE_HEALTHCHECK_START_PERIOD OCI_IMAGE_HEALTHCHECK_RETRIES \
+    OCI_IMAGE_MEMORY OCI_IMAGE_MEMORY_SWAP OCI_IMAGE_CPU_SHARES \
+    OCI_IMAGE_LABELS OCI_IMAGE_ANNOTATIONS \
+    OCI_IMAGE_COMPRESSION OCI_IMAGE_EXCLUDE \
+"
+
+# One command for every type, since a type is named after ocibake's transport. SOURCE_DATE_EPOCH of an image recipe is a
+# time before the rootfs was made: it would clamp every file's time.
+OCI_BUILD = "SOURCE_DATE_EPOCH= ocibake build --vars '${T}/${type}.vars' --progress percent --json ${EXTRA_IMAGECMD} \
+    '${IMAGE_ROOTFS}' '${type}:${IMGDEPLOYDIR}/${IMAGE_NAME}.${type}' > '${T}/${type}.json'"
+IMAGE_CMD:oci = "${OCI_BUILD}"
+IMAGE_CMD:oci-archive = "${OCI_BUILD}"
+
+do_image_oci[depends] += "ocibake-native:do_populate_sysroot"
+do_image_oci[prefuncs] += "oci_prepare"
+do_image_oci[postfuncs] += "oci_finish"
+do_image_oci[progress] = "percent"
+
+do_image_oci_archive[depends] += "ocibake-native:do_populate_sysroot"
+do_image_oci_archive[prefuncs] += "oci_prepare"
+do_image_oci_archive[postfuncs] += "oci_finish"
+do_image_oci_archive[progress] = "percent"
+
+def oci_automatic(d):
+    """
+    What the recipe says of the image by itself, as shell words key=value.
+    """
+    import shlex
+
+    key = "org.opencontainers.image."
+    pairs = []
+    try:
+        automatic = bb.utils.to_boolean(d.getVar("OCI_IMAGE_AUTO_LABELS"))
+    except ValueError:
+        bb.fatal("OCI_IMAGE_AUTO_LABELS is `%s`: expected 0 or 1" % d.getVar("OCI_IMAGE_AUTO_LABELS"))
+    if automatic:
+        # SPDX writes AND and OR where recipes have & and |, and has no word for CLOSED.
+        licenses = (d.getVar("LICENSE") or "").replace("&", " AND ").replace("|", " OR ").split()
+        pairs += [
+            (key + "title", d.getVar("IMAGE_BASENAME")),
+            (key + "description", d.getVar("SUMMARY")),
+            (key + "version", d.getVar("PV")),
+            (key + "licenses", "" if licenses == ["CLOSED"] else " ".join(licenses)),
+            (key + "vendor", d.getVar("DISTRO_NAME") or d.getVar("DISTRO")),
+        ]
+    explicit = [
+        (key + "revision", d.getVar("OCI_IMAGE_REVISION")),
+        (key + "created", d.getVar("OCI_IMAGE_BUILD_DATE")),
+        ("io.github.ocibake.branch", d.getVar("OCI_IMAGE_BRANCH")),
+    ]
+    # Where meta-virtualization's class asks git or the clock, "none" tells it not to.
+    pairs += [(name, value) for name, value in explicit if value != "none"]
+    return " ".join(shlex.quote("%s=%s" % pair) for pair in pairs if pair[1])
+
+def oci_settings(d):
+    """
+    The variables for ocibake as a dictionary, those without a value left out.
+    """
+    import shlex
+
+    settings = {name: d.getVar(name) for name in d.getVar("OCI_VARIABLES").split()}
+    # For ocibake two names that disagree are an error; here CMD may be the class's default.
+    settings["OCI_IMAGE_CMD"] = settings.pop("OCI_IMAGE_ENTRYPOINT_ARGS") or settings["OCI_IMAGE_CMD"]
+    for name in ("OCI_IMAGE_LABELS", "OCI_IMAGE_ANNOTATIONS"):
+        written = settings[name] or ""
+        try:
+            shlex.split(written)
+        except ValueError:
+            # ocibake would say it of the whole list, and blame words that nobody wrote.
+            bb.fatal("%s is `%s`: expected shell words with each quote closed" % (name, written))
+        # The last word for a key wins.
+        settings[name] = " ".join(filter(None, [oci_automatic(d), written]))
+    return {name: value for name, value in settings.items() if value}
+
+def oci_made(d, imagetype):
+    """
+    The paths in IMGDEPLOYDIR that belong to an image type: artefacts, conversions, and links to either.
+    """
+    import re
+
+    deploy = d.getVar("IMGDEPLOYDIR")
+    conversions = "|".join(re.escape(name) for name in d.getVar("CONVERSIONTYPES").split())
+    ours = re.compile(r"\.%s(\.(%s))*$" % (re.escape(imagetype), conversions))
+    paths = [os.path.join(deploy, name) for name in sorted(os.listdir(deploy))]
+    return [path for path in paths if ours.search(os.readlink(path) if os.path.islink(path) else path)]
+
+def oci_check(d, imagetype):
+    """
+    Stop at settings that ocibake refuses, with the line in which it says why.
+    """
+    import subprocess
+
+    kept_out = d.getVar("OCI_VARIABLES").split() + ["SOURCE_DATE_EPOCH"]
+    checked = subprocess.run(
+        ["ocibake", "build", "--dry-run", "--vars", os.path.join(d.getVar("T"), imagetype + ".vars"),
+         d.getVar("IMAGE_ROOTFS"), "%s:%s" % (imagetype, d.getVar("IMGDEPLOYDIR"))],
+        env={name: value for name, value in os.environ.items() if name not in kept_out},
+        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, encoding="utf-8", errors="replace")
+    if checked.returncode != 0:
+        talk = checked.stderr.splitlines()
+        errors = [line.replace("ocibake: error: ", "", 1) for line in talk if not line.startswith("ocibake: warning: ")]
+        bb.fatal("; ".join(errors) or "ocibake ended with status %d" % checked.returncode)
+
+python oci_prepare () {
+    import shlex
+
+    task = "do_" + d.getVar("BB_CURRENTTASK")
+    imagetype = d.getVarFlag(task, "imagetype")
+
+    if bb.data.inherits_class("image-oci", d) and d.getVar("OCI_IMAGE_BACKEND") != "ocibake":
+        bb.fatal("image type oci comes from image-oci and from image_types_oci: inherit one of them, "
+                 'or set OCI_IMAGE_BACKEND = "ocibake"')
+    for name in ("OCI_BASE_IMAGE", "OCI_LAYERS"):
+        if d.getVar(name):
+            bb.fatal("%s is `%s`: image_types_oci makes images of one layer without a base" % (name, d.getVar(name)))
+    converted = [name for name in d.getVarFlag(task, "subimages", False).split() if name.startswith("oci.")]
+    if converted:
+        bb.fatal("IMAGE_FSTYPES holds `%s`: oci is a directory and has no conversions; use `%s`"
+                 % (converted[0], converted[0].replace("oci.", "oci-archive.", 1)))
+    if not bb.utils.which(d.getVar("PATH"), "ocibake"):
+        bb.fatal("ocibake is not in the PATH of %s: recipe ocibake-native provides it" % task)
+
+    # Only do_rootfs empties this directory, and the name of an image holds the time of the build.
+    for path in oci_made(d, imagetype):
+        bb.utils.remove(path, recurse=True)
+
+    settings = oci_settings(d)
+    with open(os.path.join(d.getVar("T"), imagetype + ".vars"), "w", encoding="utf-8") as vars_file:
+        for name, value in settings.items():
+            vars_file.write("%s=%s\n" % (name, shlex.quote(value)))
+    # ocibake lets the environment win over the file.
+    for name in d.getVar("OCI_VARIABLES").split():
+        d.setVarFlag(name, "unexport", "1")
+    oci_check(d, imagetype)
+}
+oci_prepare[vardeps] += "${OCI_VARIABLES} OCI_BASE_IMAGE OCI_LAYERS"
+
+python oci_finish () {
+    import json
+    import re
+    import shlex
+
+    imagetype = d.getVarFlag("do_" + d.getVar("BB_CURRENTTASK"), "imagetype")
+    deploy = d.getVar("IMGDEPLOYDIR")
+    image = "%s.%s" % (d.getVar("IMAGE_NAME"), imagetype)
+
+    with open(os.path.join(d.getVar("T"), imagetype + ".json"), encoding="utf-8") as report_file:
+        report = json.load(report_file)
+    for warning in report["warnings"]:
+        bb.warn(warning)
+    bb.note("%s: %s, %d bytes, %s" % (image, report["platform"], report["size"], report["digest"]))
+
+    # The archive is gone by now where only a conversion of it was asked for.
+    if os.path.exists(os.path.join(deploy, image)):
+        tags = shlex.split(d.getVar("OCI_IMAGE_TAG") or "") or ["latest"]
+        for tag in sorted({re.sub("[:/]", "_", tag) for tag in tags}):
+            link = "%s-%s-oci%s" % (d.getVar("IMAGE_BASENAME"), tag, ".tar" if imagetype == "oci-archive" else "")
+            os.symlink(image, os.path.join(deploy, link))
+}

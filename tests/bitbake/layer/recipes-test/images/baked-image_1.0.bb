@@ -1,0 +1,7 @@
+# SPDX-License-Identifier: MIT
+SUMMARY = "The rootfs of the tests as an OCI image"
+LICENSE = "MIT"
+
+inherit image
+
+require baked-image.inc

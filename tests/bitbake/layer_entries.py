@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: MIT
+"""The entries of a tar archive, and of the one layer of an OCI layout, in a form that compares."""
+
+import gzip
+import hashlib
+import io
+import json
+import pathlib
+import tarfile
+
+
+def entries_of_tar(stream):
+    """Path to everything that a rootfs entry is; hard links as the set of their names."""
+    entries = {}
+    links = {}
+    with tarfile.open(fileobj=stream) as archive:
+        for member in archive:
+            path = member.name.removeprefix("./").strip("/") or "."
+            if member.islnk():
+                first = member.linkname.removeprefix("./")
+                links.setdefault(first, {first}).add(path)
+                continue
+            entries[path] = {
+                "type": member.type,
+                "mode": oct(member.mode),
+                "owner": (member.uid, member.gid),
+                "mtime": int(member.mtime),
+                "target": member.linkname,
+                "device": (member.devmajor, member.devminor) if member.ischr() or member.isblk() else None,
+                "content": hashlib.sha256(archive.extractfile(member).read()).hexdigest() if member.isreg() else None,
+                "attributes": {k: v for k, v in member.pax_headers.items() if k.startswith("SCHILY.xattr.")},
+            }
+    for first, names in links.items():
+        entry = entries.pop(first)
+        entries.update({name: {**entry, "links": sorted(names)} for name in names})
+    return entries
+
+
+class Layout:
+    """An OCI layout, read without the tool that wrote it."""
+
+    def __init__(self, path):
+        self.path = pathlib.Path(path)
+        self.index = json.loads((self.path / "index.json").read_bytes())
+        self.descriptor = self.index["manifests"][0]
+        self.manifest = json.loads(self.blob(self.descriptor))
+        self.config = json.loads(self.blob(self.manifest["config"]))
+
+    @property
+    def digest(self):
+        """The manifest's digest."""
+        return self.descriptor["digest"]
+
+    def blob(self, descriptor):
+        """A blob's bytes, its size and digest checked."""
+        raw = (self.path / "blobs" / descriptor["digest"].replace(":", "/")).read_bytes()
+        assert len(raw) == descriptor["size"] and "sha256:" + hashlib.sha256(raw).hexdigest() == descriptor["digest"]
+        return raw
+
+    def blobs(self):
+        """The names of all blobs."""
+        return {"sha256:" + path.name for path in (self.path / "blobs/sha256").iterdir()}
+
+    def referenced(self):
+        """The digests that the index leads to."""
+        return {self.digest, self.manifest["config"]["digest"], *(layer["digest"] for layer in self.manifest["layers"])}
+
+    def entries(self):
+        """The entries of the only layer."""
+        (layer,) = self.manifest["layers"]
+        raw = gzip.decompress(self.blob(layer))
+        assert ["sha256:" + hashlib.sha256(raw).hexdigest()] == self.config["rootfs"]["diff_ids"]
+        return entries_of_tar(io.BytesIO(raw))

@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: MIT
+"""Print the base hash of an image's tasks, once for each setting, as JSON: setting to task to hash.
+
+Run in a build directory with BitBake's environment: a recipe file, then settings NAME=value. A new BitBake for each
+setting would say the same and take several seconds each time.
+"""
+
+import json
+import os
+import sys
+
+import bb.cookerdata
+import bb.data
+import bb.parse
+import bb.siggen
+
+
+def task_hashes(builder, recipe, name, value):
+    """Parse the recipe with one variable set, and hash its image tasks as BitBake does."""
+    data = builder.mcdata[""].createCopy()
+    if name:
+        # As a user's local.conf would: a default of the class must not win over it.
+        data.setVar(name, value)
+        data.setVar(name + ":forcevariable", value)
+    data.setVar("__ONLYFINALISE", "default")
+    d = builder._parse_recipe(data, recipe, [], "", "ocibake-test")[""]
+    ignored = bb.parse.siggen.basehash_ignore_vars
+    tasks, dependencies, lookup = bb.data.generate_dependencies(d, ignored)
+    _, hashes = bb.data.generate_dependency_hash(tasks, dependencies, lookup, ignored, recipe)
+    return {task: hashes["%s:%s" % (recipe, task)] for task in tasks if task.startswith("do_image")}
+
+
+def main(recipe, settings):
+    """Parse the configuration once, and the recipe for each setting."""
+    configuration = bb.cookerdata.CookerConfiguration()
+    configuration.env = dict(os.environ)
+    builder = bb.cookerdata.CookerDataBuilder(configuration, True)
+    builder.parseBaseConfiguration(worker=True)
+    bb.parse.siggen = bb.siggen.init(builder.data)
+    found = {"": task_hashes(builder, recipe, None, None)}
+    for setting in settings:
+        found[setting] = task_hashes(builder, recipe, *setting.split("=", 1))
+    print(json.dumps(found))
+
+
+if __name__ == "__main__":
+    os.umask(0o022)
+    main(os.path.abspath(sys.argv[1]), sys.argv[2:])

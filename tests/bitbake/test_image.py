@@ -1,0 +1,315 @@
+# SPDX-License-Identifier: MIT
+"""The image types in the real image.bbclass."""
+
+import json
+import os
+import pathlib
+import re
+import shlex
+import tarfile
+import unittest
+
+from build_directory import LAYER, BuildDirectory
+from layer_entries import Layout, entries_of_tar
+
+TIMESTAMP_ROOTFS = 1520598896
+RECIPE = "baked-image"
+
+
+def new_build(name):
+    """A fresh build directory."""
+    return BuildDirectory(pathlib.Path(os.environ["OCIBAKE_BUILDS"]) / name, os.environ["OCIBAKE"])
+
+
+class BakedTest(unittest.TestCase):
+    """One build directory for a test class, built once with no settings."""
+
+    configuration = ""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.build = new_build(cls.__name__)
+        cls.build.configure(cls.configuration)
+        run = cls.build.bake(RECIPE)
+        if run.status:
+            raise AssertionError(run.output)
+        cls.images = cls.build.image_directory()
+
+    def bake(self, configuration, *words, recipe=RECIPE):
+        """Build with a configuration; it must succeed."""
+        self.build.configure(configuration)
+        run = self.build.bake(recipe, *words)
+        self.assertEqual(run.status, 0, run.output)
+        return run
+
+    def layout(self, tag="latest"):
+        """The image that was deployed last."""
+        return Layout(self.images / ("%s-%s-oci" % (RECIPE, tag)))
+
+
+class Fidelity(BakedTest):
+    """The layer beside the tar image type of the same rootfs."""
+
+    def test_the_layer_is_the_tar(self):
+        with open(self.images / (RECIPE + "-qemux86-64.rootfs.tar"), "rb") as stream:
+            tar = entries_of_tar(stream)
+        layer = self.layout().entries()
+        self.maxDiff = None
+        self.assertEqual(layer, tar)
+
+    def test_what_pseudo_alone_knows_is_there(self):
+        entries = self.layout().entries()
+        self.assertEqual(entries["etc/shadow"]["owner"], (0, 42))
+        self.assertEqual(entries["home/app/.profile"]["owner"], (1000, 1000))
+        self.assertEqual(entries["opt/big"]["owner"], (3000000, 4000000))
+        self.assertEqual(entries["var/mail"]["mode"], "0o2775")
+        self.assertEqual(entries["usr/bin/su"]["mode"], "0o4755")
+        self.assertEqual(entries["usr/bin/wall"]["mode"], "0o2755")
+        self.assertEqual((entries["dev/console"]["type"], entries["dev/console"]["device"]), (tarfile.CHRTYPE, (5, 1)))
+        self.assertEqual((entries["dev/sda"]["type"], entries["dev/sda"]["device"]), (tarfile.BLKTYPE, (8, 0)))
+        self.assertEqual(entries["dev/initctl"]["type"], tarfile.FIFOTYPE)
+        self.assertIn("SCHILY.xattr.security.capability", entries["usr/bin/ping"]["attributes"])
+        self.assertEqual(entries["usr/bin/ping"]["attributes"]["SCHILY.xattr.user.note"], "one\n\ttwo")
+        self.assertEqual(entries["bin/busybox"]["links"], ["bin/busybox", "bin/ls"])
+        self.assertLessEqual({".dockerenv", ".config"}, set(entries))
+        self.assertEqual({entry["mtime"] for entry in entries.values()}, {TIMESTAMP_ROOTFS})
+
+    def test_the_documents(self):
+        layout = self.layout()
+        self.assertEqual(layout.config["created"], "2018-03-09T12:34:56Z")
+        self.assertEqual({entry["created"] for entry in layout.config["history"]}, {"2018-03-09T12:34:56Z"})
+        self.assertEqual((layout.config["os"], layout.config["architecture"]), ("linux", "amd64"))
+        self.assertEqual(layout.config["config"]["Cmd"], ["/bin/sh"])
+        automatic = {
+            "org.opencontainers.image.title": RECIPE,
+            "org.opencontainers.image.description": "The rootfs of the tests as an OCI image",
+            "org.opencontainers.image.version": "1.0",
+            "org.opencontainers.image.licenses": "MIT",
+            "org.opencontainers.image.vendor": "OpenEmbedded",
+        }
+        self.assertEqual(layout.config["config"]["Labels"], automatic)
+        self.assertEqual(layout.manifest["annotations"], automatic)
+        self.assertEqual(layout.blobs(), layout.referenced())
+
+
+class Deployed(BakedTest):
+    """Names in the deploy directory, and what else learns of them."""
+
+    def test_names(self):
+        (stamp,) = {match[1] for match in (re.search(r"rootfs-(\d+)\.oci$", name) for name in os.listdir(self.images))
+                    if match}
+        image = "%s-qemux86-64.rootfs-%s" % (RECIPE, stamp)
+        links = {path.name: os.readlink(path) for path in self.images.iterdir() if path.is_symlink() and "oci" in path.name}
+        self.assertEqual(links, {
+            RECIPE + "-qemux86-64.rootfs.oci": image + ".oci",
+            RECIPE + "-qemux86-64.rootfs.oci-archive": image + ".oci-archive",
+            RECIPE + "-latest-oci": image + ".oci",
+            RECIPE + "-latest-oci.tar": image + ".oci-archive",
+        })
+        self.assertTrue((self.images / (image + ".oci/oci-layout")).is_file())
+        with tarfile.open(self.images / (image + ".oci-archive")) as archive:
+            index = json.load(archive.extractfile("index.json"))
+        self.assertEqual(index["manifests"][0]["digest"], self.layout().digest)
+
+    def test_manifest_of_images(self):
+        manifest = self.build.work_directory(RECIPE) / "deploy-image-output-manifest/manifest.json"
+        images = {entry["imagetype"]: [image["filename"] for image in entry["images"]]
+                  for entry in json.loads(manifest.read_text())}
+        for imagetype in ("oci", "oci-archive"):
+            self.assertEqual([os.path.realpath(self.images / name) for name in images[imagetype]],
+                             [os.path.realpath(self.images / (RECIPE + "-qemux86-64.rootfs." + imagetype))])
+
+    def test_the_log_has_one_line_of_result(self):
+        for task, imagetype in (("do_image_oci", "oci"), ("do_image_oci_archive", "oci-archive")):
+            log = self.build.task_log(RECIPE, task)
+            results = [line for line in log.splitlines() if self.layout().digest in line]
+            self.assertEqual(len(results), 1, log)
+            self.assertIn("linux/amd64", results[0])
+            self.assertRegex(results[0], r"\b\d+ bytes\b")
+
+
+class Again(BakedTest):
+    """Building again."""
+
+    def test_nothing_stale_is_left(self):
+        self.bake('OCI_IMAGE_TAG = "other"\nIMAGE_VERSION_SUFFIX = "-second"')
+        self.bake('OCI_IMAGE_TAG = "v1 registry.example:5000/app:v2"\nIMAGE_VERSION_SUFFIX = "-third"')
+        image = RECIPE + "-qemux86-64.rootfs-third"
+        for directory in (self.images, self.build.work_directory(RECIPE) / ("deploy-%s-image-complete" % RECIPE)):
+            self.assertEqual({name for name in os.listdir(directory) if "oci" in name}, {
+                image + ".oci", image + ".oci-archive",
+                RECIPE + "-qemux86-64.rootfs.oci", RECIPE + "-qemux86-64.rootfs.oci-archive",
+                *("%s-%s-oci%s" % (RECIPE, tag, end) for tag in ("v1", "registry.example_5000_app_v2")
+                  for end in ("", ".tar")),
+            })
+
+    def test_conversions(self):
+        self.bake('IMAGE_FSTYPES:forcevariable = "oci-archive.gz oci-archive.sha256sum"')
+        names = {name for name in os.listdir(self.images) if re.search(r"-\d+\.oci", name)}
+        self.assertEqual({name.split(".oci")[1] for name in names}, {"-archive.gz", "-archive.sha256sum"})
+
+    def test_tar_output_brings_the_archive(self):
+        self.bake('IMAGE_FSTYPES:forcevariable = "oci"')
+        self.assertFalse((self.images / (RECIPE + "-latest-oci.tar")).exists())
+        self.bake('IMAGE_FSTYPES:forcevariable = "oci"\nOCI_IMAGE_TAR_OUTPUT = "true"')
+        self.assertTrue((self.images / (RECIPE + "-latest-oci.tar")).exists())
+
+
+class Signatures(BakedTest):
+    """Which change runs the task again: by the hashes that BitBake goes by, and in fact."""
+
+    def hashes(self, *settings):
+        """Setting to task to hash."""
+        recipe = LAYER / "tests/bitbake/layer/recipes-test/images/baked-image_1.0.bb"
+        run = self.build.command("python3", str(LAYER / "tests/bitbake/task_hashes.py"), str(recipe), *settings)
+        self.assertEqual(run.status, 0, run.output)
+        return json.loads(run.output.splitlines()[-1])
+
+    def test_every_variable_matters(self):
+        text = (LAYER / "classes/image_types_oci.bbclass").read_text(encoding="utf-8")
+        names = set(re.findall(r"\bOCI_IMAGE_[A-Z_]+\b", text)) - {"OCI_IMAGE_BACKEND", "OCI_IMAGE_TAR_OUTPUT"}
+        self.assertGreater(len(names), 30)
+        names |= {"OCI_BASE_IMAGE", "OCI_LAYERS", "SUMMARY", "LICENSE", "PV", "DISTRO_NAME",
+                  "REPRODUCIBLE_TIMESTAMP_ROOTFS"}
+        hashes = self.hashes("TARGET_ARCH=i686", "TUNE_FEATURES=m64 core2", "MACHINEOVERRIDES=qemuall:qemux86-64:more",
+                             *(name + "=0" for name in sorted(names)))
+        for task in ("do_image_oci", "do_image_oci_archive"):
+            same = [setting for setting in hashes if setting and hashes[setting][task] == hashes[""][task]]
+            self.assertEqual(same, [])
+
+    def test_flags_matter_to_their_type_alone(self):
+        hashes = self.hashes("EXTRA_IMAGECMD:oci=-v")
+        changed = {task for task in hashes[""] if hashes["EXTRA_IMAGECMD:oci=-v"][task] != hashes[""][task]}
+        self.assertEqual(changed, {"do_image_oci"})
+
+    def test_tar_output_matters_to_the_task_before(self):
+        hashes = self.hashes("OCI_IMAGE_TAR_OUTPUT=1")
+        self.assertNotEqual(hashes["OCI_IMAGE_TAR_OUTPUT=1"]["do_image"], hashes[""]["do_image"])
+
+    def test_what_must_not_matter(self):
+        hashes = self.hashes("UNRELATED=1", "BB_NUMBER_THREADS=1", "DATETIME=20200101000000", "DATE=20200101",
+                             "TMPDIR=/elsewhere", "SOURCE_DATE_EPOCH=1", "BUILDNAME=1")
+        for setting, of_task in hashes.items():
+            self.assertEqual(of_task, hashes[""], setting)
+
+    def test_in_fact(self):
+        ran = ":do_image_oci)"
+        self.assertIn(ran, self.bake('OCI_IMAGE_LABELS = "a=b"').output)
+        self.assertNotIn(ran, self.bake('OCI_IMAGE_LABELS = "a=b"').output)
+        self.assertNotIn(ran, self.bake('OCI_IMAGE_LABELS = "a=b"\nUNRELATED = "1"').output)
+        self.assertIn(ran, self.bake('OCI_IMAGE_LABELS = "a=c"').output)
+
+
+class Hostile(BakedTest):
+    """Values that a shell would act on."""
+
+    values = {
+        "OCI_IMAGE_LABELS": "maintainer='A B <a@b>' quote=\"it's \\\"here\\\"\" dollar='$PATH' tick='`touch pwned`' "
+                            "sub=$(touch\\ pwned) back='a\\b' uni=größe empty= .title='Mine; rm -rf /'",
+        "OCI_IMAGE_ANNOTATIONS": "note='$(id) & `id` | \"x\"'",
+        "OCI_IMAGE_ENV_VARS": "PATH=$PATH:/opt/bin GREETING='hello  world' QUOTE=\"'\"",
+        "OCI_IMAGE_ENTRYPOINT": "/usr/bin/app --name \"two words\" --say \"it's\" '$HOME' \\\"",
+        "OCI_IMAGE_CMD": "sh -c 'echo \"$1\" `date` $(date)'",
+        "OCI_IMAGE_AUTHOR": "Ann \"the\" Baker",
+        "OCI_IMAGE_AUTHOR_EMAIL": "a@b",
+        "OCI_IMAGE_WORKINGDIR": "/opt/with space/$HOME",
+        "SUMMARY": "Says 'hi' & \"bye\" for $5 `now`",
+    }
+    configuration = "".join('%s:forcevariable = "%s"\n' % pair for pair in values.items())
+
+    def test_they_arrive_as_written(self):
+        self.bake(self.configuration)
+        layout = self.layout()
+        words = {name: shlex.split(value) for name, value in self.values.items() if name != "SUMMARY"}
+        config = layout.config["config"]
+        labels = dict(word.split("=", 1) for word in words["OCI_IMAGE_LABELS"])
+        labels["org.opencontainers.image.title"] = labels.pop(".title")
+        labels["org.opencontainers.image.description"] = self.values["SUMMARY"]
+        self.assertEqual({k: v for k, v in config["Labels"].items() if k in labels}, labels)
+        self.assertEqual(layout.manifest["annotations"]["note"], "$(id) & `id` | \"x\"")
+        self.assertEqual(layout.manifest["annotations"]["org.opencontainers.image.description"], self.values["SUMMARY"])
+        self.assertEqual(config["Env"], words["OCI_IMAGE_ENV_VARS"])
+        self.assertEqual(config["Entrypoint"], words["OCI_IMAGE_ENTRYPOINT"])
+        self.assertEqual(config["Cmd"], words["OCI_IMAGE_CMD"])
+        self.assertEqual(config["WorkingDir"], self.values["OCI_IMAGE_WORKINGDIR"])
+        self.assertEqual(layout.config["author"], "Ann \"the\" Baker <a@b>")
+        self.assertEqual([path for path in self.build.path.rglob("pwned")], [])
+
+    def test_the_environment_does_not_reach_the_tool(self):
+        self.bake('export OCI_IMAGE_CMD = "exported"\nexport OCI_IMAGE_ENTRYPOINT_ARGS = "args"\nexport OCI_X = "1"')
+        self.assertEqual(self.layout().config["config"]["Cmd"], ["args"])
+
+
+class Failures(BakedTest):
+    """One line that says it, and nothing half made."""
+
+    def failure(self, configuration):
+        """The message of the one error that names the task."""
+        self.build.configure(configuration)
+        run = self.build.bake(RECIPE)
+        self.assertNotEqual(run.status, 0)
+        prefix = "ERROR: %s-1.0-r0 do_image_oci: " % RECIPE
+        messages = [line.removeprefix(prefix) for line in run.errors if line.startswith(prefix)]
+        self.assertEqual(len(messages), 1, run.output)
+        left = self.build.work_directory(RECIPE) / ("deploy-%s-image-complete" % RECIPE)
+        self.assertEqual([name for name in os.listdir(left) if re.search(r"oci(\.|$)", name) or "ocibake" in name], [])
+        return messages[0]
+
+    def test_bad_values(self):
+        one_type = 'IMAGE_FSTYPES:forcevariable = "oci"\n'
+        for name, value in [
+            ("OCI_IMAGE_PORTS", "eighty"),
+            ("OCI_IMAGE_ENTRYPOINT", "'not closed"),
+            # bbfatal of a shell task would print the backslash and the letter as a line break.
+            ("OCI_IMAGE_WORKINGDIR", "back\\nslash %s"),
+        ]:
+            with self.subTest(name):
+                message = self.failure('%s%s = "%s"' % (one_type, name, value))
+                self.assertTrue(message.startswith(name), message)
+                self.assertIn(value.replace("\\", "\\\\").strip("'"), message)
+
+    def test_unknown_architecture(self):
+        message = self.failure('IMAGE_FSTYPES:forcevariable = "oci"\nOCI_IMAGE_ARCH = "riscv32"')
+        self.assertIn("riscv32", message)
+
+    def test_no_tool(self):
+        (self.build.path / "tmp/hosttools/ocibake").unlink()
+        message = self.failure('IMAGE_FSTYPES:forcevariable = "oci"\nHOSTTOOLS:remove = "ocibake"')
+        self.assertEqual(message, "ocibake is not in the PATH of do_image_oci: recipe ocibake-native provides it")
+
+
+class Reproducible(unittest.TestCase):
+    """Another directory, another time, the same image."""
+
+    def test_two_builds(self):
+        digests = []
+        for name in ("first", "the-second-one"):
+            build = new_build(name)
+            self.assertEqual(build.bake(RECIPE).status, 0)
+            digests.append(Layout(build.image_directory() / (RECIPE + "-latest-oci")).digest)
+        self.assertEqual(digests[0], digests[1])
+
+    def test_machines(self):
+        build = new_build("machines")
+        for machine, platform in [("qemuarm", ("arm", "v7")), ("qemuarm64", ("arm64", "v8")), ("qemuarmv5", ("arm", "v5")),
+                                  ("qemuriscv64", ("riscv64", None)), ("qemux86", ("386", None))]:
+            with self.subTest(machine):
+                build.configure('MACHINE = "%s"\nIMAGE_FSTYPES:forcevariable = "oci"' % machine)
+                run = build.bake(RECIPE)
+                self.assertEqual(run.status, 0, run.output)
+                layout = Layout(build.image_directory(machine) / (RECIPE + "-latest-oci"))
+                self.assertEqual((layout.config["architecture"], layout.config.get("variant")), platform)
+                self.assertEqual((layout.descriptor["platform"]["architecture"],
+                                  layout.descriptor["platform"].get("variant")), platform)
+
+
+class Recipe(unittest.TestCase):
+    """The recipe of the tool."""
+
+    def test_it_parses_for_host_target_and_sdk(self):
+        build = new_build("recipe")
+        for name in ("ocibake", "ocibake-native", "nativesdk-ocibake"):
+            run = build.command("bitbake-getvar", "-r", name, "--value", "SRC_URI")
+            self.assertEqual(run.status, 0, run.output)
+            self.assertIn("crate://", run.output)
+            self.assertEqual(run.errors, [])

@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: MIT
+"""One image task as BitBake would run it: prefunc, command, postfunc, with the real tool."""
+
+import json
+import os
+import pathlib
+import subprocess
+import unittest.mock
+
+import bbclass
+
+TOOL = next((path for path in (os.environ.get("OCIBAKE"), *(
+    str(bbclass.REPOSITORY / "target" / profile / "ocibake") for profile in ("release", "debug")
+)) if path and os.access(path, os.X_OK)), None)
+
+# What a BitBake build always has.
+MACHINE = {
+    "TARGET_ARCH": "x86_64",
+    "TUNE_FEATURES": "m64 core2",
+    "MACHINEOVERRIDES": "qemuall:qemux86-64",
+    "PN": "app-image",
+    "PV": "1.0",
+    "IMAGE_BASENAME": "${PN}",
+    "SUMMARY": "An image",
+    "LICENSE": "MIT",
+    "DISTRO": "nodistro",
+    "DISTRO_NAME": "OpenEmbedded",
+    "REPRODUCIBLE_TIMESTAMP_ROOTFS": "1520598896",
+    "CONVERSIONTYPES": "gz bz2 zst sha256sum",
+    "IMAGE_NAME": "app-image-qemux86-64.rootfs-20260102030405",
+    "EXTRA_IMAGECMD": "",
+}
+
+
+def stand_in(path, script="exit 0"):
+    """A tool that does what a line of shell says."""
+    path.unlink(missing_ok=True)
+    path.write_text("#!/bin/sh\n%s\n" % script)
+    path.chmod(0o755)
+
+
+class Task:
+    """do_image_oci or do_image_oci_archive in a directory of its own."""
+
+    def __init__(self, directory, variables=(), imagetype="oci", tool=TOOL):
+        directory = pathlib.Path(directory)
+        self.name = "do_image_" + imagetype.replace("-", "_")
+        self.type = imagetype
+        self.deploy = directory / "deploy"
+        self.temp = directory / "temp"
+        rootfs = directory / "rootfs"
+        for path in (self.deploy, self.temp, rootfs / "etc", directory / "bin"):
+            path.mkdir(parents=True, exist_ok=True)
+        (rootfs / "etc/hostname").write_text("app\n")
+        self.tool = directory / "bin/ocibake"
+        if tool is None:
+            stand_in(self.tool)
+        elif not self.tool.exists():
+            self.tool.symlink_to(tool)
+        own = {
+            "T": str(self.temp),
+            "IMGDEPLOYDIR": str(self.deploy),
+            "IMAGE_ROOTFS": str(rootfs),
+            "PATH": "%s:/usr/bin:/bin" % (directory / "bin"),
+            "BB_CURRENTTASK": self.name[3:],
+            "type": imagetype,
+        }
+        self.d = bbclass.Datastore({**MACHINE, **own, **dict(variables)})
+        self.d.flag_values = {(self.name, "imagetype"): imagetype, (self.name, "subimages"): " " + imagetype}
+        self.functions = self.d.functions()
+
+    @property
+    def image(self):
+        """The artefact's path."""
+        return self.deploy / ("%s.%s" % (self.d.getVar("IMAGE_NAME"), self.type))
+
+    def prepare(self, environment=()):
+        """The prefunc; returns the text of the variables file."""
+        with unittest.mock.patch.dict(os.environ, {"PATH": self.d.getVar("PATH"), **dict(environment)}, clear=True):
+            self.functions.oci_prepare(self.d)
+        return (self.temp / (self.type + ".vars")).read_text(encoding="utf-8")
+
+    def finish(self):
+        """The postfunc, after a command that was not run."""
+        report = {"digest": "sha256:0", "platform": "linux/amd64", "size": 1, "warnings": []}
+        (self.temp / (self.type + ".json")).write_text(json.dumps(report))
+        self.functions.oci_finish(self.d)
+
+    def build(self, environment=()):
+        """Prefunc, command and postfunc; returns the finished command."""
+        self.prepare(environment)
+        # A name that is unexported is taken out of the environment by BitBake's run script.
+        unset = {name for (name, flag), value in self.d.flag_values.items() if flag == "unexport" and value == "1"}
+        environment = {name: value for name, value in dict(environment).items() if name not in unset}
+        finished = subprocess.run(["/bin/sh", "-e", "-c", self.d.getVar("IMAGE_CMD:" + self.type)],
+                                  env={"PATH": self.d.getVar("PATH"), **environment}, check=False,
+                                  capture_output=True, text=True, encoding="utf-8")
+        if finished.returncode == 0:
+            self.functions.oci_finish(self.d)
+        return finished
+
+    def documents(self):
+        """index, manifest and config of a layout that was built."""
+        index = json.loads((self.image / "index.json").read_bytes())
+        manifest = self.blob(index["manifests"][0])
+        return index, manifest, self.blob(manifest["config"])
+
+    def blob(self, descriptor):
+        """A JSON blob of the layout."""
+        return json.loads((self.image / "blobs" / descriptor["digest"].replace(":", "/")).read_bytes())
