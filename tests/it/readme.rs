@@ -7,11 +7,12 @@ fn readme() -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap()
 }
 
-/// The commands of the console blocks, in order.
+/// The commands of the console blocks of the first session, in order.
 fn typed(readme: &str) -> Vec<&str> {
     let mut is_console = false;
     let mut commands = Vec::new();
-    for line in readme.lines() {
+    let session = readme.lines().skip_while(|line| *line != "## Try it").skip(1);
+    for line in session.take_while(|line| !line.starts_with("## ")) {
         match line.strip_prefix("```") {
             Some(language) => is_console = language == "console",
             None if is_console => commands.extend(line.strip_prefix("$ ")),

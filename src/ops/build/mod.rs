@@ -219,7 +219,12 @@ fn read_rootfs(
         observer.warning(warning);
     }
     let scan_seconds = scan_start.elapsed().as_secs_f64();
-    Ok(ReadTrees { rootfs: read, base: base.map(ImageLayers::into_tree), warnings, scan_seconds, base_seconds })
+    let mut base = base.map(ImageLayers::into_tree);
+    // Attributes that are not read from the rootfs say nothing about what changed.
+    for entry in base.iter_mut().flat_map(|base| base.folded.tree.iter_mut()) {
+        entry.metadata.xattrs.retain(|name, _| options.scan.xattrs.keeps(name));
+    }
+    Ok(ReadTrees { rootfs: read, base, warnings, scan_seconds, base_seconds })
 }
 
 /// The paths that are left out of the comparison with the base.
