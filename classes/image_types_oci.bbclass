@@ -89,8 +89,10 @@ OCI_VARIABLES = "\
 
 # One command for every type, since a type is named after ocibake's transport. SOURCE_DATE_EPOCH of an image recipe is a
 # time before the rootfs was made: it would clamp every file's time.
-OCI_BUILD = "SOURCE_DATE_EPOCH= ocibake build --vars '${T}/${type}.vars' --progress percent --json ${EXTRA_IMAGECMD} \
-    '${IMAGE_ROOTFS}' '${type}:${IMGDEPLOYDIR}/${IMAGE_NAME}.${type}' > '${T}/${type}.json'"
+OCI_BUILD = "\
+    SOURCE_DATE_EPOCH= ocibake build --vars '${T}/${type}.vars' --progress percent --json ${EXTRA_IMAGECMD} \
+    '${IMAGE_ROOTFS}' '${type}:${IMGDEPLOYDIR}/${IMAGE_NAME}.${type}' > '${T}/${type}.json' \
+"
 IMAGE_CMD:oci = "${OCI_BUILD}"
 IMAGE_CMD:oci-archive = "${OCI_BUILD}"
 
@@ -216,6 +218,7 @@ python oci_prepare () {
         d.setVarFlag(name, "unexport", "1")
     oci_check(d, imagetype)
 }
+oci_prepare[doc] = "Check the settings, remove what an earlier run made, and write the variables file"
 oci_prepare[vardeps] += "${OCI_VARIABLES} OCI_BASE_IMAGE OCI_LAYERS"
 
 python oci_finish () {
@@ -240,3 +243,4 @@ python oci_finish () {
             link = "%s-%s-oci%s" % (d.getVar("IMAGE_BASENAME"), tag, ".tar" if imagetype == "oci-archive" else "")
             os.symlink(image, os.path.join(deploy, link))
 }
+oci_finish[doc] = "Log the result and make the links by which container classes find an image"

@@ -1,20 +1,23 @@
 # SPDX-License-Identifier: MIT
 
 SUMMARY = "Bake a root filesystem into an OCI container image"
-DESCRIPTION = "The tool behind the image types of image_types_oci: one pass over a rootfs, under pseudo, without \
-    network or daemon, and the same bytes every time."
+DESCRIPTION = "What image_types_oci runs: a rootfs becomes an OCI image in one pass, without network or daemon"
 HOMEPAGE = "https://github.com/ocibake/ocibake"
 BUGTRACKER = "https://github.com/ocibake/ocibake/issues"
 SECTION = "devel"
 LICENSE = "MIT"
 LIC_FILES_CHKSUM = "file://LICENSE;md5=af93ed09e4ed74102aacdc77f8b4f0be"
 
-# liblzma and zstd come from their recipes. A version of xz older than 5.8, and libdeflate always, are built from the
-# C sources that their crates bring along.
-DEPENDS = "xz zstd"
+# bzip2, liblzma and zstd come from their recipes. A version of xz older than 5.8, and libdeflate always, are built from
+# the C sources that their crates bring along.
+DEPENDS = "bzip2 xz zstd"
+# A binary for another machine cannot be asked for its manual pages and completions.
+DEPENDS:append:class-target = " ocibake-native"
+DEPENDS:append:class-nativesdk = " ocibake-native"
 
 # The layer is the source tree, so class and tool never differ. To keep the recipe in another layer, put
 # git://github.com/ocibake/ocibake.git;protocol=https;branch=main with a SRCREV in the place of these lines.
+# nooelint: oelint.vars.fileextrapaths,oelint.vars.outofcontext - the sources are not beside the recipe
 FILESEXTRAPATHS:prepend := "${THISDIR}/../..:"
 SRC_URI = "\
     file://Cargo.lock;subdir=${BP} \
@@ -30,11 +33,8 @@ require ${BPN}-crates.inc
 # Packaging strips, and keeps the symbols for ${PN}-dbg.
 export CARGO_PROFILE_RELEASE_STRIP = "none"
 
-# Manual pages and completions come from the tool itself; a binary for another machine cannot be asked.
 OCIBAKE_HERE = "ocibake"
 OCIBAKE_HERE:class-native = "${B}/target/${CARGO_TARGET_SUBDIR}/ocibake"
-DEPENDS:append:class-target = " ocibake-native"
-DEPENDS:append:class-nativesdk = " ocibake-native"
 
 do_install:append() {
     install -d ${D}${mandir}/man1 ${D}${datadir}/bash-completion/completions \

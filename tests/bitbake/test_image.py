@@ -42,6 +42,11 @@ class BakedTest(unittest.TestCase):
         self.assertEqual(run.status, 0, run.output)
         return run
 
+    def series(self):
+        """The names of the release, as the core layer has them."""
+        text = (self.build.oecore / "meta/conf/layer.conf").read_text()
+        return re.search('^LAYERSERIES_CORENAMES = "(.*)"', text, re.MULTILINE)[1].split()
+
     def layout(self, tag="latest"):
         """The image that was deployed last."""
         return Layout(self.images / ("%s-%s-oci" % (RECIPE, tag)))
@@ -113,6 +118,8 @@ class Deployed(BakedTest):
 
     def test_manifest_of_images(self):
         manifest = self.build.work_directory(RECIPE) / "deploy-image-output-manifest/manifest.json"
+        if not manifest.exists() and "scarthgap" in self.series():
+            self.skipTest("this release has no manifest of images")
         images = {entry["imagetype"]: [image["filename"] for image in entry["images"]]
                   for entry in json.loads(manifest.read_text())}
         for imagetype in ("oci", "oci-archive"):
@@ -126,6 +133,14 @@ class Deployed(BakedTest):
             self.assertEqual(len(results), 1, log)
             self.assertIn("linux/amd64", results[0])
             self.assertRegex(results[0], r"\b\d+ bytes\b")
+
+
+    def test_progress(self):
+        events = self.build.path / "events.json"
+        self.bake("", "-c", "image_oci", "-f", "-w", str(events))
+        classes = [json.loads(line).get("class") for line in events.read_text().splitlines()]
+        # BitBake sends the first one by itself.
+        self.assertGreater(classes.count("bb.build.TaskProgress"), 1)
 
 
 class Again(BakedTest):
@@ -188,7 +203,7 @@ class Signatures(BakedTest):
 
     def test_what_must_not_matter(self):
         hashes = self.hashes("UNRELATED=1", "BB_NUMBER_THREADS=1", "DATETIME=20200101000000", "DATE=20200101",
-                             "TMPDIR=/elsewhere", "SOURCE_DATE_EPOCH=1", "BUILDNAME=1")
+                             "SOURCE_DATE_EPOCH=1", "BUILDNAME=1")
         for setting, of_task in hashes.items():
             self.assertEqual(of_task, hashes[""], setting)
 

@@ -182,7 +182,7 @@ class Environment(TaskTest):
             self.assertEqual(task.d.getVarFlag(name, "unexport"), "1", name)
 
     def test_source_date_epoch_is_emptied_for_the_tool_alone(self):
-        self.assertRegex(bbclass.defaults()["OCI_BUILD"], "^SOURCE_DATE_EPOCH= ocibake build ")
+        self.assertRegex(bbclass.defaults()["OCI_BUILD"], r"^\s*SOURCE_DATE_EPOCH= ocibake build ")
 
 
 class Signature(TaskTest):

@@ -177,7 +177,7 @@ fn umoci_shows_and_unpacks_it() {
 }
 
 /// A peer with a storage of its own.
-struct Storage<'a> {
+pub(crate) struct Storage<'a> {
     peer: Peer,
     options: Vec<String>,
     scratch: &'a Scratch,
@@ -185,7 +185,7 @@ struct Storage<'a> {
 
 impl<'a> Storage<'a> {
     #[track_caller]
-    fn of(name: &str, scratch: &'a Scratch) -> Option<Self> {
+    pub(crate) fn of(name: &str, scratch: &'a Scratch) -> Option<Self> {
         let options = [
             format!("--root={}", scratch.join("storage").display()),
             // Relative, since podman wants it to have at most 50 characters.
@@ -196,11 +196,13 @@ impl<'a> Storage<'a> {
     }
 
     #[track_caller]
-    fn run(&self, args: &[&str]) -> String {
+    pub(crate) fn run(&self, args: &[&str]) -> String {
         let mut command = self.peer.command();
         command.current_dir(self.scratch.path());
-        // Both keep other files below these.
-        command.env("TMPDIR", self.scratch.path()).env("HOME", self.scratch.path());
+        // Both keep other files below these, and locks in a memory that all of the machine share.
+        let conf = self.scratch.join("containers.conf");
+        fs::write(&conf, "[engine]\nlock_type = \"file\"\n").unwrap();
+        command.env("TMPDIR", self.scratch.path()).env("HOME", self.scratch.path()).env("CONTAINERS_CONF", conf);
         command.args(&self.options).args(args);
         self.peer.finish(command).trim_end().to_owned()
     }
@@ -225,14 +227,15 @@ fn buildah_mounts_it_and_runs_it() {
         let mount = buildah.run(&["mount", &container]);
         assert_stored(&rootfs, &mount);
         buildah.run(&["umount", &container]);
-        let said = buildah.run(&["run", "--isolation=chroot", &container, "/bin/sh", "-c", "echo $GREETING; id -u; echo *"]);
+        let said =
+            buildah.run(&["run", "--isolation=chroot", &container, "/bin/sh", "-c", "echo $GREETING; id -u; echo *"]);
         assert_eq!(said, "hello from the oven\n4242\nfile file-too", "{compression}");
         buildah.run(&["rm", &container]);
     }
 }
 
 #[test]
-fn podman_loads_an_archive_of_two_names() {
+fn podman_loads_and_mounts_an_archive() {
     let scratch = Scratch::new();
     let (Some(podman), Some(rootfs)) = (Storage::of("podman", &scratch), runnable_rootfs(&scratch)) else { return };
     for compression in ["gzip", "zstd"] {

@@ -2,7 +2,7 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use crate::harness::{assert_same, is_root, names_below, FakeRoot, Fixture, Layout, Order, Peer, Scratch, Tool};
+use crate::harness::{assert_same, is_root, names_below, FakeRoot, Faker, Fixture, Layout, Order, Peer, Scratch, Tool};
 
 /// Prints what the fake root knows of every entry: type, mode, owner, device, link, attributes.
 const SHOW: &[u8] = b"find . -printf '%p %y %m %U:%G %s %T@ %l\\n' | LC_ALL=C sort
@@ -14,7 +14,10 @@ getfattr -R -h -d -m - -e hex . | cat
 fn builds_what_the_fake_root_knows(scratch: &Scratch, fake: &FakeRoot, fixture: &Fixture) {
     fake.script("rootfs", &fixture.script());
     let before = fake.script("rootfs", SHOW);
-    assert!(before.contains("./home/file f 644 4242:4243") && before.contains("dev/console character special file 5:1"), "{before}");
+    assert!(
+        before.contains("./home/file f 644 4242:4243") && before.contains("dev/console character special file 5:1"),
+        "{before}"
+    );
     // Only the fake root knows of it: the file is another's, and the device is none.
     let real = fake.home().join("rootfs/home/file").metadata().unwrap();
     assert_ne!((real.uid(), real.gid()), (4242, 4243));
@@ -31,7 +34,10 @@ fn builds_what_the_fake_root_knows(scratch: &Scratch, fake: &FakeRoot, fixture: 
     // Nothing was disturbed: neither the tree, nor what was written into a directory that the fake root watches.
     assert_eq!(fake.script("rootfs", SHOW), before);
     assert_eq!(fake.tool(args).digest(), digest);
-    fake.script("", b"set -e\nmv out moved; mv moved out; mv archive.tar moved; mv moved archive.tar\nstat out/* archive.tar");
+    fake.script(
+        "",
+        b"set -e\nmv out moved; mv moved out; mv archive.tar moved; mv moved archive.tar\nstat out/* archive.tar",
+    );
     let seen = fake.tool(["verify", "oci:out"]);
     assert_eq!(seen.code(), 0, "{}", seen.stderr());
     assert_eq!(fake.log_of_trouble(), Vec::<String>::new());
@@ -47,7 +53,7 @@ fn builds_what_the_fake_root_knows(scratch: &Scratch, fake: &FakeRoot, fixture: 
 #[test]
 fn pseudo() {
     let scratch = Scratch::new();
-    let Some(fake) = FakeRoot::pseudo(&scratch) else { return };
+    let Some(fake) = FakeRoot::new(Faker::Pseudo, &scratch) else { return };
     builds_what_the_fake_root_knows(&scratch, &fake, &Fixture::named("faked"));
 }
 
@@ -55,7 +61,7 @@ fn pseudo() {
 #[test]
 fn fakeroot_in_two_calls() {
     let scratch = Scratch::new();
-    let Some(fake) = FakeRoot::fakeroot(&scratch) else { return };
+    let Some(fake) = FakeRoot::new(Faker::Fakeroot, &scratch) else { return };
     builds_what_the_fake_root_knows(&scratch, &fake, &Fixture::named("faked").without_attributes());
 }
 
@@ -63,7 +69,7 @@ fn fakeroot_in_two_calls() {
 #[test]
 fn fakeroot_in_one_call() {
     let scratch = Scratch::new();
-    let (Some(fake), Some(python)) = (FakeRoot::fakeroot(&scratch), Peer::python()) else { return };
+    let (Some(fake), Some(python)) = (FakeRoot::new(Faker::Fakeroot, &scratch), Peer::python()) else { return };
     let fixture = Fixture::named("faked");
     let build = b"../ocibake build . oci:../out --arch=amd64\n".to_vec();
     fake.script("rootfs", &[fixture.script(), build].concat());
@@ -100,7 +106,7 @@ fn a_run_that_pseudo_does_not_intercept_writes_nothing() {
 #[test]
 fn long_attributes_under_pseudo() {
     let scratch = Scratch::new();
-    let (Some(fake), Some(python)) = (FakeRoot::pseudo(&scratch), Peer::python()) else { return };
+    let (Some(fake), Some(python)) = (FakeRoot::new(Faker::Pseudo, &scratch), Peer::python()) else { return };
     let lengths = [1, 255, 256, 257, 4000, 9000];
     let mut tree = "d 0755 0:0 1 /\n".to_owned();
     for length in lengths {

@@ -1,6 +1,6 @@
 use std::path::Path;
 
-use crate::harness::{assert_same, list_directory, root, Fixture, Image, Layout, Peer, Scratch, Tool};
+use crate::harness::{assert_same, list_directory, root, Fixture, Image, Layout, Order, Peer, Scratch, Tool};
 
 /// The image of `everything.tree`; none if this user cannot make one.
 #[track_caller]
@@ -10,10 +10,7 @@ fn everything(scratch: &Scratch) -> Option<Image> {
     }
     let rootfs = scratch.rootfs("rootfs", "everything");
     let outcome = Tool::build(rootfs).oci(&scratch.join("out")).args(["--compression", "none"]).run();
-    assert_eq!(
-        outcome.stderr(),
-        "ocibake: warning: `/run/socket` is a socket, which a layer cannot hold: left out\n"
-    );
+    assert_eq!(outcome.stderr(), "ocibake: warning: `/run/socket` is a socket, which a layer cannot hold: left out\n");
     let digest = outcome.digest_despite_warnings();
     let image = Layout::at(&scratch.join("out")).latest();
     assert_eq!(image.digest(), digest);
@@ -88,9 +85,28 @@ fn umoci_unpacks_the_same_tree() {
     let (Some(umoci), Some(_)) = (Peer::find("umoci"), everything(&scratch)) else { return };
     let image = format!("{}:latest", scratch.join("out").display());
     umoci.run(["unpack".as_ref(), "--image".as_ref(), image.as_ref(), scratch.join("bundle").as_os_str()]);
-    let (mut expected, found) = (list_directory(&scratch.join("rootfs")), list_directory(&scratch.join("bundle/rootfs")));
+    let (mut expected, found) =
+        (list_directory(&scratch.join("rootfs")), list_directory(&scratch.join("bundle/rootfs")));
     // Go counts nanoseconds in 64 bits, which end in 2262; whatever it makes of later times is not the layer's fault.
     let late = Path::new("times/largest-of-ext4");
     expected.get_mut(late).unwrap().mtime = found[late].mtime;
     assert_same(&expected, &found, "umoci");
+}
+
+#[test]
+fn files_over_8_gib_keep_their_size() {
+    let scratch = Scratch::new();
+    let (Some(tar), Some(_)) = (Peer::find("tar"), Peer::find("zstd")) else { return };
+    let rootfs = scratch.join("rootfs");
+    // A hole costs neither disk nor much time.
+    let tree = "d 0755 - 1 /\nf 0644 - 1 /behind text content";
+    Fixture::parse(tree).make(&rootfs, Order::AsListed);
+    let size = (8 << 30) + 1;
+    std::fs::File::create(rootfs.join("a")).unwrap().set_len(size).unwrap();
+    let _ = Tool::build(&rootfs).oci(&scratch.join("out")).args(["--compression", "zstd:1"]).bake();
+    let mut command = tar.command();
+    command.args(["--zstd", "-tvf"]).arg(Layout::at(&scratch.join("out")).latest().layer_path());
+    let listed = tar.finish(command);
+    let sizes: Vec<&str> = listed.lines().map(|line| line.split_whitespace().nth(2).unwrap()).collect();
+    assert_eq!(sizes, ["0", &size.to_string(), "7"], "{listed}");
 }

@@ -36,6 +36,21 @@ fn a_signal_ends_it_and_leaves_nothing() {
 }
 
 #[test]
+fn a_signal_that_the_starter_ignores_is_ignored() {
+    let scratch = Scratch::new();
+    let (rootfs, out) = (endless_rootfs(&scratch), scratch.join("out"));
+    // As `nohup` does.
+    let ignoring = ["sh", "-c", "trap '' HUP; exec \"$0\" \"$@\""];
+    let mut running = Tool::build(&rootfs).oci(&out).behind(ignoring).start();
+    until_it_writes(&mut running, scratch.path());
+    running.signal(Signal::HUP);
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    assert!(!running.is_over(), "SIGHUP ended it");
+    running.signal(Signal::TERM);
+    assert_eq!(running.wait().code(), 128 + 15);
+}
+
+#[test]
 fn what_a_killed_run_left_is_cleared_by_the_next() {
     let scratch = Scratch::new();
     let (endless, rootfs) = (endless_rootfs(&scratch), scratch.small_rootfs());
@@ -49,7 +64,8 @@ fn what_a_killed_run_left_is_cleared_by_the_next() {
     running.signal(Signal::KILL);
     assert_eq!(running.wait().signal(), Some(9));
     // It could not clear up, and no target shows anything of it.
-    let left = |scratch: &Scratch| names_below(scratch.path()).into_iter().filter(|name| name.contains(".ocibake-")).count();
+    let left =
+        |scratch: &Scratch| names_below(scratch.path()).into_iter().filter(|name| name.contains(".ocibake-")).count();
     assert!(left(&scratch) > 0, "the run left nothing to clear");
     let shown: Vec<_> = bytes_of(&layout).into_iter().filter(|(path, _)| !path.starts_with(staging(&layout))).collect();
     assert!(shown == before.into_iter().collect::<Vec<_>>());

@@ -30,7 +30,9 @@ fn every_digest_is_the_one_in_the_table() {
             }
         }
     }
-    unseen.iter().for_each(|line| writeln!(wrong, "-{line}").unwrap());
+    for line in unseen {
+        writeln!(wrong, "-{line}").unwrap();
+    }
     assert!(wrong.is_empty(), "{} says otherwise:\n{wrong}", table.display());
 }
 

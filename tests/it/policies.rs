@@ -39,7 +39,8 @@ fn exclude_leaves_out_what_matches_and_keeps_a_directory_for_its_star() {
         f 0644 - 1 /var/original text hard
         h - - - /var/second /var/original
         h - - - /var/third /var/original";
-    let args = ["--exclude", "/var/cache/*", "--exclude", "boot", "--exclude", "**/*.pyc", "--exclude", "/var/original"];
+    let args =
+        ["--exclude", "/var/cache/*", "--exclude", "boot", "--exclude", "**/*.pyc", "--exclude", "/var/original"];
     let listing = bake(&scratch, tree, &args).listing(&python);
     assert_eq!(
         paths(&listing),
@@ -77,10 +78,7 @@ fn owners_are_kept_fixed_or_mapped() {
     for (args, expected) in [
         (&[][..], [(100_000, 100_000), (100_000, 100_000), (101_000, 100_005), (165_535, 165_535)]),
         (&["--owner", "7:8"], [(7, 8); 4]),
-        (
-            &["--uid-map", "0:100000:65536", "--gid-map", "0:100000:65536"],
-            [(0, 0), (0, 0), (1000, 5), (65535, 65535)],
-        ),
+        (&["--uid-map", "0:100000:65536", "--gid-map", "0:100000:65536"], [(0, 0), (0, 0), (1000, 5), (65535, 65535)]),
         (
             &["--uid-map", "0:100000:1000", "--uid-map", "5000:101000:64536", "--gid-map", "0:100000:65536"],
             [(0, 0), (0, 0), (5000, 5), (69535, 65535)],
@@ -165,7 +163,12 @@ fn attributes_are_kept_chosen_or_left_out() {
         (&[][..], &["user.r"][..], &["security.capability", "trusted.t", "user.a", "user.b"][..], &["trusted.t"][..]),
         (&["--no-xattrs"], &[], &[], &[]),
         (&["--xattrs", "security.capability"], &[], &["security.capability"], &[]),
-        (&["--xattrs", "user.*", "--xattrs", "trusted.t"], &["user.r"], &["trusted.t", "user.a", "user.b"], &["trusted.t"]),
+        (
+            &["--xattrs", "user.*", "--xattrs", "trusted.t"],
+            &["user.r"],
+            &["trusted.t", "user.a", "user.b"],
+            &["trusted.t"],
+        ),
         (
             &["--xattrs", "*"],
             &["user.r"],
@@ -188,7 +191,8 @@ fn strings(texts: &[&str]) -> Vec<String> {
 #[test]
 fn access_control_lists_reach_the_disk_again() {
     let scratch = Scratch::new();
-    let (Some(setfacl), Some(getfacl), Some(tar)) = (Peer::find("setfacl"), Peer::find("getfacl"), Peer::find("tar")) else {
+    let (Some(setfacl), Some(getfacl), Some(tar)) = (Peer::find("setfacl"), Peer::find("getfacl"), Peer::find("tar"))
+    else {
         return;
     };
     if !root() {

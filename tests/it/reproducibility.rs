@@ -176,7 +176,12 @@ fn source_date_epoch_clamps_what_is_newer_and_created_does_not() {
         ("epoch-later", epoch("4000"), unclamped.clone(), "1970-01-01T01:06:40Z"),
         ("epoch-empty", epoch(""), unclamped.clone(), "1970-01-01T00:05:00Z"),
         ("created", build().args(["--created", "50"]), unclamped.clone(), "1970-01-01T00:00:50Z"),
-        ("both", epoch("150").args(["--created", "1970-01-01T00:00:07Z"]), vec![100, 100, 150, 150, -100], "1970-01-01T00:00:07Z"),
+        (
+            "both",
+            epoch("150").args(["--created", "1970-01-01T00:00:07Z"]),
+            vec![100, 100, 150, 150, -100],
+            "1970-01-01T00:00:07Z",
+        ),
         ("before-1970", build().args(["--created", "-1"]), unclamped, "1969-12-31T23:59:59Z"),
     ] {
         assert_eq!(bake(name, tool), (times, created.to_owned()), "{name}");

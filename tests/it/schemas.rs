@@ -81,10 +81,8 @@ fn every_document_follows_its_schema() {
     for compression in ["gzip", "zstd", "none"] {
         let _ = Tool::build(&rootfs).target("oci", &out, compression).args(["--compression", compression]).bake();
     }
-    let mut documents = vec![
-        ("image-layout-schema.json", out.join("oci-layout")),
-        ("image-index-schema.json", out.join("index.json")),
-    ];
+    let mut documents =
+        vec![("image-layout-schema.json", out.join("oci-layout")), ("image-index-schema.json", out.join("index.json"))];
     for name in ["a", "b/c:d", "gzip", "zstd", "none"] {
         let image = Layout::at(&out).image(name);
         let blob = |descriptor: &serde_json::Value| {

@@ -37,6 +37,7 @@ fn row(
 }
 
 /// Every setting, most of them with values that a shell or a JSON writer would stumble over.
+#[allow(clippy::too_many_lines)] // A table.
 fn rows() -> Vec<Row> {
     vec![
         row("OCI_IMAGE_ARCH", "aarch64", &[("--arch", "aarch64")], "/config/architecture", json!("arm64")),
@@ -45,10 +46,22 @@ fn rows() -> Vec<Row> {
         row("OCI_IMAGE_SUBARCH", "v3", &[("--variant", "v3")], "/descriptor/platform/variant", json!("v3")),
         row("OCI_IMAGE_OS", "freebsd", &[("--os", "freebsd")], "/descriptor/platform/os", json!("freebsd")),
         row("OCI_IMAGE_OS", "freebsd", &[("--os", "freebsd")], "/config/os", json!("freebsd")),
-        row("OCI_IMAGE_AUTHOR", "Ada \"B\" <a@b>", &[("--author", "Ada \"B\" <a@b>")], "/config/author", json!("Ada \"B\" <a@b>")),
+        row(
+            "OCI_IMAGE_AUTHOR",
+            "Ada \"B\" <a@b>",
+            &[("--author", "Ada \"B\" <a@b>")],
+            "/config/author",
+            json!("Ada \"B\" <a@b>"),
+        ),
         row("OCI_IMAGE_AUTHOR", "Ada", &[("--author", "Ada")], "/config/history/0/author", json!("Ada")),
         row("OCI_IMAGE_AUTHOR_EMAIL", "a@b", &[], "/config/author", json!("a@b")),
-        row("OCI_IMAGE_TAG", "v1", &[("--tag", "v1")], "/descriptor/annotations/org.opencontainers.image.ref.name", json!("v1")),
+        row(
+            "OCI_IMAGE_TAG",
+            "v1",
+            &[("--tag", "v1")],
+            "/descriptor/annotations/org.opencontainers.image.ref.name",
+            json!("v1"),
+        ),
         row(
             "OCI_IMAGE_ENTRYPOINT",
             r#"/bin/sh -c 'echo "$HOME" `id` > /dev/null; exit' "two words" \$ '' ü"#,
@@ -58,9 +71,27 @@ fn rows() -> Vec<Row> {
         ),
         row("OCI_IMAGE_CMD", "-a 'b c'", &[("--cmd", "-a 'b c'")], "/config/config/Cmd", json!(["-a", "b c"])),
         row("OCI_IMAGE_ENTRYPOINT_ARGS", "-a 'b c'", &[], "/config/config/Cmd", json!(["-a", "b c"])),
-        row("OCI_IMAGE_WORKINGDIR", "/srv/a b", &[("--working-dir", "/srv/a b")], "/config/config/WorkingDir", json!("/srv/a b")),
-        row("OCI_IMAGE_RUNTIME_UID", "www-data:33", &[("--user", "www-data:33")], "/config/config/User", json!("www-data:33")),
-        row("OCI_IMAGE_STOPSIGNAL", "SIGRTMIN+3", &[("--stop-signal", "SIGRTMIN+3")], "/config/config/StopSignal", json!("SIGRTMIN+3")),
+        row(
+            "OCI_IMAGE_WORKINGDIR",
+            "/srv/a b",
+            &[("--working-dir", "/srv/a b")],
+            "/config/config/WorkingDir",
+            json!("/srv/a b"),
+        ),
+        row(
+            "OCI_IMAGE_RUNTIME_UID",
+            "www-data:33",
+            &[("--user", "www-data:33")],
+            "/config/config/User",
+            json!("www-data:33"),
+        ),
+        row(
+            "OCI_IMAGE_STOPSIGNAL",
+            "SIGRTMIN+3",
+            &[("--stop-signal", "SIGRTMIN+3")],
+            "/config/config/StopSignal",
+            json!("SIGRTMIN+3"),
+        ),
         row(
             "OCI_IMAGE_PORTS",
             "80 53/udp 9/sctp",
@@ -79,14 +110,26 @@ fn rows() -> Vec<Row> {
             "OCI_IMAGE_LABELS",
             r#".title="a 'title'" b= 'c=d=e' "q=\"\\$(id)\`" 'l=one
 two'"#,
-            &[("--label", ".title=a 'title'"), ("--label", "b="), ("--label", "c=d=e"), ("--label", "q=\"\\$(id)`"), ("--label", "l=one\ntwo")],
+            &[
+                ("--label", ".title=a 'title'"),
+                ("--label", "b="),
+                ("--label", "c=d=e"),
+                ("--label", "q=\"\\$(id)`"),
+                ("--label", "l=one\ntwo"),
+            ],
             "/config/config/Labels",
             json!({"org.opencontainers.image.title": "a 'title'", "b": "", "c": "d=e", "q": "\"\\$(id)`", "l": "one\ntwo"}),
         ),
         row(
             "OCI_IMAGE_ENV_VARS",
             "PATH=/bin:/sbin Z=1 'A=a  b' EMPTY= Z=2",
-            &[("--env", "PATH=/bin:/sbin"), ("--env", "Z=1"), ("--env", "A=a  b"), ("--env", "EMPTY="), ("--env", "Z=2")],
+            &[
+                ("--env", "PATH=/bin:/sbin"),
+                ("--env", "Z=1"),
+                ("--env", "A=a  b"),
+                ("--env", "EMPTY="),
+                ("--env", "Z=2"),
+            ],
             "/config/config/Env",
             json!(["PATH=/bin:/sbin", "Z=2", "A=a  b", "EMPTY="]),
         ),
@@ -104,17 +147,59 @@ two'"#,
             "/config/config/Healthcheck/Test",
             json!(["CMD-SHELL", "curl -f x || exit 1"]),
         ),
-        row("OCI_IMAGE_HEALTHCHECK_INTERVAL", "1m30s", &[("--healthcheck-interval", "1m30s")], "/config/config/Healthcheck/Interval", json!(90_000_000_000_u64)),
-        row("OCI_IMAGE_HEALTHCHECK_TIMEOUT", "500ms", &[("--healthcheck-timeout", "500ms")], "/config/config/Healthcheck/Timeout", json!(500_000_000)),
-        row("OCI_IMAGE_HEALTHCHECK_START_PERIOD", "2s", &[("--healthcheck-start-period", "2s")], "/config/config/Healthcheck/StartPeriod", json!(2_000_000_000)),
-        row("OCI_IMAGE_HEALTHCHECK_RETRIES", "3", &[("--healthcheck-retries", "3")], "/config/config/Healthcheck/Retries", json!(3)),
+        row(
+            "OCI_IMAGE_HEALTHCHECK_INTERVAL",
+            "1m30s",
+            &[("--healthcheck-interval", "1m30s")],
+            "/config/config/Healthcheck/Interval",
+            json!(90_000_000_000_u64),
+        ),
+        row(
+            "OCI_IMAGE_HEALTHCHECK_TIMEOUT",
+            "500ms",
+            &[("--healthcheck-timeout", "500ms")],
+            "/config/config/Healthcheck/Timeout",
+            json!(500_000_000),
+        ),
+        row(
+            "OCI_IMAGE_HEALTHCHECK_START_PERIOD",
+            "2s",
+            &[("--healthcheck-start-period", "2s")],
+            "/config/config/Healthcheck/StartPeriod",
+            json!(2_000_000_000),
+        ),
+        row(
+            "OCI_IMAGE_HEALTHCHECK_RETRIES",
+            "3",
+            &[("--healthcheck-retries", "3")],
+            "/config/config/Healthcheck/Retries",
+            json!(3),
+        ),
         row("OCI_IMAGE_MEMORY", "64m", &[("--memory", "64m")], "/config/config/Memory", json!(67_108_864)),
         row("OCI_IMAGE_MEMORY_SWAP", "-1", &[("--memory-swap", "-1")], "/config/config/MemorySwap", json!(-1)),
         row("OCI_IMAGE_CPU_SHARES", "512", &[("--cpu-shares", "512")], "/config/config/CpuShares", json!(512)),
-        row("OCI_IMAGE_CREATED", "2018-03-09T12:34:56Z", &[("--created", "1520598896")], "/config/created", json!("2018-03-09T12:34:56Z")),
+        row(
+            "OCI_IMAGE_CREATED",
+            "2018-03-09T12:34:56Z",
+            &[("--created", "1520598896")],
+            "/config/created",
+            json!("2018-03-09T12:34:56Z"),
+        ),
         row("SOURCE_DATE_EPOCH", "1520598000", &[], "/config/created", json!("2018-03-09T12:20:00Z")),
-        row("OCI_IMAGE_COMPRESSION", "zstd:5", &[("--compression", "zstd:5")], "/manifest/layers/0/mediaType", json!("application/vnd.oci.image.layer.v1.tar+zstd")),
-        row("OCI_IMAGE_COMPRESSION", "none", &[("--compression", "none")], "/manifest/layers/0/mediaType", json!("application/vnd.oci.image.layer.v1.tar")),
+        row(
+            "OCI_IMAGE_COMPRESSION",
+            "zstd:5",
+            &[("--compression", "zstd:5")],
+            "/manifest/layers/0/mediaType",
+            json!("application/vnd.oci.image.layer.v1.tar+zstd"),
+        ),
+        row(
+            "OCI_IMAGE_COMPRESSION",
+            "none",
+            &[("--compression", "none")],
+            "/manifest/layers/0/mediaType",
+            json!("application/vnd.oci.image.layer.v1.tar"),
+        ),
     ]
 }
 
@@ -245,16 +330,20 @@ fn a_flag_wins_over_the_environment_and_that_over_the_file() {
 }
 
 #[test]
-fn an_empty_value_is_none() {
+fn an_empty_variable_is_none_and_an_empty_flag_is_meant_so() {
     let bench = Bench::new();
     let vars = "OCI_IMAGE_RUNTIME_UID=file OCI_IMAGE_LABELS='' OCI_IMAGE_CMD=\nOCI_IMAGE_AUTHOR='  '";
     let tool = Tool::build(&bench.rootfs).oci(&bench.scratch.join("out"));
-    let tool = tool.arg("--vars").arg(bench.vars(vars)).env("OCI_IMAGE_RUNTIME_UID", "").args(["--user", ""]);
+    let tool = tool.arg("--vars").arg(bench.vars(vars)).env("OCI_IMAGE_RUNTIME_UID", "");
     let image = bench.image(tool.env("OCI_IMAGE_ENV_VARS", "").env("OCI_IMAGE_TAG", " "));
     assert_eq!(image["config"]["config"], json!({"User": "file"}));
     assert_eq!(image["config"].get("author"), None);
     let name = image.pointer("/descriptor/annotations/org.opencontainers.image.ref.name");
     assert_eq!(name, Some(&json!("latest")));
+
+    let tool = Tool::build(&bench.rootfs).oci(&bench.scratch.join("out")).args(["--user", "", "--cmd", ""]);
+    let image = bench.image(tool.env("OCI_IMAGE_RUNTIME_UID", "somebody").env("OCI_IMAGE_CMD", "sh"));
+    assert_eq!(image["config"]["config"], json!({}));
 }
 
 #[test]
@@ -287,7 +376,8 @@ fn an_unknown_name_in_the_file_stops_and_in_the_environment_warns() {
     let build = || Tool::build(&bench.rootfs).oci(&bench.scratch.join("out"));
     let vars = bench.vars("A=1\nOCI_IMAGE_LABLES=a=b\n");
     let error = build().arg("--vars").arg(&vars).run().error();
-    let place = format!("{}:2: there is no variable OCI_IMAGE_LABLES\nhint: did you mean OCI_IMAGE_LABELS", vars.display());
+    let place =
+        format!("{}:2: there is no variable OCI_IMAGE_LABLES\nhint: did you mean OCI_IMAGE_LABELS", vars.display());
     assert_eq!(error, place);
     assert!(bench.scratch.join("out").symlink_metadata().is_err());
 

@@ -128,12 +128,60 @@ fn a_layout_of_skopeo_is_kept() {
     assert_keeps_foreign(&out, &rootfs);
 }
 
+/// It may be a mount point or the current directory, which nothing can be renamed to.
 #[test]
-fn an_empty_directory_becomes_a_layout() {
+fn an_empty_directory_becomes_a_layout_and_stays_itself() {
     let scratch = Scratch::new();
-    let out = scratch.make_directory("out");
-    let digest = Tool::build(scratch.small_rootfs()).oci(&out).bake();
+    let (rootfs, out) = (scratch.small_rootfs(), scratch.make_directory("out"));
+    let inode = out.metadata().unwrap().ino();
+    let digest = Tool::build(&rootfs).arg("oci:.").within(&out).bake();
     assert_eq!(Layout::at(&out).latest().digest(), digest);
+    assert_eq!(out.metadata().unwrap().ino(), inode);
+
+    // What a run that was killed may leave in one is no obstacle.
+    fs::remove_file(out.join("index.json")).unwrap();
+    fs::create_dir(out.join(".ocibake-1-0")).unwrap();
+    let _ = Tool::build(&rootfs).oci(&out).bake();
+    let expected = scratch.join("expected");
+    let _ = Tool::build(&rootfs).oci(&expected).bake();
+    assert!(bytes_of(&out) == bytes_of(&expected));
+}
+
+#[test]
+fn links_to_directories_are_followed_and_links_to_archives_are_not() {
+    let scratch = Scratch::new();
+    let (rootfs, out) = (scratch.small_rootfs(), scratch.make_directory("out"));
+    let link = |name: &str, target: &str| {
+        std::os::unix::fs::symlink(target, scratch.join(name)).unwrap();
+        scratch.join(name)
+    };
+    let linked = link("linked", "out");
+    for name in ["a", "b"] {
+        let _ = Tool::build(&rootfs).target("oci", &linked, name).bake();
+    }
+    assert_eq!(Layout::at(&out).refs().len(), 2);
+    // And a link may stand for the rootfs.
+    let _ = Tool::build(link("rootfs-link", "rootfs")).target("oci", &out, "c").bake();
+    let refs = Layout::at(&out).refs();
+    assert_eq!(refs["a"], refs["c"]);
+
+    // A rename would replace the link: think of /dev/stdout.
+    fs::write(scratch.join("file"), "kept").unwrap();
+    rustix::fs::mknodat(rustix::fs::CWD, scratch.join("pipe"), rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+    let before = names_below(scratch.path());
+    for archive in ["pipe", "to-pipe", "to-file", "to-nothing"] {
+        if let Some(target) = archive.strip_prefix("to-") {
+            link(archive, target);
+        }
+        let before = scratch.join(archive).symlink_metadata().unwrap().ino();
+        let error = Tool::build(&rootfs).archive(&scratch.join(archive)).run().error();
+        assert!(error.contains(archive), "{error}");
+        assert_eq!(scratch.join(archive).symlink_metadata().unwrap().ino(), before);
+    }
+    assert_eq!(fs::read(scratch.join("file")).unwrap(), b"kept");
+    assert!(names_below(scratch.path()).len() == before.len() + 3);
+    let error = Tool::build(&rootfs).oci(&scratch.join("to-nothing")).run().error();
+    assert!(error.contains("symbolic link"), "{error}");
 }
 
 #[test]
@@ -228,24 +276,31 @@ fn a_target_in_two_spellings_gains_both_names() {
 #[test]
 fn many_at_once_lose_nothing() {
     let scratch = Scratch::new();
-    let (rootfs, out) = (scratch.small_rootfs(), scratch.join("out"));
-    // The first ones race for who makes the layout.
+    let rootfs = scratch.small_rootfs();
+    // The first ones race for who makes the layout, out of nothing or in an empty directory.
+    let empty = scratch.make_directory("empty");
+    for out in [scratch.join("nothing"), empty] {
+        race(&scratch, &rootfs, &out);
+    }
+}
+
+fn race(scratch: &Scratch, rootfs: &Path, out: &Path) {
     for round in 0..3 {
         let running: Vec<_> = (0..8)
             .map(|number| {
                 let name = format!("{round}-{number}");
-                Tool::build(&rootfs).target("oci", &out, &name).args(["--label", &format!("name={name}")]).start()
+                Tool::build(rootfs).target("oci", out, &name).args(["--label", &format!("name={name}")]).start()
             })
             .collect();
         let digests: Vec<String> = running.into_iter().map(|running| running.wait().digest()).collect();
-        let refs = Layout::at(&out).refs();
+        let refs = Layout::at(out).refs();
         for (number, digest) in digests.iter().enumerate() {
             assert_eq!(refs.get(&format!("{round}-{number}")), Some(digest), "lost: {refs:#?}");
         }
         assert_eq!(refs.len(), 8 * (round + 1));
     }
-    for name in Layout::at(&out).refs().keys() {
-        assert_eq!(Layout::at(&out).image(name).config["config"]["Labels"]["name"], name.as_str());
+    for name in Layout::at(out).refs().keys() {
+        assert_eq!(Layout::at(out).image(name).config["config"]["Labels"]["name"], name.as_str());
     }
     let left: Vec<_> = names_below(scratch.path()).into_iter().filter(|name| name.contains("ocibake-")).collect();
     assert_eq!(left, Vec::<String>::new());

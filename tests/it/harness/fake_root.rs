@@ -17,34 +17,26 @@ const PROBE: &str = "couldn't allocate absolute path for 'null'.\n";
 
 /// A fake root with a state that lasts from one call to the next, run by an ordinary user.
 pub(crate) struct FakeRoot {
-    kind: Kind,
+    kind: Faker,
     program: Peer,
     /// Belongs to the ordinary user, as everything below it.
     home: PathBuf,
 }
 
+/// Which program fakes.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Kind {
+pub(crate) enum Faker {
     Pseudo,
     Fakeroot,
 }
 
 impl FakeRoot {
+    /// A fresh one, unless the program is missing: then the test has to return.
     #[track_caller]
-    pub(crate) fn pseudo(scratch: &Scratch) -> Option<Self> {
-        FakeRoot::new(Kind::Pseudo, scratch)
-    }
-
-    #[track_caller]
-    pub(crate) fn fakeroot(scratch: &Scratch) -> Option<Self> {
-        FakeRoot::new(Kind::Fakeroot, scratch)
-    }
-
-    #[track_caller]
-    fn new(kind: Kind, scratch: &Scratch) -> Option<Self> {
+    pub(crate) fn new(kind: Faker, scratch: &Scratch) -> Option<Self> {
         let program = match kind {
-            Kind::Pseudo => Peer::find("pseudo")?,
-            Kind::Fakeroot => Peer::find("fakeroot")?,
+            Faker::Pseudo => Peer::find("pseudo")?,
+            Faker::Fakeroot => Peer::find("fakeroot")?,
         };
         let home = scratch.make_directory(&format!("{kind:?}").to_lowercase());
         fs::create_dir(home.join("state")).unwrap();
@@ -90,11 +82,11 @@ impl FakeRoot {
         let mut command = unprivileged();
         command.current_dir(&self.home);
         match self.kind {
-            Kind::Pseudo => {
+            Faker::Pseudo => {
                 command.env("PSEUDO_PREFIX", "/usr").env("PSEUDO_LOCALSTATEDIR", self.home.join("state"));
                 command.arg(self.program.path());
             }
-            Kind::Fakeroot => {
+            Faker::Fakeroot => {
                 let state = self.home.join("state/fakeroot");
                 command.arg(self.program.path()).arg("-s").arg(&state);
                 if state.symlink_metadata().is_ok() {
@@ -125,7 +117,7 @@ impl FakeRoot {
 
 impl Drop for FakeRoot {
     fn drop(&mut self) {
-        if self.kind == Kind::Pseudo {
+        if self.kind == Faker::Pseudo {
             let mut command = unprivileged();
             command.env("PSEUDO_PREFIX", "/usr").env("PSEUDO_LOCALSTATEDIR", self.home.join("state"));
             let _ = command.arg(self.program.path()).arg("-S").stdout(Stdio::null()).stderr(Stdio::null()).status();

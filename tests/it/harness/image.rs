@@ -98,7 +98,7 @@ impl Image {
         self.layout.blob(&self.manifest["layers"][0])
     }
 
-    /// The tar of the only layer, checked against its diff_id.
+    /// The tar of the only layer, checked against its `diff_id`.
     pub(crate) fn layer_tar(&self) -> Vec<u8> {
         let tar = unpack_blob(&text(&self.manifest["layers"][0]["mediaType"]), &self.layer_blob());
         assert_eq!(format!("sha256:{}", sha256(&tar)), self.diff_id());
@@ -117,7 +117,7 @@ impl Image {
 }
 
 /// The tar in a layer's blob. A gzip member behind the first, which some consumers would not see, is a failure.
-pub(crate) fn unpack_blob(media_type: &str, blob: &[u8]) -> Vec<u8> {
+fn unpack_blob(media_type: &str, blob: &[u8]) -> Vec<u8> {
     let mut tar = Vec::new();
     match media_type.strip_prefix("application/vnd.oci.image.layer.v1.tar") {
         Some("") => tar.extend_from_slice(blob),

@@ -61,9 +61,7 @@ impl fmt::Display for Node {
             What::Fifo => f.write_str("p"),
         }?;
         write!(f, " {mode:04o} {uid}:{gid} @{mtime}")?;
-        self.xattrs
-            .iter()
-            .try_for_each(|(name, value)| write!(f, " {}={}", name.escape_ascii(), value.escape_ascii()))
+        self.xattrs.iter().try_for_each(|(name, value)| write!(f, " {}={}", name.escape_ascii(), value.escape_ascii()))
     }
 }
 

@@ -12,9 +12,9 @@ mod tool;
 mod words;
 
 pub(crate) use disk::{list_directory, Order};
-pub(crate) use fake_root::{unprivileged_words, FakeRoot, NOBODY};
+pub(crate) use fake_root::{unprivileged_words, FakeRoot, Faker, NOBODY};
 pub(crate) use fixture::Fixture;
-pub(crate) use image::{sha256, unpack_blob, Image, Layout};
+pub(crate) use image::{sha256, Image, Layout};
 pub(crate) use listing::{assert_same, File, Listing, Node, What};
 pub(crate) use peer::{is_root, missing, root, Peer};
 pub(crate) use scratch::{bytes_of, names_below, Scratch};

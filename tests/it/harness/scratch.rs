@@ -12,15 +12,15 @@ pub(crate) struct Scratch(PathBuf);
 
 impl Scratch {
     pub(crate) fn new() -> Self {
-        Scratch::at(Path::new(env!("CARGO_TARGET_TMPDIR")).parent().expect("below target").join("it"))
+        Scratch::at(&Path::new(env!("CARGO_TARGET_TMPDIR")).parent().expect("below target").join("it"))
     }
 
     /// On another filesystem than `target`: one in memory.
     pub(crate) fn in_memory() -> Self {
-        Scratch::at(PathBuf::from(format!("/dev/shm/ocibake-it-{}", std::process::id())))
+        Scratch::at(Path::new(&format!("/dev/shm/ocibake-it-{}", std::process::id())))
     }
 
-    fn at(parent: PathBuf) -> Self {
+    fn at(parent: &Path) -> Self {
         let thread = std::thread::current();
         let name = thread.name().expect("tests run in named threads").replace("::", "-");
         let path = parent.join(name);

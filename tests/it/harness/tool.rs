@@ -266,12 +266,7 @@ impl Running {
         };
         let stdout = read(self.child.stdout.as_mut().map(|stream| stream as &mut dyn Read));
         let stderr = read(self.child.stderr.as_mut().map(|stream| stream as &mut dyn Read));
-        Outcome {
-            command: self.command.clone(),
-            status,
-            stdout,
-            stderr: String::from_utf8_lossy(&stderr).into_owned(),
-        }
+        Outcome { command: self.command.clone(), status, stdout, stderr: String::from_utf8_lossy(&stderr).into_owned() }
     }
 
     #[track_caller]
