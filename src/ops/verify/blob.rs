@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{self, Read};
 
 use crate::compress::Format;
-use crate::digest::{Digest, Hasher};
+use crate::digest::{Algorithm, Digest, Hasher};
 use crate::error::{Error, Result};
 use crate::layout::{blob_path, Layout};
 use crate::media_type::{LayerEncoding, MediaKind};
@@ -84,6 +84,7 @@ pub(super) fn open<'a>(
         Ok(None) => Stored::Missing,
         Ok(Some((inner, _))) => Stored::Here(StoredReader {
             inner,
+            algorithm: digest.algorithm(),
             hasher: digest.algorithm().map(Hasher::new),
             size: 0,
             observer,
@@ -105,6 +106,7 @@ pub(super) fn add_unreadable(digest: &Digest, found: &str, findings: &mut Findin
 pub(super) struct StoredReader<'a> {
     inner: Box<dyn Read + 'a>,
     /// None for a digest that cannot be computed here.
+    algorithm: Option<Algorithm>,
     hasher: Option<Hasher>,
     size: u64,
     observer: &'a dyn Observer,
@@ -114,6 +116,16 @@ pub(super) struct StoredReader<'a> {
 impl<'a> StoredReader<'a> {
     pub(super) fn observer(&self) -> &'a dyn Observer {
         self.observer
+    }
+
+    /// Of which the digest is taken; none if it cannot be computed here.
+    pub(super) fn algorithm(&self) -> Option<Algorithm> {
+        self.algorithm
+    }
+
+    /// The digest of what was read so far.
+    pub(super) fn digest(&self) -> Option<Digest> {
+        self.hasher.clone().map(Hasher::finish)
     }
 
     /// Why the file could not be read to its end.

@@ -231,7 +231,7 @@ fn judge(anomaly: &Anomaly) -> (Rule, &'static str) {
 }
 
 /// What is wrong, without what it is wrong with: the place tells that.
-fn reason_of(error: Error) -> String {
+pub(super) fn reason_of(error: Error) -> String {
     match error {
         Error::Malformed { reason, .. } => reason,
         error => error.to_string(),

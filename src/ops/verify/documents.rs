@@ -251,6 +251,8 @@ impl<'a> Documents<'a> {
         let text = |value: &Value| value.as_str().filter(|text| !text.is_empty()).map(str::to_owned);
         let mut facts = Facts { kind: Some(kind), ..Facts::unknown(Size::Bytes(size)) };
         match kind {
+            // What stands in the place of a config is not followed: a chain of such could go on for ever.
+            Kind::Index | Kind::Manifest if wanted == Kind::Config => {}
             Kind::Index => {
                 facts.media_type = text(&value["mediaType"]);
                 facts.artifact_type = text(&value["artifactType"]);

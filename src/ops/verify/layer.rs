@@ -3,12 +3,13 @@
 use std::io::{self, Read};
 
 use crate::compress::{Decoder, Format};
-use crate::digest::{Algorithm, Digest, Hasher};
+use crate::digest::{Algorithm, Digest};
 use crate::error::{Error, Result};
 use crate::observer::Observer;
 use crate::ops::verify::blob::{drain, StoredReader};
 use crate::ops::verify::changeset;
 use crate::ops::verify::finding::{Findings, Place};
+use crate::ops::verify::side_hasher::SideHasher;
 use crate::ops::verify::Rule;
 
 /// What reading a layer brought to light.
@@ -34,37 +35,45 @@ pub(super) fn read(
     }
 
     let observer = stored.observer();
-    let (format, failure, diff_ids) = match Decoder::new(&mut *stored) {
-        Err(error) => (Format::Plain, Some(error.to_string()), Vec::new()),
+    let stored_algorithm = stored.algorithm();
+    let (format, failure, hasher) = match Decoder::new(&mut *stored) {
+        Err(error) => (Format::Plain, Some(error.to_string()), None),
         Ok(decoder) => {
             let format = decoder.format();
-            let hashers = wanted.into_iter().map(Hasher::new).collect();
-            let mut tar = TarReader { inner: decoder, hashers, observer, failure: None };
+            if format == Format::Plain {
+                // The stored bytes are the tar, and hashed already.
+                wanted.retain(|algorithm| Some(*algorithm) != stored_algorithm);
+            }
+            let hasher = (!wanted.is_empty()).then(|| SideHasher::start(wanted));
+            let mut tar = TarReader { inner: decoder, hasher, observer, failure: None };
             let result = changeset::check(&mut tar, place, findings);
             // The tail is part of the diff_id, whether somebody could read it as tar or not. An error is kept.
             let _ = drain(&mut tar);
             match (result, &tar.failure) {
-                (Err(Error::Malformed { reason, .. }), None) => {
-                    findings.add(Rule::TarFraming, place, "a tar that can be followed to its end", reason);
-                }
                 // What cannot be decompressed cannot be a whole tar either.
                 (_, Some(_)) | (Ok(()), None) => {}
-                (Err(error), None) => findings.add(Rule::TarFraming, place, "a tar", error.to_string()),
+                (Err(error), None) => {
+                    let expected = "a tar that can be followed to its end";
+                    findings.add(Rule::TarFraming, place, expected, changeset::reason_of(error));
+                }
             }
             if tar.failure.is_none() {
                 check_rest(tar.inner, place, findings);
-                (format, None, tar.hashers.into_iter().map(Hasher::finish).collect())
-            } else {
-                (format, tar.failure, Vec::new())
             }
+            (format, tar.failure, tar.hasher)
         }
     };
+    let mut diff_ids = hasher.map(SideHasher::finish).unwrap_or_default();
+    if format == Format::Plain {
+        diff_ids.extend(stored.digest());
+    }
     observer.check()?;
     if stored.failure().is_some() {
         return Ok(None);
     }
     if let Some(failure) = failure {
         findings.add(Rule::LayerCompression, place, "a layer that can be decompressed", failure);
+        diff_ids.clear();
     }
     Ok(Some(LayerFacts { format, diff_ids }))
 }
@@ -86,7 +95,7 @@ fn check_rest(decoder: Decoder<&mut StoredReader>, place: &Place, findings: &mut
 /// Yields what the decoder yields and takes the digests of it.
 struct TarReader<'a, 'b> {
     inner: Decoder<&'a mut StoredReader<'b>>,
-    hashers: Vec<Hasher>,
+    hasher: Option<SideHasher>,
     observer: &'a dyn Observer,
     /// Why nothing more comes.
     failure: Option<String>,
@@ -103,7 +112,9 @@ impl Read for TarReader<'_, '_> {
         }
         match self.inner.read(buffer) {
             Ok(read) => {
-                self.hashers.iter_mut().for_each(|hasher| hasher.update(&buffer[..read]));
+                if let Some(hasher) = &mut self.hasher {
+                    hasher.update(&buffer[..read]);
+                }
                 Ok(read)
             }
             Err(error) => {

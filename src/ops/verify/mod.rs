@@ -20,6 +20,7 @@ mod manifest;
 mod mention;
 mod rule;
 mod shape;
+mod side_hasher;
 
 pub use finding::Finding;
 pub use rule::{Rule, Severity};

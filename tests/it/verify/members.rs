@@ -43,7 +43,7 @@ pub(super) fn extended(typeflag: u8, records: &[(&str, &str)]) -> Member {
     let mut body = Vec::new();
     for (key, value) in records {
         let rest = format!(" {key}={value}\n");
-        let digits = (1..).find(|digits| (rest.len() + digits).to_string().len() == *digits).unwrap();
+        let digits = (1..9).find(|digits| (rest.len() + digits).to_string().len() == *digits).unwrap();
         body.extend(format!("{}{rest}", rest.len() + digits).into_bytes());
     }
     Member { content: body, ..member(typeflag, "PaxHeaders/x") }

@@ -87,7 +87,7 @@ fn all_that_is_wrong_is_told_and_not_only_the_first() {
     let root = scratch.join("image");
     let changes = change()
         .tar(|tar| {
-            append(tar, &[file("/absolute", "x"), file(".wh.", ""), hardlink("link", "nothing"), file("bin/sh/x", "")])
+            append(tar, &[file("/absolute", "x"), file(".wh.", ""), hardlink("link", "nothing"), file("bin/sh/x", "")]);
         })
         .tar(|tar| tar.extend(b"behind"))
         .blob(|blob| blob.extend(b"behind"))
@@ -149,7 +149,8 @@ fn a_line_a_finding_on_stdout_and_a_summary_on_stderr() {
         .filter(fs::Metadata::is_file)
         .map(|metadata| metadata.len())
         .sum();
-    let shown = format!("{:.1} kB", size as f64 / 1000.0);
+    let tenths = (size + 50) / 100;
+    let shown = format!("{}.{} kB", tenths / 10, tenths % 10);
     assert_eq!(found.stderr(), format!("ocibake: oci:image: 1 image, 3 blobs, {shown} verified: 1 error\n"));
     assert_eq!(run(&["oci:image", "-q"]).stderr(), "");
     assert_eq!(run(&["oci:image", "--json"]).stderr(), "");
@@ -257,6 +258,45 @@ fn indexes_are_followed_as_deep_as_they_go_and_into_no_circle() {
     }
     let (report, code) = verify(&oci(&circle));
     assert_eq!((rules(&report), code), (BTreeSet::from(["blob-digest".to_owned(), "blob-size".to_owned()]), 1));
+}
+
+#[test]
+fn a_manifest_that_is_its_own_config_and_layer_is_read_once() {
+    let scratch = Scratch::new();
+    let root = scratch.join("image");
+    let changes = change().files(|layout| {
+        let digest = format!("sha256:{}", layout.manifest().file_name().unwrap().to_str().unwrap());
+        let manifest = json!({
+            "schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json",
+            "config": {"mediaType": "application/vnd.oci.image.config.v1+json", "digest": digest, "size": 1},
+            "layers": [{"mediaType": "application/vnd.oci.image.layer.v1.tar", "digest": digest, "size": 1}],
+        });
+        fs::write(layout.manifest(), serde_json::to_vec(&manifest).unwrap()).unwrap();
+    });
+    specimen(&scratch).write(&changes, &root);
+    let (report, code) = verify(&format!("{}:latest", oci(&root)));
+    let expected = ["blob-content", "blob-digest", "blob-size", "tar-framing"];
+    assert_eq!((rules(&report), code), (expected.map(str::to_owned).into(), 1));
+}
+
+#[test]
+fn no_byte_of_a_blob_can_change_unseen() {
+    let scratch = Scratch::new();
+    let root = scratch.join("image");
+    specimen(&scratch).write(&change(), &root);
+    let blobs = root.join("blobs/sha256");
+    for name in names_below(&blobs) {
+        let good = fs::read(blobs.join(&name)).unwrap();
+        for position in (0..good.len()).step_by(good.len() / 12).chain([good.len() - 1]) {
+            let mut bad = good.clone();
+            bad[position] ^= 1 << (position % 8);
+            fs::write(blobs.join(&name), bad).unwrap();
+            let (report, code) = verify(&oci(&root));
+            assert!(rules(&report).contains("blob-digest") && code == 1, "byte {position} of {name}: {report:#}");
+        }
+        fs::write(blobs.join(&name), good).unwrap();
+    }
+    assert_eq!(verify(&oci(&root)).1, 0);
 }
 
 #[test]

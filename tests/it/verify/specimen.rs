@@ -28,14 +28,16 @@ pub(super) struct Changes {
     config: DocumentEdits,
     manifest: DocumentEdits,
     index: DocumentEdits,
-    files: Vec<Box<dyn Fn(&Written)>>,
+    files: Vec<FilesEdit>,
 }
 
 type Edit<T> = Box<dyn Fn(&mut T)>;
+type DocumentEdit = Box<dyn Fn(&mut Value, &mut Blobs)>;
+type FilesEdit = Box<dyn Fn(&Written)>;
 
 #[derive(Default)]
 struct DocumentEdits {
-    value: Vec<Box<dyn Fn(&mut Value, &mut Blobs)>>,
+    value: Vec<DocumentEdit>,
     text: Vec<Edit<Vec<u8>>>,
 }
 

@@ -1,0 +1,131 @@
+//! The layout, and documents as such.
+
+use std::fs;
+
+use serde_json::json;
+
+use super::{Row, MANIFEST};
+use crate::verify::specimen::change;
+
+pub(super) fn layout() -> Vec<Row> {
+    vec![
+        (
+            "layout-marker",
+            "no marker",
+            change().files(|layout| fs::remove_file(layout.root.join("oci-layout")).unwrap()),
+        ),
+        (
+            "layout-marker",
+            "another version",
+            change().files(|layout| {
+                fs::write(layout.root.join("oci-layout"), r#"{"imageLayoutVersion":"2.0.0"}"#).unwrap();
+            }),
+        ),
+        ("layout-index", "no index", change().files(|layout| fs::remove_file(layout.root.join("index.json")).unwrap())),
+        ("extra-file", "a readme", change().files(|layout| fs::write(layout.root.join("README"), "x").unwrap())),
+        (
+            "extra-file",
+            "a blob that no digest could name",
+            change().files(|layout| fs::write(layout.root.join("blobs/sha256/0123"), "x").unwrap()),
+        ),
+        (
+            "blob-unreferenced",
+            "a blob too many",
+            change().index_and_blobs(|_, blobs| {
+                blobs.add("text/plain", b"left over");
+            }),
+        ),
+    ]
+}
+
+pub(super) fn documents() -> Vec<Row> {
+    let blank = |text: &mut Vec<u8>| text.resize((4 << 20) + 1, b' ');
+    vec![
+        ("document-size", "4 MiB of blanks behind the config", change().config_text(blank)),
+        ("document-size", "4 MiB of blanks behind the index", change().index_text(blank)),
+        ("document-json", "half a config", change().config_text(|text| text.truncate(text.len() / 2))),
+        ("document-json", "a comma too many", change().index_text(|text| text.insert(1, b','))),
+        (
+            "document-repeated-member",
+            "two architectures",
+            change().config_text(|text| {
+                text.splice(1..1, *br#""architecture":"arm64","#);
+            }),
+        ),
+        (
+            "document-member-case",
+            "two lists of layers, for readers that do not mind case",
+            change().manifest(|manifest| manifest["Layers"] = json!([])),
+        ),
+        (
+            "document-structure",
+            "no operating system",
+            change().config(|config| {
+                config.as_object_mut().unwrap().remove("os");
+            }),
+        ),
+        (
+            "document-structure",
+            "a command in one string",
+            change().config(|config| config["config"]["Cmd"] = json!("sh -l")),
+        ),
+        (
+            "document-structure",
+            "a number among annotations",
+            change().manifest(|manifest| manifest["annotations"] = json!({"a": 1})),
+        ),
+        (
+            "document-structure",
+            "no list of manifests",
+            change().index_and_blobs(|index, blobs| {
+                index["manifests"][0] = blobs.add_document(
+                    "application/vnd.oci.image.index.v1+json",
+                    &json!({
+                        "schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json",
+                    }),
+                );
+            }),
+        ),
+        ("schema-version", "1 in the manifest", change().manifest(|manifest| manifest["schemaVersion"] = json!(1))),
+        ("schema-version", "3 in the index", change().index(|index| index["schemaVersion"] = json!(3))),
+        (
+            "document-media-type",
+            "Docker's type in an OCI manifest",
+            change().manifest(|manifest| {
+                manifest["mediaType"] = json!("application/vnd.docker.distribution.manifest.v2+json");
+            }),
+        ),
+        (
+            "document-media-type",
+            "a manifest's type in the index",
+            change().index(|index| index["mediaType"] = json!(MANIFEST)),
+        ),
+        (
+            "document-media-type-missing",
+            "none in the manifest",
+            change().manifest(|manifest| {
+                manifest.as_object_mut().unwrap().remove("mediaType");
+            }),
+        ),
+        (
+            "document-ambiguous",
+            "a manifest that is an index too",
+            change().manifest(|manifest| manifest["manifests"] = json!([])),
+        ),
+        ("document-ambiguous", "an index that is a manifest too", change().index(|index| index["layers"] = json!([]))),
+        (
+            "annotation-value",
+            "no time",
+            change().manifest(|manifest| {
+                manifest["annotations"] = json!({"org.opencontainers.image.created": "yesterday"});
+            }),
+        ),
+        (
+            "annotation-value",
+            "no digest",
+            change().index(|index| {
+                index["manifests"][0]["annotations"]["org.opencontainers.image.base.digest"] = json!("sha256:abc");
+            }),
+        ),
+    ]
+}

@@ -1,0 +1,139 @@
+//! Compressed streams, tars, and the entries in them.
+
+use super::Row;
+use crate::verify::members::{append, cut_end, directory, extended, file, hardlink, member, pax};
+use crate::verify::specimen::{change, gzip};
+
+/// A change of the tar that adds members before its end.
+macro_rules! members {
+    ($($member:expr),* $(,)?) => {
+        change().tar(move |tar| append(tar, &[$($member),*]))
+    };
+}
+
+pub(super) fn compression() -> Vec<Row> {
+    vec![
+        ("layer-compression", "cut short", change().blob(|blob| blob.truncate(blob.len() - 100))),
+        (
+            "layer-compression",
+            "another checksum",
+            change().blob(|blob| {
+                let crc = blob.len() - 8;
+                blob[crc] ^= 1;
+            }),
+        ),
+        ("layer-trailing-bytes", "a line of text", change().blob(|blob| blob.extend(b"signed by nobody\n"))),
+        ("layer-trailing-bytes", "zeros", change().blob(|blob| blob.extend([0; 512]))),
+        (
+            "gzip-members",
+            "two",
+            change().tar(|_| ()).blob(|blob| {
+                let mut tar = Vec::new();
+                std::io::copy(&mut flate2::read::GzDecoder::new(blob.as_slice()), &mut tar).unwrap();
+                let (first, second) = tar.split_at(10_000);
+                *blob = [gzip(first), gzip(second)].concat();
+            }),
+        ),
+    ]
+}
+
+pub(super) fn tars() -> Vec<Row> {
+    let broken = |bytes: Vec<u8>| {
+        change().tar(move |tar| {
+            cut_end(tar);
+            tar.extend(&bytes);
+            tar.extend([0; 1024]);
+        })
+    };
+    let mut checksum = file("new", "").bytes();
+    checksum[0] ^= 1;
+    let mut padding = file("new", "x").bytes();
+    padding[600] = 1;
+    let long = "x".repeat(255);
+    let too_long = format!("{}/x", vec![long.as_str(); 16].join("/"));
+    vec![
+        ("tar-framing", "a wrong checksum", broken(checksum)),
+        (
+            "tar-framing",
+            "no number for a size",
+            broken({
+                let mut bytes = file("new", "").bytes();
+                bytes[124..135].copy_from_slice(b"99999999999");
+                bytes[148..156].copy_from_slice(b"        ");
+                let sum: u32 = bytes.iter().map(|byte| u32::from(*byte)).sum();
+                bytes[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+                bytes
+            }),
+        ),
+        (
+            "tar-framing",
+            "a PAX record of the wrong length",
+            members![member(b'x', "PaxHeaders/x").content("99 path=x\n"), file("new", "")],
+        ),
+        ("tar-framing", "cut off in the middle of a file", change().tar(|tar| tar.truncate(tar.len() - 4000))),
+        ("tar-entry", "an unknown type", members![member(b'V', "label")]),
+        ("tar-entry", "a hard link without a target", members![hardlink("new", "")]),
+        ("tar-entry", "a hard link that leads out", members![hardlink("new", "../etc/passwd")]),
+        ("tar-entry", "a PAX record that is no number", members![pax(&[("uid", "root")]), file("new", "")]),
+        ("tar-path", "absolute", members![file("/etc/new", "x")]),
+        ("tar-path", "out of the image", members![file("etc/../../new", "x")]),
+        ("tar-path", "a hard link to an absolute name", members![hardlink("new", "/bin/busybox")]),
+        (
+            "tar-name-length",
+            "a name that no filesystem has",
+            members![pax(&[("path", &"x".repeat(256))]), file("new", "")],
+        ),
+        ("tar-name-length", "a path that no call takes", members![pax(&[("path", &too_long)]), file("new", "")]),
+        ("tar-repeated-path", "a file again", members![file("etc/hostname", "other\n")]),
+        ("tar-repeated-path", "a directory again, spelled otherwise", members![directory("./etc/")]),
+        ("tar-hardlink", "to nothing", members![hardlink("new", "bin/nothing")]),
+        ("tar-hardlink", "to a directory", members![hardlink("new", "etc")]),
+        ("tar-hardlink", "to what comes later", members![hardlink("new", "newer"), file("newer", "")]),
+        ("tar-below-file", "below a file", members![file("etc/hostname/new", "x")]),
+        ("tar-below-file", "below a symbolic link", members![file("etc/mtab/new", "x")]),
+        ("tar-below-file", "above a file", members![file("new/new", "x"), file("new", "x")]),
+        ("tar-ambiguous", "two sizes", members![pax(&[("size", "1")]), file("new", "x").size(2)]),
+        ("tar-ambiguous", "two names", members![pax(&[("path", "a"), ("path", "b")]), file("new", "x")]),
+        ("tar-ambiguous", "two PAX headers", members![pax(&[("uid", "1")]), pax(&[("uid", "2")]), file("new", "x")]),
+        ("tar-ambiguous", "a directory with a size", members![directory("new/").size(512)]),
+        ("tar-dialect", "GNU's name", members![member(b'L', "././@LongLink").content("new\0"), file("short", "x")]),
+        ("tar-dialect", "a header of before POSIX", members![file("new", "x").without_magic()]),
+        ("tar-keyword", "one that nobody knows", members![pax(&[("OCIBAKE.unknown", "1")]), file("new", "x")]),
+        ("tar-keyword", "for all that follows", members![extended(b'g', &[("comment", "x")]), file("new", "x")]),
+        (
+            "tar-sparse",
+            "a file with holes",
+            members![
+                pax(&[
+                    ("GNU.sparse.major", "1"),
+                    ("GNU.sparse.minor", "0"),
+                    ("GNU.sparse.name", "new"),
+                    ("GNU.sparse.realsize", "4096")
+                ]),
+                file("sparse", "").content({
+                    let mut map = b"1\n0\n1\n".to_vec();
+                    map.resize(512, 0);
+                    map.push(b'x');
+                    map
+                }),
+            ],
+        ),
+        ("tar-padding", "a byte behind the content", broken(padding)),
+        ("tar-end", "none", change().tar(cut_end)),
+        ("tar-end", "half of it", change().tar(|tar| tar.truncate(tar.len() - 512))),
+        ("tar-trailing-bytes", "a line of text", change().tar(|tar| tar.extend(b"behind the end\n"))),
+    ]
+}
+
+pub(super) fn whiteouts() -> Vec<Row> {
+    vec![
+        ("whiteout", "of nothing", members![file("etc/.wh.", "")]),
+        ("whiteout", "of the directory above", members![file("etc/.wh...", "")]),
+        ("whiteout", "with something below", members![directory(".wh.new/"), file(".wh.new/x", "")]),
+        ("whiteout", "with content", members![file(".wh.new", "x")]),
+        ("whiteout", "a directory", members![directory(".wh.new/")]),
+        ("whiteout-and-entry", "of a file that is there", members![file("etc/.wh.hostname", "")]),
+        ("whiteout-and-entry", "of a directory that is not empty", members![file(".wh.new", ""), file("new/x", "")]),
+        ("whiteout-aufs", "what AUFS leaves behind", members![directory(".wh..wh.plnk/")]),
+    ]
+}
