@@ -6,6 +6,7 @@
 #![allow(clippy::doc_markdown)]
 
 mod build;
+mod diff;
 mod fakeroot;
 mod inspect;
 mod man;
@@ -13,12 +14,16 @@ mod platform;
 mod progress;
 mod report;
 mod setting_flags;
-//mod verify;
+mod squash;
+mod unpack;
+mod verify;
 
 use std::ffi::OsStr;
 use std::io::{self, Write};
+use std::num::NonZeroUsize;
 use std::process::ExitCode;
 
+use anyhow::Context;
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand};
 use ocibake::layout::Location;
@@ -52,7 +57,10 @@ struct Cli {
 enum Command {
     Build(Box<build::Args>),
     Inspect(inspect::Args),
-    //Verify(verify::Args),
+    Unpack(unpack::Args),
+    Diff(diff::Args),
+    Squash(squash::Args),
+    Verify(verify::Args),
     Platform(platform::Args),
     Completions(man::CompletionsArgs),
     Man(man::ManArgs),
@@ -92,9 +100,12 @@ pub(crate) fn run() -> ExitCode {
     };
     let session = Session { verbosity, interruption: Interruption::listen() };
     let result = fakeroot::check().and_then(|()| match cli.command {
-        Command::Build(args) => build::run(*args, &session),
+        Command::Build(args) => build::run(&args, &session),
         Command::Inspect(args) => inspect::run(&args),
-        //Command::Verify(args) => verify::run(&args, &session),
+        Command::Unpack(args) => unpack::run(&args, &session),
+        Command::Diff(args) => diff::run(&args, &session),
+        Command::Squash(args) => squash::run(&args, &session),
+        Command::Verify(args) => verify::run(&args, &session),
         Command::Platform(args) => platform::run(&args),
         Command::Completions(args) => man::completions(&args, Cli::command()),
         Command::Man(args) => man::pages(&args, Cli::command()),
@@ -158,6 +169,14 @@ fn stdout_trouble(error: &anyhow::Error) -> Option<io::ErrorKind> {
     let outermost = error.chain().next()?;
     let of_json = outermost.downcast_ref::<serde_json::Error>().and_then(serde_json::Error::io_error_kind);
     of_json.or_else(|| outermost.downcast_ref::<io::Error>().map(io::Error::kind))
+}
+
+/// The number that was given, else that of the machine's cores.
+fn threads(given: Option<NonZeroUsize>) -> anyhow::Result<NonZeroUsize> {
+    match given {
+        Some(threads) => Ok(threads),
+        None => std::thread::available_parallelism().context("cannot count the machine's cores"),
+    }
 }
 
 /// The value parser of images and targets.

@@ -324,7 +324,32 @@ impl<R: Read> Input<R> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
+
+    use flate2::write::GzEncoder;
+
     use super::*;
+
+    const TEXT: &[u8] = b"entry entry entry, and so on";
+
+    fn gzip(bytes: &[u8]) -> Vec<u8> {
+        let mut encoder = GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        encoder.write_all(bytes).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    fn zstd(bytes: &[u8]) -> Vec<u8> {
+        let mut encoder = zstd::stream::write::Encoder::new(Vec::new(), 1).unwrap();
+        encoder.include_checksum(true).unwrap();
+        encoder.write_all(bytes).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    fn xz(bytes: &[u8]) -> Vec<u8> {
+        let mut encoder = xz2::write::XzEncoder::new(Vec::new(), 1);
+        encoder.write_all(bytes).unwrap();
+        encoder.finish().unwrap()
+    }
 
     fn bzip2(content: &[u8]) -> Vec<u8> {
         let mut stream = Vec::new();
@@ -332,13 +357,95 @@ mod tests {
         stream
     }
 
-    /// What comes out, and how many bytes and streams there were beside it.
-    fn decode(stream: &[u8]) -> io::Result<(Vec<u8>, u64, u64)> {
-        let mut decoder = Decoder::new(stream)?;
-        let mut content = Vec::new();
-        decoder.read_to_end(&mut content)?;
+    /// A skippable frame with five bytes.
+    const SKIPPABLE: &[u8] = b"\x53\x2A\x4D\x18\x05\0\0\0abcde";
+
+    fn decode(bytes: &[u8]) -> io::Result<(Vec<u8>, Format, u64, u64)> {
+        /// One byte a read, and interrupted each other time, as a reader may be.
+        struct Slow<'a>(&'a [u8], bool);
+
+        impl Read for Slow<'_> {
+            fn read(&mut self, output: &mut [u8]) -> io::Result<usize> {
+                self.1 = !self.1;
+                if self.1 {
+                    return Err(io::ErrorKind::Interrupted.into());
+                }
+                self.0.read(&mut output[..1])
+            }
+        }
+
+        let mut decoder = Decoder::new(Slow(bytes, false))?;
+        let mut output = Vec::new();
+        decoder.read_to_end(&mut output)?;
+        let format = decoder.format();
         let rest = decoder.finish()?;
-        Ok((content, rest.trailing, rest.streams))
+        assert!(rest.inner.0.is_empty());
+        Ok((output, format, rest.streams, rest.trailing))
+    }
+
+    #[test]
+    fn all_streams_are_read_and_what_follows_is_counted() {
+        let twice = [TEXT, TEXT].concat();
+        for (bytes, expected) in [
+            (Vec::new(), (&[][..], Format::Plain, 0, 0)),
+            (TEXT.to_vec(), (TEXT, Format::Plain, 0, 0)),
+            (b"BZh9 is a file's name".to_vec(), (b"BZh9 is a file's name", Format::Plain, 0, 0)),
+            (gzip(b""), (b"", Format::Gzip, 1, 0)),
+            (gzip(TEXT), (TEXT, Format::Gzip, 1, 0)),
+            ([gzip(TEXT), gzip(b""), gzip(TEXT)].concat(), (&twice, Format::Gzip, 3, 0)),
+            ([gzip(TEXT), b"rubbish".to_vec()].concat(), (TEXT, Format::Gzip, 1, 7)),
+            ([gzip(TEXT), vec![0; 512]].concat(), (TEXT, Format::Gzip, 1, 512)),
+            ([gzip(TEXT), zstd(TEXT)].concat(), (TEXT, Format::Gzip, 1, zstd(TEXT).len() as u64)),
+            (zstd(TEXT), (TEXT, Format::Zstd, 1, 0)),
+            ([SKIPPABLE, &zstd(TEXT), SKIPPABLE, &zstd(TEXT)].concat(), (&twice, Format::Zstd, 4, 0)),
+            ([zstd(TEXT), b"!".to_vec()].concat(), (TEXT, Format::Zstd, 1, 1)),
+            (xz(TEXT), (TEXT, Format::Xz, 1, 0)),
+            ([xz(TEXT), vec![0; 8], xz(TEXT), vec![0; 4]].concat(), (&twice, Format::Xz, 2, 0)),
+            ([xz(TEXT), vec![0; 6], xz(TEXT)].concat(), (TEXT, Format::Xz, 1, 2 + xz(TEXT).len() as u64)),
+        ] {
+            let (output, format, streams, trailing) = decode(&bytes).unwrap();
+            assert_eq!((&output[..], format, streams, trailing), expected);
+        }
+    }
+
+    #[test]
+    fn a_stream_that_is_cut_short_is_an_error_wherever_that_is() {
+        for (bytes, magic) in [(gzip(TEXT), 3), (zstd(TEXT), 4), (xz(TEXT), 6)] {
+            for size in magic..bytes.len() {
+                let error = decode(&bytes[..size]).unwrap_err();
+                assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof, "{size} of {} bytes: {error}", bytes.len());
+            }
+        }
+    }
+
+    #[test]
+    fn a_wrong_checksum_is_an_error_also_for_who_stops_reading_early() {
+        // In gzip and zstd it stands at the end, in xz in front of the index (12) and the footer (12).
+        for (mut bytes, from_end) in [(gzip(TEXT), 8), (zstd(TEXT), 1), (xz(TEXT), 28)] {
+            let at = bytes.len() - from_end;
+            bytes[at] ^= 1;
+            assert_eq!(decode(&bytes).unwrap_err().kind(), io::ErrorKind::InvalidData);
+            let mut decoder = Decoder::new(&bytes[..]).unwrap();
+            let mut all = [0; TEXT.len()];
+            // The decoder may notice at once or only at the end; it must not let it pass.
+            let read = decoder.read_exact(&mut all);
+            assert_eq!(read.and_then(|()| decoder.finish()).unwrap_err().kind(), io::ErrorKind::InvalidData);
+        }
+    }
+
+    #[test]
+    fn streams_that_ask_for_much_memory_are_refused() {
+        // A frame header with a window of 256 MiB (RFC 8878, 3.1.1.1.2: 10 + 18, no mantissa).
+        let frame = [0x28, 0xB5, 0x2F, 0xFD, 0x00, 18 << 3, 0x01, 0x00, 0x00];
+        assert!(decode(&frame).unwrap_err().to_string().contains("too much memory"), "{:?}", decode(&frame));
+
+        let mut options = xz2::stream::LzmaOptions::new_preset(0).unwrap();
+        options.dict_size(256 << 20);
+        let mut filters = xz2::stream::Filters::new();
+        let stream = Stream::new_stream_encoder(filters.lzma2(&options), xz2::stream::Check::Crc32).unwrap();
+        let mut encoder = xz2::write::XzEncoder::new_stream(Vec::new(), stream);
+        encoder.write_all(TEXT).unwrap();
+        assert!(decode(&encoder.finish().unwrap()).unwrap_err().to_string().contains("memory"));
     }
 
     #[test]
@@ -347,9 +454,9 @@ mod tests {
         let (first, second) = content.split_at(1_000_000);
         let streams = [bzip2(first), bzip2(b""), bzip2(second)].concat();
         assert_eq!(Format::sniff(&bzip2(b"")), Format::Bzip2);
-        assert_eq!(decode(&streams).unwrap(), (content.clone(), 0, 3));
+        assert_eq!(decode(&streams).unwrap(), (content.clone(), Format::Bzip2, 3, 0));
         let followed = [streams.as_slice(), b"BZh9 and no stream"].concat();
-        assert_eq!(decode(&followed).unwrap(), (content, 18, 3));
+        assert_eq!(decode(&followed).unwrap(), (content, Format::Bzip2, 3, 18));
     }
 
     #[test]

@@ -236,13 +236,13 @@ impl Archive {
     }
 
     /// Opens a file of the archive. In a compressed one all before it is decompressed again: nothing is ever extracted.
-    pub(super) fn file(&self, name: &str) -> Result<Option<(Box<dyn Read + '_>, u64)>> {
+    pub(super) fn file(&self, name: &str) -> Result<Option<(Box<dyn Read + Send + '_>, u64)>> {
         let Some(stretch) = self.stretch(name) else { return Ok(None) };
         if let Some(content) = &stretch.content {
             return Ok(Some((Box::new(content.as_slice()), stretch.size)));
         }
         let mut file = File::open(&self.path).at("open", &self.path)?;
-        let reader: Box<dyn Read> = if self.format == Format::Plain {
+        let reader: Box<dyn Read + Send> = if self.format == Format::Plain {
             file.seek(SeekFrom::Start(stretch.offset)).at("read", &self.path)?;
             Box::new(file.take(stretch.size))
         } else {

@@ -166,7 +166,7 @@ impl DockerArchive {
     }
 
     /// A file of the layout and its size.
-    pub(super) fn file(&self, name: &str) -> Result<Option<(Box<dyn Read + '_>, u64)>> {
+    pub(super) fn file(&self, name: &str) -> Result<Option<(Box<dyn Read + Send + '_>, u64)>> {
         match self.files.get(name) {
             Some(Source::Member(name)) => self.archive.file(name),
             Some(Source::Made(bytes)) => Ok(Some((Box::new(bytes.as_slice()), bytes.len() as u64))),

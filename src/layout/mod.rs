@@ -11,7 +11,7 @@ mod docker_legacy;
 mod docker_name;
 mod location;
 mod reader;
-mod staging;
+pub(crate) mod staging;
 #[cfg(test)]
 mod tests;
 mod walk;

@@ -130,7 +130,7 @@ impl Layout {
     }
 
     /// A stored file and its size, unchecked; none if it is missing.
-    pub fn file(&self, name: &str) -> Result<Option<(Box<dyn Read + '_>, u64)>> {
+    pub fn file(&self, name: &str) -> Result<Option<(Box<dyn Read + Send + '_>, u64)>> {
         match &self.store {
             Store::Directory(root) => {
                 let path = root.join(name);
@@ -149,12 +149,20 @@ impl Layout {
     }
 
     /// A blob's stored bytes and their number, unchecked; none if it is missing.
-    pub fn stored_blob(&self, digest: &Digest) -> Result<Option<(Box<dyn Read + '_>, u64)>> {
+    pub fn stored_blob(&self, digest: &Digest) -> Result<Option<(Box<dyn Read + Send + '_>, u64)>> {
         self.file(&blob_path(digest))
     }
 
+    /// The file that holds a blob, where the layout is a directory.
+    pub(super) fn blob_on_disk(&self, digest: &Digest) -> Option<PathBuf> {
+        match &self.store {
+            Store::Directory(root) => Some(root.join(blob_path(digest))),
+            Store::Archive(_) | Store::DockerArchive(_) => None,
+        }
+    }
+
     /// A blob, held to its descriptor on the way through.
-    pub fn blob(&self, descriptor: &Descriptor) -> Result<VerifiedReader<Box<dyn Read + '_>>> {
+    pub fn blob(&self, descriptor: &Descriptor) -> Result<VerifiedReader<Box<dyn Read + Send + '_>>> {
         match self.stored_blob(&descriptor.digest)? {
             Some((reader, _)) => VerifiedReader::new(reader, descriptor),
             None => Err(Error::malformed(self.location.to_string(), format!("blob {} is missing", descriptor.digest))),

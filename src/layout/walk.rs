@@ -52,16 +52,23 @@ impl Layout {
         for descriptor in &descriptors {
             self.collect(vec![(*descriptor).clone()], &mut BTreeSet::new(), &mut paths)?;
         }
-        if let (true, Some(name)) = (descriptors.is_empty(), wanted) {
-            return Err(Error::refused_with_hint(
-                format!("image `{}`: no image of this name is in the layout", self.location()),
-                match names(index.value()) {
-                    names if names.is_empty() => format!("none has a name: leave `:{name}` out"),
-                    names => format!("there is {}", names.join(", ")),
-                },
-            ));
+        match wanted {
+            Some(name) if descriptors.is_empty() => Err(self.unknown_ref_name(name, &names(index.value()))),
+            _ => Ok(paths),
         }
-        Ok(paths)
+    }
+
+    /// That no descriptor has the location's ref name; `names` are those that there are.
+    pub(crate) fn unknown_ref_name(&self, wanted: &RefName, names: &[String]) -> Error {
+        let names: Vec<String> = names.iter().map(|name| format!("`{}`", name.escape_debug())).collect();
+        Error::refused_with_hint(
+            format!("image `{}`: no image of this name is in the layout", self.location()),
+            if names.is_empty() {
+                format!("none has a name: leave `:{wanted}` out")
+            } else {
+                format!("there is {}", names.join(", "))
+            },
+        )
     }
 
     /// Adds the manifests that `path` leads to. Indexes that were `seen` on the way are not read again, so that time is
@@ -194,7 +201,7 @@ fn name(descriptor: &Descriptor) -> Option<&str> {
 }
 
 fn names(index: &Index) -> Vec<String> {
-    index.manifests.iter().filter_map(name).map(|name| format!("`{name}`")).collect()
+    index.manifests.iter().filter_map(name).map(str::to_owned).collect()
 }
 
 /// Whether an index says of a manifest that it is no image. `BuildKit`'s attestations stand there as images for

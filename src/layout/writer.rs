@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{BufWriter, Write};
+use std::io::{self, BufWriter, Write};
 use std::num::NonZeroUsize;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rustix::fs::{flock, FlockOperation};
 
@@ -28,6 +29,7 @@ pub struct LayoutWriter {
     blobs: BTreeMap<Digest, u64>,
     /// What is to be in the index.
     descriptors: Vec<Descriptor>,
+    scratch_files: AtomicUsize,
 }
 
 /// What stood at the target's path when the writer was made.
@@ -56,7 +58,14 @@ impl LayoutWriter {
         let home = if kind == TargetKind::Directory { &target.path } else { parent };
         let staging = Staging::create(home)?;
         fs::create_dir_all(staging.path().join("blobs/sha256")).at("create directories in", staging.path())?;
-        Ok(LayoutWriter { target: target.clone(), kind, staging, blobs: BTreeMap::new(), descriptors: Vec::new() })
+        Ok(LayoutWriter {
+            target: target.clone(),
+            kind,
+            staging,
+            blobs: BTreeMap::new(),
+            descriptors: Vec::new(),
+            scratch_files: AtomicUsize::new(0),
+        })
     }
 
     /// Where it goes.
@@ -89,6 +98,28 @@ impl LayoutWriter {
         let size = other.blobs.get(digest).copied().expect("the other writer holds the blob");
         self.blobs.insert(digest.clone(), size);
         Ok(())
+    }
+
+    /// Takes a blob of another layout, byte for byte: by a hard link where that can be, else by a copy that is held to
+    /// its descriptor. A linked blob must have been verified.
+    pub fn copy_blob(&mut self, layout: &Layout, descriptor: &Descriptor) -> Result<()> {
+        let to = self.staged(&descriptor.digest)?;
+        let linked = layout.blob_on_disk(&descriptor.digest).is_some_and(|from| fs::hard_link(from, &to).is_ok());
+        if !linked && !self.blobs.contains_key(&descriptor.digest) {
+            let mut file = File::create(&to).at("create", &to)?;
+            io::copy(&mut layout.blob(descriptor)?, &mut file).at("copy a blob to", &to)?;
+        }
+        self.blobs.insert(descriptor.digest.clone(), descriptor.size);
+        Ok(())
+    }
+
+    /// A file of no name for what must be kept while the image is made.
+    pub fn scratch_file(&self) -> Result<File> {
+        let number = self.scratch_files.fetch_add(1, Ordering::Relaxed);
+        let path = self.staging.path().join(format!("scratch-{number}"));
+        let file = File::options().read(true).write(true).create_new(true).open(&path).at("create", &path)?;
+        fs::remove_file(&path).at("remove", &path)?;
+        Ok(file)
     }
 
     /// Stores a document.

@@ -199,8 +199,10 @@ impl<'a> Storage<'a> {
     pub(crate) fn run(&self, args: &[&str]) -> String {
         let mut command = self.peer.command();
         command.current_dir(self.scratch.path());
-        // Both keep other files below these.
-        command.env("TMPDIR", self.scratch.path()).env("HOME", self.scratch.path());
+        // Both keep other files below these, and locks in a memory that all of the machine share.
+        let conf = self.scratch.join("containers.conf");
+        fs::write(&conf, "[engine]\nlock_type = \"file\"\n").unwrap();
+        command.env("TMPDIR", self.scratch.path()).env("HOME", self.scratch.path()).env("CONTAINERS_CONF", conf);
         command.args(&self.options).args(args);
         self.peer.finish(command).trim_end().to_owned()
     }
@@ -233,7 +235,7 @@ fn buildah_mounts_it_and_runs_it() {
 }
 
 #[test]
-fn podman_loads_an_archive_of_two_names() {
+fn podman_loads_and_mounts_an_archive() {
     let scratch = Scratch::new();
     let (Some(podman), Some(rootfs)) = (Storage::of("podman", &scratch), runnable_rootfs(&scratch)) else { return };
     for compression in ["gzip", "zstd"] {

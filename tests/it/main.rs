@@ -47,6 +47,9 @@ mod refusals;
 /// Nor was anything touched when a run is ended in the middle.
 mod interruption;
 
+/// Every rule of `verify` finds what it is for and nothing else, and good images of all tools pass.
+mod verify;
+
 /// The other verbs answer, and every verb talks where it should.
 mod verbs;
 

@@ -330,16 +330,20 @@ fn a_flag_wins_over_the_environment_and_that_over_the_file() {
 }
 
 #[test]
-fn an_empty_value_is_none() {
+fn an_empty_variable_is_none_and_an_empty_flag_is_meant_so() {
     let bench = Bench::new();
     let vars = "OCI_IMAGE_RUNTIME_UID=file OCI_IMAGE_LABELS='' OCI_IMAGE_CMD=\nOCI_IMAGE_AUTHOR='  '";
     let tool = Tool::build(&bench.rootfs).oci(&bench.scratch.join("out"));
-    let tool = tool.arg("--vars").arg(bench.vars(vars)).env("OCI_IMAGE_RUNTIME_UID", "").args(["--user", ""]);
+    let tool = tool.arg("--vars").arg(bench.vars(vars)).env("OCI_IMAGE_RUNTIME_UID", "");
     let image = bench.image(tool.env("OCI_IMAGE_ENV_VARS", "").env("OCI_IMAGE_TAG", " "));
     assert_eq!(image["config"]["config"], json!({"User": "file"}));
     assert_eq!(image["config"].get("author"), None);
     let name = image.pointer("/descriptor/annotations/org.opencontainers.image.ref.name");
     assert_eq!(name, Some(&json!("latest")));
+
+    let tool = Tool::build(&bench.rootfs).oci(&bench.scratch.join("out")).args(["--user", "", "--cmd", ""]);
+    let image = bench.image(tool.env("OCI_IMAGE_RUNTIME_UID", "somebody").env("OCI_IMAGE_CMD", "sh"));
+    assert_eq!(image["config"]["config"], json!({}));
 }
 
 #[test]

@@ -34,7 +34,9 @@ impl Peer {
     }
 
     pub(crate) fn command(&self) -> Command {
-        clean(Command::new(&self.0))
+        let mut command = clean(Command::new(&self.0));
+        command.env("TMPDIR", env!("CARGO_TARGET_TMPDIR"));
+        command
     }
 
     /// Runs it and gives back its stdout; fails if the program does.

@@ -24,6 +24,9 @@ KINDS = {
     tarfile.FIFOTYPE: "p",
 }
 
+# What ustar cannot say: no times of access, no names of users, nothing of the machine.
+SAID = {"path", "linkpath", "uid", "gid", "size", "mtime", "hdrcharset"}
+
 listing = []
 with tarfile.open(sys.argv[1], "r:", encoding="utf-8", errors="surrogateescape") as tar:
     for member in tar:
@@ -45,6 +48,8 @@ with tarfile.open(sys.argv[1], "r:", encoding="utf-8", errors="surrogateescape")
                 if key.startswith(prefix)
             },
         }
+        unexpected = {key for key in member.pax_headers if key not in SAID and not key.startswith(prefix)}
+        assert not unexpected, (member.name, unexpected)
         assert member.uname == "" and member.gname == "", member.name
         assert member.mtime == int(member.mtime), member.name
         if member.isreg():
