@@ -179,7 +179,7 @@ fn describe(images: &[Image]) -> String {
 
 /// The descriptors with a ref name; if there is none, those which Docker would find by that name. `annotation` looks up
 /// a key of a descriptor.
-pub(super) fn called<'a, T>(
+pub(crate) fn called<'a, T>(
     descriptors: &'a [T],
     name: &RefName,
     annotation: impl Fn(&'a T, &str) -> Option<&'a str>,
