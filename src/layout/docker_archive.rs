@@ -60,6 +60,8 @@ pub(super) struct DockerArchive {
     archive: Archive,
     /// By their paths in the layout.
     files: BTreeMap<String, Source>,
+    /// Digests that had to be computed, by the names of members: images share layers.
+    computed: BTreeMap<String, Digest>,
 }
 
 /// Whether an archive has what makes a docker archive.
@@ -75,7 +77,7 @@ impl DockerArchive {
             Some(items) => parts(&archive, items)?,
             None => docker_legacy::images(&archive)?.ok_or_else(|| no_manifest(&archive))?,
         };
-        let mut docker_archive = DockerArchive { archive, files: BTreeMap::new() };
+        let mut docker_archive = DockerArchive { archive, files: BTreeMap::new(), computed: BTreeMap::new() };
         let mut index = Index::default();
         for image in images {
             index.manifests.extend(docker_archive.add(image)?);
@@ -130,16 +132,24 @@ impl DockerArchive {
                 return Err(Error::malformed(subject, "a layer that is plain or in gzip or zstd expected"));
             }
         };
-        let digest = match stretch.format {
-            Format::Plain => diff_id.clone(),
-            _ => match blob_digest(&name) {
-                Some(digest) => digest,
-                None => digest_of(&self.archive, &name)?,
-            },
-        };
-        let descriptor = Descriptor::new(media_type, digest, stretch.size);
+        let size = stretch.size;
+        let digest = if media_type == MediaType::LAYER { diff_id.clone() } else { self.stored_digest(&name)? };
+        let descriptor = Descriptor::new(media_type, digest, size);
         self.files.insert(blob_path(&descriptor.digest), Source::Member(name));
         Ok(descriptor)
+    }
+
+    /// The digest of a member's bytes: what its name promises, or else computed.
+    fn stored_digest(&mut self, name: &str) -> Result<Digest> {
+        if let Some(digest) = blob_digest(name).or_else(|| self.computed.get(name).cloned()) {
+            return Ok(digest);
+        }
+        let (mut reader, _) = self.archive.file(name)?.expect("the name is that of a file");
+        let mut writer = HashWriter::new(io::sink());
+        io::copy(&mut reader, &mut writer).at("read", self.archive.path())?;
+        let (_, digest, _) = writer.finish();
+        self.computed.insert(name.to_owned(), digest.clone());
+        Ok(digest)
     }
 
     fn make<T>(&mut self, path: String, document: &Document<T>) {
@@ -226,17 +236,11 @@ fn no_manifest(archive: &Archive) -> Error {
 fn config_digest(name: &str) -> Option<Digest> {
     let last = name.rsplit('/').next().unwrap_or_default();
     let stem = last.strip_suffix(".json").unwrap_or(last);
-    blob_digest(name).or_else(|| stem.parse().ok()).or_else(|| format!("sha256:{stem}").parse().ok())
+    let digest = blob_digest(name).or_else(|| stem.parse().ok()).or_else(|| format!("sha256:{stem}").parse().ok());
+    digest.filter(|digest: &Digest| digest.algorithm().is_some())
 }
 
 /// The digest that the name of a blob in a layout promises.
 fn blob_digest(name: &str) -> Option<Digest> {
     name.strip_prefix("blobs/")?.replacen('/', ":", 1).parse().ok()
-}
-
-fn digest_of(archive: &Archive, name: &str) -> Result<Digest> {
-    let (mut reader, _) = archive.file(name)?.expect("the name was resolved to a file");
-    let mut writer = HashWriter::new(io::sink());
-    io::copy(&mut reader, &mut writer).at("read", archive.path())?;
-    Ok(writer.finish().1)
 }

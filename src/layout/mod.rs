@@ -20,6 +20,7 @@ mod writer;
 pub use blob::VerifiedReader;
 pub use location::{Location, Transport};
 pub use reader::{Layout, Stored};
+pub(crate) use walk::called;
 pub use walk::{Image, ImagePath};
 pub use writer::{BlobFile, LayoutWriter};
 

@@ -352,6 +352,7 @@ fn names_that_are_digests_are_promises() {
     let digest = Digest::of(config.as_bytes());
     let stored = compress(&wrong, Codec::Gzip(GzipLevel::default()));
     let promised = format!("blobs/sha256/{}", digest.encoded());
+    read_all("promises", build("no:digest", &config, "l", &right)).unwrap();
     for name in [format!("{}.json", digest.encoded()), digest.to_string(), promised.clone()] {
         read_all("promises", build(&name, &config, "l", &right)).unwrap();
         assert_refused(

@@ -1,3 +1,6 @@
+use std::collections::BTreeSet;
+
+use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::layout::docker_name::whole_name;
 use crate::layout::Layout;
@@ -47,7 +50,7 @@ impl Layout {
         };
         let mut paths = Vec::new();
         for descriptor in &descriptors {
-            self.collect(vec![(*descriptor).clone()], &mut paths)?;
+            self.collect(vec![(*descriptor).clone()], &mut BTreeSet::new(), &mut paths)?;
         }
         match wanted {
             Some(name) if descriptors.is_empty() => Err(self.unknown_ref_name(name, &names(index.value()))),
@@ -68,16 +71,20 @@ impl Layout {
         )
     }
 
-    fn collect(&self, path: Vec<Descriptor>, paths: &mut Vec<ImagePath>) -> Result<()> {
+    /// Adds the manifests that `path` leads to. Indexes that were `seen` on the way are not read again, so that time is
+    /// bounded by what is there, not by the number of ways to it.
+    fn collect(&self, path: Vec<Descriptor>, seen: &mut BTreeSet<Digest>, paths: &mut Vec<ImagePath>) -> Result<()> {
         let last = path.last().expect("a path has a descriptor");
         match last.media_type.kind() {
             MediaKind::Manifest => paths.push(ImagePath(path)),
+            MediaKind::Index if seen.contains(&last.digest) => {}
             MediaKind::Index if path.len() < MAX_DEPTH => {
+                seen.insert(last.digest.clone());
                 let index: Document<Index> = self.document(last)?;
                 for descriptor in &index.value().manifests {
                     let mut path = path.clone();
                     path.push(descriptor.clone());
-                    self.collect(path, paths)?;
+                    self.collect(path, seen, paths)?;
                 }
             }
             MediaKind::Index => {
@@ -172,7 +179,7 @@ fn describe(images: &[Image]) -> String {
 
 /// The descriptors with a ref name; if there is none, those which Docker would find by that name. `annotation` looks up
 /// a key of a descriptor.
-pub(super) fn called<'a, T>(
+pub(crate) fn called<'a, T>(
     descriptors: &'a [T],
     name: &RefName,
     annotation: impl Fn(&'a T, &str) -> Option<&'a str>,
@@ -213,7 +220,6 @@ mod tests {
     use serde_json::{json, Value};
 
     use super::*;
-    use crate::digest::Digest;
     use crate::layout::{blob_path, Location, INDEX};
     use crate::testing::TempDir;
 
@@ -326,6 +332,20 @@ mod tests {
             let choose = "name one, or choose with --platform: v1 linux/arm/v6, v1 linux/arm/v7";
             assert_eq!(error.hint(), Some(choose));
         }
+    }
+
+    #[test]
+    fn many_ways_to_one_image_are_not_all_walked() {
+        let layout = ByHand::new("many-ways");
+        let mut descriptor = layout.image(&OCI, "amd64", None);
+        for _ in 1..MAX_DEPTH {
+            let index = json!({"schemaVersion": 2, "manifests": vec![descriptor; 100]});
+            descriptor = layout.put(&MediaType::INDEX, &index);
+        }
+        layout.choose(&[descriptor.clone()], "", None).unwrap();
+        let deeper = layout.put(&MediaType::INDEX, &json!({"schemaVersion": 2, "manifests": [descriptor]}));
+        let error = layout.choose(&[deeper], "", None).unwrap_err().to_string();
+        assert!(error.contains("nested deeper than 8"), "{error}");
     }
 
     #[test]

@@ -56,6 +56,13 @@ fn skopeo_copies(skopeo: &Peer, from: &str, to: &str) {
     skopeo.run(["--insecure-policy", "copy", "-q", from, to]);
 }
 
+/// Nothing is found in it, not even something to note.
+#[track_caller]
+fn assert_verified(image: impl AsRef<OsStr>) {
+    let report = Tool::new("verify").arg(image).arg("--json").run().json();
+    assert_eq!(report["findings"], json!([]), "{report:#}");
+}
+
 /// The archive's members, unpacked by GNU tar.
 fn untar(archive: &Path, directory: &Path) {
     fs::create_dir(directory).unwrap();
@@ -78,7 +85,9 @@ fn skopeo_wrote_it() {
     let expected = seen(transport("oci", &out, ":v1"));
     assert_ne!(expected["files"], json!([]));
     for name in ["", ":team/app:v1", ":docker.io/team/app:v1"] {
-        assert_eq!(seen(transport("docker-archive", &archive, name)), expected, "{name}");
+        let image = transport("docker-archive", &archive, name);
+        assert_eq!(seen(&image), expected, "{name}");
+        assert_verified(&image);
     }
     assert_eq!(seen(&archive), expected);
     // And skopeo sees in its archive what we see in it.
@@ -178,6 +187,7 @@ fn tar_packed_it_anew() {
     fs::write(&packed, bytes).unwrap();
     let error = Tool::new("inspect").arg(&packed).args(["--json", "--files"]).run().error();
     assert!(error.contains("digest should be sha256:"), "{error}");
+    assert_eq!(Tool::new("verify").arg(&packed).run().code(), 1);
 }
 
 #[test]
@@ -220,6 +230,9 @@ fn docker_saved_a_layout_with_the_older_list_in_it() {
     let layers: Vec<String> = image.manifest["layers"].as_array().unwrap().iter().map(blob).collect();
     let manifest = json!([{"Config": blob(&image.manifest["config"]), "RepoTags": ["app:v1"], "Layers": layers}]);
     fs::write(out.join("manifest.json"), manifest.to_string()).unwrap();
+    let mut index = Layout::at(&out).index();
+    index["manifests"][0]["annotations"]["io.containerd.image.name"] = "docker.io/library/app:v1".into();
+    fs::write(out.join("index.json"), index.to_string()).unwrap();
     let archive = scratch.join("dual.tar");
     run(Command::new("tar").arg("-cf").arg(&archive).arg("-C").arg(&out).args([
         "blobs",
@@ -234,9 +247,12 @@ fn docker_saved_a_layout_with_the_older_list_in_it() {
         Tool::new("inspect").arg(image).arg("--json").run().json()
     };
     // Where there is a choice, it is the layout that was written, not the one that is made up of the list.
-    for image_in_layout in [archive.display().to_string(), transport("oci-archive", &archive, ":v1")] {
+    for name in ["", ":v1", ":app:v1", ":docker.io/library/app:v1"] {
+        let image_in_layout = format!("{}{name}", archive.display());
+        assert_eq!(Tool::new("verify").arg(&image_in_layout).run().code(), 0, "{name}");
         assert_eq!(inspect(image_in_layout)["digest"], image.descriptor["digest"]);
     }
+    assert_verified(transport("docker-archive", &archive, ":app:v1"));
     let shown = inspect(transport("docker-archive", &archive, ":app:v1"));
     assert_eq!(shown["layers"][0]["digest"], image.manifest["layers"][0]["digest"]);
     assert_eq!(shown["layers"][0]["compression"], "gzip");

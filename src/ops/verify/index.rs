@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value};
 
 use crate::error::Result;
-use crate::layout::INDEX;
+use crate::layout::{called, INDEX};
 use crate::media_type::{MediaKind, MediaType};
-use crate::oci;
+use crate::oci::annotations::{CONTAINERD_NAME, REF_NAME};
+use crate::oci::Index;
 use crate::ops::verify::blob::Role;
 use crate::ops::verify::config::{ConfigFacts, PLATFORM_MEMBERS};
 use crate::ops::verify::documents::{Documents, Kind};
@@ -42,10 +43,10 @@ impl Documents<'_> {
         for (number, descriptor) in descriptors.iter().enumerate() {
             check_annotations(descriptor, of, &place_of(number), self.findings);
             let mention = Mention::read(descriptor, place_of(number), self.findings);
-            mentions.extend(mention.map(|mention| (ref_name(descriptor), mention)));
+            mentions.extend(mention.map(|mention| (number, mention)));
         }
         let subject = self.subject(value, place);
-        self.check_readable::<oci::Index>(value, errors, place);
+        self.check_readable::<Index>(value, errors, place);
         if of == AnnotationsOf::IndexEntry {
             self.choose(descriptors, &mut mentions, place)?;
         }
@@ -64,34 +65,32 @@ impl Documents<'_> {
     }
 
     /// Leaves those descriptors of `index.json` that the location's ref name means, and tells names that mean several.
-    fn choose(
-        &mut self,
-        descriptors: &[Value],
-        mentions: &mut Vec<(Option<String>, Mention)>,
-        place: &Place,
-    ) -> Result<()> {
+    fn choose(&mut self, descriptors: &[Value], mentions: &mut Vec<(usize, Mention)>, place: &Place) -> Result<()> {
         let wanted = self.layout.location().ref_name.as_ref();
+        let descriptors: Vec<(usize, &Value)> = descriptors.iter().enumerate().collect();
+        let meant = match wanted {
+            Some(wanted) => called(&descriptors, wanted, |(_, descriptor), key| annotation(descriptor, key)),
+            None => descriptors.iter().collect(),
+        };
         let mut seen = BTreeMap::new();
-        for (number, descriptor) in descriptors.iter().enumerate() {
-            let Some(name) = ref_name(descriptor) else { continue };
-            if wanted.is_some_and(|wanted| wanted.as_str() != name) {
-                continue;
-            }
+        for (number, descriptor) in &meant {
+            let Some(name) = annotation(descriptor, REF_NAME) else { continue };
             if let Some(first) = seen.get(&name) {
-                let place = place.member("manifests").member(number).member("annotations");
-                let place = place.member(oci::annotations::REF_NAME);
-                let found = format!("{}, which manifests/{first} has too", quoted(&name));
+                let place = place.member("manifests").member(*number).member("annotations");
+                let place = place.member(REF_NAME);
+                let found = format!("{}, which manifests/{first} has too", quoted(name));
                 self.findings.add(Rule::RefNameRepeated, &place, "a name of its own", found);
             } else {
                 seen.insert(name, number);
             }
         }
         if let Some(wanted) = wanted {
-            if seen.is_empty() {
-                let names: Vec<String> = descriptors.iter().filter_map(ref_name).collect();
-                return Err(self.layout.unknown_ref_name(wanted, &names));
+            if meant.is_empty() {
+                let name = |descriptor| annotation(descriptor, CONTAINERD_NAME).or(annotation(descriptor, REF_NAME));
+                let names = descriptors.iter().filter_map(|(_, descriptor)| name(descriptor).map(str::to_owned));
+                return Err(self.layout.unknown_ref_name(wanted, &names.collect::<Vec<_>>()));
             }
-            mentions.retain(|(name, _)| name.as_deref() == Some(wanted.as_str()));
+            mentions.retain(|(number, _)| meant.iter().any(|(meant, _)| meant == number));
         }
         Ok(())
     }
@@ -122,6 +121,6 @@ impl Documents<'_> {
     }
 }
 
-fn ref_name(descriptor: &Value) -> Option<String> {
-    descriptor["annotations"][oci::annotations::REF_NAME].as_str().map(str::to_owned)
+fn annotation<'a>(descriptor: &'a Value, key: &str) -> Option<&'a str> {
+    descriptor["annotations"][key].as_str()
 }
