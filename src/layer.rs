@@ -1,5 +1,6 @@
-//! A tree becomes a layer: one pass in which each byte is read, hashed and compressed once.
+//! A layer is written: one pass in which each byte is read, hashed and compressed once.
 
+use std::borrow::Cow;
 use std::cell::Cell;
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -14,7 +15,7 @@ use crate::media_type::MediaType;
 use crate::observer::Observer;
 use crate::oci::Descriptor;
 use crate::tar::{self, Output};
-use crate::tree::{Content, Entry, Tree};
+use crate::tree::{Content, Entry, TarPath};
 
 /// A layer whose bytes are written.
 #[derive(Clone, Debug, PartialEq)]
@@ -36,11 +37,50 @@ pub struct LayerTimes {
     pub busy: Busy,
 }
 
-/// Writes all of `tree` as one layer to `blob`; `threads` of them compress, and the bytes do not depend on how many.
+/// One member of a layer that is to be written. All entries of a tree, each as a [`Step::put`], are a layer that stands
+/// on nothing; what makes one tree into another is a [`crate::layering::plan`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step<'a> {
+    /// An entry, in the place of what the layers below have at its path; a directory keeps what it holds there.
+    Put {
+        /// The entry.
+        entry: Cow<'a, Entry>,
+        /// The entry whose content it has: itself, unless the layer stores a file under another name than its tree.
+        source: &'a Entry,
+    },
+    /// A whiteout: what the layers below have at this path is gone, with all below it.
+    Whiteout(TarPath),
+}
+
+impl<'a> Step<'a> {
+    /// An entry as it stands in its tree.
+    pub fn put(entry: &'a Entry) -> Self {
+        Step::Put { entry: Cow::Borrowed(entry), source: entry }
+    }
+
+    /// The bytes of content that writing it will read.
+    pub fn size(&self) -> u64 {
+        match self {
+            Step::Put { entry, .. } => entry.size(),
+            Step::Whiteout(_) => 0,
+        }
+    }
+
+    /// What it is about: the entry's path, or the one that is gone.
+    pub fn path(&self) -> &TarPath {
+        match self {
+            Step::Put { entry, .. } => &entry.path,
+            Step::Whiteout(path) => path,
+        }
+    }
+}
+
+/// Writes a layer to `blob`, member by member in the order of `steps`; `content` has what the sources hold. `threads`
+/// of them compress, and the bytes do not depend on how many.
 ///
 /// A file that is larger or smaller than its entry says was changed in the meantime: an error that names it.
-pub fn write(
-    tree: &Tree,
+pub fn write<'a>(
+    steps: impl IntoIterator<Item = Step<'a>>,
     content: &dyn Content,
     blob: File,
     compression: Compression,
@@ -51,15 +91,18 @@ pub fn write(
     let encoder =
         Encoder::new(blob, compression, threads, InputDigest::Compute).at("start", Path::new("the encoder"))?;
     let mut writer = tar::Writer::new(LayerOutput(encoder));
-    for entry in tree.iter() {
+    for step in steps {
         observer.check()?;
-        let mut reader = EntryReader { entry, content, open: None, read: &read, observer };
-        let appended = writer.append(entry, &mut reader);
+        let appended = match &step {
+            Step::Put { entry, source } => {
+                writer.append(entry, &mut EntryReader { source, content, open: None, read: &read, observer })
+            }
+            Step::Whiteout(path) => writer.append_whiteout(path),
+        };
         appended.map_err(|error| if observer.interrupted() { Error::Interrupted } else { error })?;
     }
-    let finished = writer.finish().and_then(|output| output.0.finish());
-    let (_, encoded) = finished.at("write", Path::new("the layer"))?;
-    let Encoded { input, input_size, output, output_size, busy } = encoded;
+    let ended = writer.finish().and_then(|output| output.0.finish());
+    let (_, Encoded { input, input_size, output, output_size, busy }) = ended.at("write", Path::new("the layer"))?;
     let layer = Layer {
         descriptor: Descriptor::new(MediaType::layer(compression.encoding()), output, output_size),
         diff_id: input.expect("the encoder was told to compute it"),
@@ -94,7 +137,7 @@ impl Output for LayerOutput {
 
 /// Opens an entry's content when the first byte is asked for, so that nothing is opened for entries without content.
 struct EntryReader<'a> {
-    entry: &'a Entry,
+    source: &'a Entry,
     content: &'a dyn Content,
     open: Option<Box<dyn Read + 'a>>,
     read: &'a Cell<Duration>,
@@ -109,11 +152,73 @@ impl Read for EntryReader<'_> {
         let start = Instant::now();
         let open = match &mut self.open {
             Some(open) => open,
-            None => self.open.insert(self.content.open(self.entry)?),
+            None => self.open.insert(self.content.open(self.source)?),
         };
         let read = open.read(buffer)?;
         self.read.set(self.read.get() + start.elapsed());
         self.observer.advance(read as u64);
         Ok(read)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::observer::Silent;
+    use crate::testing::TempDir;
+    use crate::tree::{Kind, Metadata};
+
+    /// Files that hold their own paths.
+    struct Paths;
+
+    impl Content for Paths {
+        fn open<'a>(&'a self, entry: &Entry) -> Result<Box<dyn Read + 'a>> {
+            Ok(Box::new(io::Cursor::new(entry.path.as_bytes().to_vec())))
+        }
+    }
+
+    fn entry(path: &str, kind: Kind) -> Entry {
+        Entry { path: TarPath::parse(path.as_bytes()).unwrap(), metadata: Metadata::default(), kind }
+    }
+
+    fn written(name: &str, steps: Vec<Step<'_>>) -> Result<(Layer, Vec<u8>)> {
+        let directory = TempDir::new(name);
+        let blob = directory.path().join("blob");
+        let file = File::create(&blob).unwrap();
+        let (layer, _) = write(steps, &Paths, file, Compression::None, NonZeroUsize::MIN, &Silent)?;
+        Ok((layer, std::fs::read(&blob).unwrap()))
+    }
+
+    #[test]
+    fn members_stand_in_the_order_of_the_steps() {
+        let directory = entry("d", Kind::Directory);
+        let (file, source) = (entry("d/x", Kind::File { size: 5 }), entry("d/abc", Kind::File { size: 5 }));
+        let steps = vec![
+            Step::put(&directory),
+            Step::Whiteout(TarPath::parse(b"d/gone").unwrap()),
+            Step::Put { entry: Cow::Borrowed(&file), source: &source },
+            Step::put(&source),
+        ];
+        let (layer, bytes) = written("layer-steps", steps).unwrap();
+        assert_eq!((layer.unpacked_size, &layer.diff_id), (bytes.len() as u64, &Digest::of(&bytes)));
+        assert_eq!(layer.descriptor.digest, layer.diff_id);
+
+        let mut reader = tar::Reader::new(bytes.as_slice(), "layer");
+        let mut found = Vec::new();
+        while let Some(member) = reader.next_member().unwrap() {
+            let mut content = String::new();
+            reader.read_to_string(&mut content).unwrap();
+            found.push((member.entry.unwrap(), content));
+        }
+        let expected =
+            [(directory, ""), (entry("d/.wh.gone", Kind::File { size: 0 }), ""), (file, "d/abc"), (source, "d/abc")];
+        assert_eq!(found, expected.map(|(entry, content)| (entry, content.to_owned())));
+    }
+
+    #[test]
+    fn content_that_does_not_fit_its_entry_is_named() {
+        let file = entry("d/x", Kind::File { size: 7 });
+        let error = written("layer-changed", vec![Step::put(&file)]).unwrap_err();
+        assert_eq!(error.to_string(), "/d/x: file changed while it was read: size should be 7, found 3");
     }
 }

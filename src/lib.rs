@@ -12,7 +12,7 @@
 //!
 //! use ocibake::layout::{Layout, Location};
 //! use ocibake::observer::Silent;
-//! use ocibake::ops::build::{build, BuildOptions};
+//! use ocibake::ops::build::{build, BuildOptions, Rootfs};
 //! use ocibake::ops::inspect::inspect;
 //! use ocibake::spec::{BuildSpec, Settings, VarsFile};
 //!
@@ -26,7 +26,7 @@
 //! let spec = BuildSpec::resolve(&Settings::new([], [], Some(vars))?)?;
 //!
 //! let target = Location::parse(format!("oci:{}:v1", work.join("image").display()).as_ref())?;
-//! let report = build(&work.join("rootfs"), &[target.clone()], &spec, &BuildOptions::default(), &Silent)?;
+//! let report = build(&Rootfs::Directory(work.join("rootfs")), &[target.clone()], &spec, &BuildOptions::default(), &Silent)?;
 //! assert_eq!(report.platform, "linux/arm64/v8");
 //!
 //! let layout = Layout::open(&target)?;
@@ -37,10 +37,12 @@
 //! # }
 //! ```
 
+pub mod changeset;
 pub mod compress;
 pub mod digest;
 pub mod error;
 pub mod layer;
+pub mod layering;
 pub mod layout;
 pub mod media_type;
 pub mod observer;
@@ -52,6 +54,8 @@ pub mod tar;
 pub mod time;
 pub mod tree;
 
+mod layer_tar;
+mod parallel;
 #[cfg(test)]
 mod testing;
 

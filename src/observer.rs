@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result};
 
-/// Watches an operation. Every method has an empty default; calls come from one thread at a time.
+/// Watches an operation. Every method has an empty default; calls may come from several threads.
 pub trait Observer: Sync {
     /// A step begins, for people who asked to be told.
     fn step(&self, _message: &str) {}

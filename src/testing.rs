@@ -1,5 +1,8 @@
 //! What unit tests share.
 
+pub(crate) mod edits;
+pub(crate) mod model;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 

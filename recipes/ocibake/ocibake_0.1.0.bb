@@ -8,9 +8,9 @@ SECTION = "devel"
 LICENSE = "MIT"
 LIC_FILES_CHKSUM = "file://LICENSE;md5=af93ed09e4ed74102aacdc77f8b4f0be"
 
-# liblzma and zstd come from their recipes. A version of xz older than 5.8, and libdeflate always, are built from the
-# C sources that their crates bring along.
-DEPENDS = "xz zstd"
+# bzip2, liblzma and zstd come from their recipes. A version of xz older than 5.8, and libdeflate always, are built from
+# the C sources that their crates bring along.
+DEPENDS = "bzip2 xz zstd"
 # A binary for another machine cannot be asked for its manual pages and completions.
 DEPENDS:append:class-target = " ocibake-native"
 DEPENDS:append:class-nativesdk = " ocibake-native"

@@ -1,4 +1,5 @@
 use std::env;
+use std::ffi::OsString;
 use std::fs;
 use std::io::{stdout, Write};
 use std::num::NonZeroUsize;
@@ -7,14 +8,14 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 use clap::ValueEnum;
 use ocibake::layout::Location;
-use ocibake::ops::build::{build, BuildOptions};
+use ocibake::ops::build::{build, BaseOptions, BuildOptions, Rootfs, VolumeMask};
 use ocibake::spec::{BuildSpec, Settings, VarsFile};
-use ocibake::tree::{DeviceTable, Globs, IdMap, OwnerPolicy, ScanPolicy, XattrPolicy};
+use ocibake::tree::{DeviceTable, Globs, IdMap, OwnerPolicy, ScanPolicy, TarPath, XattrPolicy};
 use ocibake::Error;
 
 use super::progress::{Display, ProgressMode};
 use super::setting_flags::SettingFlags;
-use super::{report, say, Answer, LocationParser, Session};
+use super::{report, say, threads, Answer, Session};
 
 /// Make an image of a root filesystem
 ///
@@ -28,12 +29,15 @@ use super::{report, say, Answer, LocationParser, Session};
     after_help = "Example:\n  ocibake build rootfs oci:out:v1 out.tar.zst --arch $(uname -m) --cmd '/bin/sh -l' --label .vendor=ACME"
 )]
 pub(super) struct Args {
-    /// The directory with the root filesystem
-    rootfs: PathBuf,
+    /// The root filesystem: a directory, or a tar archive (plain, gzip, xz, zstd or bzip2; `-` is standard input)
+    ///
+    /// It is left out where --overlay-upper names a directory instead.
+    #[arg(required = true)]
+    rootfs: OsString,
 
     /// Where the image goes; several targets share one reading of the rootfs
-    #[arg(required = true, value_parser = LocationParser)]
-    targets: Vec<Location>,
+    #[arg(required_unless_present = "overlay_upper")]
+    targets: Vec<OsString>,
 
     /// Read settings from a file of NAME=value words in shell quoting
     #[arg(long, value_name = "FILE")]
@@ -61,6 +65,9 @@ pub(super) struct Args {
 
     #[command(flatten)]
     tree: TreeArgs,
+
+    #[command(flatten)]
+    base: BaseArgs,
 
     #[command(flatten)]
     settings: SettingFlags,
@@ -102,27 +109,66 @@ struct TreeArgs {
     no_xattrs: bool,
 }
 
+/// How the base image of `--base` is compared with the rootfs.
+#[derive(clap::Args)]
+#[command(next_help_heading = "The base image")]
+struct BaseArgs {
+    /// Take the changes from the upper directory of an overlay filesystem over the base, instead of from a rootfs
+    #[arg(long, value_name = "DIR")]
+    overlay_upper: Option<PathBuf>,
+
+    /// Leave a path and all below it as it is in the base (repeatable)
+    #[arg(long, value_name = "PATH", value_parser = parse_mask)]
+    mask: Vec<TarPath>,
+
+    /// Compare volumes too; otherwise they are masked
+    #[arg(long)]
+    no_mask_volumes: bool,
+
+    /// Keep lists of layers' entries here, so that a base need be decompressed only once
+    #[arg(long, value_name = "DIR")]
+    cache: Option<PathBuf>,
+}
+
+fn parse_mask(text: &str) -> Result<TarPath, String> {
+    TarPath::parse(text.as_bytes()).map_err(|error| error.to_string())
+}
+
+/// The rootfs and the targets: with an upper directory, all positions are targets.
+fn places(args: &Args) -> Result<(Rootfs, Vec<Location>)> {
+    let (rootfs, targets) = match &args.base.overlay_upper {
+        Some(upper) => {
+            let targets = std::iter::once(&args.rootfs).chain(&args.targets);
+            (Rootfs::OverlayUpper(upper.clone()), targets.collect::<Vec<_>>())
+        }
+        None => (Rootfs::parse(&args.rootfs)?, args.targets.iter().collect()),
+    };
+    let targets = targets.into_iter().map(|target| Location::parse(target)).collect::<Result<_, _>>()?;
+    Ok((rootfs, targets))
+}
+
 fn parse_owner(text: &str) -> Result<(u32, u32), String> {
     text.split_once(':')
         .and_then(|(uid, gid)| Some((uid.parse().ok()?, gid.parse().ok()?)))
         .ok_or_else(|| "UID:GID expected, two numbers such as 0:0".to_owned())
 }
 
-pub(super) fn run(args: Args, session: &Session) -> Result<Answer> {
-    let settings = gather(args.settings, args.vars.as_ref())?;
+pub(super) fn run(args: &Args, session: &Session) -> Result<Answer> {
+    let settings = gather(&args.settings, args.vars.as_ref())?;
     let spec = BuildSpec::resolve(&settings)?;
-    let options = options(&args.tree, &spec, args.threads)?;
+    let options = options(args, &spec)?;
     for warning in settings.warnings() {
         session.warn(warning);
     }
-
     if args.dry_run {
-        writeln!(stdout().lock(), "{}", spec.platform)?;
+        let platform = spec.platform.as_ref().map_or("(that of the base image)".to_owned(), ToString::to_string);
+        writeln!(stdout().lock(), "{platform}")?;
         return Ok(Answer::Yes);
     }
+    let (rootfs, targets) = places(args)?;
 
     let display = Display::new(args.progress, session.verbosity, &session.interruption);
-    let mut report = build(&args.rootfs, &args.targets, &spec, &options, &display)?;
+    let mut report = build(&rootfs, &targets, &spec, &options, &display)?;
     drop(display);
     report.warnings.splice(0..0, settings.warnings().iter().cloned());
 
@@ -141,7 +187,7 @@ pub(super) fn run(args: Args, session: &Session) -> Result<Answer> {
     Ok(Answer::Yes)
 }
 
-fn gather(flags: SettingFlags, vars: Option<&PathBuf>) -> Result<Settings> {
+fn gather(flags: &SettingFlags, vars: Option<&PathBuf>) -> Result<Settings> {
     let file = match vars {
         Some(path) => {
             let text = fs::read(path).with_context(|| format!("cannot read `{}`", path.display()))?;
@@ -149,10 +195,11 @@ fn gather(flags: SettingFlags, vars: Option<&PathBuf>) -> Result<Settings> {
         }
         None => None,
     };
-    Ok(Settings::new(flags.0, env::vars_os(), file)?)
+    Ok(Settings::new(flags.0.iter().cloned(), env::vars_os(), file)?)
 }
 
-fn options(args: &TreeArgs, spec: &BuildSpec, threads: Option<NonZeroUsize>) -> Result<BuildOptions> {
+fn options(all: &Args, spec: &BuildSpec) -> Result<BuildOptions> {
+    let args = &all.tree;
     let xattrs = if args.no_xattrs {
         XattrPolicy::None
     } else if args.xattrs.is_empty() {
@@ -164,8 +211,8 @@ fn options(args: &TreeArgs, spec: &BuildSpec, threads: Option<NonZeroUsize>) -> 
         Some((uid, gid)) => OwnerPolicy::Fixed { uid, gid },
         None if args.uid_map.is_empty() && args.gid_map.is_empty() => OwnerPolicy::Keep,
         None => OwnerPolicy::Mapped {
-            uids: IdMap::from_ranges(args.uid_map.iter().cloned())?,
-            gids: IdMap::from_ranges(args.gid_map.iter().cloned())?,
+            uids: IdMap::from_ranges(args.uid_map.iter().cloned()).context("--uid-map")?,
+            gids: IdMap::from_ranges(args.gid_map.iter().cloned()).context("--gid-map")?,
         },
     };
     let mut device_table = DeviceTable::default();
@@ -173,12 +220,11 @@ fn options(args: &TreeArgs, spec: &BuildSpec, threads: Option<NonZeroUsize>) -> 
         let text = fs::read_to_string(path).with_context(|| format!("cannot read `{}`", path.display()))?;
         device_table.extend(DeviceTable::parse(&text, &path.display().to_string())?);
     }
-    let threads = match threads {
-        Some(threads) => threads,
-        None => std::thread::available_parallelism().context("cannot count the machine's cores")?,
-    };
+    let threads = threads(all.threads)?;
     let exclude = named_globs("--exclude (OCI_IMAGE_EXCLUDE)", &spec.exclude)?;
-    Ok(BuildOptions { scan: ScanPolicy { exclude, xattrs }, owner, device_table, threads })
+    let volumes = if all.base.no_mask_volumes { VolumeMask::Compared } else { VolumeMask::Masked };
+    let base = BaseOptions { masks: all.base.mask.clone(), volumes, cache: all.base.cache.clone() };
+    Ok(BuildOptions { scan: ScanPolicy { exclude, xattrs }, owner, device_table, base, threads })
 }
 
 /// Patterns, with the flag's name in the error.

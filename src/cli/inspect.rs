@@ -3,10 +3,11 @@ use std::io::{stdout, Write};
 use anyhow::Result;
 use clap::ValueEnum;
 use ocibake::layout::{Layout, Location};
+use ocibake::observer::Silent;
 use ocibake::ops::inspect::{for_each_entry, inspect, largest};
 use serde_json::json;
 
-use super::{report, Answer, LocationParser};
+use super::{report, threads, Answer, LocationParser};
 
 /// Show what is in an image
 #[derive(clap::Args)]
@@ -61,7 +62,7 @@ pub(super) fn run(args: &Args) -> Result<Answer> {
                 object["files"] = files(&layout, &image)?.into();
             }
             if let Some(count) = args.largest {
-                object["largest"] = serde_json::to_value(largest(&layout, &image, count)?)?;
+                object["largest"] = serde_json::to_value(largest(&layout, &image, count, threads(None)?, &Silent)?)?;
             }
             serde_json::to_writer_pretty(&mut out, &object)?;
             writeln!(out)?;
@@ -77,7 +78,7 @@ pub(super) fn run(args: &Args) -> Result<Answer> {
                 }
             }
             if let Some(count) = args.largest {
-                write!(out, "\n{}", report::usage(&largest(&layout, &image, count)?))?;
+                write!(out, "\n{}", report::usage(&largest(&layout, &image, count, threads(None)?, &Silent)?))?;
             }
         }
     }

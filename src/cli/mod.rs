@@ -2,7 +2,11 @@
 //!
 //! Data goes to stdout, talk to stderr. Exit status: 0 yes, 1 no, 2 trouble, 128 and the signal's number when one came.
 
+// Comments on arguments are help texts, which terminals show as they are.
+#![allow(clippy::doc_markdown)]
+
 mod build;
+mod diff;
 mod fakeroot;
 mod inspect;
 mod man;
@@ -10,12 +14,16 @@ mod platform;
 mod progress;
 mod report;
 mod setting_flags;
-//mod verify;
+mod squash;
+mod unpack;
+mod verify;
 
 use std::ffi::OsStr;
 use std::io::{self, Write};
+use std::num::NonZeroUsize;
 use std::process::ExitCode;
 
+use anyhow::Context;
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand};
 use ocibake::layout::Location;
@@ -29,7 +37,7 @@ use progress::{Interruption, Verbosity};
 ///
 /// IMAGE and TARGET are `oci:DIR[:REF]` for a layout directory or `oci-archive:FILE[:REF]` for a tar of one. Without
 /// the word before the colon, a path that ends in .tar, .tar.gz, .tar.xz or .tar.zst is an archive, compressed as its
-/// ending says, and any other is a directory.
+/// ending says, and any other is a directory. An IMAGE may also be `docker-archive:FILE[:NAME[:TAG]]`.
 #[derive(Parser)]
 #[command(name = "ocibake", version, max_term_width = 100)]
 struct Cli {
@@ -49,7 +57,10 @@ struct Cli {
 enum Command {
     Build(Box<build::Args>),
     Inspect(inspect::Args),
-    //Verify(verify::Args),
+    Unpack(unpack::Args),
+    Diff(diff::Args),
+    Squash(squash::Args),
+    Verify(verify::Args),
     Platform(platform::Args),
     Completions(man::CompletionsArgs),
     Man(man::ManArgs),
@@ -89,17 +100,22 @@ pub(crate) fn run() -> ExitCode {
     };
     let session = Session { verbosity, interruption: Interruption::listen() };
     let result = fakeroot::check().and_then(|()| match cli.command {
-        Command::Build(args) => build::run(*args, &session),
+        Command::Build(args) => build::run(&args, &session),
         Command::Inspect(args) => inspect::run(&args),
-        //Command::Verify(args) => verify::run(&args, &session),
+        Command::Unpack(args) => unpack::run(&args, &session),
+        Command::Diff(args) => diff::run(&args, &session),
+        Command::Squash(args) => squash::run(&args, &session),
+        Command::Verify(args) => verify::run(&args, &session),
         Command::Platform(args) => platform::run(&args),
         Command::Completions(args) => man::completions(&args, Cli::command()),
         Command::Man(args) => man::pages(&args, Cli::command()),
     });
-    match result {
+    // What stdout still holds back would be lost without a word.
+    match result.and_then(|answer| Ok(io::stdout().flush().map(|()| answer)?)) {
         Ok(Answer::Yes) => ExitCode::SUCCESS,
         Ok(Answer::No) => ExitCode::from(1),
-        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        // Whoever read our stdout has seen enough.
+        Err(error) if stdout_trouble(&error) == Some(io::ErrorKind::BrokenPipe) => ExitCode::SUCCESS,
         Err(error) => {
             say(&format!("ocibake: error: {}", one_line(&error)));
             if let Some(hint) = error.downcast_ref::<Error>().and_then(Error::hint) {
@@ -142,12 +158,25 @@ fn say(line: &str) {
 
 /// The chain of causes on one line.
 fn one_line(error: &anyhow::Error) -> String {
-    format!("{error:#}").replace('\n', " ")
+    match stdout_trouble(error) {
+        Some(kind) => format!("cannot write to stdout: {kind}"),
+        None => format!("{error:#}").replace('\n', " "),
+    }
 }
 
-/// Whoever read our stdout has seen enough.
-fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+/// Why stdout could not be written: a bare I/O error, since those of files carry their path.
+fn stdout_trouble(error: &anyhow::Error) -> Option<io::ErrorKind> {
+    let outermost = error.chain().next()?;
+    let of_json = outermost.downcast_ref::<serde_json::Error>().and_then(serde_json::Error::io_error_kind);
+    of_json.or_else(|| outermost.downcast_ref::<io::Error>().map(io::Error::kind))
+}
+
+/// The number that was given, else that of the machine's cores.
+fn threads(given: Option<NonZeroUsize>) -> anyhow::Result<NonZeroUsize> {
+    match given {
+        Some(threads) => Ok(threads),
+        None => std::thread::available_parallelism().context("cannot count the machine's cores"),
+    }
 }
 
 /// The value parser of images and targets.

@@ -38,16 +38,20 @@ pub(super) enum ProgressMode {
 pub(super) struct Interruption(Arc<AtomicUsize>);
 
 impl Interruption {
-    /// Listens for the signals that end a command. A second one ends it at once.
+    /// Listens for the signals that end a command, but for those that whoever started it wants ignored (`nohup`). A
+    /// second one ends it at once.
     pub(super) fn listen() -> Self {
         use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
         let received = Arc::new(AtomicUsize::new(0));
-        for signal in [SIGINT, SIGTERM, SIGHUP] {
+        let ignored = ignored_signals();
+        for signal in [SIGINT, SIGTERM, SIGHUP].into_iter().filter(|signal| ignored >> (signal - 1) & 1 == 0) {
             let second = Arc::new(std::sync::atomic::AtomicBool::new(false));
             // Without the handler the default action ends the process: no cleaning up, but nothing wrong either.
             let _ = signal_hook::flag::register_conditional_default(signal, Arc::clone(&second))
                 .and_then(|_| signal_hook::flag::register(signal, second))
-                .and_then(|_| signal_hook::flag::register_usize(signal, Arc::clone(&received), signal as usize));
+                .and_then(|_| {
+                    signal_hook::flag::register_usize(signal, Arc::clone(&received), signal.unsigned_abs() as usize)
+                });
         }
         Interruption(received)
     }
@@ -63,6 +67,13 @@ impl Interruption {
             signal => Some(ExitCode::from(128 + signal as u8)),
         }
     }
+}
+
+/// The signals that this process ignores, a bit each from signal 1 on; none if the system does not say.
+fn ignored_signals() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0)
 }
 
 /// The observer of a command.

@@ -3,9 +3,10 @@
 use std::fmt::Write;
 
 use ocibake::ops::build::BuildStats;
+use ocibake::ops::diff::{DiffReport, DocumentDifference};
 use ocibake::ops::inspect::{Inspection, Usage};
 use ocibake::time::Timestamp;
-use ocibake::tree::{Entry, Kind};
+use ocibake::tree::{Change, Difference, Entry, Kind};
 
 /// A number of bytes with three digits and a decimal unit: `1.54 GB`.
 pub(super) fn bytes(count: u64) -> String {
@@ -36,6 +37,9 @@ pub(super) fn stats(stats: &BuildStats) -> String {
     row("layer", bytes(stats.layer_bytes));
     row("threads", stats.threads.to_string());
     row("scan", format!("{:.3} s, {:.0} entries/s", stats.scan_seconds, stats.entries as f64 / stats.scan_seconds));
+    if stats.compare_seconds > 0.001 {
+        row("compare", format!("{:.3} s", stats.compare_seconds));
+    }
     for (name, seconds, amount) in [
         ("read", stats.read_seconds, stats.content_bytes),
         ("hash", stats.hash_seconds, stats.tar_bytes + stats.layer_bytes),
@@ -153,6 +157,34 @@ fn mode(entry: &Entry) -> String {
             (true, true) => letter,
             (true, false) => letter.to_ascii_uppercase(),
         });
+    }
+    text
+}
+
+/// The reason first, then a line for each entry and each member of a document: `+` added, `-` removed, `~` changed.
+pub(super) fn differences(report: &DiffReport) -> String {
+    let mut text = format!("{}\n", report.reason);
+    for Difference { path, change } in &report.entries {
+        match change {
+            Change::Added { kind } => writeln!(text, "+ {path} ({})", kind.name()),
+            Change::Removed { kind } => writeln!(text, "- {path} ({})", kind.name()),
+            Change::Changed { fields } => {
+                let fields: Vec<String> = fields.iter().map(ToString::to_string).collect();
+                writeln!(text, "~ {path} {}", fields.join(", "))
+            }
+        }
+        .expect("writing to a string");
+    }
+    for DocumentDifference { document, member, from, to } in &report.documents {
+        match (from, to) {
+            (None, Some(to)) => writeln!(text, "+ {document} {member} {to}"),
+            (Some(from), None) => writeln!(text, "- {document} {member} {from}"),
+            (from, to) => {
+                let [from, to] = [from, to].map(|value| value.as_ref().map(ToString::to_string).unwrap_or_default());
+                writeln!(text, "~ {document} {member} {from} -> {to}")
+            }
+        }
+        .expect("writing to a string");
     }
     text
 }

@@ -1,8 +1,8 @@
 //! The decoder: finds out what it reads, and undoes it.
 //!
-//! It reads all gzip members, zstd frames (skippable ones too) or xz streams (with the padding between them) that
-//! stand one behind the other, and stops where something else comes. What that is, is the caller's to judge:
-//! [`Decoder::finish`] counts it. Memory is bounded whatever the input says; the size of the output is not.
+//! It reads all gzip members, zstd frames (skippable ones too), xz streams (with the padding between them) or bzip2
+//! streams that stand one behind the other, and stops where something else comes. What that is, is the caller's to
+//! judge: [`Decoder::finish`] counts it. Memory is bounded whatever the input says; the size of the output is not.
 
 use std::io::{self, Read};
 
@@ -21,7 +21,7 @@ pub enum Format {
     Zstd,
     /// xz.
     Xz,
-    /// bzip2: recognised, but not read.
+    /// bzip2.
     Bzip2,
 }
 
@@ -79,6 +79,7 @@ enum Engine {
     Gzip(Decompress),
     Zstd(zstd::stream::raw::Decoder<'static>),
     Xz(Stream),
+    Bzip2(bzip2::Decompress),
 }
 
 /// What an engine did with the bytes it was given.
@@ -101,7 +102,7 @@ impl<R: Read> Decoder<R> {
     ///
     /// # Errors
     ///
-    /// Those of `reader`, and [`Unsupported`](io::ErrorKind::Unsupported) for bzip2.
+    /// Those of `reader`.
     pub fn new(reader: R) -> io::Result<Self> {
         let mut input = Input::new(reader);
         let format = Format::sniff(input.peek(Format::MAGIC_SIZE)?);
@@ -205,7 +206,7 @@ impl Engine {
                 Engine::Zstd(decoder)
             }
             Format::Xz => Engine::Xz(Stream::new_stream_decoder(XZ_MEMORY, 0)?),
-            Format::Bzip2 => return Err(io::Error::new(io::ErrorKind::Unsupported, "bzip2 is not supported")),
+            Format::Bzip2 => Engine::Bzip2(new_bzip2()),
         })
     }
 
@@ -217,6 +218,7 @@ impl Engine {
             Engine::Gzip(inflate) => *inflate = Decompress::new_gzip(15),
             Engine::Zstd(decoder) => decoder.reinit()?,
             Engine::Xz(stream) => *stream = Stream::new_stream_decoder(XZ_MEMORY, 0)?,
+            Engine::Bzip2(stream) => *stream = new_bzip2(),
         }
         Ok(())
     }
@@ -251,8 +253,22 @@ impl Engine {
                     ended: status == xz2::stream::Status::StreamEnd,
                 })
             }
+            Engine::Bzip2(stream) => {
+                let (read, written) = (stream.total_in(), stream.total_out());
+                let status = stream.decompress(input, output).map_err(damaged(Format::Bzip2))?;
+                Ok(Step {
+                    read: (stream.total_in() - read) as usize,
+                    written: (stream.total_out() - written) as usize,
+                    ended: status == bzip2::Status::StreamEnd,
+                })
+            }
         }
     }
+}
+
+/// In the faster of its two ways: 4 MB at most, whatever the stream says.
+fn new_bzip2() -> bzip2::Decompress {
+    bzip2::Decompress::new(false)
 }
 
 fn damaged<E: std::fmt::Display>(format: Format) -> impl Fn(E) -> io::Error {
@@ -303,5 +319,158 @@ impl<R: Read> Input<R> {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use flate2::write::GzEncoder;
+
+    use super::*;
+
+    const TEXT: &[u8] = b"entry entry entry, and so on";
+
+    fn gzip(bytes: &[u8]) -> Vec<u8> {
+        let mut encoder = GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        encoder.write_all(bytes).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    fn zstd(bytes: &[u8]) -> Vec<u8> {
+        let mut encoder = zstd::stream::write::Encoder::new(Vec::new(), 1).unwrap();
+        encoder.include_checksum(true).unwrap();
+        encoder.write_all(bytes).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    fn xz(bytes: &[u8]) -> Vec<u8> {
+        let mut encoder = xz2::write::XzEncoder::new(Vec::new(), 1);
+        encoder.write_all(bytes).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    fn bzip2(content: &[u8]) -> Vec<u8> {
+        let mut stream = Vec::new();
+        bzip2::read::BzEncoder::new(content, bzip2::Compression::fast()).read_to_end(&mut stream).unwrap();
+        stream
+    }
+
+    /// A skippable frame with five bytes.
+    const SKIPPABLE: &[u8] = b"\x53\x2A\x4D\x18\x05\0\0\0abcde";
+
+    fn decode(bytes: &[u8]) -> io::Result<(Vec<u8>, Format, u64, u64)> {
+        /// One byte a read, and interrupted each other time, as a reader may be.
+        struct Slow<'a>(&'a [u8], bool);
+
+        impl Read for Slow<'_> {
+            fn read(&mut self, output: &mut [u8]) -> io::Result<usize> {
+                self.1 = !self.1;
+                if self.1 {
+                    return Err(io::ErrorKind::Interrupted.into());
+                }
+                self.0.read(&mut output[..1])
+            }
+        }
+
+        let mut decoder = Decoder::new(Slow(bytes, false))?;
+        let mut output = Vec::new();
+        decoder.read_to_end(&mut output)?;
+        let format = decoder.format();
+        let rest = decoder.finish()?;
+        assert!(rest.inner.0.is_empty());
+        Ok((output, format, rest.streams, rest.trailing))
+    }
+
+    #[test]
+    fn all_streams_are_read_and_what_follows_is_counted() {
+        let twice = [TEXT, TEXT].concat();
+        for (bytes, expected) in [
+            (Vec::new(), (&[][..], Format::Plain, 0, 0)),
+            (TEXT.to_vec(), (TEXT, Format::Plain, 0, 0)),
+            (b"BZh9 is a file's name".to_vec(), (b"BZh9 is a file's name", Format::Plain, 0, 0)),
+            (gzip(b""), (b"", Format::Gzip, 1, 0)),
+            (gzip(TEXT), (TEXT, Format::Gzip, 1, 0)),
+            ([gzip(TEXT), gzip(b""), gzip(TEXT)].concat(), (&twice, Format::Gzip, 3, 0)),
+            ([gzip(TEXT), b"rubbish".to_vec()].concat(), (TEXT, Format::Gzip, 1, 7)),
+            ([gzip(TEXT), vec![0; 512]].concat(), (TEXT, Format::Gzip, 1, 512)),
+            ([gzip(TEXT), zstd(TEXT)].concat(), (TEXT, Format::Gzip, 1, zstd(TEXT).len() as u64)),
+            (zstd(TEXT), (TEXT, Format::Zstd, 1, 0)),
+            ([SKIPPABLE, &zstd(TEXT), SKIPPABLE, &zstd(TEXT)].concat(), (&twice, Format::Zstd, 4, 0)),
+            ([zstd(TEXT), b"!".to_vec()].concat(), (TEXT, Format::Zstd, 1, 1)),
+            (xz(TEXT), (TEXT, Format::Xz, 1, 0)),
+            ([xz(TEXT), vec![0; 8], xz(TEXT), vec![0; 4]].concat(), (&twice, Format::Xz, 2, 0)),
+            ([xz(TEXT), vec![0; 6], xz(TEXT)].concat(), (TEXT, Format::Xz, 1, 2 + xz(TEXT).len() as u64)),
+        ] {
+            let (output, format, streams, trailing) = decode(&bytes).unwrap();
+            assert_eq!((&output[..], format, streams, trailing), expected);
+        }
+    }
+
+    #[test]
+    fn a_stream_that_is_cut_short_is_an_error_wherever_that_is() {
+        for (bytes, magic) in [(gzip(TEXT), 3), (zstd(TEXT), 4), (xz(TEXT), 6)] {
+            for size in magic..bytes.len() {
+                let error = decode(&bytes[..size]).unwrap_err();
+                assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof, "{size} of {} bytes: {error}", bytes.len());
+            }
+        }
+    }
+
+    #[test]
+    fn a_wrong_checksum_is_an_error_also_for_who_stops_reading_early() {
+        // In gzip and zstd it stands at the end, in xz in front of the index (12) and the footer (12).
+        for (mut bytes, from_end) in [(gzip(TEXT), 8), (zstd(TEXT), 1), (xz(TEXT), 28)] {
+            let at = bytes.len() - from_end;
+            bytes[at] ^= 1;
+            assert_eq!(decode(&bytes).unwrap_err().kind(), io::ErrorKind::InvalidData);
+            let mut decoder = Decoder::new(&bytes[..]).unwrap();
+            let mut all = [0; TEXT.len()];
+            // The decoder may notice at once or only at the end; it must not let it pass.
+            let read = decoder.read_exact(&mut all);
+            assert_eq!(read.and_then(|()| decoder.finish()).unwrap_err().kind(), io::ErrorKind::InvalidData);
+        }
+    }
+
+    #[test]
+    fn streams_that_ask_for_much_memory_are_refused() {
+        // A frame header with a window of 256 MiB (RFC 8878, 3.1.1.1.2: 10 + 18, no mantissa).
+        let frame = [0x28, 0xB5, 0x2F, 0xFD, 0x00, 18 << 3, 0x01, 0x00, 0x00];
+        assert!(decode(&frame).unwrap_err().to_string().contains("too much memory"), "{:?}", decode(&frame));
+
+        let mut options = xz2::stream::LzmaOptions::new_preset(0).unwrap();
+        options.dict_size(256 << 20);
+        let mut filters = xz2::stream::Filters::new();
+        let stream = Stream::new_stream_encoder(filters.lzma2(&options), xz2::stream::Check::Crc32).unwrap();
+        let mut encoder = xz2::write::XzEncoder::new_stream(Vec::new(), stream);
+        encoder.write_all(TEXT).unwrap();
+        assert!(decode(&encoder.finish().unwrap()).unwrap_err().to_string().contains("memory"));
+    }
+
+    #[test]
+    fn bzip2_streams_follow_each_other() {
+        let content: Vec<u8> = (0..300_000_u32).flat_map(u32::to_le_bytes).collect();
+        let (first, second) = content.split_at(1_000_000);
+        let streams = [bzip2(first), bzip2(b""), bzip2(second)].concat();
+        assert_eq!(Format::sniff(&bzip2(b"")), Format::Bzip2);
+        assert_eq!(decode(&streams).unwrap(), (content.clone(), Format::Bzip2, 3, 0));
+        let followed = [streams.as_slice(), b"BZh9 and no stream"].concat();
+        assert_eq!(decode(&followed).unwrap(), (content, Format::Bzip2, 3, 18));
+    }
+
+    #[test]
+    fn bzip2_is_held_to_its_checksums_and_its_end() {
+        let stream = bzip2(&[7; 5000]);
+        for length in [11, 20, stream.len() - 1] {
+            let error = decode(&stream[..length]).unwrap_err().to_string();
+            assert_eq!(error, "the bzip2 stream is cut short", "{length} bytes");
+        }
+        for position in [10, stream.len() - 3] {
+            let mut stream = stream.clone();
+            stream[position] ^= 1;
+            let error = decode(&stream).unwrap_err().to_string();
+            assert!(error.starts_with("the bzip2 stream is damaged: "), "byte {position}: {error}");
+        }
     }
 }

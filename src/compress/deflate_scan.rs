@@ -2,8 +2,11 @@
 //! the last block stand, where does that block end, how many bytes would come out?
 //!
 //! The first two are what joining streams needs ([`gzip`](super::gzip)), the third checks the encoder. Only lengths
-//! matter here, neither literals nor distances have to be known, so one look-up steps over several literals, or over
-//! literals and the length of a match behind them. Any input is safe: an odd one is [`Damaged`].
+//! matter here; literals and distances need not be known. So one look-up steps over as many literals as its index
+//! holds, and over the length of a match behind them. A second look-up follows without a branch, since whether a
+//! match comes next is just what cannot be foreseen: that of the match's distance, or that of more literals.
+//!
+//! Any input is safe: an odd one is [`Damaged`].
 
 /// What a scan finds out.
 #[derive(Debug, PartialEq, Eq)]
@@ -20,29 +23,41 @@ pub(super) struct Extent {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Damaged;
 
-/// The tables of a scan, kept from one to the next.
+/// The codes of a block and the tables made from them, kept from one block to the next.
 pub(super) struct Scanner {
-    literals: Code<u32, LITERAL_BITS>,
-    /// Like `literals`, with as many symbols in an entry as fit.
-    runs: Box<[u32]>,
-    distances: Code<u8, DISTANCE_BITS>,
-    lengths: Code<u8, 7>,
+    literals: Code,
+    distances: Code,
+    /// Entries of one symbol, by the next [`INDEX_BITS`] bits.
+    single: Box<[u32; TABLE_SIZE]>,
+    /// Entries of as many symbols as the index holds.
+    first: Box<[u32; TABLE_SIZE]>,
+    /// What follows, by the bits behind that: the literals behind literals, and, in the second half, the
+    /// distance behind a length. The low byte is the number of bits, the high byte that of literals.
+    second: Box<[u16; 2 * TABLE_SIZE]>,
 }
 
-const LITERAL_BITS: u32 = 12;
-const DISTANCE_BITS: u32 = 10;
+const INDEX_BITS: u32 = 10;
+const TABLE_SIZE: usize = 1 << INDEX_BITS;
 const LONGEST_CODE: usize = 15;
 
-// An entry for literals and lengths: the bits of its codes (0 to 4), the number of extra bits (5 to 7), what it is
-// (8 to 10), and the bytes that it stands for, less the value of the extra bits (16 to 31). 0: not in the table.
-const CODE_BITS: u32 = 0x1F;
-const EXTRA_SHIFT: u32 = 5;
-const KIND: u32 = 7 << 8;
-const LITERALS: u32 = 1 << 8;
-const MATCH: u32 = 2 << 8;
-const END: u32 = 3 << 8;
-const INVALID: u32 = 4 << 8;
+// The fields of an entry for literals and lengths; an entry of zero says that the code is longer than the index.
+
+/// All its bits: those of its codes, and the extra bits behind them.
+const BITS: u32 = 0x3F;
+/// Where the bits of its codes alone are counted.
+const CODE_SHIFT: u32 = 6;
+/// Where the extra bits are counted, whose value adds to the bytes.
+const EXTRA_SHIFT: u32 = 11;
+/// It ends in a length: a distance follows.
+const MATCH: u32 = 1 << MATCH_SHIFT;
+const MATCH_SHIFT: u32 = 14;
+/// It stands for bytes, not for the end of the block.
+const DATA: u32 = 1 << 15;
+/// Where those bytes are counted.
 const BYTES_SHIFT: u32 = 16;
+
+/// A distance with a code that is longer than the index.
+const LONG_DISTANCE: u16 = u16::MAX;
 
 const LENGTH_BASE: [u16; 29] =
     [3, 4, 5, 6, 7, 8, 9, 10, 11, 13, 15, 17, 19, 23, 27, 31, 35, 43, 51, 59, 67, 83, 99, 115, 131, 163, 195, 227, 258];
@@ -54,10 +69,11 @@ const LENGTH_ORDER: [usize; 19] = [16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 
 impl Scanner {
     pub(super) fn new() -> Self {
         Scanner {
-            literals: Code::new(),
-            runs: vec![0; 1 << LITERAL_BITS].into(),
-            distances: Code::new(),
-            lengths: Code::new(),
+            literals: Code::default(),
+            distances: Code::default(),
+            single: Box::new([0; TABLE_SIZE]),
+            first: Box::new([0; TABLE_SIZE]),
+            second: Box::new([0; 2 * TABLE_SIZE]),
         }
     }
 
@@ -72,7 +88,7 @@ impl Scanner {
             expanded += match bits.take(2) {
                 0 => bits.skip_stored()?,
                 1 => {
-                    self.read_fixed_codes()?;
+                    self.set_fixed_codes()?;
                     self.skip_symbols(&mut bits)?
                 }
                 2 => {
@@ -90,7 +106,7 @@ impl Scanner {
     }
 
     /// The codes that need no description (RFC 1951, 3.2.6).
-    fn read_fixed_codes(&mut self) -> Result<(), Damaged> {
+    fn set_fixed_codes(&mut self) -> Result<(), Damaged> {
         let mut lengths = [8; 288];
         lengths[144..256].fill(9);
         lengths[256..280].fill(7);
@@ -108,15 +124,16 @@ impl Scanner {
             bits.refill()?;
             lengths[symbol] = bits.take(3) as u8;
         }
-        self.lengths.set(&lengths, |_, length| length)?;
+        let mut code = Code::default();
+        code.set(&lengths)?;
 
         let total = literals + distances;
         let mut lengths = [0; 288 + 32];
         let mut at = 0;
         while at < total {
             bits.refill()?;
-            let (symbol, length) = self.lengths.decode(bits.buffer).ok_or(Damaged)?;
-            bits.drop(length);
+            let (symbol, length) = code.decode(bits.buffer).ok_or(Damaged)?;
+            bits.drop(u32::from(length));
             let (value, times) = match symbol {
                 0..=15 => (symbol as u8, 1),
                 16 if at > 0 => (lengths[at - 1], bits.take(2) as usize + 3),
@@ -124,103 +141,130 @@ impl Scanner {
                 18 => (0, bits.take(7) as usize + 11),
                 _ => return Err(Damaged),
             };
-            lengths.get_mut(at..at + times).filter(|_| at + times <= total).ok_or(Damaged)?.fill(value);
+            lengths[..total].get_mut(at..at + times).ok_or(Damaged)?.fill(value);
             at += times;
         }
         self.set_codes(&lengths[..literals], &lengths[literals..total])
     }
 
     fn set_codes(&mut self, literals: &[u8], distances: &[u8]) -> Result<(), Damaged> {
-        self.literals.set(literals, literal_entry)?;
-        self.distances.set(distances, |symbol, length| match symbol {
-            0..=3 => length,
-            4..=29 => length + (symbol / 2 - 1) as u8,
-            _ => 0,
-        })?;
-        // Entries for several symbols: literals as long as the index knows their codes, and a length behind them.
-        for (index, run) in self.runs.iter_mut().enumerate() {
-            let (mut used, mut bytes) = (0, 0);
-            *run = loop {
-                let entry = self.literals.table[index >> used];
-                let known = used + (entry & CODE_BITS);
-                match entry & KIND {
-                    LITERALS if known <= LITERAL_BITS => (used, bytes) = (known, bytes + 1),
-                    MATCH if known <= LITERAL_BITS => break (entry + (bytes << BYTES_SHIFT)) & !CODE_BITS | known,
-                    _ if bytes == 0 => break entry,
-                    _ => break bytes << BYTES_SHIFT | LITERALS | used,
+        self.literals.set(literals)?;
+        self.literals.fill_table(&mut self.single[..], 0, literal_entry);
+        let (more, behind_length) = self.second.split_at_mut(TABLE_SIZE);
+        for (index, (first, more)) in self.first.iter_mut().zip(more).enumerate() {
+            // The literals whose codes the index holds in full, and what stands behind them, perhaps in part.
+            let (mut used, mut count) = (0, 0);
+            let next = loop {
+                let entry = self.single[index >> used];
+                if entry & (DATA | MATCH) != DATA || used + code_bits(entry) > INDEX_BITS {
+                    break entry;
                 }
+                used += code_bits(entry);
+                count += 1;
+            };
+            *more = (count << 8 | used) as u16;
+            *first = if next & MATCH != 0 && used + code_bits(next) <= INDEX_BITS {
+                next + (count << BYTES_SHIFT) + (used << CODE_SHIFT) + used
+            } else if count > 0 {
+                data_entry(count, used, 0)
+            } else {
+                next
             };
         }
+        self.distances.set(distances)?;
+        self.distances.fill_table(behind_length, LONG_DISTANCE, distance_entry);
         Ok(())
     }
 
     /// Steps over the symbols of a block and says how many bytes they stand for.
     fn skip_symbols(&self, bits: &mut Bits<'_>) -> Result<u64, Damaged> {
-        let runs: &[u32; 1 << LITERAL_BITS] = (&*self.runs).try_into().map_err(|_| Damaged)?;
-        let distances: &[u8; 1 << DISTANCE_BITS] = (&*self.distances.table).try_into().map_err(|_| Damaged)?;
+        // A copy, so that it stays in registers.
+        let mut ahead = *bits;
         let mut expanded = 0;
         loop {
             // At least 56 bits: enough for the codes of an entry (15), extra bits (5), a distance and its extra (28).
-            bits.refill()?;
-            let mut entry = runs[(bits.buffer & ((1 << LITERAL_BITS) - 1)) as usize];
-            if entry == 0 {
-                let (symbol, length) = self.literals.decode(bits.buffer).ok_or(Damaged)?;
-                entry = literal_entry(symbol, length);
-            }
-            bits.drop((entry & CODE_BITS) as u8);
-            expanded += u64::from(entry >> BYTES_SHIFT);
-            match entry & KIND {
-                LITERALS => {}
-                MATCH => {
-                    expanded += bits.take((entry >> EXTRA_SHIFT) & 7);
-                    let mut length = distances[(bits.buffer & ((1 << DISTANCE_BITS) - 1)) as usize];
-                    if length == 0 {
-                        let (symbol, code) = self.distances.decode(bits.buffer).ok_or(Damaged)?;
-                        length = match symbol {
-                            0..=3 => code,
-                            4..=29 => code + (symbol / 2 - 1) as u8,
-                            _ => return Err(Damaged),
-                        };
-                    }
-                    bits.drop(length);
+            ahead.refill()?;
+            let mut entry = self.first[ahead.buffer as usize % TABLE_SIZE];
+            if entry & DATA == 0 {
+                if entry == 0 {
+                    let (symbol, length) = self.literals.decode(ahead.buffer).ok_or(Damaged)?;
+                    entry = literal_entry(symbol, length);
                 }
-                END => return Ok(expanded),
-                _ => return Err(Damaged),
+                if entry & DATA == 0 {
+                    ahead.drop(entry & BITS);
+                    *bits = ahead;
+                    return if entry == 0 { Err(Damaged) } else { Ok(expanded) };
+                }
             }
+            let extra = (1 << ((entry >> EXTRA_SHIFT) & 7)) - 1;
+            expanded += u64::from(entry >> BYTES_SHIFT) + (ahead.buffer >> code_bits(entry) & extra);
+
+            let behind = ahead.buffer >> (entry & BITS);
+            let half = (entry & MATCH) as usize >> MATCH_SHIFT << INDEX_BITS;
+            let mut second = self.second[half + behind as usize % TABLE_SIZE];
+            if second == LONG_DISTANCE {
+                let (symbol, length) = self.distances.decode(behind).ok_or(Damaged)?;
+                second = distance_entry(symbol, length);
+                if second == LONG_DISTANCE {
+                    return Err(Damaged);
+                }
+            }
+            expanded += u64::from(second >> 8);
+            ahead.drop((entry & BITS) + u32::from(second & 0xFF));
         }
     }
 }
 
-/// The entry of one symbol for literals and lengths, with a code of `length` bits.
+/// The entry of one symbol for literals and lengths, with a code of `length` bits; zero if there is no such symbol.
 fn literal_entry(symbol: u16, length: u8) -> u32 {
     let code = u32::from(length);
     match symbol {
-        0..=255 => 1 << BYTES_SHIFT | LITERALS | code,
-        256 => END | code,
+        0..=255 => data_entry(1, code, 0),
+        256 => code << CODE_SHIFT | code,
         257..=285 => {
             let index = usize::from(symbol - 257);
-            u32::from(LENGTH_BASE[index]) << BYTES_SHIFT | MATCH | u32::from(LENGTH_EXTRA[index]) << EXTRA_SHIFT | code
+            data_entry(u32::from(LENGTH_BASE[index]), code, u32::from(LENGTH_EXTRA[index])) | MATCH
         }
-        _ => INVALID | code,
+        _ => 0,
     }
 }
 
-/// A prefix code: a table for the codes of up to `BITS` bits, and what finds the longer ones.
-struct Code<T, const BITS: u32> {
-    table: Box<[T]>,
+/// An entry that stands for `bytes`, with codes of `code` bits and `extra` ones behind them.
+fn data_entry(bytes: u32, code: u32, extra: u32) -> u32 {
+    bytes << BYTES_SHIFT | DATA | extra << EXTRA_SHIFT | code << CODE_SHIFT | (code + extra)
+}
+
+/// The bits of an entry's codes.
+fn code_bits(entry: u32) -> u32 {
+    entry >> CODE_SHIFT & 0x1F
+}
+
+/// The bits of a distance with a code of `length` bits, extra bits counted.
+fn distance_entry(symbol: u16, length: u8) -> u16 {
+    match symbol {
+        0..=3 => u16::from(length),
+        4..=29 => u16::from(length) + symbol / 2 - 1,
+        _ => LONG_DISTANCE,
+    }
+}
+
+/// A canonical prefix code (RFC 1951, 3.2.2).
+struct Code {
     /// How many codes of each length there are.
     counts: [u16; LONGEST_CODE + 1],
     /// The symbols in the order of their codes.
     symbols: [u16; 288],
 }
 
-impl<T: Copy + Default, const BITS: u32> Code<T, BITS> {
-    fn new() -> Self {
-        Code { table: vec![T::default(); 1 << BITS].into(), counts: [0; LONGEST_CODE + 1], symbols: [0; 288] }
+impl Default for Code {
+    fn default() -> Self {
+        Code { counts: [0; LONGEST_CODE + 1], symbols: [0; 288] }
     }
+}
 
-    /// Takes over the code that has these lengths by symbol (RFC 1951, 3.2.2); `entry` makes what the table holds.
-    fn set(&mut self, lengths: &[u8], entry: impl Fn(u16, u8) -> T) -> Result<(), Damaged> {
+impl Code {
+    /// Takes over the code that has these lengths by symbol.
+    fn set(&mut self, lengths: &[u8]) -> Result<(), Damaged> {
         self.counts = [0; LONGEST_CODE + 1];
         for &length in lengths {
             self.counts[usize::from(length)] += 1;
@@ -237,25 +281,29 @@ impl<T: Copy + Default, const BITS: u32> Code<T, BITS> {
             *self.symbols.get_mut(usize::from(*start)).ok_or(Damaged)? = symbol as u16;
             *start += 1;
         }
+        Ok(())
+    }
 
-        self.table.fill(T::default());
+    /// Fills a table, whose size is a power of two, with `entry(symbol, length)` by the bits of the symbol's code;
+    /// with `absent` where the code is longer than the index, or missing.
+    fn fill_table<T: Copy>(&self, table: &mut [T], absent: T, entry: impl Fn(u16, u8) -> T) {
+        table.fill(absent);
         let mut symbols = self.symbols.iter();
         let mut code = 0_u32;
-        for length in 1..=BITS {
+        for length in 1..=table.len().trailing_zeros() {
             code <<= 1;
             for &symbol in symbols.by_ref().take(usize::from(self.counts[length as usize])) {
                 let reversed = code.reverse_bits() >> (32 - length);
-                for slot in self.table.iter_mut().skip(reversed as usize).step_by(1 << length) {
-                    *slot = entry(symbol, length as u8);
+                let entry = entry(symbol, length as u8);
+                for slot in table.iter_mut().skip(reversed as usize).step_by(1 << length) {
+                    *slot = entry;
                 }
                 code += 1;
             }
         }
-        Ok(())
     }
 
     /// The symbol at the front of `buffer` and the length of its code, found bit by bit.
-    #[cold]
     fn decode(&self, mut buffer: u64) -> Option<(u16, u8)> {
         let (mut code, mut first, mut index) = (0, 0, 0);
         for length in 1..=LONGEST_CODE {
@@ -275,6 +323,7 @@ impl<T: Copy + Default, const BITS: u32> Code<T, BITS> {
 }
 
 /// The bits of a stream, the lowest of each byte first. Behind the end come zeros, for as long as a look-up may need.
+#[derive(Clone, Copy)]
 struct Bits<'a> {
     bytes: &'a [u8],
     /// The next byte to be taken into the buffer.
@@ -287,30 +336,30 @@ struct Bits<'a> {
 impl Bits<'_> {
     /// Makes sure that at least 56 bits are available.
     #[inline(always)]
-    #[allow(clippy::inline_always)] // the one call that runs for every symbol; without it a third slower
+    #[allow(clippy::inline_always)] // runs for every symbol
     fn refill(&mut self) -> Result<(), Damaged> {
-        match self.bytes.get(self.next..self.next + 8).map(<[u8; 8]>::try_from) {
-            Some(Ok(word)) => {
-                self.buffer |= u64::from_le_bytes(word) << self.available;
-                self.next += ((63 - self.available) / 8) as usize;
-                self.available |= 0x38;
-                Ok(())
-            }
-            _ => self.refill_at_end(),
+        if let Some(Ok(word)) = self.bytes.get(self.next..self.next + 8).map(<[u8; 8]>::try_from) {
+            self.buffer |= u64::from_le_bytes(word) << self.available;
+            self.next += ((63 - self.available) / 8) as usize;
+            self.available |= 0x38;
+        } else {
+            *self = self.refilled_at_end()?;
         }
+        Ok(())
     }
 
+    /// By value: behind a reference, the bits of a loop could not stay in registers.
     #[cold]
-    fn refill_at_end(&mut self) -> Result<(), Damaged> {
+    fn refilled_at_end(mut self) -> Result<Self, Damaged> {
         while self.available < 56 {
             let byte = self.bytes.get(self.next).copied().unwrap_or(0);
             self.buffer |= u64::from(byte) << self.available;
             self.next += 1;
             self.available += 8;
         }
-        // With all bits behind the end still unused, the buffer reaches no further than its own size.
+        // The buffer holds eight bytes: further behind the end, zeros were used up as if they were bits.
         if self.next <= self.bytes.len() + 8 {
-            Ok(())
+            Ok(self)
         } else {
             Err(Damaged)
         }
@@ -319,14 +368,14 @@ impl Bits<'_> {
     #[inline]
     fn take(&mut self, count: u32) -> u64 {
         let value = self.buffer & ((1 << count) - 1);
-        self.drop(count as u8);
+        self.drop(count);
         value
     }
 
     #[inline]
-    fn drop(&mut self, count: u8) {
+    fn drop(&mut self, count: u32) {
         self.buffer >>= count;
-        self.available -= u32::from(count);
+        self.available -= count;
     }
 
     fn position(&self) -> usize {
@@ -343,6 +392,96 @@ impl Bits<'_> {
                 Ok(u64::from(length))
             }
             _ => Err(Damaged),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use libdeflater::{CompressionLvl, Compressor};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn deflate(bytes: &[u8], level: i32) -> Vec<u8> {
+        let mut compressor = Compressor::new(CompressionLvl::new(level).unwrap());
+        let mut out = vec![0; compressor.deflate_compress_bound(bytes.len())];
+        let size = compressor.deflate_compress(bytes, &mut out).unwrap();
+        out.truncate(size);
+        out
+    }
+
+    #[test]
+    fn known_streams() {
+        for (stream, found) in [
+            // An empty block with fixed codes.
+            (&[0x03, 0x00][..], Ok((0, 10, 0))),
+            // The same behind an empty stored block.
+            (&[0x00, 0x00, 0x00, 0xFF, 0xFF, 0x03, 0x00], Ok((40, 50, 0))),
+            // Two bytes, stored.
+            (&[0x01, 0x02, 0x00, 0xFD, 0xFF, b'a', b'b'], Ok((0, 56, 2))),
+            // `aaaaaaaaaa` with fixed codes: a literal and a match.
+            (&[0x4B, 0x84, 0x03, 0x00], Ok((0, 30, 10))),
+            (&[], Err(Damaged)),
+            // No block is the last.
+            (&[0x00, 0x00, 0x00, 0xFF, 0xFF], Err(Damaged)),
+            // One byte less than the stored block says, one more, and a wrong complement.
+            (&[0x01, 0x02, 0x00, 0xFD, 0xFF, b'a'], Err(Damaged)),
+            (&[0x01, 0x02, 0x00, 0xFD, 0xFF, b'a', b'b', b'c'], Err(Damaged)),
+            (&[0x01, 0x02, 0x00, 0xFD, 0xFE, b'a', b'b'], Err(Damaged)),
+            // The block type that does not exist.
+            (&[0x07, 0x00], Err(Damaged)),
+        ] {
+            let found = found.map(|(last_header, end, expanded)| Extent { last_header, end, expanded });
+            assert_eq!(Scanner::new().scan(stream), found, "{stream:02x?}");
+        }
+    }
+
+    #[test]
+    fn a_stream_that_ends_early_or_late_is_damaged() {
+        let text: Vec<u8> = (0..3000_u32).flat_map(|n| format!("{} ", n * n).into_bytes()).collect();
+        let mut stream = deflate(&text, 6);
+        let mut scanner = Scanner::new();
+        assert_eq!(scanner.scan(&stream).unwrap().expanded, text.len() as u64);
+        for size in 0..stream.len() {
+            assert_eq!(scanner.scan(&stream[..size]), Err(Damaged), "{size} bytes");
+        }
+        stream.push(0);
+        assert_eq!(scanner.scan(&stream), Err(Damaged));
+    }
+
+    /// Codes longer than the index: each literal half as frequent as the one before.
+    #[test]
+    fn long_codes() {
+        let mut bytes = Vec::new();
+        let mut state = 1_u32;
+        for _ in 0..400_000 {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            bytes.push((state >> 8).leading_zeros() as u8 * 7);
+        }
+        for level in 1..=12 {
+            let stream = deflate(&bytes, level);
+            let mut scanner = Scanner::new();
+            assert_eq!(scanner.scan(&stream).unwrap().expanded, bytes.len() as u64, "level {level}");
+            let long: u16 = scanner.literals.counts[INDEX_BITS as usize + 1..].iter().sum();
+            assert!(long > 0, "level {level}: no long codes");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_input_is_too_odd(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
+            let _ = Scanner::new().scan(&bytes);
+        }
+
+        /// Nor one that starts like a real stream.
+        #[test]
+        fn nor_is_a_damaged_stream(at in 0_usize..2000, flip in 1_u8..) {
+            let text: Vec<u8> = (0..1000_u32).flat_map(|n| (n * n).to_le_bytes()).collect();
+            let mut stream = deflate(&text, 6);
+            let at = at % stream.len();
+            stream[at] ^= flip;
+            let _ = Scanner::new().scan(&stream);
         }
     }
 }

@@ -206,10 +206,10 @@ mod tests {
     fn what_goes_in_comes_out_whatever_the_codec_and_the_threads() {
         for bytes in [Vec::new(), mixed(1), mixed(1 << 20), mixed(9_000_000)] {
             for codec in codecs() {
-                let (one, encoded) = encode(codec, 1, &bytes);
-                assert_eq!(encoded.input, Some(Digest::of(&bytes)));
-                assert_eq!(encoded.output, Digest::of(&one));
-                assert_eq!((encoded.input_size, encoded.output_size), (bytes.len() as u64, one.len() as u64));
+                let (one, summary) = encode(codec, 1, &bytes);
+                assert_eq!(summary.input, Some(Digest::of(&bytes)));
+                assert_eq!(summary.output, Digest::of(&one));
+                assert_eq!((summary.input_size, summary.output_size), (bytes.len() as u64, one.len() as u64));
                 let (three, _) = encode(codec, 3, &bytes);
                 assert!(one == three, "{codec:?}: the number of threads changed the bytes");
                 let mut decoder = Decoder::new(&one[..]).unwrap();
@@ -229,5 +229,152 @@ mod tests {
         let mut back = Vec::new();
         flate2::bufread::GzDecoder::new(&mut rest).read_to_end(&mut back).unwrap();
         assert!(back == bytes && rest.is_empty());
+    }
+
+    /// Where the blocks end, in bytes of input, when entries start at `edges`.
+    fn block_ends(codec: impl Into<Codec>, size: usize, edges: &[usize]) -> Vec<u64> {
+        let mut encoder = Encoder::new(Vec::new(), codec, threads(2), InputDigest::Skip).unwrap();
+        let mut at = 0;
+        for &edge in edges.iter().chain([&size]) {
+            encoder.write_all(&vec![0; edge - at]).unwrap();
+            encoder.entry_edge();
+            at = edge;
+        }
+        let (bytes, summary) = encoder.finish().unwrap();
+        assert_eq!(summary.input, None);
+        let mut ends = Vec::new();
+        let mut rest = &bytes[..];
+        while !rest.is_empty() {
+            let frame = zstd::zstd_safe::find_frame_compressed_size(rest).unwrap();
+            let size = zstd::zstd_safe::get_frame_content_size(rest).unwrap().unwrap();
+            ends.push(ends.last().unwrap_or(&0) + size);
+            rest = &rest[frame..];
+        }
+        ends
+    }
+
+    #[test]
+    fn blocks_end_where_entries_start() {
+        const MIB: usize = 1 << 20;
+        let zstd = Codec::Zstd(ZstdLevel::default());
+        for (size, edges, ends) in [
+            (0, &[][..], vec![0]),
+            (1, &[], vec![1]),
+            (4 * MIB, &[], vec![4 * MIB]),
+            (9 * MIB, &[], vec![4 * MIB, 8 * MIB, 9 * MIB]),
+            (3 * MIB, &[2 * MIB - 1], vec![3 * MIB]),
+            (3 * MIB, &[2 * MIB], vec![2 * MIB, 3 * MIB]),
+            // The first edge past the size counts, and sizes count from there.
+            (9 * MIB, &[MIB, 3 * MIB, 4 * MIB, 6 * MIB], vec![3 * MIB, 6 * MIB, 9 * MIB]),
+            (6 * MIB, &[4 * MIB, 5 * MIB], vec![4 * MIB, 6 * MIB]),
+            // An edge twice, and one at the end.
+            (5 * MIB, &[3 * MIB, 3 * MIB, 5 * MIB], vec![3 * MIB, 5 * MIB]),
+        ] {
+            let ends: Vec<u64> = ends.into_iter().map(|end| end as u64).collect();
+            assert_eq!(block_ends(zstd, size, edges), ends, "{size} bytes, edges {edges:?}");
+        }
+    }
+
+    #[test]
+    fn how_the_input_comes_does_not_matter() {
+        let bytes = mixed(3_000_000);
+        for codec in codecs() {
+            let (expected, _) = encode(codec, 2, &bytes);
+            let mut encoder = Encoder::new(Vec::new(), codec, threads(2), InputDigest::Skip).unwrap();
+            let mut rest = &bytes[..];
+            for (turn, size) in [0, 1, 511, 70_000, 1_048_576, 3].into_iter().cycle().enumerate() {
+                let size = size.min(rest.len());
+                if turn % 2 == 0 {
+                    encoder.write_all(&rest[..size]).unwrap();
+                    encoder.flush().unwrap();
+                    rest = &rest[size..];
+                } else {
+                    assert_eq!(encoder.read_from(&mut rest, size as u64).unwrap(), size as u64);
+                }
+                // An end of a reader that is none of the input's.
+                assert_eq!(encoder.read_from(&mut io::empty(), 5).unwrap(), 0);
+                if rest.is_empty() {
+                    break;
+                }
+            }
+            let (packed, summary) = encoder.finish().unwrap();
+            assert!(packed == expected, "{codec:?}");
+            assert_eq!((summary.input, summary.input_size), (None, bytes.len() as u64));
+        }
+    }
+
+    #[test]
+    fn a_reader_is_read_to_its_end_or_the_limit() {
+        let mut encoder = Encoder::new(Vec::new(), Codec::Plain, threads(1), InputDigest::Compute).unwrap();
+        let mut reader = &b"0123456789"[..];
+        assert_eq!(encoder.read_from(&mut reader, 4).unwrap(), 4);
+        assert_eq!(reader, b"456789");
+        assert_eq!(encoder.read_from(&mut reader, 10).unwrap(), 6);
+        let (bytes, summary) = encoder.finish().unwrap();
+        assert_eq!(bytes, b"0123456789");
+        assert_eq!(summary.input, Some(summary.output));
+    }
+
+    #[test]
+    fn an_error_of_a_reader_is_passed_on() {
+        struct Broken(u32);
+
+        impl Read for Broken {
+            fn read(&mut self, output: &mut [u8]) -> io::Result<usize> {
+                self.0 += 1;
+                match self.0 {
+                    1 => Err(io::ErrorKind::Interrupted.into()),
+                    2..=50 => Ok(output.len()),
+                    _ => Err(io::Error::from_raw_os_error(5)),
+                }
+            }
+        }
+
+        for codec in codecs() {
+            let mut encoder = Encoder::new(io::sink(), codec, threads(2), InputDigest::Compute).unwrap();
+            let error = encoder.read_from(&mut Broken(0), u64::MAX).unwrap_err();
+            assert_eq!(error.raw_os_error(), Some(5), "{codec:?}");
+        }
+    }
+
+    #[test]
+    fn a_full_disk_is_reported_and_goes_on_being_reported() {
+        struct Full;
+
+        impl Write for Full {
+            fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+                Err(io::Error::from_raw_os_error(28))
+            }
+
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+
+        for codec in codecs() {
+            let mut encoder = Encoder::new(Full, codec, threads(2), InputDigest::Compute).unwrap();
+            let error = encoder.read_from(&mut io::repeat(0), u64::MAX).unwrap_err();
+            assert_eq!(error.raw_os_error(), Some(28), "{codec:?}");
+            assert_eq!(encoder.write(b"more").unwrap_err().raw_os_error(), Some(28), "{codec:?}");
+            assert_eq!(encoder.finish().map(|_| ()).unwrap_err().raw_os_error(), Some(28), "{codec:?}");
+        }
+    }
+
+    /// The bytes of a layer are its identity: a change here changes every digest and belongs into the changelog.
+    #[test]
+    fn bytes_are_pinned() {
+        let bytes = mixed(2_500_000);
+        for (text, digest) in [
+            ("none", "sha256:7354aa692e9b"),
+            ("gzip", "sha256:0369499273c2"),
+            ("gzip:1", "sha256:be538808f09b"),
+            ("gzip:6", "sha256:381a6df64e85"),
+            ("gzip:12", "sha256:d579ee0fb144"),
+            ("zstd", "sha256:c29b305a1eb3"),
+            ("zstd:9", "sha256:c6085e68bb3a"),
+        ] {
+            let compression: Compression = text.parse().unwrap();
+            assert_eq!(encode(compression, 2, &bytes).1.output.short(), digest, "{text}");
+        }
     }
 }

@@ -79,3 +79,97 @@ fn open_end(scanner: &mut Scanner, expanded: usize, bytes: &mut [u8], size: usiz
     bytes[extent.end.div_ceil(8)..aligned].fill(0);
     Some(open_size)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+
+    use proptest::prelude::*;
+
+    use super::super::buffer::Pool;
+    use super::*;
+
+    /// The member that these blocks make.
+    fn join(level: u8, blocks: &[Vec<u8>]) -> Vec<u8> {
+        let mut encoder = Encoder::new(level.try_into().unwrap()).unwrap();
+        let mut member = HEADER.to_vec();
+        let (mut checksum, mut size) = (crc32fast::Hasher::new(), 0);
+        for block in blocks {
+            let mut output = Pool::new(1, bound(block.len())).take();
+            checksum.combine(&encoder.encode(block, &mut output).unwrap());
+            size += block.len() as u64;
+            member.extend_from_slice(&output);
+        }
+        member.extend(trailer(checksum, size));
+        member
+    }
+
+    fn assert_reads_back(level: u8, blocks: &[Vec<u8>]) {
+        let member = join(level, blocks);
+        let mut rest = &member[..];
+        let mut back = Vec::new();
+        // Reads one member and no more.
+        flate2::bufread::GzDecoder::new(&mut rest).read_to_end(&mut back).unwrap();
+        assert!(rest.is_empty(), "level {level}: {} bytes behind the member", rest.len());
+        assert!(back == blocks.concat(), "level {level}: {:?} bytes", blocks.iter().map(Vec::len).collect::<Vec<_>>());
+    }
+
+    fn noise(size: usize) -> Vec<u8> {
+        let mut state = 0x9E37_79B9_u32;
+        let step = |_| {
+            state ^= state << 13;
+            state ^= state >> 17;
+            state ^= state << 5;
+            (state >> 11) as u8
+        };
+        (0..size).map(step).collect()
+    }
+
+    #[test]
+    fn blocks_of_all_kinds_make_one_member() {
+        let text: Vec<u8> = (0..60_000_u32).flat_map(|n| format!("{:x}\n", n * n).into_bytes()).collect();
+        let zeros = vec![0; 1 << 20];
+        let blocks = [noise(1 << 20), text, Vec::new(), zeros, noise(1), noise(70_000), b"the end".to_vec()];
+        for level in 1..=12 {
+            assert_reads_back(level, &[]);
+            assert_reads_back(level, &blocks);
+            assert_reads_back(level, &blocks[..1]);
+        }
+    }
+
+    /// However many bits of its last byte a block uses, the next one starts on a byte.
+    #[test]
+    fn a_block_may_end_on_any_bit() {
+        let mut ends = [0; 8];
+        for size in 0..200 {
+            let block: Vec<u8> = noise(size).iter().map(|byte| byte % 16).collect();
+            let mut compressor = Compressor::new(CompressionLvl::new(6).unwrap());
+            let mut out = vec![0; bound(size)];
+            let length = compressor.deflate_compress(&block, &mut out).unwrap();
+            ends[Scanner::new().scan(&out[..length]).unwrap().end % 8] += 1;
+            assert_reads_back(6, &[block.clone(), block]);
+        }
+        assert!(!ends.contains(&0), "{ends:?}");
+    }
+
+    #[test]
+    fn a_stream_that_expands_to_another_size_is_refused() {
+        let mut bytes = [0x4B, 0x84, 0x03, 0x00, 0, 0, 0, 0, 0];
+        assert_eq!(open_end(&mut Scanner::new(), 9, &mut { bytes }, 4), None);
+        assert_eq!(open_end(&mut Scanner::new(), 10, &mut { bytes }[..8], 4), None);
+        assert_eq!(open_end(&mut Scanner::new(), 10, &mut bytes, 4), Some(9));
+        assert_eq!(bytes, [0x4A, 0x84, 0x03, 0x00, 0x00, 0x00, 0x00, 0xFF, 0xFF]);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(48))]
+
+        #[test]
+        fn any_blocks_read_back(
+            level in 1_u8..=12,
+            blocks in prop::collection::vec(prop::collection::vec(prop::sample::select(vec![0, 1, 2, 65, 66, 200, 255]), 0..9000), 0..5),
+        ) {
+            assert_reads_back(level, &blocks);
+        }
+    }
+}

@@ -12,7 +12,9 @@ mod deflate_scan;
 mod encoder;
 mod gzip;
 mod pipeline;
+mod read_ahead;
 
 pub use codec::{Codec, Compression, GzipLevel, XzLevel, ZstdLevel};
 pub use decoder::{Decoder, Format, Rest};
 pub use encoder::{Busy, Encoded, Encoder, InputDigest};
+pub use read_ahead::ReadAhead;

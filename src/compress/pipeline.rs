@@ -316,3 +316,166 @@ impl<W: Write> Joined<W> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::RecvTimeoutError;
+
+    use super::*;
+
+    /// Fails if `run` hangs, which is what errors in threads do when they go wrong.
+    fn ends<T: Send + 'static>(run: impl FnOnce() -> T + Send + 'static) -> T {
+        let (done, result) = channel();
+        let thread = thread::spawn(move || done.send(run()));
+        match result.recv_timeout(Duration::from_secs(60)) {
+            Err(RecvTimeoutError::Timeout) => panic!("hangs"),
+            Err(RecvTimeoutError::Disconnected) => panic!("{:?}", thread.join().map(|_| ())),
+            Ok(result) => result,
+        }
+    }
+
+    /// What goes wrong with a block that starts with this byte.
+    const PANIC: u8 = 1;
+    const FAIL: u8 = 2;
+
+    /// Copies.
+    struct Copy;
+
+    impl BlockEncoder for Copy {
+        fn encode(&mut self, input: &[u8], output: &mut Buffer) -> io::Result<crc32fast::Hasher> {
+            match input.first() {
+                Some(&PANIC) => panic!("as the test wants it"),
+                Some(&FAIL) => return Err(io::Error::from_raw_os_error(5)),
+                _ => {}
+            }
+            output.room()[..input.len()].copy_from_slice(input);
+            output.fill(input.len());
+            Ok(crc32fast::Hasher::new())
+        }
+    }
+
+    /// Fails or panics instead of writing more than `room` bytes; says when it is dropped.
+    struct Sink {
+        room: usize,
+        fault: Fault,
+        dropped: Arc<Mutex<bool>>,
+    }
+
+    enum Fault {
+        NoSpace,
+        Panic,
+    }
+
+    impl Write for Sink {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            match (self.room.checked_sub(bytes.len()), &self.fault) {
+                (Some(room), _) => self.room = room,
+                (None, Fault::NoSpace) => return Err(io::Error::from_raw_os_error(28)),
+                (None, Fault::Panic) => panic!("as the test wants it"),
+            }
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl Drop for Sink {
+        fn drop(&mut self) {
+            *self.dropped.lock().unwrap() = true;
+        }
+    }
+
+    fn start<W: Write + Send + 'static>(inner: W, threads: usize) -> Pipeline<W> {
+        let encoder: MakeEncoder = Arc::new(|| Ok(Box::new(Copy)));
+        let workers = Workers { encoder, count: NonZeroUsize::new(threads).unwrap(), bound: 100 };
+        let plan = Plan { workers: Some(workers), frame: Frame::Bare, input: InputDigest::Compute };
+        Pipeline::start(inner, plan).unwrap()
+    }
+
+    /// Pushes blocks of 100 bytes, `odd` as the one numbered `at`, until one is refused; returns how many were taken.
+    fn push_until_refused<W: Write + Send + 'static>(
+        pipeline: &mut Pipeline<W>,
+        at: usize,
+        odd: u8,
+    ) -> (usize, io::Error) {
+        let mut inputs = Pool::new(3, 100);
+        for number in 0.. {
+            let mut block = inputs.take();
+            block.room()[0] = if number == at { odd } else { 0 };
+            block.fill(100);
+            if let Err(error) = pipeline.push(block) {
+                return (number, error);
+            }
+        }
+        unreachable!("blocks without end")
+    }
+
+    #[test]
+    fn an_error_of_the_writer_keeps_its_number_and_is_repeated() {
+        for threads in [1, 2, 5] {
+            ends(move || {
+                let dropped = Arc::default();
+                let sink = Sink { room: 1000, fault: Fault::NoSpace, dropped: Arc::clone(&dropped) };
+                let mut pipeline = start(sink, threads);
+                let (taken, error) = push_until_refused(&mut pipeline, 0, 0);
+                assert_eq!(error.raw_os_error(), Some(28));
+                // Those that were written, and those that were on their way.
+                assert!((10..=10 + threads + 3).contains(&taken), "{taken}");
+                assert!(*dropped.lock().unwrap());
+                assert_eq!(pipeline.running().unwrap_err().raw_os_error(), Some(28));
+                assert_eq!(pipeline.finish().map(|_| ()).unwrap_err().raw_os_error(), Some(28));
+            });
+        }
+    }
+
+    #[test]
+    fn an_error_at_the_very_end_is_the_result_of_finish() {
+        ends(|| {
+            let mut pipeline = start(Sink { room: 50, fault: Fault::NoSpace, dropped: Arc::default() }, 2);
+            let mut block = Pool::new(1, 100).take();
+            block.fill(100);
+            pipeline.push(block).unwrap();
+            assert_eq!(pipeline.finish().map(|_| ()).unwrap_err().raw_os_error(), Some(28));
+        });
+    }
+
+    #[test]
+    fn errors_and_panics_of_workers_end_the_stream() {
+        for threads in [1, 2, 5] {
+            for at in [0, 1, 7] {
+                ends(move || {
+                    let (taken, error) = push_until_refused(&mut start(io::sink(), threads), at, FAIL);
+                    assert_eq!(error.raw_os_error(), Some(5));
+                    assert!(taken > at && taken <= at + threads + 3, "{taken}");
+                    let (_, error) = push_until_refused(&mut start(io::sink(), threads), at, PANIC);
+                    assert_eq!(error.to_string(), "the compressing thread panicked");
+                });
+            }
+        }
+    }
+
+    #[test]
+    fn a_panic_of_the_writer_ends_the_stream() {
+        ends(|| {
+            let mut pipeline = start(Sink { room: 300, fault: Fault::Panic, dropped: Arc::default() }, 2);
+            let (_, error) = push_until_refused(&mut pipeline, 0, 0);
+            assert_eq!(error.to_string(), "the writing thread panicked");
+        });
+    }
+
+    #[test]
+    fn given_up_it_waits_for_its_threads() {
+        ends(|| {
+            let dropped = Arc::default();
+            let sink = Sink { room: 1000, fault: Fault::NoSpace, dropped: Arc::clone(&dropped) };
+            let mut pipeline = start(sink, 2);
+            let mut block = Pool::new(1, 100).take();
+            block.fill(100);
+            pipeline.push(block).unwrap();
+            drop(pipeline);
+            assert!(*dropped.lock().unwrap());
+        });
+    }
+}

@@ -1,4 +1,5 @@
-//! A layout in a tar, written with the same bytes every time and read without being extracted.
+//! Files in a tar: a layout, written with the same bytes every time, or a docker archive. It is read without being
+//! extracted.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -60,13 +61,29 @@ pub(super) struct Archive {
     path: PathBuf,
     format: Format,
     members: BTreeMap<String, Member>,
+    /// The last member, if the archive ends within its content.
+    cut: Option<String>,
 }
 
+/// Of several members of one name the last counts.
 #[derive(Debug)]
-struct Member {
+enum Member {
+    File(Stretch),
+    /// A link to a name that is seen from where the link stands.
+    Symlink(String),
+    /// A link to a name that is seen from the root.
+    Hardlink(String),
+}
+
+/// A file in the archive.
+#[derive(Debug)]
+pub(super) struct Stretch {
     /// Where the content begins, in bytes of the uncompressed tar.
     offset: u64,
-    size: u64,
+    /// Its bytes.
+    pub(super) size: u64,
+    /// How it is compressed by itself.
+    pub(super) format: Format,
     /// The content of a small file of a compressed archive, which would cost another pass over the stream.
     content: Option<Vec<u8>>,
 }
@@ -75,17 +92,18 @@ struct Member {
 const KEPT_SIZE: u64 = 1 << 20;
 /// … and this much of them at most.
 const KEPT_TOTAL: u64 = 16 << 20;
+/// How many links are followed on the way to a file: as many as Linux follows (`path_resolution(7)`).
+const MAX_LINKS: usize = 40;
+const LEADS_OUT: &str = "it leads out of the archive";
 
 impl Archive {
     /// Finds the files of an archive. What is not compressed is jumped through from header to header; a compressed
     /// stream is read once.
     pub(super) fn open(path: &Path) -> Result<Self> {
         let mut file = File::open(path).at("open", path)?;
-        let mut start = Vec::new();
-        file.by_ref().take(Format::MAGIC_SIZE as u64).read_to_end(&mut start).at("read", path)?;
+        let format = sniff(&mut file).at("read", path)?;
         file.rewind().at("read", path)?;
-        let format = Format::sniff(&start);
-        let mut archive = Archive { path: path.to_path_buf(), format, members: BTreeMap::new() };
+        let mut archive = Archive { path: path.to_path_buf(), format, members: BTreeMap::new(), cut: None };
         match format {
             Format::Plain => archive.index_by_seeking(&mut file)?,
             _ => archive.index_by_reading(file)?,
@@ -94,19 +112,32 @@ impl Archive {
     }
 
     fn index_by_seeking(&mut self, file: &mut File) -> Result<()> {
+        let length = file.seek(SeekFrom::End(0)).at("read", &self.path)?;
         let mut start = 0;
-        loop {
+        while start < length {
             file.seek(SeekFrom::Start(start)).at("read", &self.path)?;
-            let mut reader = tar::Reader::new(&mut *file, self.name());
-            let Some(member) = reader.next_member()? else { return Ok(()) };
+            let mut reader = tar::Reader::new(&mut *file, self.name()).starting_at(start);
+            let Some(member) = reader.next_member()? else { break };
             let entry = member.entry?;
-            let offset = start + member.content_offset;
-            start = (offset + entry.size()).next_multiple_of(tar::BLOCK as u64);
-            if let Kind::File { size } = entry.kind {
-                refuse_sparse(&entry.path, &member.anomalies)?;
-                self.members.insert(name_of(&entry.path), Member { offset, size, content: None });
+            let offset = member.content_offset;
+            let end = offset.saturating_add(entry.size());
+            let name = name_of(&entry.path);
+            if end > length {
+                self.cut = Some(name.clone());
             }
+            start = end.min(length).next_multiple_of(tar::BLOCK as u64);
+            let member = match entry.kind {
+                Kind::File { size } => {
+                    refuse_sparse(&entry.path, &member.anomalies)?;
+                    file.seek(SeekFrom::Start(offset)).at("read", &self.path)?;
+                    let format = sniff(file.take(size)).at("read", &self.path)?;
+                    Some(Member::File(Stretch { offset, size, format, content: None }))
+                }
+                kind => link(&kind),
+            };
+            self.members.extend(member.map(|member| (name, member)));
         }
+        Ok(())
     }
 
     fn index_by_reading(&mut self, file: File) -> Result<()> {
@@ -115,44 +146,126 @@ impl Archive {
         let mut kept = 0;
         while let Some(member) = reader.next_member()? {
             let entry = member.entry?;
-            let Kind::File { size } = entry.kind else { continue };
-            refuse_sparse(&entry.path, &member.anomalies)?;
-            let mut content = None;
-            if size <= KEPT_SIZE && kept + size <= KEPT_TOTAL {
-                let mut bytes = Vec::with_capacity(size as usize);
-                reader.read_to_end(&mut bytes).at("read", &self.path)?;
-                kept += size;
-                content = Some(bytes);
-            }
-            self.members.insert(name_of(&entry.path), Member { offset: member.content_offset, size, content });
+            let offset = member.content_offset;
+            let name = name_of(&entry.path);
+            let member = match entry.kind {
+                Kind::File { size } => {
+                    refuse_sparse(&entry.path, &member.anomalies)?;
+                    let keep = size <= KEPT_SIZE && kept + size <= KEPT_TOTAL;
+                    let wanted = if keep { size } else { Format::MAGIC_SIZE as u64 };
+                    let mut content = Vec::new();
+                    reader.by_ref().take(wanted).read_to_end(&mut content).at("read", &self.path)?;
+                    let format = Format::sniff(&content);
+                    kept += if keep { size } else { 0 };
+                    Some(Member::File(Stretch { offset, size, format, content: keep.then_some(content) }))
+                }
+                kind => link(&kind),
+            };
+            self.members.extend(member.map(|member| (name, member)));
         }
+        // The stream's own checksum stands at its end.
+        reader.finish()?;
         Ok(())
     }
 
-    fn name(&self) -> String {
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What messages call it.
+    pub(super) fn name(&self) -> String {
         format!("archive `{}`", self.path.display())
     }
 
     pub(super) fn files(&self) -> Vec<Stored> {
-        self.members.iter().map(|(name, member)| Stored { name: name.clone(), size: member.size }).collect()
+        let files = self.members.iter().filter_map(|(name, member)| match member {
+            Member::File(stretch) => Some(Stored { name: name.clone(), size: stretch.size }),
+            _ => None,
+        });
+        files.collect()
+    }
+
+    /// Where the file of this very name stands.
+    pub(super) fn stretch(&self, name: &str) -> Option<&Stretch> {
+        match self.members.get(name) {
+            Some(Member::File(stretch)) => Some(stretch),
+            _ => None,
+        }
+    }
+
+    /// The member within whose content the archive ends, if it does.
+    pub(super) fn cut(&self) -> Option<&str> {
+        self.cut.as_deref()
+    }
+
+    /// The name of the file that `path` leads to, links within the archive followed; none if nothing is there. What
+    /// leads out of the archive or in a circle is an error, whose text says no more than that.
+    pub(super) fn resolve(&self, path: &str) -> Result<Option<String>, &'static str> {
+        let mut resolved = Vec::new();
+        let mut rest: Vec<&str> = path.split('/').rev().collect();
+        let mut links = 0;
+        while let Some(component) = rest.pop() {
+            match component {
+                "" | "." => continue,
+                ".." => {
+                    resolved.pop().ok_or(LEADS_OUT)?;
+                    continue;
+                }
+                name => resolved.push(name),
+            }
+            let target = match self.members.get(&resolved.join("/")) {
+                Some(Member::Symlink(target)) if target.starts_with('/') => return Err(LEADS_OUT),
+                Some(Member::Symlink(target)) => {
+                    resolved.pop();
+                    target
+                }
+                Some(Member::Hardlink(target)) => {
+                    resolved.clear();
+                    target
+                }
+                _ => continue,
+            };
+            links += 1;
+            if links > MAX_LINKS {
+                return Err("it leads from link to link and to no file");
+            }
+            rest.extend(target.split('/').rev());
+        }
+        let name = resolved.join("/");
+        Ok(self.stretch(&name).is_some().then_some(name))
     }
 
     /// Opens a file of the archive. In a compressed one all before it is decompressed again: nothing is ever extracted.
-    pub(super) fn file(&self, name: &str) -> Result<Option<(Box<dyn Read + '_>, u64)>> {
-        let Some(member) = self.members.get(name) else { return Ok(None) };
-        if let Some(content) = &member.content {
-            return Ok(Some((Box::new(content.as_slice()), member.size)));
+    pub(super) fn file(&self, name: &str) -> Result<Option<(Box<dyn Read + Send + '_>, u64)>> {
+        let Some(stretch) = self.stretch(name) else { return Ok(None) };
+        if let Some(content) = &stretch.content {
+            return Ok(Some((Box::new(content.as_slice()), stretch.size)));
         }
         let mut file = File::open(&self.path).at("open", &self.path)?;
-        let reader: Box<dyn Read> = if self.format == Format::Plain {
-            file.seek(SeekFrom::Start(member.offset)).at("read", &self.path)?;
-            Box::new(file.take(member.size))
+        let reader: Box<dyn Read + Send> = if self.format == Format::Plain {
+            file.seek(SeekFrom::Start(stretch.offset)).at("read", &self.path)?;
+            Box::new(file.take(stretch.size))
         } else {
             let mut stream = Decoder::new(file).at("read", &self.path)?;
-            io::copy(&mut stream.by_ref().take(member.offset), &mut io::sink()).at("read", &self.path)?;
-            Box::new(stream.take(member.size))
+            io::copy(&mut stream.by_ref().take(stretch.offset), &mut io::sink()).at("read", &self.path)?;
+            Box::new(stream.take(stretch.size))
         };
-        Ok(Some((reader, member.size)))
+        Ok(Some((reader, stretch.size)))
+    }
+}
+
+/// The format of what `reader` yields.
+fn sniff(reader: impl Read) -> io::Result<Format> {
+    let mut start = Vec::with_capacity(Format::MAGIC_SIZE);
+    reader.take(Format::MAGIC_SIZE as u64).read_to_end(&mut start)?;
+    Ok(Format::sniff(&start))
+}
+
+fn link(kind: &Kind) -> Option<Member> {
+    match kind {
+        Kind::Symlink { target } => Some(Member::Symlink(String::from_utf8_lossy(target).into_owned())),
+        Kind::Hardlink { target } => Some(Member::Hardlink(name_of(target))),
+        _ => None,
     }
 }
 

@@ -1,4 +1,5 @@
-//! Where an image is or goes: `oci:DIR[:REF]`, `oci-archive:FILE[:REF]`, or a bare path.
+//! Where an image is or goes: `oci:DIR[:REF]`, `oci-archive:FILE[:REF]`, `docker-archive:FILE[:NAME[:TAG]]`, or a bare
+//! path.
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
@@ -16,7 +17,7 @@ pub struct Location {
     pub transport: Transport,
     /// The layout directory or the archive.
     pub path: PathBuf,
-    /// Which of its images; none was named if none.
+    /// Which of its images; none was named if none. In a docker archive, `NAME[:TAG]`.
     pub ref_name: Option<RefName>,
 }
 
@@ -27,14 +28,18 @@ pub enum Transport {
     Oci,
     /// A tar of a layout.
     OciArchive,
+    /// A tar as `docker save` writes it.
+    DockerArchive,
+    /// A tar that was named by its path alone: a tar of a layout where one is written; where it is read, what it turns
+    /// out to be.
+    Archive,
 }
 
 /// Transports that others know and this tool does not.
-const FOREIGN: [&str; 8] =
-    ["containers-storage", "dir", "docker", "docker-archive", "docker-daemon", "ostree", "sif", "tarball"];
+const FOREIGN: [&str; 7] = ["containers-storage", "dir", "docker", "docker-daemon", "ostree", "sif", "tarball"];
 
 /// Endings that make a bare path an archive, and the compression of the archive as a whole.
-const ARCHIVE_ENDINGS: [(&str, Outer); 8] = [
+const ARCHIVE_ENDINGS: [(&str, Outer); 11] = [
     (".tar", Outer::None),
     (".tar.gz", Outer::Gzip),
     (".tgz", Outer::Gzip),
@@ -43,6 +48,9 @@ const ARCHIVE_ENDINGS: [(&str, Outer); 8] = [
     (".tar.zst", Outer::Zstd),
     (".tar.zstd", Outer::Zstd),
     (".tzst", Outer::Zstd),
+    (".tar.bz2", Outer::Bzip2),
+    (".tbz2", Outer::Bzip2),
+    (".tbz", Outer::Bzip2),
 ];
 
 #[derive(Clone, Copy)]
@@ -51,13 +59,16 @@ enum Outer {
     Gzip,
     Xz,
     Zstd,
+    /// For reading only.
+    Bzip2,
 }
 
 impl Transport {
     fn name(self) -> &'static str {
         match self {
             Transport::Oci => "oci",
-            Transport::OciArchive => "oci-archive",
+            Transport::OciArchive | Transport::Archive => "oci-archive",
+            Transport::DockerArchive => "docker-archive",
         }
     }
 }
@@ -72,7 +83,7 @@ impl Location {
         let bytes = text.as_bytes();
         let error =
             |reason: &str| Error::malformed(format!("image `{}`", text.to_string_lossy().escape_debug()), reason);
-        for transport in [Transport::Oci, Transport::OciArchive] {
+        for transport in [Transport::Oci, Transport::OciArchive, Transport::DockerArchive] {
             let rest = bytes.strip_prefix(transport.name().as_bytes()).and_then(|rest| rest.strip_prefix(b":"));
             if let Some(rest) = rest {
                 let (path, ref_name) = split_ref_name(rest, on_disk).map_err(error)?;
@@ -83,17 +94,20 @@ impl Location {
             FOREIGN.iter().find(|name| bytes.starts_with(name.as_bytes()) && bytes.get(name.len()) == Some(&b':'));
         if let (Some(name), false) = (foreign, on_disk(Path::new(text))) {
             return Err(Error::refused_with_hint(
-                format!("transport `{name}:` is unknown: `oci:DIR[:REF]` or `oci-archive:FILE[:REF]` expected"),
-                "write `oci-archive:` and let `skopeo copy` carry it further",
+                format!(
+                    "transport `{name}:` is unknown: `oci:DIR[:REF]`, `oci-archive:FILE[:REF]` or \
+                     `docker-archive:FILE[:NAME[:TAG]]` expected"
+                ),
+                "read and write archives, and let `skopeo copy` carry them to and fro",
             ));
         }
         let (path, ref_name) = split_ref_name(bytes, on_disk).map_err(error)?;
         let transport = if archive_ending(&path).is_some() && !path.is_dir() {
-            Transport::OciArchive
+            Transport::Archive
         } else if path.is_file() {
             return Err(Error::refused_with_hint(
                 format!("image `{}`: a layout directory is wanted, found a file", path.display()),
-                "if it is an archive, put `oci-archive:` before it",
+                "if it is an archive, put `oci-archive:` or `docker-archive:` before it",
             ));
         } else {
             Transport::Oci
@@ -110,14 +124,20 @@ impl Location {
         }
     }
 
-    /// How an archive at this path is compressed as a whole: by its ending.
-    pub fn outer_codec(&self) -> Codec {
-        match archive_ending(&self.path).unwrap_or(Outer::None) {
+    /// How an archive that is written to this path is compressed as a whole: by its ending. bzip2 is only read.
+    pub fn outer_codec(&self) -> Result<Codec> {
+        Ok(match archive_ending(&self.path).unwrap_or(Outer::None) {
             Outer::None => Codec::Plain,
             Outer::Gzip => Codec::Gzip(GzipLevel::default()),
             Outer::Xz => Codec::Xz(XzLevel::default()),
             Outer::Zstd => Codec::Zstd(ZstdLevel::default()),
-        }
+            Outer::Bzip2 => {
+                return Err(Error::refused_with_hint(
+                    format!("target `{self}`: archives in bzip2 are read, not written"),
+                    "end its name in `.tar`, `.tar.gz`, `.tar.xz` or `.tar.zst`",
+                ))
+            }
+        })
     }
 }
 
@@ -201,6 +221,13 @@ mod tests {
             ("out.tar:v1", Some("oci-archive:out.tar:v1")),
             ("dir.d/out.tar.xz", Some("oci-archive:dir.d/out.tar.xz")),
             ("out.tarball", Some("oci:out.tarball")),
+            ("docker-archive:out.tar", Some("docker-archive:out.tar")),
+            ("docker-archive:out.tar:app", Some("docker-archive:out.tar:app")),
+            (
+                "docker-archive:out.tar:registry:5000/team/app:v2",
+                Some("docker-archive:out.tar:registry:5000/team/app:v2"),
+            ),
+            ("docker-archive:", None),
             ("docker://registry/app", None),
             ("docker-daemon:app:v1", None),
             ("Cargo.toml", None),
@@ -213,10 +240,12 @@ mod tests {
     #[test]
     fn endings_choose_the_outer_compression() {
         let outer = |text: &str| Location::parse(OsStr::new(text)).unwrap().outer_codec();
-        assert_eq!(outer("oci-archive:a.oci-archive"), Codec::Plain);
-        assert_eq!(outer("a.tar"), Codec::Plain);
-        assert!(matches!(outer("a.tar.gz"), Codec::Gzip(_)));
-        assert!(matches!(outer("a.tar.zst"), Codec::Zstd(_)));
-        assert!(matches!(outer("a.tar.xz:v1"), Codec::Xz(_)));
+        assert_eq!(outer("oci-archive:a.oci-archive").ok(), Some(Codec::Plain));
+        assert_eq!(outer("a.tar").ok(), Some(Codec::Plain));
+        assert!(matches!(outer("a.tar.gz"), Ok(Codec::Gzip(_))));
+        assert!(matches!(outer("a.tar.zst"), Ok(Codec::Zstd(_))));
+        assert!(matches!(outer("a.tar.xz:v1"), Ok(Codec::Xz(_))));
+        let refused = outer("a.tar.bz2").unwrap_err().to_string();
+        assert_eq!(refused, "target `oci-archive:a.tar.bz2`: archives in bzip2 are read, not written");
     }
 }

@@ -1,13 +1,19 @@
-//! Image layouts: a directory or a tar of blobs, documents and an index (image-spec, image-layout.md).
+//! Image layouts: a directory or a tar of blobs, documents and an index (image-spec, image-layout.md). Docker's own
+//! archives are read as if they were layouts.
 //!
 //! Reading never trusts: a blob's size and digest are checked on the way through. Writing never shows half a thing: an
 //! image is made in a [`staging`] directory and appears by renames, the index last.
 
 mod archive;
 mod blob;
+mod docker_archive;
+mod docker_legacy;
+mod docker_name;
 mod location;
 mod reader;
-mod staging;
+pub(crate) mod staging;
+#[cfg(test)]
+mod tests;
 mod walk;
 mod writer;
 

@@ -1,6 +1,7 @@
 use std::fs::{self, File};
 use std::io::Read;
-use std::path::PathBuf;
+use std::os::unix::fs::FileTypeExt;
+use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;
 
@@ -8,6 +9,7 @@ use crate::digest::Digest;
 use crate::error::{Error, IoContext, Result};
 use crate::layout::archive::Archive;
 use crate::layout::blob::VerifiedReader;
+use crate::layout::docker_archive::{is_docker_archive, DockerArchive};
 use crate::layout::{blob_path, Location, Transport, INDEX, MARKER};
 use crate::oci::{Descriptor, Document, Index, LayoutMarker, MAX_DOCUMENT_SIZE};
 
@@ -22,6 +24,7 @@ pub struct Layout {
 enum Store {
     Directory(PathBuf),
     Archive(Archive),
+    DockerArchive(DockerArchive),
 }
 
 /// A file of a layout, as it is stored.
@@ -37,24 +40,56 @@ impl Layout {
     /// Opens a layout. An archive is indexed in one pass; of a directory nothing is read yet.
     pub fn open(location: &Location) -> Result<Self> {
         let path = &location.path;
-        let metadata = path.metadata().at("open the image", path)?;
-        let store = match location.transport {
-            Transport::Oci if metadata.is_dir() => Store::Directory(path.clone()),
-            Transport::Oci => {
+        let kind = path.metadata().at("open the image", path)?.file_type();
+        if location.transport == Transport::Oci {
+            if !kind.is_dir() {
                 return Err(Error::refused_with_hint(
                     format!("image `{location}`: a directory is wanted, found a file"),
-                    "if it is an archive, put `oci-archive:` before it",
-                ))
+                    "if it is an archive, put `oci-archive:` or `docker-archive:` before it",
+                ));
             }
-            Transport::OciArchive if metadata.is_dir() => {
-                return Err(Error::refused_with_hint(
-                    format!("image `{location}`: a file is wanted, found a directory"),
-                    "if it is a layout, put `oci:` before it",
-                ))
-            }
-            Transport::OciArchive => Store::Archive(Archive::open(path)?),
+            return Ok(Layout { location: location.clone(), store: Store::Directory(path.clone()) });
+        }
+        if kind.is_dir() {
+            return Err(Error::refused_with_hint(
+                format!("image `{location}`: a file is wanted, found a directory"),
+                "if it is a layout, put `oci:` before it",
+            ));
+        }
+        if !kind.is_file() && !kind.is_block_device() {
+            return Err(Error::refused_with_hint(
+                format!("image `{location}`: an archive that can be read more than once is wanted, found a stream"),
+                "write the stream to a file first",
+            ));
+        }
+        Layout::open_archive(location, Archive::open(path)?)
+    }
+
+    /// An archive is what its transport says; one that was named without a transport is what it holds, and where it
+    /// holds both, a layout.
+    fn open_archive(location: &Location, archive: Archive) -> Result<Self> {
+        let (is_layout, is_docker) = (archive.stretch(INDEX).is_some(), is_docker_archive(&archive));
+        let transport = match location.transport {
+            Transport::Archive if is_docker && !is_layout => Transport::DockerArchive,
+            Transport::Archive => Transport::OciArchive,
+            transport => transport,
         };
-        Ok(Layout { location: location.clone(), store })
+        let location = Location { transport, ..location.clone() };
+        let refused = |wanted, found, transport| {
+            let message = format!("image `{location}`: {wanted} is wanted, found {found}");
+            Err(Error::refused_with_hint(message, format!("write `{transport}:` before the path")))
+        };
+        let store = match transport {
+            Transport::DockerArchive if is_layout && !is_docker => {
+                return refused("a docker archive", "an archive of a layout", "oci-archive")
+            }
+            Transport::DockerArchive => Store::DockerArchive(DockerArchive::new(archive)?),
+            _ if is_docker && !is_layout => {
+                return refused("an archive of a layout", "a docker archive", "docker-archive")
+            }
+            _ => Store::Archive(archive),
+        };
+        Ok(Layout { location, store })
     }
 
     /// Where it is.
@@ -80,7 +115,7 @@ impl Layout {
                 format!("no image layout: the file `{name}` is missing"),
             ));
         };
-        Document::parse(read_document(reader, size, &subject)?, &subject)
+        Document::parse(read_document(reader, size, &subject, &self.location.path)?, &subject)
     }
 
     /// The files that it holds, in the order of their names. Symbolic links and directories are none.
@@ -88,13 +123,14 @@ impl Layout {
         let mut files = match &self.store {
             Store::Directory(root) => list_files(root)?,
             Store::Archive(archive) => archive.files(),
+            Store::DockerArchive(archive) => archive.files(),
         };
         files.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(files)
     }
 
     /// A stored file and its size, unchecked; none if it is missing.
-    pub fn file(&self, name: &str) -> Result<Option<(Box<dyn Read + '_>, u64)>> {
+    pub fn file(&self, name: &str) -> Result<Option<(Box<dyn Read + Send + '_>, u64)>> {
         match &self.store {
             Store::Directory(root) => {
                 let path = root.join(name);
@@ -108,16 +144,25 @@ impl Layout {
                 }
             }
             Store::Archive(archive) => archive.file(name),
+            Store::DockerArchive(archive) => archive.file(name),
         }
     }
 
     /// A blob's stored bytes and their number, unchecked; none if it is missing.
-    pub fn stored_blob(&self, digest: &Digest) -> Result<Option<(Box<dyn Read + '_>, u64)>> {
+    pub fn stored_blob(&self, digest: &Digest) -> Result<Option<(Box<dyn Read + Send + '_>, u64)>> {
         self.file(&blob_path(digest))
     }
 
+    /// The file that holds a blob, where the layout is a directory.
+    pub(super) fn blob_on_disk(&self, digest: &Digest) -> Option<PathBuf> {
+        match &self.store {
+            Store::Directory(root) => Some(root.join(blob_path(digest))),
+            Store::Archive(_) | Store::DockerArchive(_) => None,
+        }
+    }
+
     /// A blob, held to its descriptor on the way through.
-    pub fn blob(&self, descriptor: &Descriptor) -> Result<VerifiedReader<Box<dyn Read + '_>>> {
+    pub fn blob(&self, descriptor: &Descriptor) -> Result<VerifiedReader<Box<dyn Read + Send + '_>>> {
         match self.stored_blob(&descriptor.digest)? {
             Some((reader, _)) => VerifiedReader::new(reader, descriptor),
             None => Err(Error::malformed(self.location.to_string(), format!("blob {} is missing", descriptor.digest))),
@@ -127,24 +172,26 @@ impl Layout {
     /// A document, held to its descriptor and of a size that documents may have.
     pub fn document<T: DeserializeOwned>(&self, descriptor: &Descriptor) -> Result<Document<T>> {
         let subject = format!("{}: blob {}", self.location, descriptor.digest.short());
-        let raw = read_document(self.blob(descriptor)?, descriptor.size, &subject)?;
+        let raw = read_document(self.blob(descriptor)?, descriptor.size, &subject, &self.location.path)?;
         Document::parse(raw, &subject)
     }
 }
 
-fn read_document(reader: impl Read, size: u64, subject: &str) -> Result<Vec<u8>> {
+/// The bytes of a document, of a size that documents may have; `subject` names it in an error, and `path` what holds it.
+pub(super) fn read_document(reader: impl Read, size: u64, subject: &str, path: &Path) -> Result<Vec<u8>> {
     if size > MAX_DOCUMENT_SIZE {
         return Err(Error::malformed(subject, format!("a document of 4 MiB at most expected, found {size} bytes")));
     }
     let mut raw = Vec::with_capacity(size as usize);
-    reader
-        .take(MAX_DOCUMENT_SIZE + 1)
-        .read_to_end(&mut raw)
-        .map_err(|error| Error::malformed(subject, error.to_string()))?;
+    reader.take(MAX_DOCUMENT_SIZE + 1).read_to_end(&mut raw).at("read", path)?;
+    if raw.len() as u64 != size {
+        let (expected, found) = (size.to_string(), raw.len().to_string());
+        return Err(Error::Mismatch { subject: subject.to_owned(), what: "size", expected, found });
+    }
     Ok(raw)
 }
 
-fn list_files(root: &std::path::Path) -> Result<Vec<Stored>> {
+fn list_files(root: &Path) -> Result<Vec<Stored>> {
     let mut files = Vec::new();
     let mut directories = vec![(root.to_path_buf(), String::new())];
     while let Some((directory, prefix)) = directories.pop() {

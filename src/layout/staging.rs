@@ -1,6 +1,8 @@
-//! A directory in which an image is made before it appears.
+//! A directory in which something is made before it appears.
 
+use std::ffi::OsStr;
 use std::fs::{self, File};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -24,16 +26,34 @@ pub(crate) struct Staging {
 impl Staging {
     /// Makes a staging directory in `parent`, which must exist.
     pub(crate) fn create(parent: &Path) -> Result<Self> {
-        clear_abandoned(parent);
+        Staging::create_named(parent, OsStr::new(STAGING_PREFIX))
+    }
+
+    /// Makes a staging directory beside `target`, whose parent must exist. Its name begins with the target's: what
+    /// pseudo tracks it tells by the beginnings of paths.
+    pub(crate) fn beside(target: &Path) -> Result<Self> {
+        let parent = target.parent().unwrap_or(Path::new(""));
+        let mut prefix = target.file_name().unwrap_or_default().to_os_string();
+        prefix.push(STAGING_PREFIX);
+        Staging::create_named(if parent.as_os_str().is_empty() { Path::new(".") } else { parent }, &prefix)
+    }
+
+    fn create_named(parent: &Path, prefix: &OsStr) -> Result<Self> {
+        clear_abandoned(parent, prefix);
         for attempt in 0_u32.. {
-            let path = parent.join(format!("{STAGING_PREFIX}{}-{attempt}", std::process::id()));
+            let mut name = prefix.to_os_string();
+            name.push(format!("{}-{attempt}", std::process::id()));
+            let path = parent.join(name);
             match fs::create_dir(&path) {
                 Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => continue,
                 created => created.at("create the directory", &path)?,
             }
-            let lock = File::open(&path).at("open", &path)?;
+            // Until it is locked, somebody who clears up may take it for abandoned.
+            let lock = match File::open(&path) {
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+                opened => opened.at("open", &path)?,
+            };
             let locked = flock(&lock, FlockOperation::NonBlockingLockExclusive).is_ok();
-            // Between the two calls somebody who clears up may have taken it for abandoned.
             if locked && is_same_directory(&lock, &path) {
                 return Ok(Staging { path, _lock: lock });
             }
@@ -61,16 +81,27 @@ fn is_same_directory(open: &File, path: &Path) -> bool {
 }
 
 /// Removes staging directories whose owner is gone. It is a courtesy: what cannot be removed stays.
-fn clear_abandoned(parent: &Path) {
+fn clear_abandoned(parent: &Path, prefix: &OsStr) {
     let Ok(listing) = fs::read_dir(parent) else { return };
     for entry in listing.flatten() {
-        if !entry.file_name().to_string_lossy().starts_with(STAGING_PREFIX) {
+        if !is_staging_name(&entry.file_name(), prefix) {
             continue;
         }
         let Ok(directory) = File::open(entry.path()) else { continue };
-        if flock(&directory, FlockOperation::NonBlockingLockExclusive).is_ok() {
+        let locked = flock(&directory, FlockOperation::NonBlockingLockExclusive).is_ok();
+        // What was opened may be gone by now, and its name somebody else's.
+        if locked && is_same_directory(&directory, &entry.path()) {
             let _ = fs::remove_dir_all(entry.path());
         }
+    }
+}
+
+/// Whether a name is the prefix with two numbers behind it: somebody's `out.ocibake-backup` is none of ours.
+fn is_staging_name(name: &OsStr, prefix: &OsStr) -> bool {
+    let is_number = |part: &[u8]| !part.is_empty() && part.iter().all(u8::is_ascii_digit);
+    match name.as_bytes().strip_prefix(prefix.as_bytes()) {
+        Some(rest) => rest.split(|byte| *byte == b'-').map(is_number).eq([true, true]),
+        None => false,
     }
 }
 
@@ -78,6 +109,23 @@ fn clear_abandoned(parent: &Path) {
 mod tests {
     use super::*;
     use crate::testing::TempDir;
+
+    #[test]
+    fn many_that_clear_up_at_once_do_not_clear_each_other() {
+        let dir = TempDir::new("staging-race");
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for _ in 0..200 {
+                        let staging = Staging::create(dir.path()).unwrap();
+                        fs::write(staging.path().join("blob"), "x").unwrap();
+                        assert_eq!(fs::read(staging.path().join("blob")).unwrap(), b"x");
+                    }
+                });
+            }
+        });
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+    }
 
     #[test]
     fn it_is_gone_when_dropped_and_abandoned_ones_with_it() {
@@ -94,5 +142,29 @@ mod tests {
         drop(first);
         drop(second);
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn only_what_was_staged_is_cleared() {
+        for (name, prefix, expected) in [
+            (".ocibake-1-0", ".ocibake-", true),
+            ("out.ocibake-12-34", "out.ocibake-", true),
+            ("out.ocibake-12-34", ".ocibake-", false),
+            (".ocibake-1-0", "out.ocibake-", false),
+            ("out.ocibake-backup", "out.ocibake-", false),
+            ("out.ocibake-1", "out.ocibake-", false),
+            ("out.ocibake-1-", "out.ocibake-", false),
+            ("out.ocibake-1-2-3", "out.ocibake-", false),
+        ] {
+            assert_eq!(is_staging_name(OsStr::new(name), OsStr::new(prefix)), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_staging_directory_beside_a_target_begins_with_its_name() {
+        let dir = TempDir::new("staging-beside");
+        let staging = Staging::beside(&dir.path().join("out")).unwrap();
+        let name = staging.path().strip_prefix(dir.path()).unwrap().to_str().unwrap();
+        assert!(name.starts_with("out.ocibake-"), "{name}");
     }
 }

@@ -1,7 +1,9 @@
 use crate::error::{Error, Result};
+use crate::layout::docker_name::whole_name;
 use crate::layout::Layout;
-use crate::media_type::MediaKind;
-use crate::oci::{Descriptor, Document, ImageConfig, Index, Manifest};
+use crate::media_type::{MediaKind, MediaType};
+use crate::oci::annotations::{CONTAINERD_NAME, REF_NAME};
+use crate::oci::{Descriptor, Document, ImageConfig, Index, Manifest, RefName};
 use crate::platform::Platform;
 
 /// The descriptors that lead from `index.json` to a manifest, through nested indexes if there are any. Never empty.
@@ -39,22 +41,31 @@ impl Layout {
     pub fn image_paths(&self) -> Result<Vec<ImagePath>> {
         let wanted = self.location().ref_name.as_ref();
         let index = self.index()?;
+        let descriptors = match wanted {
+            Some(name) => called(&index.value().manifests, name, Descriptor::annotation),
+            None => index.value().manifests.iter().collect(),
+        };
         let mut paths = Vec::new();
-        for descriptor in &index.value().manifests {
-            if wanted.map_or(true, |name| descriptor.ref_name() == Some(name.as_str())) {
-                self.collect(vec![descriptor.clone()], &mut paths)?;
-            }
+        for descriptor in &descriptors {
+            self.collect(vec![(*descriptor).clone()], &mut paths)?;
         }
-        if let (true, Some(name)) = (paths.is_empty(), wanted) {
-            return Err(Error::refused_with_hint(
-                format!("image `{}`: no image of this name is in the layout", self.location()),
-                match names(index.value()) {
-                    names if names.is_empty() => format!("none has a name: leave `:{name}` out"),
-                    names => format!("there is {}", names.join(", ")),
-                },
-            ));
+        match wanted {
+            Some(name) if descriptors.is_empty() => Err(self.unknown_ref_name(name, &names(index.value()))),
+            _ => Ok(paths),
         }
-        Ok(paths)
+    }
+
+    /// That no descriptor has the location's ref name; `names` are those that there are.
+    pub(crate) fn unknown_ref_name(&self, wanted: &RefName, names: &[String]) -> Error {
+        let names: Vec<String> = names.iter().map(|name| format!("`{}`", name.escape_debug())).collect();
+        Error::refused_with_hint(
+            format!("image `{}`: no image of this name is in the layout", self.location()),
+            if names.is_empty() {
+                format!("none has a name: leave `:{wanted}` out")
+            } else {
+                format!("there is {}", names.join(", "))
+            },
+        )
     }
 
     fn collect(&self, path: Vec<Descriptor>, paths: &mut Vec<ImagePath>) -> Result<()> {
@@ -82,57 +93,303 @@ impl Layout {
     /// The one image that the location means. Where there is a choice, `platform` (`os/architecture[/variant]`) makes
     /// it; the error lists what there is.
     pub fn image(&self, platform: Option<&str>) -> Result<Image> {
-        let mut images = Vec::<Image>::new();
-        for path in self.image_paths()? {
-            // Several names of one image are one image; an artifact is none.
-            let known = images.iter().any(|image| image.path.manifest().digest == path.manifest().digest);
-            if !known && path.manifest().artifact_type.is_none() && !is_attestation(path.manifest()) {
-                images.push(self.read(path)?);
-            }
-        }
+        let mut images = self.images()?;
+        let choices = describe(&images);
         if let Some(platform) = platform {
-            images.retain(|image| matches(&image.config.value().platform(), platform));
+            images.retain(|image| image.is_for(platform));
         }
-        match images.len() {
-            1 => Ok(images.remove(0)),
-            0 => Err(Error::refused(match platform {
-                Some(platform) => format!("image `{}`: no image for platform `{platform}`", self.location()),
-                None => format!("image `{}`: the layout holds no image", self.location()),
-            })),
-            _ => {
-                let choices: Vec<String> = images
-                    .iter()
-                    .map(|image| {
-                        let name = image.path.entry().ref_name().unwrap_or("(no name)");
-                        format!("{name} {}", image.config.value().platform())
-                    })
-                    .collect();
-                Err(Error::refused_with_hint(
-                    format!("image `{}`: one image is wanted, found {}", self.location(), images.len()),
-                    format!("name one, or choose with --platform: {}", choices.join(", ")),
-                ))
+        match (images.len(), platform) {
+            (1, _) => Ok(images.remove(0)),
+            (0, Some(platform)) if !choices.is_empty() => Err(Error::refused_with_hint(
+                format!("image `{}`: no image for platform `{platform}`", self.location()),
+                format!("there is {choices}"),
+            )),
+            (0, _) => Err(Error::refused(format!("image `{}`: the layout holds no image", self.location()))),
+            (count, _) => Err(Error::refused_with_hint(
+                format!("image `{}`: one image is wanted, found {count}", self.location()),
+                format!("name one, or choose with --platform: {}", describe(&images)),
+            )),
+        }
+    }
+
+    /// All images below the location's ref name, or of the layout. Several names of one image are one image, and
+    /// artifacts are none.
+    fn images(&self) -> Result<Vec<Image>> {
+        let mut images = Vec::<Image>::new();
+        let mut missing = None;
+        for path in self.image_paths()? {
+            let descriptor = path.manifest();
+            let is_known = images.iter().any(|image| image.path.manifest().digest == descriptor.digest);
+            if is_known || is_artifact(descriptor) {
+                continue;
             }
+            // Of an image for several platforms, people often copy only those that they use.
+            if self.stored_blob(&descriptor.digest)?.is_none() {
+                missing = missing.or(Some(path));
+                continue;
+            }
+            images.extend(self.read(path)?);
+        }
+        match missing {
+            Some(path) if images.is_empty() => self.read(path).map(|_| images),
+            _ => Ok(images),
         }
     }
 
-    fn read(&self, path: ImagePath) -> Result<Image> {
+    /// The documents of an image; nothing, if it is an artifact.
+    fn read(&self, path: ImagePath) -> Result<Option<Image>> {
         let manifest: Document<Manifest> = self.document(path.manifest())?;
+        if manifest.value().config.media_type.kind() != MediaKind::Config {
+            return Ok(None);
+        }
         let config = self.document(&manifest.value().config)?;
-        Ok(Image { path, manifest, config })
+        Ok(Some(Image { path, manifest, config }))
     }
 }
 
-/// Whether an image is for a platform; a platform without a variant takes any.
-fn matches(platform: &Platform, wanted: &str) -> bool {
-    let full = platform.to_string();
-    full == wanted || format!("{}/{}", platform.os, platform.architecture) == wanted
+impl Image {
+    /// What an index says that it runs on, or else its config: older writers put the variant into the index alone.
+    fn platform(&self) -> Platform {
+        self.path.manifest().platform.clone().unwrap_or_else(|| self.config.value().platform())
+    }
+
+    /// Whether it is for a platform; one without a variant takes any.
+    fn is_for(&self, wanted: &str) -> bool {
+        [self.platform(), self.config.value().platform()].iter().any(|platform| {
+            platform.to_string() == wanted || format!("{}/{}", platform.os, platform.architecture) == wanted
+        })
+    }
 }
 
-/// BuildKit's attestations stand in indexes as images for `unknown/unknown`.
-fn is_attestation(descriptor: &Descriptor) -> bool {
-    descriptor.platform.as_ref().is_some_and(|platform| platform.os == "unknown")
+/// Names and platforms of images, for people.
+fn describe(images: &[Image]) -> String {
+    let describe = |image: &Image| {
+        let name = name(image.path.entry()).unwrap_or("(no name)");
+        format!("{name} {}", image.platform())
+    };
+    images.iter().map(describe).collect::<Vec<_>>().join(", ")
+}
+
+/// The descriptors with a ref name; if there is none, those which Docker would find by that name. `annotation` looks up
+/// a key of a descriptor.
+pub(super) fn called<'a, T>(
+    descriptors: &'a [T],
+    name: &RefName,
+    annotation: impl Fn(&'a T, &str) -> Option<&'a str>,
+) -> Vec<&'a T> {
+    let has = |descriptor: &&'a T| annotation(descriptor, REF_NAME) == Some(name.as_str());
+    let found: Vec<_> = descriptors.iter().filter(has).collect();
+    if !found.is_empty() {
+        return found;
+    }
+    let whole = whole_name(name.as_str());
+    let is_meant =
+        |descriptor: &&'a T| annotation(descriptor, CONTAINERD_NAME).is_some_and(|found| whole_name(found) == whole);
+    descriptors.iter().filter(is_meant).collect()
+}
+
+/// The name that tells most: containerd's holds the repository too.
+fn name(descriptor: &Descriptor) -> Option<&str> {
+    descriptor.annotation(CONTAINERD_NAME).or(descriptor.ref_name())
 }
 
 fn names(index: &Index) -> Vec<String> {
-    index.manifests.iter().filter_map(Descriptor::ref_name).map(|name| format!("`{name}`")).collect()
+    index.manifests.iter().filter_map(name).map(str::to_owned).collect()
+}
+
+/// Whether an index says of a manifest that it is no image. `BuildKit`'s attestations stand there as images for
+/// `unknown/unknown`.
+fn is_artifact(descriptor: &Descriptor) -> bool {
+    let artifact_type = descriptor.artifact_type.clone().map(|text| MediaType::from(text).kind());
+    artifact_type.is_some_and(|kind| kind != MediaKind::Config)
+        || descriptor.platform.as_ref().is_some_and(|platform| platform.os == "unknown")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsStr;
+    use std::fs;
+
+    use serde_json::{json, Value};
+
+    use super::*;
+    use crate::digest::Digest;
+    use crate::layout::{blob_path, Location, INDEX};
+    use crate::testing::TempDir;
+
+    /// A layout that is written by hand.
+    struct ByHand(TempDir);
+
+    impl ByHand {
+        fn new(test: &str) -> Self {
+            let home = TempDir::new(test);
+            fs::create_dir_all(home.path().join("blobs/sha256")).unwrap();
+            ByHand(home)
+        }
+
+        /// Stores a document; gives back its descriptor.
+        fn put(&self, media_type: &MediaType, document: &Value) -> Value {
+            let raw = document.to_string();
+            let digest = Digest::of(raw.as_bytes());
+            fs::write(self.0.path().join(blob_path(&digest)), &raw).unwrap();
+            json!({"mediaType": media_type, "digest": digest, "size": raw.len()})
+        }
+
+        /// An image of a platform, in the media types of OCI or of Docker.
+        fn image(&self, types: &Types, architecture: &str, variant: Option<&str>) -> Value {
+            let mut config = json!({"architecture": architecture, "os": "linux", "rootfs": {"type": "layers"}});
+            if let Some(variant) = variant {
+                config["variant"] = variant.into();
+            }
+            let config = self.put(&types.config, &config);
+            let layer = json!({"mediaType": types.layer, "digest": Digest::of(b""), "size": 0});
+            let manifest =
+                json!({"schemaVersion": 2, "mediaType": types.manifest, "config": config, "layers": [layer]});
+            self.put(&types.manifest, &manifest)
+        }
+
+        /// Opens the layout with this index, and takes the image that is named, for a platform if one is given.
+        fn choose(&self, manifests: &[Value], name: &str, platform: Option<&str>) -> Result<Image> {
+            let index = json!({"schemaVersion": 2, "manifests": manifests});
+            fs::write(self.0.path().join(INDEX), index.to_string()).unwrap();
+            let text = format!("oci:{}{name}", self.0.path().display());
+            Layout::open(&Location::parse(OsStr::new(&text))?)?.image(platform)
+        }
+    }
+
+    struct Types {
+        index: MediaType,
+        manifest: MediaType,
+        config: MediaType,
+        layer: MediaType,
+    }
+
+    const OCI: Types = Types {
+        index: MediaType::INDEX,
+        manifest: MediaType::MANIFEST,
+        config: MediaType::CONFIG,
+        layer: MediaType::LAYER_GZIP,
+    };
+    const DOCKER: Types = Types {
+        index: MediaType::DOCKER_INDEX,
+        manifest: MediaType::DOCKER_MANIFEST,
+        config: MediaType::DOCKER_CONFIG,
+        layer: MediaType::DOCKER_LAYER_GZIP,
+    };
+
+    fn with(mut descriptor: Value, members: &Value) -> Value {
+        descriptor.as_object_mut().unwrap().extend(members.as_object().unwrap().clone());
+        descriptor
+    }
+
+    fn platform(image: &Result<Image>) -> Option<String> {
+        image.as_ref().ok().map(|image| image.config.value().platform().to_string())
+    }
+
+    #[test]
+    fn a_platform_is_asked_for_only_where_there_is_a_choice() {
+        for types in [OCI, DOCKER] {
+            let layout = ByHand::new("platform-choice");
+            let amd64 = layout.image(&types, "amd64", None);
+            let arm_v6 = layout.image(&types, "arm", Some("v6"));
+            // As older writers leave it: the variant only in the index.
+            let arm_v7 = with(
+                layout.image(&types, "arm", None),
+                &json!({
+                    "platform": {"os": "linux", "architecture": "arm", "variant": "v7"}
+                }),
+            );
+            let amd64_alone = [amd64.clone()];
+            let inner = layout.put(&types.index, &json!({"schemaVersion": 2, "manifests": [amd64, arm_v6, arm_v7]}));
+            let nested = layout.put(&types.index, &json!({"schemaVersion": 2, "manifests": [inner]}));
+            let (one, two_deep, twice) = ([inner.clone()], [nested.clone()], [nested, inner.clone()]);
+            for (index, wanted, found) in [
+                (&amd64_alone[..], None, Some("linux/amd64")),
+                (&amd64_alone, Some("linux/amd64"), Some("linux/amd64")),
+                (&amd64_alone, Some("linux/arm"), None),
+                (&one, None, None),
+                (&one, Some("linux/amd64"), Some("linux/amd64")),
+                (&one, Some("linux/arm/v6"), Some("linux/arm/v6")),
+                (&one, Some("linux/arm/v7"), Some("linux/arm")),
+                (&one, Some("linux/arm"), None),
+                (&two_deep, Some("linux/amd64"), Some("linux/amd64")),
+                (&twice, Some("linux/amd64"), Some("linux/amd64")),
+            ] {
+                let image = layout.choose(index, "", wanted);
+                assert_eq!(platform(&image).as_deref(), found, "{wanted:?} {:?}", image.err());
+            }
+            let error = layout.choose(&one, "", Some("linux/riscv64")).unwrap_err();
+            let there_is = "there is (no name) linux/amd64, (no name) linux/arm/v6, (no name) linux/arm/v7";
+            assert_eq!(error.hint(), Some(there_is));
+            let named = with(inner, &json!({"annotations": {"org.opencontainers.image.ref.name": "v1"}}));
+            let error = layout.choose(&[named], ":v1", Some("linux/arm")).unwrap_err();
+            let choose = "name one, or choose with --platform: v1 linux/arm/v6, v1 linux/arm/v7";
+            assert_eq!(error.hint(), Some(choose));
+        }
+    }
+
+    #[test]
+    fn artifacts_are_no_images() {
+        let layout = ByHand::new("no-images");
+        let empty = layout.put(&MediaType::EMPTY, &json!({}));
+        let image = layout.image(&OCI, "amd64", None);
+        let artifact = |members: Value| {
+            let manifest = json!({"schemaVersion": 2, "config": empty, "layers": [empty]});
+            layout.put(&MediaType::MANIFEST, &with(manifest, &members))
+        };
+        let attestation = layout.image(&OCI, "unknown", None);
+        for other in [
+            artifact(json!({"artifactType": "application/vnd.example"})),
+            with(artifact(json!({})), &json!({"artifactType": "application/vnd.example"})),
+            with(attestation, &json!({"platform": {"os": "unknown", "architecture": "unknown"}})),
+            layout.put(&"application/vnd.example+json".to_owned().into(), &json!({})),
+        ] {
+            let chosen = layout.choose(&[other.clone(), image.clone()], "", None);
+            assert_eq!(platform(&chosen).as_deref(), Some("linux/amd64"), "{other}");
+            let error = layout.choose(&[other], "", None).unwrap_err().to_string();
+            assert!(error.ends_with("the layout holds no image"), "{error}");
+        }
+        // It is one, whatever else it says it is.
+        let chosen = with(image, &json!({"artifactType": MediaType::CONFIG}));
+        layout.choose(&[chosen], "", None).unwrap();
+    }
+
+    #[test]
+    fn what_was_not_copied_is_no_choice() {
+        let layout = ByHand::new("not-copied");
+        let here = layout.image(&OCI, "amd64", None);
+        let away = with(here.clone(), &json!({"digest": Digest::of(b"elsewhere")}));
+        let index = layout.put(&MediaType::INDEX, &json!({"schemaVersion": 2, "manifests": [away, here]}));
+        assert_eq!(platform(&layout.choose(&[index], "", None)).as_deref(), Some("linux/amd64"));
+        let error = layout.choose(&[away], "", None).unwrap_err().to_string();
+        assert!(error.ends_with(&format!("blob {} is missing", Digest::of(b"elsewhere"))), "{error}");
+    }
+
+    #[test]
+    fn a_name_is_a_ref_name_or_else_one_of_docker() {
+        let layout = ByHand::new("two-kinds-of-names");
+        let named = |architecture: &str, ref_name: &str, whole_name: &str| {
+            let annotations = json!({"org.opencontainers.image.ref.name": ref_name, CONTAINERD_NAME: whole_name});
+            with(layout.image(&OCI, architecture, None), &json!({"annotations": annotations}))
+        };
+        let index = [
+            named("amd64", "v1", "docker.io/library/app:v1"),
+            named("arm64", "v2", "docker.io/library/app:v2"),
+            named("riscv64", "v2", "registry:5000/team/v1:v2"),
+            named("s390x", "v1/latest", "docker.io/library/v1:latest"),
+        ];
+        for (name, found) in [
+            (":v1", Some("linux/amd64")),
+            (":app:v1", Some("linux/amd64")),
+            (":v1/latest", Some("linux/s390x")),
+            (":v2", None),
+            (":app:v2", Some("linux/arm64")),
+            (":registry:5000/team/v1:v2", Some("linux/riscv64")),
+            (":docker.io/library/app", None),
+        ] {
+            assert_eq!(platform(&layout.choose(&index, name, None)).as_deref(), found, "{name}");
+        }
+        let error = layout.choose(&index[..2], ":v3", None).unwrap_err();
+        assert_eq!(error.hint(), Some("there is `docker.io/library/app:v1`, `docker.io/library/app:v2`"));
+    }
 }

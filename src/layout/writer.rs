@@ -2,15 +2,18 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{BufWriter, Write};
+use std::io::{self, BufWriter, Write};
 use std::num::NonZeroUsize;
+use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rustix::fs::{flock, FlockOperation};
 
+use crate::compress::Codec;
 use crate::digest::Digest;
 use crate::error::{Error, IoContext, Result};
-use crate::layout::staging::Staging;
+use crate::layout::staging::{Staging, STAGING_PREFIX};
 use crate::layout::{archive, blob_path, Layout, Location, Transport, INDEX, MARKER};
 use crate::media_type::MediaType;
 use crate::oci::{Descriptor, Document, Index, LayoutMarker};
@@ -26,21 +29,23 @@ pub struct LayoutWriter {
     blobs: BTreeMap<Digest, u64>,
     /// What is to be in the index.
     descriptors: Vec<Descriptor>,
+    scratch_files: AtomicUsize,
 }
 
 /// What stood at the target's path when the writer was made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum TargetKind {
-    /// A layout that gains images.
-    ExistingLayout,
-    /// Nothing, or an empty directory.
+    /// A layout that gains images, or an empty directory that becomes one. It stays the directory that it is: it may be
+    /// a mount point, the current directory, or what a link leads to.
+    Directory,
+    /// Nothing.
     NewLayout,
-    /// An archive, replaced whole.
-    Archive,
+    /// An archive, replaced whole; how it is compressed.
+    Archive(Codec),
 }
 
 impl LayoutWriter {
-    /// Looks at the target and makes a staging directory: inside of a layout that exists, beside one that does not.
+    /// Looks at the target and makes a staging directory: inside of a directory that exists, beside one that does not.
     pub fn create(target: &Location) -> Result<Self> {
         let parent = target.directory();
         if !parent.is_dir() {
@@ -50,10 +55,17 @@ impl LayoutWriter {
             ));
         }
         let kind = target_kind(target)?;
-        let home = if kind == TargetKind::ExistingLayout { &target.path } else { parent };
+        let home = if kind == TargetKind::Directory { &target.path } else { parent };
         let staging = Staging::create(home)?;
         fs::create_dir_all(staging.path().join("blobs/sha256")).at("create directories in", staging.path())?;
-        Ok(LayoutWriter { target: target.clone(), kind, staging, blobs: BTreeMap::new(), descriptors: Vec::new() })
+        Ok(LayoutWriter {
+            target: target.clone(),
+            kind,
+            staging,
+            blobs: BTreeMap::new(),
+            descriptors: Vec::new(),
+            scratch_files: AtomicUsize::new(0),
+        })
     }
 
     /// Where it goes.
@@ -88,6 +100,28 @@ impl LayoutWriter {
         Ok(())
     }
 
+    /// Takes a blob of another layout, byte for byte: by a hard link where that can be, else by a copy that is held to
+    /// its descriptor. A linked blob must have been verified.
+    pub fn copy_blob(&mut self, layout: &Layout, descriptor: &Descriptor) -> Result<()> {
+        let to = self.staged(&descriptor.digest)?;
+        let linked = layout.blob_on_disk(&descriptor.digest).is_some_and(|from| fs::hard_link(from, &to).is_ok());
+        if !linked && !self.blobs.contains_key(&descriptor.digest) {
+            let mut file = File::create(&to).at("create", &to)?;
+            io::copy(&mut layout.blob(descriptor)?, &mut file).at("copy a blob to", &to)?;
+        }
+        self.blobs.insert(descriptor.digest.clone(), descriptor.size);
+        Ok(())
+    }
+
+    /// A file of no name for what must be kept while the image is made.
+    pub fn scratch_file(&self) -> Result<File> {
+        let number = self.scratch_files.fetch_add(1, Ordering::Relaxed);
+        let path = self.staging.path().join(format!("scratch-{number}"));
+        let file = File::options().read(true).write(true).create_new(true).open(&path).at("create", &path)?;
+        fs::remove_file(&path).at("remove", &path)?;
+        Ok(file)
+    }
+
     /// Stores a document.
     pub fn put<T>(&mut self, document: &Document<T>, media_type: MediaType) -> Result<Descriptor> {
         let descriptor = document.descriptor(media_type);
@@ -106,15 +140,15 @@ impl LayoutWriter {
     /// `threads` of them compress an archive as a whole; its bytes do not depend on how many.
     pub fn prepare(&mut self, threads: NonZeroUsize) -> Result<()> {
         self.write(MARKER, Document::seal(LayoutMarker::default()).raw())?;
-        if self.kind != TargetKind::ExistingLayout {
+        if self.kind != TargetKind::Directory {
             let mut index = Index::default();
             merge(&mut index, &self.descriptors);
             self.write(INDEX, Document::seal(index).raw())?;
         }
-        if self.kind == TargetKind::Archive {
+        if let TargetKind::Archive(codec) = self.kind {
             let path = self.archive_path();
             let file = File::create(&path).at("create", &path)?;
-            archive::write(self.staging.path(), &self.blobs, file, self.target.outer_codec(), threads)?;
+            archive::write(self.staging.path(), &self.blobs, file, codec, threads)?;
         }
         Ok(())
     }
@@ -123,8 +157,8 @@ impl LayoutWriter {
     pub fn commit(self) -> Result<()> {
         let path = &self.target.path;
         match self.kind {
-            TargetKind::Archive => fs::rename(self.archive_path(), path).at("rename the archive to", path),
-            TargetKind::ExistingLayout => self.merge_into_layout(),
+            TargetKind::Archive(_) => fs::rename(self.archive_path(), path).at("rename the archive to", path),
+            TargetKind::Directory => self.merge_into_layout(),
             TargetKind::NewLayout => match fs::rename(self.staging.path(), path) {
                 // Somebody made a layout of this name in the meantime: join it.
                 Err(_) if path.join(INDEX).is_file() => self.merge_into_layout(),
@@ -147,7 +181,13 @@ impl LayoutWriter {
         }
         let directory = File::open(layout).at("open", layout)?;
         flock(&directory, FlockOperation::LockExclusive).map_err(std::io::Error::from).at("lock", layout)?;
-        let before = Layout::open(&self.target)?.index()?.into_value();
+        let before = if layout.join(INDEX).is_file() {
+            Layout::open(&self.target)?.index()?.into_value()
+        } else {
+            let marker = layout.join(MARKER);
+            fs::rename(self.staging.path().join(MARKER), &marker).at("rename the marker to", &marker)?;
+            Index::default()
+        };
         let mut after = before.clone();
         merge(&mut after, &self.descriptors);
         if after == before {
@@ -184,26 +224,44 @@ impl LayoutWriter {
 fn target_kind(target: &Location) -> Result<TargetKind> {
     let path = &target.path;
     let metadata = match path.metadata() {
-        Ok(metadata) => metadata,
-        Err(_) if target.transport == Transport::OciArchive => return Ok(TargetKind::Archive),
-        Err(_) => return Ok(TargetKind::NewLayout),
+        Err(_) if path.symlink_metadata().is_ok() => return Err(not_followed(target)),
+        metadata => metadata.ok(),
     };
-    match (target.transport, metadata.is_dir()) {
-        (Transport::OciArchive, false) => Ok(TargetKind::Archive),
-        (Transport::OciArchive, true) => Err(Error::refused_with_hint(
+    let archive = match target.transport {
+        Transport::Oci => None,
+        Transport::OciArchive | Transport::Archive => Some(TargetKind::Archive(target.outer_codec()?)),
+        Transport::DockerArchive => {
+            let hint = "write `oci-archive:`, which podman and Docker 25 load, or let `skopeo copy` make the other";
+            let message = format!("target `{target}`: docker archives are read, not written");
+            return Err(Error::refused_with_hint(message, hint));
+        }
+    };
+    let Some(metadata) = metadata else { return Ok(archive.unwrap_or(TargetKind::NewLayout)) };
+    match (archive, metadata.is_dir()) {
+        // A rename would put the archive in the link's place, be it that of /dev/stdout.
+        (Some(_), false) if path.is_symlink() => Err(not_followed(target)),
+        (Some(_), false) if !metadata.is_file() => {
+            Err(Error::refused(format!("target `{target}`: a file is wanted, found a device, pipe or socket")))
+        }
+        (Some(archive), false) => Ok(archive),
+        (Some(_), true) => Err(Error::refused_with_hint(
             format!("target `{target}`: a file is wanted, found a directory"),
             "write to a layout directory with `oci:`",
         )),
-        (Transport::Oci, false) => Err(Error::refused_with_hint(
+        (None, false) => Err(Error::refused_with_hint(
             format!("target `{target}`: a directory is wanted, found a file"),
             "write to an archive with `oci-archive:`",
         )),
-        (Transport::Oci, true) => {
-            let is_empty = fs::read_dir(path).at("list", path)?.next().is_none();
-            if is_empty {
-                return Ok(TargetKind::NewLayout);
-            }
+        (None, true) => {
             if !path.join(INDEX).is_file() {
+                // Beside nothing at all, what a killed run may have left: the index would have been its last act.
+                let is_ours = |name: &[u8]| {
+                    name == b"blobs" || name == MARKER.as_bytes() || name.starts_with(STAGING_PREFIX.as_bytes())
+                };
+                let mut names = fs::read_dir(path).at("list", path)?.flatten().map(|entry| entry.file_name());
+                if names.all(|name| is_ours(name.as_bytes())) {
+                    return Ok(TargetKind::Directory);
+                }
                 return Err(Error::refused_with_hint(
                     format!("target `{target}`: a layout or an empty directory is wanted, found other files"),
                     "choose a directory of its own for the layout",
@@ -216,9 +274,16 @@ fn target_kind(target: &Location) -> Result<TargetKind> {
                 let reason = format!("layout version {} expected, found {version}", LayoutMarker::VERSION);
                 return Err(Error::malformed(target.to_string(), reason));
             }
-            Ok(TargetKind::ExistingLayout)
+            Ok(TargetKind::Directory)
         }
     }
+}
+
+fn not_followed(target: &Location) -> Error {
+    Error::refused_with_hint(
+        format!("target `{target}` is a symbolic link, which is not followed"),
+        "give the path that it leads to",
+    )
 }
 
 /// Puts descriptors into an index. A ref name belongs to one image: it moves, in place.

@@ -2,6 +2,10 @@
 
 /// The ref name of a descriptor in `index.json`.
 pub const REF_NAME: &str = "org.opencontainers.image.ref.name";
+/// The whole name of an image, registry and tag included, by which containerd and Docker call it; containerd's own.
+pub const CONTAINERD_NAME: &str = "io.containerd.image.name";
+/// When the image was made, RFC 3339.
+pub const CREATED: &str = "org.opencontainers.image.created";
 /// The digest of the base image's manifest.
 pub const BASE_DIGEST: &str = "org.opencontainers.image.base.digest";
 /// The name of the base image.

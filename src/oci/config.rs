@@ -133,7 +133,8 @@ pub struct RootFs {
     /// Always `layers`.
     #[serde(rename = "type")]
     pub kind: String,
-    /// The digests of the uncompressed layers, base first.
+    /// The digests of the uncompressed layers, base first. Docker leaves them out where there are none.
+    #[serde(default, deserialize_with = "null_as_default")]
     pub diff_ids: Vec<Digest>,
 }
 
@@ -175,7 +176,11 @@ impl History {
 }
 
 /// Go writes an empty list or map as `null`.
-fn null_as_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(deserializer: D) -> Result<T, D::Error> {
+pub(super) fn null_as_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Default + Deserialize<'de>,
+{
     Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
@@ -196,6 +201,15 @@ mod tests {
             std::str::from_utf8(sealed.raw()).unwrap(),
             r#"{"author":"A <a@b>","architecture":"arm","os":"linux","variant":"v7","config":{"ArgsEscaped":true},"rootfs":{"type":"layers","diff_ids":[]},"moby.buildkit":{"z":[1,2]}}"#
         );
+    }
+
+    #[test]
+    fn an_image_without_layers_may_leave_out_the_list() {
+        for rootfs in [r#"{"type":"layers"}"#, r#"{"type":"layers","diff_ids":null}"#] {
+            let raw = format!(r#"{{"architecture":"amd64","os":"linux","rootfs":{rootfs}}}"#);
+            let document: Document<ImageConfig> = Document::parse(raw.into_bytes(), "config").unwrap();
+            assert_eq!(document.value().rootfs.diff_ids, []);
+        }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::media_type::MediaType;
+use crate::oci::config::null_as_default;
 use crate::oci::{Annotations, Descriptor, Unknown};
 
 /// An image index: `index.json` itself, or a multi-platform image (image-spec, image-index.md).
@@ -15,7 +16,8 @@ pub struct Index {
     /// What kind of artifact this is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub artifact_type: Option<String>,
-    /// What it holds, first match first.
+    /// What it holds, first match first. umoci writes `null` for nothing.
+    #[serde(deserialize_with = "null_as_default")]
     pub manifests: Vec<Descriptor>,
     /// What it refers to.
     #[serde(default, skip_serializing_if = "Option::is_none")]

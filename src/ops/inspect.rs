@@ -1,6 +1,7 @@
 //! `inspect`: what is in an image.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
 
 use serde::Serialize;
 
@@ -9,9 +10,11 @@ use crate::digest::Digest;
 use crate::error::{Error, IoContext, Result};
 use crate::layout::{Image, Layout};
 use crate::media_type::{LayerEncoding, MediaKind, MediaType};
+use crate::observer::Observer;
 use crate::oci::{Annotations, ContainerConfig, Descriptor, History};
+use crate::ops::image_tree::{read_layers, ImageLayers, Wanted};
 use crate::tar;
-use crate::tree::{Entry, TarPath, Whiteout};
+use crate::tree::{Entry, Kind, TarPath};
 
 /// An image as its documents describe it.
 #[derive(Clone, Debug, Serialize)]
@@ -143,35 +146,29 @@ pub struct Usage {
 }
 
 /// The `count` largest files and directories of the image's filesystem, largest first. What upper layers remove or
-/// replace does not count; a file counts under the first of its names.
-pub fn largest(layout: &Layout, image: &Image, count: usize) -> Result<Vec<Usage>> {
-    let mut files: BTreeMap<TarPath, u64> = BTreeMap::new();
-    for layer in &image.manifest.value().layers {
-        let mut added = Vec::new();
-        for_each_entry::<Error>(layout, layer, |entry| {
-            match Whiteout::of(&entry.path)? {
-                // Whiteouts hide lower layers only, wherever they stand in their own (image-spec, layer.md#whiteouts).
-                Whiteout::Remove(path) => files.retain(|file, _| !file.starts_with(&path)),
-                Whiteout::Opaque(directory) => files.retain(|file, _| !file.starts_with(&directory)),
-                Whiteout::Aufs => {}
-                Whiteout::None => added.push((entry.path.clone(), entry.size())),
-            }
-            Ok(())
-        })?;
-        files.extend(added);
-    }
-    let mut directories: BTreeMap<TarPath, u64> = BTreeMap::new();
-    for (path, size) in &files {
-        for parent in std::iter::successors(path.parent(), TarPath::parent) {
-            *directories.entry(parent).or_default() += size;
+/// replace does not count, and a file counts under the first of its names.
+pub fn largest(
+    layout: &Layout,
+    image: &Image,
+    count: usize,
+    threads: NonZeroUsize,
+    observer: &dyn Observer,
+) -> Result<Vec<Usage>> {
+    let mut layers = ImageLayers::default();
+    layers.push(read_layers(layout, image, usize::MAX, &Wanted::Entries, threads, observer)?)?;
+    let tree = layers.into_tree().folded.tree;
+    let mut sizes: BTreeMap<TarPath, u64> = BTreeMap::new();
+    for entry in tree.iter().filter(|entry| entry.size() > 0) {
+        for path in std::iter::successors(Some(entry.path.clone()), TarPath::parent) {
+            *sizes.entry(path).or_default() += entry.size();
         }
     }
-    let usage =
-        |directory| move |(path, size): (&TarPath, &u64)| Usage { path: path.to_string(), size: *size, directory };
-    let is_file = |path: &TarPath| !directories.contains_key(path);
-    let mut all: Vec<Usage> = files.iter().filter(|(path, _)| is_file(path)).map(usage(false)).collect();
-    all.extend(directories.iter().map(usage(true)));
-    all.retain(|usage| usage.size > 0);
+    let usage = |(path, size): (TarPath, u64)| Usage {
+        directory: tree.get(&path).is_some_and(|entry| entry.kind == Kind::Directory),
+        path: path.to_string(),
+        size,
+    };
+    let mut all: Vec<Usage> = sizes.into_iter().map(usage).collect();
     all.sort_by(|a, b| b.size.cmp(&a.size).then_with(|| a.path.cmp(&b.path)));
     all.truncate(count);
     Ok(all)

@@ -1,4 +1,13 @@
 //! What the tool does, one file a verb. Each is a function of plain values, usable without the command.
 
 pub mod build;
+mod changeset_cache;
+mod content_digests;
+pub mod diff;
+pub mod image_tree;
 pub mod inspect;
+mod kept_content;
+mod publish;
+pub mod squash;
+pub mod unpack;
+pub mod verify;

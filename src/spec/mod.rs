@@ -4,18 +4,21 @@
 //! ([`variables`]). All of them are checked here, before any byte is written, and an error names the flag or variable
 //! as the person wrote it, the value, and what is accepted.
 
+mod inherit;
 mod settings;
-mod values;
+pub(crate) mod values;
 pub mod variables;
 mod vars_file;
 mod words;
 
+pub use inherit::{inherit, ConfigField};
 pub use settings::{FlagValue, Settings};
 pub use variables::{Kind, Variable, VARIABLES};
 pub use vars_file::VarsFile;
 
 use crate::compress::Compression;
 use crate::error::{Error, Result};
+use crate::layout::Location;
 use crate::oci::{Annotations, ContainerConfig, Healthcheck, RefName};
 use crate::platform::{self, Machine, Platform};
 use crate::time::Timestamp;
@@ -24,12 +27,16 @@ use settings::Layer;
 /// Everything that settings say of an image.
 #[derive(Clone, Debug, PartialEq)]
 pub struct BuildSpec {
-    /// What it runs on.
-    pub platform: Platform,
+    /// What it runs on; none where the base image's platform is to be kept.
+    pub platform: Option<Platform>,
+    /// The image to build on.
+    pub base: Option<Location>,
     /// Who made it.
     pub author: Option<String>,
     /// How to run it.
     pub config: ContainerConfig,
+    /// What is not inherited from the base image's configuration.
+    pub cleared: Vec<ConfigField>,
     /// Annotations of the manifest.
     pub annotations: Annotations,
     /// Ref names for targets that name none; empty if nobody gave one.
@@ -47,11 +54,14 @@ pub struct BuildSpec {
 impl BuildSpec {
     /// Reads and checks all settings.
     pub fn resolve(settings: &Settings) -> Result<Self> {
+        let base = base(settings)?;
         let mut tags = settings.list(&variables::TAG, &values::REF_NAME)?;
         let mut seen = std::collections::BTreeSet::new();
         tags.retain(|tag| seen.insert(tag.clone()));
         Ok(BuildSpec {
-            platform: platform(settings)?,
+            platform: platform(settings, base.is_some())?,
+            base,
+            cleared: inherit::cleared(settings),
             author: author(settings)?,
             config: config(settings)?,
             annotations: settings.list(&variables::ANNOTATIONS, &values::ANNOTATION)?.into_iter().collect(),
@@ -64,7 +74,16 @@ impl BuildSpec {
     }
 }
 
-fn platform(settings: &Settings) -> Result<Platform> {
+/// Where the base image is.
+fn base(settings: &Settings) -> Result<Option<Location>> {
+    let Some(setting) = settings.find(&variables::BASE_IMAGE) else { return Ok(None) };
+    let text = setting.text()?;
+    let location = Location::parse(text.as_ref());
+    location.map(Some).map_err(|error| setting.error(text, &error.to_string()))
+}
+
+/// The platform that the settings name. Nobody needs to name one where there is a base image.
+fn platform(settings: &Settings, has_base: bool) -> Result<Option<Platform>> {
     let text = |variable| settings.find(variable).map_or(Ok(""), |setting| setting.text());
     let machine = Machine {
         architecture: text(&variables::ARCH)?,
@@ -73,6 +92,9 @@ fn platform(settings: &Settings) -> Result<Platform> {
         machine_overrides: text(&variables::MACHINEOVERRIDES)?,
     };
     let Some(named) = settings.find(&variables::ARCH).or_else(|| settings.find(&variables::TARGET_ARCH)) else {
+        if has_base {
+            return Ok(None);
+        }
         return Err(Error::refused_with_hint(
             "the image's architecture is not set",
             "set OCI_IMAGE_ARCH or give --arch: for a rootfs that this machine runs, `--arch $(uname -m)`",
@@ -88,7 +110,7 @@ fn platform(settings: &Settings) -> Result<Platform> {
         Error::Refused { message, hint } => Error::Refused { message: format!("{}: {message}", named.origin), hint },
         error => error,
     })?;
-    Ok(Platform { os, ..platform })
+    Ok(Some(Platform { os, ..platform }))
 }
 
 /// `Name <email>`, or the half that is there. The flag says all of it by itself.
@@ -193,9 +215,11 @@ mod tests {
     fn an_architecture_is_all_that_must_be_given() {
         let spec = resolve("").unwrap();
         let expected = BuildSpec {
-            platform: Platform { architecture: "amd64".into(), os: "linux".into(), ..Platform::default() },
+            platform: Some(Platform { architecture: "amd64".into(), os: "linux".into(), ..Platform::default() }),
+            base: None,
             author: None,
             config: ContainerConfig::default(),
+            cleared: Vec::new(),
             annotations: Annotations::new(),
             tags: Vec::new(),
             created: None,
@@ -298,7 +322,7 @@ mod tests {
         let platform = |text: &str| {
             let file = VarsFile::parse("v", text.as_bytes()).unwrap();
             let spec = BuildSpec::resolve(&Settings::new([], [], Some(file)).unwrap());
-            spec.map_or_else(|error| error.to_string(), |spec| spec.platform.to_string())
+            spec.map_or_else(|error| error.to_string(), |spec| spec.platform.unwrap().to_string())
         };
         for (text, expected) in [
             ("OCI_IMAGE_ARCH=aarch64", "linux/arm64/v8"),
@@ -337,7 +361,7 @@ mod tests {
             ("OCI_IMAGE_CREATED=now", "OCI_IMAGE_CREATED (v:1): `now` is not accepted: seconds"),
             ("SOURCE_DATE_EPOCH=now", "SOURCE_DATE_EPOCH (v:1): `now` is not accepted: whole seconds"),
             ("OCI_IMAGE_COMPRESSION=xz", "OCI_IMAGE_COMPRESSION (v:1): `xz` is not accepted: `none`, `gzip`"),
-            ("OCI_IMAGE_EXCLUDE=\"''\"", "OCI_IMAGE_EXCLUDE (v:1): `` is not accepted: words"),
+            ("OCI_IMAGE_EXCLUDE=\"a ''\"", "OCI_IMAGE_EXCLUDE (v:1): `` is not accepted: words"),
             ("OCI_IMAGE_ARCH=armv7m", "OCI_IMAGE_ARCH (v:1): `armv7m` is not accepted: a GOARCH (386, amd64, arm,"),
             (
                 "OCI_IMAGE_SUBARCH=8",
@@ -351,6 +375,35 @@ mod tests {
         ] {
             assert!(message(text).starts_with(start), "{}", message(text));
         }
+    }
+
+    #[test]
+    fn emptiness_on_purpose() {
+        let resolve = |flag: Option<FlagValue>, text: &str| {
+            let flags = flag.map(|flag| (variables::CMD, flag));
+            let file = VarsFile::parse("v", format!("OCI_IMAGE_ARCH=arm64 {text}").as_bytes()).unwrap();
+            BuildSpec::resolve(&Settings::new(flags, [], Some(file)).unwrap()).unwrap()
+        };
+        let empty = || Some(FlagValue::Text(String::new()));
+        for (flag, text, cmd, cleared) in [
+            (None, "", None, false),
+            (None, "OCI_IMAGE_CMD=", None, false),
+            (None, "OCI_IMAGE_CMD=\"''\"", None, true),
+            (empty(), "OCI_IMAGE_CMD=sh", None, true),
+            (None, "OCI_IMAGE_CMD=sh", Some("sh"), false),
+        ] {
+            let spec = resolve(flag, text);
+            assert_eq!(spec.config.cmd.map(|cmd| cmd.join(" ")).as_deref(), cmd, "{text}");
+            assert_eq!(spec.cleared.contains(&ConfigField::Cmd), cleared, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_base_brings_its_platform() {
+        let file = VarsFile::parse("v", b"OCI_BASE_IMAGE=oci:base:v1").unwrap();
+        let spec = BuildSpec::resolve(&Settings::new([], [], Some(file)).unwrap()).unwrap();
+        assert_eq!(spec.platform, None);
+        assert_eq!(spec.base.unwrap().to_string(), "oci:base:v1");
     }
 
     /// A variable that `resolve` forgets would be accepted and have no effect.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 
 use super::values::Grammar;
-use super::variables::Variable;
+use super::variables::{Kind, Variable};
 use super::vars_file::VarsFile;
 use super::words::{self, Token};
 use crate::error::{Error, Result};
@@ -62,8 +62,19 @@ impl Settings {
         &self.warnings
     }
 
-    /// The value of a variable: that of the first layer which has it.
+    /// The value of a variable: that of the first layer which has it; none where nobody has it or it is
+    /// [cleared](Settings::clears).
     pub(super) fn find(&self, variable: &Variable) -> Option<Setting<'_>> {
+        self.first(variable).filter(|setting| !setting.clears(variable.kind))
+    }
+
+    /// Whether emptiness was asked for on purpose, so that nothing is to be inherited: an empty flag, or the empty word
+    /// `''` alone in a list or a command.
+    pub(super) fn clears(&self, variable: &Variable) -> bool {
+        self.first(variable).is_some_and(|setting| setting.clears(variable.kind))
+    }
+
+    fn first(&self, variable: &Variable) -> Option<Setting<'_>> {
         Layer::ALL.into_iter().find_map(|layer| self.find_in(layer, variable))
     }
 
@@ -89,12 +100,12 @@ impl Settings {
         for layer in Layer::ALL {
             let (new, old) = (self.find_in(layer, variable), self.find_in(layer, older));
             if let (Some(new), Some(old)) = (&new, &old) {
-                if new.command()? != old.command()? {
+                if new.words()? != old.words()? {
                     return Err(old.error(old.text()?, &format!("the same as {} says, or nothing", variable.name)));
                 }
             }
             if let Some(found) = new.or(old) {
-                return found.command();
+                return if found.clears(variable.kind) { Ok(None) } else { found.command() };
             }
         }
         Ok(None)
@@ -119,7 +130,8 @@ impl Settings {
             Value::Text(text) => text.trim().is_empty(),
             Value::Words(words) => words.is_empty(),
         };
-        (!is_empty).then_some(Setting { layer, origin, value })
+        // An empty variable is unset; a flag that is given empty is meant so.
+        (!is_empty || layer == Layer::Flag).then_some(Setting { layer, origin, value })
     }
 }
 
@@ -174,6 +186,15 @@ impl<'a> Setting<'a> {
             Value::Words(words) => words.last().map_or("", String::as_str),
         };
         self.without_nul(text)
+    }
+
+    fn clears(&self, kind: Kind) -> bool {
+        match kind {
+            Kind::Text => matches!(self.text(), Ok(text) if text.trim().is_empty()),
+            Kind::Command | Kind::List => {
+                self.words().is_ok_and(|words| words.iter().all(String::is_empty) && words.len() < 2)
+            }
+        }
     }
 
     /// The value as shell words. A word that begins with `#` must be quoted: leaving out the rest would be silent loss.
@@ -244,7 +265,8 @@ mod tests {
     fn the_first_layer_that_has_it_wins() {
         for (flag, environment, file, expected) in [
             (Some("a"), Some("b"), Some("c"), Some(("--os", "a"))),
-            (Some(""), Some("b"), Some("c"), Some(("OCI_IMAGE_OS (environment)", "b"))),
+            // A flag that is given empty is meant so; a variable is not.
+            (Some(""), Some("b"), Some("c"), None),
             (None, Some("b"), Some("c"), Some(("OCI_IMAGE_OS (environment)", "b"))),
             (None, Some(" \t"), Some("c"), Some(("OCI_IMAGE_OS (v:2)", "c"))),
             (None, None, Some("c"), Some(("OCI_IMAGE_OS (v:2)", "c"))),
@@ -271,11 +293,12 @@ mod tests {
         let pairs: Vec<_> = pairs.iter().map(|(key, value)| format!("{key}={value}")).collect();
         assert_eq!(pairs, hostile);
 
-        let none = Settings::new([(variables::LABELS, words(&[]))], env(&[("OCI_IMAGE_LABELS", "a=b")]), None).unwrap();
-        assert_eq!(none.list(&variables::LABELS, &values::ENV).unwrap().len(), 1);
-        let empty = Settings::new([(variables::LABELS, words(&[""]))], [], None).unwrap();
+        let empty =
+            Settings::new([(variables::LABELS, words(&[""]))], env(&[("OCI_IMAGE_LABELS", "a=b")]), None).unwrap();
+        assert!(empty.list(&variables::LABELS, &values::ENV).unwrap().is_empty());
+        let with_empty = Settings::new([(variables::LABELS, words(&["a=b", ""]))], [], None).unwrap();
         assert_eq!(
-            empty.list(&variables::LABELS, &values::ENV).unwrap_err().to_string(),
+            with_empty.list(&variables::LABELS, &values::ENV).unwrap_err().to_string(),
             "--label: `` is not accepted: words `key=value`"
         );
     }
@@ -324,7 +347,7 @@ mod tests {
             ("/bin/sh -c 'echo \"$HOME\"; exit'", Ok(Some(vec!["/bin/sh", "-c", "echo \"$HOME\"; exit"]))),
             ("a '' b", Ok(Some(vec!["a", "", "b"]))),
             ("\\\n", Ok(None)),
-            ("''", Err(())),
+            ("''", Ok(None)),
             ("'' a", Err(())),
         ] {
             let settings = Settings::new([(variables::ENTRYPOINT, text(value))], [], None).unwrap();

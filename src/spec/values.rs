@@ -8,40 +8,40 @@ use crate::platform::{self, VariantPolicy};
 use crate::time::Timestamp;
 
 /// How a value is read.
-pub(super) struct Grammar<T> {
+pub(crate) struct Grammar<T> {
     /// What is accepted, for a message.
-    pub(super) accepted: &'static str,
+    pub(crate) accepted: &'static str,
     /// Reads one value; none if it is not accepted.
-    pub(super) read: fn(&str) -> Option<T>,
+    pub(crate) read: fn(&str) -> Option<T>,
 }
 
 /// `80`, `80/tcp`, `53/udp`: always with the protocol (image-spec, config.md, `ExposedPorts`).
-pub(super) const PORT: Grammar<String> =
+pub(crate) const PORT: Grammar<String> =
     Grammar { accepted: "PORT[/tcp|udp|sctp], with PORT from 1 to 65535", read: port };
 
 /// `key=value`, with a value that may be empty and may hold `=`.
-pub(super) const ENV: Grammar<(String, String)> = Grammar { accepted: "words `key=value`", read: key_value };
+pub(crate) const ENV: Grammar<(String, String)> = Grammar { accepted: "words `key=value`", read: key_value };
 
 /// As [`ENV`]; a key `.x` is short for `org.opencontainers.image.x`.
 pub(super) const ANNOTATION: Grammar<(String, String)> =
     Grammar { accepted: "words `key=value`; `.x=` is short for `org.opencontainers.image.x=`", read: annotation };
 
 /// An absolute path.
-pub(super) const ABSOLUTE_PATH: Grammar<String> =
+pub(crate) const ABSOLUTE_PATH: Grammar<String> =
     Grammar { accepted: "an absolute path", read: |text| text.starts_with('/').then(|| text.to_owned()) };
 
 /// An absolute path other than the root, where nothing can be mounted.
-pub(super) const VOLUME: Grammar<String> = Grammar {
+pub(crate) const VOLUME: Grammar<String> = Grammar {
     accepted: "absolute paths below `/`",
     read: |text| (text.starts_with('/') && !text.trim_matches('/').is_empty()).then(|| text.to_owned()),
 };
 
 /// `user`, `uid`, `user:group`, `uid:gid`, `uid:group`, `user:gid` (image-spec, config.md, `User`).
-pub(super) const USER: Grammar<String> =
+pub(crate) const USER: Grammar<String> =
     Grammar { accepted: "USER[:GROUP], each a name or a number below 4294967295", read: user };
 
 /// `SIGTERM`, `SIGRTMIN+3` (image-spec, config.md, `StopSignal`); `TERM` and `term` are read so too. Numbers stay.
-pub(super) const SIGNAL: Grammar<String> =
+pub(crate) const SIGNAL: Grammar<String> =
     Grammar { accepted: "a signal such as `SIGTERM`, `SIGRTMIN+3`, or a number from 1 to 64", read: signal };
 
 /// Seconds since 1970, or RFC 3339.

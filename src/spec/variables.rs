@@ -100,6 +100,8 @@ variables! {
         "`gzip[:LEVEL]` (default), `zstd[:LEVEL]` or `none`";
     EXCLUDE = List "OCI_IMAGE_EXCLUDE" Some("--exclude"),
         "globs of paths in the image that are left out";
+    BASE_IMAGE = Text "OCI_BASE_IMAGE" Some("--base"),
+        "an image to build on: only the difference becomes a layer";
     SOURCE_DATE_EPOCH = Text "SOURCE_DATE_EPOCH" None,
         "seconds since 1970: no file time is newer; default for `created`";
 }

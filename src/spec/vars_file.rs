@@ -178,7 +178,6 @@ mod tests {
                 None,
             ),
             (b"OCI_X=y", "v:1: there is no variable OCI_X".to_owned(), None),
-            (b"OCI_BASE_IMAGE=y", "v:1: there is no variable OCI_BASE_IMAGE".to_owned(), None),
             (b"A=b\nOCI_IMAGE_TAG=\xff", "v:2: text in UTF-8 expected".to_owned(), None),
         ] {
             let error = VarsFile::parse("v", text).unwrap_err();

@@ -19,6 +19,11 @@ impl<R: Read> Blocks<R> {
         Blocks { source: BufReader::with_capacity(64 * 1024, source), position: 0, archive }
     }
 
+    /// Goes on counting from `position`.
+    pub(super) fn count_from(&mut self, position: u64) {
+        self.position = position;
+    }
+
     /// How many bytes were taken.
     pub(super) fn position(&self) -> u64 {
         self.position

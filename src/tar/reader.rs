@@ -57,6 +57,13 @@ impl<R: Read> Reader<R> {
         Reader { blocks, globals: Globals::new(), state: State::AtHeader, padding: None }
     }
 
+    /// Takes the source to stand at a member in the midst of an archive, `position` bytes from its beginning.
+    #[must_use]
+    pub fn starting_at(mut self, position: u64) -> Self {
+        self.blocks.count_from(position);
+        self
+    }
+
     /// Passes over what is left of the member before, and reads the headers of the next; none at the end.
     pub fn next_member(&mut self) -> Result<Option<Member>> {
         match std::mem::replace(&mut self.state, State::Lost) {

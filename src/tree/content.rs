@@ -1,3 +1,4 @@
+use std::cmp::Ordering;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::PathBuf;
@@ -75,10 +76,14 @@ impl SparseReader {
             // No stored byte behind the position: a hole to the end, or the end itself.
             Err(Errno::NXIO) => {
                 let end = seek(&self.file, SeekFrom::End(0))?;
-                if end > self.position {
-                    Extent::Hole(end)
-                } else {
-                    Extent::Unknown
+                match end.cmp(&self.position) {
+                    Ordering::Greater => Extent::Hole(end),
+                    Ordering::Equal => Extent::Unknown,
+                    // Zeros were handed out for a hole that is not there any more: no short read would tell.
+                    Ordering::Less => {
+                        let reason = format!("file changed while it was read: its size is {end} now");
+                        return Err(io::Error::new(io::ErrorKind::UnexpectedEof, reason));
+                    }
                 }
             }
             Err(_) => Extent::Unknown,
@@ -145,5 +150,18 @@ mod tests {
             SparseReader::new(File::open(&path).unwrap()).read_to_end(&mut found).unwrap();
             assert!(found == expected, "{pieces:?}");
         }
+    }
+
+    #[test]
+    fn a_hole_that_shrinks_while_it_is_read_is_an_error() {
+        let dir = TempDir::new("sparse-shrinks");
+        let path = dir.path().join("f");
+        let file = File::create(&path).unwrap();
+        file.set_len(3 << 20).unwrap();
+        let mut reader = SparseReader::new(File::open(&path).unwrap());
+        reader.read_exact(&mut [0; 10]).unwrap();
+        file.set_len(1).unwrap();
+        let error = reader.read_to_end(&mut Vec::new()).unwrap_err();
+        assert_eq!(error.to_string(), "file changed while it was read: its size is 1 now");
     }
 }

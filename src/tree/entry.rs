@@ -17,6 +17,11 @@ pub struct Entry {
 }
 
 impl Entry {
+    /// Whether it is a regular file that holds its content itself.
+    pub fn is_file(&self) -> bool {
+        matches!(self.kind, Kind::File { .. })
+    }
+
     /// The number of its content bytes; zero for all but regular files.
     pub fn size(&self) -> u64 {
         match self.kind {

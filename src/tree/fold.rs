@@ -25,7 +25,7 @@ pub struct Folded {
 }
 
 /// Layers on their way into one tree.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Fold {
     nodes: BTreeMap<TarPath, Node>,
     layers: usize,
@@ -45,14 +45,34 @@ impl Fold {
         Fold::default()
     }
 
+    /// How many layers there are.
+    pub fn layers(&self) -> usize {
+        self.layers
+    }
+
+    /// Leaves out what `keep` says no to, with all below it; other names of a file keep its content.
+    pub fn retain(&mut self, mut keep: impl FnMut(&TarPath) -> bool) {
+        let mut left_out: Option<TarPath> = None;
+        self.nodes.retain(|path, _| {
+            if left_out.as_ref().is_some_and(|above| path.starts_with(above)) {
+                return false;
+            }
+            let kept = keep(path);
+            if !kept {
+                left_out = Some(path.clone());
+            }
+            kept
+        });
+    }
+
     /// Puts a layer on top, its members in the order of its tar.
     ///
     /// Whiteouts, opaque ones included, hide what lower layers have and nothing else, wherever they stand. Of two
     /// members of one path, the later wins. A hard link must name something that is there.
-    pub fn apply<'a>(&mut self, members: impl IntoIterator<Item = &'a Entry> + Clone) -> Result<()> {
+    pub fn apply(&mut self, members: Vec<Entry>) -> Result<()> {
         let layer = self.layers;
         self.layers += 1;
-        for entry in members.clone() {
+        for entry in &members {
             match Whiteout::of(&entry.path)? {
                 Whiteout::Remove(path) => self.remove(&path),
                 Whiteout::Opaque(directory) => self.remove_below(&directory),
@@ -88,11 +108,11 @@ impl Fold {
         folded
     }
 
-    fn put(&mut self, entry: &Entry, origin: Origin) -> Result<()> {
+    fn put(&mut self, entry: Entry, origin: Origin) -> Result<()> {
         self.make_parents(&entry.path, origin);
-        let node = match &entry.kind {
+        let node = match entry.kind {
             // A link's own header says nothing about the file that it names.
-            Kind::Hardlink { target } => match self.nodes.get(target) {
+            Kind::Hardlink { target } => match self.nodes.get(&target) {
                 Some(node) if node.kind != Kind::Directory => node.clone(),
                 found => {
                     let found = if found.is_some() { "a directory" } else { "nothing" };
@@ -100,13 +120,13 @@ impl Fold {
                     return Err(Error::malformed(format!("hard link `{}`", entry.path), reason));
                 }
             },
-            kind => Node { metadata: entry.metadata.clone(), kind: kind.clone(), origin },
+            kind => Node { metadata: entry.metadata, kind, origin },
         };
         let replaces = self.nodes.get(&entry.path).map(|old| old.kind == Kind::Directory);
         if replaces == Some(true) && node.kind != Kind::Directory {
             self.remove_below(&entry.path);
         }
-        self.nodes.insert(entry.path.clone(), node);
+        self.nodes.insert(entry.path, node);
         Ok(())
     }
 
@@ -168,7 +188,7 @@ mod tests {
         let mut fold = Fold::new();
         for layer in layers {
             let members: Vec<Entry> = layer.iter().map(|text| member(text)).collect();
-            fold.apply(&members)?;
+            fold.apply(members)?;
         }
         Ok(fold.finish())
     }

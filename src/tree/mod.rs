@@ -2,10 +2,15 @@
 
 mod content;
 mod device_table;
+mod diff;
+mod difference;
 mod entry;
 mod fold;
 mod glob;
+mod links;
+mod mask;
 mod owner;
+mod pairs;
 mod path;
 mod scan;
 mod whiteout;
@@ -13,16 +18,24 @@ mod xattr;
 
 pub use content::{Content, Directory};
 pub use device_table::DeviceTable;
+pub use diff::diff;
+pub use difference::{Change, Difference, FieldChange, FromTo};
 pub use entry::{Device, Entry, Kind, Metadata, Xattrs};
 pub use fold::{Fold, Folded, Origin};
 pub use glob::Globs;
+pub use mask::Mask;
 pub use owner::{clamp_times, IdMap, OwnerPolicy};
 pub use path::TarPath;
 pub use scan::{scan, Scan, ScanPolicy};
 pub use whiteout::{is_reserved, Whiteout};
 pub use xattr::XattrPolicy;
 
+pub(crate) use links::Links;
+pub(crate) use pairs::{pairs, Pair};
+
 use std::collections::BTreeMap;
+
+use crate::error::{Error, Result};
 
 /// Entries by path: parents before children, siblings in the order of their bytes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -49,6 +62,37 @@ impl Tree {
     /// The entry at a path, for changes that leave the path alone.
     pub fn get_mut(&mut self, path: &TarPath) -> Option<&mut Entry> {
         self.entries.get_mut(path)
+    }
+
+    /// The entry that stands for the inode of an entry of this tree: for a hard link, that of the name that holds the
+    /// content.
+    pub fn inode<'a>(&'a self, entry: &'a Entry) -> &'a Entry {
+        match &entry.kind {
+            Kind::Hardlink { target } => self.get(target).unwrap_or(entry),
+            _ => entry,
+        }
+    }
+
+    /// Makes the directories that lead to entries and are missing, the root among them: mode 0755, owner 0:0, the mtime
+    /// in seconds since the epoch. Fails where something other than a directory stands in their place.
+    pub fn add_missing_parents(&mut self, mtime: i64) -> Result<()> {
+        let mut missing = Vec::new();
+        for entry in self.iter() {
+            for parent in std::iter::successors(entry.path.parent(), TarPath::parent) {
+                match self.get(&parent).map(|parent| &parent.kind) {
+                    Some(Kind::Directory) => break,
+                    Some(kind) => {
+                        let reason = format!("`{parent}` should be a directory, found a {}", kind.name());
+                        return Err(Error::malformed(entry.path.to_string(), reason));
+                    }
+                    None => missing.push(parent),
+                }
+            }
+        }
+        for path in missing {
+            self.insert(Entry { path, metadata: Metadata::of_missing_directory(mtime), kind: Kind::Directory });
+        }
+        Ok(())
     }
 
     /// All entries in order.
@@ -85,5 +129,49 @@ impl Tree {
 impl FromIterator<Entry> for Tree {
     fn from_iter<I: IntoIterator<Item = Entry>>(entries: I) -> Self {
         Tree { entries: entries.into_iter().map(|entry| (entry.path.clone(), entry)).collect() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(path: &str, kind: Kind) -> Entry {
+        Entry { path: TarPath::parse(path.as_bytes()).unwrap(), metadata: Metadata::default(), kind }
+    }
+
+    #[test]
+    fn missing_parents_are_made() {
+        let given = [entry("a/b/c", Kind::Fifo), entry("a/b/d", Kind::Fifo), entry("e", Kind::Directory)];
+        let mut tree: Tree = given.iter().cloned().collect();
+        tree.add_missing_parents(-7).unwrap();
+        let made = |path| Entry {
+            metadata: Metadata { mode: 0o755, mtime: -7, ..Metadata::default() },
+            ..entry(path, Kind::Directory)
+        };
+        let [c, d, e] = given;
+        assert_eq!(tree, [made(""), made("a"), made("a/b"), c, d, e].into_iter().collect());
+        let before = tree.clone();
+        tree.add_missing_parents(9).unwrap();
+        assert_eq!(tree, before);
+        assert!(Tree::new().add_missing_parents(0).is_ok());
+    }
+
+    #[test]
+    fn nothing_lies_in_a_file() {
+        let mut tree: Tree = [entry("a", Kind::File { size: 0 }), entry("a/b/c", Kind::Fifo)].into_iter().collect();
+        let error = tree.add_missing_parents(0).unwrap_err();
+        assert_eq!(error.to_string(), "/a/b/c: `/a` should be a directory, found a file");
+    }
+
+    #[test]
+    fn names_of_one_inode() {
+        let link =
+            |path, target: &str| entry(path, Kind::Hardlink { target: TarPath::parse(target.as_bytes()).unwrap() });
+        let (a, b, c) = (entry("a", Kind::Fifo), link("b", "a"), link("c", "nowhere"));
+        let tree: Tree = [a.clone(), b.clone(), c.clone()].into_iter().collect();
+        for (name, inode) in [(&a, &a), (&b, &a), (&c, &c)] {
+            assert_eq!(tree.inode(name), inode);
+        }
     }
 }

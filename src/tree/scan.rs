@@ -38,7 +38,13 @@ pub struct Scan {
 /// The first path of an inode in order is the file; its other names become hard links to it. Fails on the first name
 /// that cannot be read and on names that begin with `.wh.`.
 pub fn scan(root: &Path, policy: &ScanPolicy, observer: &dyn Observer) -> Result<Scan> {
-    let metadata = root.symlink_metadata().at("read the rootfs", root)?;
+    let mut metadata = root.symlink_metadata().at("read the rootfs", root)?;
+    // A slash at its end makes a link stand for the directory that it leads to, in every call to come.
+    let linked = metadata.is_symlink().then(|| root.join(""));
+    let root = linked.as_deref().unwrap_or(root);
+    if linked.is_some() {
+        metadata = root.symlink_metadata().at("read the rootfs", root)?;
+    }
     if !metadata.is_dir() {
         return Err(Error::refused(format!("rootfs `{}`: a directory is wanted, found a file", root.display())));
     }

@@ -23,7 +23,8 @@ pub enum XattrPolicy {
 }
 
 impl XattrPolicy {
-    fn keeps(&self, name: &[u8]) -> bool {
+    /// Whether an attribute of this name is kept.
+    pub fn keeps(&self, name: &[u8]) -> bool {
         match self {
             XattrPolicy::Portable => {
                 !matches!(name, b"security.selinux" | b"system.nfs4_acl") && !name.starts_with(b"trusted.overlay.")

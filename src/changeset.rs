@@ -1,0 +1,189 @@
+//! What a tar holds, read in one pass: the entries in their order, and what becomes of the contents of files.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::Path;
+
+use crate::compress::Decoder;
+use crate::digest::{Digest, Hasher};
+use crate::error::{Error, IoContext, Result};
+use crate::layer_tar;
+use crate::observer::Observer;
+use crate::tar::{Anomaly, Reader};
+use crate::tree::{Entry, Kind};
+
+/// The members of a layer or of another tar, whiteouts among them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Changeset {
+    /// In the order of the tar.
+    pub members: Vec<Entry>,
+    /// Digests of the contents of regular files, by the member's number, if they were wanted.
+    pub digests: BTreeMap<usize, Digest>,
+    /// Where contents begin, by the member's number: in the spool or in the tar, if that was wanted.
+    pub offsets: BTreeMap<usize, u64>,
+}
+
+/// What becomes of the contents of regular files.
+#[derive(Debug)]
+pub enum Contents<'a> {
+    /// They are passed over.
+    Skip,
+    /// Their digests are computed.
+    Digest,
+    /// They are kept in a file, one behind the other.
+    Spool(&'a mut File),
+    /// They stay in the tar, and their places are noted. A sparse member has no place: it is an error.
+    Locate,
+}
+
+impl Changeset {
+    /// Reads a tar from its stored bytes, compressed or not, to their end, so that a reader that verifies them can do
+    /// so. `name` names it in errors.
+    pub fn read(source: impl Read, contents: Contents<'_>, name: &str, observer: &dyn Observer) -> Result<Self> {
+        let mut decoder = Decoder::new(source).at("read", Path::new(name))?;
+        let mut reader = Reader::new(&mut decoder, name);
+        let changeset = read_members(&mut reader, contents, name, observer)?;
+        reader.finish()?;
+        decoder.finish().at("read", Path::new(name))?;
+        Ok(changeset)
+    }
+
+    /// Reads a layer, and checks the digest of its tar (image-spec, config.md#layer-diffid).
+    pub fn read_layer(
+        blob: impl Read + Send,
+        diff_id: &Digest,
+        contents: Contents<'_>,
+        layer: &str,
+        observer: &dyn Observer,
+    ) -> Result<Self> {
+        layer_tar::read(blob, diff_id, layer, |reader| read_members(reader, contents, layer, observer))
+    }
+}
+
+fn read_members<R: Read>(
+    reader: &mut Reader<R>,
+    mut contents: Contents<'_>,
+    name: &str,
+    observer: &dyn Observer,
+) -> Result<Changeset> {
+    let mut changeset = Changeset::default();
+    let mut spooled = 0;
+    let mut buffer = vec![0; 64 << 10];
+    while let Some(member) = reader.next_member()? {
+        observer.check()?;
+        let entry = member.entry?;
+        let number = changeset.members.len();
+        if let Kind::File { size } = entry.kind {
+            match &mut contents {
+                Contents::Skip => {}
+                Contents::Digest => {
+                    changeset.digests.insert(number, digest(reader, &mut buffer).at("read", Path::new(name))?);
+                }
+                Contents::Spool(file) => {
+                    changeset.offsets.insert(number, spooled);
+                    spooled += size;
+                    spool(reader, &mut buffer, file, spooled).at("keep the content of", Path::new(name))?;
+                }
+                Contents::Locate if member.anomalies.iter().any(|anomaly| matches!(anomaly, Anomaly::Sparse)) => {
+                    return Err(Error::malformed(name, format!("`{}` is stored as a sparse file", entry.path)));
+                }
+                Contents::Locate => {
+                    changeset.offsets.insert(number, member.content_offset);
+                }
+            }
+        }
+        changeset.members.push(entry);
+    }
+    Ok(changeset)
+}
+
+fn digest(content: &mut dyn Read, buffer: &mut [u8]) -> io::Result<Digest> {
+    let mut hasher = Hasher::default();
+    each_piece(content, buffer, |piece| {
+        hasher.update(piece);
+        Ok(())
+    })?;
+    Ok(hasher.finish())
+}
+
+/// Appends content to a file, which is `end` bytes long then. Zeros become holes: a sparse member can claim to be of any
+/// size.
+fn spool(content: &mut dyn Read, buffer: &mut [u8], file: &mut File, end: u64) -> io::Result<()> {
+    each_piece(content, buffer, |piece| {
+        if piece.iter().all(|byte| *byte == 0) {
+            let length = i64::try_from(piece.len()).expect("a piece fits into the buffer");
+            file.seek(SeekFrom::Current(length)).map(|_| ())
+        } else {
+            file.write_all(piece)
+        }
+    })?;
+    if file.stream_position()? != end {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
+    file.set_len(end)
+}
+
+fn each_piece(
+    content: &mut dyn Read,
+    buffer: &mut [u8],
+    mut take: impl FnMut(&[u8]) -> io::Result<()>,
+) -> io::Result<()> {
+    loop {
+        match content.read(buffer) {
+            Ok(0) => return Ok(()),
+            Ok(read) => take(&buffer[..read])?,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::observer::Silent;
+    use crate::tar::Writer;
+    use crate::testing::TempDir;
+    use crate::tree::{Metadata, TarPath};
+
+    fn tar() -> Vec<u8> {
+        let mut writer = Writer::new(Vec::new());
+        let zeros = vec![0; 70_000];
+        for (path, content) in [("a", &b"first"[..]), ("b", &zeros), ("c", b""), ("d", b"last")] {
+            let kind = Kind::File { size: content.len() as u64 };
+            let path = TarPath::parse(path.as_bytes()).unwrap();
+            writer.append(&Entry { path, metadata: Metadata::default(), kind }, &mut &*content).unwrap();
+        }
+        writer.finish().unwrap()
+    }
+
+    #[test]
+    fn contents_are_found_again() {
+        let tar = tar();
+        let id = Digest::of(&tar);
+        let digests = Changeset::read_layer(&*tar, &id, Contents::Digest, "layer", &Silent).unwrap().digests;
+        assert_eq!(
+            digests.values().cloned().collect::<Vec<_>>(),
+            [Digest::of(b"first"), Digest::of(&vec![0; 70_000]), Digest::of(b""), Digest::of(b"last"),]
+        );
+
+        let dir = TempDir::new("changeset");
+        let path = dir.path().join("spool");
+        let mut file = File::create(&path).unwrap();
+        let spooled = Changeset::read(&*tar, Contents::Spool(&mut file), "tar", &Silent).unwrap();
+        let kept = std::fs::read(&path).unwrap();
+        let located = Changeset::read(&*tar, Contents::Locate, "tar", &Silent).unwrap();
+        assert_eq!((kept.len(), spooled.members.len()), (70_009, 4));
+        for (number, content) in [(0, &b"first"[..]), (3, b"last")] {
+            assert!(kept[spooled.offsets[&number] as usize..].starts_with(content));
+            assert!(tar[located.offsets[&number] as usize..].starts_with(content));
+        }
+    }
+
+    #[test]
+    fn another_diff_id_is_refused() {
+        let error = Changeset::read_layer(&*tar(), &Digest::of(b""), Contents::Skip, "layer x", &Silent).unwrap_err();
+        assert!(error.to_string().starts_with("layer x: diff_id should be sha256:e3b0"), "{error}");
+    }
+}

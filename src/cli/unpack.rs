@@ -1,0 +1,73 @@
+use std::io::{stdout, Write};
+use std::path::PathBuf;
+
+use anyhow::Result;
+use ocibake::layout::{Layout, Location};
+use ocibake::ops::unpack::{unpack, Form, Rights, UnpackOptions};
+
+use super::progress::{Display, ProgressMode, Verbosity};
+use super::{report, say, Answer, LocationParser, Session};
+
+/// Put an image's filesystem on disk
+///
+/// Owners, modes, times, devices and extended attributes are set as the image has them, which takes root, pseudo or
+/// fakeroot. The directory appears when all is in it, and not at all if anything fails.
+#[derive(clap::Args)]
+#[command(after_help = "Example:\n  ocibake unpack oci:out:v1 rootfs\n  fakeroot ocibake unpack image.tar rootfs")]
+pub(super) struct Args {
+    /// The image
+    #[arg(value_parser = LocationParser)]
+    image: Location,
+
+    /// Where it goes: a directory that is empty, or not there yet
+    #[arg(value_name = "DIR")]
+    directory: PathBuf,
+
+    /// Which platform, where there is a choice: `os/architecture[/variant]`
+    #[arg(long, value_name = "PLATFORM")]
+    platform: Option<String>,
+
+    /// Make a bundle for runc or crun: DIR/rootfs and DIR/config.json
+    #[arg(long)]
+    bundle: bool,
+
+    /// Leave out, and list, what this user must not set: owners, devices, some attributes
+    #[arg(long)]
+    rootless: bool,
+
+    /// How to show progress
+    #[arg(long, value_name = "HOW", default_value = "auto")]
+    progress: ProgressMode,
+
+    /// Print a report in JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(args: &Args, session: &Session) -> Result<Answer> {
+    let options = UnpackOptions {
+        form: if args.bundle { Form::Bundle } else { Form::Rootfs },
+        rights: if args.rootless { Rights::Rootless } else { Rights::Full },
+    };
+    // Modes are the image's; until an entry has its own, it is nobody else's business.
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
+    let layout = Layout::open(&args.image)?;
+    let image = layout.image(args.platform.as_deref())?;
+    let display = Display::new(args.progress, session.verbosity, &session.interruption);
+    let report = unpack(&layout, &image, &args.directory, options, &display)?;
+    drop(display);
+
+    if session.verbosity == Verbosity::Verbose {
+        for skipped in &report.skipped {
+            say(&format!("ocibake: left out: {} {} {}", skipped.path, skipped.what, skipped.wanted));
+        }
+        let (entries, size) = (report.entries, report::bytes(report.bytes));
+        say(&format!("ocibake: {entries} entries, {size} in `{}`", args.directory.display()));
+    }
+    if args.json {
+        let mut out = stdout().lock();
+        serde_json::to_writer_pretty(&mut out, &report)?;
+        writeln!(out)?;
+    }
+    Ok(Answer::Yes)
+}

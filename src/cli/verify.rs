@@ -1,0 +1,97 @@
+use std::io::{stdout, Write};
+
+use anyhow::Result;
+use ocibake::layout::{Layout, Location};
+use ocibake::ops::verify::{verify, Report, Rule};
+use serde_json::json;
+
+use super::progress::{Display, ProgressMode, Verbosity};
+use super::{report, say, Answer, LocationParser, Session};
+
+/// Check that every byte of an image is what its documents say it is
+///
+/// Prints a line for each finding: `error:` where a promise is broken or readers do not agree, `note:` for what is
+/// permitted and good to know. Without a ref name, all that the layout holds is checked. Exit status: 0 without errors,
+/// 1 with, 2 if the image cannot be opened.
+#[derive(clap::Args)]
+#[command(after_help = "Example:\n  ocibake verify oci:out:v1")]
+pub(super) struct Args {
+    /// The image
+    #[arg(value_parser = LocationParser, required_unless_present = "rules")]
+    image: Option<Location>,
+
+    /// Print an object for programs
+    #[arg(long)]
+    json: bool,
+
+    /// How to show progress
+    #[arg(long, value_name = "HOW", default_value = "auto")]
+    progress: ProgressMode,
+
+    /// List the rules instead, with the document that each comes from
+    #[arg(long, conflicts_with = "image")]
+    rules: bool,
+}
+
+pub(super) fn run(args: &Args, session: &Session) -> Result<Answer> {
+    let Some(image) = &args.image else {
+        rules(args.json)?;
+        return Ok(Answer::Yes);
+    };
+    let report = {
+        let display = Display::new(args.progress, session.verbosity, &session.interruption);
+        verify(&Layout::open(image)?, &display)?
+    };
+    let mut out = stdout().lock();
+    if args.json {
+        serde_json::to_writer_pretty(&mut out, &report)?;
+        writeln!(out)?;
+    } else {
+        for finding in &report.findings {
+            writeln!(out, "{finding}")?;
+        }
+        if session.verbosity != Verbosity::Quiet {
+            say(&format!("ocibake: {}", summary(&report)));
+        }
+    }
+    Ok(if report.is_good() { Answer::Yes } else { Answer::No })
+}
+
+/// `oci:out: 1 image, 3 blobs, 12.3 MB verified: no findings`.
+fn summary(report: &Report) -> String {
+    let plural = |count: u64, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
+    let counts: Vec<String> = [(report.errors, "error"), (report.notes, "note")]
+        .into_iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, what)| plural(count as u64, what))
+        .collect();
+    format!(
+        "{}: {}, {}, {} verified: {}",
+        report.image,
+        plural(report.images, "image"),
+        plural(report.blobs, "blob"),
+        report::bytes(report.bytes),
+        if counts.is_empty() { "no findings".to_owned() } else { counts.join(", ") }
+    )
+}
+
+fn rules(as_json: bool) -> Result<()> {
+    let mut out = stdout().lock();
+    if as_json {
+        let object = |rule: &Rule| {
+            json!({
+                "rule": rule,
+                "severity": rule.severity(),
+                "meaning": rule.meaning(),
+                "source": rule.source(),
+            })
+        };
+        serde_json::to_writer_pretty(&mut out, &Rule::ALL.iter().map(object).collect::<Vec<_>>())?;
+        writeln!(out)?;
+    } else {
+        for rule in Rule::ALL {
+            writeln!(out, "{:<5} {:<27} {} ({})", rule.severity().name(), rule.name(), rule.meaning(), rule.source())?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,244 @@
+//! What a layer must hold so that it makes one tree into another (image-spec, layer.md#representing-changes).
+//!
+//! - What is gone is said by explicit whiteouts, a directory by one; they stand before their siblings.
+//! - An entry replaces what was at its path. So a change of type is the new entry alone: no whiteout beside it, since
+//!   that would be read as its removal, and nothing below what was a directory, since that would be written through it.
+//! - The directories that lead to a change are part of the layer with their own metadata; others that did not change
+//!   are not.
+//! - Of the names of one inode the layer has all or none: a hard link cannot point into a layer below. They may stay
+//!   below if all of them were names of one equal inode there, and no names that were cut off from them stay as well.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::error::Result;
+use crate::layer::Step;
+use crate::tree::{pairs, Entry, Kind, Links, Mask, Pair, TarPath, Tree};
+
+/// The members of a layer in the order in which they are written: each directory, the whiteouts of what is gone in it,
+/// and then what it holds.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LayerPlan<'a> {
+    steps: Vec<Step<'a>>,
+}
+
+impl<'a> LayerPlan<'a> {
+    /// Whether the trees are equal, so that there is nothing to write.
+    pub fn is_empty(&self) -> bool {
+        self.steps.is_empty()
+    }
+
+    /// The members.
+    pub fn steps(&self) -> &[Step<'a>] {
+        &self.steps
+    }
+
+    /// The bytes of content that writing the layer will read.
+    pub fn content_size(&self) -> u64 {
+        self.steps.iter().map(|step| if let Step::Put { entry, .. } = step { entry.size() } else { 0 }).sum()
+    }
+}
+
+impl<'a> IntoIterator for LayerPlan<'a> {
+    type Item = Step<'a>;
+    type IntoIter = std::vec::IntoIter<Step<'a>>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.steps.into_iter()
+    }
+}
+
+/// Plans the layer that makes `old` into `new`.
+///
+/// Both trees are canonical: parents are there, and of several names of one inode the first in order is the file and
+/// the others are hard links to it. `same_content` is asked whether a regular file of the old tree and one of the new
+/// tree hold the same bytes; only where all else about them is the same, and once for each pair of inodes.
+///
+/// What `mask` covers stays as it is in `old`, whatever `new` has there: it is neither put nor removed. But it goes with
+/// a directory above it that is removed or becomes something else. Hard links across the edge of the mask are not
+/// compared: where the names outside of it are written, they are a file of their own.
+pub fn plan<'a>(
+    old: &'a Tree,
+    new: &'a Tree,
+    mask: &Mask,
+    same_content: impl FnMut(&Entry, &Entry) -> Result<bool>,
+) -> Result<LayerPlan<'a>> {
+    let old_links = Links::of(old, |path| !mask.covers(path));
+    let new_links = Links::of(new, |path| !mask.covers(path));
+    let mut inodes = Inodes {
+        old,
+        new,
+        old_links: &old_links,
+        new_links: &new_links,
+        answers: BTreeMap::new(),
+        taken: BTreeSet::new(),
+        same_content,
+    };
+    let mut outline = Outline::default();
+    // The last path at which the old tree's directory, if it is one, goes with all that it holds.
+    let mut gone: Option<&TarPath> = None;
+    for pair in pairs(old, new, mask) {
+        match pair {
+            // A layer cannot remove the root.
+            Pair::Old(entry) if entry.path.is_root() => {}
+            Pair::Old(entry) => {
+                if !gone.is_some_and(|gone| entry.path.starts_with(gone)) {
+                    gone = Some(&entry.path);
+                    outline.remove(&entry.path);
+                }
+            }
+            Pair::New(entry) => outline.add(entry, Part::Member),
+            Pair::Both { old: old_entry, new: new_entry } => {
+                let stays = match (&old_entry.kind, &new_entry.kind) {
+                    (Kind::Directory, Kind::Directory) => old_entry.metadata == new_entry.metadata,
+                    (Kind::Directory, _) => {
+                        gone = Some(&old_entry.path);
+                        false
+                    }
+                    (_, Kind::Directory) => false,
+                    _ => inodes.stays(new_entry)?,
+                };
+                outline.add(new_entry, if stays { Part::None } else { Part::Member });
+            }
+        }
+    }
+    Ok(LayerPlan { steps: outline.steps(|entry| put(entry, new, &new_links)) })
+}
+
+/// Puts an entry; where the mask covers the name that holds the content, the first name that is left holds it instead.
+fn put<'a>(entry: &'a Entry, new: &'a Tree, links: &Links<'a>) -> Step<'a> {
+    let inode = new.inode(entry);
+    match links.names(inode).and_then(<[_]>::first) {
+        Some(&first) if *first != inode.path => {
+            let kind = if *first == entry.path { inode.kind.clone() } else { Kind::Hardlink { target: first.clone() } };
+            let entry = Entry { path: entry.path.clone(), metadata: inode.metadata.clone(), kind };
+            Step::Put { entry: Cow::Owned(entry), source: inode }
+        }
+        _ => Step::put(entry),
+    }
+}
+
+/// Which of the new tree's inodes are those of the old tree.
+struct Inodes<'a, 'l, F> {
+    old: &'a Tree,
+    new: &'a Tree,
+    old_links: &'l Links<'a>,
+    new_links: &'l Links<'a>,
+    /// By inode of the new tree, of those that have several names: whether it stays.
+    answers: BTreeMap<&'a TarPath, bool>,
+    /// Inodes of the old tree that have several names, and stay with some of them.
+    taken: BTreeSet<&'a TarPath>,
+    same_content: F,
+}
+
+impl<'a, F: FnMut(&Entry, &Entry) -> Result<bool>> Inodes<'a, '_, F> {
+    /// Whether an entry of the new tree that is no directory stays as it is in the old tree, with all its names.
+    fn stays(&mut self, entry: &'a Entry) -> Result<bool> {
+        let inode = self.new.inode(entry);
+        let Some(names) = self.new_links.names(inode) else { return self.same(inode, &[&entry.path]) };
+        if let Some(stays) = self.answers.get(&inode.path) {
+            return Ok(*stays);
+        }
+        let stays = self.same(inode, names)?;
+        self.answers.insert(&inode.path, stays);
+        Ok(stays)
+    }
+
+    fn same(&mut self, new: &Entry, names: &[&TarPath]) -> Result<bool> {
+        let mut inodes = names.iter().map(|name| self.old.get(name).map(|entry| self.old.inode(entry)));
+        let Some(Some(old)) = inodes.next() else { return Ok(false) };
+        if !inodes.all(|other| other.is_some_and(|other| other.path == old.path)) {
+            return Ok(false);
+        }
+        // Names that were linked and are no longer: those that come first stay, and the layer has the others.
+        let shared = self.old_links.names(old).is_some();
+        if shared && self.taken.contains(&old.path) {
+            return Ok(false);
+        }
+        let same =
+            old.metadata == new.metadata && old.kind == new.kind && (new.size() == 0 || (self.same_content)(old, new)?);
+        if same && shared {
+            self.taken.insert(&old.path);
+        }
+        Ok(same)
+    }
+}
+
+/// The new tree in order, with what the layer has of it.
+#[derive(Default)]
+struct Outline<'a> {
+    nodes: Vec<Node<'a>>,
+    /// Removed paths, each with the directory that held it; no directory for those of a tree without a root.
+    removed: Vec<(Option<usize>, &'a TarPath)>,
+    /// The directories that lead to the last path, each by its place among the nodes.
+    open: Vec<usize>,
+}
+
+struct Node<'a> {
+    entry: &'a Entry,
+    parent: Option<usize>,
+    part: Part,
+}
+
+/// Whether the layer has an entry.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Part {
+    None,
+    Member,
+}
+
+impl<'a> Outline<'a> {
+    fn add(&mut self, entry: &'a Entry, part: Part) {
+        let parent = self.parent_of(&entry.path);
+        if entry.kind == Kind::Directory {
+            self.open.push(self.nodes.len());
+        }
+        self.nodes.push(Node { entry, parent, part });
+    }
+
+    fn remove(&mut self, path: &'a TarPath) {
+        let parent = self.parent_of(path);
+        if let Some(parent) = parent {
+            self.nodes[parent].part = Part::Member;
+        }
+        self.removed.push((parent, path));
+    }
+
+    fn parent_of(&mut self, path: &TarPath) -> Option<usize> {
+        while let Some(&directory) = self.open.last() {
+            if path.starts_with(&self.nodes[directory].entry.path) {
+                return Some(directory);
+            }
+            self.open.pop();
+        }
+        None
+    }
+
+    fn steps(mut self, put: impl Fn(&'a Entry) -> Step<'a>) -> Vec<Step<'a>> {
+        // Children stand behind their parents, so that one pass from the end reaches all parents.
+        for i in (0..self.nodes.len()).rev() {
+            if let Node { part: Part::Member, parent: Some(parent), .. } = self.nodes[i] {
+                self.nodes[parent].part = Part::Member;
+            }
+        }
+        // Stable: what is removed from one directory stays in order.
+        self.removed.sort_by_key(|(parent, _)| *parent);
+        let mut removed = self.removed.into_iter().peekable();
+        let mut steps = Vec::new();
+        while let Some((_, path)) = removed.next_if(|(parent, _)| parent.is_none()) {
+            steps.push(Step::Whiteout(path.clone()));
+        }
+        for (i, node) in self.nodes.iter().enumerate() {
+            if node.part == Part::Member {
+                steps.push(put(node.entry));
+                while let Some((_, path)) = removed.next_if(|(parent, _)| *parent == Some(i)) {
+                    steps.push(Step::Whiteout(path.clone()));
+                }
+            }
+        }
+        steps
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,242 @@
+//! A docker archive shown as the layout that it could have been.
+//!
+//! `manifest.json` names each image's config and layers by their paths in the archive (Docker Image Specification v1.2,
+//! "Combined Image JSON + Filesystem Changeset Format"). Of that, an index and a manifest are made for each image;
+//! configs and layers stay as they are, and their bytes are compatible with those of OCI. A layer that is stored
+//! plain, as most are, has the digest that the config gives as its `diff_id`, so nothing has to be read to know it, and
+//! it is held to it when it is read.
+
+use std::collections::BTreeMap;
+use std::io::{self, Read};
+
+use serde::de::DeserializeOwned;
+use serde::Deserialize;
+
+use crate::compress::Format;
+use crate::digest::{Digest, HashWriter};
+use crate::error::{Error, IoContext, Result};
+use crate::layout::archive::Archive;
+use crate::layout::docker_legacy;
+use crate::layout::docker_name::whole_name;
+use crate::layout::reader::read_document;
+use crate::layout::{blob_path, Stored, INDEX, MARKER};
+use crate::media_type::MediaType;
+use crate::oci::annotations::CONTAINERD_NAME;
+use crate::oci::{Annotations, Descriptor, Document, ImageConfig, Index, LayoutMarker, Manifest, RefName};
+
+/// The list of images.
+const MANIFEST: &str = "manifest.json";
+
+/// An image in [`MANIFEST`]. Go writes an empty list as `null`.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Item {
+    config: String,
+    repo_tags: Option<Vec<String>>,
+    layers: Option<Vec<String>>,
+}
+
+/// An image and where its parts are.
+pub(super) struct Parts {
+    /// Its names, `REPOSITORY:TAG`.
+    pub(super) names: Vec<String>,
+    pub(super) config: Source,
+    /// The layers' paths, base first.
+    pub(super) layers: Vec<String>,
+}
+
+/// Where the bytes of a file are.
+#[derive(Debug)]
+pub(super) enum Source {
+    /// In a member of the archive.
+    Member(String),
+    /// Here: they are in no archive.
+    Made(Vec<u8>),
+}
+
+/// An archive and the layout that is made of it.
+#[derive(Debug)]
+pub(super) struct DockerArchive {
+    archive: Archive,
+    /// By their paths in the layout.
+    files: BTreeMap<String, Source>,
+}
+
+/// Whether an archive has what makes a docker archive.
+pub(super) fn is_docker_archive(archive: &Archive) -> bool {
+    [MANIFEST, docker_legacy::REPOSITORIES].iter().any(|name| archive.stretch(name).is_some())
+}
+
+impl DockerArchive {
+    /// Reads the lists and the configs, and of the layers those that are stored compressed under a name that does not
+    /// give their digest.
+    pub(super) fn new(archive: Archive) -> Result<Self> {
+        let images = match document::<Vec<Item>>(&archive, MANIFEST)? {
+            Some(items) => parts(&archive, items)?,
+            None => docker_legacy::images(&archive)?.ok_or_else(|| no_manifest(&archive))?,
+        };
+        let mut docker_archive = DockerArchive { archive, files: BTreeMap::new() };
+        let mut index = Index::default();
+        for image in images {
+            index.manifests.extend(docker_archive.add(image)?);
+        }
+        docker_archive.make(MARKER.to_owned(), &Document::seal(LayoutMarker::default()));
+        docker_archive.make(INDEX.to_owned(), &Document::seal(index));
+        Ok(docker_archive)
+    }
+
+    /// Shows an image; gives back a descriptor of its manifest for each name.
+    fn add(&mut self, image: Parts) -> Result<Vec<Descriptor>> {
+        let (raw, promised) = match &image.config {
+            Source::Member(name) => (read(&self.archive, name)?, config_digest(name)),
+            Source::Made(raw) => (raw.clone(), None),
+        };
+        let subject = match &image.config {
+            Source::Member(name) => format!("{}: config `{name}`", self.archive.name()),
+            Source::Made(_) => format!("{}: config of `{}`", self.archive.name(), image.names.join("`, `")),
+        };
+        let document: Document<ImageConfig> = Document::parse(raw, &subject)?;
+        let mut config = document.descriptor(MediaType::CONFIG);
+        config.digest = promised.unwrap_or(config.digest);
+        self.files.insert(blob_path(&config.digest), image.config);
+
+        let diff_ids = &document.value().rootfs.diff_ids;
+        if diff_ids.len() != image.layers.len() {
+            let (expected, found) = (diff_ids.len().to_string(), image.layers.len().to_string());
+            return Err(Error::Mismatch { subject, what: "number of layers", expected, found });
+        }
+        let layers = image.layers.iter().zip(diff_ids);
+        let layers = layers.map(|(path, diff_id)| self.add_layer(path, diff_id)).collect::<Result<_>>()?;
+
+        let manifest = Document::seal(Manifest::new(config, layers));
+        let mut descriptor = manifest.descriptor(MediaType::MANIFEST);
+        descriptor.platform = Some(document.value().platform());
+        self.make(blob_path(&descriptor.digest), &manifest);
+        if image.names.is_empty() {
+            return Ok(vec![descriptor]);
+        }
+        Ok(image.names.iter().map(|name| named(&descriptor, name)).collect())
+    }
+
+    fn add_layer(&mut self, path: &str, diff_id: &Digest) -> Result<Descriptor> {
+        let name = member(&self.archive, path)?;
+        let stretch = self.archive.stretch(&name).expect("the path was resolved to a file");
+        let media_type = match stretch.format {
+            Format::Plain => MediaType::LAYER,
+            Format::Gzip => MediaType::LAYER_GZIP,
+            Format::Zstd => MediaType::LAYER_ZSTD,
+            Format::Xz | Format::Bzip2 => {
+                let subject = format!("{}: layer `{path}`", self.archive.name());
+                return Err(Error::malformed(subject, "a layer that is plain or in gzip or zstd expected"));
+            }
+        };
+        let digest = match stretch.format {
+            Format::Plain => diff_id.clone(),
+            _ => match blob_digest(&name) {
+                Some(digest) => digest,
+                None => digest_of(&self.archive, &name)?,
+            },
+        };
+        let descriptor = Descriptor::new(media_type, digest, stretch.size);
+        self.files.insert(blob_path(&descriptor.digest), Source::Member(name));
+        Ok(descriptor)
+    }
+
+    fn make<T>(&mut self, path: String, document: &Document<T>) {
+        self.files.insert(path, Source::Made(document.raw().to_vec()));
+    }
+
+    /// The files of the layout.
+    pub(super) fn files(&self) -> Vec<Stored> {
+        let size = |source: &Source| match source {
+            Source::Member(name) => self.archive.stretch(name).map_or(0, |stretch| stretch.size),
+            Source::Made(bytes) => bytes.len() as u64,
+        };
+        self.files.iter().map(|(name, source)| Stored { name: name.clone(), size: size(source) }).collect()
+    }
+
+    /// A file of the layout and its size.
+    pub(super) fn file(&self, name: &str) -> Result<Option<(Box<dyn Read + Send + '_>, u64)>> {
+        match self.files.get(name) {
+            Some(Source::Member(name)) => self.archive.file(name),
+            Some(Source::Made(bytes)) => Ok(Some((Box::new(bytes.as_slice()), bytes.len() as u64))),
+            None => Ok(None),
+        }
+    }
+}
+
+/// The images of `manifest.json`.
+fn parts(archive: &Archive, items: Vec<Item>) -> Result<Vec<Parts>> {
+    let images = items.into_iter().map(|item| {
+        let layers = item.layers.unwrap_or_default();
+        let mut names = item.repo_tags.unwrap_or_default();
+        if let (true, Some(top)) = (names.is_empty(), layers.last()) {
+            names = docker_legacy::names_of_layer(archive, top)?;
+        }
+        Ok(Parts { names, config: Source::Member(member(archive, &item.config)?), layers })
+    });
+    images.collect()
+}
+
+/// The same descriptor under a name. A name may be none that a layout can hold as a ref name.
+fn named(descriptor: &Descriptor, name: &str) -> Descriptor {
+    let mut descriptor = descriptor.clone();
+    descriptor.annotations.get_or_insert_with(Annotations::new).insert(CONTAINERD_NAME.to_owned(), whole_name(name));
+    match name.parse::<RefName>() {
+        Ok(name) => descriptor.with_ref_name(&name),
+        Err(_) => descriptor,
+    }
+}
+
+/// The name of the file that a path in a document means.
+pub(super) fn member(archive: &Archive, path: &str) -> Result<String> {
+    match archive.resolve(path) {
+        Ok(Some(name)) => Ok(name),
+        Ok(None) => Err(Error::malformed(archive.name(), format!("`{}` is missing", path.escape_debug()))),
+        Err(reason) => Err(Error::malformed(format!("{}: `{}`", archive.name(), path.escape_debug()), reason)),
+    }
+}
+
+/// The bytes of a document.
+fn read(archive: &Archive, name: &str) -> Result<Vec<u8>> {
+    let (reader, size) = archive.file(name)?.expect("the name was resolved to a file");
+    read_document(reader, size, &format!("{}: `{name}`", archive.name()), archive.path())
+}
+
+/// What a document says, if it is there.
+pub(super) fn document<T: DeserializeOwned>(archive: &Archive, path: &str) -> Result<Option<T>> {
+    if archive.stretch(path).is_none() {
+        return Ok(None);
+    }
+    let subject = format!("{}: `{path}`", archive.name());
+    Document::parse(read(archive, path)?, &subject).map(|document| Some(document.into_value()))
+}
+
+fn no_manifest(archive: &Archive) -> Error {
+    Error::malformed(
+        archive.name(),
+        match archive.cut() {
+            Some(member) => format!("no docker archive, or half of one: it ends within `{member}`"),
+            None => format!("no docker archive: the file `{MANIFEST}` is missing"),
+        },
+    )
+}
+
+/// The digest that the name of a config promises: Docker calls it `HEX.json`, others `ALGORITHM:HEX`.
+fn config_digest(name: &str) -> Option<Digest> {
+    let last = name.rsplit('/').next().unwrap_or_default();
+    let stem = last.strip_suffix(".json").unwrap_or(last);
+    blob_digest(name).or_else(|| stem.parse().ok()).or_else(|| format!("sha256:{stem}").parse().ok())
+}
+
+/// The digest that the name of a blob in a layout promises.
+fn blob_digest(name: &str) -> Option<Digest> {
+    name.strip_prefix("blobs/")?.replacen('/', ":", 1).parse().ok()
+}
+
+fn digest_of(archive: &Archive, name: &str) -> Result<Digest> {
+    let (mut reader, _) = archive.file(name)?.expect("the name was resolved to a file");
+    let mut writer = HashWriter::new(io::sink());
+    io::copy(&mut reader, &mut writer).at("read", archive.path())?;
+    Ok(writer.finish().1)
+}

@@ -1,0 +1,129 @@
+//! What Docker wrote before 1.10, and still writes beside the newer documents: `repositories` gives names to layers,
+//! and each layer is a directory with its tar and a document that names its parent (Docker Image Specification v1.0).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+
+use serde::Deserialize;
+use serde_json::{json, Map, Value};
+
+use crate::compress::Decoder;
+use crate::digest::{Digest, HashWriter};
+use crate::error::{Error, IoContext, Result};
+use crate::layout::archive::Archive;
+use crate::layout::docker_archive::{document, member, Parts, Source};
+
+/// The list of names.
+pub(super) const REPOSITORIES: &str = "repositories";
+
+/// Names of images: by repository and tag, the id of the top layer.
+#[derive(Deserialize)]
+struct Repositories(BTreeMap<String, BTreeMap<String, String>>);
+
+impl Repositories {
+    fn read(archive: &Archive) -> Result<Option<Self>> {
+        document(archive, REPOSITORIES)
+    }
+
+    /// Names and ids.
+    fn iter(&self) -> impl Iterator<Item = (String, &String)> {
+        self.0.iter().flat_map(|(name, tags)| tags.iter().map(move |(tag, id)| (format!("{name}:{tag}"), id)))
+    }
+}
+
+/// The names that the older list has for images whose top layer is at `path`.
+pub(super) fn names_of_layer(archive: &Archive, path: &str) -> Result<Vec<String>> {
+    let (Some(repositories), Ok(Some(layer))) = (Repositories::read(archive)?, archive.resolve(path)) else {
+        return Ok(Vec::new());
+    };
+    let is_top = |id: &str| archive.resolve(&layer_path(id)).is_ok_and(|found| found.as_ref() == Some(&layer));
+    Ok(repositories.iter().filter(|(_, id)| is_top(id)).map(|(name, _)| name).collect())
+}
+
+fn layer_path(id: &str) -> String {
+    format!("{id}/layer.tar")
+}
+
+/// The images of an archive that has no newer list; none if it has no list at all.
+///
+/// Their configs are made as Docker makes them when it loads such an archive: of the top layer's document, and of the
+/// `diff_ids`, for which all layers are read once.
+pub(super) fn images(archive: &Archive) -> Result<Option<Vec<Parts>>> {
+    let Some(repositories) = Repositories::read(archive)? else { return Ok(None) };
+    let mut names = BTreeMap::<&String, Vec<String>>::new();
+    for (name, id) in repositories.iter() {
+        names.entry(id).or_default().push(name);
+    }
+    let mut diff_ids = BTreeMap::new();
+    let images = names.into_iter().map(|(id, names)| {
+        let chain = chain(archive, id)?;
+        let config = config(archive, &chain, &mut diff_ids)?;
+        let layers = chain.iter().map(|layer| layer_path(&layer.id)).collect();
+        Ok(Parts { names, config: Source::Made(config), layers })
+    });
+    images.collect::<Result<_>>().map(Some)
+}
+
+/// A layer and its document.
+struct Layer {
+    id: String,
+    document: Map<String, Value>,
+}
+
+/// The layers from the base up to `top`.
+fn chain(archive: &Archive, top: &str) -> Result<Vec<Layer>> {
+    let mut chain = Vec::new();
+    let mut seen = BTreeSet::new();
+    let mut next = Some(top.to_owned());
+    while let Some(id) = next {
+        if !seen.insert(id.clone()) {
+            return Err(Error::malformed(archive.name(), format!("the layer `{id}` is among its own parents")));
+        }
+        let path = member(archive, &format!("{id}/json"))?;
+        let document: Map<String, Value> = self::document(archive, &path)?.expect("the path was resolved to a file");
+        next = document.get("parent").and_then(Value::as_str).filter(|id| !id.is_empty()).map(str::to_owned);
+        chain.push(Layer { id, document });
+    }
+    chain.reverse();
+    Ok(chain)
+}
+
+fn config(archive: &Archive, chain: &[Layer], known: &mut BTreeMap<String, Digest>) -> Result<Vec<u8>> {
+    let mut diff_ids = Vec::new();
+    for layer in chain {
+        let diff_id = match known.get(&layer.id) {
+            Some(diff_id) => diff_id.clone(),
+            None => diff_id(archive, &layer.id)?,
+        };
+        known.insert(layer.id.clone(), diff_id.clone());
+        diff_ids.push(diff_id);
+    }
+    let mut config = chain.last().map(|layer| layer.document.clone()).unwrap_or_default();
+    for member in ["id", "parent", "parent_id", "layer_id", "throwaway", "Size"] {
+        config.remove(member);
+    }
+    config.insert("rootfs".to_owned(), json!({"type": "layers", "diff_ids": diff_ids}));
+    config.insert("history".to_owned(), chain.iter().map(history).collect());
+    Ok(serde_json::to_vec(&config).expect("a map with string keys"))
+}
+
+fn history(layer: &Layer) -> Value {
+    let mut step: Map<_, _> = ["created", "author", "comment"]
+        .into_iter()
+        .filter_map(|member| Some((member.to_owned(), layer.document.get(member)?.clone())))
+        .collect();
+    if let Some(Value::Array(words)) = layer.document.get("container_config").and_then(|config| config.get("Cmd")) {
+        let words: Vec<&str> = words.iter().filter_map(Value::as_str).collect();
+        step.insert("created_by".to_owned(), words.join(" ").into());
+    }
+    step.into()
+}
+
+fn diff_id(archive: &Archive, id: &str) -> Result<Digest> {
+    let name = member(archive, &layer_path(id))?;
+    let (reader, _) = archive.file(&name)?.expect("the path was resolved to a file");
+    let mut writer = HashWriter::new(io::sink());
+    let copied = Decoder::new(reader).and_then(|mut decoder| io::copy(&mut decoder, &mut writer));
+    copied.at("read", archive.path())?;
+    Ok(writer.finish().1)
+}

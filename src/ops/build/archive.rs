@@ -1,0 +1,74 @@
+//! A tar archive as a rootfs: entries keep what the archive says, so owners and devices need no root.
+
+use std::fs::File;
+use std::io::{Read, Seek};
+use std::path::Path;
+
+use crate::changeset::{Changeset, Contents};
+use crate::compress::Format;
+use crate::error::{Error, IoContext, Result};
+use crate::observer::Observer;
+use crate::ops::build::rootfs::ReadRootfs;
+use crate::ops::kept_content::KeptContent;
+use crate::tree::{is_reserved, Fold, ScanPolicy};
+
+/// Reads an archive. Of one that is plain and seekable nothing is copied; the files of any other go into `spool`, since
+/// a layer is written in another order than the archive's.
+pub(super) fn read(
+    mut archive: File,
+    name: &str,
+    policy: &ScanPolicy,
+    spool: impl FnOnce() -> Result<File>,
+    observer: &dyn Observer,
+) -> Result<ReadRootfs> {
+    let (changeset, file) = if let Some(changeset) = locate(&mut archive, name, observer)? {
+        (changeset, archive)
+    } else {
+        let mut spool = spool()?;
+        (Changeset::read(archive, Contents::Spool(&mut spool), name, observer)?, spool)
+    };
+    let mut members = changeset.members;
+    for entry in &mut members {
+        if is_reserved(&entry.path) && !policy.exclude.matches(&entry.path) {
+            let path = &entry.path;
+            return Err(Error::refused_with_hint(
+                format!("`{path}` in {name}: a name that begins with `.wh.` means a removal in a layer"),
+                "leave it out with --exclude",
+            ));
+        }
+        entry.metadata.xattrs.retain(|attribute, _| policy.xattrs.keeps(attribute));
+    }
+    let mut fold = Fold::new();
+    fold.apply(members)?;
+    fold.retain(|path| !policy.exclude.matches(path));
+    let folded = fold.finish();
+    if folded.tree.len() < 2 {
+        return Err(Error::refused(format!("rootfs `{name}` is empty")));
+    }
+    let mut content = KeptContent::default();
+    content.add(file, &changeset.offsets, &folded.origins, 0);
+    Ok(ReadRootfs { tree: folded.tree, content: Box::new(content), sockets: Vec::new() })
+}
+
+/// The places of the contents in an archive that can be read at any place; none if it cannot, or if it holds sparse files,
+/// whose bytes do not stand in a row.
+fn locate(archive: &mut File, name: &str, observer: &dyn Observer) -> Result<Option<Changeset>> {
+    let place = Path::new(name);
+    if !archive.metadata().at("read", place)?.is_file() {
+        return Ok(None);
+    }
+    let start = archive.stream_position().at("read", place)?;
+    let mut magic = Vec::new();
+    (&*archive).take(Format::MAGIC_SIZE as u64).read_to_end(&mut magic).at("read", place)?;
+    archive.rewind().at("read", place)?;
+    if start != 0 || Format::sniff(&magic) != Format::Plain {
+        return Ok(None);
+    }
+    let located = Changeset::read(&*archive, Contents::Locate, name, observer);
+    archive.rewind().at("read", place)?;
+    match located {
+        Err(Error::Interrupted) => Err(Error::Interrupted),
+        // Whatever else is wrong is found again, and told, by the reading that needs no places.
+        located => Ok(located.ok()),
+    }
+}

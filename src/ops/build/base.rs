@@ -1,0 +1,143 @@
+//! The image that is built on: its layers are used as they are, and only what differs from it becomes a layer.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+
+use crate::digest::Digest;
+use crate::error::{Error, Result};
+use crate::layout::{Image, Layout, LayoutWriter, Location};
+use crate::media_type::{MediaKind, MediaType};
+use crate::observer::Observer;
+use crate::oci::annotations::{BASE_DIGEST, BASE_NAME};
+use crate::oci::{Annotations, Descriptor, History, ImageConfig};
+use crate::ops::content_digests;
+use crate::ops::image_tree::{digests_with, read_layers, ImageLayers};
+use crate::platform::Platform;
+use crate::tree::{Content, Entry, TarPath, Tree};
+
+/// How the base image is compared with the rootfs.
+#[derive(Clone, Debug, Default)]
+pub struct BaseOptions {
+    /// Paths that are left out of the comparison, with all below them: they stay as they are in the base.
+    pub masks: Vec<TarPath>,
+    /// Whether the volumes of the configuration are masked too.
+    pub volumes: VolumeMask,
+    /// Where entries of layers are kept, so that a base that was read once need not be decompressed again.
+    pub cache: Option<PathBuf>,
+}
+
+/// What happens to volumes when the base is compared with the rootfs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum VolumeMask {
+    /// They are left out: what is in them belongs to containers.
+    #[default]
+    Masked,
+    /// They are compared like everything else.
+    Compared,
+}
+
+/// A base image and where it is.
+pub(super) struct Base {
+    layout: Layout,
+    pub(super) image: Image,
+}
+
+impl Base {
+    /// Opens the base. Where there is a choice, the platform of the new image makes it; where there is none, the two
+    /// must agree.
+    pub(super) fn open(location: &Location, platform: Option<&Platform>) -> Result<Self> {
+        let layout = Layout::open(location)?;
+        let image = match layout.image(platform.map(ToString::to_string).as_deref()) {
+            // No match, or no choice: what there is says more than that it does not match.
+            Err(error) if platform.is_some() => layout.image(None).map_err(|_| error)?,
+            image => image?,
+        };
+        let found = image.config.value().platform();
+        if let Some(wanted) = platform {
+            if (&wanted.os, &wanted.architecture) != (&found.os, &found.architecture) {
+                return Err(Error::refused_with_hint(
+                    format!("base image `{location}`: platform {wanted} expected, found {found}"),
+                    "leave the architecture out to take the base's",
+                ));
+            }
+        }
+        Ok(Base { layout, image })
+    }
+
+    pub(super) fn config(&self) -> &ImageConfig {
+        self.image.config.value()
+    }
+
+    /// Reads and verifies the layers.
+    pub(super) fn read(
+        &self,
+        cache: Option<&Path>,
+        threads: NonZeroUsize,
+        observer: &dyn Observer,
+    ) -> Result<ImageLayers> {
+        let mut layers = ImageLayers::default();
+        layers.push(read_layers(&self.layout, &self.image, usize::MAX, &digests_with(cache), threads, observer)?)?;
+        Ok(layers)
+    }
+
+    /// Takes the layers over byte for byte, and describes them in OCI's media types.
+    pub(super) fn share_layers(&self, writer: &mut LayoutWriter) -> Result<()> {
+        self.image.manifest.value().layers.iter().try_for_each(|layer| writer.copy_blob(&self.layout, layer))
+    }
+
+    /// The layers as the new manifest lists them.
+    pub(super) fn layer_descriptors(&self) -> Result<Vec<Descriptor>> {
+        let describe = |layer: &Descriptor| match layer.media_type.kind() {
+            MediaKind::Layer(encoding) => {
+                let media_type = MediaType::layer(encoding);
+                Ok(Descriptor { media_type, ..layer.clone() })
+            }
+            _ => Err(Error::malformed(
+                format!("base image `{}`", self.layout.location()),
+                format!("a layer expected, found `{}`", layer.media_type),
+            )),
+        };
+        self.image.manifest.value().layers.iter().map(describe).collect()
+    }
+
+    /// The history, with a step for each layer even where the base's says nothing: readers refuse an image whose steps
+    /// do not match its layers.
+    pub(super) fn history(&self) -> Vec<History> {
+        let mut history = self.config().history.clone().unwrap_or_default();
+        let steps = history.iter().filter(|step| !step.is_empty_layer()).count();
+        let layers = self.image.manifest.value().layers.len();
+        history.resize_with(history.len() + layers.saturating_sub(steps), History::default);
+        history
+    }
+
+    /// What the new manifest says of its base (image-spec, annotations.md#pre-defined-annotation-keys).
+    pub(super) fn annotations(&self) -> Annotations {
+        let digest = self.image.path.manifest().digest.to_string();
+        let mut annotations = Annotations::from([(BASE_DIGEST.to_owned(), digest)]);
+        if let Some(name) = self.image.path.entry().ref_name() {
+            annotations.insert(BASE_NAME.to_owned(), name.to_owned());
+        }
+        annotations
+    }
+}
+
+/// Digests of the files whose content decides whether they changed: those that are in both trees with one size.
+pub(super) fn digests(
+    base: &Tree,
+    tree: &Tree,
+    content: &(dyn Content + Sync),
+    threads: NonZeroUsize,
+    observer: &dyn Observer,
+) -> Result<BTreeMap<TarPath, Digest>> {
+    let mut wanted: BTreeMap<&TarPath, &Entry> = BTreeMap::new();
+    for entry in tree.iter() {
+        let Some(old) = base.get(&entry.path).map(|old| base.inode(old)) else { continue };
+        let new = tree.inode(entry);
+        if new.is_file() && old.kind == new.kind {
+            wanted.insert(&new.path, new);
+        }
+    }
+    let files: Vec<&Entry> = wanted.into_values().collect();
+    content_digests::of(&files, content, threads, observer)
+}

@@ -1,0 +1,69 @@
+//! The configuration and the manifest of a built image.
+
+use crate::layer::Layer;
+use crate::media_type::MediaType;
+use crate::oci::{ContainerConfig, Document, History, ImageConfig, Manifest, RootFs};
+use crate::ops::build::base::Base;
+use crate::platform::Platform;
+use crate::spec::{inherit, BuildSpec};
+use crate::time::Timestamp;
+
+/// The two documents of an image.
+pub(super) struct Documents {
+    pub(super) config: Document<ImageConfig>,
+    pub(super) manifest: Document<Manifest>,
+}
+
+/// How the image runs: as the spec says, over what the base says.
+pub(super) fn container_config(spec: &BuildSpec, base: Option<&Base>) -> ContainerConfig {
+    match base {
+        Some(base) => inherit(base.config().config.clone().unwrap_or_default(), &spec.config, &spec.cleared),
+        None => spec.config.clone(),
+    }
+}
+
+/// Seals configuration and manifest. The base's part of the history and its times are not touched; without a new layer
+/// the step is marked as empty (image-spec, config.md#properties, `history`).
+pub(super) fn documents(
+    spec: &BuildSpec,
+    platform: &Platform,
+    container: ContainerConfig,
+    base: Option<&Base>,
+    layer: Option<&Layer>,
+    created: Timestamp,
+) -> crate::error::Result<Documents> {
+    let mut history = base.map(Base::history).unwrap_or_default();
+    history.push(History {
+        created: Some(created.to_string()),
+        created_by: Some("ocibake build".to_owned()),
+        author: spec.author.clone(),
+        empty_layer: layer.is_none().then_some(true),
+        ..History::default()
+    });
+    let mut diff_ids = base.map(|base| base.config().rootfs.diff_ids.clone()).unwrap_or_default();
+    diff_ids.extend(layer.map(|layer| layer.diff_id.clone()));
+
+    let Platform { architecture, os, os_version, os_features, variant, .. } = platform.clone();
+    let config = Document::seal(ImageConfig {
+        created: Some(created.to_string()),
+        author: spec.author.clone().or_else(|| base.and_then(|base| base.config().author.clone())),
+        architecture,
+        os,
+        os_version,
+        os_features,
+        variant,
+        config: Some(container),
+        rootfs: RootFs::layers(diff_ids),
+        history: Some(history),
+        other: base.map(|base| base.config().other.clone()).unwrap_or_default(),
+    });
+    let mut layers = base.map(Base::layer_descriptors).transpose()?.unwrap_or_default();
+    layers.extend(layer.map(|layer| layer.descriptor.clone()));
+    let mut manifest = Manifest::new(config.descriptor(MediaType::CONFIG), layers);
+    let mut annotations = base.map(Base::annotations).unwrap_or_default();
+    annotations.extend(spec.annotations.clone());
+    if !annotations.is_empty() {
+        manifest.annotations = Some(annotations);
+    }
+    Ok(Documents { config, manifest: Document::seal(manifest) })
+}

@@ -1,0 +1,295 @@
+//! `build`: a rootfs becomes an image, alone or on a base, in one or several targets at once.
+
+mod archive;
+mod base;
+mod documents;
+mod overlay;
+mod report;
+mod rootfs;
+
+pub use base::{BaseOptions, VolumeMask};
+pub use report::{BuildReport, BuildStats, TargetReport};
+pub use rootfs::Rootfs;
+
+use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::time::Instant;
+
+use crate::digest::Digest;
+use crate::error::{Error, IoContext, Result};
+use crate::layer::{self, Layer, LayerTimes, Step};
+use crate::layering::plan;
+use crate::layout::{LayoutWriter, Location};
+use crate::observer::Observer;
+use crate::oci::ContainerConfig;
+use crate::ops::image_tree::{ImageLayers, ImageTree};
+use crate::ops::publish::{self, publish, ref_names};
+use crate::platform::Platform;
+use crate::spec::BuildSpec;
+use crate::time::Timestamp;
+use crate::tree::{clamp_times, DeviceTable, Entry, Mask, OwnerPolicy, ScanPolicy, TarPath, Tree};
+
+use base::Base;
+use documents::Documents;
+use rootfs::ReadRootfs;
+
+/// How the rootfs is read and what is changed on the way.
+#[derive(Clone, Debug)]
+pub struct BuildOptions {
+    /// What is left out.
+    pub scan: ScanPolicy,
+    /// Who owns the entries.
+    pub owner: OwnerPolicy,
+    /// Owners, modes and devices that the rootfs does not have; applied after `owner`.
+    pub device_table: DeviceTable,
+    /// How a base image, if the spec names one, is compared with the rootfs.
+    pub base: BaseOptions,
+    /// How many threads read, hash and compress. The image does not depend on it.
+    pub threads: NonZeroUsize,
+}
+
+impl Default for BuildOptions {
+    fn default() -> Self {
+        BuildOptions {
+            scan: ScanPolicy::default(),
+            owner: OwnerPolicy::default(),
+            device_table: DeviceTable::default(),
+            base: BaseOptions::default(),
+            threads: NonZeroUsize::MIN,
+        }
+    }
+}
+
+/// Builds an image of `rootfs`. No target changes unless all of them can be written.
+pub fn build(
+    rootfs: &Rootfs,
+    targets: &[Location],
+    spec: &BuildSpec,
+    options: &BuildOptions,
+    observer: &dyn Observer,
+) -> Result<BuildReport> {
+    let start = Instant::now();
+    let mut stats = BuildStats { threads: options.threads.get(), ..BuildStats::default() };
+    check_targets(rootfs, targets)?;
+    let base = spec.base.as_ref().map(|location| Base::open(location, spec.platform.as_ref())).transpose()?;
+    let platform = platform(spec, base.as_ref())?;
+    let mut writers = publish::writers(targets)?;
+
+    let read = read_rootfs(rootfs, base.as_ref(), &writers[0], spec, options, observer)?;
+    stats.entries = read.rootfs.tree.len();
+    stats.content_bytes = read.rootfs.tree.content_size();
+    stats.scan_seconds = read.scan_seconds;
+
+    let container = documents::container_config(spec, base.as_ref());
+    let compare_start = Instant::now();
+    let mask = mask(&container, &options.base)?;
+    let layer = {
+        let tree = &read.rootfs.tree;
+        match &read.base {
+            None => Some(tree.iter().map(Step::put).collect()),
+            Some(base) => difference(base, &read, &mask, options, observer)?,
+        }
+    };
+    stats.compare_seconds = compare_start.elapsed().as_secs_f64() + read.base_seconds;
+    let layer =
+        layer.map(|steps| write_layer(steps, &read.rootfs, &mut writers, spec, options, observer)).transpose()?;
+    if let Some((layer, times)) = &layer {
+        add_layer(&mut stats, layer, *times);
+    }
+    let layer = layer.map(|(layer, _)| layer);
+
+    let created = created(spec, &read.rootfs.tree);
+    let documents = documents::documents(spec, &platform, container, base.as_ref(), layer.as_ref(), created)?;
+    if let Some(base) = &base {
+        writers.iter_mut().try_for_each(|writer| base.share_layers(writer))?;
+    }
+    let Documents { config, manifest } = documents;
+    let descriptor = publish(writers, &config, &manifest, &spec.tags, options.threads, observer)?;
+
+    stats.total_seconds = start.elapsed().as_secs_f64();
+    stats.peak_memory_bytes = report::peak_memory();
+    let layer_sizes = manifest.value().layers.iter().map(|layer| layer.size);
+    Ok(BuildReport {
+        platform: platform.to_string(),
+        created: created.to_string(),
+        size: descriptor.size + config.raw().len() as u64 + layer_sizes.sum::<u64>(),
+        digest: descriptor.digest,
+        targets: targets.iter().map(|target| target_report(target, spec)).collect(),
+        warnings: read.warnings,
+        stats,
+        diff_id: layer.as_ref().map(|layer| layer.diff_id.clone()),
+        layer: layer.map(|layer| layer.descriptor.digest),
+    })
+}
+
+/// Refuses targets inside of the rootfs: the image would be part of itself.
+fn check_targets(rootfs: &Rootfs, targets: &[Location]) -> Result<()> {
+    let Some(directory) = rootfs.directory() else { return Ok(()) };
+    let metadata = directory.metadata().at("read the rootfs", directory)?;
+    let rootfs_inode = (metadata.dev(), metadata.ino());
+    for target in targets {
+        if with_directories_above(target.directory()).any(|inode| inode == rootfs_inode) {
+            return Err(Error::refused(format!(
+                "target `{target}` lies inside of the rootfs `{}`",
+                directory.display()
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// Device and inode of a directory and of all above it, found by `..`, which no symbolic link can fool.
+fn with_directories_above(directory: &Path) -> impl Iterator<Item = (u64, u64)> {
+    let mut path = directory.to_path_buf();
+    let mut below = None;
+    std::iter::from_fn(move || {
+        let metadata = path.metadata().ok()?;
+        let inode = (metadata.dev(), metadata.ino());
+        path.push("..");
+        // Above the root of the filesystem is the root again.
+        (below.replace(inode) != Some(inode)).then_some(inode)
+    })
+}
+
+/// The spec's platform, else the base's.
+fn platform(spec: &BuildSpec, base: Option<&Base>) -> Result<Platform> {
+    let of_base = || base.map(|base| base.config().platform());
+    spec.platform.clone().or_else(of_base).ok_or_else(|| Error::refused("the image's architecture is not set"))
+}
+
+/// The rootfs, with the policies applied, and the tree of the base if there is one.
+struct ReadTrees {
+    rootfs: ReadRootfs,
+    base: Option<ImageTree>,
+    warnings: Vec<String>,
+    scan_seconds: f64,
+    base_seconds: f64,
+}
+
+fn read_rootfs(
+    rootfs: &Rootfs,
+    base: Option<&Base>,
+    writer: &LayoutWriter,
+    spec: &BuildSpec,
+    options: &BuildOptions,
+    observer: &dyn Observer,
+) -> Result<ReadTrees> {
+    let base_start = Instant::now();
+    let layers = match base {
+        Some(base) => {
+            observer.step(&format!("read the base image of {} layers", base.image.manifest.value().layers.len()));
+            Some(base.read(options.base.cache.as_deref(), options.threads, observer)?)
+        }
+        None => None,
+    };
+    let base_seconds = base_start.elapsed().as_secs_f64();
+
+    let scan_start = Instant::now();
+    let name = rootfs.name();
+    observer.step(&format!("read {name}"));
+    let (mut read, base) = match rootfs {
+        Rootfs::Directory(path) => (rootfs::read_directory(path, &options.scan, observer)?, layers),
+        Rootfs::Archive(_) | Rootfs::Stdin => {
+            let path = if let Rootfs::Archive(path) = rootfs { Some(path.as_path()) } else { None };
+            let spool = || writer.scratch_file();
+            (archive::read(rootfs::open(path)?, &name, &options.scan, spool, observer)?, layers)
+        }
+        Rootfs::OverlayUpper(path) => {
+            let Some(layers) = layers else {
+                return Err(Error::refused_with_hint(
+                    "the upper directory of an overlay is only half of a rootfs: a base image is wanted",
+                    "name the image that the lower directory was unpacked from with --base",
+                ));
+            };
+            let (changeset, content, sockets) = overlay::read(path, &options.scan, observer)?;
+            let tree = layers.with(changeset)?.tree;
+            (ReadRootfs { tree, content, sockets }, Some(layers))
+        }
+    };
+    options.owner.apply(&mut read.tree)?;
+    options.device_table.apply(&mut read.tree, read.content.as_ref())?;
+    if let Some(epoch) = spec.source_date_epoch {
+        clamp_times(&mut read.tree, epoch.seconds());
+    }
+    let left_out = |path: &TarPath| format!("`{path}` is a socket, which a layer cannot hold: left out");
+    let warnings: Vec<String> = read.sockets.iter().map(left_out).collect();
+    for warning in &warnings {
+        observer.warning(warning);
+    }
+    let scan_seconds = scan_start.elapsed().as_secs_f64();
+    Ok(ReadTrees { rootfs: read, base: base.map(ImageLayers::into_tree), warnings, scan_seconds, base_seconds })
+}
+
+/// The paths that are left out of the comparison with the base.
+fn mask(container: &ContainerConfig, options: &BaseOptions) -> Result<Mask> {
+    let mut masks = options.masks.clone();
+    if options.volumes == VolumeMask::Masked {
+        for volume in container.volumes.keys() {
+            masks.push(TarPath::parse(volume.as_bytes())?);
+        }
+    }
+    Ok(masks.into_iter().collect())
+}
+
+/// What the layer over the base must hold; none if there is no difference.
+fn difference<'a>(
+    base: &'a ImageTree,
+    read: &'a ReadTrees,
+    mask: &Mask,
+    options: &BuildOptions,
+    observer: &dyn Observer,
+) -> Result<Option<Vec<Step<'a>>>> {
+    let ReadRootfs { tree, content, .. } = &read.rootfs;
+    let old = &base.folded.tree;
+    observer.step(&format!("compare {} entries with {} of the base", tree.len(), old.len()));
+    let digests: BTreeMap<TarPath, Digest> = base::digests(old, tree, content.as_ref(), options.threads, observer)?;
+    let same_content = |old: &Entry, new: &Entry| Ok(base.digests.get(&old.path) == digests.get(&new.path));
+    let plan = plan(old, tree, mask, same_content)?;
+    Ok((!plan.is_empty()).then(|| plan.into_iter().collect()))
+}
+
+/// Writes the layer once, into the first target's staging directory, and shares it with the others.
+fn write_layer(
+    steps: Vec<Step<'_>>,
+    rootfs: &ReadRootfs,
+    writers: &mut [LayoutWriter],
+    spec: &BuildSpec,
+    options: &BuildOptions,
+    observer: &dyn Observer,
+) -> Result<(Layer, LayerTimes)> {
+    observer.step(&format!("write a layer of {} entries, {}", steps.len(), spec.compression));
+    observer.expect(steps.iter().map(Step::size).sum());
+    let (first, others) = writers.split_first_mut().expect("there is a target");
+    let (file, place) = first.blob_file()?.into_parts();
+    let (layer, times) =
+        layer::write(steps, rootfs.content.as_ref(), file, spec.compression, options.threads, observer)?;
+    first.adopt(&place, &layer.descriptor.digest, layer.descriptor.size)?;
+    for other in others {
+        other.share(first, &layer.descriptor.digest)?;
+    }
+    Ok((layer, times))
+}
+
+/// The spec's time, else the epoch that file times are clamped to, else the newest file's: never the clock's.
+fn created(spec: &BuildSpec, tree: &Tree) -> Timestamp {
+    let newest = || Timestamp::saturating(tree.newest_mtime().unwrap_or(0));
+    spec.created.or(spec.source_date_epoch).unwrap_or_else(newest)
+}
+
+fn target_report(target: &Location, spec: &BuildSpec) -> TargetReport {
+    TargetReport {
+        target: Location { ref_name: None, ..target.clone() }.to_string(),
+        refs: ref_names(target, &spec.tags).iter().map(ToString::to_string).collect(),
+    }
+}
+
+fn add_layer(stats: &mut BuildStats, layer: &Layer, times: LayerTimes) {
+    stats.tar_bytes = layer.unpacked_size;
+    stats.layer_bytes = layer.descriptor.size;
+    stats.read_seconds = times.read.as_secs_f64();
+    stats.hash_seconds = times.busy.hash.as_secs_f64();
+    stats.compress_seconds = times.busy.compress.as_secs_f64();
+    stats.write_seconds = times.busy.write.as_secs_f64();
+}

@@ -1,0 +1,70 @@
+//! The upper directory of an overlay as a changeset: what the kernel marks as removed becomes whiteouts.
+//!
+//! The marks are those of the kernel's overlayfs: a character device 0:0 or an empty file with the attribute
+//! `overlay.whiteout` is a removed name, and a directory with `overlay.opaque` set to `y` hides what is below it. The
+//! attributes are in the namespace `trusted.`, or `user.` where the overlay was mounted without privilege.
+
+use std::path::Path;
+
+use crate::changeset::Changeset;
+use crate::error::{Error, Result};
+use crate::observer::Observer;
+use crate::tree::{
+    scan, Content, Device, Directory, Entry, Globs, Kind, Metadata, ScanPolicy, TarPath, Whiteout, XattrPolicy, Xattrs,
+};
+
+/// What the upper directory changes, its content, and the sockets in it. The members stand in tree order.
+pub(super) fn read(
+    upper: &Path,
+    policy: &ScanPolicy,
+    observer: &dyn Observer,
+) -> Result<(Changeset, Box<dyn Content + Sync>, Vec<TarPath>)> {
+    let everything = XattrPolicy::Matching(Globs::parse(["**"])?);
+    let scan = scan(upper, &ScanPolicy { exclude: policy.exclude.clone(), xattrs: everything }, observer)?;
+    let mut changeset = Changeset::default();
+    for entry in scan.tree.iter() {
+        refuse_what_needs_the_lower(entry)?;
+        let is_marked = |name: &str| mark(&entry.metadata.xattrs, name).is_some();
+        let whiteout = Device { major: 0, minor: 0 };
+        if entry.kind == Kind::CharDevice(whiteout) || (entry.size() == 0 && is_marked("whiteout")) {
+            changeset.members.push(marker(&Whiteout::Remove(entry.path.clone()))?);
+            continue;
+        }
+        if mark(&entry.metadata.xattrs, "opaque") == Some(b"y") {
+            changeset.members.push(marker(&Whiteout::Opaque(entry.path.clone()))?);
+        }
+        let mut entry = entry.clone();
+        entry.metadata.xattrs.retain(|name, _| !is_overlay(name) && policy.xattrs.keeps(name));
+        changeset.members.push(entry);
+    }
+    Ok((changeset, Box::new(Directory::new(upper)), scan.sockets))
+}
+
+fn is_overlay(name: &[u8]) -> bool {
+    name.starts_with(b"trusted.overlay.") || name.starts_with(b"user.overlay.")
+}
+
+fn mark<'a>(xattrs: &'a Xattrs, name: &str) -> Option<&'a [u8]> {
+    ["trusted", "user"]
+        .iter()
+        .find_map(|namespace| xattrs.get(format!("{namespace}.overlay.{name}").as_bytes()))
+        .map(Vec::as_slice)
+}
+
+/// Directories that were renamed and files of which only the metadata was copied up are in the lower directories.
+fn refuse_what_needs_the_lower(entry: &Entry) -> Result<()> {
+    for name in ["redirect", "metacopy"] {
+        if mark(&entry.metadata.xattrs, name).is_some() {
+            return Err(Error::refused_with_hint(
+                format!("`{}` in the upper directory refers to a lower one (overlay.{name})", entry.path),
+                format!("mount the overlay with {name}=off, or give the merged directory as the rootfs"),
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn marker(whiteout: &Whiteout) -> Result<Entry> {
+    let path = whiteout.marker().ok_or_else(|| Error::refused("the root of the upper directory is a whiteout"))?;
+    Ok(Entry { path, metadata: Metadata::default(), kind: Kind::File { size: 0 } })
+}

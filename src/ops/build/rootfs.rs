@@ -1,0 +1,86 @@
+//! Where the rootfs is: a directory, a tar archive, or the upper directory of an overlay.
+
+use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::io;
+use std::os::fd::AsFd;
+use std::os::unix::fs::FileTypeExt;
+use std::path::{Path, PathBuf};
+
+use crate::error::{Error, IoContext, Result};
+use crate::observer::Observer;
+use crate::tree::{self, Content, Directory, Scan, ScanPolicy, TarPath, Tree};
+
+/// A root filesystem.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Rootfs {
+    /// A directory.
+    Directory(PathBuf),
+    /// A tar archive, compressed or not; what it is compressed with is seen from its content.
+    Archive(PathBuf),
+    /// A tar archive on standard input.
+    Stdin,
+    /// What an overlay filesystem has written over the base image.
+    OverlayUpper(PathBuf),
+}
+
+/// A rootfs that was read.
+pub(super) struct ReadRootfs {
+    pub(super) tree: Tree,
+    pub(super) content: Box<dyn Content + Sync>,
+    /// Sockets: a layer cannot hold them.
+    pub(super) sockets: Vec<TarPath>,
+}
+
+impl Rootfs {
+    /// What a person means by a path: `-` is standard input, a file an archive.
+    pub fn parse(path: &OsStr) -> Result<Self> {
+        if path == "-" {
+            return Ok(Rootfs::Stdin);
+        }
+        let path = PathBuf::from(path);
+        let metadata = fs::metadata(&path).at("read the rootfs", &path)?;
+        let kind = metadata.file_type();
+        if metadata.is_dir() {
+            Ok(Rootfs::Directory(path))
+        } else if metadata.is_file() || kind.is_fifo() || kind.is_char_device() {
+            Ok(Rootfs::Archive(path))
+        } else {
+            Err(Error::refused(format!("rootfs `{}`: a directory or a tar archive is wanted", path.display())))
+        }
+    }
+
+    /// How messages call it.
+    pub(super) fn name(&self) -> String {
+        match self {
+            Rootfs::Directory(path) | Rootfs::Archive(path) | Rootfs::OverlayUpper(path) => path.display().to_string(),
+            Rootfs::Stdin => "standard input".to_owned(),
+        }
+    }
+
+    /// The directory that is read, if it is one.
+    pub(super) fn directory(&self) -> Option<&Path> {
+        match self {
+            Rootfs::Directory(path) | Rootfs::OverlayUpper(path) => Some(path),
+            Rootfs::Archive(_) | Rootfs::Stdin => None,
+        }
+    }
+}
+
+/// Reads a directory.
+pub(super) fn read_directory(root: &Path, policy: &ScanPolicy, observer: &dyn Observer) -> Result<ReadRootfs> {
+    let Scan { tree, sockets } = tree::scan(root, policy, observer)?;
+    if tree.len() == 1 {
+        return Err(Error::refused(format!("rootfs `{}` is empty", root.display())));
+    }
+    Ok(ReadRootfs { tree, content: Box::new(Directory::new(root)), sockets })
+}
+
+/// Opens an archive or standard input.
+pub(super) fn open(path: Option<&Path>) -> Result<File> {
+    match path {
+        Some(path) => File::open(path).at("open the rootfs", path),
+        // A descriptor of its own, so that a redirected file can be read at any place.
+        None => io::stdin().as_fd().try_clone_to_owned().map(File::from).at("open", Path::new("standard input")),
+    }
+}

@@ -1,0 +1,214 @@
+//! What layers hold, kept by `diff_id`: a base image that was read once need not be decompressed again.
+//!
+//! A cached changeset is as good as the layer's tar whose digest names it. The file ends with the digest of all before
+//! it, so one that is damaged or of another version is read anew, never believed.
+
+use std::fs;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::changeset::Changeset;
+use crate::digest::Digest;
+use crate::error::{IoContext, Result};
+use crate::tree::{Device, Entry, Kind, Metadata, TarPath};
+
+/// The first line of a cache file; another version of the form gets another.
+const HEADING: &str = "ocibake changeset 1";
+
+/// The changeset of the layer `diff_id`: from the cache if it is there, else read and put there. The blob is verified
+/// either way. A cache that cannot be written is no error: nothing is lost but time.
+pub(super) fn get_or_read<B: Read>(
+    cache: &Path,
+    diff_id: &Digest,
+    blob: impl FnOnce() -> Result<B>,
+    read: impl FnOnce() -> Result<Changeset>,
+) -> Result<Changeset> {
+    let path = cache.join(format!("{}-{}.changeset", diff_id.algorithm_name(), diff_id.encoded()));
+    if let Some(changeset) = fs::read(&path).ok().and_then(|bytes| decode(&bytes)) {
+        io::copy(&mut blob()?, &mut io::sink()).at("read", Path::new(diff_id.short()))?;
+        return Ok(changeset);
+    }
+    let changeset = read()?;
+    let _ = store(&path, &encode(&changeset));
+    Ok(changeset)
+}
+
+/// Readers see all of the file or nothing.
+fn store(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let directory = path.parent().unwrap_or(Path::new("."));
+    fs::create_dir_all(directory)?;
+    let mut name = path.as_os_str().to_owned();
+    name.push(format!(".{}", std::process::id()));
+    let temporary = PathBuf::from(name);
+    fs::write(&temporary, bytes).and_then(|()| fs::rename(&temporary, path)).map_err(|error| {
+        let _ = fs::remove_file(&temporary);
+        error
+    })
+}
+
+/// A member on one line of JSON.
+#[derive(Serialize, Deserialize)]
+struct Line {
+    path: Bytes,
+    mode: u16,
+    uid: u32,
+    gid: u32,
+    mtime: i64,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    xattrs: Vec<(Bytes, Bytes)>,
+    kind: LineKind,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    content: Option<Digest>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum LineKind {
+    Directory,
+    File(u64),
+    Symlink(Bytes),
+    Hardlink(Bytes),
+    Char(u32, u32),
+    Block(u32, u32),
+    Fifo,
+}
+
+/// Text where it is text, numbers where it is not.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum Bytes {
+    Text(String),
+    Raw(Vec<u8>),
+}
+
+impl Bytes {
+    fn from_slice(bytes: &[u8]) -> Self {
+        match std::str::from_utf8(bytes) {
+            Ok(text) => Bytes::Text(text.to_owned()),
+            Err(_) => Bytes::Raw(bytes.to_vec()),
+        }
+    }
+
+    fn into_vec(self) -> Vec<u8> {
+        match self {
+            Bytes::Text(text) => text.into_bytes(),
+            Bytes::Raw(bytes) => bytes,
+        }
+    }
+}
+
+fn encode(changeset: &Changeset) -> Vec<u8> {
+    let mut bytes = format!("{HEADING}\n").into_bytes();
+    for (number, entry) in changeset.members.iter().enumerate() {
+        let metadata = &entry.metadata;
+        let xattr = |(name, value): (&Vec<u8>, &Vec<u8>)| (Bytes::from_slice(name), Bytes::from_slice(value));
+        let line = Line {
+            path: Bytes::from_slice(entry.path.as_bytes()),
+            mode: metadata.mode,
+            uid: metadata.uid,
+            gid: metadata.gid,
+            mtime: metadata.mtime,
+            xattrs: metadata.xattrs.iter().map(xattr).collect(),
+            kind: match &entry.kind {
+                Kind::Directory => LineKind::Directory,
+                Kind::File { size } => LineKind::File(*size),
+                Kind::Symlink { target } => LineKind::Symlink(Bytes::from_slice(target)),
+                Kind::Hardlink { target } => LineKind::Hardlink(Bytes::from_slice(target.as_bytes())),
+                Kind::CharDevice(device) => LineKind::Char(device.major, device.minor),
+                Kind::BlockDevice(device) => LineKind::Block(device.major, device.minor),
+                Kind::Fifo => LineKind::Fifo,
+            },
+            content: changeset.digests.get(&number).cloned(),
+        };
+        serde_json::to_writer(&mut bytes, &line).expect("writing to memory");
+        bytes.push(b'\n');
+    }
+    let digest = Digest::of(&bytes);
+    bytes.extend_from_slice(digest.as_str().as_bytes());
+    bytes
+}
+
+fn decode(bytes: &[u8]) -> Option<Changeset> {
+    let end = 1 + bytes.iter().rposition(|byte| *byte == b'\n')?;
+    let (body, digest) = bytes.split_at(end);
+    if Digest::of(body).as_str().as_bytes() != digest {
+        return None;
+    }
+    let mut lines = std::str::from_utf8(body).ok()?.lines();
+    if lines.next() != Some(HEADING) {
+        return None;
+    }
+    let mut changeset = Changeset::default();
+    for line in lines {
+        let line: Line = serde_json::from_str(line).ok()?;
+        if let Some(content) = line.content {
+            changeset.digests.insert(changeset.members.len(), content);
+        }
+        let xattrs = line.xattrs.into_iter().map(|(name, value)| (name.into_vec(), value.into_vec())).collect();
+        changeset.members.push(Entry {
+            path: TarPath::parse(&line.path.into_vec()).ok()?,
+            metadata: Metadata { mode: line.mode, uid: line.uid, gid: line.gid, mtime: line.mtime, xattrs },
+            kind: match line.kind {
+                LineKind::Directory => Kind::Directory,
+                LineKind::File(size) => Kind::File { size },
+                LineKind::Symlink(target) => Kind::Symlink { target: target.into_vec().into() },
+                LineKind::Hardlink(target) => Kind::Hardlink { target: TarPath::parse(&target.into_vec()).ok()? },
+                LineKind::Char(major, minor) => Kind::CharDevice(Device { major, minor }),
+                LineKind::Block(major, minor) => Kind::BlockDevice(Device { major, minor }),
+                LineKind::Fifo => Kind::Fifo,
+            },
+        });
+    }
+    Some(changeset)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::TempDir;
+
+    fn changeset() -> Changeset {
+        let device = Device { major: 5, minor: 1 };
+        let kinds = [
+            Kind::Directory,
+            Kind::File { size: 3 },
+            Kind::Symlink { target: b"\xff/\n".to_vec().into() },
+            Kind::Hardlink { target: TarPath::parse(b"1\xfe").unwrap() },
+            Kind::CharDevice(device),
+            Kind::BlockDevice(device),
+            Kind::Fifo,
+        ];
+        let xattrs = [(b"security.capability".to_vec(), vec![1, 0, 10, 255])].into_iter().collect();
+        let metadata = Metadata { mode: 0o4755, uid: 4_242_424_242, gid: 1, mtime: -1, xattrs };
+        let path = |number: usize| TarPath::parse(&[number.to_string().as_bytes(), b"\xfe"].concat()).unwrap();
+        let members = kinds.into_iter().enumerate();
+        let members =
+            members.map(|(number, kind)| Entry { path: path(number), metadata: metadata.clone(), kind }).collect();
+        Changeset { members, digests: [(1, Digest::of(b"abc"))].into_iter().collect(), ..Changeset::default() }
+    }
+
+    #[test]
+    fn what_goes_in_comes_out_and_damage_does_not() {
+        let bytes = encode(&changeset());
+        assert_eq!(decode(&bytes), Some(changeset()));
+        for at in 0..bytes.len() {
+            let mut damaged = bytes.clone();
+            damaged[at] ^= 1;
+            assert_eq!(decode(&damaged), None, "byte {at}");
+            assert_eq!(decode(&bytes[..at]), None, "cut at {at}");
+        }
+    }
+
+    #[test]
+    fn a_layer_is_read_once() {
+        let dir = TempDir::new("changeset-cache");
+        let id = Digest::of(b"tar");
+        let get = |read: &dyn Fn() -> Result<Changeset>| {
+            get_or_read(&dir.path().join("new"), &id, || Ok(&b"blob"[..]), read).unwrap()
+        };
+        assert_eq!(get(&|| Ok(changeset())), changeset());
+        assert_eq!(get(&|| panic!("it is in the cache")), changeset());
+    }
+}

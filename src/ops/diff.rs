@@ -1,0 +1,296 @@
+//! `diff`: what differs between two images, or between an image and a rootfs, and why their digests do.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::digest::Digest;
+use crate::error::Result;
+use crate::layout::{Image, Layout, Location};
+use crate::observer::Observer;
+use crate::oci::annotations::REF_NAME;
+use crate::ops::content_digests;
+use crate::ops::image_tree::{read_layers, ImageLayers, Wanted};
+use crate::tree::{diff as diff_trees, scan, Difference, Directory, Entry, Mask, ScanPolicy, TarPath, Tree};
+
+/// One of the two things that are compared.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// An image, and which platform where there is a choice.
+    Image(Location, Option<String>),
+    /// A directory with a rootfs.
+    Rootfs(PathBuf),
+}
+
+/// What differs.
+#[derive(Clone, Debug, Serialize)]
+pub struct DiffReport {
+    /// In one line, why the digests differ, or that they do not.
+    pub reason: String,
+    /// Whether there is no difference at all.
+    pub same: bool,
+    /// Members of the entry in the index, the manifest and the configuration that differ. Digests and sizes of the
+    /// documents themselves do not count; they follow.
+    pub documents: Vec<DocumentDifference>,
+    /// Entries that differ, in the order of their paths.
+    pub entries: Vec<Difference>,
+}
+
+/// A member of a document that differs.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct DocumentDifference {
+    /// `index`, `manifest` or `config`.
+    pub document: &'static str,
+    /// Where in it, as a JSON pointer (RFC 6901).
+    pub member: String,
+    /// The value on the first side; none if there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub from: Option<Value>,
+    /// The value on the second side; none if there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub to: Option<Value>,
+}
+
+/// Compares two sides. Contents are compared by digest; layers whose diff_ids are equal are not read.
+pub fn diff(old: &Side, new: &Side, threads: NonZeroUsize, observer: &dyn Observer) -> Result<DiffReport> {
+    let (old, new) = (Opened::open(old)?, Opened::open(new)?);
+    let documents = match (&old, &new) {
+        (Opened::Image(_, old), Opened::Image(_, new)) => document_differences(old, new)?,
+        _ => Vec::new(),
+    };
+    let entries = match (&old, &new) {
+        (Opened::Image(_, old), Opened::Image(_, new)) if diff_ids(old) == diff_ids(new) => Vec::new(),
+        _ => entry_differences(&old.read(threads, observer)?, &new.read(threads, observer)?)?,
+    };
+    let same_digest = match (old.digest(), new.digest()) {
+        (Some(old), Some(new)) => old == new,
+        // A rootfs has none.
+        _ => true,
+    };
+    let same = documents.is_empty() && entries.is_empty() && same_digest;
+    Ok(DiffReport { reason: reason(&old, &new, &documents, &entries), same, documents, entries })
+}
+
+enum Opened {
+    Image(Box<Layout>, Box<Image>),
+    Rootfs(PathBuf),
+}
+
+/// A tree and the digests of its files, by the paths that hold them.
+struct ReadTree {
+    tree: Tree,
+    digests: BTreeMap<TarPath, Digest>,
+}
+
+impl Opened {
+    fn open(side: &Side) -> Result<Self> {
+        match side {
+            Side::Image(location, platform) => {
+                let layout = Layout::open(location)?;
+                let image = layout.image(platform.as_deref())?;
+                Ok(Opened::Image(Box::new(layout), Box::new(image)))
+            }
+            Side::Rootfs(path) => Ok(Opened::Rootfs(path.clone())),
+        }
+    }
+
+    /// The digest of the manifest; a rootfs has none.
+    fn digest(&self) -> Option<&Digest> {
+        match self {
+            Opened::Image(_, image) => Some(&image.path.manifest().digest),
+            Opened::Rootfs(_) => None,
+        }
+    }
+
+    fn read(&self, threads: NonZeroUsize, observer: &dyn Observer) -> Result<ReadTree> {
+        match self {
+            Opened::Image(layout, image) => {
+                observer.step(&format!("read {}", layout.location()));
+                let mut layers = ImageLayers::default();
+                layers.push(read_layers(
+                    layout,
+                    image,
+                    usize::MAX,
+                    &Wanted::Digests { cache: None },
+                    threads,
+                    observer,
+                )?)?;
+                let tree = layers.into_tree();
+                Ok(ReadTree { tree: tree.folded.tree, digests: tree.digests })
+            }
+            Opened::Rootfs(path) => {
+                observer.step(&format!("read {}", path.display()));
+                let tree = scan(path, &ScanPolicy::default(), observer)?.tree;
+                let files: Vec<&Entry> = tree.iter().filter(|entry| entry.is_file()).collect();
+                let digests = content_digests::of(&files, &Directory::new(path), threads, observer)?;
+                Ok(ReadTree { tree, digests })
+            }
+        }
+    }
+}
+
+fn diff_ids(image: &Image) -> &[Digest] {
+    &image.config.value().rootfs.diff_ids
+}
+
+fn entry_differences(old: &ReadTree, new: &ReadTree) -> Result<Vec<Difference>> {
+    let same_content = |a: &Entry, b: &Entry| Ok(old.digests.get(&a.path) == new.digests.get(&b.path));
+    diff_trees(&old.tree, &new.tree, &Mask::default(), same_content)
+}
+
+fn reason(old: &Opened, new: &Opened, documents: &[DocumentDifference], entries: &[Difference]) -> String {
+    let count = entries.len();
+    let entries_differ = format!(
+        "{count} {} of the filesystem {}",
+        if count == 1 { "entry" } else { "entries" },
+        if count == 1 { "differs" } else { "differ" }
+    );
+    let (Opened::Image(_, a), Opened::Image(_, b)) = (old, new) else {
+        return if count == 0 { "the filesystems are equal".to_owned() } else { entries_differ };
+    };
+    if old.digest() == new.digest() {
+        return "same manifest: the images are one".to_owned();
+    }
+    let layer_digests = |image: &Image| -> Vec<Digest> {
+        image.manifest.value().layers.iter().map(|layer| layer.digest.clone()).collect()
+    };
+    let what = if diff_ids(a) != diff_ids(b) {
+        match count {
+            0 => "the filesystems are equal: the layers are cut, ordered or written otherwise".to_owned(),
+            _ => entries_differ,
+        }
+    } else if layer_digests(a) != layer_digests(b) {
+        "same diff_ids, other compression".to_owned()
+    } else {
+        "same layers".to_owned()
+    };
+    // What the layers imply in the documents is no reason of its own.
+    let differs = |document: &str| {
+        documents.iter().any(|difference| difference.document == document && !follows_from_layers(&difference.member))
+    };
+    let others: Vec<&str> = [("config", "configuration"), ("manifest", "manifest")]
+        .into_iter()
+        .filter(|(key, _)| differs(key))
+        .map(|(_, name)| name)
+        .collect();
+    match others.as_slice() {
+        [] if what == "same layers" => {
+            "same layers, configuration and manifest: the documents are written otherwise".to_owned()
+        }
+        [] => what,
+        [one] => format!("{what}; the {one} differs"),
+        others => format!("{what}; the {} differ", others.join(" and the ")),
+    }
+}
+
+fn follows_from_layers(member: &str) -> bool {
+    member.starts_with("/layers") || member.starts_with("/rootfs/diff_ids") || member.starts_with("/history")
+}
+
+fn document_differences(old: &Image, new: &Image) -> Result<Vec<DocumentDifference>> {
+    let json = |raw: &[u8], subject: &str| {
+        serde_json::from_slice::<Value>(raw).map_err(|error| crate::Error::malformed(subject, error.to_string()))
+    };
+    // Under which name an image was found is no part of it.
+    let descriptor = |image: &Image| {
+        let mut entry = image.path.entry().clone();
+        entry.annotations = entry.annotations.map(|mut annotations| {
+            annotations.remove(REF_NAME);
+            annotations
+        });
+        serde_json::to_value(entry).unwrap_or_default()
+    };
+    let mut differences = Vec::new();
+    for (document, mut a, mut b) in [
+        ("index", descriptor(old), descriptor(new)),
+        ("manifest", json(old.manifest.raw(), "manifest")?, json(new.manifest.raw(), "manifest")?),
+        ("config", json(old.config.raw(), "config")?, json(new.config.raw(), "config")?),
+    ] {
+        for value in [&mut a, &mut b] {
+            forget_what_follows(document, value);
+        }
+        let mut report = |member: &str, from: Option<&Value>, to: Option<&Value>| {
+            let member = member.to_owned();
+            differences.push(DocumentDifference { document, member, from: from.cloned(), to: to.cloned() });
+        };
+        compare(&mut String::new(), Some(&a), Some(&b), &mut report);
+    }
+    Ok(differences)
+}
+
+/// Digest and size of a document follow from what is in it.
+fn forget_what_follows(document: &str, value: &mut Value) {
+    let descriptor = if document == "manifest" { value.get_mut("config") } else { Some(value) };
+    if document == "config" {
+        return;
+    }
+    if let Some(object) = descriptor.and_then(Value::as_object_mut) {
+        object.remove("digest");
+        object.remove("size");
+    }
+}
+
+/// Walks two values side by side, and reports where they part.
+fn compare(
+    member: &mut String,
+    old: Option<&Value>,
+    new: Option<&Value>,
+    report: &mut impl FnMut(&str, Option<&Value>, Option<&Value>),
+) {
+    let length = member.len();
+    let mut step = |name: &str, old: Option<&Value>, new: Option<&Value>| {
+        member.push('/');
+        member.push_str(&name.replace('~', "~0").replace('/', "~1"));
+        compare(member, old, new, report);
+        member.truncate(length);
+    };
+    match (old, new) {
+        (Some(Value::Object(a)), Some(Value::Object(b))) => {
+            let mut names: Vec<&String> = a.keys().chain(b.keys().filter(|name| !a.contains_key(*name))).collect();
+            names.sort();
+            for name in names {
+                step(name, a.get(name), b.get(name));
+            }
+        }
+        (Some(Value::Array(a)), Some(Value::Array(b))) => {
+            for at in 0..a.len().max(b.len()) {
+                step(&at.to_string(), a.get(at), b.get(at));
+            }
+        }
+        (old, new) if old != new => report(member, old, new),
+        _ => {}
+    }
+}
+
+/// Whether a directory is a rootfs rather than a layout.
+pub fn is_rootfs(path: &Path) -> bool {
+    path.is_dir() && !path.join("index.json").is_file()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn documents_are_compared_member_by_member() {
+        let a = json!({"a": 1, "b": {"x/y": [1, 2]}, "same": [{"k": "v"}]});
+        let b = json!({"b": {"x/y": [1, 3, 4]}, "c": null, "same": [{"k": "v"}]});
+        let mut found = Vec::new();
+        compare(&mut String::new(), Some(&a), Some(&b), &mut |member, from, to| {
+            found.push(format!("{member} {from:?} {to:?}"));
+        });
+        assert_eq!(
+            found,
+            [
+                "/a Some(Number(1)) None",
+                "/b/x~1y/1 Some(Number(2)) Some(Number(3))",
+                "/b/x~1y/2 None Some(Number(4))",
+                "/c None Some(Null)",
+            ]
+        );
+    }
+}

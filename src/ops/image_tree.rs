@@ -1,0 +1,139 @@
+//! The filesystem of an image as a tree, read from its layers without extracting anything.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+
+use crate::changeset::{Changeset, Contents};
+use crate::digest::Digest;
+use crate::error::{Error, Result};
+use crate::layout::{Image, Layout};
+use crate::observer::Observer;
+use crate::oci::Descriptor;
+use crate::ops::changeset_cache;
+use crate::ops::kept_content::KeptContent;
+use crate::parallel;
+use crate::tree::{Fold, Folded, Origin, TarPath};
+
+/// What is wanted of the contents of an image's files.
+pub enum Wanted<'a> {
+    /// Nothing.
+    Entries,
+    /// Their digests; with a cache, a layer that was read before is not decompressed again.
+    Digests {
+        /// The cache's directory.
+        cache: Option<PathBuf>,
+    },
+    /// All of them, in files that this makes.
+    Contents(&'a (dyn Fn() -> Result<File> + Sync)),
+}
+
+/// A layer that was read and verified.
+#[derive(Debug)]
+pub struct ReadLayer {
+    changeset: Changeset,
+    /// The contents, if they were wanted.
+    kept: Option<File>,
+}
+
+/// Layers one over the other.
+#[derive(Debug, Default)]
+pub struct ImageLayers {
+    fold: Fold,
+    digests: BTreeMap<Origin, Digest>,
+    /// Contents by the number of the layer: the file, and where in it the members begin.
+    kept: BTreeMap<usize, (File, BTreeMap<usize, u64>)>,
+}
+
+/// The tree of an image.
+#[derive(Debug)]
+pub struct ImageTree {
+    /// The tree and where the contents are.
+    pub folded: Folded,
+    /// The digest of each regular file's content, by the path that holds it; empty if nobody wanted them.
+    pub digests: BTreeMap<TarPath, Digest>,
+    /// The contents; empty if nobody wanted them.
+    pub(super) content: KeptContent,
+}
+
+/// Reads the first `count` layers of an image, or all if there are fewer, several at a time. Sizes, digests and diff_ids are checked.
+pub fn read_layers(
+    layout: &Layout,
+    image: &Image,
+    count: usize,
+    wanted: &Wanted<'_>,
+    threads: NonZeroUsize,
+    observer: &dyn Observer,
+) -> Result<Vec<ReadLayer>> {
+    let descriptors = &image.manifest.value().layers;
+    let diff_ids = &image.config.value().rootfs.diff_ids;
+    if descriptors.len() != diff_ids.len() {
+        return Err(Error::malformed(
+            layout.location().to_string(),
+            format!("as many diff_ids as layers expected, found {} for {}", diff_ids.len(), descriptors.len()),
+        ));
+    }
+    let jobs: Vec<(&Descriptor, &Digest)> = descriptors.iter().zip(diff_ids).take(count).collect();
+    parallel::map(&jobs, threads, |(descriptor, diff_id)| {
+        let name = format!("layer {}", descriptor.digest.short());
+        let read = |contents: Contents<'_>| {
+            Changeset::read_layer(layout.blob(descriptor)?, diff_id, contents, &name, observer)
+        };
+        let mut kept = None;
+        let changeset = match wanted {
+            Wanted::Entries => read(Contents::Skip)?,
+            Wanted::Digests { cache: None } => read(Contents::Digest)?,
+            Wanted::Digests { cache: Some(cache) } => {
+                let (blob, read) = (|| layout.blob(descriptor), || read(Contents::Digest));
+                changeset_cache::get_or_read(cache, diff_id, blob, read)?
+            }
+            Wanted::Contents(make) => read(Contents::Spool(kept.insert(make()?)))?,
+        };
+        Ok(ReadLayer { changeset, kept })
+    })
+}
+
+impl ImageLayers {
+    /// Puts layers on top.
+    pub fn push(&mut self, layers: impl IntoIterator<Item = ReadLayer>) -> Result<()> {
+        for ReadLayer { changeset: Changeset { members, digests, offsets }, kept } in layers {
+            let layer = self.fold.layers();
+            self.digests.extend(digests.into_iter().map(|(member, digest)| (Origin { layer, member }, digest)));
+            if let Some(file) = kept {
+                self.kept.insert(layer, (file, offsets));
+            }
+            self.fold.apply(members)?;
+        }
+        Ok(())
+    }
+
+    /// What the layers make so far.
+    pub fn so_far(&self) -> Folded {
+        self.fold.clone().finish()
+    }
+
+    /// What they make with one more on top.
+    pub fn with(&self, changeset: Changeset) -> Result<Folded> {
+        let mut fold = self.fold.clone();
+        fold.apply(changeset.members)?;
+        Ok(fold.finish())
+    }
+
+    /// The tree of all layers.
+    pub fn into_tree(self) -> ImageTree {
+        let folded = self.fold.finish();
+        let digest = |(path, origin): (&TarPath, &Origin)| Some((path.clone(), self.digests.get(origin)?.clone()));
+        let digests = folded.origins.iter().filter_map(digest).collect();
+        let mut content = KeptContent::default();
+        for (layer, (file, offsets)) in self.kept {
+            content.add(file, &offsets, &folded.origins, layer);
+        }
+        ImageTree { folded, digests, content }
+    }
+}
+
+/// Where the entries of layers may be kept.
+pub(super) fn digests_with(cache: Option<&Path>) -> Wanted<'static> {
+    Wanted::Digests { cache: cache.map(Path::to_path_buf) }
+}

@@ -1,0 +1,63 @@
+//! The contents of files that were read from a tar, where they can be read again in any order.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::unix::fs::FileExt;
+
+use crate::error::{Error, Result};
+use crate::tree::{Content, Entry, Origin, TarPath};
+
+/// Contents in files, by the paths that hold them.
+#[derive(Debug, Default)]
+pub(super) struct KeptContent {
+    files: Vec<File>,
+    /// Which of the files, and where in it.
+    places: BTreeMap<TarPath, (usize, u64)>,
+}
+
+impl KeptContent {
+    /// Adds the contents of one layer: `offsets` tells where in the file its members begin, `origins` which of them are
+    /// in the tree.
+    pub(super) fn add(
+        &mut self,
+        file: File,
+        offsets: &BTreeMap<usize, u64>,
+        origins: &BTreeMap<TarPath, Origin>,
+        layer: usize,
+    ) {
+        let number = self.files.len();
+        self.files.push(file);
+        for (path, origin) in origins.iter().filter(|(_, origin)| origin.layer == layer) {
+            if let Some(offset) = offsets.get(&origin.member) {
+                self.places.insert(path.clone(), (number, *offset));
+            }
+        }
+    }
+}
+
+impl Content for KeptContent {
+    fn open<'a>(&'a self, entry: &Entry) -> Result<Box<dyn Read + 'a>> {
+        let Some((number, offset)) = self.places.get(&entry.path) else {
+            return Err(Error::malformed(entry.path.to_string(), "its content was not kept"));
+        };
+        Ok(Box::new(FileRange { file: &self.files[*number], position: *offset, left: entry.size() }))
+    }
+}
+
+/// Part of a file, read without moving the file's position, so that several can be read at once.
+struct FileRange<'a> {
+    file: &'a File,
+    position: u64,
+    left: u64,
+}
+
+impl Read for FileRange<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let length = usize::try_from(self.left).unwrap_or(usize::MAX).min(buffer.len());
+        let read = self.file.read_at(&mut buffer[..length], self.position)?;
+        self.position += read as u64;
+        self.left -= read as u64;
+        Ok(read)
+    }
+}

@@ -1,0 +1,61 @@
+//! The last step of every verb that makes an image: its documents go to all targets, and then it appears.
+
+use std::num::NonZeroUsize;
+
+use crate::error::{Error, Result};
+use crate::layout::{LayoutWriter, Location};
+use crate::media_type::MediaType;
+use crate::observer::Observer;
+use crate::oci::{Descriptor, Document, ImageConfig, Manifest, RefName};
+
+/// Makes a writer for each target. Nothing of a target changes yet.
+pub(super) fn writers(targets: &[Location]) -> Result<Vec<LayoutWriter>> {
+    if targets.is_empty() {
+        return Err(Error::refused("a target is missing: where should the image go"));
+    }
+    for (i, target) in targets.iter().enumerate() {
+        if targets[..i].iter().any(|other| other.path == target.path) {
+            return Err(Error::refused_with_hint(
+                format!("target `{}` is given twice", target.path.display()),
+                "give one target several names with --tag",
+            ));
+        }
+    }
+    targets.iter().map(LayoutWriter::create).collect()
+}
+
+/// Stores the documents in all targets, whose layers are there already, and shows the image. No target changes unless
+/// all of them can be written.
+pub(super) fn publish(
+    mut writers: Vec<LayoutWriter>,
+    config: &Document<ImageConfig>,
+    manifest: &Document<Manifest>,
+    tags: &[RefName],
+    threads: NonZeroUsize,
+    observer: &dyn Observer,
+) -> Result<Descriptor> {
+    let mut descriptor = manifest.descriptor(MediaType::MANIFEST);
+    descriptor.platform = Some(config.value().platform());
+    for writer in &mut writers {
+        observer.check()?;
+        observer.step(&format!("write {}", writer.target()));
+        writer.put(config, MediaType::CONFIG)?;
+        writer.put(manifest, MediaType::MANIFEST)?;
+        for name in ref_names(writer.target(), tags) {
+            writer.list(descriptor.clone().with_ref_name(&name));
+        }
+        writer.prepare(threads)?;
+    }
+    observer.check()?;
+    writers.into_iter().try_for_each(LayoutWriter::commit)?;
+    Ok(descriptor)
+}
+
+/// The name that the target gives, else the tags, else `latest`.
+pub(super) fn ref_names(target: &Location, tags: &[RefName]) -> Vec<RefName> {
+    match &target.ref_name {
+        Some(name) => vec![name.clone()],
+        None if tags.is_empty() => vec![RefName::latest()],
+        None => tags.to_vec(),
+    }
+}

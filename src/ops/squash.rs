@@ -1,0 +1,202 @@
+//! `squash`: several layers of an image become one that holds what they make together.
+
+use std::num::NonZeroUsize;
+use std::ops::RangeInclusive;
+
+use serde::Serialize;
+
+use crate::compress::Compression;
+use crate::digest::Digest;
+use crate::error::{Error, Result};
+use crate::layer::{self, Layer, Step};
+use crate::layering::plan;
+use crate::layout::{Image, Layout, Location};
+use crate::observer::Observer;
+use crate::oci::{Document, History, ImageConfig, Manifest, RefName};
+use crate::ops::image_tree::{read_layers, ImageLayers, Wanted};
+use crate::ops::publish::{publish, writers};
+use crate::tree::{Entry, Folded, Mask};
+
+/// How layers become one.
+#[derive(Clone, Debug)]
+pub struct SquashOptions {
+    /// The first and the last layer, counted from one; all layers if none.
+    pub range: Option<RangeInclusive<usize>>,
+    /// How the new layer is compressed.
+    pub compression: Compression,
+    /// Ref names for targets that name none.
+    pub tags: Vec<RefName>,
+    /// How many threads read and compress. The image does not depend on it.
+    pub threads: NonZeroUsize,
+}
+
+/// What a squash made.
+#[derive(Clone, Debug, Serialize)]
+pub struct SquashReport {
+    /// The digest of the image's manifest.
+    pub digest: Digest,
+    /// How many layers became one.
+    pub squashed: usize,
+    /// How many layers the image has now.
+    pub layers: usize,
+    /// The digest of the new layer's tar.
+    pub diff_id: Digest,
+    /// Bytes of the new layer's blob.
+    pub size: u64,
+}
+
+/// Squashes layers of an image.
+///
+/// Each layer is decompressed once. The contents of files go into files of no name beside the first target until they
+/// are written, so that memory grows with the entries alone and the new layer can stand in tree order: all layers of an
+/// image squashed are the layer that a build of its tree would give. Layers outside of the range are used as they are.
+pub fn squash(
+    layout: &Layout,
+    image: &Image,
+    targets: &[Location],
+    options: &SquashOptions,
+    observer: &dyn Observer,
+) -> Result<SquashReport> {
+    let count = image.manifest.value().layers.len();
+    let (first, last) = checked(options.range.as_ref(), count)?;
+    let mut writers = writers(targets)?;
+
+    observer.step(&format!("read layers 1 to {last} of {count}"));
+    let scratch = || writers[0].scratch_file();
+    let mut below = read_layers(layout, image, last, &Wanted::Contents(&scratch), options.threads, observer)?;
+    let squashed = below.split_off(first - 1);
+    let mut layers = ImageLayers::default();
+    layers.push(below)?;
+    let lower = (first > 1).then(|| layers.so_far());
+    layers.push(squashed)?;
+    let tree = layers.into_tree();
+    let steps: Vec<Step<'_>> = match &lower {
+        None => tree.folded.tree.iter().map(Step::put).collect(),
+        Some(lower) => difference(lower, &tree.folded)?,
+    };
+
+    observer.step(&format!("write a layer of {} entries, {}", steps.len(), options.compression));
+    observer.expect(steps.iter().map(Step::size).sum());
+    let (writer, others) = writers.split_first_mut().expect("there is a target");
+    let (file, place) = writer.blob_file()?.into_parts();
+    let (layer, _) = layer::write(steps, &tree.content, file, options.compression, options.threads, observer)?;
+    writer.adopt(&place, &layer.descriptor.digest, layer.descriptor.size)?;
+    for other in others {
+        other.share(writer, &layer.descriptor.digest)?;
+    }
+
+    let old = &image.manifest.value().layers;
+    for writer in &mut writers {
+        for unchanged in old[..first - 1].iter().chain(&old[last..]) {
+            writer.copy_blob(layout, unchanged)?;
+        }
+    }
+    let (config, manifest) = documents(image, first, last, &layer);
+    let descriptor = publish(writers, &config, &manifest, &options.tags, options.threads, observer)?;
+    Ok(SquashReport {
+        digest: descriptor.digest,
+        squashed: last - first + 1,
+        layers: manifest.value().layers.len(),
+        diff_id: layer.diff_id,
+        size: layer.descriptor.size,
+    })
+}
+
+fn checked(range: Option<&RangeInclusive<usize>>, count: usize) -> Result<(usize, usize)> {
+    if count == 0 {
+        return Err(Error::refused("the image has no layers to squash"));
+    }
+    let (first, last) = range.map_or((1, count), |range| (*range.start(), *range.end()));
+    if first == 0 || first > last || last > count {
+        return Err(Error::refused(format!("layers {first} to {last}: the image has layers 1 to {count}")));
+    }
+    Ok((first, last))
+}
+
+/// What the range changes in the tree below it. A file is the same if no layer of the range brought it.
+fn difference<'a>(lower: &'a Folded, upper: &'a Folded) -> Result<Vec<Step<'a>>> {
+    let same = |old: &Entry, new: &Entry| Ok(lower.origins.get(&old.path) == upper.origins.get(&new.path));
+    Ok(plan(&lower.tree, &upper.tree, &Mask::default(), same)?.into_iter().collect())
+}
+
+/// The documents with one layer in place of several. The steps of the history that made those are kept, marked as making
+/// none, and followed by one that says what became of them.
+fn documents(image: &Image, first: usize, last: usize, layer: &Layer) -> (Document<ImageConfig>, Document<Manifest>) {
+    let replaced = first - 1..last;
+    let mut config = image.config.value().clone();
+    config.rootfs.diff_ids.splice(replaced.clone(), [layer.diff_id.clone()]);
+    config.history = config.history.map(|history| squashed_history(history, first, last, config.created.as_deref()));
+    let config = Document::seal(config);
+
+    let mut manifest = image.manifest.value().clone();
+    manifest.layers.splice(replaced, [layer.descriptor.clone()]);
+    let described = config.descriptor(manifest.config.media_type.clone());
+    manifest.config.digest = described.digest;
+    manifest.config.size = described.size;
+    manifest.config.data = None;
+    (config, Document::seal(manifest))
+}
+
+fn squashed_history(history: Vec<History>, first: usize, last: usize, created: Option<&str>) -> Vec<History> {
+    let mut squashed = Vec::with_capacity(history.len() + 1);
+    let mut layer = 0;
+    for mut step in history {
+        if step.is_empty_layer() {
+            squashed.push(step);
+            continue;
+        }
+        layer += 1;
+        if (first..=last).contains(&layer) {
+            step.empty_layer = Some(true);
+        }
+        squashed.push(step);
+        if layer == last {
+            squashed.push(History {
+                created: created.map(str::to_owned),
+                created_by: Some("ocibake squash".to_owned()),
+                comment: Some(format!("layers {first} to {last} in one")),
+                ..History::default()
+            });
+        }
+    }
+    squashed
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn history_stays_truthful() {
+        let step = |name: &str, empty: bool| History {
+            created_by: Some(name.to_owned()),
+            empty_layer: empty.then_some(true),
+            ..History::default()
+        };
+        let history = vec![step("1", false), step("env", true), step("2", false), step("3", false), step("cmd", true)];
+        let shown = |first, last| -> Vec<String> {
+            squashed_history(history.clone(), first, last, None)
+                .iter()
+                .map(|step| {
+                    format!("{}{}", step.created_by.as_deref().unwrap(), if step.is_empty_layer() { "-" } else { "" })
+                })
+                .collect()
+        };
+        assert_eq!(shown(1, 3), ["1-", "env-", "2-", "3-", "ocibake squash", "cmd-"]);
+        assert_eq!(shown(2, 2), ["1", "env-", "2-", "ocibake squash", "3", "cmd-"]);
+    }
+
+    #[test]
+    fn ranges() {
+        for (range, expected) in [
+            (None, Some((1, 3))),
+            (Some(2..=3), Some((2, 3))),
+            (Some(0..=1), None),
+            (Some(2..=4), None),
+            (Some(RangeInclusive::new(3, 2)), None),
+        ] {
+            assert_eq!(checked(range.as_ref(), 3).ok(), expected);
+        }
+        assert!(checked(None, 0).is_err());
+    }
+}

@@ -1,0 +1,97 @@
+//! One layer onto the tree (image-spec, layer.md#applying-changesets).
+
+use std::io::{self, Read};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::digest::Digest;
+use crate::error::Result;
+use crate::layer_tar;
+use crate::layout::Layout;
+use crate::observer::Observer;
+use crate::oci::Descriptor;
+use crate::ops::unpack::disk::Disk;
+use crate::tree::{TarPath, Whiteout};
+
+/// Applies a layer, verified. One thread reads, hashes and decompresses the blob; this one hashes the tar and writes.
+/// Gives back what is to be said about names that were ignored.
+pub(super) fn layer(
+    layout: &Layout,
+    descriptor: &Descriptor,
+    diff_id: &Digest,
+    disk: &mut Disk,
+    observer: &dyn Observer,
+) -> Result<Option<String>> {
+    let name = format!("layer {}", descriptor.digest.short());
+    let read = AtomicU64::new(0);
+    let blob = Counted { inner: layout.blob(descriptor)?, count: &read };
+    disk.begin_layer();
+    layer_tar::read(blob, diff_id, &name, |reader| {
+        let mut progress = Progress { observer, read: &read, told: 0 };
+        let mut ignored = Ignored::default();
+        while let Some(member) = reader.next_member()? {
+            observer.check()?;
+            progress.tell();
+            let entry = member.entry?;
+            match Whiteout::of(&entry.path)? {
+                Whiteout::None => disk.put(entry, reader, &name, observer)?,
+                Whiteout::Aufs => ignored.add(entry.path),
+                whiteout => disk.hide(&whiteout)?,
+            }
+        }
+        progress.tell();
+        Ok(ignored.note(&name))
+    })
+}
+
+/// The bookkeeping of AUFS in a layer.
+#[derive(Default)]
+struct Ignored {
+    first: Option<TarPath>,
+    count: u64,
+}
+
+impl Ignored {
+    fn add(&mut self, path: TarPath) {
+        self.first.get_or_insert(path);
+        self.count += 1;
+    }
+
+    fn note(self, layer: &str) -> Option<String> {
+        let first = self.first?;
+        Some(match self.count {
+            1 => format!("{layer}: `{first}` is bookkeeping of AUFS, ignored"),
+            count => format!("{layer}: `{first}` and {} more are bookkeeping of AUFS, ignored", count - 1),
+        })
+    }
+}
+
+/// Tells the observer what another thread has read: an observer is called by one thread.
+struct Progress<'a> {
+    observer: &'a dyn Observer,
+    read: &'a AtomicU64,
+    told: u64,
+}
+
+impl Progress<'_> {
+    fn tell(&mut self) {
+        let read = self.read.load(Ordering::Relaxed);
+        if read > self.told {
+            self.observer.advance(read - self.told);
+            self.told = read;
+        }
+    }
+}
+
+/// Counts what is read.
+struct Counted<'a, R> {
+    inner: R,
+    count: &'a AtomicU64,
+}
+
+impl<R: Read> Read for Counted<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.inner.read(buffer)?;
+        self.count.fetch_add(read as u64, Ordering::Relaxed);
+        Ok(read)
+    }
+}

@@ -1,0 +1,336 @@
+//! The tree that is being made on disk.
+//!
+//! It lies in a directory that nobody but this process can enter, and everything in it was made here: a map knows what
+//! stands at which path. Before anything is made, each of its parents is looked up in that map and is a real directory,
+//! made if need be; and all that is made is made anew, by calls that fail rather than follow or open what is there. So
+//! no name that an archive holds is ever resolved through a symbolic link, whatever its text, and plain paths are safe.
+//! Should the filesystem take two names for one, the second of them is an error.
+//!
+//! Every call goes through libc's symbols, which pseudo and fakeroot answer.
+
+use std::collections::BTreeMap;
+use std::fs::{self, DirBuilder, OpenOptions};
+use std::io::{self, Read};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{symlink, DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::PathBuf;
+
+use rustix::fs::{FileType, Mode, CWD};
+
+use crate::error::{Error, IoContext, Result};
+use crate::observer::Observer;
+use crate::ops::unpack::content::Copier;
+use crate::ops::unpack::dress::{self, dress, LeftOut, Place};
+use crate::ops::unpack::Rights;
+use crate::tree::{Device, Entry, Kind, Metadata, TarPath, Whiteout};
+
+/// A tree on disk under construction.
+#[derive(Debug)]
+pub(super) struct Disk {
+    root: PathBuf,
+    /// Where the root will be, for messages.
+    shown: PathBuf,
+    rights: Rights,
+    pub(super) nodes: BTreeMap<TarPath, Node>,
+    /// The number of the layer that is being applied; the first is 1.
+    layer: u32,
+    /// Hard links of this layer to files of lower ones, by the file's path: a whiteout that comes later must not hide
+    /// that file.
+    links_down: BTreeMap<TarPath, TarPath>,
+    copier: Copier,
+}
+
+/// What stands at a path.
+#[derive(Clone, Debug)]
+pub(super) struct Node {
+    /// The layer that put it there.
+    layer: u32,
+    pub(super) on_disk: OnDisk,
+    left_out: Vec<LeftOut>,
+}
+
+#[derive(Clone, Debug)]
+pub(super) enum OnDisk {
+    /// A directory that only its owner can enter, and what it gets at the very end.
+    Directory(Box<Metadata>),
+    File,
+    Symlink,
+    /// A device or a pipe.
+    Special,
+    /// A device that could not be made.
+    Nothing,
+}
+
+/// The longest path that the system takes, without the NUL behind it.
+const PATH_MAX: usize = 4095;
+
+/// A name that no entry can have, for a link on its way to another.
+const SPARE: &str = ".wh.";
+
+impl Disk {
+    /// Makes the root. `shown` is where it will be in the end.
+    pub(super) fn create(root: PathBuf, shown: PathBuf, rights: Rights) -> Result<Self> {
+        match DirBuilder::new().mode(0o700).create(&root) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            created => created.at("create the directory", &shown)?,
+        }
+        let on_disk = OnDisk::Directory(Box::new(Metadata::of_missing_directory(0)));
+        let nodes = BTreeMap::from([(TarPath::root(), Node { layer: 0, on_disk, left_out: Vec::new() })]);
+        let copier = Copier::default();
+        Ok(Disk { root, shown, rights, nodes, layer: 0, links_down: BTreeMap::new(), copier })
+    }
+
+    /// What follows belongs to the next layer.
+    pub(super) fn begin_layer(&mut self) {
+        self.layer += 1;
+        self.links_down.clear();
+    }
+
+    /// Makes an entry; what stood at its path goes, unless both are directories. `content` yields the bytes of a
+    /// regular file, and `source` names it in errors.
+    pub(super) fn put(
+        &mut self,
+        entry: Entry,
+        content: &mut dyn Read,
+        source: &str,
+        observer: &dyn Observer,
+    ) -> Result<()> {
+        let Entry { path, metadata, kind } = entry;
+        self.make_parents(&path)?;
+        if let Kind::Hardlink { target } = kind {
+            return self.put_link(path, &target);
+        }
+        let layer = self.layer;
+        if let (Kind::Directory, Some(node)) = (&kind, self.nodes.get_mut(&path)) {
+            if let OnDisk::Directory(old) = &mut node.on_disk {
+                **old = metadata;
+                node.layer = layer;
+                return Ok(());
+            }
+        }
+        self.remove(&path)?;
+        let (on_disk, left_out) = match kind {
+            Kind::Directory => {
+                self.make_directory(&path)?;
+                (OnDisk::Directory(Box::new(metadata)), Vec::new())
+            }
+            Kind::File { .. } => {
+                let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path.below(&self.root));
+                let file = self.at("create", &path, file)?;
+                let copied = self.copier.copy(content, source, &file, observer)?;
+                self.at("write", &path, copied)?;
+                (OnDisk::File, self.dress(Place::File(&file), &metadata, &path)?)
+            }
+            Kind::Symlink { target } => {
+                let disk_path = path.below(&self.root);
+                self.at("create the link", &path, symlink(std::ffi::OsStr::from_bytes(&target), &disk_path))?;
+                (OnDisk::Symlink, self.dress(Place::Symlink(&disk_path), &metadata, &path)?)
+            }
+            Kind::CharDevice(device) => self.put_special(&path, FileType::CharacterDevice, device, &metadata)?,
+            Kind::BlockDevice(device) => self.put_special(&path, FileType::BlockDevice, device, &metadata)?,
+            Kind::Fifo => self.put_special(&path, FileType::Fifo, Device::default(), &metadata)?,
+            Kind::Hardlink { .. } => unreachable!("hard links are put above"),
+        };
+        self.nodes.insert(path, Node { layer, on_disk, left_out });
+        Ok(())
+    }
+
+    fn put_special(
+        &self,
+        path: &TarPath,
+        kind: FileType,
+        device: Device,
+        metadata: &Metadata,
+    ) -> Result<(OnDisk, Vec<LeftOut>)> {
+        let disk_path = path.below(&self.root);
+        let number = rustix::fs::makedev(device.major, device.minor);
+        match rustix::fs::mknodat(CWD, &disk_path, kind, Mode::from_raw_mode(0o600), number) {
+            Ok(()) => Ok((OnDisk::Special, self.dress(Place::Path(&disk_path), metadata, path)?)),
+            Err(rustix::io::Errno::PERM) if self.rights == Rights::Rootless => Ok((
+                OnDisk::Nothing,
+                vec![match kind {
+                    FileType::CharacterDevice => LeftOut::CharDevice(device),
+                    _ => LeftOut::BlockDevice(device),
+                }],
+            )),
+            Err(error) => Err(dress::failure("create the device", &path.below(&self.shown), error.into())),
+        }
+    }
+
+    /// Gives a file of this layer or of a lower one another name. If it is a symbolic link, that link itself.
+    fn put_link(&mut self, path: TarPath, target: &TarPath) -> Result<()> {
+        let node = match self.nodes.get(target) {
+            Some(node) if !node.on_disk.is_directory() => node.clone(),
+            Some(_) => return Err(no_target(&path, target, "a directory")),
+            None => return Err(no_target(&path, target, "nothing")),
+        };
+        if node.layer < self.layer {
+            self.links_down.insert(target.clone(), path.clone());
+        }
+        if *target == path {
+            return Ok(());
+        }
+        let is_made = !matches!(node.on_disk, OnDisk::Nothing);
+        let (from, to) = (target.below(&self.root), path.below(&self.root));
+        // A directory that makes room may hold the file that is wanted.
+        let in_the_way = target.starts_with(&path);
+        let spare = self.root.join(SPARE);
+        if in_the_way && is_made {
+            self.at("link", &path, fs::hard_link(&from, &spare))?;
+        }
+        self.remove(&path)?;
+        if is_made {
+            let made = if in_the_way { fs::rename(&spare, &to) } else { fs::hard_link(&from, &to) };
+            self.at("link", &path, made)?;
+        }
+        self.nodes.insert(path, Node { layer: self.layer, ..node });
+        Ok(())
+    }
+
+    /// Takes away what a whiteout hides: of lower layers, and nothing of this one.
+    pub(super) fn hide(&mut self, whiteout: &Whiteout) -> Result<()> {
+        let (top, spared) = match whiteout {
+            Whiteout::Remove(path) => (path, None),
+            Whiteout::Opaque(directory) => (directory, Some(directory)),
+            Whiteout::None | Whiteout::Aufs => return Ok(()),
+        };
+        let is_hidden = |path: &TarPath| path.starts_with(top) && Some(path) != spared;
+        let links = self.links_down.range(top.clone()..).take_while(|(target, _)| target.starts_with(top));
+        if let Some((target, link)) = links.into_iter().find(|(target, _)| is_hidden(target)) {
+            return Err(no_target(link, target, "nothing"));
+        }
+        // Of what stays, the path that was met last.
+        let mut stays: Option<TarPath> = None;
+        for path in self.subtree(top).into_iter().rev().filter(is_hidden) {
+            let Some(node) = self.nodes.get_mut(&path) else { continue };
+            let holds_what_stays = stays.as_ref().is_some_and(|stays| stays.starts_with(&path));
+            if node.layer < self.layer && !holds_what_stays {
+                self.take_off(&path)?;
+                continue;
+            }
+            if let (OnDisk::Directory(metadata), true) = (&mut node.on_disk, node.layer < self.layer) {
+                // The lower layers' directory is gone; what this layer has in it needs one all the same.
+                **metadata = Metadata::of_missing_directory(0);
+                node.layer = self.layer;
+            }
+            stays = Some(path);
+        }
+        Ok(())
+    }
+
+    /// Makes the directories that lead to a path and are missing; what stands in their place goes.
+    fn make_parents(&mut self, path: &TarPath) -> Result<()> {
+        let length = path.as_bytes().len();
+        if length > PATH_MAX {
+            let start = path.as_bytes()[..64].escape_ascii();
+            return Err(Error::malformed(
+                format!("entry `/{start}…`"),
+                format!("a path of {PATH_MAX} bytes at most expected, found {length}"),
+            ));
+        }
+        let is_directory = |path: &TarPath| self.nodes.get(path).is_some_and(|node| node.on_disk.is_directory());
+        let missing: Vec<TarPath> =
+            std::iter::successors(path.parent(), TarPath::parent).take_while(|parent| !is_directory(parent)).collect();
+        for directory in missing.into_iter().rev() {
+            self.remove(&directory)?;
+            self.make_directory(&directory)?;
+            let on_disk = OnDisk::Directory(Box::new(Metadata::of_missing_directory(0)));
+            self.nodes.insert(directory, Node { layer: self.layer, on_disk, left_out: Vec::new() });
+        }
+        Ok(())
+    }
+
+    fn make_directory(&self, path: &TarPath) -> Result<()> {
+        let made = DirBuilder::new().mode(0o700).create(path.below(&self.root));
+        self.at("create the directory", path, made)
+    }
+
+    /// Takes away what stands at a path, with all below it, whoever put it there.
+    fn remove(&mut self, path: &TarPath) -> Result<()> {
+        match self.nodes.get(path).map(|node| node.on_disk.is_directory()) {
+            None => Ok(()),
+            Some(false) => self.take_off(path),
+            Some(true) => self.subtree(path).iter().rev().try_for_each(|path| self.take_off(path)),
+        }
+    }
+
+    /// Takes away one entry; a directory must be empty.
+    fn take_off(&mut self, path: &TarPath) -> Result<()> {
+        let Some(node) = self.nodes.remove(path) else { return Ok(()) };
+        let disk_path = path.below(&self.root);
+        let removed = match node.on_disk {
+            OnDisk::Directory(_) => fs::remove_dir(disk_path),
+            OnDisk::File | OnDisk::Symlink | OnDisk::Special => fs::remove_file(disk_path),
+            OnDisk::Nothing => Ok(()),
+        };
+        self.at("remove", path, removed)
+    }
+
+    /// A path and all below it, in order, as far as they are there.
+    fn subtree(&self, path: &TarPath) -> Vec<TarPath> {
+        let from = self.nodes.range(path.clone()..).map(|(path, _)| path);
+        from.take_while(|below| below.starts_with(path)).cloned().collect()
+    }
+
+    /// Gives all directories their owners, attributes, modes and times, the innermost first.
+    pub(super) fn close_directories(&mut self, observer: &dyn Observer) -> Result<()> {
+        for (path, node) in self.nodes.iter_mut().rev() {
+            if let OnDisk::Directory(metadata) = &node.on_disk {
+                observer.check()?;
+                let place = Place::Path(&path.below(&self.root));
+                node.left_out = dress(place, metadata, self.rights, || path.below(&self.shown))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes all directories such that this user can remove what is in them. Errors do not matter: it is for cleaning
+    /// up after one.
+    pub(super) fn open_directories(&self) {
+        for (path, _) in self.nodes.iter().filter(|(_, node)| node.on_disk.is_directory()) {
+            let _ = fs::set_permissions(path.below(&self.root), fs::Permissions::from_mode(0o700));
+        }
+    }
+
+    /// How many entries there are on disk.
+    pub(super) fn entries(&self) -> usize {
+        self.nodes.values().filter(|node| !matches!(node.on_disk, OnDisk::Nothing)).count()
+    }
+
+    /// How many bytes of content were written.
+    pub(super) fn written(&self) -> u64 {
+        self.copier.written()
+    }
+
+    /// What is missing on disk, by path.
+    pub(super) fn left_out(&self) -> impl Iterator<Item = (&TarPath, &LeftOut)> {
+        self.nodes.iter().flat_map(|(path, node)| node.left_out.iter().map(move |left_out| (path, left_out)))
+    }
+
+    /// Where an entry is on disk.
+    pub(super) fn disk_path(&self, path: &TarPath) -> PathBuf {
+        path.below(&self.root)
+    }
+
+    fn dress(&self, place: Place<'_>, metadata: &Metadata, path: &TarPath) -> Result<Vec<LeftOut>> {
+        dress(place, metadata, self.rights, || path.below(&self.shown))
+    }
+
+    /// Names the act, and the path as the person knows it.
+    pub(super) fn at<T>(&self, action: &'static str, path: &TarPath, result: io::Result<T>) -> Result<T> {
+        match result {
+            Ok(value) => Ok(value),
+            error => error.at(action, &path.below(&self.shown)),
+        }
+    }
+}
+
+impl OnDisk {
+    fn is_directory(&self) -> bool {
+        matches!(self, OnDisk::Directory(_))
+    }
+}
+
+fn no_target(link: &TarPath, target: &TarPath, found: &str) -> Error {
+    Error::malformed(format!("hard link `{link}`"), format!("a file at `{target}` expected, found {found}"))
+}

@@ -1,0 +1,53 @@
+//! Files of the tree that are looked into: `etc/passwd` may be a symbolic link like any other.
+
+use std::fs::{self, File};
+use std::os::unix::ffi::OsStrExt;
+
+use crate::error::Result;
+use crate::ops::unpack::disk::{Disk, OnDisk};
+use crate::tree::TarPath;
+
+/// How many symbolic links may lie on the way to a file; the kernel's number.
+const MAX_LINKS: usize = 40;
+
+impl Disk {
+    /// Opens a regular file; none if there is none. Symbolic links on the way are resolved here, step by step in the
+    /// map of what is on disk, as a process would whose root is the tree's: nothing leads out.
+    pub(super) fn open(&self, path: &TarPath) -> Result<Option<File>> {
+        let mut reached = TarPath::root();
+        // What is still to go, the next component last.
+        let mut ahead = reversed(path.as_bytes());
+        let mut links = 0;
+        while let Some(component) = ahead.pop() {
+            let next = match &*component {
+                b"" | b"." => continue,
+                b".." => {
+                    reached = reached.parent().unwrap_or(reached);
+                    continue;
+                }
+                component => reached.join(component),
+            };
+            match self.nodes.get(&next).map(|node| &node.on_disk) {
+                Some(OnDisk::Directory(_)) => reached = next,
+                Some(OnDisk::File) if ahead.is_empty() => {
+                    return self.at("open", &next, File::open(self.disk_path(&next))).map(Some);
+                }
+                Some(OnDisk::Symlink) if links < MAX_LINKS => {
+                    links += 1;
+                    let target = self.at("read the link", &next, fs::read_link(self.disk_path(&next)))?;
+                    let target = target.as_os_str().as_bytes();
+                    if target.starts_with(b"/") {
+                        reached = TarPath::root();
+                    }
+                    ahead.extend(reversed(target));
+                }
+                _ => return Ok(None),
+            }
+        }
+        Ok(None)
+    }
+}
+
+fn reversed(path: &[u8]) -> Vec<Box<[u8]>> {
+    path.split(|byte| *byte == b'/').rev().map(Into::into).collect()
+}

@@ -1,0 +1,229 @@
+//! `unpack`: the image's filesystem back on disk.
+//!
+//! The layers are read once, from the base up, and verified on the way: the digest and size of each blob and the
+//! diff_id of its tar (image-spec, layer.md#applying-changesets). All is made in a staging directory beside the target
+//! and appears by one rename, so that a failed unpack leaves nothing. What an archive names never reaches anything
+//! outside: see [`disk`].
+
+mod apply;
+mod content;
+mod disk;
+mod dress;
+mod lookup;
+mod runtime;
+mod user;
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use crate::digest::Digest;
+use crate::error::{Error, IoContext, Result};
+use crate::layout::staging::Staging;
+use crate::layout::{Image, Layout};
+use crate::media_type::MediaKind;
+use crate::observer::Observer;
+use crate::oci::Descriptor;
+
+use disk::Disk;
+use dress::LeftOut;
+
+/// How an image is unpacked.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct UnpackOptions {
+    /// What the directory holds.
+    pub form: Form,
+    /// What happens to what this user must not set.
+    pub rights: Rights,
+}
+
+/// What an unpacked image is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Form {
+    /// Its filesystem.
+    #[default]
+    Rootfs,
+    /// A bundle for a runtime: the filesystem in `rootfs`, and a `config.json` (image-spec, conversion.md).
+    Bundle,
+}
+
+/// What happens to owners, devices and attributes that the system does not let this user set.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Rights {
+    /// It is an error.
+    #[default]
+    Full,
+    /// They are left out and listed: see [`UnpackReport::skipped`].
+    Rootless,
+}
+
+/// What was unpacked.
+#[derive(Clone, Debug, Serialize)]
+pub struct UnpackReport {
+    /// The digest of the image's manifest.
+    pub digest: Digest,
+    /// Entries on disk, the root among them.
+    pub entries: usize,
+    /// Bytes of files' contents that were written; those that an upper layer replaced count too.
+    pub bytes: u64,
+    /// What could not be set or made, in the order of the paths.
+    pub skipped: Vec<Skipped>,
+    /// What was odd.
+    pub warnings: Vec<String>,
+}
+
+/// Something that the image has and the disk has not.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Skipped {
+    /// Where, with a leading slash; bytes that are not UTF-8 replaced.
+    pub path: String,
+    /// `owner`, `setuid` (or setgid), `char`, `block`, `xattr`; `host xattr` for one that describes a host and no image.
+    pub what: &'static str,
+    /// The owner, the mode, the device's numbers, the attribute's name.
+    pub wanted: String,
+}
+
+/// Unpacks an image into a directory that does not exist or is empty.
+///
+/// The process's umask must leave the owner's bits alone; beyond that it does not matter.
+pub fn unpack(
+    layout: &Layout,
+    image: &Image,
+    directory: &Path,
+    options: UnpackOptions,
+    observer: &dyn Observer,
+) -> Result<UnpackReport> {
+    let layers = layers(layout, image)?;
+    let target = target(directory)?;
+    let staging = Staging::beside(&target)?;
+    // Nobody else gets in before everything has its owner and mode, and into a bundle not even then: what belongs to
+    // the container's root may belong to somebody else here.
+    fs::set_permissions(staging.path(), fs::Permissions::from_mode(0o700)).at("set the mode of", directory)?;
+    observer.expect(layers.iter().map(|(descriptor, _)| descriptor.size).sum());
+
+    let root_in = |directory: &Path| match options.form {
+        Form::Rootfs => directory.to_path_buf(),
+        Form::Bundle => directory.join(runtime::ROOTFS),
+    };
+    let mut disk = Disk::create(root_in(staging.path()), root_in(directory), options.rights)?;
+    let mut warnings = Vec::new();
+    for (number, (descriptor, diff_id)) in layers.iter().enumerate() {
+        observer.step(&format!("apply layer {} of {}, {}", number + 1, layers.len(), descriptor.digest));
+        let ignored = apply::layer(layout, descriptor, diff_id, &mut disk, observer)?;
+        warnings.extend(ignored);
+    }
+    if options.form == Form::Bundle {
+        let path = staging.path().join(runtime::CONFIG);
+        let config = runtime::config(image.config.value(), &disk, options.rights, &mut warnings)?;
+        fs::write(path, config).at("write", &directory.join(runtime::CONFIG))?;
+    }
+    let shown = disk.close_directories(observer).and_then(|()| {
+        observer.check()?;
+        fs::rename(staging.path(), &target).at("rename the tree to", directory)
+    });
+    if let Err(error) = shown {
+        // A directory that its owner may not read cannot be removed with what is in it.
+        disk.open_directories();
+        return Err(error);
+    }
+
+    let skipped = skipped(&disk);
+    warnings.extend(summary(&skipped));
+    for warning in &warnings {
+        observer.warning(warning);
+    }
+    let digest = image.path.manifest().digest.clone();
+    Ok(UnpackReport { digest, entries: disk.entries(), bytes: disk.written(), skipped, warnings })
+}
+
+/// The layers with their diff_ids, base first.
+fn layers<'a>(layout: &Layout, image: &'a Image) -> Result<Vec<(&'a Descriptor, &'a Digest)>> {
+    let layers = &image.manifest.value().layers;
+    let diff_ids = &image.config.value().rootfs.diff_ids;
+    let malformed = |reason: String| Error::malformed(format!("image `{}`", layout.location()), reason);
+    if layers.len() != diff_ids.len() {
+        let (expected, found) = (layers.len(), diff_ids.len());
+        return Err(malformed(format!("{expected} diff_ids expected, one for each layer, found {found}")));
+    }
+    if let Some(other) = layers.iter().find(|layer| !matches!(layer.media_type.kind(), MediaKind::Layer(_))) {
+        return Err(malformed(format!("`{}` is not the media type of a layer", other.media_type)));
+    }
+    Ok(layers.iter().zip(diff_ids).collect())
+}
+
+/// The directory by its parent and name, checked as far as it can be before the work is done.
+fn target(directory: &Path) -> Result<PathBuf> {
+    let refuse = |found: &str, hint: &str| {
+        let message = format!("`{}`: a new or empty directory is wanted, found {found}", directory.display());
+        Err(Error::refused_with_hint(message, hint))
+    };
+    let Some(name) = directory.file_name() else {
+        return refuse("a path without a name", "name the directory by its parent: the image appears by a rename");
+    };
+    let parent = match directory.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    let Ok(parent_metadata) = parent.metadata() else {
+        return Err(Error::refused_with_hint(
+            format!("`{}`: its directory `{}` is missing", directory.display(), parent.display()),
+            "make it first",
+        ));
+    };
+    let target = parent.join(name);
+    match target.symlink_metadata() {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(target),
+        Err(error) => Err(error).at("read the metadata of", directory),
+        Ok(metadata) if metadata.is_symlink() => refuse("a symbolic link", "name the directory itself"),
+        Ok(metadata) if !metadata.is_dir() => refuse("a file", "choose another name"),
+        Ok(metadata) if metadata.dev() != parent_metadata.dev() => {
+            refuse("the root of a filesystem", "name a new directory in it: the image appears by a rename")
+        }
+        Ok(_) if fs::read_dir(&target).at("list", directory)?.next().is_some() => {
+            refuse("a directory with something in it", "choose another name, or empty it first")
+        }
+        Ok(_) => Ok(target),
+    }
+}
+
+fn skipped(disk: &Disk) -> Vec<Skipped> {
+    let describe = |path: &dyn ToString, left_out: &LeftOut| {
+        let (what, wanted) = match left_out {
+            LeftOut::Owner { uid, gid } => ("owner", format!("{uid}:{gid}")),
+            LeftOut::SetId { mode } => ("setuid", format!("{mode:04o}")),
+            LeftOut::CharDevice(device) => ("char", format!("{}:{}", device.major, device.minor)),
+            LeftOut::BlockDevice(device) => ("block", format!("{}:{}", device.major, device.minor)),
+            LeftOut::Xattr(name) => ("xattr", String::from_utf8_lossy(name).into_owned()),
+            LeftOut::HostXattr(name) => ("host xattr", String::from_utf8_lossy(name).into_owned()),
+        };
+        Skipped { path: path.to_string(), what, wanted }
+    };
+    disk.left_out().map(|(path, left_out)| describe(path, left_out)).collect()
+}
+
+/// A line for each kind of thing that was skipped, with the first few.
+fn summary(skipped: &[Skipped]) -> Vec<String> {
+    const SHOWN: usize = 3;
+    let line = |what: &str, text: &str| {
+        let mut all = skipped.iter().filter(|skipped| skipped.what == what);
+        let count = all.clone().count();
+        let first: Vec<_> =
+            all.by_ref().take(SHOWN).map(|skipped| format!("`{}` ({})", skipped.path, skipped.wanted)).collect();
+        let more = if all.next().is_some() { " …" } else { "" };
+        (count > 0).then(|| format!("{count} {text}: {}{more}", first.join(", ")))
+    };
+    [
+        ("owner", "entries belong to the user who unpacked them"),
+        ("setuid", "files were left without setuid and setgid, since their owner is another"),
+        ("char", "character devices were left out"),
+        ("block", "block devices were left out"),
+        ("xattr", "attributes were left out"),
+        ("host xattr", "attributes were left out that describe a host and no image"),
+    ]
+    .into_iter()
+    .filter_map(|(what, text)| line(what, text))
+    .collect()
+}

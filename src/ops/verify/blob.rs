@@ -1,0 +1,268 @@
+//! Blobs, each read once: counted, hashed and looked at on the way through.
+
+use std::collections::BTreeMap;
+use std::io::{self, Read};
+
+use crate::compress::Format;
+use crate::digest::{Digest, Hasher};
+use crate::error::{Error, Result};
+use crate::layout::{blob_path, Layout};
+use crate::media_type::{LayerEncoding, MediaKind};
+use crate::observer::Observer;
+use crate::ops::verify::finding::{quoted, Findings, Place};
+use crate::ops::verify::layer::{self, LayerFacts};
+use crate::ops::verify::mention::Mention;
+use crate::ops::verify::Rule;
+
+/// A blob that is no document, and all that mentions it.
+#[derive(Debug)]
+pub(super) struct Blob {
+    pub(super) digest: Digest,
+    mentions: Vec<(Mention, Role)>,
+}
+
+/// What a descriptor has a blob for.
+#[derive(Debug)]
+pub(super) enum Role {
+    /// Bytes, not looked into.
+    Opaque,
+    /// A layer of an image, with the place and value of its `diff_id` if the config has one.
+    Layer(LayerEncoding, Option<(Place, Digest)>),
+}
+
+/// Blobs in the order in which they were first mentioned.
+#[derive(Debug, Default)]
+pub(super) struct Blobs {
+    list: Vec<Blob>,
+    positions: BTreeMap<Digest, usize>,
+}
+
+impl Blobs {
+    /// Takes note of a descriptor.
+    pub(super) fn mention(&mut self, mention: Mention, role: Role) {
+        let position = self.position(&mention.digest);
+        self.list[position].mentions.push((mention, role));
+    }
+
+    /// Takes note of a blob that nothing mentions.
+    pub(super) fn add_unmentioned(&mut self, digest: &Digest) {
+        self.position(digest);
+    }
+
+    pub(super) fn contains(&self, digest: &Digest) -> bool {
+        self.positions.contains_key(digest)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Blob> {
+        self.list.iter()
+    }
+
+    fn position(&mut self, digest: &Digest) -> usize {
+        *self.positions.entry(digest.clone()).or_insert_with(|| {
+            self.list.push(Blob { digest: digest.clone(), mentions: Vec::new() });
+            self.list.len() - 1
+        })
+    }
+}
+
+/// A blob's file, as the layout has it.
+pub(super) enum Stored<'a> {
+    Missing,
+    /// Told to the findings already.
+    Unreadable,
+    Here(StoredReader<'a>),
+}
+
+/// Opens a blob.
+pub(super) fn open<'a>(
+    layout: &'a Layout,
+    digest: &Digest,
+    observer: &'a dyn Observer,
+    findings: &mut Findings,
+) -> Stored<'a> {
+    match layout.stored_blob(digest) {
+        Ok(None) => Stored::Missing,
+        Ok(Some((inner, _))) => Stored::Here(StoredReader {
+            inner,
+            hasher: digest.algorithm().map(Hasher::new),
+            size: 0,
+            observer,
+            failure: None,
+        }),
+        Err(error) => {
+            add_unreadable(digest, &error.to_string(), findings);
+            Stored::Unreadable
+        }
+    }
+}
+
+/// That a blob cannot be read.
+pub(super) fn add_unreadable(digest: &Digest, found: &str, findings: &mut Findings) {
+    findings.add(Rule::BlobUnreadable, &Place::file(blob_path(digest)), "a file that can be read", found);
+}
+
+/// Reads stored bytes, counts and hashes them, tells the observer, and stops when it says so.
+pub(super) struct StoredReader<'a> {
+    inner: Box<dyn Read + 'a>,
+    /// None for a digest that cannot be computed here.
+    hasher: Option<Hasher>,
+    size: u64,
+    observer: &'a dyn Observer,
+    failure: Option<String>,
+}
+
+impl<'a> StoredReader<'a> {
+    pub(super) fn observer(&self) -> &'a dyn Observer {
+        self.observer
+    }
+
+    /// Why the file could not be read to its end.
+    pub(super) fn failure(&self) -> Option<&str> {
+        self.failure.as_deref()
+    }
+
+    /// Reads what is left, holds the digest to the name, and gives back the number of bytes; none if the file cannot
+    /// be read.
+    pub(super) fn finish(mut self, digest: &Digest, findings: &mut Findings) -> Result<Option<u64>> {
+        // An error is kept in `failure`.
+        let _ = drain(&mut self);
+        self.observer.check()?;
+        if let Some(failure) = &self.failure {
+            add_unreadable(digest, failure, findings);
+            return Ok(None);
+        }
+        let found = self.hasher.map(Hasher::finish);
+        if let Some(found) = found.filter(|found| found != digest) {
+            let place = Place::file(blob_path(digest));
+            findings.add(Rule::BlobDigest, &place, format!("bytes with digest {digest}"), found.to_string());
+        }
+        Ok(Some(self.size))
+    }
+}
+
+/// Reads to the end.
+pub(super) fn drain(mut reader: impl Read) -> io::Result<()> {
+    let mut buffer = vec![0; 64 * 1024];
+    while reader.read(&mut buffer)? > 0 {}
+    Ok(())
+}
+
+impl Read for StoredReader<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.observer.interrupted() {
+            return Err(Error::Interrupted.into());
+        }
+        let read = self.inner.read(buffer).map_err(|error| {
+            if error.kind() != io::ErrorKind::Interrupted {
+                self.failure.get_or_insert_with(|| error.to_string());
+            }
+            error
+        })?;
+        if let Some(hasher) = &mut self.hasher {
+            hasher.update(&buffer[..read]);
+        }
+        self.size += read as u64;
+        self.observer.advance(read as u64);
+        Ok(read)
+    }
+}
+
+impl Blob {
+    /// Reads it and holds it to what is said of it. Gives back its size, unless it cannot be read.
+    pub(super) fn check(
+        &self,
+        layout: &Layout,
+        observer: &dyn Observer,
+        findings: &mut Findings,
+    ) -> Result<Option<u64>> {
+        let mut stored = match open(layout, &self.digest, observer, findings) {
+            Stored::Here(stored) => stored,
+            Stored::Unreadable => return Ok(None),
+            Stored::Missing => {
+                self.mentions.iter().for_each(|(mention, _)| add_missing(mention, findings));
+                return Ok(None);
+            }
+        };
+        let place = Place::file(blob_path(&self.digest));
+        let diff_ids = self.mentions.iter().filter_map(|(_, role)| match role {
+            Role::Layer(_, diff_id) => diff_id.as_ref(),
+            Role::Opaque => None,
+        });
+        let algorithms = diff_ids.clone().filter_map(|(_, diff_id)| diff_id.algorithm());
+        let is_layer = self.mentions.iter().any(|(_, role)| matches!(role, Role::Layer(..)));
+        let mut facts = None;
+        if is_layer {
+            facts = layer::read(&mut stored, algorithms, &place, findings)?;
+        } else {
+            self.check_empty(&mut stored, &place, findings);
+        }
+        let size = stored.finish(&self.digest, findings)?;
+        for (mention, role) in &self.mentions {
+            if let Some(size) = size {
+                check_size(mention, size, findings);
+            }
+            if let (Role::Layer(encoding, _), Some(facts)) = (role, &facts) {
+                check_encoding(mention, *encoding, facts.format, findings);
+            }
+        }
+        if let Some(facts) = facts {
+            diff_ids.for_each(|(place, diff_id)| check_diff_id(diff_id, &self.digest, &facts, place, findings));
+        }
+        Ok(size)
+    }
+
+    /// The empty type stands for the two bytes `{}` (image-spec, manifest.md#guidance-for-an-empty-descriptor).
+    fn check_empty(&self, stored: &mut StoredReader, place: &Place, findings: &mut Findings) {
+        if !self.mentions.iter().any(|(mention, _)| mention.media_type.kind() == MediaKind::Empty) {
+            return;
+        }
+        let mut start = Vec::new();
+        if stored.take(3).read_to_end(&mut start).is_ok() && start != b"{}" {
+            findings.add(Rule::BlobContent, place, "`{}`, as the media type for what is empty says", "something else");
+        }
+    }
+}
+
+/// That a blob is missing; which is no error where it may be elsewhere.
+pub(super) fn add_missing(mention: &Mention, findings: &mut Findings) {
+    let rule = if mention.is_elsewhere { Rule::BlobElsewhere } else { Rule::BlobMissing };
+    findings.add(rule, &mention.place, format!("the blob {}", mention.digest), "nothing");
+}
+
+/// Holds a blob's size to a descriptor.
+pub(super) fn check_size(mention: &Mention, found: u64, findings: &mut Findings) {
+    if let Some(expected) = mention.size.filter(|expected| *expected != found) {
+        let place = mention.place.member("size");
+        findings.add(Rule::BlobSize, &place, format!("the blob's {found} bytes"), format!("{expected} bytes"));
+    }
+}
+
+fn check_encoding(mention: &Mention, encoding: LayerEncoding, found: Format, findings: &mut Findings) {
+    let expected = match encoding {
+        LayerEncoding::Plain => Format::Plain,
+        LayerEncoding::Gzip => Format::Gzip,
+        LayerEncoding::Zstd => Format::Zstd,
+    };
+    if found != expected {
+        let expected = format!("{}, as {} says", format_name(expected), quoted(mention.media_type.as_str()));
+        findings.add(Rule::BlobContent, &Place::file(blob_path(&mention.digest)), expected, format_name(found));
+    }
+}
+
+/// What a blob begins like.
+pub(super) fn format_name(format: Format) -> &'static str {
+    match format {
+        Format::Plain => "no compression",
+        Format::Gzip => "gzip",
+        Format::Zstd => "zstd",
+        Format::Xz => "xz",
+        Format::Bzip2 => "bzip2",
+    }
+}
+
+fn check_diff_id(diff_id: &Digest, layer: &Digest, facts: &LayerFacts, place: &Place, findings: &mut Findings) {
+    let found = facts.diff_ids.iter().find(|found| found.algorithm() == diff_id.algorithm());
+    if let Some(found) = found.filter(|found| *found != diff_id) {
+        findings.add(Rule::DiffId, place, format!("{found}, the digest of the tar in {layer}"), diff_id.to_string());
+    }
+}

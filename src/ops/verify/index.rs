@@ -1,0 +1,127 @@
+//! `index.json` and other indexes (image-spec, image-index.md): what they list, under which names and for what platform.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value};
+
+use crate::error::Result;
+use crate::layout::INDEX;
+use crate::media_type::{MediaKind, MediaType};
+use crate::oci;
+use crate::ops::verify::blob::Role;
+use crate::ops::verify::config::{ConfigFacts, PLATFORM_MEMBERS};
+use crate::ops::verify::documents::{Documents, Kind};
+use crate::ops::verify::finding::{quoted, Place};
+use crate::ops::verify::mention::{check_annotations, AnnotationsOf, Mention};
+use crate::ops::verify::{shape, Rule};
+
+impl Documents<'_> {
+    pub(super) fn index_json(&mut self) -> Result<()> {
+        let place = Place::file(INDEX);
+        let Some(raw) = self.top_level(INDEX)? else {
+            self.findings.add(Rule::LayoutIndex, &place, "a file", "nothing");
+            return Ok(());
+        };
+        let Some(value) = self.parse(&raw, &place) else { return Ok(()) };
+        if let Some(found) = value["mediaType"].as_str().filter(|text| *text != MediaType::INDEX.as_str()) {
+            let expected = quoted(MediaType::INDEX.as_str());
+            self.findings.add(Rule::DocumentMediaType, &place.member("mediaType"), expected, quoted(found));
+        }
+        self.check_ambiguity(&Kind::of(&value), &place);
+        self.index(&value, &place, AnnotationsOf::IndexEntry)
+    }
+
+    /// An index, be it `index.json` or one that was met on the way.
+    pub(super) fn index(&mut self, value: &Value, place: &Place, of: AnnotationsOf) -> Result<()> {
+        let errors = self.findings.errors();
+        shape::INDEX.check(value, place, self.findings);
+        self.check_head(value, place);
+        let Some(descriptors) = value["manifests"].as_array() else { return Ok(()) };
+        let place_of = |number: usize| place.member("manifests").member(number);
+        let mut mentions = Vec::new();
+        for (number, descriptor) in descriptors.iter().enumerate() {
+            check_annotations(descriptor, of, &place_of(number), self.findings);
+            let mention = Mention::read(descriptor, place_of(number), self.findings);
+            mentions.extend(mention.map(|mention| (ref_name(descriptor), mention)));
+        }
+        let subject = self.subject(value, place);
+        self.check_readable::<oci::Index>(value, errors, place);
+        if of == AnnotationsOf::IndexEntry {
+            self.choose(descriptors, &mut mentions, place)?;
+        }
+        for (_, mention) in mentions {
+            match mention.media_type.kind() {
+                MediaKind::Manifest => self.queue.push_back((mention, Kind::Manifest)),
+                MediaKind::Index => self.queue.push_back((mention, Kind::Index)),
+                MediaKind::Config | MediaKind::Layer(_) | MediaKind::Empty | MediaKind::Other => {
+                    self.add_unknown(&mention, "a manifest or an index");
+                    self.blobs.mention(mention, Role::Opaque);
+                }
+            }
+        }
+        self.follow_subject(subject);
+        Ok(())
+    }
+
+    /// Leaves those descriptors of `index.json` that the location's ref name means, and tells names that mean several.
+    fn choose(
+        &mut self,
+        descriptors: &[Value],
+        mentions: &mut Vec<(Option<String>, Mention)>,
+        place: &Place,
+    ) -> Result<()> {
+        let wanted = self.layout.location().ref_name.as_ref();
+        let mut seen = BTreeMap::new();
+        for (number, descriptor) in descriptors.iter().enumerate() {
+            let Some(name) = ref_name(descriptor) else { continue };
+            if wanted.is_some_and(|wanted| wanted.as_str() != name) {
+                continue;
+            }
+            if let Some(first) = seen.get(&name) {
+                let place = place.member("manifests").member(number).member("annotations");
+                let place = place.member(oci::annotations::REF_NAME);
+                let found = format!("{}, which manifests/{first} has too", quoted(&name));
+                self.findings.add(Rule::RefNameRepeated, &place, "a name of its own", found);
+            } else {
+                seen.insert(name, number);
+            }
+        }
+        if let Some(wanted) = wanted {
+            if seen.is_empty() {
+                let names: Vec<String> = descriptors.iter().filter_map(ref_name).collect();
+                return Err(self.layout.unknown_ref_name(wanted, &names));
+            }
+            mentions.retain(|(name, _)| name.as_deref() == Some(wanted.as_str()));
+        }
+        Ok(())
+    }
+
+    /// The platform that an index gives against the one in the config.
+    pub(super) fn compare_platforms(&mut self, index: &Map<String, Value>, config: &ConfigFacts, place: &Place) {
+        let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        for member in PLATFORM_MEMBERS {
+            let given = index.get(member).filter(|value| !value.is_null());
+            match (given, config.platform.get(member)) {
+                (Some(given), Some(expected)) if given != expected => {
+                    let expected = format!("{}, as in the config", quoted(&text(expected)));
+                    let place = place.member(member);
+                    self.findings.add(Rule::PlatformMismatch, &place, expected, quoted(&text(given)));
+                }
+                (None, Some(expected)) if member == "variant" => {
+                    let expected = format!("{}, as in the config", quoted(&text(expected)));
+                    self.findings.add(Rule::PlatformVariant, &place.member(member), expected, "nothing");
+                }
+                (Some(given), None) if member == "variant" => {
+                    let place = config.place.member(member);
+                    let expected = format!("{}, as in the index", quoted(&text(given)));
+                    self.findings.add(Rule::PlatformVariant, &place, expected, "nothing");
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+fn ref_name(descriptor: &Value) -> Option<String> {
+    descriptor["annotations"][oci::annotations::REF_NAME].as_str().map(str::to_owned)
+}

@@ -1,0 +1,132 @@
+//! Manifests (image-spec, manifest.md): the config and the layers of an image, or what an artifact consists of.
+
+use std::rc::Rc;
+
+use serde_json::Value;
+
+use crate::digest::Digest;
+use crate::error::Result;
+use crate::media_type::MediaKind;
+use crate::oci;
+use crate::ops::verify::blob::Role;
+use crate::ops::verify::config::ConfigFacts;
+use crate::ops::verify::documents::{Documents, Kind};
+use crate::ops::verify::finding::Place;
+use crate::ops::verify::mention::{check_annotations, AnnotationsOf, Mention};
+use crate::ops::verify::{shape, Rule};
+
+impl Documents<'_> {
+    /// A manifest. Gives back what the config says, if it is one of an image.
+    pub(super) fn manifest(&mut self, value: &Value, place: &Place) -> Result<Option<Rc<ConfigFacts>>> {
+        let errors = self.findings.errors();
+        shape::MANIFEST.check(value, place, self.findings);
+        self.check_head(value, place);
+        let config_place = place.member("config");
+        check_annotations(&value["config"], AnnotationsOf::Other, &config_place, self.findings);
+        let config = Mention::read(&value["config"], config_place, self.findings);
+        let layers_place = place.member("layers");
+        let layers = value["layers"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let mut mentions = Vec::new();
+        for (number, layer) in layers.iter().enumerate() {
+            check_annotations(layer, AnnotationsOf::Other, &layers_place.member(number), self.findings);
+            mentions.push(Mention::read(layer, layers_place.member(number), self.findings));
+        }
+        let subject = self.subject(value, place);
+        self.check_readable::<oci::Manifest>(value, errors, place);
+
+        let mut facts = None;
+        match config {
+            Some(config) if config.media_type.kind() == MediaKind::Config => {
+                facts.clone_from(&self.follow(&config, Kind::Config)?.config);
+                self.images += 1;
+                self.image(mentions, facts.as_deref(), &layers_place);
+            }
+            other => {
+                if let Some(config) = other {
+                    self.artifact_config(config, value, place);
+                }
+                // What an artifact's blobs hold is its own affair.
+                mentions.into_iter().flatten().for_each(|mention| self.blobs.mention(mention, Role::Opaque));
+            }
+        }
+        self.follow_subject(subject);
+        Ok(facts)
+    }
+
+    fn artifact_config(&mut self, config: Mention, manifest: &Value, place: &Place) {
+        match config.media_type.kind() {
+            MediaKind::Empty if manifest["artifactType"].as_str().unwrap_or_default().is_empty() => {
+                let place = place.member("artifactType");
+                self.findings.add(Rule::ArtifactType, &place, "a media type, since the config is empty", "nothing");
+            }
+            MediaKind::Other => self.add_unknown(&config, "an image's config"),
+            MediaKind::Index | MediaKind::Manifest | MediaKind::Layer(_) => self.add_misplaced(&config, "a config"),
+            MediaKind::Config | MediaKind::Empty => {}
+        }
+        self.blobs.mention(config, Role::Opaque);
+    }
+
+    /// Layers against the config that tells what they should hold.
+    fn image(&mut self, layers: Vec<Option<Mention>>, config: Option<&ConfigFacts>, place: &Place) {
+        let count = layers.len();
+        if count == 0 {
+            self.findings.add(Rule::NoLayers, place, "a layer", "none");
+        }
+        let mut diff_ids: &[Option<Digest>] = &[];
+        if let Some(config) = config {
+            let expected = |what: &str| format!("{count} {what}, as there are {place}");
+            if config.diff_ids.len() == count {
+                diff_ids = &config.diff_ids;
+            } else {
+                let place = config.place.member("rootfs").member("diff_ids");
+                self.findings.add(Rule::DiffIdCount, &place, expected("diff_ids"), config.diff_ids.len().to_string());
+            }
+            if let Some(found) = config.history_layers.filter(|found| *found != count) {
+                let place = config.place.member("history");
+                let expected = expected("entries with a layer");
+                self.findings.add(Rule::HistoryCount, &place, expected, found.to_string());
+            }
+        }
+        for (number, mention) in layers.into_iter().enumerate() {
+            let Some(mention) = mention else { continue };
+            let role = match mention.media_type.kind() {
+                MediaKind::Layer(encoding) => {
+                    let diff_id = diff_ids.get(number).cloned().flatten().zip(config);
+                    let place_of =
+                        |config: &ConfigFacts| config.place.member("rootfs").member("diff_ids").member(number);
+                    Role::Layer(encoding, diff_id.map(|(diff_id, config)| (place_of(config), diff_id)))
+                }
+                MediaKind::Other => {
+                    self.add_unknown(&mention, "a layer");
+                    Role::Opaque
+                }
+                MediaKind::Index | MediaKind::Manifest | MediaKind::Config | MediaKind::Empty => {
+                    self.add_misplaced(&mention, "a layer");
+                    Role::Opaque
+                }
+            };
+            self.blobs.mention(mention, role);
+        }
+    }
+
+    pub(super) fn subject(&mut self, value: &Value, place: &Place) -> Option<Mention> {
+        let subject = value.get("subject").filter(|subject| subject.is_object())?;
+        check_annotations(subject, AnnotationsOf::Other, &place.member("subject"), self.findings);
+        Mention::read(subject, place.member("subject"), self.findings)
+    }
+
+    /// A subject need not be there: the association is a weak one (image-spec, manifest.md, `subject`).
+    pub(super) fn follow_subject(&mut self, subject: Option<Mention>) {
+        let Some(mention) = subject else { return };
+        let is_here = self.layout.stored_blob(&mention.digest).map_or(true, |blob| blob.is_some());
+        match mention.media_type.kind() {
+            MediaKind::Manifest if is_here => self.queue.push_back((mention, Kind::Manifest)),
+            MediaKind::Index if is_here => self.queue.push_back((mention, Kind::Index)),
+            MediaKind::Manifest | MediaKind::Index => {}
+            MediaKind::Other => self.add_unknown(&mention, "a manifest or an index"),
+            MediaKind::Config | MediaKind::Layer(_) | MediaKind::Empty => {
+                self.add_misplaced(&mention, "a manifest or an index");
+            }
+        }
+    }
+}

@@ -1,0 +1,252 @@
+//! Descriptors, each member looked at by itself.
+
+use serde_json::{Map, Value};
+
+use crate::digest::{Digest, Hasher};
+use crate::media_type::MediaType;
+use crate::oci::{annotations, RefName};
+use crate::ops::verify::base64;
+use crate::ops::verify::finding::{quoted, Findings, Place};
+use crate::ops::verify::Rule;
+use crate::time::Timestamp;
+
+/// What a descriptor says of a blob, as far as it makes sense.
+#[derive(Debug)]
+pub(super) struct Mention {
+    /// Where the descriptor stands.
+    pub(super) place: Place,
+    pub(super) media_type: MediaType,
+    pub(super) digest: Digest,
+    /// None if it is no size.
+    pub(super) size: Option<u64>,
+    pub(super) artifact_type: Option<String>,
+    /// Whether the blob may have to be fetched from elsewhere.
+    pub(super) is_elsewhere: bool,
+    /// The platform that an index gives.
+    pub(super) platform: Option<Map<String, Value>>,
+}
+
+/// Layers that may have to be left out of a layout (image-spec, layer.md#non-distributable-layers).
+const NON_DISTRIBUTABLE: [MediaType; 4] = [
+    MediaType::LAYER_NONDIST,
+    MediaType::LAYER_NONDIST_GZIP,
+    MediaType::LAYER_NONDIST_ZSTD,
+    MediaType::DOCKER_LAYER_FOREIGN,
+];
+
+impl Mention {
+    /// Reads a descriptor whose members were held to their types before; none without media type and digest.
+    pub(super) fn read(value: &Value, place: Place, findings: &mut Findings) -> Option<Self> {
+        let media_type = value["mediaType"].as_str();
+        for (member, text) in [("mediaType", media_type), ("artifactType", value["artifactType"].as_str())] {
+            check_media_type(text, &place.member(member), findings);
+        }
+        let size = read_size(&value["size"], &place, findings);
+        let digest = value["digest"].as_str().and_then(|text| read_digest(text, &place.member("digest"), findings));
+        let urls = value["urls"].as_array().map(Vec::as_slice).unwrap_or_default();
+        for (number, url) in urls.iter().enumerate() {
+            if let Some(url) = url.as_str().filter(|url| !is_url(url)) {
+                findings.add(Rule::DescriptorUrl, &place.member("urls").member(number), "a URI", quoted(url));
+            }
+        }
+        let (media_type, digest) = (MediaType::from(media_type?.to_owned()), digest?);
+        if let Some(data) = value["data"].as_str() {
+            check_data(data, &digest, size, &place.member("data"), findings);
+        }
+        let is_non_distributable = NON_DISTRIBUTABLE.contains(&media_type);
+        if is_non_distributable {
+            let found = quoted(media_type.as_str());
+            findings.add(Rule::NonDistributable, &place.member("mediaType"), "a layer that may be distributed", found);
+        }
+        Some(Mention {
+            is_elsewhere: is_non_distributable || !urls.is_empty(),
+            artifact_type: value["artifactType"].as_str().filter(|text| !text.is_empty()).map(str::to_owned),
+            platform: value["platform"].as_object().cloned(),
+            place,
+            media_type,
+            digest,
+            size,
+        })
+    }
+}
+
+/// Holds a text to the grammar of digests.
+pub(super) fn read_digest(text: &str, place: &Place, findings: &mut Findings) -> Option<Digest> {
+    let Ok(digest) = text.parse::<Digest>() else {
+        findings.add(
+            Rule::DescriptorDigest,
+            place,
+            "`algorithm:encoded`, such as `sha256:` and 64 hex digits",
+            quoted(text),
+        );
+        return None;
+    };
+    if digest.algorithm().is_none() {
+        findings.add(Rule::DigestAlgorithm, place, "a sha256 or sha512 digest", quoted(text));
+    }
+    Some(digest)
+}
+
+fn read_size(value: &Value, place: &Place, findings: &mut Findings) -> Option<u64> {
+    let size = value.as_i64().and_then(|size| u64::try_from(size).ok());
+    if let (None, Value::Number(number)) = (size, value) {
+        findings.add(Rule::DescriptorSize, &place.member("size"), "a whole number of bytes", number.to_string());
+    }
+    size
+}
+
+fn check_data(text: &str, digest: &Digest, size: Option<u64>, place: &Place, findings: &mut Findings) {
+    let Some(data) = base64::decode(text) else {
+        return findings.add(Rule::DescriptorData, place, "base64", quoted(text));
+    };
+    if size.is_some_and(|size| size != data.len() as u64) {
+        let expected = format!("{} bytes", size.unwrap_or_default());
+        return findings.add(Rule::DescriptorData, place, expected, format!("{} bytes", data.len()));
+    }
+    let Some(algorithm) = digest.algorithm() else { return };
+    let mut hasher = Hasher::new(algorithm);
+    hasher.update(&data);
+    let found = hasher.finish();
+    if found != *digest {
+        findings.add(Rule::DescriptorData, place, format!("data with digest {digest}"), found.to_string());
+    }
+}
+
+/// Holds a media type to its grammar, if there is one.
+pub(super) fn check_media_type(text: Option<&str>, place: &Place, findings: &mut Findings) {
+    if let Some(text) = text.filter(|text| !is_media_type(text)) {
+        findings.add(Rule::MediaTypeGrammar, place, "a media type such as `application/json`", quoted(text));
+    }
+}
+
+/// `type/subtype`, without parameters (RFC 6838, 4.2).
+fn is_media_type(text: &str) -> bool {
+    let is_name = |name: &str| {
+        (1..=127).contains(&name.len())
+            && name.starts_with(|c: char| c.is_ascii_alphanumeric())
+            && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$&-^_.+".contains(&b))
+    };
+    text.split_once('/').is_some_and(|(kind, subtype)| is_name(kind) && is_name(subtype))
+}
+
+/// Scheme, colon, and nothing that a URI must write in `%` and two digits (RFC 3986, 2 and 3.1).
+fn is_url(text: &str) -> bool {
+    let Some((scheme, rest)) = text.split_once(':') else { return false };
+    let escapes_are_whole = rest
+        .split('%')
+        .skip(1)
+        .all(|escape| escape.len() >= 2 && escape.bytes().take(2).all(|b| b.is_ascii_hexdigit()));
+    scheme.starts_with(|c: char| c.is_ascii_alphabetic())
+        && scheme.bytes().all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b))
+        && rest.bytes().all(|b| b.is_ascii_graphic() && !b"\"<>\\^`{|}".contains(&b))
+        && escapes_are_whole
+}
+
+/// Where annotations stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum AnnotationsOf {
+    /// A descriptor of `index.json`, the only place of ref names.
+    IndexEntry,
+    /// Anything else.
+    Other,
+}
+
+/// Holds annotations to the forms that the image-spec gives to some (annotations.md#pre-defined-annotation-keys).
+pub(super) fn check_annotations(value: &Value, of: AnnotationsOf, place: &Place, findings: &mut Findings) {
+    let place = place.member("annotations");
+    // A value may be empty (annotations.md#rules), and then says nothing.
+    let text = |key| value["annotations"][key].as_str().filter(|text| !text.is_empty());
+    if let Some(created) = text(annotations::CREATED).filter(|text| !is_time(text)) {
+        let place = place.member(annotations::CREATED);
+        findings.add(Rule::AnnotationValue, &place, "a time such as `2018-03-09T12:34:56Z`", quoted(created));
+    }
+    if let Some(digest) = text(annotations::BASE_DIGEST).filter(|text| text.parse::<Digest>().is_err()) {
+        findings.add(Rule::AnnotationValue, &place.member(annotations::BASE_DIGEST), "a digest", quoted(digest));
+    }
+    match (of, value["annotations"][annotations::REF_NAME].as_str()) {
+        (_, None) => {}
+        (AnnotationsOf::IndexEntry, Some(name)) if name.parse::<RefName>().is_ok() => {}
+        (AnnotationsOf::IndexEntry, Some(name)) => findings.add(
+            Rule::RefName,
+            &place.member(annotations::REF_NAME),
+            "letters and digits, joined by `/`, by one of `-` `.` `_` `:` `@` `+`, or by `--`",
+            quoted(name),
+        ),
+        (AnnotationsOf::Other, Some(name)) => {
+            findings.add(Rule::RefNamePlace, &place.member(annotations::REF_NAME), "no ref name", quoted(name));
+        }
+    }
+}
+
+/// Holds a time to RFC 3339, if there is one.
+pub(super) fn check_time(value: &Value, place: &Place, findings: &mut Findings) {
+    if let Some(text) = value.as_str().filter(|text| !is_time(text)) {
+        findings.add(Rule::TimeFormat, place, "a time such as `2018-03-09T12:34:56Z`", quoted(text));
+    }
+}
+
+/// RFC 3339 with a `T` and a `Z` in upper case: Go's parser, behind which most consumers sit, takes no other.
+fn is_time(text: &str) -> bool {
+    text.contains('T') && !text.contains(['t', 'z', ' ']) && text.parse::<Timestamp>().is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn media_types() {
+        for (text, accepted) in [
+            ("application/vnd.oci.image.layer.v1.tar+gzip", true),
+            ("a/b", true),
+            ("application", false),
+            ("application/", false),
+            ("/json", false),
+            ("a/b/c", false),
+            ("text/plain; charset=utf-8", false),
+            ("a/ b", false),
+            ("-a/b", false),
+        ] {
+            assert_eq!(is_media_type(text), accepted, "{text}");
+        }
+        assert!(is_media_type(&format!("a/{}", "b".repeat(127))) && !is_media_type(&format!("a/{}", "b".repeat(128))));
+    }
+
+    #[test]
+    fn urls() {
+        for (text, accepted) in [
+            ("https://example.com/a%20b?c=d#e", true),
+            ("http://[::1]:5000/", true),
+            ("ftp:x", true),
+            ("", false),
+            ("example.com/a", false),
+            (":x", false),
+            ("1a:x", false),
+            ("http://a b", false),
+            ("http://a/%2", false),
+            ("http://a/%zz", false),
+            ("http://ä", false),
+            ("http://a/<b>", false),
+        ] {
+            assert_eq!(is_url(text), accepted, "{text}");
+        }
+    }
+
+    #[test]
+    fn times() {
+        for (text, accepted) in [
+            ("2018-03-09T12:34:56Z", true),
+            ("2018-03-09T12:34:56.123456789Z", true),
+            ("0001-01-01T00:00:00Z", true),
+            ("2018-03-09T12:34:56+01:00", true),
+            ("2018-03-09t12:34:56Z", false),
+            ("2018-03-09T12:34:56z", false),
+            ("2018-03-09 12:34:56Z", false),
+            ("2018-03-09T12:34:56", false),
+            ("1520598896", false),
+            ("", false),
+        ] {
+            assert_eq!(is_time(text), accepted, "{text}");
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! `verify`: is every byte of a layout what its documents say it is?
+//!
+//! [`verify`] reads documents first, from `index.json` on, and then each other blob once: counted, hashed, decompressed
+//! and walked as tar in the same pass. It lists all that it finds and goes on where it can; every [`Rule`] has a name
+//! that stays, a meaning, and the section that it comes from.
+//!
+//! Documents are held to tables rather than read into structs: a struct is read whole or not at all, and one bad digest
+//! would hide what is wrong with the rest.
+
+mod base64;
+mod blob;
+mod changeset;
+mod config;
+mod documents;
+mod finding;
+mod index;
+mod json;
+mod layer;
+mod manifest;
+mod mention;
+mod rule;
+mod shape;
+
+pub use finding::Finding;
+pub use rule::{Rule, Severity};
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::digest::Digest;
+use crate::error::Result;
+use crate::layout::{blob_path, Layout, INDEX, MARKER};
+use crate::observer::Observer;
+use blob::Blobs;
+use documents::Documents;
+use finding::{Findings, Place};
+
+/// What was looked at and what was found.
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    /// Where it is.
+    pub image: String,
+    /// How many manifests of images there are.
+    pub images: u64,
+    /// How many blobs were read, documents included.
+    pub blobs: u64,
+    /// Their stored bytes.
+    pub bytes: u64,
+    /// How many findings are errors.
+    pub errors: usize,
+    /// How many are notes.
+    pub notes: usize,
+    /// All that was found, documents first and blobs in the order in which they are mentioned.
+    pub findings: Vec<Finding>,
+}
+
+impl Report {
+    /// Whether no finding is an error.
+    pub fn is_good(&self) -> bool {
+        self.errors == 0
+    }
+}
+
+/// Verifies what the layout's location means: the images of a ref name, or without one all that the layout holds, blobs
+/// that nothing refers to included.
+///
+/// Memory grows with the number of entries of the largest layer, never with the size of blobs.
+///
+/// # Errors
+///
+/// What is wrong with the image is a [`Finding`]. An error says that there is no such ref name, that the layout itself
+/// cannot be read, or that the observer wanted to stop.
+pub fn verify(layout: &Layout, observer: &dyn Observer) -> Result<Report> {
+    let mut findings = Findings::default();
+    let sizes: BTreeMap<String, u64> = layout.files()?.into_iter().map(|file| (file.name, file.size)).collect();
+
+    let quiet = Quiet(observer);
+    let mut documents = Documents::new(layout, &quiet, &mut findings);
+    documents.walk()?;
+    let (mut blobs_read, mut bytes_read) = documents.read();
+    let images = documents.images;
+    let unmentioned: Vec<&String> = match layout.location().ref_name {
+        None => sizes.keys().filter(|name| !is_mentioned(name, &documents)).collect(),
+        Some(_) => Vec::new(),
+    };
+    let mut blobs = documents.blobs;
+    add_unmentioned(&unmentioned, &mut blobs, &mut findings);
+
+    let stored = |digest: &Digest| sizes.get(&blob_path(digest)).copied().unwrap_or_default();
+    observer.expect(bytes_read + blobs.iter().map(|blob| stored(&blob.digest)).sum::<u64>());
+    observer.advance(bytes_read);
+    for blob in blobs.iter() {
+        observer.step(&format!("read blob {}", blob.digest));
+        if let Some(size) = blob.check(layout, observer, &mut findings)? {
+            blobs_read += 1;
+            bytes_read += size;
+        }
+    }
+    let findings = findings.finish();
+    let errors = findings.iter().filter(|finding| finding.severity() == Severity::Error).count();
+    Ok(Report {
+        image: layout.location().to_string(),
+        images,
+        blobs: blobs_read,
+        bytes: bytes_read,
+        errors,
+        notes: findings.len() - errors,
+        findings,
+    })
+}
+
+/// While documents are read, nobody knows how much there is to read in all.
+struct Quiet<'a>(&'a dyn Observer);
+
+impl Observer for Quiet<'_> {
+    fn interrupted(&self) -> bool {
+        self.0.interrupted()
+    }
+}
+
+fn is_mentioned(name: &str, documents: &Documents) -> bool {
+    name == MARKER || name == INDEX || blob_named(name).is_some_and(|digest| documents.is_mentioned(&digest))
+}
+
+/// The digest that a file of the layout is named by; none if it is no blob.
+fn blob_named(name: &str) -> Option<Digest> {
+    let (algorithm, encoded) = name.strip_prefix("blobs/")?.split_once('/')?;
+    format!("{algorithm}:{encoded}").parse().ok()
+}
+
+fn add_unmentioned(names: &[&String], blobs: &mut Blobs, findings: &mut Findings) {
+    for name in names {
+        let place = Place::file(name.as_str());
+        match blob_named(name) {
+            Some(digest) => {
+                findings.add(Rule::BlobUnreferenced, &place, "a descriptor of it", "none");
+                blobs.add_unmentioned(&digest);
+            }
+            None => findings.add(Rule::ExtraFile, &place, "nothing", "a file"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use super::*;
+    use crate::error::Error;
+    use crate::layout::Location;
+    use crate::testing::TempDir;
+
+    /// Wants to stop when it was asked so many times.
+    struct Impatient(AtomicU32);
+
+    impl Observer for Impatient {
+        fn interrupted(&self) -> bool {
+            self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_err()
+        }
+    }
+
+    #[test]
+    fn whenever_it_is_stopped_it_says_so_and_nothing_else() {
+        let dir = TempDir::new("verify-interrupted");
+        let layout = dir.path().join("layout");
+        // A layer that is damaged in every way still must not hide that somebody wanted to stop.
+        let digest = Digest::of(b"layer");
+        let layer = format!(r#"{{"mediaType":"application/vnd.oci.image.layer.v1.tar","digest":"{digest}","size":5}}"#);
+        let config = r#"{"architecture":"arm64","os":"linux","rootfs":{"type":"layers","diff_ids":["sha256:x"]}}"#;
+        let descriptor = |kind: &str, text: &str| {
+            let (digest, size) = (Digest::of(text.as_bytes()), text.len());
+            format!(r#"{{"mediaType":"application/vnd.oci.image.{kind}.v1+json","digest":"{digest}","size":{size}}}"#)
+        };
+        let manifest = format!(r#"{{"schemaVersion":2,"config":{},"layers":[{layer}]}}"#, descriptor("config", config));
+        let index = format!(r#"{{"schemaVersion":2,"manifests":[{}]}}"#, descriptor("manifest", &manifest));
+        std::fs::create_dir_all(layout.join("blobs/sha256")).unwrap();
+        std::fs::write(layout.join(INDEX), index).unwrap();
+        for text in ["layer", config, &manifest] {
+            std::fs::write(layout.join(blob_path(&Digest::of(text.as_bytes()))), text).unwrap();
+        }
+
+        let location = Location::parse(format!("oci:{}", layout.display()).as_ref()).unwrap();
+        let layout = Layout::open(&location).unwrap();
+        let patience = (0..1000).find(|patience| match verify(&layout, &Impatient(AtomicU32::new(*patience))) {
+            Err(Error::Interrupted) => false,
+            Err(error) => panic!("{error}"),
+            Ok(report) => {
+                let rules: Vec<&str> = report.findings.iter().map(|finding| finding.rule.name()).collect();
+                assert!(rules.contains(&"layout-marker") && rules.contains(&"tar-framing"), "{rules:?}");
+                true
+            }
+        });
+        assert!(patience.is_some_and(|patience| patience > 5), "asked {patience:?} times");
+    }
+}

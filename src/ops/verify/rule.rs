@@ -1,0 +1,246 @@
+use serde::{Serialize, Serializer};
+
+/// How much a finding weighs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// A promise is broken, or common readers refuse the image or do not agree on what it holds.
+    Error,
+    /// Permitted, and good to know.
+    Note,
+}
+
+impl Severity {
+    /// `error` or `note`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Severity::Error => "error",
+            Severity::Note => "note",
+        }
+    }
+}
+
+macro_rules! rules {
+    ($($variant:ident $name:literal $severity:ident $source:literal $meaning:literal;)*) => {
+        /// What an image is held to.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+        #[non_exhaustive]
+        pub enum Rule {
+            $(
+                #[doc = concat!("`", $name, "`: ", $meaning, " (", $source, ").")]
+                $variant,
+            )*
+        }
+
+        impl Rule {
+            /// All rules, in the order in which an image is read.
+            pub const ALL: &'static [Rule] = &[$(Rule::$variant),*];
+
+            /// Its name, which stays the same from version to version.
+            pub fn name(self) -> &'static str {
+                match self {
+                    $(Rule::$variant => $name,)*
+                }
+            }
+
+            /// How much a finding of it weighs.
+            pub fn severity(self) -> Severity {
+                match self {
+                    $(Rule::$variant => Severity::$severity,)*
+                }
+            }
+
+            /// What holds where nothing is found, in one clause.
+            pub fn meaning(self) -> &'static str {
+                match self {
+                    $(Rule::$variant => $meaning,)*
+                }
+            }
+
+            /// The document that it comes from, with the section.
+            pub fn source(self) -> &'static str {
+                match self {
+                    $(Rule::$variant => $source,)*
+                }
+            }
+        }
+    };
+}
+
+rules! {
+    LayoutMarker "layout-marker" Error "image-spec, image-layout.md#oci-layout-file"
+        "the file `oci-layout` is there and says version 1.0.0";
+    LayoutIndex "layout-index" Error "image-spec, image-layout.md#indexjson-file"
+        "the file `index.json` is there";
+    ExtraFile "extra-file" Note "image-spec, image-layout.md#content"
+        "a layout holds nothing but its marker, its index and blobs";
+    BlobUnreferenced "blob-unreferenced" Note "image-spec, image-layout.md#blobs"
+        "something refers to each blob";
+
+    DocumentSize "document-size" Error "distribution-spec, spec.md#pushing-manifests"
+        "a document has 4 MiB at most";
+    DocumentJson "document-json" Error "image-spec, considerations.md#json"
+        "a document is well-formed JSON";
+    DocumentRepeatedMember "document-repeated-member" Error "RFC 7493, 2.3"
+        "no two members of an object have the same name";
+    DocumentMemberCase "document-member-case" Error "image-spec, considerations.md#json"
+        "no member differs from a known one only in upper and lower case, which Go's readers do not tell apart";
+    DocumentStructure "document-structure" Error "image-spec, schema/"
+        "required members are there, and members have the type that they should have";
+    SchemaVersion "schema-version" Error "image-spec, manifest.md#image-manifest-property-descriptions"
+        "`schemaVersion` is 2";
+    DocumentMediaType "document-media-type" Error "image-spec, manifest.md#image-manifest-property-descriptions"
+        "the media type in a document is the one that its descriptor gives";
+    DocumentMediaTypeMissing "document-media-type-missing" Note
+        "image-spec, manifest.md#image-manifest-property-descriptions"
+        "a manifest or index names its own media type";
+    DocumentAmbiguous "document-ambiguous" Error "CVE-2021-41190"
+        "no document can be taken for a manifest and for an index";
+    AnnotationValue "annotation-value" Error "image-spec, annotations.md#pre-defined-annotation-keys"
+        "annotations with a defined form keep it: times and digests";
+
+    MediaTypeGrammar "media-type-grammar" Error "RFC 6838, 4.2"
+        "media types are well-formed";
+    DescriptorDigest "descriptor-digest" Error "image-spec, descriptor.md#digests"
+        "digests are well-formed";
+    DigestAlgorithm "digest-algorithm" Note "image-spec, descriptor.md#registered-algorithms"
+        "digests are sha256 or sha512, which can be computed here";
+    DescriptorSize "descriptor-size" Error "image-spec, descriptor.md#properties"
+        "sizes are whole numbers from 0 on";
+    DescriptorData "descriptor-data" Error "image-spec, descriptor.md#properties"
+        "the data in a descriptor is base64 and has its size and digest";
+    DescriptorUrl "descriptor-url" Error "RFC 3986"
+        "the addresses in a descriptor are well-formed";
+    DescriptorKind "descriptor-kind" Error "image-spec, manifest.md#image-manifest-property-descriptions"
+        "no descriptor stands where its media type does not belong, such as a config among layers";
+    UnknownMediaType "unknown-media-type" Note "image-spec, media-types.md"
+        "media types are known; the content of others is not looked at";
+    NonDistributable "non-distributable" Note "image-spec, layer.md#non-distributable-layers"
+        "no layer is kept from being distributed, which is deprecated";
+    RefName "ref-name" Error "image-spec, annotations.md#pre-defined-annotation-keys"
+        "ref names are well-formed";
+    RefNameRepeated "ref-name-repeated" Error "image-spec, image-layout.md#indexjson-file"
+        "a ref name belongs to one descriptor";
+    RefNamePlace "ref-name-place" Note "image-spec, image-layout.md#indexjson-file"
+        "ref names stand on descriptors of `index.json`, and nowhere else";
+    ArtifactType "artifact-type" Error "image-spec, manifest.md#image-manifest-property-descriptions"
+        "a manifest with an empty config has an artifact type, and descriptors give the same";
+    NoLayers "no-layers" Note "image-spec, manifest.md#image-manifest-property-descriptions"
+        "an image has a layer";
+
+    BlobMissing "blob-missing" Error "image-spec, image-layout.md#blobs"
+        "a blob is there for each descriptor";
+    BlobElsewhere "blob-elsewhere" Note "image-spec, layer.md#non-distributable-layers"
+        "no blob is left to be fetched from elsewhere";
+    BlobUnreadable "blob-unreadable" Error "image-spec, image-layout.md#blobs"
+        "blobs can be read";
+    BlobSize "blob-size" Error "image-spec, descriptor.md#properties"
+        "a blob has the size that its descriptors give";
+    BlobDigest "blob-digest" Error "image-spec, descriptor.md#verification"
+        "a blob has the digest that it is named by";
+    BlobContent "blob-content" Error "image-spec, media-types.md"
+        "a blob is what its media type says";
+
+    ConfigRootfsType "config-rootfs-type" Error "image-spec, config.md#properties"
+        "`rootfs.type` is `layers`";
+    DiffIdCount "diff-id-count" Error "image-spec, config.md#properties"
+        "there are as many diff_ids as layers";
+    DiffId "diff-id" Error "image-spec, config.md#layer-diffid"
+        "each diff_id is the digest of the layer's tar";
+    HistoryCount "history-count" Error "image-spec, config.md#properties"
+        "history has as many entries with a layer as there are layers, if it has any";
+    PlatformMismatch "platform-mismatch" Error "image-spec, image-index.md#image-index-property-descriptions"
+        "the platform in an index is the one in the config";
+    PlatformVariant "platform-variant" Note "image-spec, image-index.md#platform-variants"
+        "the variant stands in the index and in the config, or in neither";
+    PlatformName "platform-name" Note "image-spec, config.md#properties"
+        "operating system and architecture have Go's names";
+    TimeFormat "time-format" Error "RFC 3339, 5.6"
+        "times are RFC 3339, with `T` and `Z` in upper case as Go's readers want it";
+    ConfigEnv "config-env" Error "image-spec, config.md#properties"
+        "environment variables are `NAME=value`";
+    ConfigEnvRepeated "config-env-repeated" Error "image-spec, config.md#properties"
+        "no environment variable comes twice";
+    ConfigPort "config-port" Error "image-spec, config.md#properties"
+        "ports are `PORT[/tcp|udp|sctp]`";
+    ConfigStopSignal "config-stop-signal" Error "image-spec, config.md#properties"
+        "the stop signal has a name that signal(7) knows, or a number";
+    ConfigUser "config-user" Error "image-spec, config.md#properties"
+        "the user is `USER[:GROUP]` in names or ids";
+    ConfigPath "config-path" Error "image-spec, conversion.md"
+        "the working directory and volumes are absolute paths";
+
+    LayerCompression "layer-compression" Error "image-spec, layer.md#gzip-media-types"
+        "a layer can be decompressed, checksums included";
+    LayerTrailingBytes "layer-trailing-bytes" Error "RFC 1952, 2.2"
+        "nothing follows the compressed stream";
+    GzipMembers "gzip-members" Note "RFC 1952, 2.2"
+        "gzip has one member: some readers stop behind the first";
+    TarFraming "tar-framing" Error "POSIX.1-2017, pax, ustar Interchange Format"
+        "checksums, sizes and extended headers leave no doubt where each entry stands";
+    TarEntry "tar-entry" Error "image-spec, layer.md#file-types"
+        "each member of the tar is an entry that a layer can hold";
+    TarPath "tar-path" Error "image-spec, layer.md#change-types"
+        "names are relative, without `..`";
+    TarNameLength "tar-name-length" Error "Linux, PATH_MAX and NAME_MAX"
+        "no path is longer than 4095 bytes, and no name in it longer than 255: nothing could unpack it";
+    TarRepeatedPath "tar-repeated-path" Error "image-spec, layer.md#representing-changes"
+        "no path comes twice in a layer";
+    TarHardlink "tar-hardlink" Error "image-spec, layer.md#hardlinks"
+        "the target of a hard link stands before it in the same layer, and is no directory";
+    TarBelowFile "tar-below-file" Error "image-spec, layer.md#applying-changesets"
+        "nothing lies below an entry of the same layer that is no directory";
+    TarAmbiguous "tar-ambiguous" Error "POSIX.1-2017, pax, pax Extended Header"
+        "headers do not contradict each other: readers choose differently";
+    TarDialect "tar-dialect" Note "POSIX.1-2017, pax, pax Interchange Format"
+        "the tar is ustar with PAX headers, without forms of older tars";
+    TarKeyword "tar-keyword" Note "POSIX.1-2017, pax, pax Extended Header Keywords"
+        "PAX records belong to one entry, and their keywords are known";
+    TarSparse "tar-sparse" Note "image-spec, layer.md#file-types"
+        "files are stored whole";
+    TarPadding "tar-padding" Error "POSIX.1-2017, pax, ustar Interchange Format"
+        "content is filled up with zeros";
+    TarEnd "tar-end" Error "POSIX.1-2017, pax, ustar Interchange Format"
+        "two blocks of zeros end the tar";
+    TarTrailingBytes "tar-trailing-bytes" Error "POSIX.1-2017, pax, ustar Interchange Format"
+        "nothing but zeros follows the end of the tar";
+    Whiteout "whiteout" Error "image-spec, layer.md#whiteouts"
+        "a whiteout is an empty file that hides a name";
+    WhiteoutAndEntry "whiteout-and-entry" Error "image-spec, layer.md#whiteouts"
+        "no layer has a path and its whiteout: readers choose differently";
+    WhiteoutAufs "whiteout-aufs" Note "image-spec, layer.md#whiteouts"
+        "a layer holds no bookkeeping of AUFS";
+}
+
+impl Serialize for Rule {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn names_are_distinct_and_in_kebab_case() {
+        let names: BTreeSet<&str> = Rule::ALL.iter().map(|rule| rule.name()).collect();
+        assert_eq!(names.len(), Rule::ALL.len());
+        for name in names {
+            assert!(
+                name.split('-').all(|word| !word.is_empty() && word.bytes().all(|b| b.is_ascii_lowercase())),
+                "{name}"
+            );
+        }
+    }
+
+    #[test]
+    fn meanings_are_one_clause() {
+        for rule in Rule::ALL {
+            let meaning = rule.meaning();
+            assert!(!meaning.ends_with('.') && !meaning.contains("  "), "{meaning}");
+        }
+    }
+}

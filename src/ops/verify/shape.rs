@@ -1,0 +1,254 @@
+//! What members documents have and of what type they are: the JSON schemas of the image-spec, as tables.
+//!
+//! A document is walked along its table once. Whatever looks at values behind that takes those that have the right type
+//! and need not say a word about the others.
+
+use serde_json::{Map, Value};
+
+use crate::ops::verify::finding::{quoted, Findings, Place};
+use crate::ops::verify::Rule;
+
+/// What a value looks like.
+#[derive(Clone, Copy)]
+pub(super) enum Shape {
+    Text,
+    Number,
+    Flag,
+    List(&'static Shape),
+    /// An object whose names are free, and whose values are alike.
+    Map(&'static Shape),
+    Object(&'static [Member]),
+}
+
+/// A member of an object.
+pub(super) struct Member {
+    name: &'static str,
+    shape: Shape,
+    presence: Presence,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Presence {
+    Required,
+    /// It may also be null, as Go writes what is empty.
+    Optional,
+}
+
+const fn required(name: &'static str, shape: Shape) -> Member {
+    Member { name, shape, presence: Presence::Required }
+}
+
+const fn optional(name: &'static str, shape: Shape) -> Member {
+    Member { name, shape, presence: Presence::Optional }
+}
+
+const TEXTS: Shape = Shape::List(&Shape::Text);
+const TEXT_MAP: Shape = Shape::Map(&Shape::Text);
+/// A set in JSON's way: names without values.
+const SET: Shape = Shape::Map(&Shape::Object(&[]));
+
+/// `oci-layout` (image-spec, image-layout.md#oci-layout-file).
+pub(super) const MARKER: Shape = Shape::Object(&[required("imageLayoutVersion", Shape::Text)]);
+
+/// image-spec, image-index.md.
+pub(super) const INDEX: Shape = Shape::Object(&[
+    required("schemaVersion", Shape::Number),
+    optional("mediaType", Shape::Text),
+    optional("artifactType", Shape::Text),
+    required("manifests", Shape::List(&DESCRIPTOR)),
+    optional("subject", DESCRIPTOR),
+    optional("annotations", TEXT_MAP),
+]);
+
+/// image-spec, manifest.md.
+pub(super) const MANIFEST: Shape = Shape::Object(&[
+    required("schemaVersion", Shape::Number),
+    optional("mediaType", Shape::Text),
+    optional("artifactType", Shape::Text),
+    required("config", DESCRIPTOR),
+    required("layers", Shape::List(&DESCRIPTOR)),
+    optional("subject", DESCRIPTOR),
+    optional("annotations", TEXT_MAP),
+]);
+
+/// image-spec, descriptor.md.
+const DESCRIPTOR: Shape = Shape::Object(&[
+    required("mediaType", Shape::Text),
+    required("digest", Shape::Text),
+    required("size", Shape::Number),
+    optional("urls", TEXTS),
+    optional("annotations", TEXT_MAP),
+    optional("data", Shape::Text),
+    optional("artifactType", Shape::Text),
+    optional(
+        "platform",
+        Shape::Object(&[
+            required("architecture", Shape::Text),
+            required("os", Shape::Text),
+            optional("os.version", Shape::Text),
+            optional("os.features", TEXTS),
+            optional("variant", Shape::Text),
+        ]),
+    ),
+]);
+
+/// image-spec, config.md.
+pub(super) const CONFIG: Shape = Shape::Object(&[
+    optional("created", Shape::Text),
+    optional("author", Shape::Text),
+    required("architecture", Shape::Text),
+    required("os", Shape::Text),
+    optional("os.version", Shape::Text),
+    optional("os.features", TEXTS),
+    optional("variant", Shape::Text),
+    optional("config", EXECUTION),
+    required(
+        "rootfs",
+        Shape::Object(&[required("type", Shape::Text), required("diff_ids", Shape::List(&Shape::Text))]),
+    ),
+    optional(
+        "history",
+        Shape::List(&Shape::Object(&[
+            optional("created", Shape::Text),
+            optional("author", Shape::Text),
+            optional("created_by", Shape::Text),
+            optional("comment", Shape::Text),
+            optional("empty_layer", Shape::Flag),
+        ])),
+    ),
+]);
+
+const EXECUTION: Shape = Shape::Object(&[
+    optional("User", Shape::Text),
+    optional("ExposedPorts", SET),
+    optional("Env", TEXTS),
+    optional("Entrypoint", TEXTS),
+    optional("Cmd", TEXTS),
+    optional("Volumes", SET),
+    optional("WorkingDir", Shape::Text),
+    optional("Labels", TEXT_MAP),
+    optional("StopSignal", Shape::Text),
+    optional("ArgsEscaped", Shape::Flag),
+    optional("Memory", Shape::Number),
+    optional("MemorySwap", Shape::Number),
+    optional("CpuShares", Shape::Number),
+    optional(
+        "Healthcheck",
+        Shape::Object(&[
+            optional("Test", TEXTS),
+            optional("Interval", Shape::Number),
+            optional("Timeout", Shape::Number),
+            optional("StartPeriod", Shape::Number),
+            optional("Retries", Shape::Number),
+        ]),
+    ),
+]);
+
+impl Shape {
+    /// Tells what in `value` does not look so.
+    pub(super) fn check(self, value: &Value, place: &Place, findings: &mut Findings) {
+        match (self, value) {
+            (Shape::Text, Value::String(_)) | (Shape::Number, Value::Number(_)) | (Shape::Flag, Value::Bool(_)) => {}
+            (Shape::List(shape), Value::Array(elements)) => {
+                for (number, element) in elements.iter().enumerate().filter(|(_, element)| !shape.is_trivial(element)) {
+                    shape.check(element, &place.member(number), findings);
+                }
+            }
+            (Shape::Map(shape), Value::Object(object)) => {
+                for (name, value) in object.iter().filter(|(_, value)| !shape.is_trivial(value)) {
+                    shape.check(value, &place.member(name), findings);
+                }
+            }
+            (Shape::Object(members), Value::Object(object)) => check_members(members, object, place, findings),
+            (wanted, value) => findings.add(Rule::DocumentStructure, place, wanted.name(), type_of(value)),
+        }
+    }
+
+    /// Whether nothing can be wrong with a value, so that its place need not be told.
+    fn is_trivial(self, value: &Value) -> bool {
+        matches!((self, value), (Shape::Text, Value::String(_)) | (Shape::Object([]), Value::Object(_)))
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Shape::Text => "a string",
+            Shape::Number => "a number",
+            Shape::Flag => "true or false",
+            Shape::List(_) => "an array",
+            Shape::Map(_) | Shape::Object(_) => "an object",
+        }
+    }
+}
+
+fn check_members(members: &[Member], object: &Map<String, Value>, place: &Place, findings: &mut Findings) {
+    for member in members {
+        match object.get(member.name) {
+            Some(Value::Null) if member.presence == Presence::Optional => {}
+            Some(value) => member.shape.check(value, &place.member(member.name), findings),
+            None if member.presence == Presence::Required => {
+                findings.add(Rule::DocumentStructure, &place.member(member.name), member.shape.name(), "nothing");
+            }
+            None => {}
+        }
+    }
+    for name in object.keys() {
+        let known = members.iter().find(|member| member.name.eq_ignore_ascii_case(name) && member.name != name);
+        if let Some(known) = known {
+            let expected = format!("`{}` and no other spelling", known.name);
+            findings.add(Rule::DocumentMemberCase, &place.member(name), expected, quoted(name));
+        }
+    }
+}
+
+fn type_of(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "true or false",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a string",
+        Value::Array(_) => "an array",
+        Value::Object(_) => "an object",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn findings(shape: Shape, value: &Value) -> Vec<String> {
+        let mut findings = Findings::default();
+        shape.check(value, &Place::file("x"), &mut findings);
+        findings.finish().iter().map(|f| format!("{} {} {} {}", f.rule.name(), f.place, f.expected, f.found)).collect()
+    }
+
+    #[test]
+    fn wrong_types_and_missing_members_are_told_with_their_place() {
+        let config = json!({
+            "os": 1, "rootfs": {"type": "layers", "diff_ids": ["x", 2]}, "history": [{"empty_layer": "yes"}],
+            "config": {"Env": null, "Volumes": {"/a": {}, "/b": null}, "Labels": {"a": "b", "c": {}}, "Cmd": "sh"},
+        });
+        assert_eq!(
+            findings(CONFIG, &config),
+            [
+                "document-structure x#/architecture a string nothing",
+                "document-structure x#/os a string a number",
+                "document-structure x#/config/Cmd an array a string",
+                "document-structure x#/config/Volumes/~1b an object null",
+                "document-structure x#/config/Labels/c a string an object",
+                "document-structure x#/rootfs/diff_ids/1 a string a number",
+                "document-structure x#/history/0/empty_layer true or false a string",
+            ]
+        );
+        assert_eq!(findings(MARKER, &json!([])), ["document-structure x an object an array"]);
+    }
+
+    #[test]
+    fn other_spellings_of_known_members_are_told_and_unknown_members_are_not() {
+        let marker = json!({"imageLayoutVersion": "1.0.0", "ImageLayoutVersion": "9", "else": 1});
+        let expected = "document-member-case x#/ImageLayoutVersion `imageLayoutVersion` and no other spelling \
+                        `ImageLayoutVersion`";
+        assert_eq!(findings(MARKER, &marker), [expected]);
+    }
+}

@@ -1,0 +1,54 @@
+//! Work on many things at once, with results in the order of the things.
+
+use std::num::NonZeroUsize;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::Mutex;
+use std::thread;
+
+use crate::error::Result;
+
+/// Calls `work` for each job with up to `threads` threads. The first error in the order of the jobs is the result; jobs
+/// that were not begun by then are left out.
+pub(crate) fn map<J: Sync, T: Send>(
+    jobs: &[J],
+    threads: NonZeroUsize,
+    work: impl Fn(&J) -> Result<T> + Sync,
+) -> Result<Vec<T>> {
+    if threads.get() == 1 || jobs.len() < 2 {
+        return jobs.iter().map(work).collect();
+    }
+    let next = AtomicUsize::new(0);
+    let results: Vec<Mutex<Option<Result<T>>>> = jobs.iter().map(|_| Mutex::new(None)).collect();
+    thread::scope(|scope| {
+        for _ in 0..threads.get().min(jobs.len()) {
+            scope.spawn(|| loop {
+                let at = next.fetch_add(1, Ordering::Relaxed);
+                let Some(job) = jobs.get(at) else { break };
+                let result = work(job);
+                if result.is_err() {
+                    next.store(jobs.len(), Ordering::Relaxed);
+                }
+                *results[at].lock().expect("nobody panics while holding it") = Some(result);
+            });
+        }
+    });
+    results.into_iter().map_while(|result| result.into_inner().expect("all threads are done")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Error;
+
+    #[test]
+    fn results_stand_in_the_order_of_the_jobs() {
+        let jobs: Vec<u64> = (0..100).collect();
+        for threads in [1, 2, 8, 200] {
+            let threads = NonZeroUsize::new(threads).unwrap();
+            assert_eq!(map(&jobs, threads, |job| Ok(job * 2)).unwrap(), (0..200).step_by(2).collect::<Vec<_>>());
+            let failed = map(&jobs, threads, |job| if *job == 7 { Err(Error::Interrupted) } else { Ok(*job) });
+            assert!(matches!(failed, Err(Error::Interrupted)));
+            assert!(map(&[], threads, |job: &u64| Ok(*job)).unwrap().is_empty());
+        }
+    }
+}

@@ -1,0 +1,285 @@
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value;
+
+/// The house, row by row: a module may use those of its own row and of rows above it.
+const ROWS: [&[&str]; 10] = [
+    &["error", "digest", "time", "media_type", "platform", "observer", "parallel"],
+    &["oci"],
+    &["tree"],
+    &["tar"],
+    &["compress"],
+    &["changeset", "layer_tar"],
+    &["layer", "layering"],
+    &["layout"],
+    &["spec"],
+    &["ops"],
+];
+
+/// What only the binary may know.
+const BEYOND_THE_BOUNDARY: [&str; 7] =
+    ["clap", "clap_complete", "clap_mangen", "anyhow", "indicatif", "signal_hook", "crate::cli"];
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Every source file of the package with its code: no comments, and nothing from its tests on.
+fn sources() -> Vec<(PathBuf, String)> {
+    let mut sources = Vec::new();
+    let mut directories = vec![root().join("src")];
+    while let Some(directory) = directories.pop() {
+        for entry in fs::read_dir(directory).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                // A module's tests in files of their own.
+                if path.file_name().is_some_and(|name| name != "tests" && name != "testing") {
+                    directories.push(path);
+                }
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let is_tests = path.file_name().is_some_and(|name| name == "tests.rs" || name == "testing.rs");
+                if !is_tests {
+                    let relative = path.strip_prefix(root().join("src")).unwrap().to_path_buf();
+                    sources.push((relative, code(&fs::read_to_string(&path).unwrap())));
+                }
+            }
+        }
+    }
+    assert!(sources.len() > 30, "the sources are elsewhere");
+    sources.sort();
+    sources
+}
+
+fn code(text: &str) -> String {
+    let lines = text.lines().take_while(|line| line.trim() != "#[cfg(test)]" || !is_followed_by_mod(text, line));
+    let lines = lines.map(|line| if line.trim_start().starts_with("//") { "" } else { line });
+    lines.fold(String::new(), |code, line| code + line + "\n")
+}
+
+/// Whether a line marks the tests at a file's end rather than an item here and there.
+fn is_followed_by_mod(text: &str, line: &str) -> bool {
+    let at = line.as_ptr() as usize - text.as_ptr() as usize;
+    text[at..].lines().nth(1).is_some_and(|next| next.trim_start().starts_with("mod tests"))
+}
+
+/// The module at the top of the library that a file belongs to; none for the crate's own roots and the binary.
+fn module(path: &Path) -> Option<String> {
+    let first = path.iter().next().unwrap().to_str().unwrap();
+    let name = first.strip_suffix(".rs").unwrap_or(first);
+    (!matches!(name, "lib" | "main" | "cli")).then(|| name.to_owned())
+}
+
+fn row_of(module: &str) -> usize {
+    let row = ROWS.iter().position(|row| row.contains(&module));
+    row.unwrap_or_else(|| panic!("the module `{module}` has no row: give it one, here and in the design"))
+}
+
+/// The names behind each `crate::` of a source, `crate::{a, b::c}` included.
+fn uses_of_the_crate(code: &str) -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    for (at, marker) in code.match_indices("crate::") {
+        let rest = &code[at + marker.len()..];
+        let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        let heads: Vec<&str> = match rest.strip_prefix('{') {
+            Some(group) => top_level(group),
+            None => vec![rest],
+        };
+        for head in heads {
+            let head = head.trim_start();
+            names.insert(head[..head.find(|c| !is_name(c)).unwrap_or(head.len())].to_owned());
+        }
+    }
+    names
+}
+
+/// The elements of a group up to its closing brace.
+fn top_level(group: &str) -> Vec<&str> {
+    let (mut depth, mut start, mut elements) = (0, 0, Vec::new());
+    for (at, c) in group.char_indices() {
+        match c {
+            '{' => depth += 1,
+            '}' if depth == 0 => {
+                elements.push(&group[start..at]);
+                break;
+            }
+            '}' => depth -= 1,
+            ',' if depth == 0 => {
+                elements.push(&group[start..at]);
+                start = at + 1;
+            }
+            _ => {}
+        }
+    }
+    elements.retain(|element| !element.trim().is_empty());
+    elements
+}
+
+#[test]
+fn modules_use_only_what_stands_above_them() {
+    let mut wrong = Vec::new();
+    for (path, code) in sources() {
+        let Some(user) = module(&path) else { continue };
+        for used in uses_of_the_crate(&code) {
+            // The error and its result are also exported at the root.
+            if matches!(used.as_str(), "Error" | "Result") || used == user {
+                continue;
+            }
+            if row_of(&used) > row_of(&user) {
+                wrong.push(format!("{} uses {used}", path.display()));
+            }
+        }
+    }
+    assert_eq!(wrong, Vec::<String>::new());
+}
+
+#[test]
+fn the_reading_of_uses_is_right() {
+    let code = "use crate::error::{A, B};\nuse crate::{tree::{self, C}, tar::D,};\nlet x = crate::oci::E;";
+    assert_eq!(uses_of_the_crate(code).into_iter().collect::<Vec<_>>(), ["error", "oci", "tar", "tree"]);
+}
+
+#[test]
+fn the_library_never_sees_the_command_line() {
+    for (path, code) in sources() {
+        let is_library = !path.starts_with("cli") && path != Path::new("main.rs");
+        for name in BEYOND_THE_BOUNDARY {
+            let is_word = code.match_indices(name).any(|(at, _)| {
+                let is_part = |c: char| c.is_ascii_alphanumeric() || c == '_';
+                !code[..at].ends_with(is_part) && !code[at + name.len()..].starts_with(is_part)
+            });
+            assert!(!(is_library && is_word), "{} names {name}", path.display());
+        }
+        // And the binary goes through the library's door.
+        assert!(is_library || !code.contains("#[path"), "{}", path.display());
+    }
+}
+
+#[test]
+fn no_file_is_long_and_no_name_says_nothing() {
+    const SAY_NOTHING: [&str; 9] =
+        ["util", "utils", "helper", "helpers", "manager", "context", "data", "process", "common"];
+    for (path, code) in sources() {
+        let lines = code.lines().count();
+        assert!(lines <= 450, "{}: {lines} lines before its tests", path.display());
+        let stem = path.file_stem().unwrap().to_str().unwrap();
+        assert!(stem.split('_').all(|word| !SAY_NOTHING.contains(&word)), "{}", path.display());
+    }
+}
+
+/// Clippy holds these too; here they are held without it.
+#[test]
+fn nothing_unordered_no_clock_no_type_of_a_listing() {
+    const BANNED: [(&str, &str); 7] = [
+        ("HashMap", "its order differs from run to run"),
+        ("HashSet", "its order differs from run to run"),
+        ("SystemTime::now", "an image has no clock"),
+        ("unsafe", "forbidden"),
+        ("temp_dir()", "a target is written where it is"),
+        ("syscall(", "pseudo sees calls of libc alone"),
+        ("canonicalize", "pseudo is asked once"),
+    ];
+    for (path, code) in sources() {
+        for (name, why) in BANNED {
+            assert!(!code.contains(name), "{}: {name}: {why}", path.display());
+        }
+    }
+}
+
+/// `cargo metadata` of what is locked, as built for Linux.
+fn metadata() -> Value {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let output = Command::new(cargo)
+        .args(["metadata", "--locked", "--offline", "--format-version=1"])
+        .args(["--filter-platform=x86_64-unknown-linux-gnu"])
+        .current_dir(root())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+/// The packages that the binary is made of, with their features: no build scripts, no tests.
+fn normal_dependencies(metadata: &Value) -> BTreeMap<String, Vec<String>> {
+    let nodes: BTreeMap<&str, &Value> = metadata["resolve"]["nodes"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|node| (node["id"].as_str().unwrap(), node))
+        .collect();
+    let names: BTreeMap<&str, &str> = metadata["packages"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|package| (package["id"].as_str().unwrap(), package["name"].as_str().unwrap()))
+        .collect();
+    let mut open = vec![metadata["resolve"]["root"].as_str().unwrap()];
+    let mut seen = BTreeMap::new();
+    while let Some(id) = open.pop() {
+        let features = nodes[id]["features"].as_array().unwrap().iter();
+        let features = features.map(|feature| feature.as_str().unwrap().to_owned()).collect();
+        if seen.insert(names[id].to_owned(), features).is_some() {
+            continue;
+        }
+        for dependency in nodes[id]["deps"].as_array().unwrap() {
+            let is_normal = dependency["dep_kinds"].as_array().unwrap().iter().any(|kind| kind["kind"].is_null());
+            if is_normal {
+                open.push(dependency["pkg"].as_str().unwrap());
+            }
+        }
+    }
+    seen
+}
+
+#[test]
+fn no_dependency_asks_the_kernel_behind_the_back_of_pseudo() {
+    let dependencies = normal_dependencies(&metadata());
+    assert!(dependencies.len() > 20, "{dependencies:?}");
+    for (name, why) in [
+        ("tempfile", "renames by raw system calls"),
+        ("xattr", "reads attributes by raw system calls"),
+        ("cap-std", "opens by raw system calls"),
+        ("cap-primitives", "opens by raw system calls"),
+        ("cap-tempfile", "renames by raw system calls"),
+        ("openat2", "is no call of libc"),
+        ("io-uring", "is no call of libc"),
+        ("tokio-uring", "is no call of libc"),
+        ("syscalls", "is no call of libc"),
+        ("sc", "is no call of libc"),
+        ("walkdir", "takes types from the listing"),
+        ("ignore", "takes types from the listing"),
+        ("jwalk", "takes types from the listing"),
+        ("oci-spec", "keeps labels in a HashMap"),
+    ] {
+        assert!(!dependencies.contains_key(name), "{name} {why}");
+    }
+    let features = |name: &str| dependencies.get(name).unwrap_or_else(|| panic!("{name} is gone")).clone();
+    assert!(features("rustix").contains(&"use-libc".to_owned()), "{:?}", features("rustix"));
+    assert!(!features("tar").iter().any(|feature| feature == "default" || feature == "xattr"), "{:?}", features("tar"));
+    // One backend each: which one compresses must not depend on who else is in the tree.
+    let flate2 = features("flate2");
+    assert!(flate2.contains(&"zlib-rs".to_owned()), "{flate2:?}");
+    assert!(!flate2
+        .iter()
+        .any(|feature| matches!(feature.as_str(), "zlib" | "zlib-ng" | "miniz_oxide" | "rust_backend")));
+}
+
+#[test]
+fn everything_that_is_locked_builds_with_the_oldest_compiler() {
+    let version = |text: &str| -> Vec<u32> { text.split('.').map(|part| part.parse().unwrap()).collect() };
+    let metadata = metadata();
+    let mut young = Vec::new();
+    for package in metadata["packages"].as_array().unwrap() {
+        let needs = package["rust_version"].as_str().unwrap_or("1.0");
+        let edition = package["edition"].as_str().unwrap();
+        if version(needs) > vec![1, 75] && version(needs)[..2] != [1, 75] || edition > "2021" {
+            let (name, its) = (&package["name"], &package["version"]);
+            young.push(format!("{name} {its}: edition {edition}, Rust {needs}"));
+        }
+    }
+    assert_eq!(young, Vec::<String>::new());
+    let lock = fs::read_to_string(root().join("Cargo.lock")).unwrap();
+    assert!(lock.contains("\nversion = 3\n"), "a newer lock file is not read by the oldest cargo");
+}

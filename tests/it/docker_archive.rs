@@ -1,0 +1,258 @@
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::{json, Value};
+
+use crate::consumers::Storage;
+use crate::harness::{sha256, Layout, Peer, Scratch, Tool};
+
+/// The settings of an image that has something of everything to lose.
+const SETTINGS: [&str; 9] = [
+    "--cmd",
+    "/bin/sh -l",
+    "--env",
+    "A=b c",
+    "--label",
+    ".title=An image",
+    "--created",
+    "1520598896",
+    "--user=4242:4242",
+];
+
+/// An image in a layout, `oci:oci`, with the fixture that has the most in it that this user can make.
+fn bake(scratch: &Scratch) -> PathBuf {
+    let out = scratch.join("oci");
+    let _ = Tool::build(scratch.small_rootfs()).target("oci", &out, "v1").args(SETTINGS).bake();
+    out
+}
+
+fn transport(transport: &str, path: &Path, name: &str) -> String {
+    format!("{transport}:{}{name}", path.display())
+}
+
+/// What the image is, whatever holds it: config, `diff_ids`, entries. Not how its layers are stored.
+#[track_caller]
+fn seen(image: impl AsRef<OsStr>) -> Value {
+    let image = image.as_ref();
+    let mut seen = Tool::new("inspect").arg(image).args(["--json", "--files"]).run().json();
+    let diff_ids: Vec<Value> =
+        seen["layers"].as_array().unwrap().iter().map(|layer| layer["diff_id"].clone()).collect();
+    let config = Tool::new("inspect").arg(image).args(["--raw", "config"]).run().json();
+    json!({
+        "platform": seen["platform"].take(),
+        "created": seen["created"].take(),
+        "config": config["config"],
+        "diff_ids": diff_ids,
+        "history": config["history"],
+        "files": seen["files"].take(),
+    })
+}
+
+#[track_caller]
+fn skopeo_copies(skopeo: &Peer, from: &str, to: &str) {
+    skopeo.run(["--insecure-policy", "copy", "-q", from, to]);
+}
+
+/// The archive's members, unpacked by GNU tar.
+fn untar(archive: &Path, directory: &Path) {
+    fs::create_dir(directory).unwrap();
+    run(Command::new("tar").arg("-xf").arg(archive).arg("-C").arg(directory));
+}
+
+#[track_caller]
+fn run(command: &mut Command) {
+    assert!(command.status().unwrap().success(), "{command:?}");
+}
+
+#[test]
+fn skopeo_wrote_it() {
+    let scratch = Scratch::new();
+    let Some(skopeo) = Peer::find("skopeo") else { return };
+    let out = bake(&scratch);
+    let archive = scratch.join("docker.tar");
+    skopeo_copies(&skopeo, &transport("oci", &out, ":v1"), &transport("docker-archive", &archive, ":team/app:v1"));
+
+    let expected = seen(transport("oci", &out, ":v1"));
+    assert_ne!(expected["files"], json!([]));
+    for name in ["", ":team/app:v1", ":docker.io/team/app:v1"] {
+        assert_eq!(seen(transport("docker-archive", &archive, name)), expected, "{name}");
+    }
+    assert_eq!(seen(&archive), expected);
+    // And skopeo sees in its archive what we see in it.
+    let raw = Tool::new("inspect").arg(&archive).args(["--raw", "config"]).run().stdout();
+    let theirs: Value =
+        serde_json::from_str(&skopeo.run(["inspect", &transport("docker-archive", &archive, "")])).unwrap();
+    let ours = Tool::new("inspect").arg(&archive).arg("--json").run().json();
+    assert_eq!(ours["refs"], json!(["docker.io/team/app:v1"]));
+    assert_eq!(theirs["Layers"], json!([ours["layers"][0]["digest"]]));
+    let manifest = fs::read({
+        let unpacked = scratch.join("unpacked");
+        untar(&archive, &unpacked);
+        unpacked.join("manifest.json")
+    });
+    let manifest: Value = serde_json::from_slice(&manifest.unwrap()).unwrap();
+    assert_eq!(manifest[0]["Config"], format!("{}.json", sha256(raw.as_bytes())));
+
+    let error = Tool::new("inspect").arg(transport("docker-archive", &archive, ":app:v1")).run().error();
+    assert!(error.contains("app:v1`: no image of this name") && error.contains("`docker.io/team/app:v1`"), "{error}");
+    let error = Tool::new("inspect").arg(transport("oci-archive", &archive, "")).run().error();
+    assert!(error.contains("found a docker archive") && error.contains("write `docker-archive:`"), "{error}");
+}
+
+#[test]
+fn somebody_compressed_it_as_a_whole() {
+    let scratch = Scratch::new();
+    let Some(skopeo) = Peer::find("skopeo") else { return };
+    let out = bake(&scratch);
+    let archives = ["docker-archive", "oci-archive"].map(|kind| {
+        let archive = scratch.join(&format!("{kind}.tar"));
+        skopeo_copies(&skopeo, &transport("oci", &out, ":v1"), &transport(kind, &archive, ":app:v1"));
+        (kind, archive)
+    });
+    let expected = seen(transport("oci", &out, ":v1"));
+    for (program, ending) in [("gzip", "gz"), ("xz", "xz"), ("zstd", "zst"), ("bzip2", "bz2")] {
+        let Some(peer) = Peer::find(program) else { continue };
+        for (kind, archive) in &archives {
+            let mut command = peer.command();
+            command.arg("-c").arg(archive);
+            let compressed = command.output().unwrap().stdout;
+            let named = scratch.join(&format!("{kind}.tar.{ending}"));
+            fs::write(&named, &compressed).unwrap();
+            assert_eq!(seen(&named), expected, "{}", named.display());
+            // The content tells, not the name; and several streams in a row are one.
+            let misnamed = scratch.join("misnamed.tar.gz");
+            let (first, second) =
+                fs::read(archive).map(|bytes| (bytes[..700].to_vec(), bytes[700..].to_vec())).unwrap();
+            let streams = [first, second].map(|bytes| {
+                let part = scratch.join("part");
+                fs::write(&part, bytes).unwrap();
+                peer.command().arg("-c").arg(&part).output().unwrap().stdout
+            });
+            fs::write(&misnamed, streams.concat()).unwrap();
+            assert_eq!(seen(transport(kind, &misnamed, "")), expected, "{program}");
+
+            fs::write(&misnamed, &compressed[..compressed.len() - 9]).unwrap();
+            let error = Tool::new("inspect").arg(&misnamed).run().error();
+            assert!(error.contains("misnamed.tar.gz") && error.contains("cut short"), "{program}: {error}");
+        }
+    }
+}
+
+#[test]
+fn tar_packed_it_anew() {
+    let scratch = Scratch::new();
+    let Some(skopeo) = Peer::find("skopeo") else { return };
+    let out = bake(&scratch);
+    let archive = scratch.join("docker.tar");
+    skopeo_copies(&skopeo, &transport("oci", &out, ":v1"), &transport("docker-archive", &archive, ":app:v1"));
+    let expected = seen(&archive);
+    let unpacked = scratch.join("unpacked");
+    untar(&archive, &unpacked);
+
+    // Names with `./`, in whatever order; and with symbolic links, then hard links, in the place of the layers.
+    let packed = scratch.join("packed.tar");
+    let pack = || run(Command::new("tar").arg("-cf").arg(&packed).arg("-C").arg(&unpacked).arg("."));
+    pack();
+    assert_eq!(seen(&packed), expected);
+    let manifest = unpacked.join("manifest.json");
+    let mut images: Value = serde_json::from_slice(&fs::read(&manifest).unwrap()).unwrap();
+    let layer = images[0]["Layers"][0].as_str().unwrap().to_owned();
+    let legacy =
+        fs::read_dir(&unpacked).unwrap().map(|entry| entry.unwrap().path()).find(|path| path.is_dir()).unwrap();
+    images[0]["Layers"][0] = format!("./{}/layer.tar", legacy.file_name().unwrap().to_str().unwrap()).into();
+    fs::remove_file(&manifest).unwrap();
+    fs::write(&manifest, images.to_string()).unwrap();
+    pack();
+    assert_eq!(seen(&packed), expected);
+    fs::remove_file(legacy.join("layer.tar")).unwrap();
+    fs::hard_link(unpacked.join(layer), legacy.join("layer.tar")).unwrap();
+    pack();
+    assert_eq!(seen(&packed), expected);
+
+    let mut bytes = fs::read(&packed).unwrap();
+    let content = bytes.windows(5).position(|window| window == b"oven\n").unwrap();
+    bytes[content] ^= 1;
+    fs::write(&packed, bytes).unwrap();
+    let error = Tool::new("inspect").arg(&packed).args(["--json", "--files"]).run().error();
+    assert!(error.contains("digest should be sha256:"), "{error}");
+}
+
+#[test]
+fn podman_saved_several_images_of_one_layer() {
+    let scratch = Scratch::new();
+    let Some(podman) = Storage::of("podman", &scratch) else { return };
+    let rootfs = scratch.small_rootfs();
+    let mut expected = BTreeMap::new();
+    for (name, architecture) in [("localhost/oven/bread:v1", "amd64"), ("localhost/oven/bread:v2", "arm64")] {
+        let archive = scratch.join(&format!("{architecture}.tar"));
+        let settings = ["--arch", architecture, "--created", "1520598896"];
+        let tool = Tool::new("build").arg(&rootfs).target("oci-archive", &archive, name);
+        let _ = tool.args(settings).bake();
+        podman.run(&["load", "-q", "-i", &archive.display().to_string()]);
+        expected.insert(name, seen(&archive));
+    }
+    podman.run(&["tag", "localhost/oven/bread:v1", "example.org:5000/bread"]);
+    let names = ["localhost/oven/bread:v1", "localhost/oven/bread:v2", "example.org:5000/bread"];
+    podman.run(&[&["save", "-q", "-m", "-o", "saved.tar"], &names[..]].concat());
+    let saved = scratch.join("saved.tar");
+
+    for (name, image) in &expected {
+        assert_eq!(&seen(transport("docker-archive", &saved, &format!(":{name}"))), image, "{name}");
+    }
+    assert_eq!(seen(transport("docker-archive", &saved, ":example.org:5000/bread")), expected[names[0]]);
+    let choose = |platform: &str| Tool::new("inspect").arg(&saved).args(["--json", "--platform", platform]).run();
+    assert_eq!(choose("linux/arm64").json()["refs"], json!(["localhost/oven/bread:v2"]));
+    let error = choose("linux/s390x").error();
+    assert!(error.contains("bread:v1 linux/amd64, ") && error.contains("bread:v2 linux/arm64"), "{error}");
+    let error = Tool::new("inspect").arg(&saved).run().error();
+    assert!(error.contains("one image is wanted, found 2"), "{error}");
+}
+
+#[test]
+fn docker_saved_a_layout_with_the_older_list_in_it() {
+    let scratch = Scratch::new();
+    let out = bake(&scratch);
+    let image = Layout::at(&out).image("v1");
+    let blob = |descriptor: &Value| format!("blobs/{}", descriptor["digest"].as_str().unwrap().replace(':', "/"));
+    let layers: Vec<String> = image.manifest["layers"].as_array().unwrap().iter().map(blob).collect();
+    let manifest = json!([{"Config": blob(&image.manifest["config"]), "RepoTags": ["app:v1"], "Layers": layers}]);
+    fs::write(out.join("manifest.json"), manifest.to_string()).unwrap();
+    let archive = scratch.join("dual.tar");
+    run(Command::new("tar").arg("-cf").arg(&archive).arg("-C").arg(&out).args([
+        "blobs",
+        "index.json",
+        "manifest.json",
+        "oci-layout",
+    ]));
+
+    let expected = seen(transport("oci", &out, ":v1"));
+    let inspect = |image: String| {
+        assert_eq!(seen(&image), expected, "{image}");
+        Tool::new("inspect").arg(image).arg("--json").run().json()
+    };
+    // Where there is a choice, it is the layout that was written, not the one that is made up of the list.
+    for image_in_layout in [archive.display().to_string(), transport("oci-archive", &archive, ":v1")] {
+        assert_eq!(inspect(image_in_layout)["digest"], image.descriptor["digest"]);
+    }
+    let shown = inspect(transport("docker-archive", &archive, ":app:v1"));
+    assert_eq!(shown["layers"][0]["digest"], image.manifest["layers"][0]["digest"]);
+    assert_eq!(shown["layers"][0]["compression"], "gzip");
+
+    let Some(skopeo) = Peer::find("skopeo") else { return };
+    let theirs: Value =
+        serde_json::from_str(&skopeo.run(["inspect", &transport("docker-archive", &archive, ":app:v1")])).unwrap();
+    assert_eq!(theirs["Layers"], json!([image.diff_id()]));
+}
+
+#[test]
+fn a_stream_is_refused_in_one_line() {
+    let scratch = Scratch::new();
+    rustix::fs::mknodat(rustix::fs::CWD, scratch.join("pipe"), rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+    for transport_name in ["docker-archive", "oci-archive"] {
+        let error = Tool::new("inspect").arg(transport(transport_name, &scratch.join("pipe"), "")).run().error();
+        assert!(error.contains("found a stream") && error.contains("hint: write the stream to a file"), "{error}");
+    }
+}

@@ -1,0 +1,21 @@
+//! What the tests stand on: trees from text, the tool, images read without the tool, and peers.
+
+mod disk;
+mod fake_root;
+mod fixture;
+mod image;
+mod listing;
+mod peer;
+mod scratch;
+mod script;
+mod tool;
+mod words;
+
+pub(crate) use disk::{list_directory, Order};
+pub(crate) use fake_root::{unprivileged_words, FakeRoot, Faker, NOBODY};
+pub(crate) use fixture::Fixture;
+pub(crate) use image::{sha256, Image, Layout};
+pub(crate) use listing::{assert_same, File, Listing, Node, What};
+pub(crate) use peer::{is_root, missing, root, Peer};
+pub(crate) use scratch::{bytes_of, names_below, Scratch};
+pub(crate) use tool::{until_it_writes, Outcome, Tool};

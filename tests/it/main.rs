@@ -1,0 +1,60 @@
+//! What `ocibake` promises, held against the built command and against programs that others wrote.
+//!
+//! Read the list of modules as the promise: each name is a sentence of it. What a test needs and does not find (a
+//! peer, root) it says on stderr; in CI that is a failure. `tests/peers` installs the peers.
+
+// A test may panic anywhere; the lint knows only functions that are tests themselves.
+#![allow(clippy::unwrap_used)]
+// Building text piece by piece reads better than the writing that the lint wants, and speed is no matter here.
+#![allow(clippy::format_collect, clippy::format_push_string)]
+
+/// What the tests stand on: trees from text, the tool, images read without the tool, peers.
+mod harness;
+
+/// A layer holds all that a rootfs holds, in the eyes of three implementations of tar and of umoci.
+mod fidelity;
+
+/// The tools that people have take an image as it is: skopeo, umoci, buildah, podman.
+mod consumers;
+
+/// And what they save is read: docker archives as skopeo and podman write them, and as Docker does.
+mod docker_archive;
+
+/// The documents follow the JSON schemas of the image-spec.
+mod schemas;
+
+/// An ordinary user under pseudo or fakeroot bakes the image that root would.
+mod fakeroots;
+
+/// The same tree gives the same bytes, whatever else is different.
+mod reproducibility;
+
+/// And the same bytes as yesterday.
+mod pinned;
+
+/// Every setting arrives as it was written, from a flag, the environment or a file.
+mod settings;
+
+/// Owners, devices, attributes and whole paths can be chosen on the way.
+mod policies;
+
+/// Layouts gain an image and keep the rest, archives are replaced, and many at once lose nothing.
+mod targets;
+
+/// What cannot be done is said in one line, and nothing was touched.
+mod refusals;
+
+/// Nor was anything touched when a run is ended in the middle.
+mod interruption;
+
+/// Every rule of `verify` finds what it is for and nothing else, and good images of all tools pass.
+mod verify;
+
+/// The other verbs answer, and every verb talks where it should.
+mod verbs;
+
+/// The house stands as it was drawn.
+mod architecture;
+
+/// What the README says can be typed, can be typed.
+mod readme;

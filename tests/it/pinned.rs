@@ -1,0 +1,70 @@
+//! `tests/fixtures/digests`: one line a digest, `FIXTURE COMPRESSION PART DIGEST`.
+//!
+//! PART is `diff_id`, `manifest`, or the ending of an archive. A change that moves a line breaks the promise that the
+//! same tree gives the same image: it is written up in the changelog. All are built with `--arch amd64 --owner 0:0`,
+//! but for the fixtures that root has to make, which keep their owners.
+
+use std::fmt::Write;
+use std::fs;
+use std::path::Path;
+
+use crate::harness::{is_root, missing, sha256, Layout, Scratch, Tool};
+
+#[test]
+fn every_digest_is_the_one_in_the_table() {
+    let table = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/digests");
+    let pinned = fs::read_to_string(&table).unwrap();
+    let mut wrong = String::new();
+    let mut unseen: Vec<&str> = pinned.lines().filter(|line| !line.starts_with('#')).collect();
+    for fixture in ["blocks", "everything", "faked", "small"] {
+        let is_for_root = matches!(fixture, "everything" | "faked");
+        if is_for_root && !is_root() {
+            missing("root");
+            unseen.retain(|line| !line.starts_with(fixture));
+            continue;
+        }
+        for line in digests(fixture, is_for_root) {
+            match unseen.iter().position(|pinned| *pinned == line) {
+                Some(index) => drop(unseen.remove(index)),
+                None => writeln!(wrong, "+{line}").unwrap(),
+            }
+        }
+    }
+    for line in unseen {
+        writeln!(wrong, "-{line}").unwrap();
+    }
+    assert!(wrong.is_empty(), "{} says otherwise:\n{wrong}", table.display());
+}
+
+fn digests(fixture: &str, keeps_owners: bool) -> Vec<String> {
+    let scratch = Scratch::new();
+    let rootfs = scratch.rootfs("rootfs", fixture);
+    let mut lines = Vec::new();
+    for compression in ["gzip", "gzip:1", "gzip:9", "none", "zstd", "zstd:1", "zstd:15"] {
+        // Levels matter where there is much to compress, outer compression not for each of them.
+        let is_level = compression.contains(':');
+        if is_level && fixture != "blocks" {
+            continue;
+        }
+        let out = scratch.join(&compression.replace(':', "-"));
+        let archives = match (fixture, compression) {
+            ("small", _) => &["tar", "tar.gz", "tar.xz", "tar.zst"][..],
+            (_, "gzip") => &["tar", "tar.gz", "tar.zst"],
+            _ => &[],
+        };
+        let path = |ending: &str| out.with_extension(ending);
+        let mut tool = Tool::build(&rootfs).oci(&out).args(["--compression", compression]);
+        tool = tool.args(archives.iter().map(|ending| path(ending)));
+        if !keeps_owners {
+            tool = tool.args(["--owner", "0:0"]);
+        }
+        let manifest = tool.run().digest_despite_warnings();
+        let mut line = |part: &str, digest: &str| lines.push(format!("{fixture} {compression} {part} {digest}"));
+        line("diff_id", &Layout::at(&out).latest().diff_id());
+        line("manifest", &manifest);
+        for ending in archives {
+            line(&format!(".{ending}"), &format!("sha256:{}", sha256(&fs::read(path(ending)).unwrap())));
+        }
+    }
+    lines
+}

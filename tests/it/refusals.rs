@@ -1,0 +1,337 @@
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use rustix::process::Signal;
+
+use crate::harness::{
+    is_root, names_below, root, unprivileged_words, until_it_writes, Fixture, Order, Peer, Scratch, Tool, NOBODY,
+};
+
+/// A run that must be refused with `words` in its message, and leave everything below the scratch directory as it was.
+#[track_caller]
+fn refused(scratch: &Scratch, tool: Tool, words: &[&str]) {
+    let before = names_below(scratch.path());
+    let error = tool.within(scratch.path()).run().error();
+    for word in words {
+        assert!(error.contains(word), "no `{word}` in: {error}");
+    }
+    assert_eq!(names_below(scratch.path()), before, "after: {error}");
+}
+
+#[test]
+fn a_rootfs_that_is_none() {
+    let scratch = Scratch::new();
+    scratch.small_rootfs();
+    scratch.make_directory("empty");
+    fs::write(scratch.join("file"), "x").unwrap();
+    std::os::unix::fs::symlink("nowhere", scratch.join("dangling")).unwrap();
+    for (rootfs, words) in [
+        ("missing", &["`missing`", "No such file"][..]),
+        ("empty", &["`empty`", "empty"]),
+        ("file", &["file: "]),
+        ("dangling", &["`dangling`"]),
+        ("rootfs/etc/hostname", &["rootfs/etc/hostname: "]),
+        ("rootfs/etc/hostname/x", &["`rootfs/etc/hostname/x`"]),
+        ("", &[]),
+    ] {
+        refused(&scratch, Tool::build(rootfs).arg("oci:out").arg("out.tar"), words);
+    }
+    // What is excluded is no content either.
+    refused(&scratch, Tool::build("rootfs").arg("oci:out").args(["--exclude", "*"]), &["empty"]);
+}
+
+#[test]
+fn a_rootfs_that_this_user_cannot_read_in_parts() {
+    let scratch = Scratch::new();
+    let directory = scratch.make_directory("nobodys");
+    fs::copy(Tool::path(), directory.join("ocibake")).unwrap();
+    let rootfs = directory.join("rootfs");
+    Fixture::named("small").make(&rootfs, Order::AsListed);
+    if is_root() {
+        let mut paths = vec![directory.clone(), rootfs.clone()];
+        paths.extend(names_below(&rootfs).iter().map(|name| rootfs.join(name)));
+        for path in paths {
+            std::os::unix::fs::lchown(path, Some(NOBODY), Some(NOBODY)).unwrap();
+        }
+    }
+    let build = || {
+        let tool = Tool::build("rootfs").args(["oci:out", "out.tar"]);
+        tool.behind(unprivileged_words()).program(&directory.join("ocibake")).within(&directory)
+    };
+    for path in ["root", "etc/shadow", "usr/words", "tmp"] {
+        let path = rootfs.join(path);
+        let mode = path.metadata().unwrap().permissions();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o000)).unwrap();
+        let before = names_below(&directory);
+        let error = build().run().error();
+        let relative = path.strip_prefix(&directory).unwrap().display().to_string();
+        assert!(error.contains(&format!("`{relative}`: Permission denied")), "{error}");
+        assert_eq!(names_below(&directory), before);
+        fs::set_permissions(&path, mode).unwrap();
+    }
+    let _ = build().run().digest();
+}
+
+#[test]
+fn names_that_mean_a_removal() {
+    let scratch = Scratch::new();
+    for name in [".wh.x", ".wh..wh..opq", ".wh.", "deep/.wh.dir/file"] {
+        let rootfs = scratch.small_rootfs();
+        let path = rootfs.join("usr").join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, "").unwrap();
+        let first = name.find(".wh.").map(|at| name[at..].split('/').next().unwrap()).unwrap();
+        refused(&scratch, Tool::build("rootfs").arg("oci:out"), &[first, "/usr/", "removal"]);
+        fs::remove_dir_all(&rootfs).unwrap();
+    }
+}
+
+#[test]
+fn an_attribute_whose_name_no_layer_can_hold() {
+    let scratch = Scratch::new();
+    if !root() {
+        return;
+    }
+    let rootfs = scratch.join("rootfs");
+    Fixture::parse("d 0755 0:0 1 /\nf 0644 0:0 1 /f text x @user.a=b=63").make(&rootfs, Order::AsListed);
+    refused(&scratch, Tool::build("rootfs").arg("oci:out"), &["`/f`", "user.a=b"]);
+}
+
+#[test]
+fn values_of_every_setting() {
+    let scratch = Scratch::new();
+    scratch.small_rootfs();
+    fs::write(scratch.join("bytes"), b"OCI_IMAGE_AUTHOR=caf\xe9\n").unwrap();
+    for (variable, flag, value, accepted) in [
+        ("OCI_IMAGE_ARCH", "--arch", "z80", &["amd64"][..]),
+        ("OCI_IMAGE_ARCH", "--arch", "armv9x", &[]),
+        ("OCI_IMAGE_SUBARCH", "--variant", "a b", &["auto"]),
+        ("OCI_IMAGE_OS", "--os", "Linux", &["linux"]),
+        ("OCI_IMAGE_TAG", "--tag", "-v1", &["ref name"]),
+        ("OCI_IMAGE_TAG", "--tag", "a/../b", &["ref name"]),
+        ("OCI_IMAGE_ENTRYPOINT", "--entrypoint", "sh 'unclosed", &["shell words"]),
+        ("OCI_IMAGE_CMD", "--cmd", "\"", &["shell words"]),
+        ("OCI_IMAGE_WORKINGDIR", "--working-dir", "srv", &["absolute"]),
+        ("OCI_IMAGE_RUNTIME_UID", "--user", "a b", &["USER[:GROUP]"]),
+        ("OCI_IMAGE_RUNTIME_UID", "--user", "4294967295", &["USER[:GROUP]"]),
+        ("OCI_IMAGE_STOPSIGNAL", "--stop-signal", "SIGWHAT", &["SIGTERM"]),
+        ("OCI_IMAGE_STOPSIGNAL", "--stop-signal", "65", &["SIGTERM"]),
+        ("OCI_IMAGE_PORTS", "--port", "70000", &["PORT"]),
+        ("OCI_IMAGE_PORTS", "--port", "80/icmp", &["PORT"]),
+        ("OCI_IMAGE_VOLUMES", "--volume", "data", &["absolute"]),
+        ("OCI_IMAGE_LABELS", "--label", "novalue", &["key=value"]),
+        ("OCI_IMAGE_LABELS", "--label", "=x", &["key=value"]),
+        ("OCI_IMAGE_ENV_VARS", "--env", "novalue", &["key=value"]),
+        ("OCI_IMAGE_ANNOTATIONS", "--annotation", "novalue", &["key=value"]),
+        ("OCI_IMAGE_HEALTHCHECK", "--healthcheck", "CMD-SHELL", &["CMD-SHELL"]),
+        ("OCI_IMAGE_HEALTHCHECK_INTERVAL", "--healthcheck-interval", "30", &["30s"]),
+        ("OCI_IMAGE_HEALTHCHECK_RETRIES", "--healthcheck-retries", "0", &["whole number"]),
+        ("OCI_IMAGE_MEMORY", "--memory", "much", &["bytes"]),
+        ("OCI_IMAGE_CPU_SHARES", "--cpu-shares", "1", &["262144"]),
+        ("OCI_IMAGE_CREATED", "--created", "yesterday", &["RFC 3339"]),
+        ("OCI_IMAGE_CREATED", "--created", "2018-02-30T00:00:00Z", &["RFC 3339"]),
+        ("OCI_IMAGE_COMPRESSION", "--compression", "bzip2", &["gzip", "zstd"]),
+        ("OCI_IMAGE_COMPRESSION", "--compression", "gzip:99", &["gzip"]),
+        ("OCI_IMAGE_EXCLUDE", "--exclude", "a[", &[]),
+    ] {
+        let mut build = Tool::new("build").args(["rootfs", "oci:out", "out.tar"]);
+        if flag != "--arch" {
+            build = build.args(["--arch", "amd64"]);
+        }
+        let words: Vec<&str> = [flag].into_iter().chain(accepted.iter().copied()).collect();
+        refused(&scratch, build.args([flag, value]), &words);
+        let build = Tool::new("build").args(["rootfs", "oci:out", "out.tar"]).env("OCI_IMAGE_ARCH", "amd64");
+        let words: Vec<&str> = [variable].into_iter().chain(accepted.iter().copied()).collect();
+        refused(&scratch, build.env(variable, value), &words);
+    }
+    let build = || Tool::build("rootfs").args(["oci:out", "out.tar"]);
+    refused(&scratch, build().env("SOURCE_DATE_EPOCH", "1.5"), &["SOURCE_DATE_EPOCH", "`1.5`"]);
+    refused(&scratch, build().args(["--vars", "bytes"]), &["bytes:1", "UTF-8"]);
+    refused(&scratch, build().args(["--vars", "missing"]), &["`missing`", "No such file"]);
+    refused(&scratch, build().args(["--vars", "rootfs"]), &["`rootfs`"]);
+}
+
+#[test]
+fn values_of_every_other_flag() {
+    let scratch = Scratch::new();
+    scratch.small_rootfs();
+    fs::write(scratch.join("table"), "/dev/x q 0 0 0\n").unwrap();
+    for (args, word) in [
+        (&["--threads", "0"][..], "--threads"),
+        (&["--threads", "many"], "--threads"),
+        (&["--progress", "loud"], "--progress"),
+        (&["--stats=xml"], "--stats"),
+        (&["--owner", "root:root"], "--owner"),
+        (&["--owner", "0"], "--owner"),
+        (&["--owner", "0:4294967296"], "--owner"),
+        (&["--owner", "0:0", "--uid-map", "0:0:1"], "--uid-map"),
+        (&["--uid-map", "0:0"], "--uid-map"),
+        (&["--uid-map", "0:0:0"], "--uid-map"),
+        (&["--gid-map", "x:0:1"], "--gid-map"),
+        (&["--uid-map", "0:0:10", "--uid-map", "5:5:10"], "--uid-map"),
+        (&["--gid-map", "0:0:10", "--gid-map", "0:5:10"], "--gid-map"),
+        (&["--device-table", "table"], "table:1: "),
+        (&["--device-table", "missing"], "`missing`"),
+        (&["--xattrs", "a["], "--xattrs"),
+        (&["--xattrs", "user.*", "--no-xattrs"], "--no-xattrs"),
+        (&["-v", "-q"], "--quiet"),
+        (&["--unknown-flag"], "--unknown-flag"),
+        (&["--archh", "x"], "--archh"),
+        (&["--arch"], "--arch"),
+    ] {
+        refused(&scratch, Tool::build("rootfs").args(["oci:out", "out.tar"]).args(args), &[word]);
+    }
+    for words in [&[][..], &["rootfs"]] {
+        refused(&scratch, Tool::new("build").args(words), &[]);
+    }
+    refused(&scratch, Tool::new("bake").arg("rootfs"), &["bake"]);
+    // Without an architecture there is no platform: it is not the host's.
+    refused(&scratch, Tool::new("build").args(["rootfs", "oci:out"]), &["architecture", "--arch", "OCI_IMAGE_ARCH"]);
+}
+
+#[test]
+fn targets_that_cannot_be() {
+    let scratch = Scratch::new();
+    scratch.small_rootfs();
+    fs::write(scratch.join("file"), "x").unwrap();
+    fs::write(scratch.make_directory("other").join("files"), "x").unwrap();
+    let newer = scratch.make_directory("newer");
+    fs::write(newer.join("oci-layout"), r#"{"imageLayoutVersion":"2.0.0"}"#).unwrap();
+    fs::write(newer.join("index.json"), r#"{"schemaVersion":2,"manifests":[]}"#).unwrap();
+    scratch.make_directory("directory.tar");
+    std::os::unix::fs::symlink("rootfs/usr", scratch.join("link")).unwrap();
+    for (targets, words) in [
+        (&["oci:missing/out"][..], &["`missing"][..]),
+        (&["oci-archive:missing/out.tar"], &["`missing"]),
+        (&["oci:file"], &["file`", "directory"]),
+        (&["file"], &["`file`", "directory"]),
+        (&["oci:file/out"], &["`file"]),
+        (&["oci-archive:directory.tar"], &["directory.tar`", "a directory"]),
+        (&["oci:other"], &["other`", "other files"]),
+        (&["oci:newer"], &["newer", "1.0.0"]),
+        (&["oci:rootfs/out"], &["inside of the rootfs"]),
+        (&["oci-archive:rootfs/etc/out.tar"], &["inside of the rootfs"]),
+        (&["oci:rootfs/etc/../out"], &["inside of the rootfs"]),
+        (&["oci:link/out"], &["inside of the rootfs"]),
+        (&["oci:rootfs"], &["rootfs"]),
+        (&["oci:out", "oci:out"], &["`out`", "twice"]),
+        (&["oci:out:a", "oci:out:b"], &["`out`", "twice"]),
+        (&["out.tar", "oci-archive:out.tar:v1"], &["`out.tar`", "twice"]),
+        (&["oci:out:-x"], &["ref name"]),
+        (&["oci::x"], &["path"]),
+        (&["docker://example.org/x"], &["`docker:`"]),
+        (&["docker-archive:x.tar:app:v1"], &["`docker-archive:x.tar:app:v1`", "not written"]),
+        (&["x.tar.bz2"], &["`oci-archive:x.tar.bz2`", "not written"]),
+        (&["good", "oci:missing/out"], &["`missing"]),
+    ] {
+        refused(&scratch, Tool::build("rootfs").args(targets), words);
+    }
+}
+
+/// A file of the kernel has another size when it is read than by `lstat`, without any race.
+#[test]
+fn a_file_that_is_shorter_than_it_was() {
+    let scratch = Scratch::new();
+    let rootfs = Path::new("/sys/devices/virtual/net/lo");
+    if !rootfs.is_dir() {
+        crate::harness::missing("sysfs");
+        return;
+    }
+    for threads in ["1", "4"] {
+        let tool = Tool::build(rootfs).args(["oci:out", "out.tar", "--threads", threads]);
+        refused(&scratch, tool, &["/addr_assign_type: file changed while it was read: size should be 4096"]);
+    }
+}
+
+/// Changes a file of a rootfs when the scan is over and the file not yet read: the run is stopped in between, within
+/// another file that takes long.
+#[test]
+fn a_file_that_grows_or_shrinks_after_the_scan() {
+    for (file, from, to) in
+        [("b", 100_000, 100_001), ("b", 100_000, 99_999), ("b", 1 << 21, 1 << 20), ("a", 1 << 30, 1)]
+    {
+        let scratch = Scratch::new();
+        let rootfs = scratch.small_rootfs();
+        let open = |name: &str| fs::File::create(rootfs.join(name)).unwrap();
+        open("a").set_len(1 << 30).unwrap();
+        open("b").set_len(from).unwrap();
+        let before = names_below(scratch.path());
+
+        let mut running = Tool::build(&rootfs).oci(&scratch.join("out")).args(["--compression", "zstd:1"]).start();
+        until_it_writes(&mut running, scratch.path());
+        running.signal(Signal::STOP);
+        fs::OpenOptions::new().write(true).open(rootfs.join(file)).unwrap().set_len(to).unwrap();
+        running.signal(Signal::CONT);
+        let error = running.wait().error();
+        let is_named = error.contains(&format!("/{file}"));
+        assert!(is_named && error.contains("file changed while it was read"), "{error}");
+        assert_eq!(names_below(scratch.path()), before);
+    }
+}
+
+#[test]
+fn a_full_disk() {
+    let scratch = Scratch::new();
+    // 300 kB of noise do not compress.
+    let rootfs = scratch.join("rootfs");
+    Fixture::parse("d 0755 - 1 /\nf 0644 - 1 /f noise 3000000").make(&rootfs, Order::AsListed);
+    // For everybody: no file may grow over 100 KiB, and the signal that says so is ignored.
+    let limited = ["sh", "-c", "trap '' XFSZ; ulimit -f 200; exec \"$0\" \"$@\""];
+    for target in ["oci:out", "out.tar"] {
+        refused(&scratch, Tool::build("rootfs").arg(target).behind(limited), &["File too large"]);
+    }
+
+    if !root() {
+        return;
+    }
+    let Some(mount) = Peer::find("mount") else { return };
+    let disk = scratch.make_directory("disk");
+    let mounted = mount.command().args(["-t", "tmpfs", "-o", "size=1m", "tmpfs"]).arg(&disk).output().unwrap();
+    if !mounted.status.success() {
+        crate::harness::missing("the right to mount");
+        return;
+    }
+    let unmount = Unmount(&disk);
+    let build = |targets: &[&str]| Tool::build("rootfs").args(targets);
+    for targets in
+        [&["oci:disk/out"][..], &["disk/out.tar"], &["oci:out", "oci:disk/out"], &["disk/out.tar", "out.tar"]]
+    {
+        refused(&scratch, build(targets), &["No space left on device", "hint: "]);
+    }
+    // A layout that was there stays as it was.
+    let small = scratch.rootfs("small", "small");
+    let _ = Tool::build(&small).arg("oci:disk/out").within(scratch.path()).bake();
+    let before = crate::harness::bytes_of(&disk);
+    refused(&scratch, build(&["oci:disk/out:more"]), &["No space left on device"]);
+    assert!(crate::harness::bytes_of(&disk) == before);
+    drop(unmount);
+}
+
+struct Unmount<'a>(&'a Path);
+
+impl Drop for Unmount<'_> {
+    fn drop(&mut self) {
+        let _ = std::process::Command::new("umount").arg(self.0).status();
+    }
+}
+
+#[test]
+fn a_target_directory_that_this_user_cannot_write() {
+    let scratch = Scratch::new();
+    let rootfs = scratch.small_rootfs();
+    let directory = scratch.make_directory("nobodys");
+    fs::copy(Tool::path(), directory.join("ocibake")).unwrap();
+    if !is_root() {
+        fs::set_permissions(&directory, fs::Permissions::from_mode(0o555)).unwrap();
+    }
+    fs::set_permissions(rootfs.join("etc/shadow"), fs::Permissions::from_mode(0o644)).unwrap();
+    fs::set_permissions(rootfs.join("root"), fs::Permissions::from_mode(0o755)).unwrap();
+    for target in ["oci:nobodys/out", "nobodys/out.tar"] {
+        let tool = Tool::build("rootfs").arg(target).behind(unprivileged_words()).program(&directory.join("ocibake"));
+        refused(&scratch, tool, &["nobodys", "Permission denied"]);
+    }
+    if !is_root() {
+        fs::set_permissions(&directory, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+}

@@ -1,0 +1,107 @@
+//! Members of a tar, made byte by byte: no tool writes what these tests need.
+
+/// A header block and what follows it.
+#[derive(Clone)]
+pub(super) struct Member {
+    name: Vec<u8>,
+    typeflag: u8,
+    link: Vec<u8>,
+    size: Option<usize>,
+    content: Vec<u8>,
+    magic: &'static [u8; 8],
+}
+
+pub(super) fn member(typeflag: u8, name: impl AsRef<[u8]>) -> Member {
+    Member {
+        name: name.as_ref().to_vec(),
+        typeflag,
+        link: Vec::new(),
+        size: None,
+        content: Vec::new(),
+        magic: b"ustar\x0000",
+    }
+}
+
+pub(super) fn file(name: &str, content: &str) -> Member {
+    Member { content: content.into(), ..member(b'0', name) }
+}
+
+pub(super) fn directory(name: &str) -> Member {
+    member(b'5', name)
+}
+
+pub(super) fn hardlink(name: &str, target: &str) -> Member {
+    Member { link: target.into(), ..member(b'1', name) }
+}
+
+/// A PAX header with these records, for the member behind it.
+pub(super) fn pax(records: &[(&str, &str)]) -> Member {
+    extended(b'x', records)
+}
+
+pub(super) fn extended(typeflag: u8, records: &[(&str, &str)]) -> Member {
+    let mut body = Vec::new();
+    for (key, value) in records {
+        let rest = format!(" {key}={value}\n");
+        let digits = (1..).find(|digits| (rest.len() + digits).to_string().len() == *digits).unwrap();
+        body.extend(format!("{}{rest}", rest.len() + digits).into_bytes());
+    }
+    Member { content: body, ..member(typeflag, "PaxHeaders/x") }
+}
+
+impl Member {
+    pub(super) fn content(mut self, content: impl AsRef<[u8]>) -> Self {
+        self.content = content.as_ref().to_vec();
+        self
+    }
+
+    /// A size in the header that is not the one of the content.
+    pub(super) fn size(mut self, size: usize) -> Self {
+        self.size = Some(size);
+        self
+    }
+
+    /// A header of before POSIX.
+    pub(super) fn without_magic(mut self) -> Self {
+        self.magic = &[0; 8];
+        self
+    }
+
+    pub(super) fn bytes(&self) -> Vec<u8> {
+        assert!(self.name.len() <= 100 && self.link.len() <= 100);
+        let mut header = [0; 512];
+        let mut put = |at: usize, bytes: &[u8]| header[at..at + bytes.len()].copy_from_slice(bytes);
+        put(0, &self.name);
+        put(100, b"0000644\0");
+        put(108, b"0000000\0");
+        put(116, b"0000000\0");
+        put(124, format!("{:011o}\0", self.size.unwrap_or(self.content.len())).as_bytes());
+        put(136, b"00000000000\0");
+        put(148, b"        ");
+        put(156, &[self.typeflag]);
+        put(157, &self.link);
+        put(257, self.magic);
+        let sum: u32 = header.iter().map(|byte| u32::from(*byte)).sum();
+        header[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+
+        let mut bytes = header.to_vec();
+        bytes.extend(&self.content);
+        bytes.resize(bytes.len().next_multiple_of(512), 0);
+        bytes
+    }
+}
+
+/// Adds members before the end of a tar.
+pub(super) fn append(tar: &mut Vec<u8>, members: &[Member]) {
+    cut_end(tar);
+    tar.extend(members.iter().flat_map(Member::bytes));
+    tar.extend([0; 1024]);
+}
+
+/// Takes the blocks of zeros away that end a tar.
+pub(super) fn cut_end(tar: &mut Vec<u8>) {
+    assert!(tar.ends_with(&[0; 1024]));
+    tar.truncate(tar.len() - 1024);
+    // The last member of these tests' trees is a file of text: its last block is not all zeros.
+    assert!(!tar.ends_with(&[0; 512]));
+}

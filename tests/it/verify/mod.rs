@@ -1,0 +1,408 @@
+mod corruptions;
+mod members;
+mod peers;
+mod specimen;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+use serde_json::{json, Value};
+
+use crate::harness::{names_below, sha256, Scratch, Tool};
+use members::{append, file, hardlink};
+use specimen::{change, Specimen};
+
+/// What `verify --json` prints, and the exit status.
+#[track_caller]
+fn verify(image: &str) -> (Value, i32) {
+    let outcome = Tool::new("verify").args([image, "--json"]).run();
+    let report = serde_json::from_str(&outcome.printed());
+    (report.unwrap_or_else(|error| panic!("{error}: {}{}", outcome.printed(), outcome.stderr())), outcome.code())
+}
+
+/// The rules of all findings.
+fn rules(report: &Value) -> BTreeSet<String> {
+    report["findings"].as_array().expect("findings").iter().map(|finding| text(&finding["rule"])).collect()
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_else(|| panic!("a string expected, found {value}")).to_owned()
+}
+
+fn oci(path: &Path) -> String {
+    format!("oci:{}", path.display())
+}
+
+/// A good image whose platform has a variant.
+fn specimen(scratch: &Scratch) -> Specimen {
+    let good = scratch.join("good");
+    Tool::new("build").arg(scratch.small_rootfs()).args(["--arch", "arm64"]).oci(&good).bake();
+    let (report, code) = verify(&oci(&good));
+    assert_eq!((report["findings"].clone(), code), (json!([]), 0));
+    Specimen::of(&good)
+}
+
+/// The rules as the tool lists them, with their severities.
+fn all_rules() -> Vec<(String, String)> {
+    let rules = Tool::new("verify").args(["--rules", "--json"]).run().json();
+    rules.as_array().unwrap().iter().map(|rule| (text(&rule["rule"]), text(&rule["severity"]))).collect()
+}
+
+#[test]
+fn every_rule_has_a_corruption_that_only_it_finds() {
+    let scratch = Scratch::new();
+    let specimen = specimen(&scratch);
+    // Sealing again by itself changes nothing.
+    specimen.write(&change(), &scratch.join("same"));
+    assert_eq!(rules(&verify(&oci(&scratch.join("same"))).0), BTreeSet::new());
+
+    let severities = all_rules();
+    let mut wrong = Vec::new();
+    let mut covered = BTreeSet::new();
+    for (number, (rule, what, changes)) in corruptions::rows().iter().enumerate() {
+        let root = scratch.join(&format!("{number}-{rule}"));
+        specimen.write(changes, &root);
+        let (report, code) = verify(&oci(&root));
+        let severity = severities.iter().find(|(name, _)| name == rule).map(|(_, severity)| severity.as_str());
+        let expected_code = i32::from(severity == Some("error"));
+        // Where a document cannot be read, nothing leads to the blobs behind it.
+        let mut found = rules(&report);
+        if *rule != "blob-unreferenced" && severity == Some("error") {
+            found.remove("blob-unreferenced");
+        }
+        if found != BTreeSet::from([(*rule).to_owned()]) || code != expected_code {
+            wrong.push(format!("{rule}, {what}: exit status {code}, {:#}", report["findings"]));
+        }
+        covered.insert((*rule).to_owned());
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    let all: BTreeSet<String> = severities.into_iter().map(|(rule, _)| rule).collect();
+    assert_eq!(covered, all, "a rule without a row, or a row without a rule");
+}
+
+#[test]
+fn all_that_is_wrong_is_told_and_not_only_the_first() {
+    let scratch = Scratch::new();
+    let root = scratch.join("image");
+    let changes = change()
+        .tar(|tar| {
+            append(tar, &[file("/absolute", "x"), file(".wh.", ""), hardlink("link", "nothing"), file("bin/sh/x", "")])
+        })
+        .tar(|tar| tar.extend(b"behind"))
+        .blob(|blob| blob.extend(b"behind"))
+        .config(|config| {
+            config["created"] = json!("now");
+            config["config"] = json!({"Env": ["A", "B=1", "B=2"], "ExposedPorts": {"x": {}}, "User": 5});
+            config["rootfs"]["diff_ids"][0] = format!("sha256:{}", "0".repeat(64)).into();
+        })
+        .manifest(|manifest| manifest["layers"][0]["size"] = json!(1))
+        .index(|index| index["manifests"][0]["platform"]["os"] = json!("plan9"))
+        .files(|layout| fs::remove_file(layout.root.join("oci-layout")).unwrap());
+    specimen(&scratch).write(&changes, &root);
+    let (report, code) = verify(&oci(&root));
+    let expected = [
+        "blob-size",
+        "config-env",
+        "config-env-repeated",
+        "config-port",
+        "diff-id",
+        "document-structure",
+        "layer-trailing-bytes",
+        "layout-marker",
+        "platform-mismatch",
+        "tar-below-file",
+        "tar-hardlink",
+        "tar-path",
+        "tar-trailing-bytes",
+        "time-format",
+        "whiteout",
+    ];
+    assert_eq!((rules(&report), code), (expected.map(str::to_owned).into(), 1));
+    assert_eq!(report["errors"], 15, "{report:#}");
+    assert_eq!(report["notes"], 0);
+}
+
+#[test]
+fn a_line_a_finding_on_stdout_and_a_summary_on_stderr() {
+    let scratch = Scratch::new();
+    let root = scratch.join("image");
+    let specimen = specimen(&scratch);
+    let hostile = change()
+        .config(|config| config["config"]["User"] = json!("a\nb"))
+        .index(|index| index["manifests"][0]["mediaType"] = json!("text/x-\u{1b}[31m"))
+        .files(|layout| fs::write(layout.root.join("new\nline"), "x").unwrap());
+    specimen.write(&change().config(|config| config["config"]["User"] = json!("a\nb")), &root);
+    let run = |args: &[&str]| Tool::new("verify").args(args).within(scratch.path()).run();
+    let found = run(&["oci:image"]);
+    let lines: Vec<String> = found.printed().lines().map(str::to_owned).collect();
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    let (start, end) = lines[0].split_once("blobs/sha256/").unwrap();
+    assert_eq!(start, "error: config-user: ");
+    assert_eq!(
+        &end[64..],
+        "#/config/User: expected USER[:GROUP], each a name or a number below 4294967295, found `a\\nb`"
+    );
+    let size: u64 = names_below(&root.join("blobs"))
+        .iter()
+        .map(|name| root.join("blobs").join(name).metadata().unwrap())
+        .filter(fs::Metadata::is_file)
+        .map(|metadata| metadata.len())
+        .sum();
+    let shown = format!("{:.1} kB", size as f64 / 1000.0);
+    assert_eq!(found.stderr(), format!("ocibake: oci:image: 1 image, 3 blobs, {shown} verified: 1 error\n"));
+    assert_eq!(run(&["oci:image", "-q"]).stderr(), "");
+    assert_eq!(run(&["oci:image", "--json"]).stderr(), "");
+
+    // Names and texts from elsewhere cannot break a line or colour a terminal.
+    specimen.write(&hostile, &scratch.join("hostile"));
+    let found = run(&["oci:hostile"]);
+    assert_eq!(found.code(), 1);
+    let printed = found.printed();
+    assert!(!printed.contains('\u{1b}'), "{printed}");
+    assert!(printed.lines().all(|line| line.starts_with("error: ") || line.starts_with("note: ")), "{printed}");
+    assert!(printed.contains("note: extra-file: new\\nline: expected nothing, found a file\n"), "{printed}");
+}
+
+#[test]
+fn a_ref_name_leaves_the_rest_of_the_layout_alone() {
+    let scratch = Scratch::new();
+    let (good, bad) = (scratch.small_rootfs(), scratch.rootfs("other", "blocks"));
+    let out = scratch.join("out");
+    for (rootfs, name) in [(&good, "good"), (&bad, "bad")] {
+        Tool::build(rootfs).target("oci", &out, name).bake();
+    }
+    let layer = crate::harness::Layout::at(&out).image("bad").layer_path();
+    fs::write(&layer, "damaged").unwrap();
+    fs::write(out.join("README"), "x").unwrap();
+    fs::write(out.join("blobs/sha256").join(sha256(b"left over")), "damaged too").unwrap();
+
+    let image = |name: &str| format!("{}{name}", oci(&out));
+    let (report, code) = verify(&image(":good"));
+    assert_eq!((rules(&report), code), (BTreeSet::new(), 0));
+    assert_eq!((&report["images"], &report["blobs"]), (&json!(1), &json!(3)));
+    let damage = ["blob-content", "blob-digest", "blob-size", "diff-id", "tar-framing"];
+    let (report, code) = verify(&image(":bad"));
+    assert_eq!((rules(&report), code), (damage.map(str::to_owned).into(), 1));
+    // Without a name it is all that is there, and what nothing refers to is held to its name too.
+    let (report, code) = verify(&image(""));
+    let all: BTreeSet<String> =
+        damage.iter().chain(&["blob-unreferenced", "extra-file"]).map(ToString::to_string).collect();
+    assert_eq!((rules(&report), code), (all, 1));
+    assert_eq!((&report["images"], &report["blobs"]), (&json!(2), &json!(7)));
+    let digests = report["findings"].as_array().unwrap().iter().filter(|finding| finding["rule"] == "blob-digest");
+    assert_eq!(digests.count(), 2);
+
+    let error = Tool::new("verify").arg(image(":none")).run().error();
+    assert!(error.ends_with("no image of this name is in the layout\nhint: there is `good`, `bad`"), "{error}");
+}
+
+#[test]
+fn a_blob_is_read_once_however_many_descriptors_it_has_and_each_is_checked() {
+    let scratch = Scratch::new();
+    let out = scratch.join("out");
+    let rootfs = scratch.small_rootfs();
+    for name in ["a", "b", "c"] {
+        // Two images with the same layer, one of them with two names.
+        let author = if name == "c" { "C" } else { "A" };
+        Tool::build(&rootfs).args(["--author", author]).target("oci", &out, name).bake();
+    }
+    let (report, _) = verify(&oci(&out));
+    assert_eq!((rules(&report), &report["images"], &report["blobs"]), (BTreeSet::new(), &json!(2), &json!(5)));
+    let bytes: u64 =
+        fs::read_dir(out.join("blobs/sha256")).unwrap().map(|blob| blob.unwrap().metadata().unwrap().len()).sum();
+    assert_eq!(report["bytes"], bytes);
+
+    let mut index: Value = serde_json::from_slice(&fs::read(out.join("index.json")).unwrap()).unwrap();
+    index["manifests"][1]["size"] = json!(5);
+    fs::write(out.join("index.json"), serde_json::to_vec(&index).unwrap()).unwrap();
+    let (report, _) = verify(&oci(&out));
+    assert_eq!(report["findings"].as_array().map(Vec::len), Some(1));
+    assert_eq!(report["findings"][0]["place"], "index.json#/manifests/1/size");
+}
+
+/// The digest of 1024 zeros, which are a tar without members, and another.
+const SHA512: &str = "8efb4f73c5655351c444eb109230c556d39e2c7624e9c11abc9e3fb4b9b92542\
+                      18cc5085b454a9698d085cfa92198491f07a723be4574adc70617b73eb0b6461";
+const NOT_SHA512: &str = "a4abd4448c49562d828115d13a1fccea927f52b4d5459297f8b43e42da89238b\
+                          c13626e43dcb38ddb082488927ec904fb42057443983e88585179d50551afe62";
+
+const INDEX: &str = "application/vnd.oci.image.index.v1+json";
+
+#[test]
+fn indexes_are_followed_as_deep_as_they_go_and_into_no_circle() {
+    let scratch = Scratch::new();
+    let specimen = specimen(&scratch);
+    let deep = change().index_and_blobs(|index, blobs| {
+        for _ in 0..500 {
+            let inner = json!({"schemaVersion": 2, "mediaType": INDEX, "manifests": [index["manifests"][0]]});
+            index["manifests"][0] = blobs.add_document(INDEX, &inner);
+        }
+        index["manifests"][0]["annotations"] = json!({"org.opencontainers.image.ref.name": "deep"});
+    });
+    specimen.write(&deep, &scratch.join("deep"));
+    let (report, code) = verify(&format!("{}:deep", oci(&scratch.join("deep"))));
+    // The ref name that came along stands on a descriptor of an index other than `index.json` now.
+    assert_eq!((rules(&report), code), (BTreeSet::from(["ref-name-place".to_owned()]), 0), "{report:#}");
+    assert_eq!(report["blobs"], 503);
+
+    let circle = scratch.join("circle");
+    let digest = "0".repeat(64);
+    let descriptor = json!({"mediaType": INDEX, "digest": format!("sha256:{digest}"), "size": 300});
+    let index = json!({"schemaVersion": 2, "mediaType": INDEX, "manifests": [descriptor, descriptor]});
+    fs::create_dir_all(circle.join("blobs/sha256")).unwrap();
+    fs::write(circle.join("oci-layout"), r#"{"imageLayoutVersion":"1.0.0"}"#).unwrap();
+    for name in ["index.json".to_owned(), format!("blobs/sha256/{digest}")] {
+        fs::write(circle.join(name), serde_json::to_vec(&index).unwrap()).unwrap();
+    }
+    let (report, code) = verify(&oci(&circle));
+    assert_eq!((rules(&report), code), (BTreeSet::from(["blob-digest".to_owned(), "blob-size".to_owned()]), 1));
+}
+
+#[test]
+fn the_manifests_of_a_nested_index_are_held_to_its_platforms() {
+    let scratch = Scratch::new();
+    let nested = |architecture: &'static str| {
+        change().index_and_blobs(move |index, blobs| {
+            let mut manifest = index["manifests"][0].clone();
+            manifest.as_object_mut().unwrap().remove("annotations");
+            manifest["platform"]["architecture"] = json!(architecture);
+            let inner = json!({"schemaVersion": 2, "mediaType": INDEX, "manifests": [manifest]});
+            index["manifests"][0] = blobs.add_document(INDEX, &inner);
+        })
+    };
+    let specimen = specimen(&scratch);
+    specimen.write(&nested("arm64"), &scratch.join("right"));
+    assert_eq!(rules(&verify(&oci(&scratch.join("right"))).0), BTreeSet::new());
+    specimen.write(&nested("amd64"), &scratch.join("wrong"));
+    let (report, _) = verify(&oci(&scratch.join("wrong")));
+    assert_eq!(rules(&report), BTreeSet::from(["platform-mismatch".to_owned()]));
+    let place = text(&report["findings"][0]["place"]);
+    assert!(place.ends_with("#/manifests/0/platform/architecture") && place.starts_with("blobs/"), "{place}");
+}
+
+#[test]
+fn an_artifact_may_come_without_the_image_that_it_is_about_but_not_with_a_damaged_one() {
+    let scratch = Scratch::new();
+    let specimen = specimen(&scratch);
+    let artifact = |manifest: Value| {
+        change().index_and_blobs(move |index, blobs| {
+            let config = blobs.add("application/vnd.oci.empty.v1+json", b"{}");
+            let layer = blobs.add("application/spdx+json", b"{\"spdxVersion\":\"SPDX-2.3\"}");
+            let mut subject = index["manifests"][0].clone();
+            subject
+                .as_object_mut()
+                .unwrap()
+                .retain(|member, _| ["mediaType", "digest", "size"].contains(&member.as_str()));
+            if manifest.is_object() {
+                subject = manifest.clone();
+            }
+            let artifact = json!({
+                "schemaVersion": 2, "mediaType": subject["mediaType"], "artifactType": "application/spdx+json",
+                "config": config, "layers": [layer], "subject": subject,
+            });
+            let descriptor = blobs.add_document("application/vnd.oci.image.manifest.v1+json", &artifact);
+            index["manifests"] = json!([descriptor]);
+        })
+    };
+    let absent = json!({
+        "mediaType": "application/vnd.oci.image.manifest.v1+json",
+        "digest": format!("sha256:{}", "0".repeat(64)), "size": 7,
+    });
+    specimen.write(&artifact(absent), &scratch.join("absent"));
+    let (report, code) = verify(&oci(&scratch.join("absent")));
+    // The image that the layout was made from has no descriptor left.
+    assert_eq!((rules(&report), code), (BTreeSet::from(["blob-unreferenced".to_owned()]), 0));
+
+    specimen.write(&artifact(Value::Null), &scratch.join("present"));
+    let (report, code) = verify(&oci(&scratch.join("present")));
+    assert_eq!((rules(&report), code, &report["blobs"]), (BTreeSet::new(), 0, &json!(6)));
+    let damaged = artifact(Value::Null).files(|layout| fs::write(layout.layer(), "damaged").unwrap());
+    specimen.write(&damaged, &scratch.join("damaged"));
+    let (report, code) = verify(&oci(&scratch.join("damaged")));
+    assert!(rules(&report).contains("blob-digest") && code == 1, "{report:#}");
+}
+
+#[test]
+fn sha512_digests_are_checked_as_well() {
+    let scratch = Scratch::new();
+    let specimen = specimen(&scratch);
+    let image = |digest: &'static str| {
+        let digest = format!("sha512:{digest}");
+        change()
+            .tar(|tar| *tar = vec![0; 1024])
+            .blob(|blob| *blob = vec![0; 1024])
+            .config({
+                let digest = digest.clone();
+                move |config| config["rootfs"]["diff_ids"][0] = digest.clone().into()
+            })
+            .manifest(move |manifest| {
+                manifest["layers"][0]["mediaType"] = json!("application/vnd.oci.image.layer.v1.tar");
+                manifest["layers"][0]["digest"] = digest.clone().into();
+            })
+            .files(|layout| {
+                let manifest = fs::read_to_string(layout.manifest()).unwrap();
+                let digest = manifest.split("sha512:").nth(1).unwrap().split('"').next().unwrap().to_owned();
+                fs::create_dir(layout.root.join("blobs/sha512")).unwrap();
+                fs::write(layout.root.join("blobs/sha512").join(digest), [0; 1024]).unwrap();
+            })
+    };
+    specimen.write(&image(SHA512), &scratch.join("right"));
+    let (report, code) = verify(&oci(&scratch.join("right")));
+    assert_eq!((rules(&report), code), (BTreeSet::new(), 0));
+    specimen.write(&image(NOT_SHA512), &scratch.join("wrong"));
+    let (report, code) = verify(&oci(&scratch.join("wrong")));
+    assert_eq!((rules(&report), code), (BTreeSet::from(["blob-digest".to_owned(), "diff-id".to_owned()]), 1));
+}
+
+#[test]
+fn a_flood_of_findings_is_cut_and_counted() {
+    let scratch = Scratch::new();
+    let root = scratch.join("image");
+    let flood = change().tar(|tar| append(tar, &vec![file("etc/hostname", ""); 1234]));
+    specimen(&scratch).write(&flood, &root);
+    let (report, _) = verify(&oci(&root));
+    let findings = report["findings"].as_array().unwrap();
+    assert_eq!(findings.len(), 1001);
+    assert_eq!(findings[1000]["found"], "234 more");
+}
+
+#[test]
+fn progress_in_percent_goes_up_to_a_hundred() {
+    let scratch = Scratch::new();
+    let out = scratch.join("out");
+    Tool::build(scratch.rootfs("rootfs", "blocks")).oci(&out).bake();
+    let run = Tool::new("verify").arg(oci(&out)).args(["--progress", "percent", "-q"]).run();
+    let percents: Vec<u32> =
+        run.stderr().lines().map(|line| line.strip_suffix('%').expect("NN%").parse().unwrap()).collect();
+    assert_eq!((percents.first(), percents.last()), (Some(&0), Some(&100)));
+    assert!(percents.windows(2).all(|pair| pair[0] < pair[1]) && percents.len() > 10, "{percents:?}");
+}
+
+#[test]
+fn what_cannot_be_opened_is_trouble_and_what_is_no_layout_is_a_finding() {
+    let scratch = Scratch::new();
+    let run = |image: &str| Tool::new("verify").arg(image).within(scratch.path()).run();
+    assert_eq!(run("oci:nowhere").error(), "cannot open the image `nowhere`: No such file or directory\nhint: ");
+    fs::write(scratch.join("text.tar"), "no archive".repeat(100)).unwrap();
+    assert!(run("text.tar").error().contains("text.tar"));
+    scratch.make_directory("empty");
+    let found = run("oci:empty");
+    assert_eq!(
+        (found.code(), found.printed().as_str()),
+        (
+            1,
+            "error: layout-marker: oci-layout: expected a file with the layout version 1.0.0, found nothing\n\
+             error: layout-index: index.json: expected a file, found nothing\n"
+        )
+    );
+}
+
+#[test]
+fn rules_are_listed_with_what_they_come_from() {
+    let printed = Tool::new("verify").arg("--rules").run().stdout();
+    let line = "error diff-id                     each diff_id is the digest of the layer's tar \
+                (image-spec, config.md#layer-diffid)";
+    assert!(printed.lines().any(|found| found == line), "{printed}");
+    assert_eq!(printed.lines().count(), all_rules().len());
+}
