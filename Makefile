@@ -4,8 +4,7 @@
 CARGO ?= cargo
 PYTHON ?= python3
 
-.PHONY: help build demo test test-rust test-class test-vendored test-bitbake lint lint-rust lint-yocto bench bench-encoder \
-	crates clean
+.PHONY: help build demo test test-rust test-class test-vendored test-bitbake lint lint-rust lint-yocto bench crates clean
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t16
@@ -18,20 +17,43 @@ demo: ## bake a real rootfs, verify it, run a command in it
 
 test: ## install the peers that the tests need, and run all tests
 	tests/peers
-	$(MAKE) test-rust
+	$(MAKE) test-rust test-class test-vendored
 
 test-rust:
 	$(CARGO) test --locked
 
-lint: lint-rust ## formatting, clippy with the house's rules, documentation
+test-class: ## the Yocto class with a datastore of its own, and the recipe against Cargo.lock
+	$(CARGO) build --locked
+	OCIBAKE=$(CURDIR)/target/debug/ocibake $(PYTHON) -m unittest discover -s tests/class
+	$(PYTHON) -m unittest tests/recipe/test_crates.py
+
+test-vendored: ## a build from the crates that the recipe fetches and nothing else
+	$(CARGO) fetch --locked
+	$(PYTHON) -m unittest tests/recipe/test_vendored_build.py
+
+test-bitbake: build ## real BitBake builds; BITBAKE, OECORE and META_VIRT name trees
+	tests/bitbake/run
+
+lint: lint-rust lint-yocto ## formatting, clippy with the house's rules, documentation, the layer
 
 lint-rust:
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --document-private-items
 
+lint-yocto: build/lint/bin/oelint-adv
+	cd tests/lint && OELINT_CONFIG=oelint.cfg ../../build/lint/bin/oelint-adv \
+		../../classes/*.bbclass ../../conf/layer.conf ../../recipes/ocibake/*.bb ../../recipes/ocibake/*.inc
+
+build/lint/bin/oelint-adv:
+	$(PYTHON) -m venv build/lint
+	build/lint/bin/pip install --quiet --disable-pip-version-check 'oelint-adv==9.11.2'
+
+crates: ## write the recipe's list of crates from Cargo.lock
+	recipes/ocibake/update-crates
+
 bench: build ## ocibake beside umoci, buildah and tar | pigz (ROOTFS=DIR for another tree)
-	benches/compare $(if $(ROOTFS),--rootfs $(ROOTFS))
+	benches/compare $(if $(ROOTFS),--rootfs $(ROOTFS)) $(BENCH_FLAGS)
 
 clean: ## remove everything that was made
 	$(CARGO) clean

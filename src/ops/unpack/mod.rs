@@ -11,6 +11,8 @@ mod disk;
 mod dress;
 mod lookup;
 mod runtime;
+#[cfg(test)]
+mod tests;
 mod user;
 
 use std::fs;
