@@ -113,7 +113,7 @@ impl<T> IoContext<T> for io::Result<T> {
     }
 }
 
-/// Lets an [`Error`] travel through `Read` and `Write`; [`IoContext::at`] takes it out again.
+/// Lets an [`Error`] travel through `Read` and `Write`; `IoContext::at` takes it out again.
 impl From<Error> for io::Error {
     fn from(error: Error) -> Self {
         io::Error::other(error)

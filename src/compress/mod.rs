@@ -2,7 +2,7 @@
 //!
 //! The bytes that an [`Encoder`] writes depend on its input, on where entries start and on the level; never on the
 //! number of threads, on timing or on how the input was cut into writes. Blocks are compressed independently of each
-//! other ([`block`]) and joined into one gzip member, or a row of zstd frames or xz streams.
+//! other (see `block`) and joined into one gzip member, or a row of zstd frames or xz streams.
 
 mod block;
 mod buffer;

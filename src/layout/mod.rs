@@ -2,7 +2,7 @@
 //! archives are read as if they were layouts.
 //!
 //! Reading never trusts: a blob's size and digest are checked on the way through. Writing never shows half a thing: an
-//! image is made in a [`staging`] directory and appears by renames, the index last.
+//! image is made in a staging directory and appears by renames, the index last.
 
 mod archive;
 mod blob;
