@@ -5,7 +5,7 @@ use serde_json::{json, Value};
 
 use crate::harness::{names_below, sha256, Layout, Peer, Scratch, Tool};
 
-const VERBS: [&str; 6] = ["build", "inspect", "verify", "platform", "completions", "man"];
+const VERBS: [&str; 7] = ["build", "inspect", "unpack", "verify", "platform", "completions", "man"];
 
 /// An image of the small rootfs in `out`, named `v1`, and its digest.
 fn image(scratch: &Scratch) -> String {

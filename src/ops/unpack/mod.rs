@@ -11,8 +11,6 @@ mod disk;
 mod dress;
 mod lookup;
 mod runtime;
-#[cfg(test)]
-mod tests;
 mod user;
 
 use std::fs;
@@ -229,3 +227,6 @@ fn summary(skipped: &[Skipped]) -> Vec<String> {
     .filter_map(|(what, text)| line(what, text))
     .collect()
 }
+
+#[cfg(test)]
+mod tests;
