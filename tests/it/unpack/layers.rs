@@ -67,7 +67,9 @@ fn words_of(expected: &[&str]) -> Vec<String> {
 }
 
 /// What is shown, layers, and what there is in the end. A star: not as umoci 0.4.7 does it.
-const TABLE: &[(&str, &[&[&str]], &[&str])] = &[
+type Row = (&'static str, &'static [&'static [&'static str]], &'static [&'static str]);
+
+const TABLE: &[Row] = &[
     ("files of two layers", &[&["a=1", "b=2"], &["b=3", "c=4"]], &["a=1", "b=3", "c=4"]),
     ("names are one path", &[&["./a/", "a//b=1"], &["/a/./b=2"]], &["a/", "a/b=2"]),
     ("a name and a longer one", &[&["foo=1", "foobar=2"], &[".wh.foo"]], &["foobar=2"]),
