@@ -276,7 +276,7 @@ fn members() -> impl Strategy<Value = Entry> {
 
 fn folded(layers: &[Vec<Entry>]) -> Result<Folded> {
     let mut fold = Fold::new();
-    layers.iter().try_for_each(|layer| fold.apply(layer))?;
+    layers.iter().try_for_each(|layer| fold.apply(layer.clone()))?;
     Ok(fold.finish())
 }
 
