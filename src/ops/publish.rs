@@ -2,11 +2,14 @@
 
 use std::num::NonZeroUsize;
 
+use crate::compress::Compression;
 use crate::error::{Error, Result};
+use crate::layer::{self, Layer, LayerTimes, Step};
 use crate::layout::{LayoutWriter, Location};
 use crate::media_type::MediaType;
 use crate::observer::Observer;
 use crate::oci::{Descriptor, Document, ImageConfig, Manifest, RefName};
+use crate::tree::Content;
 
 /// Makes a writer for each target. Nothing of a target changes yet.
 pub(super) fn writers(targets: &[Location]) -> Result<Vec<LayoutWriter>> {
@@ -22,6 +25,27 @@ pub(super) fn writers(targets: &[Location]) -> Result<Vec<LayoutWriter>> {
         }
     }
     targets.iter().map(LayoutWriter::create).collect()
+}
+
+/// Writes a layer once, into the first target's staging directory, and shares it with the others.
+pub(super) fn write_layer(
+    steps: Vec<Step<'_>>,
+    content: &dyn Content,
+    writers: &mut [LayoutWriter],
+    compression: Compression,
+    threads: NonZeroUsize,
+    observer: &dyn Observer,
+) -> Result<(Layer, LayerTimes)> {
+    observer.step(&format!("write a layer of {} entries, {compression}", steps.len()));
+    observer.expect(steps.iter().map(Step::size).sum());
+    let (first, others) = writers.split_first_mut().expect("there is a target");
+    let (file, place) = first.blob_file()?.into_parts();
+    let (layer, times) = layer::write(steps, content, file, compression, threads, observer)?;
+    first.adopt(&place, &layer.descriptor.digest, layer.descriptor.size)?;
+    for other in others {
+        other.share(first, &layer.descriptor.digest)?;
+    }
+    Ok((layer, times))
 }
 
 /// Stores the documents in all targets, whose layers are there already, and shows the image. No target changes unless

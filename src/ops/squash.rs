@@ -8,13 +8,13 @@ use serde::Serialize;
 use crate::compress::Compression;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
-use crate::layer::{self, Layer, Step};
+use crate::layer::{Layer, Step};
 use crate::layering::plan;
 use crate::layout::{Image, Layout, Location};
 use crate::observer::Observer;
 use crate::oci::{Document, History, ImageConfig, Manifest, RefName};
 use crate::ops::image_tree::{read_layers, ImageLayers, Wanted};
-use crate::ops::publish::{publish, writers};
+use crate::ops::publish::{publish, write_layer, writers};
 use crate::tree::{Entry, Folded, Mask};
 
 /// How layers become one.
@@ -75,15 +75,7 @@ pub fn squash(
         Some(lower) => difference(lower, &tree.folded)?,
     };
 
-    observer.step(&format!("write a layer of {} entries, {}", steps.len(), options.compression));
-    observer.expect(steps.iter().map(Step::size).sum());
-    let (writer, others) = writers.split_first_mut().expect("there is a target");
-    let (file, place) = writer.blob_file()?.into_parts();
-    let (layer, _) = layer::write(steps, &tree.content, file, options.compression, options.threads, observer)?;
-    writer.adopt(&place, &layer.descriptor.digest, layer.descriptor.size)?;
-    for other in others {
-        other.share(writer, &layer.descriptor.digest)?;
-    }
+    let (layer, _) = write_layer(steps, &tree.content, &mut writers, options.compression, options.threads, observer)?;
 
     let old = &image.manifest.value().layers;
     for writer in &mut writers {

@@ -17,13 +17,13 @@ use std::path::Path;
 use std::time::Instant;
 
 use crate::error::{Error, IoContext, Result};
-use crate::layer::{self, Layer, LayerTimes, Step};
+use crate::layer::{Layer, LayerTimes, Step};
 use crate::layering::plan;
 use crate::layout::{LayoutWriter, Location};
 use crate::observer::Observer;
 use crate::oci::ContainerConfig;
 use crate::ops::image_tree::{ImageLayers, ImageTree};
-use crate::ops::publish::{self, publish, ref_names};
+use crate::ops::publish::{self, publish, ref_names, write_layer};
 use crate::platform::Platform;
 use crate::spec::BuildSpec;
 use crate::time::Timestamp;
@@ -91,8 +91,11 @@ pub fn build(
         }
     };
     stats.compare_seconds = compare_start.elapsed().as_secs_f64() + read.base_seconds;
-    let layer =
-        layer.map(|steps| write_layer(steps, &read.rootfs, &mut writers, spec, options, observer)).transpose()?;
+    let write = |steps| {
+        let content = read.rootfs.content.as_ref();
+        write_layer(steps, content, &mut writers, spec.compression, options.threads, observer)
+    };
+    let layer = layer.map(write).transpose()?;
     if let Some((layer, times)) = &layer {
         add_layer(&mut stats, layer, *times);
     }
@@ -252,28 +255,6 @@ fn difference<'a>(
     let same_content = |old: &Entry, new: &Entry| Ok(base.digests.get(&old.path) == digests.get(&new.path));
     let plan = plan(old, tree, mask, same_content)?;
     Ok((!plan.is_empty()).then(|| plan.into_iter().collect()))
-}
-
-/// Writes the layer once, into the first target's staging directory, and shares it with the others.
-fn write_layer(
-    steps: Vec<Step<'_>>,
-    rootfs: &ReadRootfs,
-    writers: &mut [LayoutWriter],
-    spec: &BuildSpec,
-    options: &BuildOptions,
-    observer: &dyn Observer,
-) -> Result<(Layer, LayerTimes)> {
-    observer.step(&format!("write a layer of {} entries, {}", steps.len(), spec.compression));
-    observer.expect(steps.iter().map(Step::size).sum());
-    let (first, others) = writers.split_first_mut().expect("there is a target");
-    let (file, place) = first.blob_file()?.into_parts();
-    let (layer, times) =
-        layer::write(steps, rootfs.content.as_ref(), file, spec.compression, options.threads, observer)?;
-    first.adopt(&place, &layer.descriptor.digest, layer.descriptor.size)?;
-    for other in others {
-        other.share(first, &layer.descriptor.digest)?;
-    }
-    Ok((layer, times))
 }
 
 /// The spec's time, else the epoch that file times are clamped to, else the newest file's: never the clock's.
