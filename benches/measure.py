@@ -13,7 +13,7 @@ MIB = 1 << 20
 
 
 class Contestant(NamedTuple):
-    """A piece of bash that turns $ROOTFS into $OUT/result, and the programs that it needs."""
+    """A piece of bash that turns $ROOTFS, or what $INPUT holds, into $OUT/result, and the programs that it needs."""
 
     name: str
     needs: list
@@ -30,11 +30,21 @@ class Run(NamedTuple):
 
 
 class Bench:
-    """The directory that results go to, fresh for each run, and the variables that scripts see."""
+    """The directories that results go to, fresh for each run, and that inputs come from, and the variables that
+    scripts see."""
 
-    def __init__(self, out, variables):
+    def __init__(self, out, inputs, variables):
         self.out = out
+        self.inputs = inputs
         self.environment = dict(os.environ, OUT=str(out), LC_ALL="C", **variables)
+
+    def environment_for(self, tree, threads):
+        """$ROOTFS, $INPUT with what was made of it beforehand, and how many $THREADS."""
+        return dict(self.environment, ROOTFS=str(tree), INPUT=str(self.inputs / tree.name), THREADS=str(threads))
+
+    def fresh_input(self, tree):
+        shutil.rmtree(self.inputs / tree.name, ignore_errors=True)
+        (self.inputs / tree.name).mkdir(parents=True)
 
     def clear(self):
         if self.out.exists():
@@ -51,7 +61,7 @@ class Bench:
         figures = self.out / "figures"
         # GNU time, because a child of python starts with python's own peak.
         command = ["time", "-f", "%U %S %M", "-o", figures, "bash", "-euo", "pipefail", "-c", contestant.script]
-        environment = dict(self.environment, ROOTFS=str(tree), THREADS=str(threads))
+        environment = self.environment_for(tree, threads)
         start = time.perf_counter()
         subprocess.run(command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, check=True)
         seconds = time.perf_counter() - start

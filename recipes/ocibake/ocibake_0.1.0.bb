@@ -23,6 +23,7 @@ SRC_URI = "\
     file://Cargo.lock;subdir=${BP} \
     file://Cargo.toml;subdir=${BP} \
     file://LICENSE;subdir=${BP} \
+    file://benches/encoder.rs;subdir=${BP} \
     file://src;subdir=${BP} \
 "
 

@@ -120,17 +120,26 @@ impl ImageLayers {
         Ok(fold.finish())
     }
 
+    /// The digests of the files of a tree whose content is in these layers, by the paths that hold them.
+    pub fn digests_of(&self, folded: &Folded) -> BTreeMap<TarPath, Digest> {
+        by_path(&self.digests, folded)
+    }
+
     /// The tree of all layers.
     pub fn into_tree(self) -> ImageTree {
         let folded = self.fold.finish();
-        let digest = |(path, origin): (&TarPath, &Origin)| Some((path.clone(), self.digests.get(origin)?.clone()));
-        let digests = folded.origins.iter().filter_map(digest).collect();
+        let digests = by_path(&self.digests, &folded);
         let mut content = KeptContent::default();
         for (layer, (file, offsets)) in self.kept {
             content.add(file, &offsets, &folded.origins, layer);
         }
         ImageTree { folded, digests, content }
     }
+}
+
+fn by_path(digests: &BTreeMap<Origin, Digest>, folded: &Folded) -> BTreeMap<TarPath, Digest> {
+    let digest = |(path, origin): (&TarPath, &Origin)| Some((path.clone(), digests.get(origin)?.clone()));
+    folded.origins.iter().filter_map(digest).collect()
 }
 
 /// Where the entries of layers may be kept.

@@ -50,6 +50,9 @@ mod interruption;
 /// Every rule of `verify` finds what it is for and nothing else, and good images of all tools pass.
 mod verify;
 
+/// What was baked can be unpacked, into a directory and nowhere else.
+mod unpack;
+
 /// The other verbs answer, and every verb talks where it should.
 mod verbs;
 

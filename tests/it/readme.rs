@@ -47,7 +47,7 @@ fn the_first_session_works_as_typed() {
 #[test]
 fn every_flag_that_it_names_exists() {
     let mut known = String::new();
-    for verb in ["build", "inspect", "verify", "platform", "completions", "man"] {
+    for verb in ["build", "inspect", "unpack", "verify", "diff", "squash", "platform", "completions", "man"] {
         known += &Tool::new(verb).arg("--help").run().stdout();
     }
     let readme = readme();

@@ -35,6 +35,7 @@ def unpack_sources(directory):
     names = re.findall(r"file://(\S+);subdir=\$\{BP\}", recipe.read_text(encoding="utf-8"))
     assert "src" in names
     for name in names:
+        (directory / name).parent.mkdir(parents=True, exist_ok=True)
         copy = shutil.copytree if (REPOSITORY / name).is_dir() else shutil.copy
         copy(REPOSITORY / name, directory / name)
 

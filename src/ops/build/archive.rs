@@ -1,5 +1,6 @@
 //! A tar archive as a rootfs: entries keep what the archive says, so owners and devices need no root.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{Read, Seek};
 use std::path::Path;
@@ -47,7 +48,7 @@ pub(super) fn read(
     }
     let mut content = KeptContent::default();
     content.add(file, &changeset.offsets, &folded.origins, 0);
-    Ok(ReadRootfs { tree: folded.tree, content: Box::new(content), sockets: Vec::new() })
+    Ok(ReadRootfs { tree: folded.tree, content: Box::new(content), sockets: Vec::new(), of_base: BTreeMap::new() })
 }
 
 /// The places of the contents in an archive that can be read at any place; none if it cannot, or if it holds sparse files,

@@ -122,10 +122,12 @@ impl Base {
     }
 }
 
-/// Digests of the files whose content decides whether they changed: those that are in both trees with one size.
+/// Digests of the files whose content decides whether they changed: those that are in both trees with one size. Those of
+/// `known` need not be read.
 pub(super) fn digests(
     base: &Tree,
     tree: &Tree,
+    known: &BTreeMap<TarPath, Digest>,
     content: &(dyn Content + Sync),
     threads: NonZeroUsize,
     observer: &dyn Observer,
@@ -134,10 +136,12 @@ pub(super) fn digests(
     for entry in tree.iter() {
         let Some(old) = base.get(&entry.path).map(|old| base.inode(old)) else { continue };
         let new = tree.inode(entry);
-        if new.is_file() && old.kind == new.kind {
+        if new.is_file() && old.kind == new.kind && !known.contains_key(&new.path) {
             wanted.insert(&new.path, new);
         }
     }
     let files: Vec<&Entry> = wanted.into_values().collect();
-    content_digests::of(&files, content, threads, observer)
+    let mut digests = content_digests::of(&files, content, threads, observer)?;
+    digests.extend(known.iter().map(|(path, digest)| (path.clone(), digest.clone())));
+    Ok(digests)
 }

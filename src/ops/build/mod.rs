@@ -11,13 +11,11 @@ pub use base::{BaseOptions, VolumeMask};
 pub use report::{BuildReport, BuildStats, TargetReport};
 pub use rootfs::Rootfs;
 
-use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::Instant;
 
-use crate::digest::Digest;
 use crate::error::{Error, IoContext, Result};
 use crate::layer::{self, Layer, LayerTimes, Step};
 use crate::layering::plan;
@@ -204,8 +202,9 @@ fn read_rootfs(
                 ));
             };
             let (changeset, content, sockets) = overlay::read(path, &options.scan, observer)?;
-            let tree = layers.with(changeset)?.tree;
-            (ReadRootfs { tree, content, sockets }, Some(layers))
+            let merged = layers.with(changeset)?;
+            let of_base = layers.digests_of(&merged);
+            (ReadRootfs { tree: merged.tree, content, sockets, of_base }, Some(layers))
         }
     };
     options.owner.apply(&mut read.tree)?;
@@ -246,10 +245,10 @@ fn difference<'a>(
     options: &BuildOptions,
     observer: &dyn Observer,
 ) -> Result<Option<Vec<Step<'a>>>> {
-    let ReadRootfs { tree, content, .. } = &read.rootfs;
+    let ReadRootfs { tree, content, of_base, .. } = &read.rootfs;
     let old = &base.folded.tree;
     observer.step(&format!("compare {} entries with {} of the base", tree.len(), old.len()));
-    let digests: BTreeMap<TarPath, Digest> = base::digests(old, tree, content.as_ref(), options.threads, observer)?;
+    let digests = base::digests(old, tree, of_base, content.as_ref(), options.threads, observer)?;
     let same_content = |old: &Entry, new: &Entry| Ok(base.digests.get(&old.path) == digests.get(&new.path));
     let plan = plan(old, tree, mask, same_content)?;
     Ok((!plan.is_empty()).then(|| plan.into_iter().collect()))

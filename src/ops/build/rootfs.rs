@@ -1,5 +1,6 @@
 //! Where the rootfs is: a directory, a tar archive, or the upper directory of an overlay.
 
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io;
@@ -7,6 +8,7 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
+use crate::digest::Digest;
 use crate::error::{Error, IoContext, Result};
 use crate::observer::Observer;
 use crate::tree::{self, Content, Directory, Scan, ScanPolicy, TarPath, Tree};
@@ -30,6 +32,8 @@ pub(super) struct ReadRootfs {
     pub(super) content: Box<dyn Content + Sync>,
     /// Sockets: a layer cannot hold them.
     pub(super) sockets: Vec<TarPath>,
+    /// Digests of the files whose content is the base's own and not here, by the paths that hold them.
+    pub(super) of_base: BTreeMap<TarPath, Digest>,
 }
 
 impl Rootfs {
@@ -73,7 +77,7 @@ pub(super) fn read_directory(root: &Path, policy: &ScanPolicy, observer: &dyn Ob
     if tree.len() == 1 {
         return Err(Error::refused(format!("rootfs `{}` is empty", root.display())));
     }
-    Ok(ReadRootfs { tree, content: Box::new(Directory::new(root)), sockets })
+    Ok(ReadRootfs { tree, content: Box::new(Directory::new(root)), sockets, of_base: BTreeMap::new() })
 }
 
 /// Opens an archive or standard input.

@@ -3,7 +3,7 @@
 //! The layers are read once, from the base up, and verified on the way: the digest and size of each blob and the
 //! diff_id of its tar (image-spec, layer.md#applying-changesets). All is made in a staging directory beside the target
 //! and appears by one rename, so that a failed unpack leaves nothing. What an archive names never reaches anything
-//! outside: see `disk`.
+//! outside: the module `disk` says why.
 
 mod apply;
 mod content;
@@ -11,8 +11,6 @@ mod disk;
 mod dress;
 mod lookup;
 mod runtime;
-#[cfg(test)]
-mod tests;
 mod user;
 
 use std::fs;
@@ -229,3 +227,6 @@ fn summary(skipped: &[Skipped]) -> Vec<String> {
     .filter_map(|(what, text)| line(what, text))
     .collect()
 }
+
+#[cfg(test)]
+mod tests;

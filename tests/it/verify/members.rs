@@ -2,19 +2,21 @@
 
 /// A header block and what follows it.
 #[derive(Clone)]
-pub(super) struct Member {
+pub(crate) struct Member {
     name: Vec<u8>,
     typeflag: u8,
+    mode: u16,
     link: Vec<u8>,
     size: Option<usize>,
     content: Vec<u8>,
     magic: &'static [u8; 8],
 }
 
-pub(super) fn member(typeflag: u8, name: impl AsRef<[u8]>) -> Member {
+pub(crate) fn member(typeflag: u8, name: impl AsRef<[u8]>) -> Member {
     Member {
         name: name.as_ref().to_vec(),
         typeflag,
+        mode: 0o644,
         link: Vec::new(),
         size: None,
         content: Vec::new(),
@@ -22,24 +24,24 @@ pub(super) fn member(typeflag: u8, name: impl AsRef<[u8]>) -> Member {
     }
 }
 
-pub(super) fn file(name: &str, content: &str) -> Member {
+pub(crate) fn file(name: &str, content: &str) -> Member {
     Member { content: content.into(), ..member(b'0', name) }
 }
 
-pub(super) fn directory(name: &str) -> Member {
+pub(crate) fn directory(name: &str) -> Member {
     member(b'5', name)
 }
 
-pub(super) fn hardlink(name: &str, target: &str) -> Member {
+pub(crate) fn hardlink(name: &str, target: &str) -> Member {
     Member { link: target.into(), ..member(b'1', name) }
 }
 
 /// A PAX header with these records, for the member behind it.
-pub(super) fn pax(records: &[(&str, &str)]) -> Member {
+pub(crate) fn pax(records: &[(&str, &str)]) -> Member {
     extended(b'x', records)
 }
 
-pub(super) fn extended(typeflag: u8, records: &[(&str, &str)]) -> Member {
+pub(crate) fn extended(typeflag: u8, records: &[(&str, &str)]) -> Member {
     let mut body = Vec::new();
     for (key, value) in records {
         let rest = format!(" {key}={value}\n");
@@ -50,29 +52,40 @@ pub(super) fn extended(typeflag: u8, records: &[(&str, &str)]) -> Member {
 }
 
 impl Member {
-    pub(super) fn content(mut self, content: impl AsRef<[u8]>) -> Self {
+    pub(crate) fn content(mut self, content: impl AsRef<[u8]>) -> Self {
         self.content = content.as_ref().to_vec();
         self
     }
 
+    pub(crate) fn mode(mut self, mode: u16) -> Self {
+        self.mode = mode;
+        self
+    }
+
+    /// Where a link points to.
+    pub(crate) fn link(mut self, target: impl AsRef<[u8]>) -> Self {
+        self.link = target.as_ref().to_vec();
+        self
+    }
+
     /// A size in the header that is not the one of the content.
-    pub(super) fn size(mut self, size: usize) -> Self {
+    pub(crate) fn size(mut self, size: usize) -> Self {
         self.size = Some(size);
         self
     }
 
     /// A header of before POSIX.
-    pub(super) fn without_magic(mut self) -> Self {
+    pub(crate) fn without_magic(mut self) -> Self {
         self.magic = &[0; 8];
         self
     }
 
-    pub(super) fn bytes(&self) -> Vec<u8> {
+    pub(crate) fn bytes(&self) -> Vec<u8> {
         assert!(self.name.len() <= 100 && self.link.len() <= 100);
         let mut header = [0; 512];
         let mut put = |at: usize, bytes: &[u8]| header[at..at + bytes.len()].copy_from_slice(bytes);
         put(0, &self.name);
-        put(100, b"0000644\0");
+        put(100, format!("{:07o}\0", self.mode).as_bytes());
         put(108, b"0000000\0");
         put(116, b"0000000\0");
         put(124, format!("{:011o}\0", self.size.unwrap_or(self.content.len())).as_bytes());
@@ -92,14 +105,14 @@ impl Member {
 }
 
 /// Adds members before the end of a tar.
-pub(super) fn append(tar: &mut Vec<u8>, members: &[Member]) {
+pub(crate) fn append(tar: &mut Vec<u8>, members: &[Member]) {
     cut_end(tar);
     tar.extend(members.iter().flat_map(Member::bytes));
     tar.extend([0; 1024]);
 }
 
 /// Takes the blocks of zeros away that end a tar.
-pub(super) fn cut_end(tar: &mut Vec<u8>) {
+pub(crate) fn cut_end(tar: &mut Vec<u8>) {
     assert!(tar.ends_with(&[0; 1024]));
     tar.truncate(tar.len() - 1024);
     // The last member of these tests' trees is a file of text: its last block is not all zeros.

@@ -1,5 +1,5 @@
 mod corruptions;
-mod members;
+pub(crate) mod members;
 mod peers;
 mod specimen;
 
