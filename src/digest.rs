@@ -21,7 +21,7 @@ pub struct Digest {
 }
 
 /// The algorithms that this tool can compute.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Algorithm {
     /// SHA-256, what everything uses.
     Sha256,

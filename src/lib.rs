@@ -14,6 +14,7 @@
 //! use ocibake::observer::Silent;
 //! use ocibake::ops::build::{build, BuildOptions, Rootfs};
 //! use ocibake::ops::inspect::inspect;
+//! use ocibake::ops::verify::verify;
 //! use ocibake::spec::{BuildSpec, Settings, VarsFile};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -32,6 +33,7 @@
 //! let layout = Layout::open(&target)?;
 //! let image = layout.image(None)?;
 //! assert_eq!(inspect(&layout, &image)?.digest, report.digest);
+//! assert!(verify(&layout, &Silent)?.is_good());
 //! # fs::remove_dir_all(work)?;
 //! # Ok(())
 //! # }

@@ -104,7 +104,7 @@ pub(super) fn add_unreadable(digest: &Digest, found: &str, findings: &mut Findin
 
 /// Reads stored bytes, counts and hashes them, tells the observer, and stops when it says so.
 pub(super) struct StoredReader<'a> {
-    inner: Box<dyn Read + 'a>,
+    inner: Box<dyn Read + Send + 'a>,
     /// None for a digest that cannot be computed here.
     algorithm: Option<Algorithm>,
     hasher: Option<Hasher>,
@@ -200,7 +200,9 @@ impl Blob {
             Role::Layer(_, diff_id) => diff_id.as_ref(),
             Role::Opaque => None,
         });
-        let algorithms = diff_ids.clone().filter_map(|(_, diff_id)| diff_id.algorithm());
+        let mut algorithms: Vec<Algorithm> = diff_ids.clone().filter_map(|(_, diff_id)| diff_id.algorithm()).collect();
+        algorithms.sort_unstable();
+        algorithms.dedup();
         let is_layer = self.mentions.iter().any(|(_, role)| matches!(role, Role::Layer(..)));
         let mut facts = None;
         if is_layer {

@@ -1,6 +1,6 @@
 //! `index.json` and other indexes (image-spec, image-index.md): what they list, under which names and for what platform.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 
@@ -90,7 +90,8 @@ impl Documents<'_> {
                 let names = descriptors.iter().filter_map(|(_, descriptor)| name(descriptor).map(str::to_owned));
                 return Err(self.layout.unknown_ref_name(wanted, &names.collect::<Vec<_>>()));
             }
-            mentions.retain(|(number, _)| meant.iter().any(|(meant, _)| meant == number));
+            let meant: BTreeSet<usize> = meant.iter().map(|(number, _)| *number).collect();
+            mentions.retain(|(number, _)| meant.contains(number));
         }
         Ok(())
     }

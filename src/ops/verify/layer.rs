@@ -1,15 +1,17 @@
-//! Layers: stored bytes are decompressed, and the tar that comes out is hashed and walked in the same pass.
+//! Layers: stored bytes are decompressed, and the tar that comes out is hashed and walked in the same pass. One thread
+//! reads and decompresses, another takes digests and looks at entries.
 
 use std::io::{self, Read};
+use std::path::Path;
+use std::thread;
 
-use crate::compress::{Decoder, Format};
-use crate::digest::{Algorithm, Digest};
-use crate::error::{Error, Result};
+use crate::compress::{Decoder, Format, ReadAhead};
+use crate::digest::{Algorithm, Digest, Hasher};
+use crate::error::{Error, IoContext, Result};
 use crate::observer::Observer;
 use crate::ops::verify::blob::{drain, StoredReader};
 use crate::ops::verify::changeset;
 use crate::ops::verify::finding::{Findings, Place};
-use crate::ops::verify::side_hasher::SideHasher;
 use crate::ops::verify::Rule;
 
 /// What reading a layer brought to light.
@@ -19,108 +21,135 @@ pub(super) struct LayerFacts {
     pub(super) diff_ids: Vec<Digest>,
 }
 
-/// Reads a layer to the end of what can be decompressed; none if the file cannot be read. Only interruption is an
-/// error.
+/// Reads a layer to the end of what can be decompressed; none if the file cannot be read.
+///
+/// # Errors
+///
+/// Somebody wanted to stop, or the system has no thread to give.
 pub(super) fn read(
     stored: &mut StoredReader,
-    algorithms: impl Iterator<Item = Algorithm>,
+    mut algorithms: Vec<Algorithm>,
     place: &Place,
     findings: &mut Findings,
 ) -> Result<Option<LayerFacts>> {
-    let mut wanted = Vec::new();
-    for algorithm in algorithms {
-        if !wanted.contains(&algorithm) {
-            wanted.push(algorithm);
-        }
-    }
-
     let observer = stored.observer();
+    let mut outcome = Outcome::default();
     let stored_algorithm = stored.algorithm();
-    let (format, failure, hasher) = match Decoder::new(&mut *stored) {
-        Err(error) => (Format::Plain, Some(error.to_string()), None),
+    let (format, diff_ids) = match Decoder::new(&mut *stored) {
+        Err(error) => {
+            outcome.failure = Some(error.to_string());
+            (Format::Plain, Vec::new())
+        }
         Ok(decoder) => {
             let format = decoder.format();
             if format == Format::Plain {
                 // The stored bytes are the tar, and hashed already.
-                wanted.retain(|algorithm| Some(*algorithm) != stored_algorithm);
+                algorithms.retain(|algorithm| Some(*algorithm) != stored_algorithm);
             }
-            let hasher = (!wanted.is_empty()).then(|| SideHasher::start(wanted));
-            let mut tar = TarReader { inner: decoder, hasher, observer, failure: None };
-            let result = changeset::check(&mut tar, place, findings);
-            // The tail is part of the diff_id, whether somebody could read it as tar or not. An error is kept.
-            let _ = drain(&mut tar);
-            match (result, &tar.failure) {
-                // What cannot be decompressed cannot be a whole tar either.
-                (_, Some(_)) | (Ok(()), None) => {}
-                (Err(error), None) => {
-                    let expected = "a tar that can be followed to its end";
-                    findings.add(Rule::TarFraming, place, expected, changeset::reason_of(error));
-                }
+            let decoding = Decoding { decoder: Some(decoder), observer, outcome: &mut outcome };
+            let (result, diff_ids) = walk(decoding, &algorithms, place, findings)?;
+            // What cannot be decompressed cannot be a whole tar either.
+            if let (Err(error), None) = (result, &outcome.failure) {
+                let expected = "a tar that can be followed to its end";
+                findings.add(Rule::TarFraming, place, expected, changeset::reason_of(error));
             }
-            if tar.failure.is_none() {
-                check_rest(tar.inner, place, findings);
-            }
-            (format, tar.failure, tar.hasher)
+            (format, diff_ids)
         }
     };
-    let mut diff_ids = hasher.map(SideHasher::finish).unwrap_or_default();
-    if format == Format::Plain {
-        diff_ids.extend(stored.digest());
-    }
     observer.check()?;
     if stored.failure().is_some() {
         return Ok(None);
     }
-    if let Some(failure) = failure {
+    if let Some(failure) = outcome.failure {
         findings.add(Rule::LayerCompression, place, "a layer that can be decompressed", failure);
-        diff_ids.clear();
+        return Ok(Some(LayerFacts { format, diff_ids: Vec::new() }));
     }
-    Ok(Some(LayerFacts { format, diff_ids }))
-}
-
-/// What stands behind the compressed stream, and in how many pieces it comes.
-fn check_rest(decoder: Decoder<&mut StoredReader>, place: &Place, findings: &mut Findings) {
-    let format = decoder.format();
-    // An error is one of the file, which keeps it.
-    let Ok(rest) = decoder.finish() else { return };
-    if format == Format::Gzip && rest.streams > 1 {
-        findings.add(Rule::GzipMembers, place, "one gzip member", format!("{} of them", rest.streams));
+    if format == Format::Gzip && outcome.streams > 1 {
+        findings.add(Rule::GzipMembers, place, "one gzip member", format!("{} of them", outcome.streams));
     }
-    if rest.trailing > 0 {
-        let found = format!("{} bytes behind it", rest.trailing);
+    if outcome.trailing > 0 {
+        let found = format!("{} bytes behind it", outcome.trailing);
         findings.add(Rule::LayerTrailingBytes, place, "the end of the compressed stream", found);
     }
+    let stored_digest = if format == Format::Plain { stored.digest() } else { None };
+    Ok(Some(LayerFacts { format, diff_ids: diff_ids.into_iter().chain(stored_digest).collect() }))
 }
 
-/// Yields what the decoder yields and takes the digests of it.
-struct TarReader<'a, 'b> {
-    inner: Decoder<&'a mut StoredReader<'b>>,
-    hasher: Option<SideHasher>,
-    observer: &'a dyn Observer,
-    /// Why nothing more comes.
+/// Walks the tar and takes its digests to the very end: the tail is part of the `diff_id`, whether somebody could read
+/// it as tar or not.
+fn walk(
+    decoding: Decoding,
+    algorithms: &[Algorithm],
+    place: &Place,
+    findings: &mut Findings,
+) -> Result<(Result<()>, Vec<Digest>)> {
+    thread::scope(|scope| {
+        let ahead = ReadAhead::new(scope, decoding).at("read", Path::new(&place.to_string()))?;
+        let hashers = algorithms.iter().copied().map(Hasher::new).collect();
+        let mut tar = Hashed { inner: ahead, hashers };
+        let result = changeset::check(&mut tar, place, findings);
+        // An error is kept in the outcome.
+        let _ = drain(&mut tar);
+        Ok((result, tar.hashers.into_iter().map(Hasher::finish).collect()))
+    })
+}
+
+/// How decompressing ended.
+#[derive(Default)]
+struct Outcome {
+    /// Why nothing more came.
     failure: Option<String>,
+    /// What [`crate::compress::Rest`] says.
+    streams: u64,
+    trailing: u64,
 }
 
-impl Read for TarReader<'_, '_> {
+/// Yields the tar, and reads what stands behind it before its end is told.
+struct Decoding<'a, 'b> {
+    decoder: Option<Decoder<&'a mut StoredReader<'b>>>,
+    observer: &'a dyn Observer,
+    outcome: &'a mut Outcome,
+}
+
+impl Decoding<'_, '_> {
+    fn step(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let Some(decoder) = &mut self.decoder else { return Ok(0) };
+        let read = decoder.read(buffer)?;
+        if read == 0 && !buffer.is_empty() {
+            if let Some(rest) = self.decoder.take().map(Decoder::finish).transpose()? {
+                self.outcome.streams = rest.streams;
+                self.outcome.trailing = rest.trailing;
+            }
+        }
+        Ok(read)
+    }
+}
+
+impl Read for Decoding<'_, '_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         // A few stored bytes can stand for hours of zeros, so the reader of stored bytes does not ask often enough.
         if self.observer.interrupted() {
             return Err(Error::Interrupted.into());
         }
-        if let Some(failure) = &self.failure {
-            return Err(io::Error::other(failure.clone()));
+        self.step(buffer).map_err(|error| {
+            self.outcome.failure = Some(error.to_string());
+            error
+        })
+    }
+}
+
+/// Takes digests of what is read through it.
+struct Hashed {
+    inner: ReadAhead,
+    hashers: Vec<Hasher>,
+}
+
+impl Read for Hashed {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.inner.read(buffer)?;
+        for hasher in &mut self.hashers {
+            hasher.update(&buffer[..read]);
         }
-        match self.inner.read(buffer) {
-            Ok(read) => {
-                if let Some(hasher) = &mut self.hasher {
-                    hasher.update(&buffer[..read]);
-                }
-                Ok(read)
-            }
-            Err(error) => {
-                self.failure = Some(error.to_string());
-                Err(error)
-            }
-        }
+        Ok(read)
     }
 }

@@ -20,7 +20,6 @@ mod manifest;
 mod mention;
 mod rule;
 mod shape;
-mod side_hasher;
 
 pub use finding::Finding;
 pub use rule::{Rule, Severity};
