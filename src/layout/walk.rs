@@ -36,6 +36,17 @@ pub struct Image {
 /// How deep indexes may be nested. Nobody goes beyond two.
 const MAX_DEPTH: usize = 8;
 
+/// How many bytes the nested indexes may have together, each counted as often as it is met: a few that list each other
+/// many times over would have more images than anybody can count.
+const MAX_NESTED_SIZE: u64 = 16 << 20;
+
+/// What a walk through indexes has come across.
+#[derive(Default)]
+struct Found {
+    paths: Vec<ImagePath>,
+    nested_size: u64,
+}
+
 impl Layout {
     /// All manifests below the location's ref name, or all that the layout holds if the location has none.
     pub fn image_paths(&self) -> Result<Vec<ImagePath>> {
@@ -45,10 +56,11 @@ impl Layout {
             Some(name) => called(index.value(), name),
             None => index.value().manifests.iter().collect(),
         };
-        let mut paths = Vec::new();
+        let mut found = Found::default();
         for descriptor in &descriptors {
-            self.collect(vec![(*descriptor).clone()], &mut paths)?;
+            self.collect(vec![(*descriptor).clone()], &mut found)?;
         }
+        let paths = found.paths;
         if let (true, Some(name)) = (descriptors.is_empty(), wanted) {
             return Err(Error::refused_with_hint(
                 format!("image `{}`: no image of this name is in the layout", self.location()),
@@ -61,16 +73,21 @@ impl Layout {
         Ok(paths)
     }
 
-    fn collect(&self, path: Vec<Descriptor>, paths: &mut Vec<ImagePath>) -> Result<()> {
+    fn collect(&self, path: Vec<Descriptor>, found: &mut Found) -> Result<()> {
         let last = path.last().expect("a path has a descriptor");
         match last.media_type.kind() {
-            MediaKind::Manifest => paths.push(ImagePath(path)),
+            MediaKind::Manifest => found.paths.push(ImagePath(path)),
             MediaKind::Index if path.len() < MAX_DEPTH => {
+                found.nested_size = found.nested_size.saturating_add(last.size);
+                if found.nested_size > MAX_NESTED_SIZE {
+                    let reason = "the nested indexes list more than 16 MiB of images together";
+                    return Err(Error::malformed(self.location().to_string(), reason));
+                }
                 let index: Document<Index> = self.document(last)?;
                 for descriptor in &index.value().manifests {
                     let mut path = path.clone();
                     path.push(descriptor.clone());
-                    self.collect(path, paths)?;
+                    self.collect(path, found)?;
                 }
             }
             MediaKind::Index => {
