@@ -3,8 +3,10 @@
 
 CARGO ?= cargo
 PYTHON ?= python3
+FUZZ_SECONDS ?= 60
 
-.PHONY: help build demo test test-rust test-class test-vendored test-bitbake lint lint-rust lint-yocto bench crates clean
+.PHONY: help build demo test test-rust test-class test-vendored test-bitbake lint lint-rust lint-yocto bench fuzz crates \
+	clean
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t16
@@ -54,6 +56,12 @@ crates: ## write the recipe's list of crates from Cargo.lock
 
 bench: build ## ocibake beside umoci, buildah and tar | pigz (ROOTFS=DIR for another tree)
 	benches/compare $(if $(ROOTFS),--rootfs $(ROOTFS)) $(BENCH_FLAGS)
+
+fuzz: ## every fuzz target for FUZZ_SECONDS (needs cargo-fuzz and a nightly compiler)
+	fuzz/seed
+	for target in $$($(CARGO) +nightly fuzz list); do \
+		$(CARGO) +nightly fuzz run "$$target" -- -max_total_time=$(FUZZ_SECONDS) -max_len=16384 -rss_limit_mb=1024 \
+			|| exit 1; done
 
 clean: ## remove everything that was made
 	$(CARGO) clean

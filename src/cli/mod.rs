@@ -117,9 +117,9 @@ pub(crate) fn run() -> ExitCode {
         // Whoever read our stdout has seen enough.
         Err(error) if stdout_trouble(&error) == Some(io::ErrorKind::BrokenPipe) => ExitCode::SUCCESS,
         Err(error) => {
-            say(&format!("ocibake: error: {}", one_line(&error)));
+            say(&format!("ocibake: error: {}", shortened(one_line(&error))));
             if let Some(hint) = error.downcast_ref::<Error>().and_then(Error::hint) {
-                say(&format!("hint: {hint}"));
+                say(&format!("hint: {}", shortened(hint.to_owned())));
             }
             session.interruption.exit_code().unwrap_or(ExitCode::from(2))
         }
@@ -162,6 +162,18 @@ fn one_line(error: &anyhow::Error) -> String {
         Some(kind) => format!("cannot write to stdout: {kind}"),
         None => format!("{error:#}").replace('\n', " "),
     }
+}
+
+/// The beginning and the end of a message that is too long to be read: a name in an archive has up to a million bytes.
+fn shortened(message: String) -> String {
+    const HALF: usize = 1000;
+    let characters = message.chars().count();
+    if characters <= 3 * HALF {
+        return message;
+    }
+    let beginning: String = message.chars().take(HALF).collect();
+    let end: String = message.chars().skip(characters - HALF).collect();
+    format!("{beginning} … {end}")
 }
 
 /// Why stdout could not be written: a bare I/O error, since those of files carry their path.

@@ -134,14 +134,18 @@ impl Layout {
         match &self.store {
             Store::Directory(root) => {
                 let path = root.join(name);
-                match File::open(&path) {
-                    Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-                    file => {
-                        let file = file.at("open", &path)?;
-                        let size = file.metadata().at("read the metadata of", &path)?.len();
-                        Ok(Some((Box::new(file), size)))
-                    }
+                let metadata = match path.metadata() {
+                    Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+                    metadata => metadata.at("open", &path)?,
+                };
+                // To open a fifo would be to wait for somebody who writes to it.
+                if !metadata.is_file() {
+                    let reason = "a regular file expected, found something else";
+                    return Err(Error::malformed(format!("`{}`", path.display()), reason));
                 }
+                let file = File::open(&path).at("open", &path)?;
+                let size = file.metadata().at("read the metadata of", &path)?.len();
+                Ok(Some((Box::new(file), size)))
             }
             Store::Archive(archive) => archive.file(name),
             Store::DockerArchive(archive) => archive.file(name),

@@ -3,7 +3,7 @@ use tar::Header;
 use crate::error::{Error, Result};
 use crate::tar::extended::Overrides;
 use crate::tar::header::{has_magic, name, number, text, Form, Number, DEVICE_MAJOR, DEVICE_MINOR};
-use crate::tar::Anomaly;
+use crate::tar::{Anomaly, NAME_LIMIT};
 use crate::tree::{Device, Entry, Kind, Metadata, TarPath};
 
 /// One member of an archive, headers read and content still to come.
@@ -94,7 +94,10 @@ fn kind(
     size: u64,
     anomalies: &mut Vec<Anomaly>,
 ) -> Result<Kind, String> {
-    let link = || overrides.link.as_deref().unwrap_or_else(|| text(&header.as_old().linkname));
+    let link = || match overrides.link.as_deref().unwrap_or_else(|| text(&header.as_old().linkname)) {
+        link if link.len() > NAME_LIMIT => Err(format!("a target goes up to {NAME_LIMIT} bytes, found {}", link.len())),
+        link => Ok(link),
+    };
     match header.as_old().linkflag[0] {
         typeflag @ (0 | b'0' | b'7' | b'S') => {
             match typeflag {
@@ -112,7 +115,7 @@ fn kind(
             Ok(Kind::Directory)
         }
         b'1' => {
-            let link = link();
+            let link = link()?;
             let target = TarPath::parse(link).map_err(|error| format!("the target of the hard link: {error}"))?;
             if target.is_root() {
                 return Err("a hard link needs a target".to_owned());
@@ -122,7 +125,7 @@ fn kind(
             }
             Ok(Kind::Hardlink { target })
         }
-        b'2' => match link() {
+        b'2' => match link()? {
             b"" => Err("a symbolic link needs a target".to_owned()),
             target if target.contains(&0) => Err("a NUL byte is part of the target".to_owned()),
             target => Ok(Kind::Symlink { target: target.into() }),
@@ -147,6 +150,10 @@ fn device(header: &Header, overrides: &Overrides, anomalies: &mut Vec<Anomaly>) 
 fn path(name: &[u8], kind: &Kind, anomalies: &mut Vec<Anomaly>) -> Result<TarPath, String> {
     if name.is_empty() {
         return Err("it has no name".to_owned());
+    }
+    // Each of its directories may have to be made.
+    if name.len() > NAME_LIMIT {
+        return Err(format!("a name goes up to {NAME_LIMIT} bytes, found {}", name.len()));
     }
     let path = TarPath::parse(name).map_err(|error| match error {
         Error::Malformed { reason, .. } => reason,

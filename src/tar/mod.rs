@@ -34,6 +34,14 @@ pub(crate) const BLOCK: usize = 512;
 /// The most bytes that the extended headers of one member may have, when writing as when reading.
 pub const EXTENDED_HEADER_LIMIT: u64 = 1 << 20;
 
+/// The most bytes that the holes of an archive's sparse files may have together, 2 TiB. A login log that knows the
+/// highest user id has 1.2 TB of them; a header can claim 8 EiB, which nobody lives to see read.
+pub const HOLE_LIMIT: u64 = 2 << 40;
+
+/// The most bytes that the name of a member may have, and that of what it links to: as many as Linux takes
+/// (`PATH_MAX`, `path_resolution(7)`).
+pub const NAME_LIMIT: usize = 4096;
+
 /// How many zero bytes follow `size` bytes of content up to the next block.
 fn padding(size: u64) -> usize {
     (size.wrapping_neg() % BLOCK as u64) as usize

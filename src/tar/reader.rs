@@ -9,7 +9,7 @@ use crate::tar::extended::{Extended, Extension, Globals, Overrides};
 use crate::tar::header::{checksum, Checksum, MAX_LONG};
 use crate::tar::member::{entry, field, has_content, member_name};
 use crate::tar::sparse::{old_map, Map};
-use crate::tar::{padding, Anomaly, Member, BLOCK, EXTENDED_HEADER_LIMIT};
+use crate::tar::{padding, Anomaly, Member, BLOCK, EXTENDED_HEADER_LIMIT, HOLE_LIMIT};
 use crate::tree::{Entry, Kind};
 
 /// Reads an archive member by member, in one pass.
@@ -18,13 +18,15 @@ use crate::tree::{Entry, Kind};
 /// a regular file. What is wrong with one member alone is in [`Member::entry`]; an error of `next_member` says that the place
 /// of the next member cannot be told, and nothing more comes.
 ///
-/// Memory is bounded by [`EXTENDED_HEADER_LIMIT`], time by the archive, with one exception: a sparse file can claim to
-/// be of any size, and yields as many zeros.
+/// Memory is bounded by [`EXTENDED_HEADER_LIMIT`], time by the archive and by the holes that its sparse files may have,
+/// which yield zeros: [`HOLE_LIMIT`] for all together.
 #[derive(Debug)]
 pub struct Reader<R> {
     blocks: Blocks<R>,
     globals: Globals,
     state: State,
+    /// The bytes of all holes so far.
+    holes: u64,
     /// An anomaly of the padding, to be told with what comes next.
     padding: Option<Anomaly>,
 }
@@ -54,7 +56,7 @@ impl<R: Read> Reader<R> {
     /// Reads from where the source stands; it needs no buffer of its own. `archive` names it in messages.
     pub fn new(source: R, archive: impl Into<String>) -> Self {
         let blocks = Blocks::new(source, archive.into());
-        Reader { blocks, globals: Globals::new(), state: State::AtHeader, padding: None }
+        Reader { blocks, globals: Globals::new(), state: State::AtHeader, holes: 0, padding: None }
     }
 
     /// Takes the source to stand at a member in the midst of an archive, `position` bytes from its beginning.
@@ -166,7 +168,7 @@ impl<R: Read> Reader<R> {
             None => (Layout::Dense, size),
             Some(map) => {
                 anomalies.push(Anomaly::Sparse);
-                match map {
+                match map.and_then(|map| self.count_holes(map, stored)) {
                     Ok(map) => {
                         let logical = map.size();
                         (Layout::Sparse(map), logical)
@@ -188,6 +190,16 @@ impl<R: Read> Reader<R> {
         };
         self.state = State::InMember(Content::new(size, stored, layout));
         Ok(Member { entry, name, offset, content_offset, anomalies })
+    }
+
+    /// Refuses a sparse file whose holes are too many, together with those before it.
+    fn count_holes(&mut self, map: Map, stored: u64) -> Result<Map, String> {
+        let holes = map.size() - stored;
+        match self.holes.checked_add(holes).filter(|total| *total <= HOLE_LIMIT) {
+            Some(total) => self.holes = total,
+            None => return Err(format!("the holes of sparse files go up to {HOLE_LIMIT} bytes, found {holes} more")),
+        }
+        Ok(map)
     }
 
     /// The map of a sparse file, if it is one.

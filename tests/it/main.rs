@@ -44,6 +44,9 @@ mod targets;
 /// What cannot be done is said in one line, and nothing was touched.
 mod refusals;
 
+/// Nobody who makes an archive, a layout or a file can make the tool hang, grow or panic.
+mod hostile;
+
 /// Nor was anything touched when a run is ended in the middle.
 mod interruption;
 

@@ -5,7 +5,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::{read, Raw};
-use crate::tar::{Reader, EXTENDED_HEADER_LIMIT};
+use crate::tar::{Reader, EXTENDED_HEADER_LIMIT, HOLE_LIMIT, NAME_LIMIT};
 
 /// What stops the reader.
 fn stop(archive: &[u8]) -> String {
@@ -93,6 +93,45 @@ fn extended_headers_are_bounded() {
     assert_eq!(read(&same.end()).unwrap().0.len(), 4);
     let piled = ["a", "b", "c"].iter().fold(Raw::default(), |raw, key| global(raw, key));
     assert!(stop(&piled.end()).contains("global headers go up to 1048576 bytes, found 1200003"));
+}
+
+#[test]
+fn holes_of_sparse_files_are_bounded_all_together() {
+    let sparse = |raw: Raw, size: u64| {
+        let size = size.to_string();
+        let records: [(&str, &[u8]); 2] = [("GNU.sparse.size", size.as_bytes()), ("GNU.sparse.map", b"0,1")];
+        raw.pax(b'x', &records).file("f", b"x")
+    };
+    let refusals = |raw: Raw| {
+        let archive = raw.end();
+        let mut reader = Reader::new(archive.as_slice(), "test.tar");
+        let mut refusals = Vec::new();
+        while let Some(member) = reader.next_member().unwrap() {
+            refusals.push(member.entry.is_err());
+        }
+        refusals
+    };
+    let half = HOLE_LIMIT / 2;
+    assert_eq!(refusals(sparse(Raw::default(), HOLE_LIMIT + 1)), [false]);
+    assert_eq!(refusals(sparse(Raw::default(), HOLE_LIMIT + 2)), [true]);
+    let three = sparse(sparse(sparse(Raw::default(), half + 1), half + 2), half + 1);
+    assert_eq!(refusals(three), [false, true, false]);
+}
+
+#[test]
+fn names_are_bounded() {
+    let name = |length: usize| Raw::default().pax(b'x', &[("path", "n".repeat(length).as_bytes())]).file("f", b"");
+    assert_eq!(name(NAME_LIMIT).odd().1.path.as_bytes().len(), NAME_LIMIT);
+    assert!(name(NAME_LIMIT + 1).refusal().ends_with("a name goes up to 4096 bytes, found 4097"));
+    let target = |typeflag: u8, length: usize| {
+        let records = [("linkpath", "n".repeat(length))];
+        let records = records.each_ref().map(|(key, value)| (*key, value.as_bytes()));
+        Raw::default().pax(b'x', &records).member(typeflag, "l", b"", |_| {})
+    };
+    for typeflag in *b"12" {
+        let _ = target(typeflag, NAME_LIMIT).odd();
+        assert!(target(typeflag, NAME_LIMIT + 1).refusal().ends_with("a target goes up to 4096 bytes, found 4097"));
+    }
 }
 
 /// A source that breaks after some bytes.

@@ -482,10 +482,10 @@ mod sparse {
     #[test]
     fn a_file_of_holes_alone_is_read_without_end_in_sight() {
         let records: [(&str, &[u8]); 2] =
-            [("GNU.sparse.map", b"9223372036854775807,0"), ("GNU.sparse.size", b"9223372036854775807")];
+            [("GNU.sparse.map", b"1099511627776,0"), ("GNU.sparse.size", b"1099511627776")];
         let archive = Raw::default().pax(b'x', &records).file("f", b"").end();
         let mut reader = Reader::new(archive.as_slice(), "test.tar");
-        assert_eq!(reader.next_member().unwrap().unwrap().entry.unwrap().size(), i64::MAX as u64);
+        assert_eq!(reader.next_member().unwrap().unwrap().entry.unwrap().size(), 1 << 40);
         let mut some = [1; 4096];
         reader.read_exact(&mut some).unwrap();
         assert_eq!(some, [0; 4096]);

@@ -1,0 +1,384 @@
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use serde_json::{json, Value};
+
+use crate::harness::{names_below, sha256, Scratch, Tool};
+
+/// Room to work in, whatever the input claims: 1 GiB of addresses, 60 seconds of CPU, files of 1 GiB.
+const LIMITS: [&str; 3] = ["sh", "-c", "ulimit -v 1048576 && ulimit -t 60 && ulimit -f 2097152 && exec \"$0\" \"$@\""];
+
+/// A run that must be refused in one line, within [`LIMITS`], and leave nothing behind.
+#[track_caller]
+fn refused(scratch: &Scratch, what: &str, tool: Tool) {
+    let before = names_below(scratch.path());
+    let error = tool.behind(LIMITS).within(scratch.path()).start().wait().error();
+    assert!(error.len() < 20_000, "{what}: a message of {} bytes", error.len());
+    assert_eq!(names_below(scratch.path()), before, "{what}: {error}");
+}
+
+/// What reads all of an image.
+fn readers() -> [Tool; 3] {
+    [
+        Tool::build("rootfs").args(["oci:out", "--base", "oci:hostile", "--threads", "2"]),
+        Tool::new("squash").args(["oci:hostile", "oci:out", "--threads", "2"]),
+        Tool::new("unpack").args(["oci:hostile", "out"]),
+    ]
+}
+
+/// A layout made by hand, right or wrong.
+struct Made(PathBuf);
+
+impl Made {
+    fn at(path: PathBuf) -> Self {
+        let _ = fs::remove_dir_all(&path);
+        fs::create_dir_all(path.join("blobs/sha256")).unwrap();
+        fs::write(path.join("oci-layout"), r#"{"imageLayoutVersion":"1.0.0"}"#).unwrap();
+        Made(path)
+    }
+
+    fn blob(&self, media_type: &str, bytes: &[u8]) -> Value {
+        fs::write(self.0.join("blobs/sha256").join(sha256(bytes)), bytes).unwrap();
+        let media_type = format!("application/vnd.oci.image.{media_type}");
+        json!({"mediaType": media_type, "digest": format!("sha256:{}", sha256(bytes)), "size": bytes.len()})
+    }
+
+    fn index(&self, manifests: &[Value]) {
+        fs::write(self.0.join("index.json"), index(manifests)).unwrap();
+    }
+
+    /// An image of one layer, whose documents may be replaced by others.
+    fn image(&self, layer: &[u8], diff_id: &[u8], documents: Documents<'_>) {
+        let layer = self.blob("layer.v1.tar", layer);
+        let config = json!({"architecture": "amd64", "os": "linux",
+            "rootfs": {"type": "layers", "diff_ids": [format!("sha256:{}", sha256(diff_id))]}});
+        let config = self.blob("config.v1+json", documents.config.unwrap_or(config.to_string().as_bytes()));
+        let manifest = json!({"schemaVersion": 2, "config": config, "layers": [layer]});
+        let manifest = self.blob("manifest.v1+json", documents.manifest.unwrap_or(manifest.to_string().as_bytes()));
+        self.index(&[manifest]);
+        if let Some(index) = documents.index {
+            fs::write(self.0.join("index.json"), index).unwrap();
+        }
+    }
+}
+
+#[derive(Clone, Copy, Default)]
+struct Documents<'a> {
+    index: Option<&'a [u8]>,
+    manifest: Option<&'a [u8]>,
+    config: Option<&'a [u8]>,
+}
+
+fn index(manifests: &[Value]) -> Vec<u8> {
+    json!({"schemaVersion": 2, "manifests": manifests}).to_string().into_bytes()
+}
+
+/// A tar with anything in it.
+#[derive(Clone)]
+struct Tar(Vec<u8>);
+
+impl Tar {
+    /// With a directory and a file, so that something could go wrong with them.
+    fn new() -> Self {
+        Tar(Vec::new()).member(b'5', "d", "", b"").member(b'0', "d/f", "", b"text")
+    }
+
+    fn member(self, typeflag: u8, name: &str, link: &str, content: &[u8]) -> Self {
+        self.claiming(typeflag, name, link, content, content.len() as u64)
+    }
+
+    /// A member that says it has so many bytes.
+    fn claiming(mut self, typeflag: u8, name: &str, link: &str, content: &[u8], size: u64) -> Self {
+        let mut header = tar::Header::new_ustar();
+        header.as_old_mut().linkflag = [typeflag];
+        header.as_old_mut().name[..name.len()].copy_from_slice(name.as_bytes());
+        header.as_old_mut().linkname[..link.len()].copy_from_slice(link.as_bytes());
+        header.set_mode(0o755);
+        header.set_uid(0);
+        header.set_gid(0);
+        header.set_mtime(1);
+        header.set_size(size);
+        header.set_cksum();
+        self.0.extend_from_slice(header.as_bytes());
+        self.0.extend_from_slice(content);
+        self.0.resize(self.0.len().next_multiple_of(512), 0);
+        self
+    }
+
+    /// Records before an empty file.
+    fn pax(self, records: &[(&str, &str)]) -> Self {
+        self.records(records).member(b'0', "x", "", b"")
+    }
+
+    fn records(self, records: &[(&str, &str)]) -> Self {
+        let body: String = records.iter().map(|(key, value)| record(key, value)).collect();
+        self.member(b'x', "pax", "", body.as_bytes())
+    }
+
+    fn end(mut self) -> Vec<u8> {
+        self.0.resize(self.0.len() + 1024, 0);
+        self.0
+    }
+}
+
+/// `LENGTH KEY=VALUE`, the length with its own digits.
+fn record(key: &str, value: &str) -> String {
+    let rest = key.len() + value.len() + 3;
+    let length = (rest..).find(|length| length - length.to_string().len() == rest).unwrap();
+    format!("{length} {key}={value}\n")
+}
+
+/// Archives that no reader may take, as a layer or as a rootfs.
+fn archives() -> Vec<(&'static str, Vec<u8>)> {
+    let tar = Tar::new;
+    let file = |name: &str| tar().member(b'0', name, "", b"x").end();
+    let link = |target: &str| tar().member(b'1', "l", target, b"").end();
+    let sparse = |size: &str| {
+        let records = [("GNU.sparse.name", "s"), ("GNU.sparse.realsize", size), ("GNU.sparse.map", "0,0")];
+        tar().pax(&records).end()
+    };
+    let whole = tar().member(b'0', "g", "", &[b'x'; 2000]).end();
+    let cut = |length: usize| whole[..length].to_vec();
+    let mut damaged = whole.clone();
+    damaged[512] ^= 1;
+    vec![
+        ("a name that leads out", file("../x")),
+        ("a name that leads out later", file("d/../../x")),
+        ("a name that comes back", file("d/../x")),
+        ("a name that leads out of the root", file("/../x")),
+        ("a whiteout of nothing", file("d/.wh.")),
+        ("a whiteout of the directory itself", file("d/.wh..")),
+        ("a whiteout of the directory above", file("d/.wh...")),
+        ("a file below a whiteout", file(".wh.d/x")),
+        ("a root that is a file", file(".")),
+        ("a member without a name", file("")),
+        ("a link to nothing", link("nothing")),
+        ("a link to itself", link("l")),
+        ("a link to a directory", link("d")),
+        ("a link to the root", link("/")),
+        ("a link that leads out", link("../x")),
+        ("a symbolic link to nowhere", tar().member(b'2', "l", "", b"").end()),
+        ("a member of no type", tar().member(b'V', "label", "", b"").end()),
+        ("a NUL in a name", tar().pax(&[("path", "a\0b")]).end()),
+        ("a NUL in a target", tar().records(&[("linkpath", "a\0b")]).member(b'2', "l", "x", b"").end()),
+        ("a name of half a million directories", tar().pax(&[("path", &"a/".repeat(500_000))]).end()),
+        (
+            "a target of a million bytes",
+            tar().records(&[("linkpath", &"a/".repeat(500_000))]).member(b'2', "l", "x", b"").end(),
+        ),
+        ("an extended header of 8 GiB", tar().claiming(b'x', "pax", "", b"", 0o77_777_777_777).end()),
+        ("a long name of 8 GiB", tar().claiming(b'L', "././@LongLink", "", b"", 0o77_777_777_777).end()),
+        ("a file of 8 GiB that is not there", tar().claiming(b'0', "x", "", b"", 0o77_777_777_777).end()),
+        ("a file of 8 EiB that is not there", tar().pax(&[("size", "9223372036854775807")]).end()),
+        ("a size that is none", tar().pax(&[("size", "99999999999999999999")]).end()),
+        ("an owner that is none", tar().pax(&[("uid", "4294967296")]).end()),
+        ("a time that is none", tar().pax(&[("mtime", "1e400")]).end()),
+        ("a sparse file of 8 EiB", sparse("9223372036854775807")),
+        ("a sparse file of 16 EiB", sparse("18446744073709551615")),
+        ("a sparse file that no number counts", sparse("99999999999999999999")),
+        ("a record that is longer than its header", tar().member(b'x', "pax", "", b"99 path=x\n").end()),
+        ("a record of no length", tar().member(b'x', "pax", "", b"0 path=x\n").end()),
+        ("a record of nothing", tar().member(b'x', "pax", "", &[0; 512]).end()),
+        ("an extended header of nothing", tar().records(&[("path", "x")]).end()),
+        ("a header that is damaged", damaged),
+        ("half a header", cut(700)),
+        ("half a member", cut(2100)),
+        ("no end of a member", cut(2600)),
+        ("text", b"no tar at all\n".repeat(100)),
+        ("half of gzip", gzip(&whole)[..100].to_vec()),
+        ("gzip of half an archive", gzip(&whole[..2100])),
+        ("a window of 2 GiB", b"\x28\xb5\x2f\xfd\x00\xa8\x01\x00\x00".to_vec()),
+    ]
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+#[test]
+fn archives_that_lie() {
+    let scratch = Scratch::new();
+    scratch.small_rootfs();
+    for (what, archive) in archives() {
+        fs::write(scratch.join("hostile.tar"), &archive).unwrap();
+        refused(&scratch, what, Tool::build("hostile.tar").arg("oci:out"));
+        // A decoder that gives up does so before anybody could ask what the tar's digest would have been.
+        Made::at(scratch.join("hostile")).image(&archive, &archive, Documents::default());
+        for reader in readers() {
+            refused(&scratch, what, reader);
+        }
+    }
+}
+
+/// What stands in the place of a document.
+fn texts() -> Vec<(&'static str, Vec<u8>)> {
+    let digest = format!("sha256:{}", sha256(b""));
+    let descriptor = |digest: &str, size: &str| format!(r#"{{"mediaType":"x","digest":"{digest}","size":{size}}}"#);
+    // All three kinds of documents at once, with a descriptor in every place.
+    let with = |descriptor: &str| {
+        let rootfs = r#""architecture":"amd64","os":"linux","rootfs":{"type":"layers","diff_ids":[1]}"#;
+        let lists = format!(r#""config":{descriptor},"layers":[{descriptor}],"manifests":[{descriptor}]"#);
+        format!(r#"{{"schemaVersion":2,{lists},{rootfs}}}"#).into_bytes()
+    };
+    vec![
+        ("nothing", Vec::new()),
+        ("a brace", b"{".to_vec()),
+        ("null", b"null".to_vec()),
+        ("a list", b"[]".to_vec()),
+        ("no members", b"{}".to_vec()),
+        ("NULs", vec![0; 4096]),
+        ("no UTF-8", b"{\"schemaVersion\":2,\"a\xff\":1}".to_vec()),
+        ("half a surrogate", br#"{"schemaVersion":2,"a":"\ud800"}"#.to_vec()),
+        ("lists in lists", b"[".repeat(1 << 20)),
+        ("objects in objects", br#"{"a":"#.repeat(1 << 19)),
+        ("an annotation of lists", [&br#"{"schemaVersion":2,"x":"#[..], &b"[".repeat(100_000)].concat()),
+        ("a version that no number counts", br#"{"schemaVersion":1e400,"manifests":[],"layers":[]}"#.to_vec()),
+        ("a version below zero", br#"{"schemaVersion":-1,"manifests":[],"layers":[]}"#.to_vec()),
+        ("a member twice", br#"{"schemaVersion":2,"schemaVersion":2,"os":"linux","os":"linux"}"#.to_vec()),
+        ("too much", [&b"{\"schemaVersion\":2,\"x\":\""[..], &b"x".repeat(4 << 20), b"\"}"].concat()),
+        ("a size below zero", with(&descriptor(&digest, "-1"))),
+        ("a size in halves", with(&descriptor(&digest, "1.5"))),
+        ("a size that no number counts", with(&descriptor(&digest, "18446744073709551616"))),
+        ("a digest that leads out", with(&descriptor("sha256:../../../../etc/passwd", "1"))),
+        ("an algorithm that leads out", with(&descriptor("../..:passwd", "1"))),
+        ("a digest that is too short", with(&descriptor("sha256:00", "1"))),
+    ]
+}
+
+#[test]
+fn documents_that_lie() {
+    let scratch = Scratch::new();
+    scratch.small_rootfs();
+    let layer = Tar::new().end();
+    for (what, text) in texts() {
+        let text = Some(text.as_slice());
+        for documents in [
+            Documents { index: text, ..Documents::default() },
+            Documents { manifest: text, ..Documents::default() },
+            Documents { config: text, ..Documents::default() },
+        ] {
+            Made::at(scratch.join("hostile")).image(&layer, &layer, documents);
+            for reader in readers() {
+                refused(&scratch, what, reader);
+            }
+            refused(&scratch, what, Tool::new("inspect").arg("oci:hostile"));
+        }
+    }
+}
+
+#[test]
+fn layers_that_are_not_what_was_promised() {
+    let scratch = Scratch::new();
+    scratch.small_rootfs();
+    let layer = Tar::new().end();
+    let damage = |change: &dyn Fn(&Path)| {
+        let made = Made::at(scratch.join("hostile"));
+        made.image(&layer, &layer, Documents::default());
+        change(&made.0.join("blobs/sha256").join(sha256(&layer)));
+    };
+    let other = Tar::new().member(b'0', "g", "", b"").end();
+    let changes: [(&str, &dyn Fn(&Path)); 6] = [
+        ("missing", &|blob| fs::remove_file(blob).unwrap()),
+        ("empty", &|blob| fs::write(blob, "").unwrap()),
+        ("shorter", &|blob| fs::write(blob, &layer[..layer.len() - 1]).unwrap()),
+        ("longer", &|blob| fs::write(blob, [&layer[..], b"\0"].concat()).unwrap()),
+        ("another", &|blob| fs::write(blob, &other).unwrap()),
+        ("endless", &|blob| {
+            fs::remove_file(blob).unwrap();
+            std::os::unix::fs::symlink("/dev/zero", blob).unwrap();
+        }),
+    ];
+    for (what, change) in changes {
+        damage(change);
+        for reader in readers() {
+            refused(&scratch, what, reader);
+        }
+    }
+    Made::at(scratch.join("hostile")).image(&layer, b"another tar", Documents::default());
+    for reader in readers() {
+        refused(&scratch, "another diff_id", reader);
+    }
+}
+
+/// Nobody writes to them: whoever opens one waits.
+#[test]
+fn fifos_in_a_layout() {
+    let scratch = Scratch::new();
+    scratch.small_rootfs();
+    let layer = Tar::new().end();
+    let blob = format!("blobs/sha256/{}", sha256(&layer));
+    for name in ["index.json", &blob] {
+        let made = Made::at(scratch.join("hostile"));
+        made.image(&layer, &layer, Documents::default());
+        let path = made.0.join(name);
+        fs::remove_file(&path).unwrap();
+        rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, 0o644.into(), 0).unwrap();
+        for reader in readers() {
+            refused(&scratch, name, reader);
+        }
+    }
+}
+
+/// Six indexes of a hundred entries each stand for more images than there are bytes.
+#[test]
+fn indexes_that_list_each_other_over_and_over() {
+    let scratch = Scratch::new();
+    scratch.small_rootfs();
+    let made = Made::at(scratch.join("hostile"));
+    let layer = Tar::new().end();
+    made.image(&layer, &layer, Documents::default());
+    let top: Value = serde_json::from_slice(&fs::read(made.0.join("index.json")).unwrap()).unwrap();
+    let mut entry = top["manifests"][0].clone();
+    for _ in 0..6 {
+        entry = made.blob("index.v1+json", &index(&vec![entry; 100]));
+    }
+    made.index(&[entry]);
+    for reader in readers() {
+        refused(&scratch, "many", reader);
+    }
+    refused(&scratch, "many", Tool::new("inspect").arg("oci:hostile"));
+}
+
+#[test]
+fn a_path_in_a_docker_archive_that_takes_long_to_follow() {
+    let scratch = Scratch::new();
+    let manifest = json!([{"Config": "a/".repeat(1 << 20), "RepoTags": ["x:y"], "Layers": []}]);
+    let tar = Tar::new().member(b'0', "manifest.json", "", manifest.to_string().as_bytes()).end();
+    fs::write(scratch.join("hostile.tar"), tar).unwrap();
+    let tool = Tool::new("inspect").arg("docker-archive:hostile.tar");
+    let error = tool.behind(LIMITS).within(scratch.path()).start().wait().error();
+    assert!(error.ends_with("it is longer than any name in an archive\nhint: "), "{error}");
+}
+
+/// Half a gigabyte behind the end of an archive, in half a megabyte: it is read, and takes no room.
+#[test]
+fn a_bomb_behind_the_end() {
+    let scratch = Scratch::new();
+    scratch.small_rootfs();
+    let mut tar = Tar::new().end();
+    tar.resize(512 << 20, 0);
+    Made::at(scratch.join("hostile")).image(&gzip(&tar), &tar, Documents::default());
+    let tool = Tool::build("rootfs").args(["oci:out", "--base", "oci:hostile"]);
+    let limits = ["sh", "-c", "ulimit -v 524288 && exec \"$0\" \"$@\""];
+    let digest = tool.behind(limits).within(scratch.path()).start().wait().digest_despite_warnings();
+    assert!(!digest.is_empty());
+}
+
+#[test]
+fn variables_files_that_lie() {
+    let scratch = Scratch::new();
+    scratch.small_rootfs();
+    for (what, text) in [
+        ("NULs", vec![0; 4096]),
+        ("no UTF-8", b"OCI_IMAGE_CMD=\xff\xfe".to_vec()),
+        ("an open quote", [&b"OCI_IMAGE_CMD='"[..], &b"x\n".repeat(1 << 20)].concat()),
+        ("a million words", b"x ".repeat(1 << 20)),
+        ("a long name", [&b"OCI_"[..], &b"X".repeat(1 << 16), b"=1"].concat()),
+    ] {
+        fs::write(scratch.join("vars"), text).unwrap();
+        refused(&scratch, what, Tool::build("rootfs").args(["oci:out", "--vars", "vars"]));
+    }
+}
