@@ -125,7 +125,7 @@ impl Tar {
 /// `LENGTH KEY=VALUE`, the length with its own digits.
 fn record(key: &str, value: &str) -> String {
     let rest = key.len() + value.len() + 3;
-    let length = (rest..).find(|length| length - length.to_string().len() == rest).unwrap();
+    let length = (rest..rest + 20).find(|length| length - length.to_string().len() == rest).unwrap();
     format!("{length} {key}={value}\n")
 }
 
@@ -269,6 +269,9 @@ fn documents_that_lie() {
     }
 }
 
+/// What becomes of a layer's blob.
+type Damage<'a> = (&'a str, &'a dyn Fn(&Path));
+
 #[test]
 fn layers_that_are_not_what_was_promised() {
     let scratch = Scratch::new();
@@ -280,7 +283,7 @@ fn layers_that_are_not_what_was_promised() {
         change(&made.0.join("blobs/sha256").join(sha256(&layer)));
     };
     let other = Tar::new().member(b'0', "g", "", b"").end();
-    let changes: [(&str, &dyn Fn(&Path)); 6] = [
+    let changes: [Damage<'_>; 6] = [
         ("missing", &|blob| fs::remove_file(blob).unwrap()),
         ("empty", &|blob| fs::write(blob, "").unwrap()),
         ("shorter", &|blob| fs::write(blob, &layer[..layer.len() - 1]).unwrap()),
