@@ -159,13 +159,14 @@ def oci_settings(d):
 
 def oci_made(d, imagetype):
     """
-    The paths in IMGDEPLOYDIR that belong to an image type: artefacts, conversions, and links to either.
+    The paths in IMGDEPLOYDIR that belong to an image type: artefacts, conversions, links to either, and what an ocibake
+    that was killed left.
     """
     import re
 
     deploy = d.getVar("IMGDEPLOYDIR")
     conversions = "|".join(re.escape(name) for name in d.getVar("CONVERSIONTYPES").split())
-    ours = re.compile(r"\.%s(\.(%s))*$" % (re.escape(imagetype), conversions))
+    ours = re.compile(r"\.%s(\.(%s))*(\.ocibake-[0-9]+-[0-9]+)?$" % (re.escape(imagetype), conversions))
     paths = [os.path.join(deploy, name) for name in sorted(os.listdir(deploy))]
     return [path for path in paths if ours.search(os.readlink(path) if os.path.islink(path) else path)]
 

@@ -130,8 +130,9 @@ class Stale(TaskTest):
 
     def test_only_what_belongs_to_the_type_goes(self):
         task = self.task()
-        ours = ["a-2025.oci", "a-2025.oci.sha256sum", "a-2025.oci.zst.sha256sum"]
-        others = ["a-2025.oci-archive", "a-2025.oci-archive.zst", "my.oci.app-2025.tar.gz", "a.oci.unknown", "oci", "aoci"]
+        ours = ["a-2025.oci", "a-2025.oci.sha256sum", "a-2025.oci.zst.sha256sum", "a-2025.oci.ocibake-12-0"]
+        others = ["a-2025.oci-archive", "a-2025.oci-archive.zst", "my.oci.app-2025.tar.gz", "a.oci.unknown", "oci", "aoci",
+                  "a-2025.oci-archive.ocibake-12-0", "a.ocibake-12-0"]
         (task.deploy / ours[0] / "blobs").mkdir(parents=True)
         for name in ours[1:] + others:
             (task.deploy / name).touch()
