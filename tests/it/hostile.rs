@@ -325,7 +325,7 @@ fn fifos_in_a_layout() {
     }
 }
 
-/// Six indexes of a hundred entries each stand for more images than there are bytes.
+/// Six indexes of a hundred entries each stand for more ways to the one image than there are bytes; each is walked once.
 #[test]
 fn indexes_that_list_each_other_over_and_over() {
     let scratch = Scratch::new();
@@ -339,10 +339,9 @@ fn indexes_that_list_each_other_over_and_over() {
         entry = made.blob("index.v1+json", &index(&vec![entry; 100]));
     }
     made.index(&[entry]);
-    for reader in readers() {
-        refused(&scratch, "many", reader);
+    for tool in [Tool::new("inspect").arg("oci:hostile"), Tool::new("verify").arg("oci:hostile")] {
+        tool.behind(LIMITS).within(scratch.path()).start().wait().stdout();
     }
-    refused(&scratch, "many", Tool::new("inspect").arg("oci:hostile"));
 }
 
 #[test]
