@@ -6,7 +6,7 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
 use crate::compress::Decoder;
-use crate::digest::{Digest, Hasher};
+use crate::digest::{ContentDigest, Digest};
 use crate::error::{Error, IoContext, Result};
 use crate::layer_tar;
 use crate::observer::Observer;
@@ -19,7 +19,7 @@ pub struct Changeset {
     /// In the order of the tar.
     pub members: Vec<Entry>,
     /// Digests of the contents of regular files, by the member's number, if they were wanted.
-    pub digests: BTreeMap<usize, Digest>,
+    pub digests: BTreeMap<usize, ContentDigest>,
     /// Where contents begin, by the member's number: in the spool or in the tar, if that was wanted.
     pub offsets: BTreeMap<usize, u64>,
 }
@@ -78,7 +78,8 @@ fn read_members<R: Read>(
             match &mut contents {
                 Contents::Skip => {}
                 Contents::Digest => {
-                    changeset.digests.insert(number, digest(reader, &mut buffer).at("read", Path::new(name))?);
+                    let digest = ContentDigest::read(reader, &mut buffer, |_| Ok(())).at("read", Path::new(name))?;
+                    changeset.digests.insert(number, digest);
                 }
                 Contents::Spool(file) => {
                     changeset.offsets.insert(number, spooled);
@@ -96,15 +97,6 @@ fn read_members<R: Read>(
         changeset.members.push(entry);
     }
     Ok(changeset)
-}
-
-fn digest(content: &mut dyn Read, buffer: &mut [u8]) -> io::Result<Digest> {
-    let mut hasher = Hasher::default();
-    each_piece(content, buffer, |piece| {
-        hasher.update(piece);
-        Ok(())
-    })?;
-    Ok(hasher.finish())
 }
 
 /// Appends content to a file, which is `end` bytes long then. Zeros become holes: a sparse member can claim to be of any
@@ -164,7 +156,7 @@ mod tests {
         let id = Digest::of(&tar);
         let digests = Changeset::read_layer(&*tar, &id, Contents::Digest, "layer", &Silent).unwrap().digests;
         assert_eq!(
-            digests.values().cloned().collect::<Vec<_>>(),
+            digests.values().map(|digest| Digest::from(*digest)).collect::<Vec<_>>(),
             [Digest::of(b"first"), Digest::of(&vec![0; 70_000]), Digest::of(b""), Digest::of(b"last"),]
         );
 

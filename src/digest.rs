@@ -1,7 +1,7 @@
 //! Content digests: `algorithm:encoded`, valid by construction (image-spec, descriptor.md#digests).
 
 use std::fmt;
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
@@ -167,22 +167,75 @@ impl Hasher {
 
     /// The digest of all bytes taken in.
     pub fn finish(self) -> Digest {
-        let (algorithm, bytes): (&str, Vec<u8>) = match self.0 {
-            State::Sha256(state) => ("sha256", state.finalize().to_vec()),
-            State::Sha512(state) => ("sha512", state.finalize().to_vec()),
-        };
-        let mut text = String::with_capacity(algorithm.len() + 1 + bytes.len() * 2);
-        text.push_str(algorithm);
-        text.push(':');
-        for byte in bytes {
-            text.push(char::from(HEX[usize::from(byte >> 4)]));
-            text.push(char::from(HEX[usize::from(byte & 15)]));
+        match self.0 {
+            State::Sha256(state) => text_form("sha256", &state.finalize()),
+            State::Sha512(state) => text_form("sha512", &state.finalize()),
         }
-        Digest { text: text.into(), colon: algorithm.len() }
     }
 }
 
+fn text_form(algorithm: &str, bytes: &[u8]) -> Digest {
+    let mut text = String::with_capacity(algorithm.len() + 1 + bytes.len() * 2);
+    text.push_str(algorithm);
+    text.push(':');
+    for byte in bytes {
+        text.push(char::from(HEX[usize::from(byte >> 4)]));
+        text.push(char::from(HEX[usize::from(byte & 15)]));
+    }
+    Digest { text: text.into(), colon: algorithm.len() }
+}
+
 const HEX: &[u8; 16] = b"0123456789abcdef";
+
+/// The SHA-256 of a file's content: 32 bytes, where the text of a [`Digest`] would be the larger part of an entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ContentDigest([u8; 32]);
+
+impl ContentDigest {
+    /// Reads `content` to its end, piece by piece through `buffer`; `each` is told of every piece.
+    pub fn read(
+        content: &mut dyn Read,
+        buffer: &mut [u8],
+        mut each: impl FnMut(&[u8]) -> io::Result<()>,
+    ) -> io::Result<Self> {
+        let mut hasher = Sha256::new();
+        loop {
+            match content.read(buffer) {
+                Ok(0) => return Ok(ContentDigest(hasher.finalize().into())),
+                Ok(read) => {
+                    hasher.update(&buffer[..read]);
+                    each(&buffer[..read])?;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}
+
+impl From<ContentDigest> for Digest {
+    fn from(digest: ContentDigest) -> Self {
+        text_form("sha256", &digest.0)
+    }
+}
+
+impl TryFrom<Digest> for ContentDigest {
+    type Error = Error;
+
+    fn try_from(digest: Digest) -> Result<Self, Error> {
+        let hex = digest.encoded().as_bytes();
+        let not_sha256 = || Error::malformed(format!("digest `{digest}`"), "a sha256 expected");
+        if digest.algorithm() != Some(Algorithm::Sha256) {
+            return Err(not_sha256());
+        }
+        let nibble = |byte: u8| HEX.iter().position(|digit| *digit == byte).map(|value| value as u8);
+        let mut bytes = [0; 32];
+        for (byte, pair) in bytes.iter_mut().zip(hex.chunks_exact(2)) {
+            *byte = nibble(pair[0]).zip(nibble(pair[1])).map(|(high, low)| high << 4 | low).ok_or_else(not_sha256)?;
+        }
+        Ok(ContentDigest(bytes))
+    }
+}
 
 /// Passes bytes on to `inner` and keeps their digest and number.
 pub struct HashWriter<W> {
@@ -252,6 +305,14 @@ mod tests {
         ] {
             assert_eq!(text.parse::<Digest>().is_ok(), accepted, "{text}");
         }
+    }
+
+    #[test]
+    fn content_digests_are_digests_in_short() {
+        let content = ContentDigest::read(&mut &b""[..], &mut [0; 8], |_| Ok(())).unwrap();
+        assert_eq!(Digest::from(content).as_str(), EMPTY);
+        assert_eq!(ContentDigest::try_from(Digest::of(b"")).unwrap(), content);
+        assert!(ContentDigest::try_from(Hasher::new(Algorithm::Sha512).finish()).is_err());
     }
 
     #[test]

@@ -120,7 +120,7 @@ fn encode(changeset: &Changeset) -> Vec<u8> {
                 Kind::BlockDevice(device) => LineKind::Block(device.major, device.minor),
                 Kind::Fifo => LineKind::Fifo,
             },
-            content: changeset.digests.get(&number).cloned(),
+            content: changeset.digests.get(&number).map(|digest| Digest::from(*digest)),
         };
         serde_json::to_writer(&mut bytes, &line).expect("writing to memory");
         bytes.push(b'\n');
@@ -144,7 +144,7 @@ fn decode(bytes: &[u8]) -> Option<Changeset> {
     for line in lines {
         let line: Line = serde_json::from_str(line).ok()?;
         if let Some(content) = line.content {
-            changeset.digests.insert(changeset.members.len(), content);
+            changeset.digests.insert(changeset.members.len(), content.try_into().ok()?);
         }
         let xattrs = line.xattrs.into_iter().map(|(name, value)| (name.into_vec(), value.into_vec())).collect();
         changeset.members.push(Entry {
@@ -186,7 +186,11 @@ mod tests {
         let members = kinds.into_iter().enumerate();
         let members =
             members.map(|(number, kind)| Entry { path: path(number), metadata: metadata.clone(), kind }).collect();
-        Changeset { members, digests: [(1, Digest::of(b"abc"))].into_iter().collect(), ..Changeset::default() }
+        Changeset {
+            members,
+            digests: [(1, Digest::of(b"abc").try_into().unwrap())].into_iter().collect(),
+            ..Changeset::default()
+        }
     }
 
     #[test]

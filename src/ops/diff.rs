@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::digest::Digest;
+use crate::digest::{ContentDigest, Digest};
 use crate::error::Result;
 use crate::layout::{Image, Layout, Location};
 use crate::observer::Observer;
@@ -82,7 +82,7 @@ enum Opened {
 /// A tree and the digests of its files, by the paths that hold them.
 struct ReadTree {
     tree: Tree,
-    digests: BTreeMap<TarPath, Digest>,
+    digests: BTreeMap<TarPath, ContentDigest>,
 }
 
 impl Opened {

@@ -6,7 +6,7 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use crate::changeset::{Changeset, Contents};
-use crate::digest::Digest;
+use crate::digest::{ContentDigest, Digest};
 use crate::error::{Error, Result};
 use crate::layout::{Image, Layout};
 use crate::observer::Observer;
@@ -41,7 +41,7 @@ pub struct ReadLayer {
 #[derive(Debug, Default)]
 pub struct ImageLayers {
     fold: Fold,
-    digests: BTreeMap<Origin, Digest>,
+    digests: BTreeMap<Origin, ContentDigest>,
     /// Contents by the number of the layer: the file, and where in it the members begin.
     kept: BTreeMap<usize, (File, BTreeMap<usize, u64>)>,
 }
@@ -52,7 +52,7 @@ pub struct ImageTree {
     /// The tree and where the contents are.
     pub folded: Folded,
     /// The digest of each regular file's content, by the path that holds it; empty if nobody wanted them.
-    pub digests: BTreeMap<TarPath, Digest>,
+    pub digests: BTreeMap<TarPath, ContentDigest>,
     /// The contents; empty if nobody wanted them.
     pub(super) content: KeptContent,
 }
@@ -121,7 +121,7 @@ impl ImageLayers {
     }
 
     /// The digests of the files of a tree whose content is in these layers, by the paths that hold them.
-    pub fn digests_of(&self, folded: &Folded) -> BTreeMap<TarPath, Digest> {
+    pub fn digests_of(&self, folded: &Folded) -> BTreeMap<TarPath, ContentDigest> {
         by_path(&self.digests, folded)
     }
 
@@ -137,8 +137,8 @@ impl ImageLayers {
     }
 }
 
-fn by_path(digests: &BTreeMap<Origin, Digest>, folded: &Folded) -> BTreeMap<TarPath, Digest> {
-    let digest = |(path, origin): (&TarPath, &Origin)| Some((path.clone(), digests.get(origin)?.clone()));
+fn by_path(digests: &BTreeMap<Origin, ContentDigest>, folded: &Folded) -> BTreeMap<TarPath, ContentDigest> {
+    let digest = |(path, origin): (&TarPath, &Origin)| Some((path.clone(), *digests.get(origin)?));
     folded.origins.iter().filter_map(digest).collect()
 }
 

@@ -1,7 +1,7 @@
 //! Layers become one tree, as a runtime that unpacks them one over the other would have it (image-spec,
 //! layer.md#applying-changesets), without a byte on disk.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::error::{Error, Result};
 use crate::tree::{Entry, Kind, Metadata, TarPath, Tree, Whiteout};
@@ -28,6 +28,8 @@ pub struct Folded {
 #[derive(Clone, Debug, Default)]
 pub struct Fold {
     nodes: BTreeMap<TarPath, Node>,
+    /// What has, or had, more than one name.
+    linked: BTreeSet<Origin>,
     layers: usize,
 }
 
@@ -99,7 +101,9 @@ impl Fold {
                     if let Kind::File { .. } = node.kind {
                         folded.origins.insert(path.clone(), node.origin);
                     }
-                    first_names.insert(node.origin, path.clone());
+                    if self.linked.contains(&node.origin) {
+                        first_names.insert(node.origin, path.clone());
+                    }
                     node.kind
                 }
             };
@@ -113,7 +117,10 @@ impl Fold {
         let node = match entry.kind {
             // A link's own header says nothing about the file that it names.
             Kind::Hardlink { target } => match self.nodes.get(&target) {
-                Some(node) if node.kind != Kind::Directory => node.clone(),
+                Some(node) if node.kind != Kind::Directory => {
+                    self.linked.insert(node.origin);
+                    node.clone()
+                }
                 found => {
                     let found = if found.is_some() { "a directory" } else { "nothing" };
                     let reason = format!("a file at `{target}` expected, found {found}");

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
-use crate::digest::Digest;
+use crate::digest::ContentDigest;
 use crate::error::{Error, Result};
 use crate::layout::{Image, Layout, LayoutWriter, Location};
 use crate::media_type::{MediaKind, MediaType};
@@ -127,11 +127,11 @@ impl Base {
 pub(super) fn digests(
     base: &Tree,
     tree: &Tree,
-    known: &BTreeMap<TarPath, Digest>,
+    known: &BTreeMap<TarPath, ContentDigest>,
     content: &(dyn Content + Sync),
     threads: NonZeroUsize,
     observer: &dyn Observer,
-) -> Result<BTreeMap<TarPath, Digest>> {
+) -> Result<BTreeMap<TarPath, ContentDigest>> {
     let mut wanted: BTreeMap<&TarPath, &Entry> = BTreeMap::new();
     for entry in tree.iter() {
         let Some(old) = base.get(&entry.path).map(|old| base.inode(old)) else { continue };
@@ -142,6 +142,6 @@ pub(super) fn digests(
     }
     let files: Vec<&Entry> = wanted.into_values().collect();
     let mut digests = content_digests::of(&files, content, threads, observer)?;
-    digests.extend(known.iter().map(|(path, digest)| (path.clone(), digest.clone())));
+    digests.extend(known.iter().map(|(path, digest)| (path.clone(), *digest)));
     Ok(digests)
 }

@@ -8,7 +8,7 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
-use crate::digest::Digest;
+use crate::digest::ContentDigest;
 use crate::error::{Error, IoContext, Result};
 use crate::observer::Observer;
 use crate::tree::{self, Content, Directory, Scan, ScanPolicy, TarPath, Tree};
@@ -33,7 +33,7 @@ pub(super) struct ReadRootfs {
     /// Sockets: a layer cannot hold them.
     pub(super) sockets: Vec<TarPath>,
     /// Digests of the files whose content is the base's own and not here, by the paths that hold them.
-    pub(super) of_base: BTreeMap<TarPath, Digest>,
+    pub(super) of_base: BTreeMap<TarPath, ContentDigest>,
 }
 
 impl Rootfs {
