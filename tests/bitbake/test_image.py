@@ -143,6 +143,22 @@ class Deployed(BakedTest):
         self.assertGreater(classes.count("bb.build.TaskProgress"), 1)
 
 
+class Sbom(BakedTest):
+    """The image in the SPDX document that create-spdx writes of it."""
+
+    configuration = 'INHERIT += "create-spdx"\n'
+
+    def test_the_image_is_a_container(self):
+        if "scarthgap" in self.series():
+            self.skipTest("this release lists no images in its SPDX documents")
+        document = json.loads((self.images / (RECIPE + "-qemux86-64.rootfs.spdx.json")).read_text())
+        purposes = {element["name"]: element["software_primaryPurpose"] for element in document["@graph"]
+                    if element["type"] == "software_File" and "software_primaryPurpose" in element}
+        archive = os.readlink(self.images / (RECIPE + "-qemux86-64.rootfs.oci-archive"))
+        self.assertEqual(purposes[archive], "container")
+        self.assertEqual(purposes["blobs/" + self.layout().digest.replace(":", "/")], "container")
+
+
 class Again(BakedTest):
     """Building again."""
 

@@ -6,8 +6,7 @@ use std::process::Command;
 
 use serde_json::{json, Value};
 
-use crate::consumers::Storage;
-use crate::harness::{sha256, Layout, Peer, Scratch, Tool};
+use crate::harness::{sha256, Layout, Peer, Scratch, Storage, Tool};
 
 /// The settings of an image that has something of everything to lose.
 const SETTINGS: [&str; 9] = [

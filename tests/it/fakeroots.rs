@@ -133,3 +133,36 @@ fn the_script_of_a_fixture_makes_its_tree() {
     assert!(status.success());
     assert_same(&fixture.listing(), &crate::harness::list_directory(Path::new(&rootfs)), "the shell");
 }
+
+/// What is unpacked can be built again: the digest is the same.
+fn unpacks_what_it_builds(fake: &FakeRoot, fixture: &Fixture) {
+    fake.script("rootfs", &fixture.script());
+    let build = |rootfs: &str, name: &str| {
+        fake.tool(["build", rootfs, &format!("oci:out:{name}"), "--arch=amd64", "--created=1"]).digest()
+    };
+    let digest = build("rootfs", "one");
+    let unpacked = fake.tool(["unpack", "oci:out:one", "unpacked"]);
+    assert_eq!(unpacked.code(), 0, "{}", unpacked.stderr());
+    assert_eq!(build("unpacked", "two"), digest);
+
+    // And on the image there is nothing to add.
+    let args = ["build", "unpacked", "oci:out:three", "--base=oci:out:one", "--created=1"];
+    let _ = fake.tool(args).digest();
+    let layers = |name: &str| Layout::at(&fake.home().join("out")).image(name).layers();
+    assert_eq!(layers("three"), layers("one"));
+    assert_eq!(fake.log_of_trouble(), Vec::<String>::new());
+}
+
+#[test]
+fn round_trip_under_pseudo() {
+    let scratch = Scratch::new();
+    let Some(fake) = FakeRoot::new(Faker::Pseudo, &scratch) else { return };
+    unpacks_what_it_builds(&fake, &Fixture::named("faked"));
+}
+
+#[test]
+fn round_trip_under_fakeroot() {
+    let scratch = Scratch::new();
+    let Some(fake) = FakeRoot::new(Faker::Fakeroot, &scratch) else { return };
+    unpacks_what_it_builds(&fake, &Fixture::named("faked").without_attributes());
+}

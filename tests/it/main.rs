@@ -20,6 +20,24 @@ mod consumers;
 /// And what they save is read: docker archives as skopeo and podman write them, and as Docker does.
 mod docker_archive;
 
+/// On a base image, a layer holds the difference and no more, and whoever applies it gets the rootfs.
+mod base;
+
+/// A base may come from any tool by any transport, odd or damaged.
+mod bases;
+
+/// A tar archive is as good a rootfs as a directory, and needs no root.
+mod archives;
+
+/// So is what an overlay filesystem has written.
+mod overlay;
+
+/// Several layers become one that is all of them.
+mod squash;
+
+/// What differs is told field by field, and why in a line.
+mod differences;
+
 /// The documents follow the JSON schemas of the image-spec.
 mod schemas;
 

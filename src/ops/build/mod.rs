@@ -189,13 +189,26 @@ fn read_rootfs(
 
     let scan_start = Instant::now();
     let name = rootfs.name();
+    let owners_and_times = |tree: &mut Tree| -> Result<()> {
+        options.owner.apply(tree)?;
+        if let Some(epoch) = spec.source_date_epoch {
+            clamp_times(tree, epoch.seconds());
+        }
+        Ok(())
+    };
     observer.step(&format!("read {name}"));
     let (mut read, base) = match rootfs {
-        Rootfs::Directory(path) => (rootfs::read_directory(path, &options.scan, observer)?, layers),
+        Rootfs::Directory(path) => {
+            let mut read = rootfs::read_directory(path, &options.scan, observer)?;
+            owners_and_times(&mut read.tree)?;
+            (read, layers)
+        }
         Rootfs::Archive(_) | Rootfs::Stdin => {
             let path = if let Rootfs::Archive(path) = rootfs { Some(path.as_path()) } else { None };
             let spool = || writer.scratch_file();
-            (archive::read(rootfs::open(path)?, &name, &options.scan, spool, observer)?, layers)
+            let mut read = archive::read(rootfs::open(path)?, &name, &options.scan, spool, observer)?;
+            owners_and_times(&mut read.tree)?;
+            (read, layers)
         }
         Rootfs::OverlayUpper(path) => {
             let Some(layers) = layers else {
@@ -204,17 +217,13 @@ fn read_rootfs(
                     "name the image that the lower directory was unpacked from with --base",
                 ));
             };
-            let (changeset, content, sockets) = overlay::read(path, &options.scan, observer)?;
+            let (changeset, content, sockets) = overlay::read(path, &options.scan, owners_and_times, observer)?;
             let merged = layers.with(changeset)?;
             let of_base = layers.digests_of(&merged);
             (ReadRootfs { tree: merged.tree, content, sockets, of_base }, Some(layers))
         }
     };
-    options.owner.apply(&mut read.tree)?;
     options.device_table.apply(&mut read.tree, read.content.as_ref())?;
-    if let Some(epoch) = spec.source_date_epoch {
-        clamp_times(&mut read.tree, epoch.seconds());
-    }
     let left_out = |path: &TarPath| format!("`{path}` is a socket, which a layer cannot hold: left out");
     let warnings: Vec<String> = read.sockets.iter().map(left_out).collect();
     for warning in &warnings {

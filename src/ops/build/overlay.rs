@@ -10,17 +10,21 @@ use crate::changeset::Changeset;
 use crate::error::{Error, Result};
 use crate::observer::Observer;
 use crate::tree::{
-    scan, Content, Device, Directory, Entry, Globs, Kind, Metadata, ScanPolicy, TarPath, Whiteout, XattrPolicy, Xattrs,
+    scan, Content, Device, Directory, Entry, Globs, Kind, Metadata, ScanPolicy, TarPath, Tree, Whiteout, XattrPolicy,
+    Xattrs,
 };
 
-/// What the upper directory changes, its content, and the sockets in it. The members stand in tree order.
+/// What the upper directory changes, its content, and the sockets in it. The members stand in tree order. `policies` see
+/// the upper directory alone: what is the base's stays as it is.
 pub(super) fn read(
     upper: &Path,
     policy: &ScanPolicy,
+    policies: impl FnOnce(&mut Tree) -> Result<()>,
     observer: &dyn Observer,
 ) -> Result<(Changeset, Box<dyn Content + Sync>, Vec<TarPath>)> {
     let everything = XattrPolicy::Matching(Globs::parse(["**"])?);
-    let scan = scan(upper, &ScanPolicy { exclude: policy.exclude.clone(), xattrs: everything }, observer)?;
+    let mut scan = scan(upper, &ScanPolicy { exclude: policy.exclude.clone(), xattrs: everything }, observer)?;
+    policies(&mut scan.tree)?;
     let mut changeset = Changeset::default();
     for entry in scan.tree.iter() {
         refuse_what_needs_the_lower(entry)?;

@@ -92,6 +92,22 @@ impl Image {
         text(&self.config["rootfs"]["diff_ids"][0])
     }
 
+    /// The digests of the layers' blobs, the base's first.
+    pub(crate) fn layers(&self) -> Vec<String> {
+        self.manifest["layers"].as_array().expect("layers").iter().map(|layer| text(&layer["digest"])).collect()
+    }
+
+    /// The names of the members of the last layer, in the order of its tar.
+    pub(crate) fn last_layer_names(&self) -> Vec<String> {
+        let layer = self.manifest["layers"].as_array().and_then(|layers| layers.last()).expect("a layer");
+        let tar = unpack_blob(&text(&layer["mediaType"]), &self.layout.blob(layer));
+        let mut archive = tar::Archive::new(tar.as_slice());
+        let name = |entry: std::io::Result<tar::Entry<'_, _>>| {
+            String::from_utf8(entry.unwrap().path_bytes().into_owned()).expect("a name in UTF-8")
+        };
+        archive.entries().unwrap().map(name).collect()
+    }
+
     /// The bytes of the only layer's blob.
     pub(crate) fn layer_blob(&self) -> Vec<u8> {
         assert_eq!(self.manifest["layers"].as_array().map(Vec::len), Some(1), "{:#}", self.manifest);

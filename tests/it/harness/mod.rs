@@ -3,19 +3,25 @@
 mod disk;
 mod fake_root;
 mod fixture;
+mod grown;
 mod image;
 mod listing;
+mod made;
 mod peer;
 mod scratch;
 mod script;
+mod storage;
 mod tool;
 mod words;
 
 pub(crate) use disk::{list_directory, Order};
 pub(crate) use fake_root::{unprivileged_words, FakeRoot, Faker, NOBODY};
 pub(crate) use fixture::Fixture;
+pub(crate) use grown::Grown;
 pub(crate) use image::{sha256, Image, Layout};
 pub(crate) use listing::{assert_same, File, Listing, Node, What};
+pub(crate) use made::{make_layout, tar_of, Member};
 pub(crate) use peer::{is_root, missing, root, Peer};
-pub(crate) use scratch::{bytes_of, names_below, Scratch};
+pub(crate) use scratch::{bytes_of, is_missing, names_below, Scratch};
+pub(crate) use storage::Storage;
 pub(crate) use tool::{until_it_writes, Outcome, Tool};

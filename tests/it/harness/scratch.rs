@@ -76,6 +76,11 @@ fn remove(path: &Path) {
     }
 }
 
+/// Whether nothing has this name.
+pub(crate) fn is_missing(path: &Path) -> bool {
+    path.symlink_metadata().is_err()
+}
+
 /// Every name below a directory with its type, in order: to see that nothing came or went.
 pub(crate) fn names_below(directory: &Path) -> Vec<String> {
     let mut names = Vec::new();

@@ -1,0 +1,169 @@
+use std::fs;
+use std::path::Path;
+
+use crate::harness::{
+    assert_same, is_missing, list_directory, root, tar_of, unprivileged_words, Fixture, Layout, Member, Order, Peer,
+    Scratch, Tool, NOBODY,
+};
+
+const TREE: &str = "d 0755 0:0 1000000000 /
+    d 0750 1000:1001 1000000000 /dir
+    f 4755 0:0 1000000001 /dir/setuid text content
+    h - - - /dir/setuid-too /dir/setuid
+    f 0644 3000000:70000 1000000002 /large-ids text x
+    l 0777 5:5 1000000003 /link dir/setuid
+    c 0600 0:5 1000000004 /null 1:3
+    b 0660 0:6 1000000005 /sda 8:0
+    p 0600 0:0 1000000006 /fifo
+    f 0644 0:0 1000000007 /sparse hole 2000000
+    d 0700 0:0 1000000008 /{n*60}
+    f 0644 0:0 1000000009 /{n*60}/{m*60} text long";
+
+/// Archives of the tree, by GNU tar, bsdtar and Python's tarfile.
+fn archives(scratch: &Scratch, rootfs: &Path) -> Vec<(&'static str, std::path::PathBuf)> {
+    let mut archives = Vec::new();
+    for (name, program, options) in [
+        ("posix", "tar", &["--format=posix", "--numeric-owner"][..]),
+        ("gnu", "tar", &["--format=gnu"]),
+        ("sparse", "tar", &["--format=posix", "--sparse"]),
+        ("gnu-sparse", "tar", &["--format=gnu", "--sparse"]),
+        ("bsdtar", "bsdtar", &["--format=pax"]),
+    ] {
+        let Some(program) = Peer::find(program) else { continue };
+        let path = scratch.join(&format!("{name}.tar"));
+        let mut command = program.command();
+        command.args(options).arg("-cf").arg(&path).arg("-C").arg(rootfs).arg(".");
+        program.finish(command);
+        archives.push((name, path));
+    }
+    if let Some(python) = Peer::python() {
+        let path = scratch.join("python.tar");
+        let script = "import sys,tarfile\nt=tarfile.open(sys.argv[1],'w')\nt.add(sys.argv[2],arcname='.')\nt.close()";
+        python.run(["-c", script, &path.display().to_string(), &rootfs.display().to_string()]);
+        archives.push(("python", path));
+    }
+    archives
+}
+
+#[test]
+fn an_archive_is_as_good_as_the_directory() {
+    let scratch = Scratch::new();
+    if !root() {
+        return;
+    }
+    let rootfs = scratch.join("rootfs");
+    Fixture::parse(TREE).make(&rootfs, Order::AsListed);
+    let out = scratch.join("out");
+    let expected = Tool::build(&rootfs).oci(&out).bake();
+    let shell = |script: &str, archive: &Path| {
+        let words = ["sh", "-c", script, "sh"].map(std::ffi::OsString::from);
+        Tool::build("-").oci(&out).behind(words.into_iter().chain([archive.as_os_str().to_owned()])).bake()
+    };
+    let all = archives(&scratch, &rootfs);
+    for (name, archive) in &all {
+        assert_eq!(Tool::build(archive).oci(&out).bake(), expected, "{name}");
+        assert_eq!(shell("f=$1; shift; cat \"$f\" | \"$@\"", archive), expected, "{name} through a pipe");
+        assert_eq!(shell("f=$1; shift; exec \"$@\" < \"$f\"", archive), expected, "{name} on standard input");
+    }
+    // An ordinary user builds the same of what root packed.
+    let tool = scratch.join("ocibake");
+    fs::copy(Tool::path(), &tool).unwrap();
+    let theirs = scratch.make_directory("theirs");
+    std::os::unix::fs::chown(&theirs, Some(NOBODY), Some(NOBODY)).unwrap();
+    let digest = Tool::build(&all[0].1).oci(&theirs.join("out")).program(&tool).behind(unprivileged_words()).bake();
+    assert_eq!(digest, expected);
+
+    for program in ["gzip", "xz", "zstd", "bzip2"] {
+        let Some(peer) = Peer::find(program) else { continue };
+        for (name, archive) in [&all[0], &all[2]] {
+            let compressed = scratch.join("compressed");
+            let mut command = peer.command();
+            command.arg("-c").arg(archive);
+            fs::write(&compressed, command.output().unwrap().stdout).unwrap();
+            assert_eq!(Tool::build(&compressed).oci(&out).bake(), expected, "{name}, {program}");
+            assert_eq!(shell("f=$1; shift; cat \"$f\" | \"$@\"", &compressed), expected, "{name}, {program}");
+            let whole = fs::read(&compressed).unwrap();
+            fs::write(&compressed, &whole[..whole.len() / 2]).unwrap();
+            let nothing = scratch.join("nothing");
+            let _ = Tool::build(&compressed).oci(&nothing).run().error();
+            assert!(is_missing(&nothing), "{program}");
+        }
+    }
+}
+
+#[test]
+fn a_truncated_archive_is_refused() {
+    let scratch = Scratch::new();
+    let (archive, out) = (scratch.join("a.tar"), scratch.join("out"));
+    let bytes = tar_of(&[Member::File("a", "1"), Member::File("b", &"x".repeat(3000)), Member::File("c", "1")]);
+    // In a header, in content, and between members without an end of the archive.
+    for length in [100, 512 * 2 + 100, 512 * 3 + 10, 512 * 4] {
+        fs::write(&archive, &bytes[..length]).unwrap();
+        let _ = Tool::build(&archive).oci(&out).run().error();
+        assert!(is_missing(&out), "cut at {length}");
+    }
+    fs::write(&archive, b"").unwrap();
+    let _ = Tool::build(&archive).oci(&out).run().error();
+    fs::write(&archive, "no archive at all\n".repeat(100)).unwrap();
+    let _ = Tool::build(&archive).oci(&out).run().error();
+    assert!(is_missing(&out));
+}
+
+#[test]
+fn of_two_entries_of_one_name_the_last_counts() {
+    let scratch = Scratch::new();
+    let Some(python) = Peer::python() else { return };
+    let (archive, out) = (scratch.join("a.tar"), scratch.join("out"));
+    let members = [
+        Member::Directory("./"),
+        Member::File("x", "first"),
+        Member::Directory("d/"),
+        Member::File("d/gone", "1"),
+        Member::Hardlink("link", "x"),
+        Member::File("./x", "second"),
+        Member::File("d", "now a file"),
+    ];
+    fs::write(&archive, tar_of(&members)).unwrap();
+    let _ = Tool::build(&archive).oci(&out).bake();
+    let expected = Fixture::parse(
+        "d 0755 0:0 1 /\nf 0644 0:0 1 /d text \"now a file\"\nf 0644 0:0 1 /link text first\nf 0644 0:0 1 /x text second",
+    );
+    assert_same(&expected.listing(), &Layout::at(&out).latest().listing(&python), "python");
+}
+
+#[test]
+fn what_a_layer_cannot_hold_is_refused_or_left_out() {
+    let scratch = Scratch::new();
+    let Some(python) = Peer::python() else { return };
+    let (archive, out) = (scratch.join("a.tar"), scratch.join("out"));
+    let members =
+        [Member::Directory("./"), Member::File("x", "1"), Member::Directory("d/"), Member::File("d/.wh.x", "")];
+    fs::write(&archive, tar_of(&members)).unwrap();
+    let error = Tool::build(&archive).oci(&out).run().error();
+    assert!(error.contains("/d/.wh.x") && error.contains("--exclude"), "{error}");
+    assert!(is_missing(&out));
+    let _ = Tool::build(&archive).oci(&out).args(["--exclude", "d/*"]).bake();
+    let expected = Fixture::parse("d 0755 0:0 1 /\nd 0755 0:0 1 /d\nf 0644 0:0 1 /x text 1");
+    assert_same(&expected.listing(), &Layout::at(&out).latest().listing(&python), "python");
+}
+
+/// With a base, an archive is compared as a directory is.
+#[test]
+fn an_archive_on_a_base() {
+    let scratch = Scratch::new();
+    let (base, out) = (scratch.join("base"), scratch.join("out"));
+    let pack = |members: &[Member<'_>]| {
+        let path = scratch.join("a.tar");
+        fs::write(&path, tar_of(members)).unwrap();
+        path
+    };
+    let old = [Member::Directory("./"), Member::Directory("d/"), Member::File("d/x", "1"), Member::File("y", "1")];
+    let _ = Tool::build(pack(&old)).oci(&base).bake();
+    let new = [Member::Directory("."), Member::File("y", "1"), Member::Directory("d"), Member::File("d/z", "1")];
+    let base = format!("oci:{}", base.display());
+    let _ = Tool::new("build").arg(pack(&new)).oci(&out).args(["--base", &base]).bake();
+    assert_eq!(Layout::at(&out).latest().last_layer_names(), ["./", "d/", "d/.wh.x", "d/z"]);
+    let unpacked = scratch.join("unpacked");
+    let _ = Tool::new("unpack").arg(format!("oci:{}", out.display())).arg(&unpacked).arg("--rootless").run().stdout();
+    assert_eq!(list_directory(&unpacked).len(), 4);
+}

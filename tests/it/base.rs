@@ -1,0 +1,304 @@
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use serde_json::{json, Value};
+
+use crate::harness::{
+    assert_same, is_missing, list_directory, root, Fixture, Grown, Layout, Listing, Order, Peer, Scratch, Storage,
+    Tool, What,
+};
+
+fn oci(layout: &Path, name: &str) -> String {
+    format!("oci:{}:{name}", layout.display())
+}
+
+fn make(scratch: &Scratch, name: &str, lines: &str) -> PathBuf {
+    let path = scratch.join(name);
+    Fixture::parse(&format!("d 0755 - 1 /\n{lines}")).make(&path, Order::AsListed);
+    path
+}
+
+/// Builds the image `old`, and `new` on it, in the layout `out`; gives back the layout and the names of the new layer.
+fn layer_between(scratch: &Scratch, old: &str, new: &str, args: &[&str]) -> (PathBuf, Vec<String>) {
+    let out = scratch.join("out");
+    let (old, new) = (make(scratch, "old", old), make(scratch, "new", new));
+    let _ = Tool::build(old).arg(oci(&out, "old")).args(["--volume", "/volume"]).bake();
+    let _ = Tool::new("build").arg(new).arg(oci(&out, "new")).args(["--base", &oci(&out, "old")]).args(args).bake();
+    let names = Layout::at(&out).image("new").last_layer_names();
+    (out, names)
+}
+
+fn without(listing: Listing, left_out: &[String]) -> Listing {
+    listing.into_iter().filter(|(path, _)| !left_out.iter().any(|number| path.starts_with(number))).collect()
+}
+
+/// Other links than those of regular files as what they are links of.
+fn with_files_alone_linked(listing: &Listing) -> Listing {
+    let mut resolved = listing.clone();
+    for node in resolved.values_mut() {
+        if let What::Hardlink(first) = &node.what {
+            if !matches!(listing[first].what, What::File(_)) {
+                node.what = listing[first].what.clone();
+            }
+        }
+    }
+    resolved
+}
+
+/// Forty pairs of trees, side by side so that each peer works once.
+#[test]
+fn whoever_applies_the_layers_gets_the_rootfs() {
+    let scratch = Scratch::new();
+    if !root() {
+        return;
+    }
+    let old: Vec<Grown> = (1..=40).map(|seed| Grown::from_seed(seed, 6 + seed as usize % 30)).collect();
+    let new: Vec<Grown> = old.iter().enumerate().map(|(number, tree)| tree.changed(1 + number % 14)).collect();
+    let (a, b, out) = (scratch.join("a"), scratch.join("b"), scratch.join("out"));
+    Grown::side_by_side(&old).make(&a, Order::AsListed);
+    Grown::side_by_side(&new).make(&b, Order::AsListed);
+    let _ = Tool::build(&a).arg(oci(&out, "a")).bake();
+    let _ = Tool::build(&b).arg(oci(&out, "b")).args(["--base", &oci(&out, "a")]).bake();
+    let expected = list_directory(&b);
+
+    let ours = scratch.join("ours");
+    let _ = Tool::new("unpack").arg(oci(&out, "b")).arg(&ours).run().stdout();
+    assert_same(&expected, &list_directory(&ours), "ocibake");
+
+    // There is no difference left, and squashed it is what a build without a base makes.
+    let _ = Tool::build(&b).arg(oci(&out, "again")).args(["--base", &oci(&out, "b")]).bake();
+    let layers = |name: &str| Layout::at(&out).image(name).layers();
+    assert_eq!(layers("again"), layers("b"));
+    let _ = Tool::build(&b).arg(oci(&out, "flat")).bake();
+    let _ = Tool::new("squash").arg(oci(&out, "b")).arg(oci(&out, "squashed")).bake();
+    assert_eq!(layers("squashed"), layers("flat"));
+    assert_ne!(layers("b"), layers("flat"));
+
+    if let Some(umoci) = Peer::find("umoci") {
+        let bundle = scratch.join("bundle");
+        umoci.run(["unpack", "--image", &format!("{}:b", out.display()), &bundle.display().to_string()]);
+        // umoci 0.4.7 loses or keeps too much where a directory becomes something else or the reverse.
+        let changed = old.iter().zip(&new).enumerate().filter(|(_, (old, new))| old.changes_type(new));
+        let left_out: Vec<String> = changed.map(|(number, _)| format!("{number:02}")).collect();
+        assert!(left_out.len() < 30, "nothing left for umoci");
+        let found = without(list_directory(&bundle.join("rootfs")), &left_out);
+        assert_same(&without(expected.clone(), &left_out), &found, "umoci");
+    }
+    if let Some(buildah) = Storage::of("buildah", &scratch) {
+        let container = buildah.run(&["from", "--pull-never", &oci(&out, "b")]);
+        let mut found = list_directory(Path::new(&buildah.run(&["mount", &container])));
+        // No storage keeps the time of the root.
+        found.get_mut(Path::new("")).unwrap().mtime = expected[Path::new("")].mtime;
+        // A directory that is there already keeps attributes that its new entry does not have.
+        let (before, what) = (list_directory(&a), What::Directory);
+        for (path, node) in found.iter_mut().filter(|(_, node)| node.what == what) {
+            let went = before.get(path).filter(|old| old.what == what && node.xattrs == old.xattrs);
+            if went.is_some() && expected.get(path).is_some_and(|node| node.xattrs.is_empty()) {
+                node.xattrs.clear();
+            }
+        }
+        // The vfs storage copies lower layers, and of names of one inode it keeps only those of regular files together.
+        assert_same(&with_files_alone_linked(&expected), &with_files_alone_linked(&found), "buildah");
+        buildah.run(&["umount", &container]);
+        buildah.run(&["rm", &container]);
+    }
+}
+
+/// Each rule by the names that the new layer has, in their order.
+#[test]
+fn a_layer_holds_the_difference_and_no_more() {
+    for (what, old, new, expected) in [
+        (
+            "a removed directory is one whiteout, before its siblings",
+            "d 0755 - 1 /d\nd 0755 - 1 /d/m\nf 0644 - 1 /d/m/x text x\nd 0755 - 1 /d/m/n\nf 0644 - 1 /d/m/n/y\nf 0644 - 1 /d/z",
+            "d 0755 - 1 /d\nf 0644 - 1 /d/a text new\nf 0644 - 1 /d/z",
+            &["./", "d/", "d/.wh.m", "d/a"][..],
+        ),
+        (
+            "merged /usr: the links alone",
+            "d 0755 - 1 /bin\nf 0755 - 1 /bin/sh text sh\nd 0755 - 1 /usr\nd 0755 - 1 /usr/bin\nf 0755 - 1 /usr/bin/env text env",
+            "l 0777 - 1 /bin usr/bin\nd 0755 - 1 /usr\nd 0755 - 1 /usr/bin\nf 0755 - 1 /usr/bin/env text env\nf 0755 - 1 /usr/bin/sh text sh",
+            &["./", "bin", "usr/", "usr/bin/", "usr/bin/sh"],
+        ),
+        (
+            "a directory becomes a file",
+            "d 0755 - 1 /d\nf 0644 - 1 /d/x",
+            "f 0644 - 1 /d",
+            &["./", "d"],
+        ),
+        (
+            "a file becomes a directory",
+            "f 0644 - 1 /d",
+            "d 0755 - 1 /d\nf 0644 - 1 /d/x",
+            &["./", "d/", "d/x"],
+        ),
+        (
+            "directories that lead there and no others",
+            "d 0755 - 1 /a\nd 0755 - 1 /a/b\nf 0644 - 1 /a/b/c text 1\nd 0755 - 1 /a/o\nf 0644 - 1 /a/o/x\nd 0755 - 1 /z",
+            "d 0755 - 1 /a\nd 0755 - 1 /a/b\nf 0644 - 1 /a/b/c text 2\nd 0755 - 1 /a/o\nf 0644 - 1 /a/o/x\nd 0755 - 1 /z",
+            &["./", "a/", "a/b/", "a/b/c"],
+        ),
+        (
+            "a new link of an unchanged file carries its content",
+            "f 0644 - 1 /x text x\nf 0644 - 1 /y",
+            "f 0644 - 1 /x text x\nh - - - /x2 /x\nf 0644 - 1 /y",
+            &["./", "x", "x2"],
+        ),
+        (
+            "names that others begin with",
+            "d 0755 - 1 /foo\nf 0644 - 1 /foo/x\nd 0755 - 1 /foobar\nf 0644 - 1 /foobar/x\nf 0644 - 1 /foo-x",
+            "d 0755 - 1 /foobar\nf 0644 - 1 /foobar/x\nf 0644 - 1 /foo-x",
+            &["./", ".wh.foo"],
+        ),
+        ("another time", "f 0644 - 1 /x\nf 0644 - 1 /y", "f 0644 - 2 /x\nf 0644 - 1 /y", &["./", "x"]),
+        ("another mode", "f 0644 - 1 /x\nf 0644 - 1 /y", "f 0600 - 1 /x\nf 0644 - 1 /y", &["./", "x"]),
+        ("another attribute", "f 0644 - 1 /x", "f 0644 - 1 /x @user.a=31", &["./", "x"]),
+        ("another content of the same size", "f 0644 - 1 /x text aa", "f 0644 - 1 /x text bb", &["./", "x"]),
+        ("another target", "l 0777 - 1 /x aa", "l 0777 - 1 /x bb", &["./", "x"]),
+    ] {
+        let scratch = Scratch::new();
+        let (out, names) = layer_between(&scratch, old, new, &[]);
+        assert_eq!(names, expected, "{what}");
+        let unpacked = scratch.join("unpacked");
+        let _ = Tool::new("unpack").arg(oci(&out, "new")).arg(&unpacked).arg("--rootless").run().stdout();
+        assert_same(&list_directory(&scratch.join("new")), &list_directory(&unpacked), what);
+    }
+}
+
+#[test]
+fn no_difference_is_no_layer() {
+    let scratch = Scratch::new();
+    let (rootfs, out) = (scratch.small_rootfs(), scratch.join("out"));
+    let _ = Tool::build(&rootfs).arg(oci(&out, "old")).bake();
+    let _ = Tool::new("build")
+        .arg(&rootfs)
+        .arg(oci(&out, "new"))
+        .args(["--base", &oci(&out, "old"), "--env", "A=1"])
+        .bake();
+    let (old, new) = (Layout::at(&out).image("old"), Layout::at(&out).image("new"));
+    assert_eq!(old.layers(), new.layers());
+    let history = new.config["history"].as_array().unwrap();
+    assert_eq!(history.len(), 2);
+    assert_eq!(history[0], old.config["history"][0]);
+    assert_eq!(history[1]["empty_layer"], true);
+}
+
+#[test]
+fn masks_and_volumes_stay_as_the_base_has_them() {
+    let old =
+        "d 0755 - 1 /cache\nf 0644 - 1 /cache/x text 1\nd 0755 - 1 /volume\nf 0644 - 1 /volume/x text 1\nf 0644 - 1 /z";
+    let new =
+        "d 0755 - 1 /cache\nf 0644 - 1 /cache/y text 2\nd 0755 - 1 /volume\nf 0644 - 1 /volume/y text 2\nf 0600 - 1 /z";
+    for (args, expected) in [
+        (&["--mask", "/cache"][..], &["./", "z"][..]),
+        (&[], &["./", "cache/", "cache/.wh.x", "cache/y", "z"]),
+        (&["--mask", "cache/", "--no-mask-volumes"], &["./", "volume/", "volume/.wh.x", "volume/y", "z"]),
+    ] {
+        let (_, names) = layer_between(&Scratch::new(), old, new, args);
+        assert_eq!(names, expected, "{args:?}");
+    }
+}
+
+#[test]
+fn the_base_is_taken_over_as_it_is() {
+    let scratch = Scratch::new();
+    let (rootfs, old, new) = (scratch.small_rootfs(), scratch.join("old"), scratch.join("new"));
+    let base = Tool::build(&rootfs)
+        .arg(oci(&old, "base"))
+        .args(["--created", "12345", "--compression", "gzip:9", "--author", "Someone <a@b>"])
+        .bake();
+    fs::write(rootfs.join("more"), "more").unwrap();
+    let _ = Tool::new("build").arg(&rootfs).arg(oci(&new, "on-it")).args(["--base", &oci(&old, "base")]).bake();
+    let (old_image, new_image) = (Layout::at(&old).image("base"), Layout::at(&new).image("on-it"));
+    assert_eq!(new_image.layers()[..1], old_image.layers());
+    assert_eq!(new_image.manifest["layers"][0], old_image.manifest["layers"][0]);
+    assert_eq!(new_image.config["history"][0], old_image.config["history"][0]);
+    assert_eq!(new_image.config["history"][0]["created"], "1970-01-01T03:25:45Z");
+    assert_eq!(new_image.config["author"], old_image.config["author"]);
+    assert_eq!(
+        new_image.manifest["annotations"],
+        json!({"org.opencontainers.image.base.digest": base, "org.opencontainers.image.base.name": "base"})
+    );
+    let blob = |layout: &Path| layout.join("blobs").join(old_image.layers()[0].replace(':', "/")).metadata().unwrap();
+    assert_eq!(blob(&old).ino(), blob(&new).ino(), "linked, not copied");
+}
+
+#[test]
+fn the_configuration_is_inherited() {
+    let scratch = Scratch::new();
+    let (rootfs, out) = (scratch.small_rootfs(), scratch.join("out"));
+    let _ = Tool::build(&rootfs)
+        .arg(oci(&out, "base"))
+        .args(["--env", "A=1", "--env", "B=2", "--label", "x=1", "--label", "y=2", "--user", "7", "--port", "80/tcp"])
+        .args(["--entrypoint", "/init", "--cmd", "serve", "--working-dir", "/srv"])
+        .bake();
+    let config = |args: &[&str]| -> Value {
+        let _ = Tool::new("build")
+            .arg(&rootfs)
+            .arg(oci(&out, "new"))
+            .args(["--base", &oci(&out, "base")])
+            .args(args)
+            .bake();
+        Layout::at(&out).image("new").config["config"].clone()
+    };
+    let inherited = config(&[]);
+    assert_eq!(inherited, Layout::at(&out).image("base").config["config"]);
+    for (args, member, expected) in [
+        (&["--env", "A=3", "--env", "C=4"][..], "Env", json!(["A=3", "B=2", "C=4"])),
+        (&["--label", "y=3", "--label", "z=4"], "Labels", json!({"x": "1", "y": "3", "z": "4"})),
+        (&["--port", "90"], "ExposedPorts", json!({"80/tcp": {}, "90/tcp": {}})),
+        (&["--entrypoint", "/other"], "Cmd", Value::Null),
+        (&["--entrypoint", "/other", "--cmd", "x"], "Cmd", json!(["x"])),
+        (&["--cmd", "x"], "Entrypoint", json!(["/init"])),
+        (&["--cmd", ""], "Cmd", Value::Null),
+        (&["--cmd", ""], "Entrypoint", json!(["/init"])),
+        (&["--user", ""], "User", Value::Null),
+        (&["--env", ""], "Env", Value::Null),
+        (&["--user", "8"], "WorkingDir", json!("/srv")),
+    ] {
+        assert_eq!(config(args)[member], expected, "{args:?}");
+    }
+}
+
+#[test]
+fn a_base_of_another_platform_is_refused_and_one_of_several_is_chosen() {
+    let scratch = Scratch::new();
+    let (rootfs, out) = (scratch.small_rootfs(), scratch.join("out"));
+    let _ = Tool::build(&rootfs).arg(oci(&out, "one")).bake();
+    let build = |base: &str, args: &[&str]| {
+        Tool::new("build")
+            .arg(&rootfs)
+            .arg(oci(&scratch.join("new"), "new"))
+            .args(["--base", &oci(&out, base)])
+            .args(args)
+            .run()
+    };
+    let error = build("one", &["--arch", "arm64"]).error();
+    assert!(error.contains("linux/amd64") && error.contains("linux/arm64"), "{error}");
+    assert!(is_missing(&scratch.join("new")));
+
+    // An index of two, as `index` of another tool would make it.
+    fs::write(rootfs.join("for-arm"), "arm").unwrap();
+    let _ = Tool::new("build").arg(&rootfs).arg(oci(&out, "two")).args(["--arch", "arm64"]).bake();
+    let index = Layout::at(&out).index();
+    let mut nested = index.clone();
+    for descriptor in nested["manifests"].as_array_mut().unwrap() {
+        descriptor.as_object_mut().unwrap().remove("annotations");
+    }
+    let bytes = serde_json::to_vec(&nested).unwrap();
+    let digest = crate::harness::sha256(&bytes);
+    fs::write(out.join("blobs/sha256").join(&digest), &bytes).unwrap();
+    let mut index = index;
+    index["manifests"].as_array_mut().unwrap().push(json!({
+        "mediaType": "application/vnd.oci.image.index.v1+json", "digest": format!("sha256:{digest}"), "size": bytes.len(),
+        "annotations": {"org.opencontainers.image.ref.name": "both"},
+    }));
+    fs::write(out.join("index.json"), index.to_string()).unwrap();
+    let error = build("both", &[]).error();
+    assert!(error.contains("linux/amd64") && error.contains("linux/arm64"), "{error}");
+    let _ = build("both", &["--arch", "arm64"]).digest();
+    let image = Layout::at(&scratch.join("new")).image("new");
+    assert_eq!(image.config["architecture"], "arm64");
+    assert_eq!(image.layers(), Layout::at(&out).image("two").layers());
+}
