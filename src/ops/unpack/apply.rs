@@ -4,7 +4,7 @@ use std::io::{self, Read};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::digest::Digest;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::layer_tar;
 use crate::layout::Layout;
 use crate::observer::Observer;
@@ -24,23 +24,27 @@ pub(super) fn layer(
     let name = format!("layer {}", descriptor.digest.short());
     let read = AtomicU64::new(0);
     let blob = Counted { inner: layout.blob(descriptor)?, count: &read };
+    let mut progress = Progress { observer, read: &read, told: 0 };
+    let mut ignored = Ignored::default();
     disk.begin_layer();
     layer_tar::read(blob, diff_id, &name, |reader| {
-        let mut progress = Progress { observer, read: &read, told: 0 };
-        let mut ignored = Ignored::default();
         while let Some(member) = reader.next_member()? {
-            observer.check()?;
             progress.tell();
+            observer.check()?;
             let entry = member.entry?;
             match Whiteout::of(&entry.path)? {
-                Whiteout::None => disk.put(entry, reader, &name, observer)?,
+                Whiteout::None => {
+                    let mut content = Content { inner: &mut *reader, progress: &mut progress };
+                    disk.put(entry, &mut content, &name)?;
+                }
                 Whiteout::Aufs => ignored.add(entry.path),
                 whiteout => disk.hide(&whiteout)?,
             }
         }
-        progress.tell();
-        Ok(ignored.note(&name))
-    })
+        Ok(())
+    })?;
+    progress.tell();
+    Ok(ignored.note(&name))
 }
 
 /// The bookkeeping of AUFS in a layer.
@@ -79,6 +83,22 @@ impl Progress<'_> {
             self.observer.advance(read - self.told);
             self.told = read;
         }
+    }
+}
+
+/// The content of a file, which may take a while.
+struct Content<'a, 'b, R> {
+    inner: R,
+    progress: &'a mut Progress<'b>,
+}
+
+impl<R: Read> Read for Content<'_, '_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.progress.tell();
+        if self.progress.observer.interrupted() {
+            return Err(Error::Interrupted.into());
+        }
+        self.inner.read(buffer)
     }
 }
 

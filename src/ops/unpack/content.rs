@@ -5,7 +5,6 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
 use crate::error::{IoContext, Result};
-use crate::observer::Observer;
 
 /// So many zeros in a row, at a multiple of so many bytes, become a hole.
 const HOLE: usize = 64 << 10;
@@ -28,13 +27,7 @@ impl Default for Copier {
 
 impl Copier {
     /// Copies all of `content`, which `source` names, to an empty file. The inner error is the file's.
-    pub(super) fn copy(
-        &mut self,
-        content: &mut dyn Read,
-        source: &str,
-        file: &File,
-        observer: &dyn Observer,
-    ) -> Result<io::Result<()>> {
+    pub(super) fn copy(&mut self, content: &mut dyn Read, source: &str, file: &File) -> Result<io::Result<()>> {
         let mut output = Output { file, size: 0, ends_in_hole: false };
         loop {
             let filled = fill(content, &mut self.buffer).at("read", Path::new(source))?;
@@ -47,7 +40,6 @@ impl Copier {
                 self.written += output.size;
                 return Ok(output.finish());
             }
-            observer.check()?;
         }
     }
 
@@ -112,7 +104,6 @@ impl Output<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::observer::Silent;
     use crate::testing::TempDir;
     use std::fs;
     use std::os::unix::fs::MetadataExt;
@@ -151,7 +142,7 @@ mod tests {
             }
             let path = dir.path().join("file");
             let file = File::create(&path).unwrap();
-            copier.copy(&mut Slow(&bytes, 0), "test", &file, &Silent).unwrap().unwrap();
+            copier.copy(&mut Slow(&bytes, 0), "test", &file).unwrap().unwrap();
             assert!(fs::read(&path).unwrap() == bytes, "{size} bytes, {stored:?}");
             total += size as u64;
             assert_eq!(copier.written(), total);
@@ -163,7 +154,7 @@ mod tests {
         let dir = TempDir::new("content-hole");
         let path = dir.path().join("file");
         let mut zeros = io::repeat(0).take(64 << 20);
-        Copier::default().copy(&mut zeros, "test", &File::create(&path).unwrap(), &Silent).unwrap().unwrap();
+        Copier::default().copy(&mut zeros, "test", &File::create(&path).unwrap()).unwrap().unwrap();
         let metadata = path.metadata().unwrap();
         assert_eq!(metadata.size(), 64 << 20);
         assert!(metadata.blocks() * 512 < 1 << 20, "{} blocks", metadata.blocks());

@@ -9,6 +9,7 @@
 //! Every call goes through libc's symbols, which pseudo and fakeroot answer.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
@@ -16,6 +17,7 @@ use std::os::unix::fs::{symlink, DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::PathBuf;
 
 use rustix::fs::{FileType, Mode, CWD};
+use rustix::io::Errno;
 
 use crate::error::{Error, IoContext, Result};
 use crate::observer::Observer;
@@ -46,7 +48,7 @@ pub(super) struct Node {
     /// The layer that put it there.
     layer: u32,
     pub(super) on_disk: OnDisk,
-    left_out: Vec<LeftOut>,
+    left_out: Box<[LeftOut]>,
 }
 
 #[derive(Clone, Debug)]
@@ -57,7 +59,7 @@ pub(super) enum OnDisk {
     Symlink,
     /// A device or a pipe.
     Special,
-    /// A device that could not be made.
+    /// A device or a pipe that could not be made.
     Nothing,
 }
 
@@ -75,7 +77,7 @@ impl Disk {
             created => created.at("create the directory", &shown)?,
         }
         let on_disk = OnDisk::Directory(Box::new(Metadata::of_missing_directory(0)));
-        let nodes = BTreeMap::from([(TarPath::root(), Node { layer: 0, on_disk, left_out: Vec::new() })]);
+        let nodes = BTreeMap::from([(TarPath::root(), Node { layer: 0, on_disk, left_out: Box::default() })]);
         let copier = Copier::default();
         Ok(Disk { root, shown, rights, nodes, layer: 0, links_down: BTreeMap::new(), copier })
     }
@@ -88,72 +90,67 @@ impl Disk {
 
     /// Makes an entry; what stood at its path goes, unless both are directories. `content` yields the bytes of a
     /// regular file, and `source` names it in errors.
-    pub(super) fn put(
-        &mut self,
-        entry: Entry,
-        content: &mut dyn Read,
-        source: &str,
-        observer: &dyn Observer,
-    ) -> Result<()> {
+    pub(super) fn put(&mut self, entry: Entry, content: &mut dyn Read, source: &str) -> Result<()> {
         let Entry { path, metadata, kind } = entry;
         self.make_parents(&path)?;
-        if let Kind::Hardlink { target } = kind {
-            return self.put_link(path, &target);
-        }
-        let layer = self.layer;
-        if let (Kind::Directory, Some(node)) = (&kind, self.nodes.get_mut(&path)) {
-            if let OnDisk::Directory(old) = &mut node.on_disk {
-                **old = metadata;
-                node.layer = layer;
-                return Ok(());
-            }
-        }
-        self.remove(&path)?;
         let (on_disk, left_out) = match kind {
-            Kind::Directory => {
-                self.make_directory(&path)?;
-                (OnDisk::Directory(Box::new(metadata)), Vec::new())
-            }
-            Kind::File { .. } => {
-                let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path.below(&self.root));
-                let file = self.at("create", &path, file)?;
-                let copied = self.copier.copy(content, source, &file, observer)?;
-                self.at("write", &path, copied)?;
-                (OnDisk::File, self.dress(Place::File(&file), &metadata, &path)?)
-            }
-            Kind::Symlink { target } => {
-                let disk_path = path.below(&self.root);
-                self.at("create the link", &path, symlink(std::ffi::OsStr::from_bytes(&target), &disk_path))?;
-                (OnDisk::Symlink, self.dress(Place::Symlink(&disk_path), &metadata, &path)?)
-            }
-            Kind::CharDevice(device) => self.put_special(&path, FileType::CharacterDevice, device, &metadata)?,
-            Kind::BlockDevice(device) => self.put_special(&path, FileType::BlockDevice, device, &metadata)?,
-            Kind::Fifo => self.put_special(&path, FileType::Fifo, Device::default(), &metadata)?,
-            Kind::Hardlink { .. } => unreachable!("hard links are put above"),
+            Kind::Hardlink { target } => return self.put_link(path, &target),
+            Kind::Directory => return self.put_directory(path, metadata),
+            Kind::File { .. } => self.make_file(&path, &metadata, content, source)?,
+            Kind::Symlink { target } => self.make_symlink(&path, &metadata, &target)?,
+            Kind::CharDevice(_) | Kind::BlockDevice(_) | Kind::Fifo => self.make_special(&path, &metadata, kind)?,
         };
-        self.nodes.insert(path, Node { layer, on_disk, left_out });
+        self.nodes.insert(path, Node { layer: self.layer, on_disk, left_out: left_out.into() });
         Ok(())
     }
 
-    fn put_special(
-        &self,
+    fn put_directory(&mut self, path: TarPath, metadata: Metadata) -> Result<()> {
+        let is_there = self.nodes.get(&path).is_some_and(|node| node.on_disk.is_directory());
+        if !is_there {
+            self.remove(&path)?;
+            let made = DirBuilder::new().mode(0o700).create(path.below(&self.root));
+            self.at("create the directory", &path, made)?;
+        }
+        let on_disk = OnDisk::Directory(Box::new(metadata));
+        self.nodes.insert(path, Node { layer: self.layer, on_disk, left_out: Box::default() });
+        Ok(())
+    }
+
+    fn make_file(
+        &mut self,
         path: &TarPath,
-        kind: FileType,
-        device: Device,
         metadata: &Metadata,
+        content: &mut dyn Read,
+        source: &str,
     ) -> Result<(OnDisk, Vec<LeftOut>)> {
+        self.remove(path)?;
+        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path.below(&self.root));
+        let file = self.at("create", path, file)?;
+        let copied = self.copier.copy(content, source, &file)?;
+        self.at("write", path, copied)?;
+        Ok((OnDisk::File, self.dress(Place::File(&file), metadata, path)?))
+    }
+
+    fn make_symlink(&mut self, path: &TarPath, metadata: &Metadata, target: &[u8]) -> Result<(OnDisk, Vec<LeftOut>)> {
+        self.remove(path)?;
+        let disk_path = path.below(&self.root);
+        self.at("create the link", path, symlink(OsStr::from_bytes(target), &disk_path))?;
+        Ok((OnDisk::Symlink, self.dress(Place::Symlink(&disk_path), metadata, path)?))
+    }
+
+    fn make_special(&mut self, path: &TarPath, metadata: &Metadata, kind: Kind) -> Result<(OnDisk, Vec<LeftOut>)> {
+        self.remove(path)?;
+        let (action, file_type, device) = match kind {
+            Kind::CharDevice(device) => ("create the device", FileType::CharacterDevice, device),
+            Kind::BlockDevice(device) => ("create the device", FileType::BlockDevice, device),
+            _ => ("create the pipe", FileType::Fifo, Device::default()),
+        };
         let disk_path = path.below(&self.root);
         let number = rustix::fs::makedev(device.major, device.minor);
-        match rustix::fs::mknodat(CWD, &disk_path, kind, Mode::from_raw_mode(0o600), number) {
+        match rustix::fs::mknodat(CWD, &disk_path, file_type, Mode::from_raw_mode(0o600), number) {
             Ok(()) => Ok((OnDisk::Special, self.dress(Place::Path(&disk_path), metadata, path)?)),
-            Err(rustix::io::Errno::PERM) if self.rights == Rights::Rootless => Ok((
-                OnDisk::Nothing,
-                vec![match kind {
-                    FileType::CharacterDevice => LeftOut::CharDevice(device),
-                    _ => LeftOut::BlockDevice(device),
-                }],
-            )),
-            Err(error) => Err(dress::failure("create the device", &path.below(&self.shown), error.into())),
+            Err(Errno::PERM) if self.rights == Rights::Rootless => Ok((OnDisk::Nothing, vec![LeftOut::Special(kind)])),
+            Err(error) => Err(dress::failure(action, &path.below(&self.shown), error.into())),
         }
     }
 
@@ -231,18 +228,8 @@ impl Disk {
         let is_directory = |path: &TarPath| self.nodes.get(path).is_some_and(|node| node.on_disk.is_directory());
         let missing: Vec<TarPath> =
             std::iter::successors(path.parent(), TarPath::parent).take_while(|parent| !is_directory(parent)).collect();
-        for directory in missing.into_iter().rev() {
-            self.remove(&directory)?;
-            self.make_directory(&directory)?;
-            let on_disk = OnDisk::Directory(Box::new(Metadata::of_missing_directory(0)));
-            self.nodes.insert(directory, Node { layer: self.layer, on_disk, left_out: Vec::new() });
-        }
-        Ok(())
-    }
-
-    fn make_directory(&self, path: &TarPath) -> Result<()> {
-        let made = DirBuilder::new().mode(0o700).create(path.below(&self.root));
-        self.at("create the directory", path, made)
+        let mut missing = missing.into_iter().rev();
+        missing.try_for_each(|directory| self.put_directory(directory, Metadata::of_missing_directory(0)))
     }
 
     /// Takes away what stands at a path, with all below it, whoever put it there.
@@ -278,7 +265,7 @@ impl Disk {
             if let OnDisk::Directory(metadata) = &node.on_disk {
                 observer.check()?;
                 let place = Place::Path(&path.below(&self.root));
-                node.left_out = dress(place, metadata, self.rights, || path.below(&self.shown))?;
+                node.left_out = dress(place, metadata, self.rights, || path.below(&self.shown))?.into();
             }
         }
         Ok(())

@@ -11,7 +11,7 @@ use rustix::io::Errno;
 
 use crate::error::{Error, IoContext, Result};
 use crate::ops::unpack::Rights;
-use crate::tree::{Device, Metadata, XattrPolicy};
+use crate::tree::{Kind, Metadata, XattrPolicy};
 
 /// Something that the image has and that could not be set or made.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,8 +24,8 @@ pub(super) enum LeftOut {
     SetId {
         mode: u16,
     },
-    CharDevice(Device),
-    BlockDevice(Device),
+    /// A device or a pipe.
+    Special(Kind),
     Xattr(Box<[u8]>),
     /// An attribute that describes the host where the image was made.
     HostXattr(Box<[u8]>),

@@ -11,11 +11,11 @@ mod disk;
 mod dress;
 mod lookup;
 mod runtime;
+mod skipped;
 mod user;
 
 use std::fs;
-use std::os::unix::fs::MetadataExt;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
@@ -29,7 +29,7 @@ use crate::observer::Observer;
 use crate::oci::Descriptor;
 
 use disk::Disk;
-use dress::LeftOut;
+pub use skipped::Skipped;
 
 /// How an image is unpacked.
 #[derive(Clone, Copy, Debug, Default)]
@@ -73,17 +73,6 @@ pub struct UnpackReport {
     pub skipped: Vec<Skipped>,
     /// What was odd.
     pub warnings: Vec<String>,
-}
-
-/// Something that the image has and the disk has not.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Skipped {
-    /// Where, with a leading slash; bytes that are not UTF-8 replaced.
-    pub path: String,
-    /// `owner`, `setuid` (or setgid), `char`, `block`, `xattr`; `host xattr` for one that describes a host and no image.
-    pub what: &'static str,
-    /// The owner, the mode, the device's numbers, the attribute's name.
-    pub wanted: String,
 }
 
 /// Unpacks an image into a directory that does not exist or is empty.
@@ -130,8 +119,8 @@ pub fn unpack(
         return Err(error);
     }
 
-    let skipped = skipped(&disk);
-    warnings.extend(summary(&skipped));
+    let skipped = skipped::list(&disk);
+    warnings.extend(skipped::summary(&skipped));
     for warning in &warnings {
         observer.warning(warning);
     }
@@ -167,11 +156,12 @@ fn target(directory: &Path) -> Result<PathBuf> {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     };
-    let Ok(parent_metadata) = parent.metadata() else {
-        return Err(Error::refused_with_hint(
-            format!("`{}`: its directory `{}` is missing", directory.display(), parent.display()),
-            "make it first",
-        ));
+    let parent_metadata = match parent.metadata() {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            let message = format!("`{}`: its directory `{}` is missing", directory.display(), parent.display());
+            return Err(Error::refused_with_hint(message, "make it first"));
+        }
+        metadata => metadata.at("read the metadata of", parent)?,
     };
     let target = parent.join(name);
     match target.symlink_metadata() {
@@ -187,45 +177,6 @@ fn target(directory: &Path) -> Result<PathBuf> {
         }
         Ok(_) => Ok(target),
     }
-}
-
-fn skipped(disk: &Disk) -> Vec<Skipped> {
-    let describe = |path: &dyn ToString, left_out: &LeftOut| {
-        let (what, wanted) = match left_out {
-            LeftOut::Owner { uid, gid } => ("owner", format!("{uid}:{gid}")),
-            LeftOut::SetId { mode } => ("setuid", format!("{mode:04o}")),
-            LeftOut::CharDevice(device) => ("char", format!("{}:{}", device.major, device.minor)),
-            LeftOut::BlockDevice(device) => ("block", format!("{}:{}", device.major, device.minor)),
-            LeftOut::Xattr(name) => ("xattr", String::from_utf8_lossy(name).into_owned()),
-            LeftOut::HostXattr(name) => ("host xattr", String::from_utf8_lossy(name).into_owned()),
-        };
-        Skipped { path: path.to_string(), what, wanted }
-    };
-    disk.left_out().map(|(path, left_out)| describe(path, left_out)).collect()
-}
-
-/// A line for each kind of thing that was skipped, with the first few.
-fn summary(skipped: &[Skipped]) -> Vec<String> {
-    const SHOWN: usize = 3;
-    let line = |what: &str, text: &str| {
-        let mut all = skipped.iter().filter(|skipped| skipped.what == what);
-        let count = all.clone().count();
-        let first: Vec<_> =
-            all.by_ref().take(SHOWN).map(|skipped| format!("`{}` ({})", skipped.path, skipped.wanted)).collect();
-        let more = if all.next().is_some() { " …" } else { "" };
-        (count > 0).then(|| format!("{count} {text}: {}{more}", first.join(", ")))
-    };
-    [
-        ("owner", "entries belong to the user who unpacked them"),
-        ("setuid", "files were left without setuid and setgid, since their owner is another"),
-        ("char", "character devices were left out"),
-        ("block", "block devices were left out"),
-        ("xattr", "attributes were left out"),
-        ("host xattr", "attributes were left out that describe a host and no image"),
-    ]
-    .into_iter()
-    .filter_map(|(what, text)| line(what, text))
-    .collect()
 }
 
 #[cfg(test)]

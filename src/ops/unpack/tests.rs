@@ -58,7 +58,7 @@ impl Place {
                 match Whiteout::of(&entry.path)? {
                     Whiteout::None => {
                         let content = content(number, member);
-                        disk.put(entry.clone(), &mut content.as_bytes(), "test", &Silent)?;
+                        disk.put(entry.clone(), &mut content.as_bytes(), "test")?;
                     }
                     whiteout => disk.hide(&whiteout)?,
                 }
@@ -192,9 +192,9 @@ fn a_filesystem_that_takes_two_names_for_one_is_not_followed() {
         ("d/a", "cannot create the directory `shown/d`: File exists"),
         ("d", "cannot create `shown/d`: File exists"),
         ("d->x", "cannot create the link `shown/d`: File exists"),
-        ("d|", "cannot create the device `shown/d`: File exists"),
+        ("d|", "cannot create the pipe `shown/d`: File exists"),
     ] {
-        let put = disk.put(member(text), &mut io::empty(), "test", &Silent);
+        let put = disk.put(member(text), &mut io::empty(), "test");
         assert_eq!(put.unwrap_err().to_string(), expected, "{text}");
     }
     Place::look_outside(&place.directory);

@@ -3,8 +3,11 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use serde_json::json;
+
 use crate::harness::{
-    assert_same, list_directory, root, unprivileged_words, Listing, Node, Outcome, Scratch, Tool, What, NOBODY,
+    assert_same, list_directory, root, unprivileged_words, Fixture, Listing, Node, Order, Outcome, Scratch, Tool, What,
+    NOBODY,
 };
 
 /// Unpacks everything as an ordinary user.
@@ -99,10 +102,11 @@ fn it_is_said_in_a_few_lines_or_in_full() {
     let said: Vec<&str> = outcome.stderr().lines().collect();
     assert!(said.len() == 5 && said.iter().all(|line| line.starts_with("ocibake: warning: ")), "{said:?}");
     let line = |words: &str| said.iter().any(|line| line.contains(words));
-    assert!(line("entries belong to the user who unpacked them: `/` (3:4), `/bin` (0:0), `/bin/both` (1:2) …"));
-    assert!(line("3 files were left without setuid and setgid, since their owner is another: `/bin/both` (6711), "));
-    assert!(line("4 character devices were left out: "), "{said:?}");
-    assert!(line("2 block devices were left out: `/dev/sda` (8:0), `/dev/sda17` (259:1)"), "{said:?}");
+    assert!(line("owners not set: ") && line(": `/` (3:4), `/bin` (0:0), `/bin/both` (1:2) …"), "{said:?}");
+    assert!(line("setuid and setgid not set, since the owner is another: 3: `/bin/both` (6711), "), "{said:?}");
+    assert!(line("character devices left out: 4: `/dev/console` (5:1), "), "{said:?}");
+    assert!(line("block devices left out: 2: `/dev/sda` (8:0), `/dev/sda17` (259:1)"), "{said:?}");
+    assert!(line("attributes not set: ") && line("`/bin/ping` (security.capability), "), "{said:?}");
 
     // The user himself can clear it away, closed directories and all.
     let remove = ["sh", "-c", "chmod -R u+rwX \"$1\" && rm -r \"$1\"", "sh"];
@@ -129,4 +133,23 @@ fn root_leaves_nothing_out() {
     assert_eq!((outcome.stderr(), outcome.code()), ("", 0));
     assert_same(&list_directory(&rootfs), &list_directory(&scratch.join("out")), "root");
     assert_eq!(list_directory(&rootfs)[Path::new("bin/su")].mode, 0o4755);
+}
+
+/// Not even root gets attributes that describe the host where the image was made.
+#[test]
+fn attributes_of_a_host_stay_there() {
+    let scratch = Scratch::new();
+    if !root() {
+        return;
+    }
+    let rootfs = scratch.join("rootfs");
+    let text = "d 0755 0:0 1 /\nd 0755 0:0 1 /d @trusted.overlay.opaque=79 @trusted.other=61\n";
+    Fixture::parse(text).make(&rootfs, Order::AsListed);
+    let _ = Tool::build(&rootfs).oci(&scratch.join("image")).args(["--xattrs", "trusted.*"]).bake();
+    let report = Tool::new("unpack").args(["oci:image", "out", "--json"]).within(scratch.path()).run().json();
+    let skipped = json!([{"path": "/d", "what": "host xattr", "wanted": "trusted.overlay.opaque"}]);
+    assert_eq!(report["skipped"], skipped);
+    let mut expected = list_directory(&rootfs);
+    expected.get_mut(Path::new("d")).unwrap().xattrs.remove(&b"trusted.overlay.opaque"[..]);
+    assert_same(&expected, &list_directory(&scratch.join("out")), "unpack");
 }

@@ -66,6 +66,18 @@ fn umoci_has_the_same_tree() {
     assert_same(&theirs, &ours, "unpack, and umoci another,");
 }
 
+#[test]
+fn progress_goes_to_the_end() {
+    let scratch = Scratch::new();
+    build(&scratch, "small", "oci:layout", "gzip");
+    let args = ["oci:layout", "out", "--rootless", "-q", "--progress=percent"];
+    let outcome = Tool::new("unpack").args(args).within(scratch.path()).run();
+    let numbers: Vec<u32> =
+        outcome.stderr().lines().map(|line| line.strip_suffix('%').unwrap().parse().unwrap()).collect();
+    assert!(numbers.windows(2).all(|pair| pair[0] < pair[1]), "{numbers:?}");
+    assert_eq!((numbers.first(), numbers.last()), (Some(&0), Some(&100)), "{numbers:?}");
+}
+
 /// Lists what the fake root knows of a directory.
 const SHOW: &str = "find . -printf '%p %y %m %U:%G %s %Ts %l\\n' | LC_ALL=C sort
 stat -c '%n %F %t:%T' dev/*

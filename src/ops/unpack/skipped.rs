@@ -1,0 +1,65 @@
+//! What is told of things that could not be set or made: all of it to programs, a line of each kind to people.
+
+use serde::Serialize;
+
+use crate::ops::unpack::disk::Disk;
+use crate::ops::unpack::dress::LeftOut;
+use crate::tree::{Kind, TarPath};
+
+/// Something that the image has and the disk has not.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Skipped {
+    /// Where, with a leading slash; bytes that are not UTF-8 replaced.
+    pub path: String,
+    /// `owner`, `setuid` (or setgid), `char`, `block`, `fifo`, `xattr`; `host xattr` for one that describes a host and
+    /// no image.
+    pub what: &'static str,
+    /// The owner, the mode, the device's numbers, the attribute's name; of a pipe there is nothing to say.
+    pub wanted: String,
+}
+
+/// All that is missing on disk, in the order of the paths.
+pub(super) fn list(disk: &Disk) -> Vec<Skipped> {
+    disk.left_out().map(|(path, left_out)| describe(path, left_out)).collect()
+}
+
+fn describe(path: &TarPath, left_out: &LeftOut) -> Skipped {
+    let (what, wanted) = match left_out {
+        LeftOut::Owner { uid, gid } => ("owner", format!("{uid}:{gid}")),
+        LeftOut::SetId { mode } => ("setuid", format!("{mode:04o}")),
+        LeftOut::Special(kind @ (Kind::CharDevice(device) | Kind::BlockDevice(device))) => {
+            (kind.name(), format!("{}:{}", device.major, device.minor))
+        }
+        LeftOut::Special(kind) => (kind.name(), String::new()),
+        LeftOut::Xattr(name) => ("xattr", String::from_utf8_lossy(name).into_owned()),
+        LeftOut::HostXattr(name) => ("host xattr", String::from_utf8_lossy(name).into_owned()),
+    };
+    Skipped { path: path.to_string(), what, wanted }
+}
+
+/// How many of a kind are named in its line.
+const SHOWN: usize = 3;
+
+/// A line for each kind that there is, with its number and the first few.
+pub(super) fn summary(skipped: &[Skipped]) -> Vec<String> {
+    let kinds = [
+        ("owner", "owners not set"),
+        ("setuid", "setuid and setgid not set, since the owner is another"),
+        ("char", "character devices left out"),
+        ("block", "block devices left out"),
+        ("fifo", "pipes left out"),
+        ("xattr", "attributes not set"),
+        ("host xattr", "attributes not set that describe a host and no image"),
+    ];
+    let line = |(what, text): (&str, &str)| {
+        let all: Vec<&Skipped> = skipped.iter().filter(|skipped| skipped.what == what).collect();
+        let shown = all.iter().take(SHOWN).map(|skipped| match skipped.wanted.as_str() {
+            "" => format!("`{}`", skipped.path),
+            wanted => format!("`{}` ({wanted})", skipped.path),
+        });
+        let shown = shown.collect::<Vec<_>>().join(", ");
+        let more = if all.len() > SHOWN { " …" } else { "" };
+        (!all.is_empty()).then(|| format!("{text}: {}: {shown}{more}", all.len()))
+    };
+    kinds.into_iter().filter_map(line).collect()
+}
