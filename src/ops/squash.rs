@@ -12,6 +12,7 @@ use crate::layer::{Layer, Step};
 use crate::layering::plan;
 use crate::layout::{Image, Layout, Location};
 use crate::observer::Observer;
+use crate::oci::annotations::{BASE_DIGEST, BASE_NAME};
 use crate::oci::{Document, History, ImageConfig, Manifest, RefName};
 use crate::ops::image_tree::{read_layers, ImageLayers, Wanted};
 use crate::ops::publish::{publish, write_layer, writers};
@@ -121,6 +122,13 @@ fn documents(image: &Image, first: usize, last: usize, layer: &Layer) -> (Docume
     let config = Document::seal(config);
 
     let mut manifest = image.manifest.value().clone();
+    if first == 1 {
+        // The layers of the image that this one was built on are no longer part of it.
+        for annotations in &mut manifest.annotations {
+            annotations.retain(|key, _| key != BASE_DIGEST && key != BASE_NAME);
+        }
+        manifest.annotations = manifest.annotations.filter(|annotations| !annotations.is_empty());
+    }
     manifest.layers.splice(replaced, [layer.descriptor.clone()]);
     let described = config.descriptor(manifest.config.media_type.clone());
     manifest.config.digest = described.digest;
