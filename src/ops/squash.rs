@@ -124,7 +124,7 @@ fn documents(image: &Image, first: usize, last: usize, layer: &Layer) -> (Docume
     let mut manifest = image.manifest.value().clone();
     if first == 1 {
         // The layers of the image that this one was built on are no longer part of it.
-        for annotations in &mut manifest.annotations {
+        if let Some(annotations) = &mut manifest.annotations {
             annotations.retain(|key, _| key != BASE_DIGEST && key != BASE_NAME);
         }
         manifest.annotations = manifest.annotations.filter(|annotations| !annotations.is_empty());
