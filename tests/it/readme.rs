@@ -52,7 +52,9 @@ fn every_flag_that_it_names_exists() {
     }
     let readme = readme();
     // Other programs' flags stand in lines that name the program.
-    let is_foreign = |line: &str| ["cargo ", "podman ", "skopeo ", "apt-get ", "benches/compare "].iter().any(|peer| line.contains(peer));
+    let is_foreign = |line: &str| {
+        ["cargo ", "podman ", "skopeo ", "apt-get ", "benches/compare "].iter().any(|peer| line.contains(peer))
+    };
     let lines = readme.lines().filter(|line| !is_foreign(line));
     for line in lines {
         for (at, _) in line.match_indices("--") {
