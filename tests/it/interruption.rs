@@ -23,7 +23,7 @@ fn a_signal_ends_it_and_leaves_nothing() {
         let names = names_below(scratch.path());
 
         let tool = Tool::build(&rootfs).oci(&out).oci(&scratch.join("new")).arg(scratch.join("new.tar"));
-        let mut running = tool.start();
+        let mut running = tool.heeding_signals().start();
         until_it_writes(&mut running, scratch.path());
         running.signal(signal);
         let outcome = running.wait();
@@ -40,7 +40,7 @@ fn a_signal_that_the_starter_ignores_is_ignored() {
     let scratch = Scratch::new();
     let (rootfs, out) = (endless_rootfs(&scratch), scratch.join("out"));
     // As `nohup` does.
-    let ignoring = ["sh", "-c", "trap '' HUP; exec \"$0\" \"$@\""];
+    let ignoring = ["env", "--default-signal=TERM", "--ignore-signal=HUP"];
     let mut running = Tool::build(&rootfs).oci(&out).behind(ignoring).start();
     until_it_writes(&mut running, scratch.path());
     running.signal(Signal::HUP);
@@ -88,7 +88,7 @@ fn a_run_does_not_clear_what_a_living_one_needs() {
     let scratch = Scratch::new();
     let (endless, rootfs, out) = (endless_rootfs(&scratch), scratch.small_rootfs(), scratch.join("out"));
     let _ = Tool::build(&rootfs).oci(&out).bake();
-    let mut running = Tool::build(&endless).target("oci", &out, "endless").start();
+    let mut running = Tool::build(&endless).target("oci", &out, "endless").heeding_signals().start();
     until_it_writes(&mut running, scratch.path());
     let staging = staging(&out);
     let _ = Tool::build(&rootfs).target("oci", &out, "other").bake();

@@ -97,6 +97,12 @@ impl Tool {
         self
     }
 
+    /// Signals have their usual effect on the tool, even where whoever started the tests has them ignored: `nohup`, or a
+    /// shell that put them into the background.
+    pub(crate) fn heeding_signals(self) -> Self {
+        self.behind(["env", "--default-signal=HUP,INT,TERM"])
+    }
+
     /// A copy of the tool that other users can reach.
     pub(crate) fn program(mut self, path: &Path) -> Self {
         self.program = path.to_path_buf();

@@ -197,7 +197,7 @@ fn a_signal_ends_it_and_leaves_nothing() {
         let scratch = Scratch::new();
         endless(&scratch);
         let before = names_below(scratch.path());
-        let mut running = unpack("out").within(scratch.path()).start();
+        let mut running = unpack("out").within(scratch.path()).heeding_signals().start();
         until_it_writes(&mut running, scratch.path());
         running.signal(signal);
         let outcome = running.wait();
