@@ -6,9 +6,7 @@
 
 mod archive;
 mod blob;
-mod docker_archive;
-mod docker_legacy;
-mod docker_name;
+mod docker;
 mod location;
 mod reader;
 pub(crate) mod staging;

@@ -9,7 +9,7 @@ use crate::digest::Digest;
 use crate::error::{Error, IoContext, Result};
 use crate::layout::archive::Archive;
 use crate::layout::blob::VerifiedReader;
-use crate::layout::docker_archive::{is_docker_archive, DockerArchive};
+use crate::layout::docker::{is_docker_archive, DockerArchive};
 use crate::layout::{blob_path, Location, Transport, INDEX, MARKER};
 use crate::oci::{Descriptor, Document, Index, LayoutMarker, MAX_DOCUMENT_SIZE};
 

@@ -2,7 +2,7 @@ use std::collections::BTreeSet;
 
 use crate::digest::Digest;
 use crate::error::{Error, Result};
-use crate::layout::docker_name::whole_name;
+use crate::layout::docker::whole_name;
 use crate::layout::Layout;
 use crate::media_type::{MediaKind, MediaType};
 use crate::oci::annotations::{CONTAINERD_NAME, REF_NAME};

@@ -16,8 +16,7 @@ use crate::compress::Format;
 use crate::digest::{Digest, HashWriter};
 use crate::error::{Error, IoContext, Result};
 use crate::layout::archive::Archive;
-use crate::layout::docker_legacy;
-use crate::layout::docker_name::whole_name;
+use crate::layout::docker::{legacy, whole_name};
 use crate::layout::reader::read_document;
 use crate::layout::{blob_path, Stored, INDEX, MARKER};
 use crate::media_type::MediaType;
@@ -56,7 +55,7 @@ pub(super) enum Source {
 
 /// An archive and the layout that is made of it.
 #[derive(Debug)]
-pub(super) struct DockerArchive {
+pub(in crate::layout) struct DockerArchive {
     archive: Archive,
     /// By their paths in the layout.
     files: BTreeMap<String, Source>,
@@ -65,17 +64,17 @@ pub(super) struct DockerArchive {
 }
 
 /// Whether an archive has what makes a docker archive.
-pub(super) fn is_docker_archive(archive: &Archive) -> bool {
-    [MANIFEST, docker_legacy::REPOSITORIES].iter().any(|name| archive.stretch(name).is_some())
+pub(in crate::layout) fn is_docker_archive(archive: &Archive) -> bool {
+    [MANIFEST, legacy::REPOSITORIES].iter().any(|name| archive.stretch(name).is_some())
 }
 
 impl DockerArchive {
     /// Reads the lists and the configs, and of the layers those that are stored compressed under a name that does not
     /// give their digest.
-    pub(super) fn new(archive: Archive) -> Result<Self> {
+    pub(in crate::layout) fn new(archive: Archive) -> Result<Self> {
         let images = match document::<Vec<Item>>(&archive, MANIFEST)? {
             Some(items) => parts(&archive, items)?,
-            None => docker_legacy::images(&archive)?.ok_or_else(|| no_manifest(&archive))?,
+            None => legacy::images(&archive)?.ok_or_else(|| no_manifest(&archive))?,
         };
         let mut docker_archive = DockerArchive { archive, files: BTreeMap::new(), computed: BTreeMap::new() };
         let mut index = Index::default();
@@ -157,7 +156,7 @@ impl DockerArchive {
     }
 
     /// The files of the layout.
-    pub(super) fn files(&self) -> Vec<Stored> {
+    pub(in crate::layout) fn files(&self) -> Vec<Stored> {
         let size = |source: &Source| match source {
             Source::Member(name) => self.archive.stretch(name).map_or(0, |stretch| stretch.size),
             Source::Made(bytes) => bytes.len() as u64,
@@ -166,7 +165,7 @@ impl DockerArchive {
     }
 
     /// A file of the layout and its size.
-    pub(super) fn file(&self, name: &str) -> Result<Option<(Box<dyn Read + Send + '_>, u64)>> {
+    pub(in crate::layout) fn file(&self, name: &str) -> Result<Option<(Box<dyn Read + Send + '_>, u64)>> {
         match self.files.get(name) {
             Some(Source::Member(name)) => self.archive.file(name),
             Some(Source::Made(bytes)) => Ok(Some((Box::new(bytes.as_slice()), bytes.len() as u64))),
@@ -181,7 +180,7 @@ fn parts(archive: &Archive, items: Vec<Item>) -> Result<Vec<Parts>> {
         let layers = item.layers.unwrap_or_default();
         let mut names = item.repo_tags.unwrap_or_default();
         if let (true, Some(top)) = (names.is_empty(), layers.last()) {
-            names = docker_legacy::names_of_layer(archive, top)?;
+            names = legacy::names_of_layer(archive, top)?;
         }
         Ok(Parts { names, config: Source::Member(member(archive, &item.config)?), layers })
     });

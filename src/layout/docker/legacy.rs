@@ -11,7 +11,7 @@ use crate::compress::Decoder;
 use crate::digest::{Digest, HashWriter};
 use crate::error::{Error, IoContext, Result};
 use crate::layout::archive::Archive;
-use crate::layout::docker_archive::{document, member, Parts, Source};
+use crate::layout::docker::reader::{document, member, Parts, Source};
 
 /// The list of names.
 pub(super) const REPOSITORIES: &str = "repositories";

@@ -2,7 +2,7 @@
 
 /// The whole form of a name: registry, repository and tag. Docker means `docker.io`, `library/` and `:latest` where
 /// they are left out, so two names are one if their whole forms are.
-pub(super) fn whole_name(name: &str) -> String {
+pub(in crate::layout) fn whole_name(name: &str) -> String {
     let (registry, repository) = match name.split_once('/') {
         Some((first, rest)) if first.contains(['.', ':']) || first == "localhost" => (first, rest),
         _ => (DOCKER_HUB, name),

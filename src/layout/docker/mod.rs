@@ -1,0 +1,8 @@
+//! Docker's archives: what `docker save` writes and `docker load` reads.
+
+mod legacy;
+mod name;
+mod reader;
+
+pub(super) use name::whole_name;
+pub(super) use reader::{is_docker_archive, DockerArchive};
