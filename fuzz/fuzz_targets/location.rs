@@ -21,7 +21,7 @@ fuzz_target!(|text: &[u8]| {
     let Ok(text) = std::str::from_utf8(text) else { return };
     if let Ok(location) = location {
         let again = Location::parse(OsStr::new(&location.to_string())).unwrap();
-        assert_eq!((again.path, again.ref_name), (location.path, location.ref_name));
+        assert_eq!((again.path, again.name), (location.path, location.name));
     }
     if let Ok(name) = text.parse::<RefName>() {
         assert_eq!(name.as_str(), text);

@@ -15,6 +15,7 @@ use ocibake::Error;
 
 use super::progress::{Display, ProgressMode};
 use super::setting_flags::SettingFlags;
+use super::target_flags::TargetFlagsBesideTags;
 use super::{report, say, threads, Answer, Session};
 
 /// Make an image of a root filesystem
@@ -62,6 +63,9 @@ pub(super) struct Args {
     /// Print a report in JSON instead of the digest
     #[arg(long)]
     json: bool,
+
+    #[command(flatten)]
+    target: TargetFlagsBesideTags,
 
     #[command(flatten)]
     tree: TreeArgs,
@@ -224,7 +228,8 @@ fn options(all: &Args, spec: &BuildSpec) -> Result<BuildOptions> {
     let exclude = named_globs("--exclude (OCI_IMAGE_EXCLUDE)", &spec.exclude)?;
     let volumes = if all.base.no_mask_volumes { VolumeMask::Compared } else { VolumeMask::Masked };
     let base = BaseOptions { masks: all.base.mask.clone(), volumes, cache: all.base.cache.clone() };
-    Ok(BuildOptions { scan: ScanPolicy { exclude, xattrs }, owner, device_table, base, threads })
+    let target = all.target.options();
+    Ok(BuildOptions { scan: ScanPolicy { exclude, xattrs }, owner, device_table, base, target, threads })
 }
 
 /// Patterns, with the flag's name in the error.

@@ -15,6 +15,7 @@ mod progress;
 mod report;
 mod setting_flags;
 mod squash;
+mod target_flags;
 mod unpack;
 mod verify;
 

@@ -4,10 +4,10 @@ use std::num::NonZeroUsize;
 use anyhow::Result;
 use ocibake::compress::Compression;
 use ocibake::layout::{Layout, Location};
-use ocibake::oci::RefName;
 use ocibake::ops::squash::{squash, SquashOptions};
 
 use super::progress::{Display, ProgressMode};
+use super::target_flags::TargetFlags;
 use super::{threads, Answer, LocationParser, Session};
 
 /// Make one layer of all layers of an image, or of some
@@ -41,10 +41,6 @@ pub(super) struct Args {
     #[arg(long, value_name = "COMPRESSION", default_value_t)]
     compression: Compression,
 
-    /// A ref name, used where a target names none (repeatable) [default: latest]
-    #[arg(long, value_name = "NAME")]
-    tag: Vec<RefName>,
-
     /// Work with so many threads; the image is the same for any number [default: the machine's cores]
     #[arg(long, value_name = "N")]
     threads: Option<NonZeroUsize>,
@@ -56,6 +52,9 @@ pub(super) struct Args {
     /// Print a report in JSON instead of the digest
     #[arg(long)]
     json: bool,
+
+    #[command(flatten)]
+    target: TargetFlags,
 }
 
 pub(super) fn run(args: &Args, session: &Session) -> Result<Answer> {
@@ -65,7 +64,7 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Answer> {
     let options = SquashOptions {
         range: Some(args.from..=last),
         compression: args.compression,
-        tags: args.tag.clone(),
+        target: args.target.options(),
         threads: threads(args.threads)?,
     };
     let display = Display::new(args.progress, session.verbosity, &session.interruption);

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use crate::compress::{Codec, GzipLevel, XzLevel, ZstdLevel};
 use crate::error::{Error, Result};
-use crate::oci::RefName;
+use crate::layout::{DockerName, ImageName};
 
 /// The place of one image, or of all that a layout holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,8 +17,8 @@ pub struct Location {
     pub transport: Transport,
     /// The layout directory or the archive.
     pub path: PathBuf,
-    /// Which of its images; none was named if none. In a docker archive, `NAME[:TAG]`.
-    pub ref_name: Option<RefName>,
+    /// Which of its images; none was named if none.
+    pub name: Option<ImageName>,
 }
 
 /// The forms in which a layout exists, in the names that skopeo and podman use.
@@ -76,8 +76,8 @@ impl Transport {
 impl Location {
     /// Reads a location as it was typed.
     ///
-    /// A ref name may hold colons (`registry:5000/app:v2`) and so may a path: the longest path that is on disk wins,
-    /// and where nothing is on disk the first colon behind which a whole ref name stands.
+    /// A name may hold colons (`registry:5000/app:v2`) and so may a path: the longest path that is on disk wins, and
+    /// where nothing is on disk the first colon behind which a whole name stands.
     pub fn parse(text: &OsStr) -> Result<Self> {
         let on_disk = |path: &Path| path.symlink_metadata().is_ok();
         let bytes = text.as_bytes();
@@ -86,8 +86,8 @@ impl Location {
         for transport in [Transport::Oci, Transport::OciArchive, Transport::DockerArchive] {
             let rest = bytes.strip_prefix(transport.name().as_bytes()).and_then(|rest| rest.strip_prefix(b":"));
             if let Some(rest) = rest {
-                let (path, ref_name) = split_ref_name(rest, on_disk).map_err(error)?;
-                return Ok(Location { transport, path, ref_name });
+                let (path, name) = split_name(rest, on_disk).map_err(|no| error(no.reason(transport)))?;
+                return Ok(Location { transport, path, name });
             }
         }
         let foreign =
@@ -101,7 +101,7 @@ impl Location {
                 "read and write archives, and let `skopeo copy` carry them to and fro",
             ));
         }
-        let (path, ref_name) = split_ref_name(bytes, on_disk).map_err(error)?;
+        let (path, name) = split_name(bytes, on_disk).map_err(|no| error(no.reason(Transport::Archive)))?;
         let transport = if archive_ending(&path).is_some() && !path.is_dir() {
             Transport::Archive
         } else if path.is_file() {
@@ -112,7 +112,7 @@ impl Location {
         } else {
             Transport::Oci
         };
-        Ok(Location { transport, path, ref_name })
+        Ok(Location { transport, path, name })
     }
 
     /// The directory that holds the layout or the archive.
@@ -144,8 +144,8 @@ impl Location {
 impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}", self.transport.name(), self.path.display())?;
-        match &self.ref_name {
-            Some(ref_name) => write!(f, ":{ref_name}"),
+        match &self.name {
+            Some(name) => write!(f, ":{name}"),
             None => Ok(()),
         }
     }
@@ -156,30 +156,50 @@ fn archive_ending(path: &Path) -> Option<Outer> {
     ARCHIVE_ENDINGS.iter().find(|(ending, _)| bytes.ends_with(ending.as_bytes())).map(|(_, outer)| *outer)
 }
 
-/// Cuts `PATH[:REF]`.
-fn split_ref_name(text: &[u8], on_disk: impl Fn(&Path) -> bool) -> Result<(PathBuf, Option<RefName>), &'static str> {
+/// What is missing in the text of a location.
+enum Missing {
+    Path,
+    Name,
+}
+
+impl Missing {
+    fn reason(&self, transport: Transport) -> &'static str {
+        match (self, transport) {
+            (Missing::Path, _) => "a path is missing",
+            (Missing::Name, Transport::DockerArchive) => DockerName::ACCEPTED,
+            (Missing::Name, _) => {
+                "what stands behind the colon is no ref name: letters and digits expected, joined by `/`, by one of \
+                 `-` `.` `_` `:` `@` `+`, or by `--`"
+            }
+        }
+    }
+}
+
+/// Cuts `PATH[:NAME]`.
+fn split_name(text: &[u8], on_disk: impl Fn(&Path) -> bool) -> Result<(PathBuf, Option<ImageName>), Missing> {
     let as_path = |bytes: &[u8]| PathBuf::from(OsString::from_vec(bytes.to_vec()));
     if text.is_empty() || text.starts_with(b":") {
-        return Err("a path is missing");
+        return Err(Missing::Path);
     }
     let whole = as_path(text);
     if !text.contains(&b':') || on_disk(&whole) {
         return Ok((whole, None));
     }
-    let splits: Vec<(PathBuf, RefName)> = text
+    let splits: Vec<(PathBuf, ImageName)> = text
         .iter()
         .enumerate()
         .filter(|(_, byte)| **byte == b':')
         .filter_map(|(colon, _)| {
-            let ref_name = std::str::from_utf8(&text[colon + 1..]).ok()?.parse().ok()?;
-            Some((as_path(&text[..colon]), ref_name))
+            let name = std::str::from_utf8(&text[colon + 1..]).ok()?.parse().ok()?;
+            Some((as_path(&text[..colon]), name))
         })
         .collect();
-    let found = splits.iter().rev().find(|(path, _)| on_disk(path)).or(splits.first());
-    match found {
-        Some((path, ref_name)) => Ok((path.clone(), Some(ref_name.clone()))),
-        None => Err("what stands behind the colon is no ref name: letters and digits expected, joined by `/`, by one \
-                     of `-` `.` `_` `:` `@` `+`, or by `--`"),
+    // Behind two colons a name is missing, rather than that the path ends in one.
+    let ends_in_colon = |path: &Path| path.as_os_str().as_bytes().ends_with(b":");
+    let found = splits.iter().rev().find(|(path, _)| on_disk(path));
+    match found.or_else(|| splits.iter().find(|(path, _)| !ends_in_colon(path))) {
+        Some((path, name)) => Ok((path.clone(), Some(name.clone()))),
+        None => Err(Missing::Name),
     }
 }
 
@@ -188,7 +208,7 @@ mod tests {
     use super::*;
 
     fn split(text: &str, disk: &[&str]) -> Option<(String, Option<String>)> {
-        let (path, name) = split_ref_name(text.as_bytes(), |path| disk.iter().any(|d| Path::new(d) == path)).ok()?;
+        let (path, name) = split_name(text.as_bytes(), |path| disk.iter().any(|d| Path::new(d) == path)).ok()?;
         Some((path.display().to_string(), name.map(|name| name.to_string())))
     }
 
@@ -205,6 +225,9 @@ mod tests {
             ("./x y:z", &[], some("./x y", Some("z"))),
             ("out:", &[], None),
             ("out:-x", &[], None),
+            ("out::v1", &[], None),
+            ("out::v1", &["out:"], some("out:", Some("v1"))),
+            ("out:my__app:v1", &[], some("out", Some("my__app:v1"))),
             ("", &[], None),
             (":x", &[], None),
         ] {
@@ -227,6 +250,8 @@ mod tests {
                 "docker-archive:out.tar:registry:5000/team/app:v2",
                 Some("docker-archive:out.tar:registry:5000/team/app:v2"),
             ),
+            ("docker-archive:out.tar:my__app:v1__x", Some("docker-archive:out.tar:my__app:v1__x")),
+            ("docker-archive:out.tar::v1", None),
             ("docker-archive:", None),
             ("docker://registry/app", None),
             ("docker-daemon:app:v1", None),

@@ -7,6 +7,7 @@
 mod archive;
 mod blob;
 mod docker;
+mod image_name;
 mod location;
 mod reader;
 pub(crate) mod staging;
@@ -16,6 +17,8 @@ mod walk;
 mod writer;
 
 pub use blob::VerifiedReader;
+pub use docker::{DockerName, DockerTag};
+pub use image_name::ImageName;
 pub use location::{Location, Transport};
 pub use reader::{Layout, Stored};
 pub(crate) use walk::called;

@@ -3,10 +3,10 @@ use std::collections::BTreeSet;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::layout::docker::whole_name;
-use crate::layout::Layout;
+use crate::layout::{ImageName, Layout};
 use crate::media_type::{MediaKind, MediaType};
 use crate::oci::annotations::{CONTAINERD_NAME, REF_NAME};
-use crate::oci::{Descriptor, Document, ImageConfig, Index, Manifest, RefName};
+use crate::oci::{Descriptor, Document, ImageConfig, Index, Manifest};
 use crate::platform::Platform;
 
 /// The descriptors that lead from `index.json` to a manifest, through nested indexes if there are any. Never empty.
@@ -40,9 +40,9 @@ pub struct Image {
 const MAX_DEPTH: usize = 8;
 
 impl Layout {
-    /// All manifests below the location's ref name, or all that the layout holds if the location has none.
+    /// All manifests below the location's name, or all that the layout holds if the location has none.
     pub fn image_paths(&self) -> Result<Vec<ImagePath>> {
-        let wanted = self.location().ref_name.as_ref();
+        let wanted = self.location().name.as_ref();
         let index = self.index()?;
         let descriptors = match wanted {
             Some(name) => called(&index.value().manifests, name, Descriptor::annotation),
@@ -58,8 +58,8 @@ impl Layout {
         }
     }
 
-    /// That no descriptor has the location's ref name; `names` are those that there are.
-    pub(crate) fn unknown_ref_name(&self, wanted: &RefName, names: &[String]) -> Error {
+    /// That no descriptor has the location's name; `names` are those that there are.
+    pub(crate) fn unknown_ref_name(&self, wanted: &ImageName, names: &[String]) -> Error {
         let names: Vec<String> = names.iter().map(|name| format!("`{}`", name.escape_debug())).collect();
         Error::refused_with_hint(
             format!("image `{}`: no image of this name is in the layout", self.location()),
@@ -119,7 +119,7 @@ impl Layout {
         }
     }
 
-    /// All images below the location's ref name, or of the layout. Several names of one image are one image, and
+    /// All images below the location's name, or of the layout. Several names of one image are one image, and
     /// artifacts are none.
     fn images(&self) -> Result<Vec<Image>> {
         let mut images = Vec::<Image>::new();
@@ -177,11 +177,11 @@ fn describe(images: &[Image]) -> String {
     images.iter().map(describe).collect::<Vec<_>>().join(", ")
 }
 
-/// The descriptors with a ref name; if there is none, those which Docker would find by that name. `annotation` looks up
+/// The descriptors with this ref name; if there is none, those which Docker would find by that name. `annotation` looks up
 /// a key of a descriptor.
 pub(crate) fn called<'a, T>(
     descriptors: &'a [T],
-    name: &RefName,
+    name: &ImageName,
     annotation: impl Fn(&'a T, &str) -> Option<&'a str>,
 ) -> Vec<&'a T> {
     let has = |descriptor: &&'a T| annotation(descriptor, REF_NAME) == Some(name.as_str());

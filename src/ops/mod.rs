@@ -7,7 +7,11 @@ pub mod diff;
 pub mod image_tree;
 pub mod inspect;
 mod kept_content;
+mod names;
 mod publish;
 pub mod squash;
 pub mod unpack;
 pub mod verify;
+
+pub use names::AdditionalName;
+pub use publish::TargetOptions;

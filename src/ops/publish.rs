@@ -5,14 +5,32 @@ use std::num::NonZeroUsize;
 use crate::compress::Compression;
 use crate::error::{Error, Result};
 use crate::layer::{self, Layer, LayerTimes, Step};
-use crate::layout::{LayoutWriter, Location};
+use crate::layout::{ImageName, LayoutWriter, Location};
 use crate::media_type::MediaType;
 use crate::observer::Observer;
-use crate::oci::{Descriptor, Document, ImageConfig, Manifest, RefName};
+use crate::oci::{Descriptor, Document, ImageConfig, Manifest};
+use crate::ops::names::{AdditionalName, Names};
 use crate::tree::Content;
 
+/// How an image appears in its targets.
+#[derive(Clone, Debug, Default)]
+pub struct TargetOptions {
+    /// Its names where a target gives none. Without any, it is `latest` in a layout and has no name in a docker archive.
+    /// To a target that names no more than what is tagged (`docker-archive:FILE:NAME`) they are its tags.
+    pub tags: Vec<ImageName>,
+    /// Its names beside the one that the target gives.
+    pub additional_tags: Vec<AdditionalName>,
+}
+
+impl TargetOptions {
+    /// What the image is called in a target.
+    pub(super) fn names(&self, target: &Location) -> Result<Names> {
+        Names::of(target, &self.tags, &self.additional_tags)
+    }
+}
+
 /// Makes a writer for each target. Nothing of a target changes yet.
-pub(super) fn writers(targets: &[Location]) -> Result<Vec<LayoutWriter>> {
+pub(super) fn writers(targets: &[Location], options: &TargetOptions) -> Result<Vec<LayoutWriter>> {
     if targets.is_empty() {
         return Err(Error::refused("a target is missing: where should the image go"));
     }
@@ -23,6 +41,9 @@ pub(super) fn writers(targets: &[Location]) -> Result<Vec<LayoutWriter>> {
                 "give one target several names with --tag",
             ));
         }
+    }
+    for target in targets {
+        options.names(target)?;
     }
     targets.iter().map(LayoutWriter::create).collect()
 }
@@ -54,7 +75,7 @@ pub(super) fn publish(
     mut writers: Vec<LayoutWriter>,
     config: &Document<ImageConfig>,
     manifest: &Document<Manifest>,
-    tags: &[RefName],
+    options: &TargetOptions,
     threads: NonZeroUsize,
     observer: &dyn Observer,
 ) -> Result<Descriptor> {
@@ -65,21 +86,12 @@ pub(super) fn publish(
         observer.step(&format!("write {}", writer.target()));
         writer.put(config, MediaType::CONFIG)?;
         writer.put(manifest, MediaType::MANIFEST)?;
-        for name in ref_names(writer.target(), tags) {
-            writer.list(descriptor.clone().with_ref_name(&name));
+        for named in options.names(writer.target())?.descriptors(&descriptor) {
+            writer.list(named);
         }
         writer.prepare(threads)?;
     }
     observer.check()?;
     writers.into_iter().try_for_each(LayoutWriter::commit)?;
     Ok(descriptor)
-}
-
-/// The name that the target gives, else the tags, else `latest`.
-pub(super) fn ref_names(target: &Location, tags: &[RefName]) -> Vec<RefName> {
-    match &target.ref_name {
-        Some(name) => vec![name.clone()],
-        None if tags.is_empty() => vec![RefName::latest()],
-        None => tags.to_vec(),
-    }
 }

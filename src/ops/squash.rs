@@ -13,9 +13,9 @@ use crate::layering::plan;
 use crate::layout::{Image, Layout, Location};
 use crate::observer::Observer;
 use crate::oci::annotations::{BASE_DIGEST, BASE_NAME};
-use crate::oci::{Document, History, ImageConfig, Manifest, RefName};
+use crate::oci::{Document, History, ImageConfig, Manifest};
 use crate::ops::image_tree::{read_layers, ImageLayers, Wanted};
-use crate::ops::publish::{publish, write_layer, writers};
+use crate::ops::publish::{publish, write_layer, writers, TargetOptions};
 use crate::tree::{Entry, Folded, Mask};
 
 /// How layers become one.
@@ -25,8 +25,8 @@ pub struct SquashOptions {
     pub range: Option<RangeInclusive<usize>>,
     /// How the new layer is compressed.
     pub compression: Compression,
-    /// Ref names for targets that name none.
-    pub tags: Vec<RefName>,
+    /// How the new image appears in its targets.
+    pub target: TargetOptions,
     /// How many threads read and compress. The image does not depend on it.
     pub threads: NonZeroUsize,
 }
@@ -60,7 +60,7 @@ pub fn squash(
 ) -> Result<SquashReport> {
     let count = image.manifest.value().layers.len();
     let (first, last) = checked(options.range.as_ref(), count)?;
-    let mut writers = writers(targets)?;
+    let mut writers = writers(targets, &options.target)?;
 
     observer.step(&format!("read layers 1 to {last} of {count}"));
     let scratch = || writers[0].scratch_file();
@@ -85,7 +85,7 @@ pub fn squash(
         }
     }
     let (config, manifest) = documents(image, first, last, &layer);
-    let descriptor = publish(writers, &config, &manifest, &options.tags, options.threads, observer)?;
+    let descriptor = publish(writers, &config, &manifest, &options.target, options.threads, observer)?;
     Ok(SquashReport {
         digest: descriptor.digest,
         squashed: last - first + 1,

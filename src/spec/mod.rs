@@ -18,8 +18,8 @@ pub use vars_file::VarsFile;
 
 use crate::compress::Compression;
 use crate::error::{Error, Result};
-use crate::layout::Location;
-use crate::oci::{Annotations, ContainerConfig, Healthcheck, RefName};
+use crate::layout::{ImageName, Location};
+use crate::oci::{Annotations, ContainerConfig, Healthcheck};
 use crate::platform::{self, Machine, Platform};
 use crate::time::Timestamp;
 use settings::Layer;
@@ -39,8 +39,8 @@ pub struct BuildSpec {
     pub cleared: Vec<ConfigField>,
     /// Annotations of the manifest.
     pub annotations: Annotations,
-    /// Ref names for targets that name none; empty if nobody gave one.
-    pub tags: Vec<RefName>,
+    /// Names for targets that name none; empty if nobody gave one.
+    pub tags: Vec<ImageName>,
     /// When it was made, if somebody said so. Does not touch file times.
     pub created: Option<Timestamp>,
     /// The newest that a file's time may be; also when the image was made, unless `created` says otherwise.
@@ -55,7 +55,7 @@ impl BuildSpec {
     /// Reads and checks all settings.
     pub fn resolve(settings: &Settings) -> Result<Self> {
         let base = base(settings)?;
-        let mut tags = settings.list(&variables::TAG, &values::REF_NAME)?;
+        let mut tags = settings.list(&variables::TAG, &values::NAME)?;
         let mut seen = std::collections::BTreeSet::new();
         tags.retain(|tag| seen.insert(tag.clone()));
         Ok(BuildSpec {

@@ -3,7 +3,8 @@
 use serde_json::Value;
 
 use crate::compress::Compression;
-use crate::oci::{annotations, RefName};
+use crate::layout::ImageName;
+use crate::oci::annotations;
 use crate::platform::{self, VariantPolicy};
 use crate::time::Timestamp;
 
@@ -80,8 +81,8 @@ pub(super) const CPU_SHARES: Grammar<i64> = Grammar {
     read: |text| number(text).filter(|n| (2..=262_144).contains(n)),
 };
 
-/// A ref name.
-pub(super) const REF_NAME: Grammar<RefName> = Grammar {
+/// A ref name, or a name that Docker takes.
+pub(super) const NAME: Grammar<ImageName> = Grammar {
     accepted: "ref names: letters and digits, joined by `/`, by one of `-` `.` `_` `:` `@` `+`, or by `--`",
     read: |text| text.parse().ok(),
 };
@@ -431,8 +432,8 @@ mod tests {
         refuses(&NOT_EMPTY, &[""]);
         same(&AUTHOR_PART, &["A B", "größe", "a@b"]);
         refuses(&AUTHOR_PART, &["A <a@b>", "<", ">"]);
-        accepts(&REF_NAME, &[("latest", RefName::latest())]);
-        refuses(&REF_NAME, &["", "a b", "-a"]);
+        accepts(&NAME, &["latest", "reg:5/app:v1", "my__app"].map(|text| (text, text.parse().unwrap())));
+        refuses(&NAME, &["", "a b", "-a"]);
         accepts(&VARIANT, &[("auto", VariantPolicy::Auto)]);
         refuses(&VARIANT, &["", "7"]);
     }

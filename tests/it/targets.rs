@@ -259,6 +259,34 @@ fn several_targets_hold_one_image() {
 }
 
 #[test]
+fn names_stand_beside_the_one_that_a_target_gives() {
+    let scratch = Scratch::new();
+    let (one, two) = (scratch.join("one"), scratch.join("two"));
+    let names = |layout: &Path| Layout::at(layout).refs().into_keys().collect::<Vec<_>>();
+    let tool = Tool::build(scratch.small_rootfs()).target("oci", &one, "registry:5000/app:v1").oci(&two);
+    let additional = ["--additional-tag", ":stable", "--additional-tag", "other:v3", "--additional-tag", ":v1"];
+    let _ = tool.args(additional).bake();
+    assert_eq!(names(&one), ["other:v3", "registry:5000/app:stable", "registry:5000/app:v1"]);
+    assert_eq!(names(&two), ["latest", "other:v3", "stable", "v1"]);
+
+    let (from, to) = (format!("oci:{}:v1", two.display()), format!("oci:{}:flat", two.display()));
+    let _ = Tool::new("squash").args([from, to]).args(["--tag", "unused", "--additional-tag=:squashed"]).bake();
+    assert_eq!(names(&two), ["flat", "latest", "other:v3", "squashed", "stable", "v1"]);
+
+    let before = bytes_of(scratch.path());
+    for (name, words) in [
+        ("my__app", "ref name `my__app`"),
+        (":v__1", "ref name `v__1`"),
+        (":-x", "--additional-tag"),
+        (":", "--additional-tag"),
+    ] {
+        let error = Tool::build(scratch.join("rootfs")).oci(&one).args(["--additional-tag", name]).run().error();
+        assert!(error.contains(words), "{error}");
+        assert!(bytes_of(scratch.path()) == before);
+    }
+}
+
+#[test]
 fn a_target_in_two_spellings_gains_both_names() {
     let scratch = Scratch::new();
     let rootfs = scratch.small_rootfs();

@@ -5,4 +5,5 @@ mod name;
 mod reader;
 
 pub(super) use name::whole_name;
+pub use name::{DockerName, DockerTag};
 pub(super) use reader::{is_docker_archive, DockerArchive};

@@ -1,21 +1,198 @@
 //! Names of images as Docker writes them, short or whole: `app`, `team/app:v2`, `docker.io/library/app:latest`.
 
+use std::fmt;
+use std::str::FromStr;
+
+use crate::error::{Error, Result};
+
+/// The registry that is meant where none is named.
+const DOCKER_HUB: &str = "docker.io";
+/// The tag that is meant where none is named.
+const LATEST: &str = "latest";
+/// The longest repository that every version of Docker takes, registry included.
+const MAX_LENGTH: usize = 255;
+
 /// The whole form of a name: registry, repository and tag. Docker means `docker.io`, `library/` and `:latest` where
 /// they are left out, so two names are one if their whole forms are.
 pub(in crate::layout) fn whole_name(name: &str) -> String {
-    let (registry, repository) = match name.split_once('/') {
+    let Split { registry, path, tag } = split(name);
+    let library = library(registry, path);
+    match tag {
+        Some(tag) => format!("{registry}/{library}{path}:{tag}"),
+        None if path.contains('@') => format!("{registry}/{library}{path}"),
+        None => format!("{registry}/{library}{path}:{LATEST}"),
+    }
+}
+
+/// The parts of a name, whether they are well formed or not.
+struct Split<'a> {
+    registry: &'a str,
+    path: &'a str,
+    tag: Option<&'a str>,
+}
+
+fn split(name: &str) -> Split<'_> {
+    let (registry, rest) = match name.split_once('/') {
         Some((first, rest)) if first.contains(['.', ':']) || first == "localhost" => (first, rest),
         _ => (DOCKER_HUB, name),
     };
     let registry = if registry == "index.docker.io" { DOCKER_HUB } else { registry };
-    let library = if registry == DOCKER_HUB && !repository.contains('/') { "library/" } else { "" };
-    // A colon before the last slash belongs to a registry's port.
-    let last = repository.rsplit('/').next().unwrap_or_default();
-    let tag = if last.contains([':', '@']) { "" } else { ":latest" };
-    format!("{registry}/{library}{repository}{tag}")
+    // A colon before the last slash belongs to a registry's port, and one behind `@` to a digest.
+    let last = rest.rfind('/').map_or(0, |slash| slash + 1);
+    match rest[last..].split_once(':') {
+        Some((name, tag)) if !name.contains('@') => {
+            Split { registry, path: &rest[..last + name.len()], tag: Some(tag) }
+        }
+        _ => Split { registry, path: rest, tag: None },
+    }
 }
 
-const DOCKER_HUB: &str = "docker.io";
+fn library(registry: &str, path: &str) -> &'static str {
+    if registry == DOCKER_HUB && !path.contains('/') {
+        "library/"
+    } else {
+        ""
+    }
+}
+
+/// A name that Docker takes, `[REGISTRY/]PATH[:TAG]`, valid by construction (distribution, `reference` grammar).
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct DockerName {
+    registry: String,
+    /// With the `library/` that Docker means.
+    path: String,
+    tag: Option<DockerTag>,
+}
+
+impl DockerName {
+    /// What is accepted, for messages.
+    pub const ACCEPTED: &'static str =
+        "[REGISTRY/]NAME[:TAG] as Docker takes it expected, the name in lower-case letters \
+                                        and digits, joined by `/`, by `.` `_` or `__`, or by `-`";
+
+    /// The tag, if one was given.
+    pub fn tag(&self) -> Option<&DockerTag> {
+        self.tag.as_ref()
+    }
+
+    /// The same name with another tag.
+    #[must_use]
+    pub fn with_tag(&self, tag: DockerTag) -> Self {
+        DockerName { tag: Some(tag), ..self.clone() }
+    }
+
+    /// Everything that is meant: `docker.io/library/app:latest`. containerd and podman call images so.
+    pub fn whole(&self) -> String {
+        format!("{}/{}:{}", self.registry, self.path, self.tag_text())
+    }
+
+    /// As Docker shows it: `app:latest`.
+    pub fn short(&self) -> String {
+        format!("{}:{}", self.repository(), self.tag_text())
+    }
+
+    /// As Docker shows it without the tag: `app`.
+    pub fn repository(&self) -> String {
+        let whole = format!("{}/{}", self.registry, self.path);
+        if self.registry != DOCKER_HUB {
+            return whole;
+        }
+        let short = match self.path.strip_prefix("library/") {
+            Some(rest) if !rest.contains('/') => rest,
+            _ => &self.path,
+        };
+        // Without its registry, `docker.io/localhost/app` would be another one's.
+        let is_same = split(short).registry == DOCKER_HUB;
+        if is_same {
+            short.to_owned()
+        } else {
+            whole
+        }
+    }
+
+    /// The tag that is meant.
+    pub fn tag_text(&self) -> &str {
+        self.tag.as_ref().map_or(LATEST, DockerTag::as_str)
+    }
+}
+
+impl FromStr for DockerName {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let refused = || Error::malformed(format!("name `{}`", text.escape_debug()), DockerName::ACCEPTED);
+        let Split { registry, path, tag } = split(text);
+        let tag = tag.map(str::parse).transpose().map_err(|_| refused())?;
+        let path = format!("{}{path}", library(registry, path));
+        // Docker takes 64 digits for the id of an image.
+        let is_id = text.len() == 64 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+        let is_short = registry.len() + 1 + path.len() <= MAX_LENGTH;
+        if is_registry(registry) && path.split('/').all(is_component) && is_short && !is_id {
+            Ok(DockerName { registry: registry.to_owned(), path, tag })
+        } else {
+            Err(refused())
+        }
+    }
+}
+
+/// A tag that Docker takes: up to 128 letters, digits, `_`, `.` and `-`, the last two not in front.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct DockerTag(String);
+
+impl DockerTag {
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for DockerTag {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let is_word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+        let is_tag = text.len() <= 128
+            && text.bytes().all(|byte| is_word(byte) || matches!(byte, b'.' | b'-'))
+            && text.bytes().next().is_some_and(is_word);
+        if is_tag {
+            Ok(DockerTag(text.to_owned()))
+        } else {
+            let reason = "up to 128 letters, digits, `_`, `.` and `-` expected, the last two not in front";
+            Err(Error::malformed(format!("tag `{}`", text.escape_debug()), reason))
+        }
+    }
+}
+
+impl fmt::Display for DockerTag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A host's name or address, perhaps with a port.
+fn is_registry(text: &str) -> bool {
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let is_label = |text: &str| {
+        let is_inner = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+        !text.is_empty() && !text.starts_with('-') && !text.ends_with('-') && text.bytes().all(is_inner)
+    };
+    let (host, port) = match text.rsplit_once(':') {
+        Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
+        _ => (text, None),
+    };
+    let is_host = match host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+        Some(address) => !address.is_empty() && address.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b':'),
+        None => host.split('.').all(is_label),
+    };
+    is_host && port.map_or(true, is_number)
+}
+
+/// Lower-case letters and digits, joined by `.`, `_`, `__` or any number of `-`.
+fn is_component(text: &str) -> bool {
+    let is_word = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+    let is_joint = |joint: &str| matches!(joint, "." | "_" | "__") || joint.bytes().all(|byte| byte == b'-');
+    text.starts_with(is_word) && text.ends_with(is_word) && text.split(is_word).all(is_joint)
+}
 
 #[cfg(test)]
 mod tests {
@@ -23,20 +200,74 @@ mod tests {
 
     #[test]
     fn what_is_left_out_is_put_in() {
-        for (name, whole) in [
-            ("app", "docker.io/library/app:latest"),
-            ("app:v2", "docker.io/library/app:v2"),
-            ("team/app", "docker.io/team/app:latest"),
-            ("docker.io/app:v2", "docker.io/library/app:v2"),
-            ("docker.io/library/app:v2", "docker.io/library/app:v2"),
-            ("index.docker.io/team/app", "docker.io/team/app:latest"),
-            ("localhost/app", "localhost/app:latest"),
-            ("registry:5000/app", "registry:5000/app:latest"),
-            ("registry:5000/team/app:v2", "registry:5000/team/app:v2"),
-            ("quay.io/team/app@sha256:00", "quay.io/team/app@sha256:00"),
+        for (name, whole, short) in [
+            ("app", "docker.io/library/app:latest", "app:latest"),
+            ("app:v2", "docker.io/library/app:v2", "app:v2"),
+            ("team/app", "docker.io/team/app:latest", "team/app:latest"),
+            ("docker.io/app:v2", "docker.io/library/app:v2", "app:v2"),
+            ("docker.io/library/app:v2", "docker.io/library/app:v2", "app:v2"),
+            ("docker.io/library/a/b:v2", "docker.io/library/a/b:v2", "library/a/b:v2"),
+            ("index.docker.io/team/app", "docker.io/team/app:latest", "team/app:latest"),
+            ("localhost/app", "localhost/app:latest", "localhost/app:latest"),
+            ("docker.io/localhost/app", "docker.io/localhost/app:latest", "docker.io/localhost/app:latest"),
+            ("docker.io/a.b/app:1", "docker.io/a.b/app:1", "docker.io/a.b/app:1"),
+            ("registry:5000/app", "registry:5000/app:latest", "registry:5000/app:latest"),
+            ("registry:5000/team/app:v2", "registry:5000/team/app:v2", "registry:5000/team/app:v2"),
+            ("registry:5000", "docker.io/library/registry:5000", "registry:5000"),
+            ("my__app---x:_V1__.-", "docker.io/library/my__app---x:_V1__.-", "my__app---x:_V1__.-"),
+            ("[2001:db8::1]:5000/app:v1", "[2001:db8::1]:5000/app:v1", "[2001:db8::1]:5000/app:v1"),
         ] {
             assert_eq!(whole_name(name), whole, "{name}");
             assert_eq!(whole_name(whole), whole);
+            let parsed: DockerName = name.parse().unwrap();
+            assert_eq!((parsed.whole().as_str(), parsed.short().as_str()), (whole, short));
+            let again: DockerName = short.parse().unwrap();
+            assert_eq!(again.whole(), whole, "the short form means something else");
         }
+        assert_eq!(whole_name("quay.io/team/app@sha256:00"), "quay.io/team/app@sha256:00");
+    }
+
+    #[test]
+    fn grammar() {
+        for text in [
+            "",
+            ":v1",
+            "/app",
+            "app/",
+            "a//b",
+            "App",
+            "a___b",
+            "a..b",
+            "a._b",
+            "-a",
+            "a-",
+            "_a",
+            "a b",
+            "größe",
+            "app:",
+            "app:-v",
+            "app:.v",
+            "app:v+1",
+            "app@sha256:00",
+            "reg:50x0/app",
+            "reg-.x/app",
+            "host:/app",
+            "[::g]/app",
+        ] {
+            assert!(text.parse::<DockerName>().is_err(), "{text}");
+        }
+        let (tag, path) = ("t".repeat(128), "p".repeat(255 - "docker.io/library/".len()));
+        assert!(format!("{path}:{tag}").parse::<DockerName>().is_ok());
+        assert!(format!("{path}p:{tag}").parse::<DockerName>().is_err());
+        assert!(format!("app:{tag}t").parse::<DockerName>().is_err());
+        assert!("0123456789abcdef".repeat(4).parse::<DockerName>().is_err());
+    }
+
+    #[test]
+    fn a_tag_is_what_was_given() {
+        let name: DockerName = "reg:5/app".parse().unwrap();
+        assert_eq!(name.tag(), None);
+        let tagged = name.with_tag("v2".parse().unwrap());
+        assert_eq!((tagged.repository().as_str(), tagged.tag_text()), ("reg:5/app", "v2"));
     }
 }

@@ -23,7 +23,7 @@ use crate::layout::{LayoutWriter, Location};
 use crate::observer::Observer;
 use crate::oci::ContainerConfig;
 use crate::ops::image_tree::{ImageLayers, ImageTree};
-use crate::ops::publish::{self, publish, ref_names, write_layer};
+use crate::ops::publish::{self, publish, write_layer, TargetOptions};
 use crate::platform::Platform;
 use crate::spec::BuildSpec;
 use crate::time::Timestamp;
@@ -44,6 +44,8 @@ pub struct BuildOptions {
     pub device_table: DeviceTable,
     /// How a base image, if the spec names one, is compared with the rootfs.
     pub base: BaseOptions,
+    /// How the image appears in its targets; its tags come beside those of the spec.
+    pub target: TargetOptions,
     /// How many threads read, hash and compress. The image does not depend on it.
     pub threads: NonZeroUsize,
 }
@@ -55,6 +57,7 @@ impl Default for BuildOptions {
             owner: OwnerPolicy::default(),
             device_table: DeviceTable::default(),
             base: BaseOptions::default(),
+            target: TargetOptions::default(),
             threads: NonZeroUsize::MIN,
         }
     }
@@ -73,7 +76,8 @@ pub fn build(
     check_targets(rootfs, targets)?;
     let base = spec.base.as_ref().map(|location| Base::open(location, spec.platform.as_ref())).transpose()?;
     let platform = platform(spec, base.as_ref())?;
-    let mut writers = publish::writers(targets)?;
+    let target_options = target_options(spec, options);
+    let mut writers = publish::writers(targets, &target_options)?;
 
     let read = read_rootfs(rootfs, base.as_ref(), &writers[0], spec, options, observer)?;
     stats.entries = read.rootfs.tree.len();
@@ -107,7 +111,7 @@ pub fn build(
         writers.iter_mut().try_for_each(|writer| base.share_layers(writer))?;
     }
     let Documents { config, manifest } = documents;
-    let descriptor = publish(writers, &config, &manifest, &spec.tags, options.threads, observer)?;
+    let descriptor = publish(writers, &config, &manifest, &target_options, options.threads, observer)?;
 
     stats.total_seconds = start.elapsed().as_secs_f64();
     stats.peak_memory_bytes = report::peak_memory();
@@ -117,7 +121,7 @@ pub fn build(
         created: created.to_string(),
         size: descriptor.size + config.raw().len() as u64 + layer_sizes.sum::<u64>(),
         digest: descriptor.digest,
-        targets: targets.iter().map(|target| target_report(target, spec)).collect(),
+        targets: targets.iter().map(|target| target_report(target, &target_options)).collect::<Result<_>>()?,
         warnings: read.warnings,
         stats,
         diff_id: layer.as_ref().map(|layer| layer.diff_id.clone()),
@@ -272,11 +276,16 @@ fn created(spec: &BuildSpec, tree: &Tree) -> Timestamp {
     spec.created.or(spec.source_date_epoch).unwrap_or_else(newest)
 }
 
-fn target_report(target: &Location, spec: &BuildSpec) -> TargetReport {
-    TargetReport {
-        target: Location { ref_name: None, ..target.clone() }.to_string(),
-        refs: ref_names(target, &spec.tags).iter().map(ToString::to_string).collect(),
-    }
+fn target_options(spec: &BuildSpec, options: &BuildOptions) -> TargetOptions {
+    let tags = spec.tags.iter().chain(&options.target.tags).cloned().collect();
+    TargetOptions { tags, ..options.target.clone() }
+}
+
+fn target_report(target: &Location, options: &TargetOptions) -> Result<TargetReport> {
+    Ok(TargetReport {
+        target: Location { name: None, ..target.clone() }.to_string(),
+        refs: options.names(target)?.texts(),
+    })
 }
 
 fn add_layer(stats: &mut BuildStats, layer: &Layer, times: LayerTimes) {

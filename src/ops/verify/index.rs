@@ -64,9 +64,9 @@ impl Documents<'_> {
         Ok(())
     }
 
-    /// Leaves those descriptors of `index.json` that the location's ref name means, and tells names that mean several.
+    /// Leaves those descriptors of `index.json` that the location's name means, and tells names that mean several.
     fn choose(&mut self, descriptors: &[Value], mentions: &mut Vec<(usize, Mention)>, place: &Place) -> Result<()> {
-        let wanted = self.layout.location().ref_name.as_ref();
+        let wanted = self.layout.location().name.as_ref();
         let descriptors: Vec<(usize, &Value)> = descriptors.iter().enumerate().collect();
         let meant = match wanted {
             Some(wanted) => called(&descriptors, wanted, |(_, descriptor), key| annotation(descriptor, key)),

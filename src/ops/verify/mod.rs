@@ -80,7 +80,7 @@ pub fn verify(layout: &Layout, observer: &dyn Observer) -> Result<Report> {
     documents.walk()?;
     let (mut blobs_read, mut bytes_read) = documents.read();
     let images = documents.images;
-    let unmentioned: Vec<&String> = match layout.location().ref_name {
+    let unmentioned: Vec<&String> = match layout.location().name {
         None => sizes.keys().filter(|name| !is_mentioned(name, &documents)).collect(),
         Some(_) => Vec::new(),
     };

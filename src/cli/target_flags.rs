@@ -1,0 +1,35 @@
+//! The flags of verbs that write images.
+
+use ocibake::layout::ImageName;
+use ocibake::ops::{AdditionalName, TargetOptions};
+
+/// What the image is called and how it is shown.
+#[derive(clap::Args)]
+pub(super) struct TargetFlags {
+    /// A name, used where a target names none (repeatable) [default: latest; in a docker archive, none]
+    #[arg(long, value_name = "NAME")]
+    tag: Vec<ImageName>,
+
+    #[command(flatten)]
+    beside_tags: TargetFlagsBesideTags,
+}
+
+/// The same for a verb whose `--tag` is a setting.
+#[derive(clap::Args)]
+pub(super) struct TargetFlagsBesideTags {
+    /// A name beside the one that the target gives, or with a colon in front another tag of it (repeatable)
+    #[arg(long, value_name = "NAME[:TAG]|:TAG")]
+    additional_tag: Vec<AdditionalName>,
+}
+
+impl TargetFlags {
+    pub(super) fn options(&self) -> TargetOptions {
+        TargetOptions { tags: self.tag.clone(), ..self.beside_tags.options() }
+    }
+}
+
+impl TargetFlagsBesideTags {
+    pub(super) fn options(&self) -> TargetOptions {
+        TargetOptions { additional_tags: self.additional_tag.clone(), ..TargetOptions::default() }
+    }
+}

@@ -1,0 +1,236 @@
+//! What an image is called in each of its targets.
+
+use std::str::FromStr;
+
+use crate::error::{Error, Result};
+use crate::layout::{DockerName, DockerTag, ImageName, Location, Transport};
+use crate::oci::annotations::CONTAINERD_NAME;
+use crate::oci::{Annotations, Descriptor, RefName};
+
+/// A name beside the one that a target gives.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AdditionalName {
+    /// `:TAG`: another tag of the first name.
+    Tag(DockerTag),
+    /// A name of its own. In a docker archive it takes the first name's tag, if it has none.
+    Name(ImageName),
+}
+
+impl FromStr for AdditionalName {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        match text.strip_prefix(':') {
+            Some(tag) => tag.parse().map(AdditionalName::Tag),
+            None => text.parse().map(AdditionalName::Name),
+        }
+    }
+}
+
+/// The names of an image in one target, each once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Names {
+    /// Ref names; at least one.
+    Layout(Vec<RefName>),
+    /// What Docker calls it. It need not have a name.
+    Docker(Vec<DockerName>),
+}
+
+impl Names {
+    /// The name that the target gives, else `tags`; and those beside it. An error says which name is none here.
+    pub(super) fn of(target: &Location, tags: &[ImageName], additional: &[AdditionalName]) -> Result<Self> {
+        match target.transport {
+            Transport::DockerArchive => docker_names(target, tags, additional).map(Names::Docker),
+            Transport::Oci | Transport::OciArchive | Transport::Archive => {
+                ref_names(target, tags, additional).map(Names::Layout)
+            }
+        }
+    }
+
+    /// The descriptor under each of its names; as it is, if there is none.
+    pub(super) fn descriptors(&self, descriptor: &Descriptor) -> Vec<Descriptor> {
+        let called = |name: &DockerName| {
+            let mut descriptor = descriptor.clone();
+            let annotations = descriptor.annotations.get_or_insert_with(Annotations::new);
+            annotations.insert(CONTAINERD_NAME.to_owned(), name.whole());
+            descriptor
+        };
+        match self {
+            Names::Layout(names) => names.iter().map(|name| descriptor.clone().with_ref_name(name)).collect(),
+            Names::Docker(names) if names.is_empty() => vec![descriptor.clone()],
+            Names::Docker(names) => names.iter().map(called).collect(),
+        }
+    }
+
+    /// As people write them.
+    pub(super) fn texts(&self) -> Vec<String> {
+        match self {
+            Names::Layout(names) => names.iter().map(RefName::to_string).collect(),
+            Names::Docker(names) => names.iter().map(DockerName::short).collect(),
+        }
+    }
+}
+
+fn ref_names(target: &Location, tags: &[ImageName], additional: &[AdditionalName]) -> Result<Vec<RefName>> {
+    let refused = |error: Error| Error::refused(format!("target `{target}`: {error}"));
+    let given: Vec<&ImageName> = target.name.as_ref().map_or_else(|| tags.iter().collect(), |name| vec![name]);
+    let mut names: Vec<RefName> = given.into_iter().map(ImageName::ref_name).collect::<Result<_>>().map_err(refused)?;
+    if names.is_empty() {
+        names.push(RefName::latest());
+    }
+    for name in additional {
+        names.push(match name {
+            AdditionalName::Tag(tag) => with_tag(&names[0], tag).map_err(refused)?,
+            AdditionalName::Name(name) => name.ref_name().map_err(refused)?,
+        });
+    }
+    Ok(each_once(names, Clone::clone))
+}
+
+/// `app:v2` of `app:v1`, and `v2` of `v1`, since a word alone is a tag.
+fn with_tag(name: &RefName, tag: &DockerTag) -> Result<RefName> {
+    let text = name.as_str();
+    let last = text.rfind('/').map_or(0, |slash| slash + 1);
+    let repository = match text[last..].find(':') {
+        Some(colon) => Some(&text[..last + colon]),
+        None => text.contains('/').then_some(text),
+    };
+    repository.map_or_else(|| tag.to_string(), |repository| format!("{repository}:{tag}")).parse()
+}
+
+fn docker_names(target: &Location, tags: &[ImageName], additional: &[AdditionalName]) -> Result<Vec<DockerName>> {
+    let refused = |error: Error| Error::refused(format!("target `{target}`: {error}"));
+    let parse = |name: &ImageName| name.docker_name().map_err(refused);
+    let mut names = Vec::new();
+    match target.name.as_ref().map(parse).transpose()? {
+        Some(name) if name.tag().is_none() => {
+            // The target names what is tagged; words in `tags` are its tags.
+            for word in tags.iter().filter(|tag| tag.is_word()) {
+                names.push(name.with_tag(word.as_str().parse().map_err(refused)?));
+            }
+            if names.is_empty() {
+                names.push(name);
+            }
+        }
+        Some(name) => names.push(name),
+        None => {
+            for tag in tags {
+                if tag.is_word() {
+                    return Err(without_name(target, tag.as_str()));
+                }
+                names.push(parse(tag)?);
+            }
+        }
+    }
+    for name in additional {
+        let first = names.first();
+        let name = match name {
+            AdditionalName::Tag(tag) => match first {
+                Some(first) => first.with_tag(tag.clone()),
+                None => return Err(without_name(target, tag.as_str())),
+            },
+            AdditionalName::Name(name) => {
+                let name = parse(name)?;
+                match first.and_then(DockerName::tag) {
+                    Some(tag) if name.tag().is_none() => name.with_tag(tag.clone()),
+                    _ => name,
+                }
+            }
+        };
+        names.push(name);
+    }
+    Ok(each_once(names, DockerName::whole))
+}
+
+fn without_name(target: &Location, tag: &str) -> Error {
+    Error::refused_with_hint(
+        format!("target `{target}`: the tag `{tag}` has no name, which a docker archive needs"),
+        format!("write `{target}:NAME:{tag}`"),
+    )
+}
+
+fn each_once<T, K: Ord>(mut names: Vec<T>, key: impl Fn(&T) -> K) -> Vec<T> {
+    let mut seen = std::collections::BTreeSet::new();
+    names.retain(|name| seen.insert(key(name)));
+    names
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsStr;
+
+    use super::*;
+
+    /// The names, or the error behind the target.
+    fn names(target: &str, tags: &[&str], additional: &[&str]) -> Result<Vec<String>, String> {
+        let target = Location::parse(OsStr::new(target)).unwrap();
+        let tags: Vec<ImageName> = tags.iter().map(|tag| tag.parse().unwrap()).collect();
+        let additional: Vec<AdditionalName> = additional.iter().map(|name| name.parse().unwrap()).collect();
+        let names = Names::of(&target, &tags, &additional);
+        names.map(|names| names.texts()).map_err(|error| {
+            let error = error.to_string();
+            error.strip_prefix(&format!("target `{target}`: ")).unwrap_or_else(|| panic!("{error}")).to_owned()
+        })
+    }
+
+    #[test]
+    fn ref_names_of_layouts() {
+        for (target, tags, additional, expected) in [
+            ("oci:o", &[][..], &[][..], &["latest"][..]),
+            ("oci:o", &["a", "b:1"], &[], &["a", "b:1"]),
+            ("oci:o:v1", &["a"], &["v2", ":v3", "v1"], &["v1", "v2", "v3"]),
+            ("oci:o:app:v1", &[], &[":v2", "x"], &["app:v1", "app:v2", "x"]),
+            ("oci:o:reg:5/app", &[], &[":v2"], &["reg:5/app", "reg:5/app:v2"]),
+            ("o.tar", &["reg:5/app:v1"], &[":v2"], &["reg:5/app:v1", "reg:5/app:v2"]),
+        ] {
+            assert_eq!(names(target, tags, additional).unwrap(), expected, "{target} {tags:?} {additional:?}");
+        }
+        for (target, tags, additional) in
+            [("oci:o:my__app", &[][..], &[][..]), ("oci:o", &["my__app:v1"], &[]), ("oci:o:v1", &[], &[":v__2"])]
+        {
+            let error = names(target, tags, additional).unwrap_err();
+            assert!(error.starts_with("ref name `"), "{error}");
+        }
+    }
+
+    #[test]
+    fn names_of_docker_archives() {
+        let archive = |name: &str| format!("docker-archive:o.tar{name}");
+        for (name, tags, additional, expected) in [
+            ("", &[][..], &[][..], &[][..]),
+            ("", &["app:v1", "reg:5/app"], &[], &["app:v1", "reg:5/app:latest"]),
+            ("", &[], &["x:1"], &["x:1"]),
+            (":app", &[], &[], &["app:latest"]),
+            (":app", &["v1", "other:v3", "v2"], &[":v4"], &["app:v1", "app:v2", "app:v4"]),
+            (":docker.io/library/app:v1", &["v2"], &[":v3", "app:v1", "app:v3"], &["app:v1", "app:v3"]),
+            (
+                ":reg:5/app:v1",
+                &[],
+                &[":v2", "app", "my__app:x"],
+                &["reg:5/app:v1", "reg:5/app:v2", "app:v1", "my__app:x"],
+            ),
+            (":app", &[], &["b"], &["app:latest", "b:latest"]),
+        ] {
+            assert_eq!(names(&archive(name), tags, additional).unwrap(), expected, "{name} {tags:?} {additional:?}");
+        }
+        for (name, tags, additional, expected) in [
+            ("", &["v1"][..], &[][..], "the tag `v1` has no name"),
+            ("", &["app:v1", "v1"], &[], "the tag `v1` has no name"),
+            ("", &[], &[":v1"], "the tag `v1` has no name"),
+            (":App:v1", &[], &[], "name `App:v1`"),
+            ("", &["App:v1"], &[], "name `App:v1`"),
+            (":app:v1", &[], &["App"], "name `App`"),
+            (":app", &["v+1"], &[], "tag `v+1`"),
+        ] {
+            let error = names(&archive(name), tags, additional).unwrap_err();
+            assert!(error.starts_with(expected), "{error}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_additional_name() {
+        for text in ["", ":", ":-v", ":a/b", ":a:b", "a b", "App__x"] {
+            assert!(text.parse::<AdditionalName>().is_err(), "{text}");
+        }
+    }
+}
