@@ -103,6 +103,18 @@ impl MediaType {
         &self.0
     }
 
+    /// Whether it is that of a layer that may have to be left where it is (image-spec,
+    /// layer.md#non-distributable-layers).
+    pub fn is_non_distributable(&self) -> bool {
+        [
+            MediaType::LAYER_NONDIST,
+            MediaType::LAYER_NONDIST_GZIP,
+            MediaType::LAYER_NONDIST_ZSTD,
+            MediaType::DOCKER_LAYER_FOREIGN,
+        ]
+        .contains(self)
+    }
+
     /// The OCI media type of a layer in the given encoding.
     pub fn layer(encoding: LayerEncoding) -> Self {
         match encoding {

@@ -8,6 +8,7 @@
 mod build;
 mod diff;
 mod fakeroot;
+mod gc;
 mod inspect;
 mod man;
 mod platform;
@@ -15,6 +16,7 @@ mod progress;
 mod report;
 mod setting_flags;
 mod squash;
+mod tag;
 mod target_flags;
 mod unpack;
 mod verify;
@@ -61,6 +63,8 @@ enum Command {
     Unpack(unpack::Args),
     Diff(diff::Args),
     Squash(squash::Args),
+    Tag(tag::Args),
+    Gc(gc::Args),
     Verify(verify::Args),
     Platform(platform::Args),
     Completions(man::CompletionsArgs),
@@ -106,6 +110,8 @@ pub(crate) fn run() -> ExitCode {
         Command::Unpack(args) => unpack::run(&args, &session),
         Command::Diff(args) => diff::run(&args, &session),
         Command::Squash(args) => squash::run(&args, &session),
+        Command::Tag(args) => tag::run(&args, &session),
+        Command::Gc(args) => gc::run(&args, &session),
         Command::Verify(args) => verify::run(&args, &session),
         Command::Platform(args) => platform::run(&args),
         Command::Completions(args) => man::completions(&args, Cli::command()),

@@ -25,6 +25,11 @@ pub(super) fn bytes(count: u64) -> String {
     }
 }
 
+/// `1 blob`, `2 blobs`.
+pub(super) fn plural(count: u64, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
 /// The table of `--stats`.
 pub(super) fn stats(stats: &BuildStats) -> String {
     let mut text = String::new();

@@ -59,17 +59,16 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Answer> {
 
 /// `oci:out: 1 image, 3 blobs, 12.3 MB verified: no findings`.
 fn summary(report: &Report) -> String {
-    let plural = |count: u64, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
     let counts: Vec<String> = [(report.errors, "error"), (report.notes, "note")]
         .into_iter()
         .filter(|(count, _)| *count > 0)
-        .map(|(count, what)| plural(count as u64, what))
+        .map(|(count, what)| report::plural(count as u64, what))
         .collect();
     format!(
         "{}: {}, {}, {} verified: {}",
         report.image,
-        plural(report.images, "image"),
-        plural(report.blobs, "blob"),
+        report::plural(report.images, "image"),
+        report::plural(report.blobs, "blob"),
         report::bytes(report.bytes),
         if counts.is_empty() { "no findings".to_owned() } else { counts.join(", ") }
     )

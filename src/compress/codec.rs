@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::compress::Format;
 use crate::error::Error;
 use crate::media_type::LayerEncoding;
 
@@ -77,6 +78,18 @@ levels! {
     ZstdLevel = "zstd", 1 to 22, default 3;
     /// A preset of xz, 0 to 9.
     XzLevel = "xz", 0 to 9, default 6;
+}
+
+impl Codec {
+    /// What a reader finds that it is.
+    pub fn format(self) -> Format {
+        match self {
+            Codec::Plain => Format::Plain,
+            Codec::Gzip(_) => Format::Gzip,
+            Codec::Zstd(_) => Format::Zstd,
+            Codec::Xz(_) => Format::Xz,
+        }
+    }
 }
 
 impl Compression {

@@ -168,6 +168,11 @@ impl Archive {
         Ok(())
     }
 
+    /// How it is compressed as a whole.
+    pub(super) fn format(&self) -> Format {
+        self.format
+    }
+
     pub(super) fn path(&self) -> &Path {
         &self.path
     }

@@ -7,9 +7,13 @@
 mod archive;
 mod blob;
 mod docker;
+mod edit;
 mod image_name;
+mod links;
 mod location;
+mod lock;
 mod reader;
+mod referrers;
 pub(crate) mod staging;
 #[cfg(test)]
 mod tests;
@@ -18,7 +22,9 @@ mod writer;
 
 pub use blob::VerifiedReader;
 pub use docker::{DockerName, DockerTag};
+pub use edit::Edit;
 pub use image_name::ImageName;
+pub(crate) use links::{Missing, Reach};
 pub use location::{Location, Transport};
 pub use reader::{Layout, Stored};
 pub(crate) use walk::called;
@@ -32,7 +38,16 @@ pub(crate) const MARKER: &str = "oci-layout";
 /// The file that lists what a layout holds.
 pub(crate) const INDEX: &str = "index.json";
 
+/// The directory of blobs.
+pub(crate) const BLOBS: &str = "blobs";
+
 /// Where a blob stands in a layout, relative to it.
 pub(crate) fn blob_path(digest: &Digest) -> String {
-    format!("blobs/{}/{}", digest.algorithm_name(), digest.encoded())
+    format!("{BLOBS}/{}/{}", digest.algorithm_name(), digest.encoded())
+}
+
+/// The digest that a file of a layout is named by; none if it is no blob.
+pub(crate) fn digest_of_path(path: &str) -> Option<Digest> {
+    let (algorithm, encoded) = path.strip_prefix(BLOBS)?.strip_prefix('/')?.split_once('/')?;
+    format!("{algorithm}:{encoded}").parse().ok()
 }

@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::Read;
 use std::os::unix::fs::FileTypeExt;
@@ -5,12 +6,13 @@ use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;
 
+use crate::compress::Format;
 use crate::digest::Digest;
 use crate::error::{Error, IoContext, Result};
 use crate::layout::archive::Archive;
 use crate::layout::blob::VerifiedReader;
 use crate::layout::docker::{is_docker_archive, DockerArchive};
-use crate::layout::{blob_path, Location, Transport, INDEX, MARKER};
+use crate::layout::{blob_path, digest_of_path, Location, Transport, BLOBS, INDEX, MARKER};
 use crate::oci::{Descriptor, Document, Index, LayoutMarker, MAX_DOCUMENT_SIZE};
 
 /// A layout that is read: a directory or an archive.
@@ -97,6 +99,14 @@ impl Layout {
         &self.location
     }
 
+    /// How an archive of a layout is compressed as a whole; none if it is something else.
+    pub(super) fn outer_format(&self) -> Option<Format> {
+        match &self.store {
+            Store::Archive(archive) => Some(archive.format()),
+            Store::Directory(_) | Store::DockerArchive(_) => None,
+        }
+    }
+
     /// The list of what it holds (image-spec, image-layout.md#indexjson-file).
     pub fn index(&self) -> Result<Document<Index>> {
         self.top_level(INDEX)
@@ -175,9 +185,24 @@ impl Layout {
 
     /// A document, held to its descriptor and of a size that documents may have.
     pub fn document<T: DeserializeOwned>(&self, descriptor: &Descriptor) -> Result<Document<T>> {
-        let subject = format!("{}: blob {}", self.location, descriptor.digest.short());
+        let subject = self.name_of(&descriptor.digest);
         let raw = read_document(self.blob(descriptor)?, descriptor.size, &subject, &self.location.path)?;
         Document::parse(raw, &subject)
+    }
+
+    /// What messages call a blob.
+    pub(super) fn name_of(&self, digest: &Digest) -> String {
+        format!("{}: blob {}", self.location, digest.short())
+    }
+
+    /// The sizes of all blobs, by their digests. Files that are not named by a digest are none.
+    pub fn blobs(&self) -> Result<BTreeMap<Digest, u64>> {
+        let files = match &self.store {
+            Store::Directory(root) => list_blobs(root)?,
+            Store::Archive(_) | Store::DockerArchive(_) => self.files()?,
+        };
+        let blob = |file: Stored| Some((digest_of_path(&file.name)?, file.size));
+        Ok(files.into_iter().filter_map(blob).collect())
     }
 }
 
@@ -196,8 +221,17 @@ pub(super) fn read_document(reader: impl Read, size: u64, subject: &str, path: &
 }
 
 fn list_files(root: &Path) -> Result<Vec<Stored>> {
+    list_below(root, "")
+}
+
+fn list_blobs(root: &Path) -> Result<Vec<Stored>> {
+    list_below(&root.join(BLOBS), &format!("{BLOBS}/"))
+}
+
+/// The files below a directory, their names with `prefix` before them.
+fn list_below(directory: &Path, prefix: &str) -> Result<Vec<Stored>> {
     let mut files = Vec::new();
-    let mut directories = vec![(root.to_path_buf(), String::new())];
+    let mut directories = vec![(directory.to_path_buf(), prefix.to_owned())];
     while let Some((directory, prefix)) = directories.pop() {
         for entry in fs::read_dir(&directory).at("list", &directory)? {
             let entry = entry.at("list", &directory)?;

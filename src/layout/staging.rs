@@ -3,12 +3,12 @@
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{flock, FlockOperation};
 
 use crate::error::{IoContext, Result};
+use crate::layout::lock::stands_at;
 
 /// What the names of staging directories begin with.
 pub(crate) const STAGING_PREFIX: &str = ".ocibake-";
@@ -39,7 +39,7 @@ impl Staging {
     }
 
     fn create_named(parent: &Path, prefix: &OsStr) -> Result<Self> {
-        clear_abandoned(parent, prefix);
+        abandoned(parent, prefix).into_iter().for_each(Abandoned::clear);
         for attempt in 0_u32.. {
             let mut name = prefix.to_os_string();
             name.push(format!("{}-{attempt}", std::process::id()));
@@ -54,7 +54,7 @@ impl Staging {
                 opened => opened.at("open", &path)?,
             };
             let locked = flock(&lock, FlockOperation::NonBlockingLockExclusive).is_ok();
-            if locked && is_same_directory(&lock, &path) {
+            if locked && stands_at(&lock, &path) {
                 return Ok(Staging { path, _lock: lock });
             }
         }
@@ -73,27 +73,40 @@ impl Drop for Staging {
     }
 }
 
-fn is_same_directory(open: &File, path: &Path) -> bool {
-    match (open.metadata(), path.symlink_metadata()) {
-        (Ok(a), Ok(b)) => (a.dev(), a.ino()) == (b.dev(), b.ino()),
-        _ => false,
+/// A staging directory whose owner is gone, locked so that nobody else takes it away.
+#[derive(Debug)]
+pub(crate) struct Abandoned {
+    path: PathBuf,
+    _lock: File,
+}
+
+impl Abandoned {
+    /// Those inside of a directory.
+    pub(crate) fn within(parent: &Path) -> Vec<Self> {
+        abandoned(parent, OsStr::new(STAGING_PREFIX))
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Removes it. It is a courtesy: what cannot be removed stays.
+    pub(crate) fn clear(self) {
+        let _ = fs::remove_dir_all(&self.path);
     }
 }
 
-/// Removes staging directories whose owner is gone. It is a courtesy: what cannot be removed stays.
-fn clear_abandoned(parent: &Path, prefix: &OsStr) {
-    let Ok(listing) = fs::read_dir(parent) else { return };
-    for entry in listing.flatten() {
-        if !is_staging_name(&entry.file_name(), prefix) {
-            continue;
-        }
-        let Ok(directory) = File::open(entry.path()) else { continue };
-        let locked = flock(&directory, FlockOperation::NonBlockingLockExclusive).is_ok();
+fn abandoned(parent: &Path, prefix: &OsStr) -> Vec<Abandoned> {
+    let Ok(listing) = fs::read_dir(parent) else { return Vec::new() };
+    let names = listing.flatten().filter(|entry| is_staging_name(&entry.file_name(), prefix));
+    let unlocked = names.filter_map(|entry| {
+        let path = entry.path();
+        let directory = File::open(&path).ok()?;
+        flock(&directory, FlockOperation::NonBlockingLockExclusive).ok()?;
         // What was opened may be gone by now, and its name somebody else's.
-        if locked && is_same_directory(&directory, &entry.path()) {
-            let _ = fs::remove_dir_all(entry.path());
-        }
-    }
+        (stands_at(&directory, &path) && !path.is_symlink()).then_some(Abandoned { path, _lock: directory })
+    });
+    unlocked.collect()
 }
 
 /// Whether a name is the prefix with two numbers behind it: somebody's `out.ocibake-backup` is none of ours.

@@ -3,6 +3,7 @@ use std::collections::BTreeSet;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::layout::docker::whole_name;
+use crate::layout::referrers::is_referrers_tag;
 use crate::layout::{ImageName, Layout};
 use crate::media_type::{MediaKind, MediaType};
 use crate::oci::annotations::{CONTAINERD_NAME, REF_NAME};
@@ -58,17 +59,36 @@ impl Layout {
         }
     }
 
+    /// The one descriptor of `index.json` that the location means, of an image or of an index of several. Several names
+    /// of one thing are one thing, and artifacts are only meant by their name.
+    pub fn entry(&self) -> Result<Descriptor> {
+        let index = self.index()?.into_value();
+        let entries: Vec<&Descriptor> = match &self.location().name {
+            Some(name) => called(&index.manifests, name, Descriptor::annotation),
+            None => index.manifests.iter().filter(|entry| !is_artifact(entry) && !is_referrers_tag(entry)).collect(),
+        };
+        let digests: BTreeSet<&Digest> = entries.iter().map(|entry| &entry.digest).collect();
+        match (entries.first(), digests.len(), &self.location().name) {
+            (Some(entry), 1, _) => Ok((*entry).clone()),
+            (None, _, Some(name)) => Err(self.unknown_ref_name(name, &names(&index))),
+            (None, _, None) => Err(self.holds_no_image()),
+            (_, count, _) => Err(Error::refused_with_hint(
+                format!("image `{}`: one image is wanted, found {count}", self.location()),
+                format!("name one: {}", names_in_hint(&names(&index))),
+            )),
+        }
+    }
+
     /// That no descriptor has the location's name; `names` are those that there are.
     pub(crate) fn unknown_ref_name(&self, wanted: &ImageName, names: &[String]) -> Error {
-        let names: Vec<String> = names.iter().map(|name| format!("`{}`", name.escape_debug())).collect();
         Error::refused_with_hint(
             format!("image `{}`: no image of this name is in the layout", self.location()),
-            if names.is_empty() {
-                format!("none has a name: leave `:{wanted}` out")
-            } else {
-                format!("there is {}", names.join(", "))
-            },
+            if names.is_empty() { format!("none has a name: leave `:{wanted}` out") } else { names_in_hint(names) },
         )
+    }
+
+    fn holds_no_image(&self) -> Error {
+        Error::refused(format!("image `{}`: the layout holds no image", self.location()))
     }
 
     /// Adds the manifests that `path` leads to. Indexes that were `seen` on the way are not read again, so that time is
@@ -111,7 +131,7 @@ impl Layout {
                 format!("image `{}`: no image for platform `{platform}`", self.location()),
                 format!("there is {choices}"),
             )),
-            (0, _) => Err(Error::refused(format!("image `{}`: the layout holds no image", self.location()))),
+            (0, _) => Err(self.holds_no_image()),
             (count, _) => Err(Error::refused_with_hint(
                 format!("image `{}`: one image is wanted, found {count}", self.location()),
                 format!("name one, or choose with --platform: {}", describe(&images)),
@@ -198,6 +218,11 @@ pub(crate) fn called<'a, T>(
 /// The name that tells most: containerd's holds the repository too.
 fn name(descriptor: &Descriptor) -> Option<&str> {
     descriptor.annotation(CONTAINERD_NAME).or(descriptor.ref_name())
+}
+
+fn names_in_hint(names: &[String]) -> String {
+    let names: Vec<String> = names.iter().map(|name| format!("`{}`", name.escape_debug())).collect();
+    format!("there is {}", names.join(", "))
 }
 
 fn names(index: &Index) -> Vec<String> {

@@ -5,14 +5,13 @@ use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::num::NonZeroUsize;
 use std::os::unix::ffi::OsStrExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
-
-use rustix::fs::{flock, FlockOperation};
 
 use crate::compress::Codec;
 use crate::digest::Digest;
 use crate::error::{Error, IoContext, Result};
+use crate::layout::lock::lock;
 use crate::layout::staging::{Staging, STAGING_PREFIX};
 use crate::layout::{archive, blob_path, Layout, Location, Transport, INDEX, MARKER};
 use crate::media_type::MediaType;
@@ -54,8 +53,16 @@ impl LayoutWriter {
                 "make it first",
             ));
         }
-        let kind = target_kind(target)?;
-        let home = if kind == TargetKind::Directory { &target.path } else { parent };
+        LayoutWriter::stage(target, target_kind(target)?)
+    }
+
+    /// A writer that adds to a layout directory which is known to be one, and whose lock is held.
+    pub(super) fn within(target: &Location) -> Result<Self> {
+        LayoutWriter::stage(target, TargetKind::Directory)
+    }
+
+    fn stage(target: &Location, kind: TargetKind) -> Result<Self> {
+        let home = if kind == TargetKind::Directory { &target.path } else { target.directory() };
         let staging = Staging::create(home)?;
         fs::create_dir_all(staging.path().join("blobs/sha256")).at("create directories in", staging.path())?;
         Ok(LayoutWriter {
@@ -113,6 +120,16 @@ impl LayoutWriter {
         Ok(())
     }
 
+    /// Takes a blob of another layout as it is stored, whatever it is worth.
+    pub(super) fn copy_stored(&mut self, layout: &Layout, digest: &Digest, size: u64) -> Result<()> {
+        let Some((mut stored, _)) = layout.stored_blob(digest)? else { return Ok(()) };
+        let to = self.staged(digest)?;
+        let mut file = File::create(&to).at("create", &to)?;
+        io::copy(&mut stored, &mut file).at("copy a blob to", &to)?;
+        self.blobs.insert(digest.clone(), size);
+        Ok(())
+    }
+
     /// A file of no name for what must be kept while the image is made.
     pub fn scratch_file(&self) -> Result<File> {
         let number = self.scratch_files.fetch_add(1, Ordering::Relaxed);
@@ -139,10 +156,15 @@ impl LayoutWriter {
     /// Does all that can fail for lack of space, so that several targets can be committed one right after another.
     /// `threads` of them compress an archive as a whole; its bytes do not depend on how many.
     pub fn prepare(&mut self, threads: NonZeroUsize) -> Result<()> {
+        let mut index = Index::default();
+        merge(&mut index, &self.descriptors);
+        self.prepare_with(index, threads)
+    }
+
+    /// [`prepare`](Self::prepare) with an index of which all is known already.
+    pub(super) fn prepare_with(&mut self, index: Index, threads: NonZeroUsize) -> Result<()> {
         self.write(MARKER, Document::seal(LayoutMarker::default()).raw())?;
         if self.kind != TargetKind::Directory {
-            let mut index = Index::default();
-            merge(&mut index, &self.descriptors);
             self.write(INDEX, Document::seal(index).raw())?;
         }
         if let TargetKind::Archive(codec) = self.kind {
@@ -167,20 +189,12 @@ impl LayoutWriter {
         }
     }
 
-    /// Blobs first, then the index under a lock, so that no reader ever meets a descriptor without its blob and no
-    /// other writer's image is lost.
+    /// Blobs first, then the index, so that no reader ever meets a descriptor without its blob; all of it under a lock,
+    /// so that no other writer's image is lost and nobody takes the blobs away that nothing mentions yet.
     fn merge_into_layout(&self) -> Result<()> {
         let layout = &self.target.path;
-        for digest in self.blobs.keys() {
-            let name = blob_path(digest);
-            let to = layout.join(&name);
-            let directory = to.parent().expect("a blob's path has a directory");
-            fs::create_dir_all(directory).at("create the directory", directory)?;
-            // What stands there already may be damaged; a rename replaces it without touching a deployed hard link.
-            fs::rename(self.staging.path().join(&name), &to).at("rename a blob to", &to)?;
-        }
-        let directory = File::open(layout).at("open", layout)?;
-        flock(&directory, FlockOperation::LockExclusive).map_err(std::io::Error::from).at("lock", layout)?;
+        let _lock = lock(layout)?;
+        self.place_blobs()?;
         let before = if layout.join(INDEX).is_file() {
             Layout::open(&self.target)?.index()?.into_value()
         } else {
@@ -193,9 +207,49 @@ impl LayoutWriter {
         if after == before {
             return Ok(());
         }
-        let path = self.write(INDEX, Document::seal(after).raw())?;
-        let to = layout.join(INDEX);
-        File::open(&path).and_then(|file| file.sync_data()).at("write", &path)?;
+        self.place_index(after)
+    }
+
+    /// Whether a blob is staged.
+    pub(super) fn holds(&self, digest: &Digest) -> bool {
+        self.blobs.contains_key(digest)
+    }
+
+    /// A blob that is staged; none if it is not.
+    pub(super) fn staged_blob(&self, digest: &Digest) -> Result<Option<Vec<u8>>> {
+        if !self.holds(digest) {
+            return Ok(None);
+        }
+        let path = self.staging.path().join(blob_path(digest));
+        fs::read(&path).map(Some).at("read", &path)
+    }
+
+    /// Waits until what is staged is on the disk.
+    pub(super) fn sync(&self) -> Result<()> {
+        match self.kind {
+            TargetKind::Archive(_) => sync(&self.archive_path()),
+            _ => self.blobs.keys().try_for_each(|digest| sync(&self.staging.path().join(blob_path(digest)))),
+        }
+    }
+
+    /// Gives the staged blobs their places in the layout, whose lock is held.
+    pub(super) fn place_blobs(&self) -> Result<()> {
+        for digest in self.blobs.keys() {
+            let name = blob_path(digest);
+            let to = self.target.path.join(&name);
+            let directory = to.parent().expect("a blob's path has a directory");
+            fs::create_dir_all(directory).at("create the directory", directory)?;
+            // What stands there already may be damaged; a rename replaces it without touching a deployed hard link.
+            fs::rename(self.staging.path().join(&name), &to).at("rename a blob to", &to)?;
+        }
+        Ok(())
+    }
+
+    /// Puts an index in the place of the layout's own, whose lock is held.
+    pub(super) fn place_index(&self, index: Index) -> Result<()> {
+        let path = self.write(INDEX, Document::seal(index).raw())?;
+        let to = self.target.path.join(INDEX);
+        sync(&path)?;
         fs::rename(&path, &to).at("rename the index to", &to)
     }
 
@@ -219,6 +273,11 @@ impl LayoutWriter {
         }
         Ok(path)
     }
+}
+
+/// Waits until a file's content is on the disk.
+fn sync(path: &Path) -> Result<()> {
+    File::open(path).and_then(|file| file.sync_data()).at("write", path)
 }
 
 fn target_kind(target: &Location) -> Result<TargetKind> {
@@ -287,7 +346,7 @@ fn not_followed(target: &Location) -> Error {
 }
 
 /// Puts descriptors into an index. A ref name belongs to one image: it moves, in place.
-fn merge(index: &mut Index, descriptors: &[Descriptor]) {
+pub(super) fn merge(index: &mut Index, descriptors: &[Descriptor]) {
     for new in descriptors {
         let position = match new.ref_name() {
             Some(name) => index.manifests.iter().position(|old| old.ref_name() == Some(name)),

@@ -4,12 +4,14 @@ pub mod build;
 mod changeset_cache;
 mod content_digests;
 pub mod diff;
+pub mod gc;
 pub mod image_tree;
 pub mod inspect;
 mod kept_content;
 mod names;
 mod publish;
 pub mod squash;
+pub mod tag;
 pub mod unpack;
 pub mod verify;
 

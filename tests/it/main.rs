@@ -59,6 +59,9 @@ mod policies;
 /// Layouts gain an image and keep the rest, archives are replaced, and many at once lose nothing.
 mod targets;
 
+/// Names come and go, and what nothing leads to any more goes too, whoever else is at work.
+mod housekeeping;
+
 /// What cannot be done is said in one line, and nothing was touched.
 mod refusals;
 

@@ -2,6 +2,7 @@ use std::fs;
 use std::path::Path;
 
 use crate::harness::{Peer, Scratch, Tool};
+use crate::verbs::VERBS;
 
 fn readme() -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap()
@@ -47,7 +48,7 @@ fn the_first_session_works_as_typed() {
 #[test]
 fn every_flag_that_it_names_exists() {
     let mut known = String::new();
-    for verb in ["build", "inspect", "unpack", "verify", "diff", "squash", "platform", "completions", "man"] {
+    for verb in VERBS {
         known += &Tool::new(verb).arg("--help").run().stdout();
     }
     let readme = readme();

@@ -26,14 +26,6 @@ pub(super) struct Mention {
     pub(super) platform: Option<Map<String, Value>>,
 }
 
-/// Layers that may have to be left out of a layout (image-spec, layer.md#non-distributable-layers).
-const NON_DISTRIBUTABLE: [MediaType; 4] = [
-    MediaType::LAYER_NONDIST,
-    MediaType::LAYER_NONDIST_GZIP,
-    MediaType::LAYER_NONDIST_ZSTD,
-    MediaType::DOCKER_LAYER_FOREIGN,
-];
-
 impl Mention {
     /// Reads a descriptor whose members were held to their types before; none without media type and digest.
     pub(super) fn read(value: &Value, place: Place, findings: &mut Findings) -> Option<Self> {
@@ -53,7 +45,7 @@ impl Mention {
         if let Some(data) = value["data"].as_str() {
             check_data(data, &digest, size, &place.member("data"), findings);
         }
-        let is_non_distributable = NON_DISTRIBUTABLE.contains(&media_type);
+        let is_non_distributable = media_type.is_non_distributable();
         if is_non_distributable {
             let found = quoted(media_type.as_str());
             findings.add(Rule::NonDistributable, &place.member("mediaType"), "a layer that may be distributed", found);

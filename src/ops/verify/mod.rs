@@ -30,7 +30,7 @@ use serde::Serialize;
 
 use crate::digest::Digest;
 use crate::error::Result;
-use crate::layout::{blob_path, Layout, INDEX, MARKER};
+use crate::layout::{blob_path, digest_of_path, Layout, INDEX, MARKER};
 use crate::observer::Observer;
 use blob::Blobs;
 use documents::Documents;
@@ -120,19 +120,13 @@ impl Observer for Quiet<'_> {
 }
 
 fn is_mentioned(name: &str, documents: &Documents) -> bool {
-    name == MARKER || name == INDEX || blob_named(name).is_some_and(|digest| documents.is_mentioned(&digest))
-}
-
-/// The digest that a file of the layout is named by; none if it is no blob.
-fn blob_named(name: &str) -> Option<Digest> {
-    let (algorithm, encoded) = name.strip_prefix("blobs/")?.split_once('/')?;
-    format!("{algorithm}:{encoded}").parse().ok()
+    name == MARKER || name == INDEX || digest_of_path(name).is_some_and(|digest| documents.is_mentioned(&digest))
 }
 
 fn add_unmentioned(names: &[&String], blobs: &mut Blobs, findings: &mut Findings) {
     for name in names {
         let place = Place::file(name.as_str());
-        match blob_named(name) {
+        match digest_of_path(name) {
             Some(digest) => {
                 findings.add(Rule::BlobUnreferenced, &place, "a descriptor of it", "none");
                 blobs.add_unmentioned(&digest);

@@ -1,7 +1,7 @@
 //! Layouts and tars made by hand, with what no well-behaved writer writes.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::{json, Value};
 
@@ -48,28 +48,96 @@ pub(crate) fn tar_of(members: &[Member<'_>]) -> Vec<u8> {
     tar
 }
 
+const INDEX: &str = "application/vnd.oci.image.index.v1+json";
+pub(crate) const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
+const EMPTY: &str = "application/vnd.oci.empty.v1+json";
+const LAYER: &str = "application/vnd.oci.image.layer.v1.tar";
+
+/// A layout that is written document by document.
+pub(crate) struct ByHand(PathBuf);
+
+impl ByHand {
+    /// One that lists nothing yet.
+    pub(crate) fn at(path: &Path) -> Self {
+        fs::create_dir_all(path.join("blobs/sha256")).unwrap();
+        fs::write(path.join("oci-layout"), r#"{"imageLayoutVersion":"1.0.0"}"#).unwrap();
+        ByHand(path.to_path_buf())
+    }
+
+    /// Stores a blob; gives back its descriptor.
+    pub(crate) fn blob(&self, bytes: &[u8], media_type: &str) -> Value {
+        let digest = sha256(bytes);
+        fs::write(self.0.join("blobs/sha256").join(&digest), bytes).unwrap();
+        json!({"mediaType": media_type, "digest": format!("sha256:{digest}"), "size": bytes.len()})
+    }
+
+    /// Stores a document; gives back its descriptor.
+    pub(crate) fn document(&self, document: &Value) -> Value {
+        let media_type = document["mediaType"].as_str().expect("a media type");
+        self.blob(document.to_string().as_bytes(), media_type)
+    }
+
+    /// An image of layers that are stored as they are. `members` go into its config.
+    pub(crate) fn image(&self, layers: &[Vec<u8>], members: &Value) -> Value {
+        let layers: Vec<Value> = layers.iter().map(|layer| self.blob(layer, LAYER)).collect();
+        let diff_ids: Vec<&Value> = layers.iter().map(|layer| &layer["digest"]).collect();
+        let mut config = json!({
+            "created": "2001-01-01T00:00:00Z", "architecture": "amd64", "os": "linux",
+            "rootfs": {"type": "layers", "diff_ids": diff_ids},
+        });
+        config.as_object_mut().unwrap().extend(members.as_object().expect("members").clone());
+        let config = self.blob(config.to_string().as_bytes(), CONFIG);
+        self.document(&json!({"schemaVersion": 2, "mediaType": MANIFEST, "config": config, "layers": layers}))
+    }
+
+    /// An image of one file for an architecture, with its platform in the descriptor.
+    pub(crate) fn platform(&self, architecture: &str, variant: Option<&str>) -> Value {
+        let mut platform = json!({"architecture": architecture, "os": "linux"});
+        if let Some(variant) = variant {
+            platform["variant"] = variant.into();
+        }
+        let layer = tar_of(&[Member::File("arch", architecture)]);
+        with(self.image(&[layer], &platform), &json!({"platform": platform}))
+    }
+
+    /// An index of these; gives back its descriptor.
+    pub(crate) fn index(&self, manifests: &[Value]) -> Value {
+        self.document(&json!({"schemaVersion": 2, "mediaType": INDEX, "manifests": manifests}))
+    }
+
+    /// Something that is attached to `subject`.
+    pub(crate) fn artifact(&self, subject: &Value, content: &str) -> Value {
+        let subject = json!({
+            "mediaType": subject["mediaType"], "digest": subject["digest"], "size": subject["size"],
+        });
+        let manifest = json!({
+            "schemaVersion": 2, "mediaType": MANIFEST, "artifactType": "text/x-note", "config": self.blob(b"{}", EMPTY),
+            "layers": [self.blob(content.as_bytes(), "text/x-note")], "subject": subject,
+        });
+        with(self.document(&manifest), &json!({"artifactType": "text/x-note"}))
+    }
+
+    /// Writes `index.json`.
+    pub(crate) fn list(&self, manifests: &[Value]) {
+        let index = json!({"schemaVersion": 2, "mediaType": INDEX, "manifests": manifests});
+        fs::write(self.0.join("index.json"), index.to_string()).unwrap();
+    }
+}
+
+/// A descriptor with more members.
+pub(crate) fn with(mut descriptor: Value, members: &Value) -> Value {
+    descriptor.as_object_mut().expect("an object").extend(members.as_object().expect("an object").clone());
+    descriptor
+}
+
+/// A descriptor with a ref name.
+pub(crate) fn named(descriptor: &Value, name: &str) -> Value {
+    with(descriptor.clone(), &json!({"annotations": {"org.opencontainers.image.ref.name": name}}))
+}
+
 /// A layout with one image, `latest`, of these layers, which are stored as they are.
 pub(crate) fn make_layout(path: &Path, layers: &[Vec<u8>]) {
-    let blobs = path.join("blobs/sha256");
-    fs::create_dir_all(&blobs).unwrap();
-    let put = |bytes: &[u8], media_type: &str| {
-        let digest = sha256(bytes);
-        fs::write(blobs.join(&digest), bytes).unwrap();
-        json!({"mediaType": media_type, "digest": format!("sha256:{digest}"), "size": bytes.len()})
-    };
-    let descriptors: Vec<Value> =
-        layers.iter().map(|layer| put(layer, "application/vnd.oci.image.layer.v1.tar")).collect();
-    let diff_ids: Vec<&Value> = descriptors.iter().map(|layer| &layer["digest"]).collect();
-    let config = json!({
-        "created": "2001-01-01T00:00:00Z", "architecture": "amd64", "os": "linux",
-        "rootfs": {"type": "layers", "diff_ids": diff_ids},
-    });
-    let config = put(config.to_string().as_bytes(), "application/vnd.oci.image.config.v1+json");
-    let media_type = "application/vnd.oci.image.manifest.v1+json";
-    let manifest = json!({"schemaVersion": 2, "mediaType": media_type, "config": config, "layers": descriptors});
-    let mut manifest = put(manifest.to_string().as_bytes(), media_type);
-    manifest["annotations"] = json!({"org.opencontainers.image.ref.name": "latest"});
-    let index = json!({"schemaVersion": 2, "manifests": [manifest]});
-    fs::write(path.join("index.json"), index.to_string()).unwrap();
-    fs::write(path.join("oci-layout"), r#"{"imageLayoutVersion":"1.0.0"}"#).unwrap();
+    let layout = ByHand::at(path);
+    layout.list(&[named(&layout.image(layers, &json!({})), "latest")]);
 }

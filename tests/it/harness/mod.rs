@@ -20,7 +20,7 @@ pub(crate) use fixture::Fixture;
 pub(crate) use grown::Grown;
 pub(crate) use image::{sha256, Image, Layout};
 pub(crate) use listing::{assert_same, File, Listing, Node, What};
-pub(crate) use made::{make_layout, tar_of, Member};
+pub(crate) use made::{make_layout, named, tar_of, with, ByHand, Member, MANIFEST};
 pub(crate) use peer::{is_root, missing, root, Peer};
 pub(crate) use scratch::{bytes_of, is_missing, names_below, Scratch};
 pub(crate) use storage::Storage;

@@ -1,0 +1,66 @@
+use std::io::{stdout, Write};
+
+use anyhow::Result;
+use ocibake::layout::Location;
+use ocibake::ops::gc::{gc, GcMode, GcReport};
+
+use super::progress::{Display, ProgressMode, Verbosity};
+use super::{report, say, threads, Answer, LocationParser, Session};
+
+/// Remove the blobs of a layout that nothing leads to
+///
+/// Whatever `index.json` leads to is kept, named or not, and so is what other runs of this tool are writing. Nothing is
+/// removed where a document is damaged or a blob is missing, or while umoci writes. Other tools lock nothing: wait for
+/// them. An archive is written anew. With --dry-run or -v prints a line for each blob: its digest and its size.
+#[derive(clap::Args)]
+#[command(after_help = "Example:\n  ocibake gc oci:out --dry-run")]
+pub(super) struct Args {
+    /// The layout
+    #[arg(value_parser = LocationParser)]
+    layout: Location,
+
+    /// Show what would be removed, and remove nothing
+    #[arg(long)]
+    dry_run: bool,
+
+    /// Print a report in JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(args: &Args, session: &Session) -> Result<Answer> {
+    let display = Display::new(ProgressMode::None, session.verbosity, &session.interruption);
+    let mode = if args.dry_run { GcMode::DryRun } else { GcMode::Free };
+    let report = gc(&args.layout, mode, threads(None)?, &display)?;
+    let mut out = stdout().lock();
+    if args.json {
+        serde_json::to_writer_pretty(&mut out, &report)?;
+        writeln!(out)?;
+        return Ok(Answer::Yes);
+    }
+    if args.dry_run || session.verbosity == Verbosity::Verbose {
+        for blob in &report.freed {
+            writeln!(out, "{} {}", blob.digest, blob.size)?;
+        }
+    }
+    if session.verbosity != Verbosity::Quiet {
+        say(&format!("ocibake: {}", summary(&report)));
+    }
+    Ok(Answer::Yes)
+}
+
+/// `oci:out: 3 blobs freed, 12.3 MB; 7 blobs kept`.
+fn summary(report: &GcReport) -> String {
+    let freed = if report.dry_run { "would be freed" } else { "freed" };
+    let left = match report.cleared.len() {
+        0 => String::new(),
+        count => format!(", and what {} left", report::plural(count as u64, "killed run")),
+    };
+    format!(
+        "{}: {} {freed}, {}{left}; {} kept",
+        report.image,
+        report::plural(report.freed.len() as u64, "blob"),
+        report::bytes(report.bytes),
+        report::plural(report.kept as u64, "blob"),
+    )
+}

@@ -1,0 +1,42 @@
+use std::io::{stdout, Write};
+
+use anyhow::Result;
+use ocibake::layout::Location;
+use ocibake::oci::RefName;
+use ocibake::ops::tag::tag;
+
+use super::progress::{Display, ProgressMode};
+use super::{threads, Answer, LocationParser, Session};
+
+/// Give an image more names
+///
+/// Prints the digest of what the names lead to: of a multi-platform image, that of its index. A name that is taken
+/// moves. What only it led to stays in the layout until `ocibake gc`. An archive is written anew.
+#[derive(clap::Args)]
+#[command(after_help = "Example:\n  ocibake tag oci:out:v1 stable latest")]
+pub(super) struct Args {
+    /// The image
+    #[arg(value_parser = LocationParser)]
+    image: Location,
+
+    /// The names
+    #[arg(required = true, value_name = "NAME")]
+    names: Vec<RefName>,
+
+    /// Print a report in JSON instead of the digest
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(args: &Args, session: &Session) -> Result<Answer> {
+    let display = Display::new(ProgressMode::None, session.verbosity, &session.interruption);
+    let report = tag(&args.image, &args.names, threads(None)?, &display)?;
+    let mut out = stdout().lock();
+    if args.json {
+        serde_json::to_writer_pretty(&mut out, &report)?;
+        writeln!(out)?;
+    } else {
+        writeln!(out, "{}", report.digest)?;
+    }
+    Ok(Answer::Yes)
+}

@@ -1,0 +1,140 @@
+//! `gc`: blobs that nothing leads to go.
+
+use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::num::NonZeroUsize;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use rustix::fs::{flock, FlockOperation};
+use serde::Serialize;
+
+use crate::digest::Digest;
+use crate::error::{Error, IoContext, Result};
+use crate::layout::staging::Abandoned;
+use crate::layout::{Edit, Location, Missing, Reach, Transport};
+use crate::observer::Observer;
+
+/// Whether blobs are removed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GcMode {
+    /// They are.
+    Free,
+    /// They are only listed.
+    DryRun,
+}
+
+/// What was, or would be, removed.
+#[derive(Clone, Debug, Serialize)]
+pub struct GcReport {
+    /// Where the layout is.
+    pub image: String,
+    /// Whether nothing was removed in truth.
+    pub dry_run: bool,
+    /// The blobs, in the order of their digests.
+    pub freed: Vec<FreedBlob>,
+    /// Their bytes.
+    pub bytes: u64,
+    /// The names of staging directories that runs which were killed have left.
+    pub cleared: Vec<String>,
+    /// How many blobs stay.
+    pub kept: usize,
+}
+
+/// A blob that nothing leads to.
+#[derive(Clone, Debug, Serialize)]
+pub struct FreedBlob {
+    /// Its digest.
+    pub digest: Digest,
+    /// Its size in bytes.
+    pub size: u64,
+}
+
+/// Removes the blobs of a layout that no descriptor leads to, and what killed runs have left.
+///
+/// Kept is whatever `index.json` leads to, named or not: nested indexes, artifacts and what they have as their subject,
+/// blobs of media types that nobody here knows and the digests in them. What another run of this tool is writing stands
+/// in a staging directory of its own until it is listed, and is not touched; nor are files that are no blobs.
+///
+/// # Errors
+///
+/// Nothing is removed where a document is malformed or a blob is missing, since nobody knows then what else is needed,
+/// and where umoci is writing, whose blobs stand among the others before anything leads to them.
+pub fn gc(location: &Location, mode: GcMode, threads: NonZeroUsize, observer: &dyn Observer) -> Result<GcReport> {
+    if let Some(name) = &location.name {
+        let message = format!("image `{location}`: a whole layout is wanted, found a ref name");
+        return Err(Error::refused_with_hint(message, format!("leave `:{name}` out")));
+    }
+    let mut edit = Edit::open(location)?;
+    let is_directory = edit.layout().location().transport == Transport::Oci;
+    if is_directory {
+        refuse_while_umoci_writes(location)?;
+    }
+    observer.step(&format!("follow what {location} lists"));
+    let stored = edit.layout().blobs()?;
+    let reach = Reach::of(edit.layout(), &edit.index().manifests, Missing::Refused).map_err(nothing_was_freed)?;
+    let missing = reach.blobs.iter().find(|(digest, need)| need.is_promised && !stored.contains_key(digest));
+    if let Some((digest, _)) = missing {
+        return Err(nothing_was_freed(Error::malformed(location.to_string(), format!("blob {digest} is missing"))));
+    }
+    let kept = stored.keys().filter(|digest| reach.blobs.contains_key(digest)).count();
+    let freed: Vec<FreedBlob> = stored
+        .into_iter()
+        .filter(|(digest, _)| !reach.blobs.contains_key(digest))
+        .map(|(digest, size)| FreedBlob { digest, size })
+        .collect();
+    let abandoned = if is_directory { Abandoned::within(&location.path) } else { Vec::new() };
+    let name = |abandoned: &Abandoned| abandoned.path().file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let report = GcReport {
+        image: location.to_string(),
+        dry_run: mode == GcMode::DryRun,
+        bytes: freed.iter().map(|blob| blob.size).sum(),
+        cleared: abandoned.iter().map(name).collect(),
+        freed,
+        kept,
+    };
+    observer.check()?;
+    if mode == GcMode::Free {
+        abandoned.into_iter().for_each(Abandoned::clear);
+        edit.free(report.freed.iter().map(|blob| blob.digest.clone()));
+        edit.commit(threads)?;
+    }
+    Ok(report)
+}
+
+fn nothing_was_freed(error: Error) -> Error {
+    match error {
+        Error::Malformed { .. } | Error::Mismatch { .. } => Error::refused_with_hint(
+            error.to_string(),
+            "nothing was freed, since nobody can tell what is needed: see `ocibake verify`",
+        ),
+        error => error,
+    }
+}
+
+/// What the names of umoci's directories begin with.
+const UMOCI_PREFIX: &[u8] = b".umoci-";
+
+/// umoci locks a directory in the layout for as long as it writes, and names blobs before it lists them.
+fn refuse_while_umoci_writes(location: &Location) -> Result<()> {
+    let layout = &location.path;
+    for entry in fs::read_dir(layout).at("list", layout)? {
+        let name = entry.at("list", layout)?.file_name();
+        if name.as_bytes().starts_with(UMOCI_PREFIX) && is_locked(&layout.join(&name)) {
+            return Err(Error::refused_with_hint(
+                format!("image `{location}`: nothing was freed, since umoci is writing in `{}`", shown(&name)),
+                "try again when it is done",
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn shown(name: &OsStr) -> String {
+    name.to_string_lossy().escape_debug().to_string()
+}
+
+fn is_locked(path: &Path) -> bool {
+    let taken = |file: File| flock(&file, FlockOperation::NonBlockingLockExclusive).is_err();
+    path.is_dir() && File::open(path).is_ok_and(taken)
+}

@@ -1,0 +1,49 @@
+//! `tag`: more names for what a layout lists.
+
+use std::num::NonZeroUsize;
+
+use serde::Serialize;
+
+use crate::digest::Digest;
+use crate::error::{Error, Result};
+use crate::layout::{Edit, Location};
+use crate::observer::Observer;
+use crate::oci::RefName;
+
+/// What was named.
+#[derive(Clone, Debug, Serialize)]
+pub struct TagReport {
+    /// The digest of the manifest or index that the names lead to.
+    pub digest: Digest,
+    /// The names that were given.
+    pub refs: Vec<String>,
+    /// Whether one of them did not lead there before.
+    pub changed: bool,
+}
+
+/// Gives names to what the location means, an image or an index of several: the descriptor that `index.json` has of it
+/// is listed under each of them. A name that was taken moves. No blob changes.
+pub fn tag(
+    location: &Location,
+    names: &[RefName],
+    threads: NonZeroUsize,
+    observer: &dyn Observer,
+) -> Result<TagReport> {
+    if names.is_empty() {
+        return Err(Error::refused("a name is missing: what should the image be called"));
+    }
+    let mut edit = Edit::open(location)?;
+    let entry = edit.layout().entry()?;
+    for name in names {
+        observer.step(&format!("name {} `{name}`", entry.digest));
+        edit.name(&entry, name);
+    }
+    let report = TagReport {
+        digest: entry.digest,
+        refs: names.iter().map(ToString::to_string).collect(),
+        changed: edit.is_change(),
+    };
+    observer.check()?;
+    edit.commit(threads)?;
+    Ok(report)
+}

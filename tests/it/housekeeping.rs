@@ -1,0 +1,423 @@
+use std::fs;
+use std::path::Path;
+
+use rustix::fs::{flock, FlockOperation};
+use rustix::process::Signal;
+use serde_json::{json, Value};
+
+use crate::harness::{
+    bytes_of, named, names_below, sha256, tar_of, until_it_writes, with, ByHand, Layout, Member, Peer, Scratch, Tool,
+    MANIFEST,
+};
+
+fn oci(layout: &Path, name: &str) -> String {
+    format!("oci:{}{name}", layout.display())
+}
+
+/// Nothing is found in it, not even something to note.
+#[track_caller]
+fn assert_verified(image: &str) {
+    let verified = Tool::new("verify").arg(image).run();
+    assert_eq!((verified.printed(), verified.code()), (String::new(), 0), "{image}");
+}
+
+/// Two images, `amd64` and `multi`, the second for two platforms in an index of its own that is nested twice.
+fn layout_by_hand(path: &Path) -> ByHand {
+    let layout = ByHand::at(path);
+    let (amd64, arm) = (layout.platform("amd64", None), layout.platform("arm", Some("v7")));
+    let inner = layout.index(&[amd64.clone(), arm]);
+    layout.list(&[named(&amd64, "amd64"), named(&layout.index(&[inner]), "multi")]);
+    layout
+}
+
+fn descriptor(layout: &Path, name: &str) -> Value {
+    let index = Layout::at(layout).index();
+    let is_called = |entry: &&Value| entry["annotations"]["org.opencontainers.image.ref.name"] == name;
+    index["manifests"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(is_called)
+        .unwrap_or_else(|| panic!("no {name}: {index:#}"))
+        .clone()
+}
+
+#[test]
+fn names_are_added_and_move_and_nothing_else_changes() {
+    let scratch = Scratch::new();
+    let out = scratch.join("out");
+    layout_by_hand(&out);
+    let before = bytes_of(&out);
+    let (amd64, multi) = (descriptor(&out, "amd64"), descriptor(&out, "multi"));
+
+    let digest = Tool::new("tag").args([&oci(&out, ":multi"), "v1", "reg:5000/app:v1"]).bake();
+    assert_eq!(multi["digest"], digest.as_str());
+    let report = Tool::new("tag").args([&oci(&out, ":amd64"), "v1", "v2", "--json"]).run().json();
+    assert_eq!(report, json!({"digest": amd64["digest"], "refs": ["v1", "v2"], "changed": true}));
+
+    let index = Layout::at(&out).index();
+    let names: Vec<&Value> = index["manifests"].as_array().unwrap().iter().map(|entry| &entry["annotations"]).collect();
+    let name = |text: &str| json!({"org.opencontainers.image.ref.name": text});
+    assert_eq!(names, [&name("amd64"), &name("multi"), &name("v1"), &name("reg:5000/app:v1"), &name("v2")]);
+    let unnamed = |mut entry: Value| {
+        entry.as_object_mut().unwrap().remove("annotations");
+        entry
+    };
+    for (alias, original) in [("v1", &amd64), ("v2", &amd64), ("reg:5000/app:v1", &multi)] {
+        assert_eq!(unnamed(descriptor(&out, alias)), unnamed(original.clone()), "{alias}");
+    }
+    let after = bytes_of(&out);
+    let blobs = |files: &std::collections::BTreeMap<_, _>| {
+        let files: Vec<_> = files.clone().into_iter().filter(|(path, _)| path != Path::new("index.json")).collect();
+        files
+    };
+    assert!(blobs(&before) == blobs(&after));
+    assert_verified(&oci(&out, ""));
+
+    // Once more is no change, and the same image by another of its names is none either.
+    let report = Tool::new("tag").args([&oci(&out, ":v2"), "v1", "amd64", "--json"]).run().json();
+    assert_eq!(report["changed"], false);
+    assert!(bytes_of(&out) == after);
+
+    if let (Some(umoci), Some(skopeo)) = (Peer::find("umoci"), Peer::find("skopeo")) {
+        let listed = umoci.run(["list", "--layout", &out.display().to_string()]);
+        assert_eq!(listed.lines().collect::<Vec<_>>(), ["amd64", "multi", "v1", "reg:5000/app:v1", "v2"]);
+        let raw = skopeo.run(["inspect", "--raw", &oci(&out, ":reg:5000/app:v1")]);
+        assert_eq!(multi["digest"], format!("sha256:{}", sha256(raw.as_bytes())));
+    }
+}
+
+#[test]
+fn the_name_that_containerd_knows_stays_with_its_ref_name() {
+    let scratch = Scratch::new();
+    let out = scratch.join("out");
+    let layout = ByHand::at(&out);
+    let annotations = json!({
+        "org.opencontainers.image.ref.name": "v1", "io.containerd.image.name": "docker.io/library/app:v1", "a.b": "c",
+    });
+    layout.list(&[with(layout.platform("amd64", None), &json!({"annotations": annotations}))]);
+    let _ = Tool::new("tag").args([&oci(&out, ":app:v1"), "v2", "v1"]).bake();
+    assert_eq!(descriptor(&out, "v1")["annotations"], annotations);
+    assert_eq!(descriptor(&out, "v2")["annotations"], json!({"org.opencontainers.image.ref.name": "v2", "a.b": "c"}));
+}
+
+#[test]
+fn archives_are_written_anew_in_their_compression() {
+    let scratch = Scratch::new();
+    let rootfs = scratch.small_rootfs();
+    for name in ["a.tar", "a.tar.gz", "a.tar.zst", "a.tar.xz", "any.name"] {
+        let path = scratch.join(name);
+        let place = format!("oci-archive:{}", path.display());
+        let _ = Tool::build(&rootfs).arg(&place).bake();
+        let kept = scratch.join("kept");
+        let _ = fs::remove_file(&kept);
+        fs::hard_link(&path, &kept).unwrap();
+        let old = sha256(&fs::read(&path).unwrap());
+        let start = fs::read(&path).unwrap()[..6].to_vec();
+
+        let digest = Tool::new("tag").args([&place, "v2"]).bake();
+        // As if it had been built with both names.
+        let expected = scratch.join(&format!("expected-{name}"));
+        let names = ["--tag", "latest", "--tag", "v2"];
+        assert_eq!(Tool::build(&rootfs).archive(&expected).args(names).bake(), digest);
+        assert!(fs::read(&expected).unwrap() == fs::read(&path).unwrap(), "{name}");
+        assert_eq!(fs::read(&path).unwrap()[..6], start);
+        assert_verified(&place);
+        assert_eq!(sha256(&fs::read(&kept).unwrap()), old, "a hard link of a deployed archive changed");
+
+        let inode = fs::metadata(&path).map(|metadata| std::os::unix::fs::MetadataExt::ino(&metadata)).unwrap();
+        let _ = Tool::new("tag").args([&place, "v2"]).bake();
+        assert_eq!(fs::metadata(&path).map(|metadata| std::os::unix::fs::MetadataExt::ino(&metadata)).unwrap(), inode);
+    }
+}
+
+#[test]
+fn what_cannot_be_named() {
+    let scratch = Scratch::new();
+    let (out, archive) = (scratch.join("out"), scratch.join("a.tar"));
+    layout_by_hand(&out);
+    ByHand::at(&scratch.join("empty")).list(&[]);
+    let _ = Tool::build(scratch.small_rootfs()).archive(&archive).bake();
+    fs::copy(&archive, scratch.join("b.tar.gz")).unwrap();
+    if let Some(tar) = Peer::find("tar") {
+        fs::copy(&archive, scratch.join("dual.tar")).unwrap();
+        fs::write(scratch.join("manifest.json"), "[]").unwrap();
+        let scratch = scratch.path().display().to_string();
+        tar.run(["-C", &scratch, "-rf", &format!("{scratch}/dual.tar"), "manifest.json"]);
+    }
+    let before = bytes_of(scratch.path());
+    for (image, name, words) in [
+        ("oci:out:amd64", "-x", &["`-x`", "letters and digits"][..]),
+        ("oci:out:amd64", "", &["letters and digits"]),
+        ("oci:out:v3", "x", &["no image of this name", "`amd64`, `multi`"]),
+        ("oci:out", "x", &["one image is wanted, found 2", "`amd64`, `multi`"]),
+        ("oci:empty", "x", &["the layout holds no image"]),
+        ("oci:nothing", "x", &["nothing"]),
+        ("oci:empty/blobs", "x", &["`oci-layout` is missing"]),
+        ("docker-archive:a.tar", "x", &["docker archive"]),
+        ("oci-archive:b.tar.gz", "x", &["b.tar.gz", "compression"]),
+        ("oci-archive:dual.tar", "x", &["found `manifest.json`", "ocibake convert"]),
+        ("oci:/dev/null", "x", &["/dev/null"]),
+    ] {
+        let error = Tool::new("tag").args([image, "--", name]).within(scratch.path()).run().error();
+        for word in words {
+            assert!(error.contains(word), "no `{word}` for {image} {name}: {error}");
+        }
+    }
+    assert!(bytes_of(scratch.path()) == before);
+}
+
+/// A layout with one of everything that must be kept, and what must go: its digests with their sizes.
+fn littered(path: &Path) -> Vec<Value> {
+    let layout = ByHand::at(path);
+    let (amd64, arm) = (layout.platform("amd64", None), layout.platform("arm", Some("v7")));
+    let untagged = layout.image(&[tar_of(&[Member::File("a", "untagged")])], &json!({}));
+    let nested = layout.index(&[layout.index(&[arm.clone()])]);
+    let unlisted = layout.image(&[tar_of(&[Member::File("a", "a subject")])], &json!({}));
+    // Kinds of documents that came and went, with descriptors and with bare digests.
+    let (held, mentioned) = (layout.blob(b"held", "text/x-a"), layout.blob(b"mentioned", "text/x-b"));
+    let unknown = json!({
+        "mediaType": "application/vnd.example.unknown.v1+json", "blobs": [held], "subject": layout.artifact(&arm, "1"),
+        "fsLayers": [{"blobSum": mentioned["digest"]}],
+    });
+    let sha512 = format!("sha512:{}", "0123456789abcdef".repeat(8));
+    fs::create_dir_all(path.join("blobs/sha512")).unwrap();
+    fs::write(path.join("blobs").join(sha512.replace(':', "/")), "seven b").unwrap();
+    let foreign = json!({
+        "schemaVersion": 2, "mediaType": MANIFEST, "config": layout.blob(b"{}", "application/vnd.example.config"),
+        "layers": [
+            {"mediaType": "text/x-c", "digest": sha512, "size": 7},
+            {"mediaType": "text/x-d", "digest": format!("sha256:{}", "7".repeat(64)), "size": 1, "urls": ["http://a/b"]},
+        ],
+        "subject": {"mediaType": MANIFEST, "digest": format!("sha256:{}", "8".repeat(64)), "size": 1},
+    });
+    layout.list(&[
+        named(&amd64, "v1"),
+        named(&nested, "v2"),
+        untagged,
+        layout.artifact(&unlisted, "2"),
+        layout.document(&unknown),
+        layout.document(&foreign),
+        layout.blob(b"no JSON", "text/x-e"),
+    ]);
+
+    let gone = layout.image(&[tar_of(&[Member::File("a", "gone")])], &json!({}));
+    let manifest: Value = serde_json::from_slice(&Layout::at(path).blob(&gone)).unwrap();
+    let blake3 = "blake3:abcDEF=_-";
+    fs::create_dir_all(path.join("blobs/blake3")).unwrap();
+    fs::write(path.join("blobs/blake3/abcDEF=_-"), "four").unwrap();
+    vec![gone, manifest["config"].clone(), manifest["layers"][0].clone(), json!({"digest": blake3, "size": 4})]
+}
+
+#[test]
+fn what_nothing_leads_to_goes_and_all_else_stays() {
+    let scratch = Scratch::new();
+    let out = scratch.join("out");
+    let mut garbage = littered(&out);
+    garbage.sort_by_key(|blob| blob["digest"].as_str().unwrap().to_owned());
+    for other in ["README", "blobs/sha256/oci-put-blob1234", "blobs/note", "oci-put-blob123"] {
+        fs::write(out.join(other), "somebody's").unwrap();
+    }
+    fs::create_dir_all(out.join(".umoci-123/sub")).unwrap();
+    fs::create_dir_all(out.join(".ocibake-1-0/blobs")).unwrap();
+    let before = bytes_of(&out);
+    let bytes: u64 = garbage.iter().map(|blob| blob["size"].as_u64().unwrap()).sum();
+    let freed: Vec<Value> =
+        garbage.iter().map(|blob| json!({"digest": blob["digest"], "size": blob["size"]})).collect();
+    let kept = names_below(&out.join("blobs")).iter().filter(|name| name.len() > 50).count() - (garbage.len() - 1);
+
+    let gc = |args: &[&str]| Tool::new("gc").arg("oci:out").args(args).within(scratch.path()).run();
+    let report = |dry_run: bool| {
+        json!({
+            "image": "oci:out", "dry_run": dry_run, "freed": freed, "bytes": bytes, "cleared": [".ocibake-1-0"],
+            "kept": kept,
+        })
+    };
+    assert_eq!(gc(&["--dry-run", "--json"]).json(), report(true));
+    let lines: String = garbage
+        .iter()
+        .map(|blob| format!("{} {}\n", blob["digest"].as_str().unwrap(), blob["size"].as_u64().unwrap()))
+        .collect();
+    let outcome = gc(&["--dry-run"]);
+    let summary = outcome.stderr().to_owned();
+    assert_eq!(outcome.stdout(), lines);
+    assert!(
+        summary.starts_with("ocibake: oci:out: 4 blobs would be freed, ") && summary.lines().count() == 1,
+        "{summary}"
+    );
+    assert!(bytes_of(&out) == before, "a dry run changed something");
+
+    assert_eq!(gc(&["--json"]).json(), report(false));
+    let mut expected = before;
+    for blob in &garbage {
+        expected.remove(&Path::new("blobs").join(blob["digest"].as_str().unwrap().replace(':', "/"))).unwrap();
+    }
+    expected.retain(|path, _| !path.starts_with(".ocibake-1-0"));
+    assert!(bytes_of(&out) == expected);
+    let outcome = gc(&[]);
+    assert_eq!(outcome.stderr(), format!("ocibake: oci:out: 0 blobs freed, 0 B; {kept} blobs kept\n"));
+    assert_eq!(outcome.stdout(), "");
+    assert_eq!(gc(&["-q"]).stderr(), "");
+    assert!(bytes_of(&out) == expected);
+}
+
+#[test]
+fn an_archive_is_collected_too() {
+    let scratch = Scratch::new();
+    let Some(tar) = Peer::find("tar") else { return };
+    let out = scratch.join("out");
+    let garbage = littered(&out);
+    let archive = scratch.join("out.tar");
+    tar.run(["-C", &out.display().to_string(), "-cf", &archive.display().to_string(), "."]);
+    let gc = || Tool::new("gc").args(["out.tar", "-v"]).within(scratch.path()).run().stdout();
+    let said = gc();
+    for blob in &garbage {
+        assert!(said.contains(blob["digest"].as_str().unwrap()), "{said}");
+    }
+    let _ = Tool::new("gc").arg(oci(&out, "")).run().stdout();
+    let extracted = scratch.make_directory("extracted");
+    tar.run(["-C", &extracted.display().to_string(), "-xf", &archive.display().to_string()]);
+    let mut expected = bytes_of(&out);
+    // A directory of no blobs is not in the archive.
+    expected.remove(Path::new("blobs/blake3"));
+    let index = |path: &Path| Layout::at(path).index();
+    assert_eq!(index(&extracted), index(&out));
+    let without_index = |mut files: std::collections::BTreeMap<std::path::PathBuf, _>| {
+        files.remove(Path::new("index.json"));
+        files
+    };
+    assert!(without_index(bytes_of(&extracted)) == without_index(expected));
+    let inode =
+        |path: &Path| fs::metadata(path).map(|metadata| std::os::unix::fs::MetadataExt::ino(&metadata)).unwrap();
+    let before = inode(&archive);
+    assert_eq!(gc(), "");
+    assert_eq!(inode(&archive), before, "nothing to free, and yet it was written");
+}
+
+/// What it is, and how it is done to a layout.
+type Damage<'a> = (&'a str, &'a dyn Fn(&Path));
+
+/// Where nobody can tell what is needed, nothing goes.
+#[test]
+fn a_layout_that_is_damaged_loses_nothing() {
+    let scratch = Scratch::new();
+    let damage: [Damage; 6] = [
+        ("a manifest is missing", &|out| fs::remove_file(blob(out, &descriptor(out, "v1"))).unwrap()),
+        ("a layer is missing", &|out| fs::remove_file(Layout::at(out).image("v1").layer_path()).unwrap()),
+        ("a nested index is missing", &|out| fs::remove_file(blob(out, &descriptor(out, "v2"))).unwrap()),
+        ("a manifest is no JSON", &|out| {
+            let entry = descriptor(out, "v1");
+            let size = usize::try_from(entry["size"].as_u64().unwrap()).unwrap();
+            fs::write(blob(out, &entry), "x".repeat(size)).unwrap();
+        }),
+        ("a manifest has no config", &|out| {
+            list_also(out, &json!({"schemaVersion": 2, "mediaType": MANIFEST, "layers": []}));
+        }),
+        ("the index is no JSON", &|out| fs::write(out.join("index.json"), "{").unwrap()),
+    ];
+    for (number, (what, damage)) in damage.iter().enumerate() {
+        let out = scratch.join(&number.to_string());
+        littered(&out);
+        damage(&out);
+        let before = bytes_of(&out);
+        for args in [&["--dry-run"][..], &[]] {
+            let error = Tool::new("gc").arg(oci(&out, "")).args(args).run().error();
+            assert!(error.contains(&number.to_string()), "{what}: {error}");
+        }
+        assert!(bytes_of(&out) == before, "{what}");
+    }
+    let out = scratch.join("whole");
+    littered(&out);
+    let error = Tool::new("gc").arg(oci(&out, ":v1")).run().error();
+    assert!(error.contains("a whole layout is wanted") && error.contains("leave `:v1` out"), "{error}");
+}
+
+fn blob(layout: &Path, descriptor: &Value) -> std::path::PathBuf {
+    layout.join("blobs").join(descriptor["digest"].as_str().unwrap().replace(':', "/"))
+}
+
+/// Adds a document to what `index.json` lists.
+fn list_also(out: &Path, document: &Value) {
+    let descriptor = ByHand::at(out).document(document);
+    let mut index = Layout::at(out).index();
+    index["manifests"].as_array_mut().unwrap().push(descriptor);
+    fs::write(out.join("index.json"), index.to_string()).unwrap();
+}
+
+/// umoci names a blob before it lists it, and locks a directory meanwhile.
+#[test]
+fn while_umoci_writes_nothing_goes() {
+    let scratch = Scratch::new();
+    let out = scratch.join("out");
+    let garbage = littered(&out);
+    let theirs = out.join(".umoci-7");
+    fs::create_dir(&theirs).unwrap();
+    let before = bytes_of(&out);
+    let lock = fs::File::open(&theirs).unwrap();
+    flock(&lock, FlockOperation::LockExclusive).unwrap();
+    for args in [&["--dry-run"][..], &[]] {
+        let error = Tool::new("gc").arg(oci(&out, "")).args(args).run().error();
+        assert!(error.contains("umoci is writing in `.umoci-7`"), "{error}");
+    }
+    assert!(bytes_of(&out) == before);
+    drop(lock);
+    // One that was killed has left its directory, which is umoci's to clear.
+    let freed = Tool::new("gc").arg(oci(&out, "")).arg("--json").run().json();
+    assert_eq!(freed["freed"].as_array().map(Vec::len), Some(garbage.len()));
+    assert!(theirs.is_dir());
+}
+
+#[test]
+fn what_another_run_is_writing_stays() {
+    let scratch = Scratch::new();
+    let (rootfs, out) = (scratch.small_rootfs(), scratch.join("out"));
+    let _ = Tool::build(&rootfs).target("oci", &out, "v1").bake();
+    let endless = scratch.rootfs("endless", "small");
+    fs::File::create(endless.join("zeros")).and_then(|file| file.set_len(1 << 40)).unwrap();
+    let mut running = Tool::build(&endless).target("oci", &out, "v2").start();
+    until_it_writes(&mut running, &out);
+    let freed = Tool::new("gc").arg(oci(&out, "")).arg("--json").run().json();
+    assert_eq!((&freed["freed"], &freed["cleared"]), (&json!([]), &json!([])));
+    assert!(!running.is_over() && names_below(&out).iter().any(|name| name.starts_with(".ocibake-")));
+
+    running.signal(Signal::KILL);
+    assert_eq!(running.wait().signal(), Some(9));
+    let freed = Tool::new("gc").arg(oci(&out, "")).arg("--json").run().json();
+    assert_eq!(freed["cleared"].as_array().map(Vec::len), Some(1));
+    assert_eq!(names_below(&out).iter().filter(|name| name.starts_with(".ocibake-")).count(), 0);
+    assert_verified(&oci(&out, ""));
+}
+
+/// Builds, names and collections on one layout at once.
+#[test]
+fn many_at_once_lose_nothing() {
+    let scratch = Scratch::new();
+    let (rootfs, out) = (scratch.small_rootfs(), scratch.join("out"));
+    let _ = Tool::build(&rootfs).target("oci", &out, "first").bake();
+    for round in 0..3 {
+        let name = |what: &str, number: usize| format!("{what}-{round}-{number}");
+        let running: Vec<_> = (0..4)
+            .flat_map(|number| {
+                let label = format!("n={}", name("build", number));
+                let build = Tool::build(&rootfs).target("oci", &out, &name("build", number)).args(["--label", &label]);
+                // The name that all of them move leaves something to collect.
+                let moving = Tool::build(&rootfs).target("oci", &out, "moving").args(["--label", &label]);
+                let tag = Tool::new("tag").args([oci(&out, ":first"), name("tag", number)]);
+                let gc = Tool::new("gc").arg(oci(&out, ""));
+                [build, moving, tag, gc].map(Tool::start)
+            })
+            .collect();
+        for running in running {
+            let _ = running.wait().stdout();
+        }
+        let refs = Layout::at(&out).refs();
+        for number in 0..4 {
+            assert_eq!(refs[&name("tag", number)], refs["first"]);
+            let image = Layout::at(&out).image(&name("build", number));
+            assert_eq!(image.config["config"]["Labels"]["n"], name("build", number));
+        }
+    }
+    let _ = Tool::new("gc").arg(oci(&out, "")).run().stdout();
+    assert_verified(&oci(&out, ""));
+    assert_eq!(Layout::at(&out).refs().len(), 2 + 2 * 3 * 4);
+}
