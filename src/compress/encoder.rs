@@ -366,7 +366,7 @@ mod tests {
         let bytes = mixed(2_500_000);
         for (text, digest) in [
             ("none", "sha256:7354aa692e9b"),
-            ("gzip", "sha256:0369499273c2"),
+            ("gzip", "sha256:be538808f09b"),
             ("gzip:1", "sha256:be538808f09b"),
             ("gzip:6", "sha256:381a6df64e85"),
             ("gzip:12", "sha256:d579ee0fb144"),

@@ -40,21 +40,40 @@ pub(super) fn bound(size: usize) -> usize {
 /// Compresses blocks for one member.
 pub(super) struct Encoder {
     compressor: Compressor,
+    /// What compresses blocks in which nearly every byte is low, where a faster one does as well.
+    for_low_bytes: Option<Compressor>,
     scanner: Scanner,
 }
 
 impl Encoder {
     pub(super) fn new(level: GzipLevel) -> io::Result<Self> {
-        let level = CompressionLvl::new(i32::from(level.number()))
-            .map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, "not a level of libdeflate"))?;
-        Ok(Encoder { compressor: Compressor::new(level), scanner: Scanner::new() })
+        let for_low_bytes = (level == GzipLevel::default()).then(|| compressor(1)).transpose()?;
+        Ok(Encoder { compressor: compressor(level.number())?, for_low_bytes, scanner: Scanner::new() })
     }
+}
+
+fn compressor(level: u8) -> io::Result<Compressor> {
+    let level = CompressionLvl::new(i32::from(level))
+        .map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, "not a level of libdeflate"))?;
+    Ok(Compressor::new(level))
+}
+
+/// Whether fewer than one byte in eight is 0x80 or more, as in text, and in tables of names and small numbers. Level 1
+/// loses least on these: a third of a root filesystem, where it takes a third less time and makes 2.5% more.
+fn has_low_bytes(block: &[u8]) -> bool {
+    // Pieces of a size that a byte can count, so that the compiler adds up many at once.
+    let high = |piece: &[u8]| piece.iter().map(|byte| byte >> 7).sum::<u8>();
+    block.chunks(255).map(|piece| usize::from(high(piece))).sum::<usize>() < block.len() / 8
 }
 
 impl BlockEncoder for Encoder {
     fn encode(&mut self, input: &[u8], output: &mut Buffer) -> io::Result<crc32fast::Hasher> {
         let room = output.room();
-        let size = self.compressor.deflate_compress(input, room).map_err(io::Error::other)?;
+        let compressor = match &mut self.for_low_bytes {
+            Some(faster) if has_low_bytes(input) => faster,
+            _ => &mut self.compressor,
+        };
+        let size = compressor.deflate_compress(input, room).map_err(io::Error::other)?;
         let size = open_end(&mut self.scanner, input.len(), room, size)
             .ok_or_else(|| io::Error::other("libdeflate wrote a block that does not give its input back"))?;
         output.fill(size);
@@ -135,6 +154,26 @@ mod tests {
             assert_reads_back(level, &blocks);
             assert_reads_back(level, &blocks[..1]);
         }
+    }
+
+    #[test]
+    fn the_default_level_takes_the_faster_one_for_low_bytes() {
+        let default = GzipLevel::default().number();
+        let with_high = |count: usize| {
+            let mut block: Vec<u8> = noise(8000).iter().map(|byte| byte & 0x7F).collect();
+            block.iter_mut().step_by(8).take(count).for_each(|byte| *byte |= 0x80);
+            block
+        };
+        for (block, level) in [(with_high(0), 1), (with_high(999), 1), (with_high(1000), default)] {
+            let mut expected = vec![0; bound(block.len())];
+            let size = compressor(level).unwrap().deflate_compress(&block, &mut expected).unwrap();
+            let size = open_end(&mut Scanner::new(), block.len(), &mut expected, size).unwrap();
+            let mut output = Pool::new(1, bound(block.len())).take();
+            Encoder::new(GzipLevel::default()).unwrap().encode(&block, &mut output).unwrap();
+            assert!(output[..] == expected[..size], "level {level}");
+        }
+        let fixed = |level: u8| join(level, &[with_high(0)]);
+        assert!(fixed(default) == fixed(1) && fixed(default) != fixed(3));
     }
 
     /// However many bits of its last byte a block uses, the next one starts on a byte.
