@@ -247,7 +247,12 @@ pub struct HashWriter<W> {
 impl<W: Write> HashWriter<W> {
     /// A writer in front of `inner`.
     pub fn new(inner: W) -> Self {
-        HashWriter { inner, hasher: Hasher::default(), size: 0 }
+        HashWriter::of(Algorithm::Sha256, inner)
+    }
+
+    /// A writer in front of `inner` for a digest of the given algorithm.
+    pub fn of(algorithm: Algorithm, inner: W) -> Self {
+        HashWriter { inner, hasher: Hasher::new(algorithm), size: 0 }
     }
 
     /// What was wrapped, the digest of what went through, and its size in bytes.

@@ -38,9 +38,10 @@ use progress::{Interruption, Verbosity};
 ///
 /// One pass, no root, no daemon, no network, the same bytes every time.
 ///
-/// IMAGE and TARGET are `oci:DIR[:REF]` for a layout directory or `oci-archive:FILE[:REF]` for a tar of one. Without
-/// the word before the colon, a path that ends in .tar, .tar.gz, .tar.xz or .tar.zst is an archive, compressed as its
-/// ending says, and any other is a directory. An IMAGE may also be `docker-archive:FILE[:NAME[:TAG]]`.
+/// IMAGE and TARGET are `oci:DIR[:REF]` for a layout directory, `oci-archive:FILE[:REF]` for a tar of one, or
+/// `docker-archive:FILE[:NAME[:TAG]]` for what `docker load` takes. Without the word before the colon, a path that ends
+/// in .tar, .tar.gz, .tar.xz or .tar.zst is an archive of a layout, and any other is a directory. An archive that is
+/// written is compressed as its ending says.
 #[derive(Parser)]
 #[command(name = "ocibake", version, max_term_width = 100)]
 struct Cli {

@@ -1,6 +1,6 @@
 //! The flags of verbs that write images.
 
-use ocibake::layout::ImageName;
+use ocibake::layout::{DockerForm, ImageName};
 use ocibake::ops::{AdditionalName, TargetOptions};
 
 /// What the image is called and how it is shown.
@@ -20,6 +20,10 @@ pub(super) struct TargetFlagsBesideTags {
     /// A name beside the one that the target gives, or with a colon in front another tag of it (repeatable)
     #[arg(long, value_name = "NAME[:TAG]|:TAG")]
     additional_tag: Vec<AdditionalName>,
+
+    /// Write docker archives in the form before Docker 25 alone: no OCI layout in them, and layers not compressed
+    #[arg(long)]
+    docker_legacy_only: bool,
 }
 
 impl TargetFlags {
@@ -30,6 +34,7 @@ impl TargetFlags {
 
 impl TargetFlagsBesideTags {
     pub(super) fn options(&self) -> TargetOptions {
-        TargetOptions { additional_tags: self.additional_tag.clone(), ..TargetOptions::default() }
+        let docker_form = if self.docker_legacy_only { DockerForm::LegacyOnly } else { DockerForm::Dual };
+        TargetOptions { tags: Vec::new(), additional_tags: self.additional_tag.clone(), docker_form }
     }
 }

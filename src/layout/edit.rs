@@ -12,7 +12,7 @@ use crate::error::{Error, IoContext, Result};
 use crate::layout::links::{Documents, Link, Missing, Reach};
 use crate::layout::lock::lock;
 use crate::layout::writer::merge;
-use crate::layout::{blob_path, digest_of_path, Layout, LayoutWriter, Location, Transport, INDEX, MARKER};
+use crate::layout::{blob_path, digest_of_path, DockerForm, Layout, LayoutWriter, Location, Transport, INDEX, MARKER};
 use crate::media_type::MediaType;
 use crate::oci::annotations::CONTAINERD_NAME;
 use crate::oci::{Descriptor, Document, Index, LayoutMarker, RefName};
@@ -203,7 +203,7 @@ impl Edit {
             let location = self.layout.location();
             self.writer = Some(match location.transport {
                 Transport::Oci => LayoutWriter::within(location)?,
-                _ => LayoutWriter::create(location)?,
+                _ => LayoutWriter::create(location, DockerForm::default())?,
             });
         }
         Ok(self.writer.as_mut().expect("it was made"))

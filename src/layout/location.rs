@@ -115,6 +115,11 @@ impl Location {
         Ok(Location { transport, path, name })
     }
 
+    /// Whether it is named as a docker archive.
+    pub fn is_docker_archive(&self) -> bool {
+        self.transport == Transport::DockerArchive
+    }
+
     /// The directory that holds the layout or the archive.
     pub fn directory(&self) -> &Path {
         match self.path.parent() {

@@ -12,6 +12,7 @@ mod image_name;
 mod links;
 mod location;
 mod lock;
+mod pack;
 mod reader;
 mod referrers;
 pub(crate) mod staging;
@@ -21,7 +22,8 @@ mod walk;
 mod writer;
 
 pub use blob::VerifiedReader;
-pub use docker::{DockerName, DockerTag};
+pub(crate) use docker::{is_docker_file, MANIFEST as DOCKER_MANIFEST};
+pub use docker::{DockerForm, DockerName, DockerTag};
 pub use edit::Edit;
 pub use image_name::ImageName;
 pub(crate) use links::{Missing, Reach};

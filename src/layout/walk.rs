@@ -142,9 +142,21 @@ impl Layout {
     /// All images below the location's name, or of the layout. Several names of one image are one image, and
     /// artifacts are none.
     fn images(&self) -> Result<Vec<Image>> {
+        self.read_all(self.image_paths()?)
+    }
+
+    /// The images that a descriptor leads to.
+    pub(super) fn images_below(&self, descriptor: &Descriptor) -> Result<Vec<Image>> {
+        let mut paths = Vec::new();
+        self.collect(vec![descriptor.clone()], &mut BTreeSet::new(), &mut paths)?;
+        self.read_all(paths)
+    }
+
+    /// The images among what paths lead to, each once.
+    fn read_all(&self, paths: Vec<ImagePath>) -> Result<Vec<Image>> {
         let mut images = Vec::<Image>::new();
         let mut missing = None;
-        for path in self.image_paths()? {
+        for path in paths {
             let descriptor = path.manifest();
             let is_known = images.iter().any(|image| image.path.manifest().digest == descriptor.digest);
             if is_known || is_artifact(descriptor) {

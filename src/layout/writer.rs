@@ -12,8 +12,9 @@ use crate::compress::Codec;
 use crate::digest::Digest;
 use crate::error::{Error, IoContext, Result};
 use crate::layout::lock::lock;
+use crate::layout::pack::{self, Content, Packed};
 use crate::layout::staging::{Staging, STAGING_PREFIX};
-use crate::layout::{archive, blob_path, Layout, Location, Transport, INDEX, MARKER};
+use crate::layout::{blob_path, docker, DockerForm, Layout, Location, Transport, INDEX, MARKER};
 use crate::media_type::MediaType;
 use crate::oci::{Descriptor, Document, Index, LayoutMarker};
 
@@ -41,11 +42,15 @@ enum TargetKind {
     NewLayout,
     /// An archive, replaced whole; how it is compressed.
     Archive(Codec),
+    /// The same of a docker archive.
+    DockerArchive(Codec, DockerForm),
 }
 
 impl LayoutWriter {
     /// Looks at the target and makes a staging directory: inside of a directory that exists, beside one that does not.
-    pub fn create(target: &Location) -> Result<Self> {
+    ///
+    /// `form` matters to a docker archive alone.
+    pub fn create(target: &Location, form: DockerForm) -> Result<Self> {
         let parent = target.directory();
         if !parent.is_dir() {
             return Err(Error::refused_with_hint(
@@ -53,7 +58,7 @@ impl LayoutWriter {
                 "make it first",
             ));
         }
-        LayoutWriter::stage(target, target_kind(target)?)
+        LayoutWriter::stage(target, target_kind(target, form)?)
     }
 
     /// A writer that adds to a layout directory which is known to be one, and whose lock is held.
@@ -167,19 +172,25 @@ impl LayoutWriter {
         if self.kind != TargetKind::Directory {
             self.write(INDEX, Document::seal(index).raw())?;
         }
-        if let TargetKind::Archive(codec) = self.kind {
-            let path = self.archive_path();
-            let file = File::create(&path).at("create", &path)?;
-            archive::write(self.staging.path(), &self.blobs, file, codec, threads)?;
+        match self.kind {
+            TargetKind::Directory | TargetKind::NewLayout => Ok(()),
+            TargetKind::Archive(codec) => self.pack(self.layout_files(), codec, threads),
+            TargetKind::DockerArchive(codec, form) => {
+                let staged = self.staged_layout()?;
+                let planned = docker::plan(&staged, &self.descriptors, self.blobs.keys().cloned(), form)?;
+                let files = planned.into_iter().map(|file| file.open(&staged, || self.scratch_file()));
+                self.pack(files, codec, threads)
+            }
         }
-        Ok(())
     }
 
     /// Shows the image: the target is whole before and after, whatever happens in between.
     pub fn commit(self) -> Result<()> {
         let path = &self.target.path;
         match self.kind {
-            TargetKind::Archive(_) => fs::rename(self.archive_path(), path).at("rename the archive to", path),
+            TargetKind::Archive(_) | TargetKind::DockerArchive(..) => {
+                fs::rename(self.archive_path(), path).at("rename the archive to", path)
+            }
             TargetKind::Directory => self.merge_into_layout(),
             TargetKind::NewLayout => match fs::rename(self.staging.path(), path) {
                 // Somebody made a layout of this name in the meantime: join it.
@@ -260,6 +271,26 @@ impl LayoutWriter {
         Ok(path)
     }
 
+    /// Marker and index first, so that a reader of a stream meets them first, then the blobs in the order of their digests.
+    fn layout_files(&self) -> impl Iterator<Item = Result<Packed>> + '_ {
+        let lists = [MARKER, INDEX].map(str::to_owned).into_iter();
+        let open = |name: String| Ok(Packed { content: Content::open(&self.staging.path().join(&name))?, name });
+        lists.chain(self.blobs.keys().map(blob_path)).map(open)
+    }
+
+    /// Makes the archive of its files.
+    fn pack(&self, files: impl IntoIterator<Item = Result<Packed>>, codec: Codec, threads: NonZeroUsize) -> Result<()> {
+        let path = self.archive_path();
+        let file = File::create(&path).at("create", &path)?;
+        pack::write(files, file, self.staging.path(), codec, threads)
+    }
+
+    /// What is staged, to be read.
+    fn staged_layout(&self) -> Result<Layout> {
+        let path = self.staging.path().to_path_buf();
+        Layout::open(&Location { transport: Transport::Oci, path, name: None })
+    }
+
     fn archive_path(&self) -> PathBuf {
         self.staging.path().join("archive")
     }
@@ -280,7 +311,7 @@ fn sync(path: &Path) -> Result<()> {
     File::open(path).and_then(|file| file.sync_data()).at("write", path)
 }
 
-fn target_kind(target: &Location) -> Result<TargetKind> {
+fn target_kind(target: &Location, form: DockerForm) -> Result<TargetKind> {
     let path = &target.path;
     let metadata = match path.metadata() {
         Err(_) if path.symlink_metadata().is_ok() => return Err(not_followed(target)),
@@ -289,24 +320,23 @@ fn target_kind(target: &Location) -> Result<TargetKind> {
     let archive = match target.transport {
         Transport::Oci => None,
         Transport::OciArchive | Transport::Archive => Some(TargetKind::Archive(target.outer_codec()?)),
-        Transport::DockerArchive => {
-            let hint = "write `oci-archive:`, which podman and Docker 25 load, or let `skopeo copy` make the other";
-            let message = format!("target `{target}`: docker archives are read, not written");
-            return Err(Error::refused_with_hint(message, hint));
-        }
+        Transport::DockerArchive => Some(TargetKind::DockerArchive(target.outer_codec()?, form)),
     };
-    let Some(metadata) = metadata else { return Ok(archive.unwrap_or(TargetKind::NewLayout)) };
-    match (archive, metadata.is_dir()) {
+    // A slash at its end makes a name that of a directory, whether there is one or not.
+    let is_directory = metadata.as_ref().map_or(path.as_os_str().as_bytes().ends_with(b"/"), fs::Metadata::is_dir);
+    let metadata = match metadata {
+        Some(metadata) => metadata,
+        None if is_directory && archive.is_some() => return Err(not_a_file(target)),
+        None => return Ok(archive.unwrap_or(TargetKind::NewLayout)),
+    };
+    match (archive, is_directory) {
         // A rename would put the archive in the link's place, be it that of /dev/stdout.
         (Some(_), false) if path.is_symlink() => Err(not_followed(target)),
         (Some(_), false) if !metadata.is_file() => {
             Err(Error::refused(format!("target `{target}`: a file is wanted, found a device, pipe or socket")))
         }
         (Some(archive), false) => Ok(archive),
-        (Some(_), true) => Err(Error::refused_with_hint(
-            format!("target `{target}`: a file is wanted, found a directory"),
-            "write to a layout directory with `oci:`",
-        )),
+        (Some(_), true) => Err(not_a_file(target)),
         (None, false) => Err(Error::refused_with_hint(
             format!("target `{target}`: a directory is wanted, found a file"),
             "write to an archive with `oci-archive:`",
@@ -336,6 +366,13 @@ fn target_kind(target: &Location) -> Result<TargetKind> {
             Ok(TargetKind::Directory)
         }
     }
+}
+
+fn not_a_file(target: &Location) -> Error {
+    Error::refused_with_hint(
+        format!("target `{target}`: a file is wanted, found a directory"),
+        "write to a layout directory with `oci:`",
+    )
 }
 
 fn not_followed(target: &Location) -> Error {

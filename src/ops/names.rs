@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use crate::error::{Error, Result};
 use crate::layout::{DockerName, DockerTag, ImageName, Location, Transport};
-use crate::oci::annotations::CONTAINERD_NAME;
+use crate::oci::annotations::{CONTAINERD_NAME, REF_NAME};
 use crate::oci::{Annotations, Descriptor, RefName};
 
 /// A name beside the one that a target gives.
@@ -28,7 +28,7 @@ impl FromStr for AdditionalName {
 }
 
 /// The names of an image in one target, each once.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(super) enum Names {
     /// Ref names; at least one.
     Layout(Vec<RefName>),
@@ -53,6 +53,8 @@ impl Names {
             let mut descriptor = descriptor.clone();
             let annotations = descriptor.annotations.get_or_insert_with(Annotations::new);
             annotations.insert(CONTAINERD_NAME.to_owned(), name.whole());
+            // The form that was given; the archive makes a ref name of it.
+            annotations.insert(REF_NAME.to_owned(), name.to_string());
             descriptor
         };
         match self {
@@ -66,7 +68,7 @@ impl Names {
     pub(super) fn texts(&self) -> Vec<String> {
         match self {
             Names::Layout(names) => names.iter().map(RefName::to_string).collect(),
-            Names::Docker(names) => names.iter().map(DockerName::short).collect(),
+            Names::Docker(names) => names.iter().map(DockerName::to_string).collect(),
         }
     }
 }
@@ -202,7 +204,12 @@ mod tests {
             ("", &[], &["x:1"], &["x:1"]),
             (":app", &[], &[], &["app:latest"]),
             (":app", &["v1", "other:v3", "v2"], &[":v4"], &["app:v1", "app:v2", "app:v4"]),
-            (":docker.io/library/app:v1", &["v2"], &[":v3", "app:v1", "app:v3"], &["app:v1", "app:v3"]),
+            (
+                ":docker.io/library/app:v1",
+                &["v2"],
+                &[":v3", "app:v1", "app:v3", "app:v4"],
+                &["docker.io/library/app:v1", "docker.io/library/app:v3", "app:v4"],
+            ),
             (
                 ":reg:5/app:v1",
                 &[],

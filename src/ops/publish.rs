@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 use crate::compress::Compression;
 use crate::error::{Error, Result};
 use crate::layer::{self, Layer, LayerTimes, Step};
-use crate::layout::{ImageName, LayoutWriter, Location};
+use crate::layout::{DockerForm, ImageName, LayoutWriter, Location};
 use crate::media_type::MediaType;
 use crate::observer::Observer;
 use crate::oci::{Descriptor, Document, ImageConfig, Manifest};
@@ -20,9 +20,21 @@ pub struct TargetOptions {
     pub tags: Vec<ImageName>,
     /// Its names beside the one that the target gives.
     pub additional_tags: Vec<AdditionalName>,
+    /// What docker archives hold. If not the default, one must be among the targets.
+    pub docker_form: DockerForm,
 }
 
 impl TargetOptions {
+    /// How new layers are compressed: not at all where every target holds them plain, whatever is `wanted`.
+    pub(super) fn compression(&self, targets: &[Location], wanted: Compression) -> Compression {
+        let is_plain = self.docker_form == DockerForm::LegacyOnly && targets.iter().all(Location::is_docker_archive);
+        if is_plain {
+            Compression::None
+        } else {
+            wanted
+        }
+    }
+
     /// What the image is called in a target.
     pub(super) fn names(&self, target: &Location) -> Result<Names> {
         Names::of(target, &self.tags, &self.additional_tags)
@@ -45,7 +57,13 @@ pub(super) fn writers(targets: &[Location], options: &TargetOptions) -> Result<V
     for target in targets {
         options.names(target)?;
     }
-    targets.iter().map(LayoutWriter::create).collect()
+    if options.docker_form == DockerForm::LegacyOnly && !targets.iter().any(Location::is_docker_archive) {
+        return Err(Error::refused_with_hint(
+            "Docker's older form is for docker archives, and no target is one",
+            "write to `docker-archive:FILE[:NAME[:TAG]]`",
+        ));
+    }
+    targets.iter().map(|target| LayoutWriter::create(target, options.docker_form)).collect()
 }
 
 /// Writes a layer once, into the first target's staging directory, and shares it with the others.

@@ -76,7 +76,8 @@ pub fn squash(
         Some(lower) => difference(lower, &tree.folded)?,
     };
 
-    let (layer, _) = write_layer(steps, &tree.content, &mut writers, options.compression, options.threads, observer)?;
+    let compression = options.target.compression(targets, options.compression);
+    let (layer, _) = write_layer(steps, &tree.content, &mut writers, compression, options.threads, observer)?;
 
     let old = &image.manifest.value().layers;
     for writer in &mut writers {

@@ -24,7 +24,8 @@ fn builds_what_the_fake_root_knows(scratch: &Scratch, fake: &FakeRoot, fixture: 
     let device = fake.home().join("rootfs/dev/console").symlink_metadata().unwrap();
     assert!(device.is_file(), "a device for everybody");
 
-    let args = ["build", "rootfs", "oci:out", "archive.tar", "--arch=amd64", "--compression=gzip"];
+    let docker = "docker-archive:docker.tar:app:v1";
+    let args = ["build", "rootfs", "oci:out", "archive.tar", docker, "--arch=amd64", "--compression=gzip"];
     let digest = fake.tool(args).digest();
     if let Some(python) = Peer::python() {
         let image = Layout::at(&fake.home().join("out")).latest();
@@ -45,8 +46,11 @@ fn builds_what_the_fake_root_knows(scratch: &Scratch, fake: &FakeRoot, fixture: 
     if is_root() {
         let rootfs = scratch.join("real");
         fixture.make(&rootfs, Order::AsListed);
-        let real = Tool::build(rootfs).oci(&scratch.join("out")).arg("--compression=gzip").bake();
+        let archive = scratch.join("docker.tar");
+        let tool = Tool::build(rootfs).oci(&scratch.join("out")).target("docker-archive", &archive, "app:v1");
+        let real = tool.arg("--compression=gzip").bake();
         assert_eq!(digest, real, "another image than root builds of the same tree");
+        assert!(fs::read(archive).unwrap() == fs::read(fake.home().join("docker.tar")).unwrap());
     }
 }
 

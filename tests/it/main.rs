@@ -20,6 +20,9 @@ mod consumers;
 /// And what they save is read: docker archives as skopeo and podman write them, and as Docker does.
 mod docker_archive;
 
+/// Docker archives are written too: `docker load` of every age, podman and skopeo find the image and its names.
+mod docker_target;
+
 /// On a base image, a layer holds the difference and no more, and whoever applies it gets the rootfs.
 mod base;
 

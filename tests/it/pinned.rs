@@ -1,6 +1,7 @@
 //! `tests/fixtures/digests`: one line a digest, `FIXTURE COMPRESSION PART DIGEST`.
 //!
-//! PART is `diff_id`, `manifest`, or the ending of an archive. A change that moves a line breaks the promise that the
+//! PART is `diff_id`, `manifest`, the ending of an archive, or `docker` or `docker-legacy` and the ending of a docker
+//! archive of two names. A change that moves a line breaks the promise that the
 //! same tree gives the same image: it is written up in the changelog. All are built with `--arch amd64 --owner 0:0`,
 //! but for the fixtures that root has to make, which keep their owners.
 
@@ -62,6 +63,19 @@ fn digests(fixture: &str, keeps_owners: bool) -> Vec<String> {
         let mut line = |part: &str, digest: &str| lines.push(format!("{fixture} {compression} {part} {digest}"));
         line("diff_id", &Layout::at(&out).latest().diff_id());
         line("manifest", &manifest);
+        for (part, flag) in [("docker", None), ("docker-legacy", Some("--docker-legacy-only"))] {
+            // The older form holds nothing compressed.
+            let endings = if flag.is_none() || compression == "none" { archives } else { &[] };
+            for ending in endings.iter().filter(|ending| matches!(**ending, "tar" | "tar.gz")) {
+                let archive = path(&format!("{part}.{ending}"));
+                let target = format!("docker-archive:{}:registry:5000/app:v1", archive.display());
+                let tool = Tool::build(&rootfs).arg(target).args(["--compression", compression]).args(flag);
+                let tool = tool.args(["--additional-tag", ":v2"]);
+                let tool = if keeps_owners { tool } else { tool.args(["--owner", "0:0"]) };
+                let _ = tool.run().digest_despite_warnings();
+                line(&format!("{part}.{ending}"), &format!("sha256:{}", sha256(&fs::read(archive).unwrap())));
+            }
+        }
         for ending in archives {
             line(&format!(".{ending}"), &format!("sha256:{}", sha256(&fs::read(path(ending)).unwrap())));
         }

@@ -4,7 +4,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
-use serde::Deserialize;
 use serde_json::{json, Map, Value};
 
 use crate::compress::Decoder;
@@ -12,13 +11,7 @@ use crate::digest::{Digest, HashWriter};
 use crate::error::{Error, IoContext, Result};
 use crate::layout::archive::Archive;
 use crate::layout::docker::reader::{document, member, Parts, Source};
-
-/// The list of names.
-pub(super) const REPOSITORIES: &str = "repositories";
-
-/// Names of images: by repository and tag, the id of the top layer.
-#[derive(Deserialize)]
-struct Repositories(BTreeMap<String, BTreeMap<String, String>>);
+use crate::layout::docker::{v1_layer_path, Repositories, REPOSITORIES};
 
 impl Repositories {
     fn read(archive: &Archive) -> Result<Option<Self>> {
@@ -36,12 +29,8 @@ pub(super) fn names_of_layer(archive: &Archive, path: &str) -> Result<Vec<String
     let (Some(repositories), Ok(Some(layer))) = (Repositories::read(archive)?, archive.resolve(path)) else {
         return Ok(Vec::new());
     };
-    let is_top = |id: &str| archive.resolve(&layer_path(id)).is_ok_and(|found| found.as_ref() == Some(&layer));
+    let is_top = |id: &str| archive.resolve(&v1_layer_path(id)).is_ok_and(|found| found.as_ref() == Some(&layer));
     Ok(repositories.iter().filter(|(_, id)| is_top(id)).map(|(name, _)| name).collect())
-}
-
-fn layer_path(id: &str) -> String {
-    format!("{id}/layer.tar")
 }
 
 /// The images of an archive that has no newer list; none if it has no list at all.
@@ -58,7 +47,7 @@ pub(super) fn images(archive: &Archive) -> Result<Option<Vec<Parts>>> {
     let images = names.into_iter().map(|(id, names)| {
         let chain = chain(archive, id)?;
         let config = config(archive, &chain, &mut diff_ids)?;
-        let layers = chain.iter().map(|layer| layer_path(&layer.id)).collect();
+        let layers = chain.iter().map(|layer| v1_layer_path(&layer.id)).collect();
         Ok(Parts { names, config: Source::Made(config), layers })
     });
     images.collect::<Result<_>>().map(Some)
@@ -120,7 +109,7 @@ fn history(layer: &Layer) -> Value {
 }
 
 fn diff_id(archive: &Archive, id: &str) -> Result<Digest> {
-    let name = member(archive, &layer_path(id))?;
+    let name = member(archive, &v1_layer_path(id))?;
     let (reader, _) = archive.file(&name)?.expect("the path was resolved to a file");
     let mut writer = HashWriter::new(io::sink());
     let copied = Decoder::new(reader).and_then(|mut decoder| io::copy(&mut decoder, &mut writer));

@@ -56,8 +56,12 @@ fn library(registry: &str, path: &str) -> &'static str {
 }
 
 /// A name that Docker takes, `[REGISTRY/]PATH[:TAG]`, valid by construction (distribution, `reference` grammar).
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+///
+/// Two are the same name if their whole forms are.
+#[derive(Clone, Debug)]
 pub struct DockerName {
+    /// All before the tag, as it was given.
+    repository: String,
     registry: String,
     /// With the `library/` that Docker means.
     path: String,
@@ -86,28 +90,22 @@ impl DockerName {
         format!("{}/{}:{}", self.registry, self.path, self.tag_text())
     }
 
-    /// As Docker shows it: `app:latest`.
-    pub fn short(&self) -> String {
-        format!("{}:{}", self.repository(), self.tag_text())
-    }
-
-    /// As Docker shows it without the tag: `app`.
-    pub fn repository(&self) -> String {
-        let whole = format!("{}/{}", self.registry, self.path);
-        if self.registry != DOCKER_HUB {
-            return whole;
-        }
-        let short = match self.path.strip_prefix("library/") {
+    /// The same name as Docker shows it: `app:latest`.
+    #[must_use]
+    pub fn short(&self) -> Self {
+        let path = match self.path.strip_prefix("library/") {
             Some(rest) if !rest.contains('/') => rest,
             _ => &self.path,
         };
         // Without its registry, `docker.io/localhost/app` would be another one's.
-        let is_same = split(short).registry == DOCKER_HUB;
-        if is_same {
-            short.to_owned()
-        } else {
-            whole
-        }
+        let is_clear = self.registry == DOCKER_HUB && split(path).registry == DOCKER_HUB;
+        let repository = if is_clear { path.to_owned() } else { format!("{}/{}", self.registry, self.path) };
+        DockerName { repository, ..self.clone() }
+    }
+
+    /// What has the tag: all before it, as it was given.
+    pub fn repository(&self) -> &str {
+        &self.repository
     }
 
     /// The tag that is meant.
@@ -128,10 +126,18 @@ impl FromStr for DockerName {
         let is_id = text.len() == 64 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
         let is_short = registry.len() + 1 + path.len() <= MAX_LENGTH;
         if is_registry(registry) && path.split('/').all(is_component) && is_short && !is_id {
-            Ok(DockerName { registry: registry.to_owned(), path, tag })
+            let repository = tag.as_ref().map_or(text, |tag: &DockerTag| &text[..text.len() - tag.0.len() - 1]);
+            Ok(DockerName { repository: repository.to_owned(), registry: registry.to_owned(), path, tag })
         } else {
             Err(refused())
         }
+    }
+}
+
+/// As it was given, with the tag that is meant.
+impl fmt::Display for DockerName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.repository, self.tag_text())
     }
 }
 
@@ -220,7 +226,8 @@ mod tests {
             assert_eq!(whole_name(name), whole, "{name}");
             assert_eq!(whole_name(whole), whole);
             let parsed: DockerName = name.parse().unwrap();
-            assert_eq!((parsed.whole().as_str(), parsed.short().as_str()), (whole, short));
+            assert_eq!((parsed.whole().as_str(), parsed.short().to_string().as_str()), (whole, short));
+            assert!(format!("{name}:latest").starts_with(&parsed.to_string()), "{name} became {parsed}");
             let again: DockerName = short.parse().unwrap();
             assert_eq!(again.whole(), whole, "the short form means something else");
         }
@@ -268,6 +275,6 @@ mod tests {
         let name: DockerName = "reg:5/app".parse().unwrap();
         assert_eq!(name.tag(), None);
         let tagged = name.with_tag("v2".parse().unwrap());
-        assert_eq!((tagged.repository().as_str(), tagged.tag_text()), ("reg:5/app", "v2"));
+        assert_eq!((tagged.repository(), tagged.tag_text()), ("reg:5/app", "v2"));
     }
 }

@@ -10,30 +10,17 @@ use std::collections::BTreeMap;
 use std::io::{self, Read};
 
 use serde::de::DeserializeOwned;
-use serde::Deserialize;
 
 use crate::compress::Format;
 use crate::digest::{Digest, HashWriter};
 use crate::error::{Error, IoContext, Result};
 use crate::layout::archive::Archive;
-use crate::layout::docker::{legacy, whole_name};
+use crate::layout::docker::{legacy, whole_name, Item, MANIFEST, REPOSITORIES};
 use crate::layout::reader::read_document;
 use crate::layout::{blob_path, Stored, INDEX, MARKER};
 use crate::media_type::MediaType;
 use crate::oci::annotations::CONTAINERD_NAME;
 use crate::oci::{Annotations, Descriptor, Document, ImageConfig, Index, LayoutMarker, Manifest, RefName};
-
-/// The list of images.
-const MANIFEST: &str = "manifest.json";
-
-/// An image in [`MANIFEST`]. Go writes an empty list as `null`.
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Item {
-    config: String,
-    repo_tags: Option<Vec<String>>,
-    layers: Option<Vec<String>>,
-}
 
 /// An image and where its parts are.
 pub(super) struct Parts {
@@ -65,7 +52,7 @@ pub(in crate::layout) struct DockerArchive {
 
 /// Whether an archive has what makes a docker archive.
 pub(in crate::layout) fn is_docker_archive(archive: &Archive) -> bool {
-    [MANIFEST, legacy::REPOSITORIES].iter().any(|name| archive.stretch(name).is_some())
+    [MANIFEST, REPOSITORIES].iter().any(|name| archive.stretch(name).is_some())
 }
 
 impl DockerArchive {

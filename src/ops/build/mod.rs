@@ -97,7 +97,8 @@ pub fn build(
     stats.compare_seconds = compare_start.elapsed().as_secs_f64() + read.base_seconds;
     let write = |steps| {
         let content = read.rootfs.content.as_ref();
-        write_layer(steps, content, &mut writers, spec.compression, options.threads, observer)
+        let compression = target_options.compression(targets, spec.compression);
+        write_layer(steps, content, &mut writers, compression, options.threads, observer)
     };
     let layer = layer.map(write).transpose()?;
     if let Some((layer, times)) = &layer {

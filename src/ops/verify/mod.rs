@@ -30,7 +30,7 @@ use serde::Serialize;
 
 use crate::digest::Digest;
 use crate::error::Result;
-use crate::layout::{blob_path, digest_of_path, Layout, INDEX, MARKER};
+use crate::layout::{blob_path, digest_of_path, is_docker_file, Layout, DOCKER_MANIFEST, INDEX, MARKER};
 use crate::observer::Observer;
 use blob::Blobs;
 use documents::Documents;
@@ -80,8 +80,10 @@ pub fn verify(layout: &Layout, observer: &dyn Observer) -> Result<Report> {
     documents.walk()?;
     let (mut blobs_read, mut bytes_read) = documents.read();
     let images = documents.images;
+    let is_dockers_too = sizes.contains_key(DOCKER_MANIFEST);
+    let is_expected = |name: &str| is_mentioned(name, &documents) || (is_dockers_too && is_docker_file(name));
     let unmentioned: Vec<&String> = match layout.location().name {
-        None => sizes.keys().filter(|name| !is_mentioned(name, &documents)).collect(),
+        None => sizes.keys().filter(|name| !is_expected(name)).collect(),
         Some(_) => Vec::new(),
     };
     let mut blobs = documents.blobs;

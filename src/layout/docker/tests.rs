@@ -1,0 +1,231 @@
+//! Archives of several images, which no single build makes.
+
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::fs;
+use std::io::{Read, Write};
+use std::num::NonZeroUsize;
+
+use serde_json::{json, Value};
+
+use super::DockerForm;
+use crate::digest::Digest;
+use crate::error::Result;
+use crate::layout::{Layout, LayoutWriter, Location};
+use crate::media_type::MediaType;
+use crate::oci::annotations::{CONTAINERD_NAME, REF_NAME};
+use crate::oci::{Annotations, Descriptor, Document, Index, Manifest};
+use crate::testing::TempDir;
+
+/// An archive in the making and where it goes.
+struct Making {
+    home: TempDir,
+    writer: LayoutWriter,
+}
+
+/// What an archive holds: of files the content, of links where they lead.
+type Members = BTreeMap<String, Vec<u8>>;
+
+impl Making {
+    fn new(test: &str, form: DockerForm) -> Self {
+        let home = TempDir::new(test);
+        let target = format!("docker-archive:{}", home.path().join("image.tar").display());
+        let writer = LayoutWriter::create(&Location::parse(OsStr::new(&target)).unwrap(), form).unwrap();
+        Making { home, writer }
+    }
+
+    fn blob(&mut self, bytes: &[u8], media_type: MediaType) -> Descriptor {
+        let (mut file, place) = self.writer.blob_file().unwrap().into_parts();
+        file.write_all(bytes).unwrap();
+        let digest = Digest::of(bytes);
+        self.writer.adopt(&place, &digest, bytes.len() as u64).unwrap();
+        Descriptor::new(media_type, digest, bytes.len() as u64)
+    }
+
+    /// An image for a platform, of plain layers.
+    fn image(&mut self, architecture: &str, layers: &[&str]) -> Descriptor {
+        let layers: Vec<Descriptor> =
+            layers.iter().map(|layer| self.blob(layer.as_bytes(), MediaType::LAYER)).collect();
+        let diff_ids: Vec<&Digest> = layers.iter().map(|layer| &layer.digest).collect();
+        let config = json!({"architecture": architecture, "os": "linux",
+            "rootfs": {"type": "layers", "diff_ids": diff_ids}});
+        let config = self.blob(config.to_string().as_bytes(), MediaType::CONFIG);
+        self.writer.put(&Document::seal(Manifest::new(config, layers)), MediaType::MANIFEST).unwrap()
+    }
+
+    fn index(&mut self, manifests: Vec<Descriptor>) -> Descriptor {
+        self.writer.put(&Document::seal(Index { manifests, ..Index::default() }), MediaType::INDEX).unwrap()
+    }
+
+    fn list(&mut self, descriptor: &Descriptor, annotations: &[(&str, &str)]) {
+        let annotations: Annotations =
+            annotations.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        let annotations = Some(annotations).filter(|annotations| !annotations.is_empty());
+        self.writer.list(Descriptor { annotations, ..descriptor.clone() });
+    }
+
+    /// The archive, and what is in it.
+    fn made(mut self) -> Result<(TempDir, Members)> {
+        self.writer.prepare(NonZeroUsize::MIN)?;
+        self.writer.commit()?;
+        let bytes = fs::read(self.home.path().join("image.tar")).unwrap();
+        let mut members = Members::new();
+        for entry in tar::Archive::new(bytes.as_slice()).entries().unwrap() {
+            let mut entry = entry.unwrap();
+            let name = entry.path().unwrap().display().to_string();
+            let mut content = Vec::new();
+            entry.read_to_end(&mut content).unwrap();
+            let content = entry.link_name_bytes().map_or(content, |link| link.to_vec());
+            assert_eq!(members.insert(name.clone(), content), None, "{name} twice");
+        }
+        Ok((self.home, members))
+    }
+}
+
+fn document(members: &Members, name: &str) -> Value {
+    serde_json::from_slice(&members[name]).unwrap()
+}
+
+fn repo_tags(members: &Members) -> Vec<Value> {
+    let items = document(members, "manifest.json");
+    items.as_array().unwrap().iter().map(|item| item["RepoTags"].clone()).collect()
+}
+
+/// Ref name and containerd's name of each entry of the index.
+fn index_names(members: &Members) -> Vec<(String, String)> {
+    let index = document(members, "index.json");
+    let text = |entry: &Value, key: &str| entry["annotations"][key].as_str().unwrap_or("").to_owned();
+    let entries = index["manifests"].as_array().unwrap().iter();
+    entries.map(|entry| (text(entry, REF_NAME), text(entry, CONTAINERD_NAME))).collect()
+}
+
+#[test]
+fn images_share_layers_and_keep_their_names() {
+    for form in [DockerForm::Dual, DockerForm::LegacyOnly] {
+        let mut making = Making::new("shared-layers", form);
+        let one = making.image("amd64", &["base", "one"]);
+        let two = making.image("amd64", &["base", "two"]);
+        making.list(&one, &[(CONTAINERD_NAME, "docker.io/library/app:v1")]);
+        making.list(&two, &[(CONTAINERD_NAME, "reg:5000/other:v1"), (REF_NAME, "v1")]);
+        making.list(&one, &[(REF_NAME, "docker.io/library/app:v2")]);
+        making.list(&one, &[(REF_NAME, "stable")]);
+        let (home, members) = making.made().unwrap();
+
+        assert_eq!(repo_tags(&members), [json!(["app:v1", "docker.io/library/app:v2"]), json!(["reg:5000/other:v1"])]);
+        let held = members.values().filter(|content| *content == b"base").count();
+        assert_eq!(held, 1, "{form:?}");
+        let documents = members.keys().filter(|name| name.ends_with("/json")).count();
+        assert_eq!(documents, 3, "the base layer's document is both images'");
+        let items = document(&members, "manifest.json");
+        assert_eq!(items[0]["Layers"][0], items[1]["Layers"][0]);
+        if form == DockerForm::Dual {
+            let expected = [
+                // `v1` would mean two images.
+                ("app:v1", "docker.io/library/app:v1"),
+                ("reg:5000/other:v1", "reg:5000/other:v1"),
+                ("v2", "docker.io/library/app:v2"),
+                ("stable", ""),
+            ];
+            let expected = expected.map(|(name, whole)| (name.to_owned(), whole.to_owned()));
+            assert_eq!(index_names(&members), expected);
+        }
+        for (name, layer) in [("app:v1", "one"), ("app:v2", "one"), ("reg:5000/other:v1", "two")] {
+            let archive = format!("docker-archive:{}:{name}", home.path().join("image.tar").display());
+            let layout = Layout::open(&Location::parse(OsStr::new(&archive)).unwrap()).unwrap();
+            let image = layout.image(None).unwrap();
+            let mut content = String::new();
+            layout.blob(&image.manifest.value().layers[1]).unwrap().read_to_string(&mut content).unwrap();
+            assert_eq!(content, layer);
+        }
+    }
+}
+
+#[test]
+fn one_repository_has_its_tags_together() {
+    let mut making = Making::new("repositories", DockerForm::Dual);
+    let (one, two, empty) =
+        (making.image("amd64", &["one"]), making.image("amd64", &["two"]), making.image("amd64", &[]));
+    making.list(&one, &[(CONTAINERD_NAME, "reg:5000/app:v1")]);
+    making.list(&two, &[(CONTAINERD_NAME, "reg:5000/app:v2")]);
+    making.list(&empty, &[(CONTAINERD_NAME, "reg:5000/app:v0")]);
+    let (_home, members) = making.made().unwrap();
+    let repositories = document(&members, "repositories");
+    let tags: Vec<_> = repositories["reg:5000/app"].as_object().unwrap().iter().collect();
+    assert_eq!(repositories.as_object().unwrap().len(), 1);
+    assert_eq!(tags.iter().map(|(tag, _)| tag.as_str()).collect::<Vec<_>>(), ["v1", "v2"]);
+    for (_, id) in tags {
+        assert!(members.contains_key(&format!("{}/layer.tar", id.as_str().unwrap())));
+    }
+    assert_eq!(repo_tags(&members).len(), 3);
+}
+
+#[test]
+fn a_name_moves_to_the_last_that_is_given_it() {
+    let mut making = Making::new("moved-name", DockerForm::Dual);
+    let (one, two) = (making.image("amd64", &["one"]), making.image("amd64", &["two"]));
+    making.list(&one, &[(REF_NAME, "app:v1")]);
+    making.list(&two, &[(CONTAINERD_NAME, "docker.io/library/app:v1")]);
+    let (_home, members) = making.made().unwrap();
+    assert_eq!(repo_tags(&members), [json!(["app:v1"])]);
+    assert_eq!(document(&members, "index.json")["manifests"].as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn of_several_platforms_the_first_has_the_name() {
+    let mut making = Making::new("platforms", DockerForm::Dual);
+    let (one, two) = (making.image("arm64", &["one"]), making.image("amd64", &["two"]));
+    let index = making.index(vec![one, two.clone()]);
+    making.list(&index, &[(CONTAINERD_NAME, "docker.io/library/app:v1")]);
+    making.list(&two, &[(CONTAINERD_NAME, "docker.io/library/app:v1-amd64")]);
+    let (_home, members) = making.made().unwrap();
+    assert_eq!(repo_tags(&members), [json!(["app:v1"]), json!(["app:v1-amd64"])]);
+    let entries = document(&members, "index.json");
+    assert_eq!(entries["manifests"][0]["digest"], json!(index.digest));
+    assert_eq!(entries["manifests"][0]["annotations"][REF_NAME], "v1");
+}
+
+#[test]
+fn what_docker_cannot_hold_is_refused() {
+    let refused = |fill: &dyn Fn(&mut Making)| {
+        let mut making = Making::new("refused", DockerForm::Dual);
+        fill(&mut making);
+        making.made().map(drop).unwrap_err().to_string()
+    };
+    let artifact = |making: &mut Making| {
+        let empty = making.blob(b"{}", MediaType::EMPTY);
+        let manifest = Manifest::new(empty, Vec::new());
+        let descriptor = making.writer.put(&Document::seal(manifest), MediaType::MANIFEST).unwrap();
+        making.list(&descriptor, &[]);
+    };
+    assert!(refused(&|_| {}).contains("there is none"));
+    assert!(refused(&artifact).contains("there is none"));
+    for (layers, expected) in [
+        (vec![MediaType::from("text/plain".to_owned())], "found `text/plain`"),
+        (vec![], "number of layers should be 1, found 0"),
+    ] {
+        let error = refused(&|making| {
+            let layers = layers.iter().map(|media_type| making.blob(b"x", media_type.clone())).collect();
+            let config = json!({"architecture": "amd64", "os": "linux",
+                "rootfs": {"type": "layers", "diff_ids": [Digest::of(b"x")]}});
+            let config = making.blob(config.to_string().as_bytes(), MediaType::CONFIG);
+            let manifest = Document::seal(Manifest::new(config, layers));
+            let descriptor = making.writer.put(&manifest, MediaType::MANIFEST).unwrap();
+            making.list(&descriptor, &[]);
+        });
+        assert!(error.contains(expected), "{error}");
+    }
+}
+
+#[test]
+fn a_layer_that_is_not_its_diff_id_is_found_out() {
+    let mut making = Making::new("wrong-diff-id", DockerForm::LegacyOnly);
+    let layer = making.blob(b"x", MediaType::LAYER);
+    let config = json!({"architecture": "amd64", "os": "linux",
+        "rootfs": {"type": "layers", "diff_ids": [Digest::of(b"y")]}});
+    let config = making.blob(config.to_string().as_bytes(), MediaType::CONFIG);
+    let manifest = Document::seal(Manifest::new(config, vec![layer]));
+    let descriptor = making.writer.put(&manifest, MediaType::MANIFEST).unwrap();
+    making.list(&descriptor, &[]);
+    let error = making.made().map(drop).unwrap_err().to_string();
+    assert!(error.contains("diff_id should be"), "{error}");
+}

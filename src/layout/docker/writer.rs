@@ -1,0 +1,321 @@
+//! A docker archive made of a layout: what its files are to be, in order.
+//!
+//! Lists come first, for readers that pass once. A layer is there once, however many images and places in them have it;
+//! where the older form wants it again, there is a link.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::io;
+
+use crate::compress::Decoder;
+use crate::digest::{Digest, HashWriter};
+use crate::error::{Error, IoContext, Result};
+use crate::layout::docker::v1::{self, V1Layer};
+use crate::layout::docker::{v1_layer_path, DockerForm, DockerName, Item, Repositories, MANIFEST, REPOSITORIES};
+use crate::layout::pack::{Content, Packed};
+use crate::layout::{blob_path, Image, Layout, INDEX, MARKER};
+use crate::media_type::{LayerEncoding, MediaKind};
+use crate::oci::annotations::{CONTAINERD_NAME, REF_NAME};
+use crate::oci::{Annotations, Descriptor, Document, Index, LayoutMarker, RefName};
+
+/// A file of the archive and where it comes from.
+#[derive(Debug)]
+pub(in crate::layout) struct Planned {
+    name: String,
+    source: Source,
+}
+
+#[derive(Debug)]
+enum Source {
+    Made(Vec<u8>),
+    /// A blob of the layout, as it is.
+    Blob(Digest),
+    /// A layer's tar, not compressed.
+    Tar(StoredLayer),
+    Link(String),
+}
+
+/// A layer of an image.
+#[derive(Clone, Debug)]
+struct StoredLayer {
+    /// The digest of its blob.
+    digest: Digest,
+    encoding: LayerEncoding,
+    diff_id: Digest,
+}
+
+/// An image for the lists.
+struct Listed {
+    config: Vec<u8>,
+    /// Where the layout has the config.
+    config_digest: Digest,
+    layers: Vec<StoredLayer>,
+    v1: Vec<V1Layer>,
+    names: Vec<DockerName>,
+}
+
+/// What an archive of the images is to hold that `descriptors`, in the place of an index, lead to in `layout`.
+///
+/// What an image for several platforms is called, Docker's lists, which know no platforms, call the first of them alone.
+pub(in crate::layout) fn plan(
+    layout: &Layout,
+    descriptors: &[Descriptor],
+    blobs: impl Iterator<Item = Digest>,
+    form: DockerForm,
+) -> Result<Vec<Planned>> {
+    let all = read(layout, descriptors)?;
+    let images = list(layout, &all)?;
+    if images.is_empty() {
+        return Err(Error::refused("a docker archive holds images, and there is none for it"));
+    }
+    match form {
+        DockerForm::Dual => Ok(dual(with_ref_names(all), &images, blobs)),
+        DockerForm::LegacyOnly => Ok(legacy_only(&images)),
+    }
+}
+
+impl Planned {
+    fn made(name: impl Into<String>, bytes: Vec<u8>) -> Self {
+        Planned { name: name.into(), source: Source::Made(bytes) }
+    }
+
+    fn sealed<T: serde::Serialize>(name: &str, value: T) -> Self {
+        Planned::made(name, Document::seal(value).raw().to_vec())
+    }
+
+    /// The file itself. A layer is decompressed into a file that `scratch` makes, since its size stands before it.
+    pub(in crate::layout) fn open(self, layout: &Layout, scratch: impl Fn() -> Result<File>) -> Result<Packed> {
+        let on_disk = |digest: &Digest| layout.blob_on_disk(digest).expect("the layout is a directory");
+        let content = match self.source {
+            Source::Made(bytes) => Content::Bytes(bytes),
+            Source::Link(target) => Content::Symlink(target),
+            Source::Blob(digest) => Content::open(&on_disk(&digest))?,
+            Source::Tar(layer) => {
+                let path = on_disk(&layer.digest);
+                if layer.encoding == LayerEncoding::Plain && layer.digest == layer.diff_id {
+                    Content::open(&path)?
+                } else {
+                    let blob = File::open(&path).at("open", &path)?;
+                    Content::File(layer.decompress(blob, scratch()?).at("decompress", &path)?, path)
+                }
+            }
+        };
+        Ok(Packed { name: self.name, content })
+    }
+}
+
+impl StoredLayer {
+    fn new(layout: &Layout, descriptor: &Descriptor, diff_id: &Digest) -> Result<Self> {
+        let subject = || format!("layer {}", descriptor.digest.short());
+        let MediaKind::Layer(encoding) = descriptor.media_type.kind() else {
+            let found = descriptor.media_type.as_str().escape_debug();
+            return Err(Error::malformed(subject(), format!("a tar expected, as Docker has it, found `{found}`")));
+        };
+        if layout.stored_blob(&descriptor.digest)?.is_none() {
+            return Err(Error::malformed(subject(), "its blob is missing"));
+        }
+        Ok(StoredLayer { digest: descriptor.digest.clone(), encoding, diff_id: diff_id.clone() })
+    }
+
+    /// Puts the tar into `file`, which is then at its beginning again.
+    fn decompress(&self, blob: File, file: File) -> io::Result<File> {
+        let subject = || format!("layer {}", self.digest.short());
+        let algorithm = self.diff_id.algorithm().ok_or_else(|| {
+            Error::malformed(subject(), format!("the diff_id {} cannot be computed here", self.diff_id))
+        })?;
+        let mut decoder = Decoder::new(blob)?;
+        let mut writer = HashWriter::of(algorithm, io::BufWriter::with_capacity(1 << 18, file));
+        io::copy(&mut decoder, &mut writer)?;
+        let (writer, found, _) = writer.finish();
+        if found != self.diff_id {
+            let (expected, found) = (self.diff_id.to_string(), found.to_string());
+            return Err(Error::Mismatch { subject: subject(), what: "diff_id", expected, found }.into());
+        }
+        let mut file = writer.into_inner().map_err(io::IntoInnerError::into_error)?;
+        io::Seek::rewind(&mut file)?;
+        Ok(file)
+    }
+}
+
+impl Listed {
+    /// An image that has no name yet. Its layers are tars, and they are there.
+    fn new(layout: &Layout, image: &Image) -> Result<Self> {
+        let diff_ids = &image.config.value().rootfs.diff_ids;
+        let descriptors = &image.manifest.value().layers;
+        if diff_ids.len() != descriptors.len() {
+            let (expected, found) = (diff_ids.len().to_string(), descriptors.len().to_string());
+            let subject = format!("image {}", image.path.manifest().digest.short());
+            return Err(Error::Mismatch { subject, what: "number of layers", expected, found });
+        }
+        let layers = descriptors.iter().zip(diff_ids);
+        let config = image.config.raw().to_vec();
+        Ok(Listed {
+            v1: v1::layers(diff_ids, &config)?,
+            config,
+            config_digest: image.manifest.value().config.digest.clone(),
+            layers: layers.map(|(layer, diff_id)| StoredLayer::new(layout, layer, diff_id)).collect::<Result<_>>()?,
+            names: Vec::new(),
+        })
+    }
+}
+
+/// What a descriptor leads to, and what Docker is to call it.
+struct Named {
+    descriptor: Descriptor,
+    name: Option<DockerName>,
+    images: Vec<Image>,
+}
+
+/// What descriptors lead to. A name belongs to one of them, the last that is given it.
+fn read(layout: &Layout, descriptors: &[Descriptor]) -> Result<Vec<Named>> {
+    let mut all = Vec::<Named>::new();
+    for descriptor in descriptors {
+        let images = layout.images_below(descriptor)?;
+        let name = if images.is_empty() { None } else { docker_name(descriptor) };
+        let whole = name.as_ref().map(DockerName::whole);
+        all.retain(|other| match &whole {
+            Some(_) => other.name.as_ref().map(DockerName::whole) != whole,
+            None => other.descriptor != *descriptor,
+        });
+        all.push(Named { descriptor: descriptor.clone(), name, images });
+    }
+    Ok(all)
+}
+
+/// The images for the lists, each once.
+fn list(layout: &Layout, all: &[Named]) -> Result<Vec<Listed>> {
+    let mut listed = Vec::<Listed>::new();
+    for named in all {
+        for (number, image) in named.images.iter().enumerate() {
+            // To Docker a config is an image, however its layers are stored.
+            let digest = &image.manifest.value().config.digest;
+            let place = listed.iter().position(|other| other.config_digest == *digest);
+            let place = place.unwrap_or(listed.len());
+            if place == listed.len() {
+                listed.push(Listed::new(layout, image)?);
+            }
+            if number == 0 {
+                listed[place].names.extend(named.name.clone());
+            }
+        }
+    }
+    Ok(listed)
+}
+
+/// The name that containerd's annotation gives, else a ref name that is more than a tag. Where both give one name, it is
+/// spelt as in the ref name.
+fn docker_name(descriptor: &Descriptor) -> Option<DockerName> {
+    let parse = |name: &str| name.parse::<DockerName>().ok();
+    let of_containerd = descriptor.annotation(CONTAINERD_NAME).and_then(parse);
+    let of_ref_name = descriptor.ref_name().filter(|name| name.contains([':', '/'])).and_then(parse);
+    match (of_containerd, of_ref_name) {
+        (Some(name), Some(given)) if name.whole() == given.whole() => Some(given),
+        (Some(name), _) => Some(name.short()),
+        (None, given) => given,
+    }
+}
+
+/// The ref name of a descriptor is its tag, as Docker has it, where that means one image; else the name and the tag.
+fn with_ref_names(all: Vec<Named>) -> Vec<Descriptor> {
+    let mut meant = BTreeMap::<String, BTreeSet<Digest>>::new();
+    for Named { descriptor, name, .. } in &all {
+        if let Some(name) = name {
+            meant.entry(name.tag_text().to_owned()).or_default().insert(descriptor.digest.clone());
+        }
+    }
+    // What Docker has no name for keeps the ref name that it has.
+    all.iter().filter(|named| named.name.is_none()).filter_map(|named| named.descriptor.ref_name()).for_each(|taken| {
+        meant.remove(taken);
+    });
+    let give = |Named { mut descriptor, name, .. }| {
+        let Some(name) = name else { return descriptor };
+        // Of several names of one image, the first has the tag to itself.
+        let is_clear = meant.remove(name.tag_text()).is_some_and(|images| images.len() == 1);
+        let ref_name = if is_clear { name.tag_text().to_owned() } else { name.to_string() };
+        let annotations = descriptor.annotations.get_or_insert_with(Annotations::new);
+        annotations.insert(CONTAINERD_NAME.to_owned(), name.whole());
+        // Docker's grammar has names that are no ref names.
+        match ref_name.parse::<RefName>() {
+            Ok(ref_name) => annotations.insert(REF_NAME.to_owned(), ref_name.to_string()),
+            Err(_) => annotations.remove(REF_NAME),
+        };
+        descriptor
+    };
+    all.into_iter().map(give).collect()
+}
+
+fn dual(manifests: Vec<Descriptor>, images: &[Listed], blobs: impl Iterator<Item = Digest>) -> Vec<Planned> {
+    let index = Index { manifests, ..Index::default() };
+    let mut files = vec![Planned::sealed(MARKER, LayoutMarker::default()), Planned::sealed(INDEX, index)];
+    let layer_path = |layer: &StoredLayer| blob_path(&layer.digest);
+    files.extend(lists(images, |image| blob_path(&image.config_digest), layer_path));
+    files.extend(blobs.map(|digest| Planned { name: blob_path(&digest), source: Source::Blob(digest) }));
+    files.extend(v1_files(images, |_, layer| Source::Link(format!("../{}", layer_path(layer)))));
+    files
+}
+
+fn legacy_only(images: &[Listed]) -> Vec<Planned> {
+    // By diff_ids: the first place of a layer, which holds it.
+    let mut places = BTreeMap::<&Digest, String>::new();
+    for image in images {
+        for (layer, v1) in image.layers.iter().zip(&image.v1) {
+            places.entry(&layer.diff_id).or_insert_with(|| v1_layer_path(&v1.id));
+        }
+    }
+    let config_path = |image: &Listed| format!("{}.json", Digest::of(&image.config).encoded());
+    let mut files = lists(images, config_path, |layer| places[&layer.diff_id].clone());
+    files.extend(images.iter().map(|image| Planned::made(config_path(image), image.config.clone())));
+    files.extend(v1_files(images, |path, layer| {
+        let place = &places[&layer.diff_id];
+        if place == path {
+            Source::Tar(layer.clone())
+        } else {
+            Source::Link(format!("../{place}"))
+        }
+    }));
+    files
+}
+
+/// `manifest.json`, and `repositories` if anything has a name and a layer.
+fn lists(
+    images: &[Listed],
+    config_path: impl Fn(&Listed) -> String,
+    layer_path: impl Fn(&StoredLayer) -> String,
+) -> Vec<Planned> {
+    let item = |image: &Listed| Item {
+        config: config_path(image),
+        repo_tags: (!image.names.is_empty()).then(|| image.names.iter().map(DockerName::to_string).collect()),
+        layers: Some(image.layers.iter().map(&layer_path).collect()),
+    };
+    let mut repositories = Repositories::default();
+    for image in images {
+        let Some(top) = image.v1.last() else { continue };
+        for name in &image.names {
+            let tags = repositories.0.entry(name.repository().to_owned()).or_default();
+            tags.insert(name.tag_text().to_owned(), top.id.clone());
+        }
+    }
+    let mut files = vec![Planned::sealed(MANIFEST, images.iter().map(item).collect::<Vec<_>>())];
+    if !repositories.0.is_empty() {
+        files.push(Planned::sealed(REPOSITORIES, repositories));
+    }
+    files
+}
+
+/// The layers in the older form; `tar` tells where the tar comes from that is to stand at a path.
+fn v1_files(images: &[Listed], tar: impl Fn(&str, &StoredLayer) -> Source) -> Vec<Planned> {
+    let mut files = Vec::new();
+    let mut seen = BTreeSet::new();
+    for image in images {
+        for (v1, layer) in image.v1.iter().zip(&image.layers) {
+            if !seen.insert(&v1.id) {
+                continue;
+            }
+            let path = v1_layer_path(&v1.id);
+            files.push(Planned::made(format!("{}/VERSION", v1.id), v1::VERSION.into()));
+            files.push(Planned::made(format!("{}/json", v1.id), v1.document.clone()));
+            files.push(Planned { source: tar(&path, layer), name: path });
+        }
+    }
+    files
+}

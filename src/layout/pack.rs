@@ -1,0 +1,88 @@
+//! Files become a tar, with the same bytes every time: owners are 0, times the epoch, and the directories that lead to a
+//! file stand before it.
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::{self, Read};
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+
+use crate::compress::{Codec, Encoder, InputDigest};
+use crate::error::{IoContext, Result};
+use crate::tar;
+use crate::tree::{Entry, Kind, Metadata, TarPath};
+
+/// A file of the tar to be.
+#[derive(Debug)]
+pub(super) struct Packed {
+    /// Its path in the tar.
+    pub(super) name: String,
+    pub(super) content: Content,
+}
+
+/// What a file holds.
+#[derive(Debug)]
+pub(super) enum Content {
+    Bytes(Vec<u8>),
+    /// What an open file holds from its beginning on, and what errors call that file.
+    File(File, PathBuf),
+    /// A symbolic link to this.
+    Symlink(String),
+}
+
+impl Content {
+    /// What the file at `path` holds.
+    pub(super) fn open(path: &Path) -> Result<Self> {
+        Ok(Content::File(File::open(path).at("open", path)?, path.to_path_buf()))
+    }
+}
+
+/// Writes files in the order in which they come. `output` is a file in `directory`, as errors say.
+pub(super) fn write(
+    files: impl IntoIterator<Item = Result<Packed>>,
+    output: File,
+    directory: &Path,
+    codec: Codec,
+    threads: NonZeroUsize,
+) -> Result<()> {
+    let encoder = Encoder::new(output, codec, threads, InputDigest::Skip).at("write the archive in", directory)?;
+    let mut writer = tar::Writer::new(tar::Plain(encoder));
+    let mut directories = BTreeSet::from([TarPath::root()]);
+    for file in files {
+        let Packed { name, content } = file?;
+        let path = TarPath::parse(name.as_bytes())?;
+        for missing in missing_directories(&path, &directories) {
+            writer.append(&entry(missing.clone(), 0o755, Kind::Directory), &mut io::empty())?;
+            directories.insert(missing);
+        }
+        match content {
+            Content::Bytes(bytes) => {
+                let kind = Kind::File { size: bytes.len() as u64 };
+                writer.append(&entry(path, 0o644, kind), &mut bytes.as_slice())?;
+            }
+            Content::File(mut file, place) => {
+                let size = file.metadata().at("read the metadata of", &place)?.len();
+                let content: &mut dyn Read = &mut file;
+                writer.append(&entry(path, 0o644, Kind::File { size }), content)?;
+            }
+            Content::Symlink(target) => {
+                let kind = Kind::Symlink { target: target.into_bytes().into() };
+                writer.append(&entry(path, 0o777, kind), &mut io::empty())?;
+            }
+        }
+    }
+    let finished = writer.finish().and_then(|output| output.0.finish());
+    finished.map(|_| ()).at("write the archive in", directory)
+}
+
+fn entry(path: TarPath, mode: u16, kind: Kind) -> Entry {
+    Entry { path, metadata: Metadata { mode, ..Metadata::default() }, kind }
+}
+
+/// The directories that lead to `path` and are not among `present`, outermost first.
+fn missing_directories(path: &TarPath, present: &BTreeSet<TarPath>) -> Vec<TarPath> {
+    let mut missing: Vec<_> =
+        std::iter::successors(path.parent(), TarPath::parent).take_while(|parent| !present.contains(parent)).collect();
+    missing.reverse();
+    missing
+}
