@@ -221,7 +221,9 @@ fn targets_that_cannot_be() {
         (&["oci:out:-x"], &["ref name"]),
         (&["oci::x"], &["path"]),
         (&["docker://example.org/x"], &["`docker:`"]),
-        (&["docker-archive:x.tar:app:v1"], &["`docker-archive:x.tar:app:v1`", "not written"]),
+        (&["docker-archive:x.tar.bz2:app:v1"], &["`docker-archive:x.tar.bz2:app:v1`", "not written"]),
+        (&["docker-archive:x.tar::v1"], &["NAME[:TAG]"]),
+        (&["x.tar", "docker-archive:x.tar:app:v1"], &["`x.tar`", "twice"]),
         (&["x.tar.bz2"], &["`oci-archive:x.tar.bz2`", "not written"]),
         (&["good", "oci:missing/out"], &["`missing"]),
     ] {
