@@ -6,11 +6,13 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::num::NonZeroUsize;
 use std::path::Path;
+use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::compress::{Busy, Compression, Encoded, Encoder, InputDigest};
-use crate::digest::Digest;
+use crate::compress::{Busy, Compression, Encoded, Encoder, InputDigest, ReadAhead};
+use crate::digest::{Algorithm, Digest};
 use crate::error::{Error, IoContext, Result};
+use crate::layer_tar::{self, Hashed, WholeBlob};
 use crate::media_type::MediaType;
 use crate::observer::Observer;
 use crate::oci::Descriptor;
@@ -110,6 +112,42 @@ pub fn write<'a>(
     };
     let times = LayerTimes { read: read.get(), busy };
     Ok((layer, times))
+}
+
+/// Compresses a layer anew: the bytes of its blob, compressed or not, become those of `to`, with the same tar in them,
+/// which must be the one that the `diff_id` says. The blob is read to its end, so that a reader that verifies it can do so;
+/// `name` names the layer in errors.
+///
+/// The new bytes are those that the layer would have had if it had been [written](write) with this compression.
+pub fn recompress(
+    blob: impl Read + Send,
+    diff_id: &Digest,
+    name: &str,
+    to: File,
+    compression: Compression,
+    threads: NonZeroUsize,
+) -> Result<Layer> {
+    let place = Path::new(name);
+    let algorithm = layer_tar::algorithm(diff_id, name)?;
+    let input = if algorithm == Algorithm::Sha256 { InputDigest::Compute } else { InputDigest::Skip };
+    let mut output = LayerOutput(Encoder::new(to, compression, threads, input).at("start", Path::new("the encoder"))?);
+    let hashed = thread::scope(|scope| {
+        let mut tar = ReadAhead::new(scope, WholeBlob::new(blob)?)?;
+        if input == InputDigest::Compute {
+            return tar::copy(&mut tar, &mut output).map(|()| None);
+        }
+        let mut hashed = Hashed::new(tar, algorithm);
+        tar::copy(&mut hashed, &mut output).map(|()| Some(hashed.finish()))
+    });
+    let hashed = hashed.at("recompress", place)?;
+    let (_, Encoded { input, input_size, output, output_size, .. }) = output.0.finish().at("write", place)?;
+    let found = hashed.or(input).expect("one of the two computes it");
+    layer_tar::check(diff_id, &found, name)?;
+    Ok(Layer {
+        descriptor: Descriptor::new(MediaType::layer(compression.encoding()), output, output_size),
+        diff_id: found,
+        unpacked_size: input_size,
+    })
 }
 
 /// The encoder as the place where a tar goes: content flows straight into its blocks, which end at entry edges.

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::thread;
 
 use crate::compress::{Decoder, ReadAhead};
-use crate::digest::{Digest, Hasher};
+use crate::digest::{Algorithm, Digest, Hasher};
 use crate::error::{Error, IoContext, Result};
 use crate::tar::Reader;
 
@@ -24,28 +24,43 @@ pub(crate) fn read<T>(
     take: impl FnOnce(&mut LayerReader<'_>) -> Result<T>,
 ) -> Result<T> {
     let place = Path::new(layer);
-    let algorithm = diff_id
-        .algorithm()
-        .ok_or_else(|| Error::malformed(layer, format!("the diff_id {diff_id} cannot be computed here")))?;
-    let decoder = Decoder::new(blob).at("read", place)?;
+    let algorithm = algorithm(diff_id, layer)?;
+    let blob = WholeBlob::new(blob).at("read", place)?;
     thread::scope(|scope| {
-        let ahead = ReadAhead::new(scope, WholeBlob(Some(decoder))).at("read", place)?;
-        let mut hashed = Hashed { inner: ahead, hasher: Hasher::new(algorithm) };
+        let ahead = ReadAhead::new(scope, blob).at("read", place)?;
+        let mut hashed = Hashed::new(ahead, algorithm);
         let mut reader = Reader::new(&mut hashed, layer);
         let taken = take(&mut reader)?;
         reader.finish()?;
-        let found = hashed.hasher.finish();
-        if found != *diff_id {
-            let (expected, found) = (diff_id.to_string(), found.to_string());
-            return Err(Error::Mismatch { subject: layer.to_owned(), what: "diff_id", expected, found });
-        }
+        check(diff_id, &hashed.finish(), layer)?;
         Ok(taken)
     })
 }
 
+/// How a `diff_id` is computed.
+pub(crate) fn algorithm(diff_id: &Digest, layer: &str) -> Result<Algorithm> {
+    let unknown = || Error::malformed(layer, format!("the diff_id {diff_id} cannot be computed here"));
+    diff_id.algorithm().ok_or_else(unknown)
+}
+
+/// Holds the digest of a layer's tar to what it should be.
+pub(crate) fn check(diff_id: &Digest, found: &Digest, layer: &str) -> Result<()> {
+    if found == diff_id {
+        return Ok(());
+    }
+    let (expected, found) = (diff_id.to_string(), found.to_string());
+    Err(Error::Mismatch { subject: layer.to_owned(), what: "diff_id", expected, found })
+}
+
 /// The tar in a blob. Its end comes only when the whole blob was read, what stands behind the tar's compression
 /// included, and so was verified.
-struct WholeBlob<R>(Option<Decoder<R>>);
+pub(crate) struct WholeBlob<R>(Option<Decoder<R>>);
+
+impl<R: Read> WholeBlob<R> {
+    pub(crate) fn new(blob: R) -> io::Result<Self> {
+        Ok(WholeBlob(Some(Decoder::new(blob)?)))
+    }
+}
 
 impl<R: Read> Read for WholeBlob<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
@@ -62,6 +77,17 @@ impl<R: Read> Read for WholeBlob<R> {
 pub(crate) struct Hashed<R> {
     inner: R,
     hasher: Hasher,
+}
+
+impl<R> Hashed<R> {
+    pub(crate) fn new(inner: R, algorithm: Algorithm) -> Self {
+        Hashed { inner, hasher: Hasher::new(algorithm) }
+    }
+
+    /// The digest of what was read.
+    pub(crate) fn finish(self) -> Digest {
+        self.hasher.finish()
+    }
 }
 
 impl<R: Read> Read for Hashed<R> {

@@ -103,6 +103,21 @@ impl MediaType {
         &self.0
     }
 
+    /// What OCI calls that which Docker has a name of its own for; others stay.
+    #[must_use]
+    pub fn in_oci(&self) -> Self {
+        match self {
+            t if *t == MediaType::DOCKER_INDEX => MediaType::INDEX,
+            t if *t == MediaType::DOCKER_MANIFEST => MediaType::MANIFEST,
+            t if *t == MediaType::DOCKER_CONFIG => MediaType::CONFIG,
+            t if *t == MediaType::DOCKER_LAYER => MediaType::LAYER,
+            t if *t == MediaType::DOCKER_LAYER_GZIP => MediaType::LAYER_GZIP,
+            t if *t == MediaType::DOCKER_LAYER_ZSTD => MediaType::LAYER_ZSTD,
+            t if *t == MediaType::DOCKER_LAYER_FOREIGN => MediaType::LAYER_NONDIST_GZIP,
+            other => other.clone(),
+        }
+    }
+
     /// Whether it is that of a layer that may have to be left where it is (image-spec,
     /// layer.md#non-distributable-layers).
     pub fn is_non_distributable(&self) -> bool {
@@ -148,5 +163,16 @@ mod tests {
         }
         assert_eq!(MediaType::from("text/plain".to_owned()).kind(), MediaKind::Other);
         assert_eq!(MediaType::layer(LayerEncoding::Zstd), MediaType::LAYER_ZSTD);
+    }
+
+    #[test]
+    fn each_type_of_docker_has_one_of_oci_that_means_the_same() {
+        for (text, kind) in KNOWN {
+            let media_type = MediaType::from((*text).to_owned());
+            let in_oci = media_type.in_oci();
+            assert_eq!((in_oci.kind(), in_oci.is_non_distributable()), (*kind, media_type.is_non_distributable()));
+            assert!(in_oci.as_str().starts_with("application/vnd.oci."), "{in_oci}");
+            assert_eq!(media_type == in_oci, !text.contains("docker"), "{text}");
+        }
     }
 }

@@ -6,6 +6,7 @@
 #![allow(clippy::doc_markdown)]
 
 mod build;
+mod convert;
 mod diff;
 mod fakeroot;
 mod gc;
@@ -66,6 +67,7 @@ enum Command {
     Squash(squash::Args),
     Tag(tag::Args),
     Gc(gc::Args),
+    Convert(convert::Args),
     Verify(verify::Args),
     Platform(platform::Args),
     Completions(man::CompletionsArgs),
@@ -113,6 +115,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Squash(args) => squash::run(&args, &session),
         Command::Tag(args) => tag::run(&args, &session),
         Command::Gc(args) => gc::run(&args, &session),
+        Command::Convert(args) => convert::run(&args, &session),
         Command::Verify(args) => verify::run(&args, &session),
         Command::Platform(args) => platform::run(&args),
         Command::Completions(args) => man::completions(&args, Cli::command()),

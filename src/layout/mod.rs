@@ -16,6 +16,7 @@ mod pack;
 mod reader;
 mod referrers;
 pub(crate) mod staging;
+mod take;
 #[cfg(test)]
 mod tests;
 mod walk;
@@ -29,9 +30,11 @@ pub use image_name::ImageName;
 pub(crate) use links::{Missing, Reach};
 pub use location::{Location, Transport};
 pub use reader::{Layout, Stored};
-pub(crate) use walk::called;
+pub(crate) use take::Watched;
+pub use take::{Taken, TakenBlob, Trust};
+pub(crate) use walk::{called, names, MAX_DEPTH};
 pub use walk::{Image, ImagePath};
-pub use writer::{BlobFile, LayoutWriter};
+pub use writer::{BlobFile, BlobPath, LayoutWriter};
 
 use crate::digest::Digest;
 

@@ -38,7 +38,7 @@ pub struct Image {
 }
 
 /// How deep indexes may be nested. Nobody goes beyond two.
-const MAX_DEPTH: usize = 8;
+pub(crate) const MAX_DEPTH: usize = 8;
 
 impl Layout {
     /// All manifests below the location's name, or all that the layout holds if the location has none.
@@ -194,9 +194,7 @@ impl Image {
 
     /// Whether it is for a platform; one without a variant takes any.
     fn is_for(&self, wanted: &str) -> bool {
-        [self.platform(), self.config.value().platform()].iter().any(|platform| {
-            platform.to_string() == wanted || format!("{}/{}", platform.os, platform.architecture) == wanted
-        })
+        [self.platform(), self.config.value().platform()].iter().any(|platform| platform.is_meant_by(wanted))
     }
 }
 
@@ -237,7 +235,7 @@ fn names_in_hint(names: &[String]) -> String {
     format!("there is {}", names.join(", "))
 }
 
-fn names(index: &Index) -> Vec<String> {
+pub(crate) fn names(index: &Index) -> Vec<String> {
     index.manifests.iter().filter_map(name).map(str::to_owned).collect()
 }
 

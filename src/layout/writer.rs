@@ -29,7 +29,8 @@ pub struct LayoutWriter {
     blobs: BTreeMap<Digest, u64>,
     /// What is to be in the index.
     descriptors: Vec<Descriptor>,
-    scratch_files: AtomicUsize,
+    /// How many were given names of their own.
+    files: AtomicUsize,
 }
 
 /// What stood at the target's path when the writer was made.
@@ -76,7 +77,7 @@ impl LayoutWriter {
             staging,
             blobs: BTreeMap::new(),
             descriptors: Vec::new(),
-            scratch_files: AtomicUsize::new(0),
+            files: AtomicUsize::new(0),
         })
     }
 
@@ -87,14 +88,23 @@ impl LayoutWriter {
 
     /// A file for a blob whose digest is not known yet.
     pub fn blob_file(&self) -> Result<BlobFile> {
-        let path = self.staging.path().join(format!("blob-{}", self.blobs.len()));
+        let BlobPath(path) = self.new_place();
         let file = File::create(&path).at("create", &path)?;
         Ok(BlobFile { file, path })
+    }
+
+    /// A place for a blob, which no other blob gets.
+    pub(super) fn new_place(&self) -> BlobPath {
+        let number = self.files.fetch_add(1, Ordering::Relaxed);
+        BlobPath(self.staging.path().join(format!("blob-{number}")))
     }
 
     /// Takes a blob that was written to a [`BlobFile`] of this writer and gives it its name.
     pub fn adopt(&mut self, blob: &BlobPath, digest: &Digest, size: u64) -> Result<()> {
         let path = self.staged(digest)?;
+        if self.holds(digest) {
+            return fs::remove_file(&blob.0).at("remove", &blob.0);
+        }
         fs::rename(&blob.0, &path).at("rename", &path)?;
         self.blobs.insert(digest.clone(), size);
         Ok(())
@@ -102,6 +112,9 @@ impl LayoutWriter {
 
     /// Takes a blob that another writer holds: by a hard link where that can be, else by a copy.
     pub fn share(&mut self, other: &LayoutWriter, digest: &Digest) -> Result<()> {
+        if self.holds(digest) {
+            return Ok(());
+        }
         let from = other.staging.path().join(blob_path(digest));
         let to = self.staged(digest)?;
         if fs::hard_link(&from, &to).is_err() {
@@ -109,19 +122,6 @@ impl LayoutWriter {
         }
         let size = other.blobs.get(digest).copied().expect("the other writer holds the blob");
         self.blobs.insert(digest.clone(), size);
-        Ok(())
-    }
-
-    /// Takes a blob of another layout, byte for byte: by a hard link where that can be, else by a copy that is held to
-    /// its descriptor. A linked blob must have been verified.
-    pub fn copy_blob(&mut self, layout: &Layout, descriptor: &Descriptor) -> Result<()> {
-        let to = self.staged(&descriptor.digest)?;
-        let linked = layout.blob_on_disk(&descriptor.digest).is_some_and(|from| fs::hard_link(from, &to).is_ok());
-        if !linked && !self.blobs.contains_key(&descriptor.digest) {
-            let mut file = File::create(&to).at("create", &to)?;
-            io::copy(&mut layout.blob(descriptor)?, &mut file).at("copy a blob to", &to)?;
-        }
-        self.blobs.insert(descriptor.digest.clone(), descriptor.size);
         Ok(())
     }
 
@@ -137,7 +137,7 @@ impl LayoutWriter {
 
     /// A file of no name for what must be kept while the image is made.
     pub fn scratch_file(&self) -> Result<File> {
-        let number = self.scratch_files.fetch_add(1, Ordering::Relaxed);
+        let number = self.files.fetch_add(1, Ordering::Relaxed);
         let path = self.staging.path().join(format!("scratch-{number}"));
         let file = File::options().read(true).write(true).create_new(true).open(&path).at("create", &path)?;
         fs::remove_file(&path).at("remove", &path)?;
@@ -147,6 +147,10 @@ impl LayoutWriter {
     /// Stores a document.
     pub fn put<T>(&mut self, document: &Document<T>, media_type: MediaType) -> Result<Descriptor> {
         let descriptor = document.descriptor(media_type);
+        if self.holds(&descriptor.digest) {
+            // What is there may be a link of another layout's file, which must not be written to.
+            return Ok(descriptor);
+        }
         let path = self.staged(&descriptor.digest)?;
         fs::write(&path, document.raw()).at("write", &path)?;
         self.blobs.insert(descriptor.digest.clone(), descriptor.size);
@@ -413,6 +417,12 @@ pub struct BlobFile {
 /// Where a [`BlobFile`] was written.
 #[derive(Debug)]
 pub struct BlobPath(PathBuf);
+
+impl BlobPath {
+    pub(super) fn path(&self) -> &Path {
+        &self.0
+    }
+}
 
 impl BlobFile {
     /// The file to write to, and its place for [`LayoutWriter::adopt`].

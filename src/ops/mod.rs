@@ -3,6 +3,7 @@
 pub mod build;
 mod changeset_cache;
 mod content_digests;
+pub mod convert;
 pub mod diff;
 pub mod gc;
 pub mod image_tree;
@@ -12,6 +13,7 @@ mod names;
 mod publish;
 pub mod squash;
 pub mod tag;
+pub mod transfer;
 pub mod unpack;
 pub mod verify;
 

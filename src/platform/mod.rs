@@ -38,6 +38,13 @@ pub struct Platform {
     pub other: BTreeMap<String, Value>,
 }
 
+impl Platform {
+    /// Whether somebody who writes `os/architecture[/variant]` may mean it: without a variant, any will do.
+    pub fn is_meant_by(&self, text: &str) -> bool {
+        self.to_string() == text || format!("{}/{}", self.os, self.architecture) == text
+    }
+}
+
 impl fmt::Display for Platform {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.os, self.architecture)?;

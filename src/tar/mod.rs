@@ -8,6 +8,7 @@
 mod anomaly;
 mod blocks;
 mod content;
+mod copy;
 mod encode;
 mod extended;
 mod header;
@@ -23,6 +24,7 @@ mod tests;
 mod writer;
 
 pub use anomaly::Anomaly;
+pub use copy::copy;
 pub use member::Member;
 pub use output::{Output, Plain};
 pub use reader::{End, Reader};

@@ -38,6 +38,9 @@ mod overlay;
 /// Several layers become one that is all of them.
 mod squash;
 
+/// Images go to other transports and compressions and back, and are what they were.
+mod convert;
+
 /// What differs is told field by field, and why in a line.
 mod differences;
 

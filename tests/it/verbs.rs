@@ -5,8 +5,20 @@ use serde_json::{json, Value};
 
 use crate::harness::{names_below, sha256, Layout, Peer, Scratch, Tool};
 
-pub(crate) const VERBS: &[&str] =
-    &["build", "inspect", "unpack", "verify", "diff", "squash", "tag", "gc", "platform", "completions", "man"];
+pub(crate) const VERBS: &[&str] = &[
+    "build",
+    "inspect",
+    "unpack",
+    "verify",
+    "diff",
+    "squash",
+    "convert",
+    "tag",
+    "gc",
+    "platform",
+    "completions",
+    "man",
+];
 
 /// An image of the small rootfs in `out`, named `v1`, and its digest.
 fn image(scratch: &Scratch) -> String {

@@ -1,0 +1,98 @@
+use std::collections::BTreeSet;
+use std::io::{stdout, Write};
+use std::num::NonZeroUsize;
+
+use anyhow::Result;
+use ocibake::compress::Compression;
+use ocibake::layout::{Layout, Location};
+use ocibake::ops::convert::{convert, ConvertOptions, ConvertReport, Digests};
+
+use super::progress::{Display, ProgressMode};
+use super::target_flags::TargetFlags;
+use super::{threads, Answer, LocationParser, Session};
+
+/// Carry images to other transports and compressions
+///
+/// Prints the digest of what the target lists; a line for each, with its names, if there are several. Without a name, all
+/// that the layout holds goes along under the names that it has. What nothing forces to change stays byte for byte:
+/// layers are compressed anew only if --compression asks for another compression than they have, and documents are
+/// written anew only if they mention such a layer or have a media type of Docker's, for which OCI has its own.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:\n  ocibake convert oci:out:v1 oci-archive:out.tar.xz\n  \
+                        ocibake convert docker-archive:app.tar oci:out --compression zstd")]
+pub(super) struct Args {
+    /// The image, or without a name all that are there
+    #[arg(value_parser = LocationParser)]
+    image: Location,
+
+    /// Where it goes
+    #[arg(required = true, value_parser = LocationParser)]
+    targets: Vec<Location>,
+
+    /// Take the image for this platform alone: `os/architecture[/variant]`
+    #[arg(long, value_name = "PLATFORM")]
+    platform: Option<String>,
+
+    /// How layers are to be compressed: `none`, `gzip[:LEVEL]` or `zstd[:LEVEL]` [default: as they are]
+    ///
+    /// The level is for layers that are compressed otherwise; one that is in gzip stays as it is when gzip is asked for.
+    #[arg(long, value_name = "COMPRESSION")]
+    compression: Option<Compression>,
+
+    /// Refuse to do what would change a digest
+    #[arg(long)]
+    preserve_digests: bool,
+
+    /// Work with so many threads; the images are the same for any number [default: the machine's cores]
+    #[arg(long, value_name = "N")]
+    threads: Option<NonZeroUsize>,
+
+    /// How to show progress
+    #[arg(long, value_name = "HOW", default_value = "auto")]
+    progress: ProgressMode,
+
+    /// Print a report in JSON instead of the digest
+    #[arg(long)]
+    json: bool,
+
+    #[command(flatten)]
+    target: TargetFlags,
+}
+
+pub(super) fn run(args: &Args, session: &Session) -> Result<Answer> {
+    let layout = Layout::open(&args.image)?;
+    let options = ConvertOptions {
+        platform: args.platform.clone(),
+        compression: args.compression,
+        digests: if args.preserve_digests { Digests::Preserved } else { Digests::MayChange },
+        target: args.target.options(),
+        threads: threads(args.threads)?,
+    };
+    let display = Display::new(args.progress, session.verbosity, &session.interruption);
+    let report = convert(&layout, &args.targets, &options, &display)?;
+    drop(display);
+    for warning in &report.warnings {
+        session.warn(warning);
+    }
+    let mut out = stdout().lock();
+    if args.json {
+        serde_json::to_writer_pretty(&mut out, &report)?;
+        writeln!(out)?;
+    } else {
+        write!(out, "{}", listed(&report))?;
+    }
+    Ok(Answer::Yes)
+}
+
+/// The one digest, or each with its names.
+fn listed(report: &ConvertReport) -> String {
+    let digests: BTreeSet<_> = report.images.iter().map(|image| &image.digest).collect();
+    if digests.len() == 1 {
+        return format!("{}\n", report.images[0].digest);
+    }
+    report.images.iter().fold(String::new(), |lines, image| {
+        let words: Vec<&str> =
+            [image.digest.as_str()].into_iter().chain(image.refs.iter().map(String::as_str)).collect();
+        lines + &words.join(" ") + "\n"
+    })
+}

@@ -1,0 +1,173 @@
+//! `convert`: images go to other transports and compressions, and stay what they are.
+
+use std::fs::Metadata;
+use std::num::NonZeroUsize;
+use std::os::unix::fs::MetadataExt;
+
+use serde::Serialize;
+
+use crate::compress::Compression;
+use crate::digest::Digest;
+use crate::error::{Error, Result};
+use crate::layout::{DockerForm, Layout, LayoutWriter, Location, Trust};
+use crate::media_type::MediaType;
+use crate::observer::Observer;
+use crate::oci::Descriptor;
+use crate::ops::build::TargetReport;
+use crate::ops::publish::{writers, TargetOptions};
+use crate::ops::transfer::{self, move_all, BlobReport, Entry, Graph, Plan, Rewritten, Source};
+
+/// How images are converted.
+#[derive(Clone, Debug)]
+pub struct ConvertOptions {
+    /// The one platform that is wanted, `os/architecture[/variant]`; all, if none is given.
+    pub platform: Option<String>,
+    /// How layers are to be compressed; as they are, if none is given.
+    pub compression: Option<Compression>,
+    /// Whether documents may become others.
+    pub digests: Digests,
+    /// What images are called; what they are called now, if nothing else is given.
+    pub target: TargetOptions,
+    /// How many threads read, hash and compress. The images do not depend on it.
+    pub threads: NonZeroUsize,
+}
+
+/// Whether documents may become others.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Digests {
+    /// Where that is needed.
+    #[default]
+    MayChange,
+    /// An error says what would have changed.
+    Preserved,
+}
+
+/// What a conversion made.
+#[derive(Clone, Debug, Serialize)]
+pub struct ConvertReport {
+    /// What the targets list, in its order.
+    pub images: Vec<ConvertedImage>,
+    /// What became of the blobs, documents that stayed as they are among them.
+    pub blobs: Vec<BlobReport>,
+    /// Where the images are, with all their names.
+    pub targets: Vec<TargetReport>,
+    /// What was odd.
+    pub warnings: Vec<String>,
+}
+
+/// A manifest or an index that is listed.
+#[derive(Clone, Debug, Serialize)]
+pub struct ConvertedImage {
+    /// Its digest.
+    pub digest: Digest,
+    /// The digest that it had.
+    pub from: Digest,
+    /// What it is.
+    pub media_type: MediaType,
+    /// `os/architecture[/variant]`, if the descriptor tells.
+    pub platform: Option<String>,
+    /// What it is called in the first target.
+    pub refs: Vec<String>,
+}
+
+/// Converts what the layout's location means: the images of a name, or all that the layout holds. No target changes
+/// unless all of them can be written.
+pub fn convert(
+    layout: &Layout,
+    targets: &[Location],
+    options: &ConvertOptions,
+    observer: &dyn Observer,
+) -> Result<ConvertReport> {
+    let mut entries = transfer::entries(layout)?;
+    if layout.location().name.is_none() {
+        refuse_itself(layout, targets)?;
+    }
+    if let Some(platform) = &options.platform {
+        entries = transfer::of_platform(layout, entries, platform)?;
+    }
+    let graph = Graph::read(layout, entries.iter().map(|entry| &entry.descriptor))?;
+    let compression = options.compression.map(|wanted| options.target.compression(targets, wanted));
+    let plan = Plan::of(&graph, compression)?;
+    if options.digests == Digests::Preserved {
+        refuse_change(&graph, &plan, options.target.docker_form)?;
+    }
+    transfer::check_names(&entries, layout, targets, &options.target)?;
+    let mut writers = writers(targets, &options.target)?;
+
+    observer.step(&format!("take {} blobs, compress {} anew", plan.taken.len(), plan.recompressed.len()));
+    let sources = [Source { layout, plan: &plan }];
+    let (blobs, layers) = move_all(&sources, &mut writers, compression, Trust::Nothing, options.threads, observer)?;
+    let rewritten = Rewritten::of(&graph, &plan, layers);
+    let entries: Vec<(Digest, Entry)> =
+        entries.into_iter().map(|entry| (entry.descriptor.digest.clone(), entry.redirected(&rewritten))).collect();
+
+    let mut reports = Vec::with_capacity(writers.len());
+    let mut images = Vec::new();
+    let mut warnings = transfer::warnings(&graph, &plan);
+    for (number, writer) in writers.iter_mut().enumerate() {
+        observer.check()?;
+        observer.step(&format!("write {}", writer.target()));
+        rewritten.store(writer)?;
+        let mut refs = Vec::new();
+        for (from, entry) in &entries {
+            let (descriptors, names) = entry.named(writer.target(), &options.target, &mut warnings)?;
+            if number == 0 {
+                images.push(image(from, &entry.descriptor, names.clone()));
+            }
+            refs.extend(names);
+            for descriptor in descriptors {
+                writer.list(descriptor);
+            }
+        }
+        reports.push(TargetReport { target: writer.target().to_string(), refs });
+        writer.prepare(options.threads)?;
+    }
+    observer.check()?;
+    writers.into_iter().try_for_each(LayoutWriter::commit)?;
+    Ok(ConvertReport { images, blobs, targets: reports, warnings })
+}
+
+fn image(from: &Digest, descriptor: &Descriptor, refs: Vec<String>) -> ConvertedImage {
+    ConvertedImage {
+        digest: descriptor.digest.clone(),
+        from: from.clone(),
+        media_type: descriptor.media_type.clone(),
+        platform: descriptor.platform.as_ref().map(ToString::to_string),
+        refs,
+    }
+}
+
+/// Refuses a layout as a target of all that it holds: what has no name would stand there twice.
+fn refuse_itself(layout: &Layout, targets: &[Location]) -> Result<()> {
+    let inode = |location: &Location| location.path.metadata().ok().filter(Metadata::is_dir);
+    let Some(own) = inode(layout.location()) else { return Ok(()) };
+    let is_own =
+        |target: &&Location| inode(target).is_some_and(|found| (found.dev(), found.ino()) == (own.dev(), own.ino()));
+    match targets.iter().find(is_own) {
+        Some(target) => Err(Error::refused_with_hint(
+            format!("target `{target}` is the layout that all images are taken from"),
+            "name one of its images, or choose another target",
+        )),
+        None => Ok(()),
+    }
+}
+
+/// An error that names the first document that would change, if one would.
+fn refuse_change(graph: &Graph<'_>, plan: &Plan, form: DockerForm) -> Result<()> {
+    if form == DockerForm::LegacyOnly {
+        let message = "in Docker's older form alone, there is no manifest whose digest could be kept";
+        return Err(Error::refused_with_hint(message, "leave --docker-legacy-only out"));
+    }
+    let changed = graph.nodes().map(|node| &node.descriptor.digest).find(|digest| plan.changed.contains_key(*digest));
+    match changed {
+        Some(digest) => Err(Error::refused_with_hint(
+            format!(
+                "image `{}`: the digest {digest} cannot be kept: {}",
+                graph.layout().location(),
+                plan.changed[digest]
+            ),
+            "leave --preserve-digests out to let it change",
+        )),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,187 @@
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::num::NonZeroUsize;
+
+use serde::Serialize;
+
+use crate::compress::Compression;
+use crate::digest::Digest;
+use crate::error::{Error, Result};
+use crate::layer;
+use crate::layout::{BlobPath, Layout, LayoutWriter, Taken, TakenBlob, Trust, VerifiedReader, Watched};
+use crate::observer::Observer;
+use crate::oci::Descriptor;
+use crate::ops::transfer::plan::{LayerToRecompress, Plan};
+use crate::parallel;
+
+/// What became of a blob.
+#[derive(Clone, Debug, Serialize)]
+pub struct BlobReport {
+    /// The digest that it had.
+    pub from: Digest,
+    /// The digest that it has; another one, if it was compressed anew.
+    pub digest: Digest,
+    /// Its size in bytes.
+    pub size: u64,
+    /// How it got there.
+    pub how: How,
+}
+
+/// How a blob got into the targets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum How {
+    /// It is one file with that of the source.
+    Linked,
+    /// It was copied byte for byte.
+    Copied,
+    /// It is the same layer in another compression.
+    Recompressed,
+}
+
+/// A blob that is to be moved.
+struct Job<'a> {
+    layout: &'a Layout,
+    work: Work<'a>,
+}
+
+enum Work<'a> {
+    Take(&'a Descriptor),
+    Recompress { layer: &'a LayerToRecompress, compression: Compression, threads: NonZeroUsize },
+}
+
+/// A blob that is staged and has no name yet.
+enum Moved {
+    Taken(TakenBlob),
+    Recompressed(BlobPath, Descriptor),
+}
+
+impl Job<'_> {
+    fn descriptor(&self) -> &Descriptor {
+        match &self.work {
+            Work::Take(descriptor) => descriptor,
+            Work::Recompress { layer, .. } => &layer.descriptor,
+        }
+    }
+
+    fn run(&self, writer: &LayoutWriter, trust: Trust, observer: &dyn Observer) -> Result<Moved> {
+        match &self.work {
+            Work::Take(descriptor) => writer.take(self.layout, descriptor, trust, observer).map(Moved::Taken),
+            Work::Recompress { layer, compression, threads } => {
+                let (file, place) = writer.blob_file()?.into_parts();
+                let descriptor = &layer.descriptor;
+                observer.step(&format!("compress layer {} anew, {compression}", descriptor.digest.short()));
+                let Some((stored, _)) = self.layout.stored_blob(&descriptor.digest)? else {
+                    let reason = format!("blob {} is missing", descriptor.digest);
+                    return Err(Error::malformed(self.layout.location().to_string(), reason));
+                };
+                let stored = Watched { inner: stored, observer };
+                // A blob that is its own tar need not be hashed twice.
+                let is_tar = descriptor.digest == layer.diff_id;
+                let blob: Box<dyn Read + Send + '_> =
+                    if is_tar { Box::new(stored) } else { Box::new(VerifiedReader::new(stored, descriptor)?) };
+                let name = format!("layer {}", descriptor.digest.short());
+                let new = layer::recompress(blob, &layer.diff_id, &name, file, *compression, *threads)?;
+                if is_tar && new.unpacked_size != descriptor.size {
+                    let (expected, found) = (descriptor.size.to_string(), new.unpacked_size.to_string());
+                    return Err(Error::Mismatch { subject: name, what: "size", expected, found });
+                }
+                Ok(Moved::Recompressed(place, new.descriptor))
+            }
+        }
+    }
+}
+
+/// Where blobs come from, and what the plan says of them.
+pub(crate) struct Source<'a> {
+    pub(crate) layout: &'a Layout,
+    pub(crate) plan: &'a Plan,
+}
+
+/// Moves blobs into staging directories: into the first writer's, which shares them with the others. Several are moved
+/// at a time. Gives back what became of them, and the layers that were compressed anew by the digests that they had.
+pub(crate) fn move_all(
+    sources: &[Source<'_>],
+    writers: &mut [LayoutWriter],
+    compression: Option<Compression>,
+    trust: Trust,
+    threads: NonZeroUsize,
+    observer: &dyn Observer,
+) -> Result<(Vec<BlobReport>, BTreeMap<Digest, Descriptor>)> {
+    let jobs = jobs(sources, compression, threads);
+    observer.expect(jobs.iter().map(|job| job.descriptor().size).sum());
+    let (first, others) = writers.split_first_mut().expect("there is a target");
+    let moved = parallel::map(&jobs, threads, |job| job.run(first, trust, observer))?;
+
+    let mut reports = Vec::with_capacity(jobs.len());
+    let mut recompressed = BTreeMap::new();
+    for (job, moved) in jobs.iter().zip(moved) {
+        let from = job.descriptor();
+        let (new, how) = match moved {
+            Moved::Taken(blob) => {
+                first.keep(&blob)?;
+                let how = if blob.how == Taken::Linked { How::Linked } else { How::Copied };
+                (from.clone(), how)
+            }
+            Moved::Recompressed(place, new) => {
+                first.adopt(&place, &new.digest, new.size)?;
+                recompressed.insert(from.digest.clone(), new.clone());
+                (new, How::Recompressed)
+            }
+        };
+        for other in &mut *others {
+            other.share(first, &new.digest)?;
+        }
+        reports.push(BlobReport { from: from.digest.clone(), digest: new.digest, size: new.size, how });
+    }
+    Ok((reports, recompressed))
+}
+
+/// What is most work comes first, so that none is left alone at the end; each blob once.
+fn jobs<'a>(sources: &[Source<'a>], compression: Option<Compression>, threads: NonZeroUsize) -> Vec<Job<'a>> {
+    let mut taken = BTreeMap::new();
+    let mut recompressed = BTreeMap::new();
+    for Source { layout, plan } in sources {
+        taken.extend(plan.taken.iter().map(|(digest, descriptor)| (digest, (*layout, descriptor))));
+        recompressed.extend(plan.recompressed.iter().map(|(digest, layer)| (digest, (*layout, layer))));
+    }
+    let total: u64 = recompressed.values().map(|(_, layer)| layer.descriptor.size).sum();
+    let mut jobs = Vec::with_capacity(taken.len() + recompressed.len());
+    if let Some(compression) = compression {
+        jobs.extend(recompressed.into_values().map(|(layout, layer)| {
+            let threads = share_of(threads, layer.descriptor.size, total);
+            Job { layout, work: Work::Recompress { layer, compression, threads } }
+        }));
+    }
+    jobs.sort_by_key(|job| std::cmp::Reverse(job.descriptor().size));
+    let mut others: Vec<_> = taken.into_values().collect();
+    others.sort_by_key(|(_, descriptor)| std::cmp::Reverse(descriptor.size));
+    jobs.extend(others.into_iter().map(|(layout, descriptor)| Job { layout, work: Work::Take(descriptor) }));
+    jobs
+}
+
+/// How many of the threads compress a layer: as many as its part of all bytes, so that layers which are begun together end
+/// together, and memory grows with the number of threads alone.
+fn share_of(threads: NonZeroUsize, size: u64, total: u64) -> NonZeroUsize {
+    let all = threads.get() as u128;
+    let share = (all * u128::from(size)).div_ceil(u128::from(total.max(1)));
+    NonZeroUsize::new(share.min(all) as usize).unwrap_or(NonZeroUsize::MIN)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn threads_are_shared_by_size() {
+        let shares = |threads: usize, sizes: &[u64]| -> Vec<usize> {
+            let total = sizes.iter().sum();
+            let threads = NonZeroUsize::new(threads).unwrap();
+            sizes.iter().map(|size| share_of(threads, *size, total).get()).collect()
+        };
+        assert_eq!(shares(8, &[700, 100]), [7, 1]);
+        assert_eq!(shares(2, &[u64::MAX / 2, 1]), [2, 1]);
+        assert_eq!(shares(4, &[0]), [1]);
+        assert_eq!(shares(1, &[10, 10]), [1, 1]);
+    }
+}

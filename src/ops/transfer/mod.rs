@@ -1,0 +1,45 @@
+//! Images on their way from layouts to targets, for `convert` and `index`.
+//!
+//! A [`Graph`] is what descriptors lead to, a [`Plan`] says what of it stays and what becomes something else,
+//! [`move_all`] moves the blobs, and [`Rewritten`] are the documents that have to mention others than before: from
+//! manifests up to the entries of `index.json`. Documents that nothing forces to change are copied byte for byte.
+
+mod blobs;
+mod entry;
+mod graph;
+mod plan;
+mod rewrite;
+
+pub(super) use blobs::{move_all, Source};
+pub use blobs::{BlobReport, How};
+pub(super) use entry::{check_names, entries, of_platform, Entry};
+pub(super) use graph::{Content, Graph};
+pub(super) use plan::Plan;
+pub(super) use rewrite::Rewritten;
+
+/// What people should know before they trust in the result.
+pub(super) fn warnings(graph: &Graph<'_>, plan: &Plan) -> Vec<String> {
+    let mut warnings = Vec::new();
+    if let Some(first) = plan.missing.first() {
+        let others = match plan.missing.len() {
+            1 => String::new(),
+            count => format!(" and {} more", count - 1),
+        };
+        let first = &first.digest;
+        warnings.push(format!("an index lists {first}{others}, which `{}` does not hold", graph.layout().location()));
+    }
+    for node in graph.nodes() {
+        let subject = match &node.content {
+            Content::Index(index) => index.value().subject.as_ref(),
+            Content::Manifest(manifest, _) => manifest.value().subject.as_ref(),
+            Content::Unknown | Content::Missing => None,
+        };
+        if let Some(subject) = subject.filter(|subject| plan.changed.contains_key(&subject.digest)) {
+            let attached = &node.descriptor.digest;
+            let subject = &subject.digest;
+            warnings
+                .push(format!("{attached} is about {subject}, which changed: if it is a signature, it is of no use"));
+        }
+    }
+    warnings
+}

@@ -1,0 +1,132 @@
+use std::collections::BTreeMap;
+
+use crate::compress::Compression;
+use crate::digest::Digest;
+use crate::error::{Error, Result};
+use crate::layout::Layout;
+use crate::media_type::MediaKind;
+use crate::oci::{Descriptor, ImageConfig, Manifest};
+use crate::ops::transfer::graph::{Content, Graph, Node};
+
+/// What becomes of documents and blobs.
+#[derive(Debug, Default)]
+pub(crate) struct Plan {
+    /// Blobs that are taken as they are, documents among them.
+    pub(crate) taken: BTreeMap<Digest, Descriptor>,
+    /// Layers that are compressed anew.
+    pub(crate) recompressed: BTreeMap<Digest, LayerToRecompress>,
+    /// Documents that will be others, and why.
+    pub(crate) changed: BTreeMap<Digest, String>,
+    /// Manifests that an index lists and the layout does not hold.
+    pub(crate) missing: Vec<Descriptor>,
+}
+
+#[derive(Debug)]
+pub(crate) struct LayerToRecompress {
+    pub(crate) descriptor: Descriptor,
+    /// What the config says is the digest of its tar.
+    pub(crate) diff_id: Digest,
+}
+
+impl Plan {
+    /// What Docker has media types of its own for is described in OCI's, and layers of images that are not compressed
+    /// as wanted are compressed anew. Everything else stays as it is.
+    pub(crate) fn of(graph: &Graph<'_>, compression: Option<Compression>) -> Result<Self> {
+        let mut plan = Plan::default();
+        for node in graph.nodes() {
+            let digest = &node.descriptor.digest;
+            let reason = match &node.content {
+                Content::Missing => {
+                    plan.missing.push(node.descriptor.clone());
+                    continue;
+                }
+                Content::Unknown => None,
+                Content::Index(index) => {
+                    let mentioned = index.value().manifests.iter().chain(&index.value().subject);
+                    plan.reason_of_document(node, mentioned)
+                }
+                Content::Manifest(manifest, config) => {
+                    let config = config.as_ref().map(|config| config.value());
+                    let reason = plan.add_blobs(graph.layout(), digest, manifest.value(), config, compression)?;
+                    reason.or_else(|| plan.reason_of_document(node, &manifest.value().subject))
+                }
+            };
+            match reason {
+                Some(reason) => drop(plan.changed.insert(digest.clone(), reason)),
+                None => drop(plan.taken.insert(digest.clone(), node.descriptor.clone())),
+            }
+        }
+        Ok(plan)
+    }
+
+    /// Why a document cannot stay as it is; none if it can.
+    fn reason_of_document<'d>(
+        &self,
+        node: &Node,
+        mentioned: impl IntoIterator<Item = &'d Descriptor>,
+    ) -> Option<String> {
+        for media_type in [node.media_type(), &node.descriptor.media_type] {
+            if *media_type != media_type.in_oci() {
+                return Some(format!("its media type `{media_type}` is Docker's"));
+            }
+        }
+        let changed = mentioned.into_iter().find(|descriptor| self.changed.contains_key(&descriptor.digest))?;
+        Some(format!("it mentions {}", changed.digest))
+    }
+
+    /// Notes config and layers; gives back why the manifest cannot stay as it is for their sake.
+    fn add_blobs(
+        &mut self,
+        layout: &Layout,
+        digest: &Digest,
+        manifest: &Manifest,
+        config: Option<&ImageConfig>,
+        compression: Option<Compression>,
+    ) -> Result<Option<String>> {
+        let mut reason = None;
+        self.taken.insert(manifest.config.digest.clone(), manifest.config.clone());
+        let mut blobs = vec![&manifest.config];
+        for (number, layer) in manifest.layers.iter().enumerate() {
+            blobs.push(layer);
+            if may_be_elsewhere(layer) {
+                // Its addresses lead to these very bytes.
+                if layout.stored_blob(&layer.digest)?.is_some() {
+                    self.taken.insert(layer.digest.clone(), layer.clone());
+                }
+                continue;
+            }
+            let wanted = compression.map(Compression::encoding);
+            let (Some(wanted), MediaKind::Layer(found), Some(config)) = (wanted, layer.media_type.kind(), config)
+            else {
+                self.taken.insert(layer.digest.clone(), layer.clone());
+                continue;
+            };
+            if found == wanted {
+                self.taken.insert(layer.digest.clone(), layer.clone());
+                continue;
+            }
+            let diff_ids = &config.rootfs.diff_ids;
+            if diff_ids.len() != manifest.layers.len() {
+                let subject = format!("{}: image {}", layout.location(), digest.short());
+                let found = format!("{} for {}", diff_ids.len(), manifest.layers.len());
+                return Err(Error::malformed(subject, format!("as many diff_ids as layers expected, found {found}")));
+            }
+            let diff_id = &diff_ids[number];
+            let new = || LayerToRecompress { descriptor: layer.clone(), diff_id: diff_id.clone() };
+            let known = self.recompressed.entry(layer.digest.clone()).or_insert_with(new);
+            if known.diff_id != *diff_id {
+                let subject = format!("{}: layer {}", layout.location(), layer.digest.short());
+                let reason = format!("one diff_id expected, found {} and {diff_id}", known.diff_id);
+                return Err(Error::malformed(subject, reason));
+            }
+            reason.get_or_insert_with(|| format!("its layer {} is `{}`", number + 1, layer.media_type));
+        }
+        let of_docker = blobs.into_iter().find(|blob| blob.media_type != blob.media_type.in_oci());
+        Ok(reason.or_else(|| of_docker.map(|blob| format!("the media type `{}` in it is Docker's", blob.media_type))))
+    }
+}
+
+/// Whether a layer need not be in the layout (image-spec, layer.md#non-distributable-layers).
+pub(super) fn may_be_elsewhere(layer: &Descriptor) -> bool {
+    !layer.urls.is_empty() || layer.media_type.is_non_distributable()
+}

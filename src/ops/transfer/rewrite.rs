@@ -1,0 +1,122 @@
+use std::collections::BTreeMap;
+
+use crate::digest::Digest;
+use crate::error::Result;
+use crate::layout::LayoutWriter;
+use crate::media_type::MediaType;
+use crate::oci::{Descriptor, Document, Index, Manifest};
+use crate::ops::transfer::graph::{Content, Graph};
+use crate::ops::transfer::plan::{may_be_elsewhere, Plan};
+
+/// The digest of the image that an attestation of `BuildKit` is about; it stands in the same index.
+const ATTESTED: &str = "vnd.docker.reference.digest";
+
+/// Annotations, by how they begin, that tell where something is in the compressed bytes of a layer: of eStargz and
+/// zstd:chunked.
+const OF_COMPRESSED_BYTES: [&str; 3] =
+    ["containerd.io/snapshot/stargz/", "io.containers.estargz.", "io.github.containers.zstd-chunked."];
+
+/// Documents that took the place of others.
+#[derive(Debug, Default)]
+pub(crate) struct Rewritten {
+    indexes: Vec<Document<Index>>,
+    manifests: Vec<Document<Manifest>>,
+    /// By the digest of the document that was there: media type, digest and size of the one that is there now.
+    replaced: BTreeMap<Digest, Descriptor>,
+    /// The same of layers of images.
+    layers: BTreeMap<Digest, Descriptor>,
+}
+
+impl Rewritten {
+    /// Writes all that the plan says will be other documents. `layers` are those that were compressed anew, by the digests
+    /// that they had.
+    pub(crate) fn of(graph: &Graph<'_>, plan: &Plan, layers: BTreeMap<Digest, Descriptor>) -> Self {
+        let mut rewritten = Rewritten { layers, ..Rewritten::default() };
+        for node in graph.nodes().filter(|node| plan.changed.contains_key(&node.descriptor.digest)) {
+            let described = match &node.content {
+                Content::Index(index) => {
+                    let document = Document::seal(rewritten.index(index.value().clone()));
+                    let described = document.descriptor(MediaType::INDEX);
+                    rewritten.indexes.push(document);
+                    described
+                }
+                Content::Manifest(manifest, config) => {
+                    let is_image = config.is_some();
+                    let document = Document::seal(rewritten.manifest(manifest.value().clone(), is_image));
+                    let described = document.descriptor(MediaType::MANIFEST);
+                    rewritten.manifests.push(document);
+                    described
+                }
+                Content::Unknown | Content::Missing => continue,
+            };
+            rewritten.replaced.insert(node.descriptor.digest.clone(), described);
+        }
+        rewritten
+    }
+
+    /// Stores the documents.
+    pub(crate) fn store(&self, writer: &mut LayoutWriter) -> Result<()> {
+        for index in &self.indexes {
+            writer.put(index, MediaType::INDEX)?;
+        }
+        for manifest in &self.manifests {
+            writer.put(manifest, MediaType::MANIFEST)?;
+        }
+        Ok(())
+    }
+
+    /// What stands in the place of a document; none if no such document changed.
+    pub(crate) fn replacement(&self, is_meant: impl Fn(&Digest) -> bool) -> Option<&Descriptor> {
+        self.replaced.iter().find(|(old, _)| is_meant(old)).map(|(_, new)| new)
+    }
+
+    /// The descriptor of what stands in the place of what it describes. All else that it says stays.
+    pub(crate) fn redirected(&self, mut descriptor: Descriptor) -> Descriptor {
+        if let Some(new) = self.replaced.get(&descriptor.digest) {
+            redirect(&mut descriptor, new);
+        }
+        if let Some(attested) = descriptor.annotations.as_mut().and_then(|annotations| annotations.get_mut(ATTESTED)) {
+            if let Some(new) = attested.parse().ok().and_then(|digest: Digest| self.replaced.get(&digest)) {
+                *attested = new.digest.to_string();
+            }
+        }
+        descriptor
+    }
+
+    fn index(&self, mut index: Index) -> Index {
+        index.media_type = Some(MediaType::INDEX);
+        index.manifests = index.manifests.into_iter().map(|manifest| self.redirected(manifest)).collect();
+        index.subject = index.subject.map(|subject| self.redirected(subject));
+        index
+    }
+
+    fn manifest(&self, mut manifest: Manifest, is_image: bool) -> Manifest {
+        manifest.media_type = Some(MediaType::MANIFEST);
+        manifest.config.media_type = manifest.config.media_type.in_oci();
+        for layer in &mut manifest.layers {
+            match self.layers.get(&layer.digest) {
+                Some(new) if is_image && !may_be_elsewhere(layer) => {
+                    redirect(layer, new);
+                    forget_compressed_bytes(layer);
+                }
+                _ => layer.media_type = layer.media_type.in_oci(),
+            }
+        }
+        manifest.subject = manifest.subject.map(|subject| self.redirected(subject));
+        manifest
+    }
+}
+
+fn redirect(descriptor: &mut Descriptor, new: &Descriptor) {
+    descriptor.media_type = new.media_type.clone();
+    descriptor.digest = new.digest.clone();
+    descriptor.size = new.size;
+    descriptor.data = None;
+}
+
+fn forget_compressed_bytes(layer: &mut Descriptor) {
+    if let Some(annotations) = &mut layer.annotations {
+        annotations.retain(|key, _| !OF_COMPRESSED_BYTES.iter().any(|beginning| key.starts_with(beginning)));
+    }
+    layer.annotations = layer.annotations.take().filter(|annotations| !annotations.is_empty());
+}

@@ -1,0 +1,179 @@
+//! A tar that is passed on byte for byte.
+
+use std::io::{self, Read};
+
+use tar::Header;
+
+use crate::tar::extended::Extension;
+use crate::tar::header::{checksum, number};
+use crate::tar::member::has_content;
+use crate::tar::{padding, pax, Output, BLOCK, EXTENDED_HEADER_LIMIT};
+
+/// Passes a tar on as it is and tells `output` where entries start, so that a compressing output cuts it into the blocks
+/// that it would have had if [`Writer`](crate::tar::Writer) had written it there.
+///
+/// Nothing is refused: from where the headers cannot be followed, the rest goes on without edges.
+///
+/// # Errors
+///
+/// Those of `source` and of `output`.
+pub fn copy(source: &mut dyn Read, output: &mut impl Output) -> io::Result<()> {
+    let mut begun = false;
+    let mut size_record = None;
+    loop {
+        let mut header = Header::new_old();
+        let length = fill(source, header.as_mut_bytes())?;
+        let stored = if length == BLOCK { stored_size(&header) } else { None };
+        if stored.is_some() && !begun {
+            output.entry_edge();
+        }
+        output.write_all(&header.as_bytes()[..length])?;
+        let Some(stored) = stored else { break };
+        let typeflag = header.as_old().linkflag[0];
+        begun = Extension::of(typeflag).is_some();
+        if begun {
+            if stored > EXTENDED_HEADER_LIMIT {
+                break;
+            }
+            let mut body = Vec::new();
+            source.take(stored).read_to_end(&mut body)?;
+            output.write_all(&body)?;
+            output.read_from(source, padding(stored) as u64)?;
+            if typeflag == b'x' {
+                size_record = size_in(&body);
+            }
+            continue;
+        }
+        let size = size_record.take().unwrap_or(stored);
+        let content = if has_content(typeflag) { size } else { 0 };
+        // Behind the header of an old sparse file, more of its map may come.
+        let Some(whole) = content.checked_add(padding(content) as u64).filter(|_| typeflag != b'S') else { break };
+        output.read_from(source, whole)?;
+    }
+    output.read_from(source, u64::MAX)?;
+    Ok(())
+}
+
+/// How many bytes a header says that follow it; none if it is no header.
+fn stored_size(header: &Header) -> Option<u64> {
+    if header.as_bytes().iter().all(|byte| *byte == 0) {
+        return None;
+    }
+    checksum(header)?;
+    number(&header.as_old().size).and_then(|size| u64::try_from(size.value).ok())
+}
+
+/// The size in the records of a PAX header.
+fn size_in(body: &[u8]) -> Option<u64> {
+    let records = pax::parse(body).ok()?;
+    let (_, size) = records.into_iter().rev().find(|(key, _)| *key == b"size")?;
+    std::str::from_utf8(size).ok()?.parse().ok()
+}
+
+/// As many bytes as there are, up to the length of the buffer.
+fn fill(source: &mut dyn Read, buffer: &mut [u8]) -> io::Result<usize> {
+    let mut filled = 0;
+    while filled < buffer.len() {
+        match source.read(&mut buffer[filled..]) {
+            Ok(0) => break,
+            Ok(read) => filled += read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(filled)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+    use crate::tar::Writer;
+    use crate::tree::{Entry, Kind, Metadata, TarPath};
+
+    /// Keeps the bytes and where entries start.
+    #[derive(Default)]
+    struct Edges(Vec<u8>, Vec<usize>);
+
+    impl Write for Edges {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl Output for Edges {
+        fn entry_edge(&mut self) {
+            self.1.push(self.0.len());
+        }
+    }
+
+    fn written() -> Edges {
+        let mut writer = Writer::new(Edges::default());
+        let long = "x".repeat(300);
+        for (path, kind) in [
+            ("d", Kind::Directory),
+            ("d/file", Kind::File { size: 700 }),
+            (&long, Kind::File { size: 512 }),
+            ("empty", Kind::File { size: 0 }),
+            ("link", Kind::Symlink { target: long.as_bytes().to_vec().into() }),
+            ("name", Kind::Hardlink { target: TarPath::parse(b"empty").unwrap() }),
+        ] {
+            let path = TarPath::parse(path.as_bytes()).unwrap();
+            let entry = Entry { path, metadata: Metadata::default(), kind };
+            writer.append(&entry, &mut io::repeat(7).take(entry.size())).unwrap();
+        }
+        writer.finish().unwrap()
+    }
+
+    fn copied(tar: &[u8]) -> Edges {
+        let mut edges = Edges::default();
+        copy(&mut &*tar, &mut edges).unwrap();
+        assert!(edges.0 == tar, "other bytes");
+        edges
+    }
+
+    #[test]
+    fn entries_start_where_they_were_written() {
+        let tar = written();
+        assert_eq!(tar.1.len(), 6);
+        assert_eq!(copied(&tar.0).1, tar.1);
+    }
+
+    #[test]
+    fn whatever_it_is_it_arrives() {
+        let tar = written().0;
+        for length in [0, 1, 511, 512, 513, 2000, tar.len() - 1] {
+            copied(&tar[..length]);
+        }
+        let mut damaged = tar.clone();
+        damaged[BLOCK + 10] ^= 1;
+        assert_eq!(copied(&damaged).1, [0]);
+        copied(&[&tar[..], b"something behind the end"].concat());
+        copied(&[1; 5000]);
+    }
+
+    #[test]
+    fn a_size_of_pax_holds_over_that_of_the_header() {
+        let records = b"12 size=700\n";
+        let header = |typeflag: u8, size: usize| {
+            let mut header = Header::new_ustar();
+            header.as_old_mut().linkflag = [typeflag];
+            header.set_size(size as u64);
+            header.set_cksum();
+            header.as_bytes().to_vec()
+        };
+        let mut extended = records.to_vec();
+        extended.resize(BLOCK, 0);
+        let tar = [header(b'x', records.len()), extended, header(b'0', 0), vec![7; 1024], header(b'0', 0)].concat();
+        assert_eq!(copied(&tar).1, [0, 5 * BLOCK]);
+        let largest = b"29 size=18446744073709551615\n";
+        let mut extended = largest.to_vec();
+        extended.resize(BLOCK, 0);
+        copied(&[header(b'x', largest.len()), extended, header(b'0', 0), vec![7; 1024]].concat());
+    }
+}
