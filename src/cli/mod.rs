@@ -6,6 +6,7 @@
 #![allow(clippy::doc_markdown)]
 
 mod build;
+mod config;
 mod convert;
 mod diff;
 mod fakeroot;
@@ -65,6 +66,7 @@ enum Command {
     Unpack(unpack::Args),
     Diff(diff::Args),
     Squash(squash::Args),
+    Config(Box<config::Args>),
     Tag(tag::Args),
     Gc(gc::Args),
     Convert(convert::Args),
@@ -113,6 +115,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Unpack(args) => unpack::run(&args, &session),
         Command::Diff(args) => diff::run(&args, &session),
         Command::Squash(args) => squash::run(&args, &session),
+        Command::Config(args) => config::run(&args, &session),
         Command::Tag(args) => tag::run(&args, &session),
         Command::Gc(args) => gc::run(&args, &session),
         Command::Convert(args) => convert::run(&args, &session),

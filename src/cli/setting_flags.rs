@@ -1,14 +1,30 @@
-//! The flags of `build` that are variables too, made from the library's table so that they cannot drift.
+//! The flags that are variables of `build` too, made from the library's table so that they cannot drift.
 
 use clap::{Arg, ArgAction, ArgMatches, Command, FromArgMatches};
+use ocibake::spec::changes::CHANGEABLE;
 use ocibake::spec::{FlagValue, Kind, Variable, VARIABLES};
 
-/// The flags that were given.
+/// The flags that were given to `build`.
 pub(super) struct SettingFlags(pub(super) Vec<(Variable, FlagValue)>);
+
+/// Those that were given to `config`, which reads no variables.
+pub(super) struct ChangeFlags(pub(super) Vec<(Variable, FlagValue)>);
 
 impl clap::Args for SettingFlags {
     fn augment_args(command: Command) -> Command {
+        let arg = |variable: &Variable| Some(arg(variable)?.help(format!("{} [{}]", help(variable), variable.name)));
         command.next_help_heading("Settings, each a variable too").args(VARIABLES.iter().filter_map(arg))
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
+}
+
+impl clap::Args for ChangeFlags {
+    fn augment_args(command: Command) -> Command {
+        let arg = |variable: &Variable| Some(arg(variable)?.help(help(variable)));
+        command.next_help_heading("What is set").args(CHANGEABLE.iter().filter_map(arg))
     }
 
     fn augment_args_for_update(command: Command) -> Command {
@@ -19,18 +35,16 @@ impl clap::Args for SettingFlags {
 /// `--label` of OCI_IMAGE_LABELS; a list's flag is repeated and takes one element at a time.
 fn arg(variable: &Variable) -> Option<Arg> {
     let name = variable.flag?.trim_start_matches("--");
-    let (action, repeatable) = match variable.kind {
-        Kind::List => (ArgAction::Append, " (repeatable)"),
-        Kind::Text | Kind::Command => (ArgAction::Set, ""),
+    let action = match variable.kind {
+        Kind::List => ArgAction::Append,
+        Kind::Text | Kind::Command => ArgAction::Set,
     };
-    Some(
-        Arg::new(name)
-            .long(name)
-            .value_name(value_name(variable))
-            .action(action)
-            .allow_hyphen_values(true)
-            .help(format!("{}{repeatable} [{}]", capitalised(variable.meaning), variable.name)),
-    )
+    Some(Arg::new(name).long(name).value_name(value_name(variable)).action(action).allow_hyphen_values(true))
+}
+
+fn help(variable: &Variable) -> String {
+    let repeatable = if variable.kind == Kind::List { " (repeatable)" } else { "" };
+    format!("{}{repeatable}", capitalised(variable.meaning))
 }
 
 fn value_name(variable: &Variable) -> &'static str {
@@ -47,20 +61,36 @@ fn capitalised(text: &str) -> String {
     chars.next().map(|first| first.to_uppercase().chain(chars).collect()).unwrap_or_default()
 }
 
+/// The values of the flags among `variables`.
+fn given(variables: &[Variable], matches: &ArgMatches) -> Vec<(Variable, FlagValue)> {
+    let given = variables.iter().filter_map(|variable| {
+        let values: Vec<String> =
+            matches.get_many::<String>(variable.flag?.trim_start_matches("--"))?.cloned().collect();
+        Some((
+            *variable,
+            match variable.kind {
+                Kind::List => FlagValue::Words(values),
+                Kind::Text | Kind::Command => FlagValue::Text(values.into_iter().next()?),
+            },
+        ))
+    });
+    given.collect()
+}
+
 impl FromArgMatches for SettingFlags {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
-        let given = VARIABLES.iter().filter_map(|variable| {
-            let values: Vec<String> =
-                matches.get_many::<String>(variable.flag?.trim_start_matches("--"))?.cloned().collect();
-            Some((
-                *variable,
-                match variable.kind {
-                    Kind::List => FlagValue::Words(values),
-                    Kind::Text | Kind::Command => FlagValue::Text(values.into_iter().next()?),
-                },
-            ))
-        });
-        Ok(SettingFlags(given.collect()))
+        Ok(SettingFlags(given(VARIABLES, matches)))
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+impl FromArgMatches for ChangeFlags {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        Ok(ChangeFlags(given(CHANGEABLE, matches)))
     }
 
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {

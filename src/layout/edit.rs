@@ -33,6 +33,15 @@ pub struct Edit {
     _lock: File,
 }
 
+/// What an edit leaves behind.
+#[derive(Clone, Debug, Default)]
+pub struct Replaced {
+    /// The documents that are taken away.
+    pub freed: BTreeSet<Digest>,
+    /// What something in the layout is attached to.
+    pub subjects: BTreeSet<Digest>,
+}
+
 impl Edit {
     /// Waits until nobody else changes the layout, and reads what it lists now.
     pub fn open(location: &Location) -> Result<Self> {
@@ -80,12 +89,11 @@ impl Edit {
     /// Lists a descriptor under a name, which moves to it if it is taken. The name by which containerd calls an image is
     /// not taken along: it stands for one ref name.
     pub fn name(&mut self, descriptor: &Descriptor, name: &RefName) {
-        let leads_there = |old: &Descriptor| old.ref_name() == Some(name.as_str()) && old.digest == descriptor.digest;
-        if self.index.manifests.iter().any(leads_there) {
-            return;
+        let mut named = descriptor.clone();
+        if descriptor.ref_name() != Some(name.as_str()) {
+            named = named.with_ref_name(name);
+            named.annotations.iter_mut().for_each(|annotations| drop(annotations.remove(CONTAINERD_NAME)));
         }
-        let mut named = descriptor.clone().with_ref_name(name);
-        named.annotations.iter_mut().for_each(|annotations| drop(annotations.remove(CONTAINERD_NAME)));
         merge(&mut self.index, &[named]);
     }
 
@@ -127,28 +135,25 @@ impl Edit {
     /// replaced. An image with layers of its own, whose name has moved away, is left to be collected.
     ///
     /// Where a document elsewhere in the layout is damaged, nobody knows what it leads to, and nothing is taken away.
-    pub fn free_replaced(&mut self) -> Result<BTreeSet<Digest>> {
-        let gone: Vec<&Descriptor> =
-            self.before.manifests.iter().filter(|old| !self.index.manifests.contains(old)).collect();
-        if gone.is_empty() {
-            return Ok(BTreeSet::new());
-        }
-        let Ok(kept) = Reach::of(self, &self.index.manifests, Missing::Passed) else { return Ok(BTreeSet::new()) };
-        let mut freed = BTreeSet::new();
-        for descriptor in gone {
-            let Ok(reached) = Reach::of(&self.layout, [descriptor], Missing::Passed) else { continue };
-            let lost: Vec<_> =
-                reached.blobs.into_iter().filter(|(digest, _)| !kept.blobs.contains_key(digest)).collect();
+    pub fn free_replaced(&mut self) -> Result<Replaced> {
+        let mut replaced = Replaced::default();
+        let Ok(kept) = Reach::of(self, &self.index.manifests, Missing::Passed) else { return Ok(replaced) };
+        let listed: BTreeSet<&Digest> = self.index.manifests.iter().map(|descriptor| &descriptor.digest).collect();
+        for gone in self.before.manifests.iter().filter(|old| !listed.contains(&old.digest)) {
+            let Ok(reached) = Reach::of(&self.layout, [gone], Missing::Passed) else { continue };
+            let is_lost = |digest: &Digest| !kept.blobs.contains_key(digest);
+            let lost: Vec<_> = reached.blobs.into_iter().filter(|(digest, _)| is_lost(digest)).collect();
             if lost.iter().all(|(_, need)| need.is_document) {
                 for (digest, _) in lost {
                     if self.layout.stored_blob(&digest)?.is_some() {
-                        freed.insert(digest);
+                        replaced.freed.insert(digest);
                     }
                 }
             }
         }
-        self.freed.extend(freed.clone());
-        Ok(freed)
+        self.freed.extend(replaced.freed.iter().cloned());
+        replaced.subjects = kept.subjects;
+        Ok(replaced)
     }
 
     /// Shows the change. The layout is whole before and after, whatever happens in between. `threads` of them compress

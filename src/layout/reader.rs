@@ -1,9 +1,10 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::Read;
-use std::os::unix::fs::FileTypeExt;
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use rustix::fs::OFlags;
 use serde::de::DeserializeOwned;
 
 use crate::compress::Format;
@@ -117,6 +118,14 @@ impl Layout {
         self.top_level(MARKER)
     }
 
+    /// The bytes of `index.json`; none if it is missing.
+    pub(super) fn raw_index(&self) -> Result<Option<Vec<u8>>> {
+        let Some((reader, _)) = self.file(INDEX)? else { return Ok(None) };
+        let mut raw = Vec::new();
+        reader.take(MAX_DOCUMENT_SIZE).read_to_end(&mut raw).at("read", &self.location.path)?;
+        Ok(Some(raw))
+    }
+
     fn top_level<T: DeserializeOwned>(&self, name: &'static str) -> Result<Document<T>> {
         let subject = format!("{}: {name}", self.location);
         let Some((reader, size)) = self.file(name)? else {
@@ -144,17 +153,17 @@ impl Layout {
         match &self.store {
             Store::Directory(root) => {
                 let path = root.join(name);
-                let metadata = match path.metadata() {
-                    Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-                    metadata => metadata.at("open", &path)?,
-                };
                 // To open a fifo would be to wait for somebody who writes to it.
+                let file = match File::options().read(true).custom_flags(NONBLOCK).open(&path) {
+                    Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+                    opened => opened.at("open", &path)?,
+                };
+                let metadata = file.metadata().at("read the metadata of", &path)?;
                 if !metadata.is_file() {
                     let reason = "a regular file expected, found something else";
                     return Err(Error::malformed(format!("`{}`", path.display()), reason));
                 }
-                let file = File::open(&path).at("open", &path)?;
-                let size = file.metadata().at("read the metadata of", &path)?.len();
+                let size = metadata.len();
                 Ok(Some((Box::new(file), size)))
             }
             Store::Archive(archive) => archive.file(name),
@@ -205,6 +214,10 @@ impl Layout {
         Ok(files.into_iter().filter_map(blob).collect())
     }
 }
+
+/// The flag of `open` by the type that it takes.
+#[allow(clippy::cast_possible_wrap)]
+const NONBLOCK: i32 = OFlags::NONBLOCK.bits() as i32;
 
 /// The bytes of a document, of a size that documents may have; `subject` names it in an error, and `path` what holds it.
 pub(super) fn read_document(reader: impl Read, size: u64, subject: &str, path: &Path) -> Result<Vec<u8>> {

@@ -20,6 +20,11 @@ impl ImagePath {
         self.0.last().expect("a path has a descriptor")
     }
 
+    /// The index that lists the manifest; none if that is `index.json`.
+    pub fn index(&self) -> Option<&Descriptor> {
+        self.0.iter().rev().nth(1)
+    }
+
     /// The entry of `index.json` that it starts from.
     pub fn entry(&self) -> &Descriptor {
         self.0.first().expect("a path has a descriptor")
@@ -139,21 +144,41 @@ impl Layout {
         }
     }
 
+    /// Every image that the location means.
+    pub fn all_images(&self) -> Result<Vec<Image>> {
+        let images = self.images()?;
+        if images.is_empty() {
+            return Err(self.holds_no_image());
+        }
+        Ok(images)
+    }
+
     /// All images below the location's name, or of the layout. Several names of one image are one image, and
     /// artifacts are none.
+    ///
+    /// Readers lock nothing. Whoever edits an image takes its old documents away, so what is missing while somebody has
+    /// written a new index is looked for once more.
     fn images(&self) -> Result<Vec<Image>> {
-        self.read_all(self.image_paths()?)
+        loop {
+            let before = self.raw_index()?;
+            let found = self.image_paths().and_then(|paths| self.read_present(paths));
+            let is_whole = matches!(&found, Ok((_, None)));
+            if is_whole || self.raw_index()? == before {
+                return found.and_then(|found| self.unless_all_missing(found));
+            }
+        }
     }
 
     /// The images that a descriptor leads to.
     pub(super) fn images_below(&self, descriptor: &Descriptor) -> Result<Vec<Image>> {
         let mut paths = Vec::new();
         self.collect(vec![descriptor.clone()], &mut BTreeSet::new(), &mut paths)?;
-        self.read_all(paths)
+        self.read_present(paths).and_then(|found| self.unless_all_missing(found))
     }
 
-    /// The images among what paths lead to, each once.
-    fn read_all(&self, paths: Vec<ImagePath>) -> Result<Vec<Image>> {
+    /// The images among what paths lead to, each once, and the first of those that are missing: of an image for several
+    /// platforms, people often copy only those that they use.
+    fn read_present(&self, paths: Vec<ImagePath>) -> Result<(Vec<Image>, Option<ImagePath>)> {
         let mut images = Vec::<Image>::new();
         let mut missing = None;
         for path in paths {
@@ -162,13 +187,16 @@ impl Layout {
             if is_known || is_artifact(descriptor) {
                 continue;
             }
-            // Of an image for several platforms, people often copy only those that they use.
             if self.stored_blob(&descriptor.digest)?.is_none() {
                 missing = missing.or(Some(path));
                 continue;
             }
             images.extend(self.read(path)?);
         }
+        Ok((images, missing))
+    }
+
+    fn unless_all_missing(&self, (images, missing): (Vec<Image>, Option<ImagePath>)) -> Result<Vec<Image>> {
         match missing {
             Some(path) if images.is_empty() => self.read(path).map(|_| images),
             _ => Ok(images),

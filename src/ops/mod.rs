@@ -2,6 +2,7 @@
 
 pub mod build;
 mod changeset_cache;
+pub mod config;
 mod content_digests;
 pub mod convert;
 pub mod diff;

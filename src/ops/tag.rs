@@ -8,7 +8,7 @@ use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::layout::{Edit, Location};
 use crate::observer::Observer;
-use crate::oci::RefName;
+use crate::oci::{Descriptor, RefName};
 
 /// What was named.
 #[derive(Clone, Debug, Serialize)]
@@ -36,7 +36,10 @@ pub fn tag(
     let entry = edit.layout().entry()?;
     for name in names {
         observer.step(&format!("name {} `{name}`", entry.digest));
-        edit.name(&entry, name);
+        let leads_there = |old: &Descriptor| old.ref_name() == Some(name.as_str()) && old.digest == entry.digest;
+        if !edit.index().manifests.iter().any(leads_there) {
+            edit.name(&entry, name);
+        }
     }
     let report = TagReport {
         digest: entry.digest,

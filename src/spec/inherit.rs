@@ -23,7 +23,7 @@ pub enum ConfigField {
     CpuShares,
 }
 
-const FIELDS: [(ConfigField, Variable); 13] = [
+pub(super) const FIELDS: [(ConfigField, Variable); 13] = [
     (ConfigField::User, variables::RUNTIME_UID),
     (ConfigField::ExposedPorts, variables::PORTS),
     (ConfigField::Env, variables::ENV_VARS),
@@ -56,13 +56,7 @@ pub fn inherit(base: ContainerConfig, given: &ContainerConfig, cleared: &[Config
     if given.entrypoint.is_some() {
         config.cmd = None;
     }
-    for pair in given.env {
-        let name = |pair: &str| pair.split('=').next().unwrap_or_default().to_owned();
-        match config.env.iter_mut().find(|known| name(known) == name(&pair)) {
-            Some(known) => *known = pair,
-            None => config.env.push(pair),
-        }
-    }
+    set_env(&mut config.env, given.env);
     config.exposed_ports.extend(given.exposed_ports);
     config.volumes.extend(given.volumes);
     config.labels.extend(given.labels);
@@ -78,7 +72,23 @@ pub fn inherit(base: ContainerConfig, given: &ContainerConfig, cleared: &[Config
     config
 }
 
-fn clear(config: &mut ContainerConfig, field: ConfigField) {
+/// Sets variables, each in its first place if it has one, and nowhere else.
+pub(crate) fn set_env(env: &mut Vec<String>, given: Vec<String>) {
+    for pair in given {
+        let name = env_name(&pair).to_owned();
+        let place = env.iter().position(|known| env_name(known) == name).unwrap_or(env.len());
+        env.retain(|known| env_name(known) != name);
+        env.insert(place, pair);
+    }
+}
+
+/// What stands before the `=`.
+pub(crate) fn env_name(pair: &str) -> &str {
+    pair.split('=').next().unwrap_or_default()
+}
+
+/// Empties a member of a configuration.
+pub(crate) fn clear(config: &mut ContainerConfig, field: ConfigField) {
     match field {
         ConfigField::User => config.user = None,
         ConfigField::ExposedPorts => config.exposed_ports.clear(),

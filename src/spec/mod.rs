@@ -4,6 +4,7 @@
 //! ([`variables`]). All of them are checked here, before any byte is written, and an error names the flag or variable
 //! as the person wrote it, the value, and what is accepted.
 
+pub mod changes;
 mod inherit;
 mod settings;
 pub(crate) mod values;
@@ -11,6 +12,7 @@ pub mod variables;
 mod vars_file;
 mod words;
 
+pub(crate) use inherit::{clear, env_name, set_env};
 pub use inherit::{inherit, ConfigField};
 pub use settings::{FlagValue, Settings};
 pub use variables::{Kind, Variable, VARIABLES};

@@ -110,7 +110,7 @@ pub(super) const AUTHOR_PART: Grammar<String> = Grammar {
 };
 
 /// The member of a set in JSON's way.
-pub(super) fn member() -> Value {
+pub(crate) fn member() -> Value {
     Value::Object(serde_json::Map::new())
 }
 

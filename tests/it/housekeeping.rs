@@ -388,12 +388,13 @@ fn what_another_run_is_writing_stays() {
     assert_verified(&oci(&out, ""));
 }
 
-/// Builds, names and collections on one layout at once.
+/// Builds, edits, names and collections on one layout at once.
 #[test]
 fn many_at_once_lose_nothing() {
     let scratch = Scratch::new();
     let (rootfs, out) = (scratch.small_rootfs(), scratch.join("out"));
-    let _ = Tool::build(&rootfs).target("oci", &out, "first").bake();
+    let names = ["--tag", "first", "--tag", "edited", "--tag", "moving"];
+    let _ = Tool::build(&rootfs).oci(&out).args(names).bake();
     for round in 0..3 {
         let name = |what: &str, number: usize| format!("{what}-{round}-{number}");
         let running: Vec<_> = (0..4)
@@ -403,8 +404,15 @@ fn many_at_once_lose_nothing() {
                 // The name that all of them move leaves something to collect.
                 let moving = Tool::build(&rootfs).target("oci", &out, "moving").args(["--label", &label]);
                 let tag = Tool::new("tag").args([oci(&out, ":first"), name("tag", number)]);
+                // One edit upon the other, and one beside: its image has the name of the moment.
+                let key = format!("{}=1", name("build", number));
+                let edit = Tool::new("config").args([&oci(&out, ":edited"), "--label", &key]);
+                let edit = edit.args(["--env", &format!("{}=1", name("N", number).replace('-', "_"))]);
+                let beside = Tool::new("config").args([oci(&out, ":moving"), "--tag".into(), name("beside", number)]);
+                let beside = beside.args(["--user", "x"]);
                 let gc = Tool::new("gc").arg(oci(&out, ""));
-                [build, moving, tag, gc].map(Tool::start)
+                let read = Tool::new("inspect").arg(oci(&out, ":edited"));
+                [build, moving, tag, edit, beside, gc, read].map(Tool::start)
             })
             .collect();
         for running in running {
@@ -415,9 +423,14 @@ fn many_at_once_lose_nothing() {
             assert_eq!(refs[&name("tag", number)], refs["first"]);
             let image = Layout::at(&out).image(&name("build", number));
             assert_eq!(image.config["config"]["Labels"]["n"], name("build", number));
+            assert_eq!(Layout::at(&out).image(&name("beside", number)).config["config"]["User"], "x");
         }
     }
     let _ = Tool::new("gc").arg(oci(&out, "")).run().stdout();
     assert_verified(&oci(&out, ""));
-    assert_eq!(Layout::at(&out).refs().len(), 2 + 2 * 3 * 4);
+    assert_eq!(Layout::at(&out).refs().len(), 3 + 3 * 3 * 4);
+    let edited = Layout::at(&out).image("edited").config;
+    assert_eq!(edited["config"]["Labels"].as_object().map(serde_json::Map::len), Some(3 * 4), "{edited:#}");
+    assert_eq!(edited["config"]["Env"].as_array().map(Vec::len), Some(3 * 4));
+    assert_eq!(edited["history"].as_array().map(Vec::len), Some(1 + 3 * 4));
 }

@@ -65,6 +65,9 @@ mod policies;
 /// Layouts gain an image and keep the rest, archives are replaced, and many at once lose nothing.
 mod targets;
 
+/// An image is edited in place or beside itself, and nothing else changes.
+mod config;
+
 /// Names come and go, and what nothing leads to any more goes too, whoever else is at work.
 mod housekeeping;
 

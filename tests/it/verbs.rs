@@ -13,6 +13,7 @@ pub(crate) const VERBS: &[&str] = &[
     "diff",
     "squash",
     "convert",
+    "config",
     "tag",
     "gc",
     "platform",

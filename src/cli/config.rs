@@ -1,0 +1,236 @@
+use std::env;
+use std::io::{stdout, Write};
+
+use anyhow::Result;
+use clap::builder::NonEmptyStringValueParser;
+use ocibake::layout::Location;
+use ocibake::oci::RefName;
+use ocibake::ops::config::{config, Which};
+use ocibake::spec::changes::{Annotated, Field, HistoryChange, HistoryStep, ImageChanges, Removal};
+use ocibake::spec::{variables, FlagValue, Settings};
+use ocibake::time::Timestamp;
+
+use super::progress::{Display, ProgressMode, Verbosity};
+use super::setting_flags::ChangeFlags;
+use super::{say, threads, Answer, LocationParser, Session};
+
+/// Edit an image's configuration, history and annotations
+///
+/// Prints the digest of the new manifest, with --all-platforms of each. All changes of one call are one new manifest. The
+/// ref name moves to it, in an index within the layout too, and other names of the old manifest stay where they are;
+/// documents that nothing leads to any more go. Where nothing is different, nothing is written.
+///
+/// --clear comes first, then what is taken away, then what is set: --clear env --env A=1 leaves one variable. What is not
+/// named stays as it is: an entrypoint clears no command here. An empty flag (--cmd '') clears too. No variable of
+/// `build` is read from the environment; SOURCE_DATE_EPOCH gives `created` where something changes and no flag does.
+#[derive(clap::Args)]
+#[command(
+    after_help = "Example:\n  ocibake config oci:out:v1 --env PATH=/bin --remove-label a.b --clear cmd --tag v1-slim"
+)]
+pub(super) struct Args {
+    /// The image
+    #[arg(value_parser = LocationParser)]
+    image: Location,
+
+    /// Give this name to the new image and leave the old one as it is (repeatable)
+    #[arg(long, value_name = "NAME")]
+    tag: Vec<RefName>,
+
+    /// Which platform, where there is a choice: `os/architecture[/variant]`
+    #[arg(long, value_name = "PLATFORM")]
+    platform: Option<String>,
+
+    /// Change the image of each platform in the same way
+    #[arg(long, conflicts_with = "platform")]
+    all_platforms: bool,
+
+    /// Print a report in JSON instead of the digest
+    #[arg(long)]
+    json: bool,
+
+    #[command(flatten)]
+    given: GivenArgs,
+
+    #[command(flatten)]
+    gone: GoneArgs,
+
+    #[command(flatten)]
+    history: HistoryArgs,
+}
+
+#[derive(clap::Args)]
+struct GivenArgs {
+    #[command(flatten)]
+    settings: ChangeFlags,
+
+    /// `auto`, `none`, or a variant; a variant stays with its architecture unless this says otherwise
+    #[arg(long, value_name = "VALUE", help_heading = "What is set")]
+    variant: Option<String>,
+
+    /// GOOS
+    #[arg(long, value_name = "VALUE", help_heading = "What is set")]
+    os: Option<String>,
+
+    /// Version of the operating system, for Windows
+    #[arg(long, value_name = "VALUE", help_heading = "What is set", value_parser = NonEmptyStringValueParser::new())]
+    os_version: Option<String>,
+
+    /// Feature that the operating system must have, for Windows (repeatable)
+    #[arg(long, value_name = "WORD", help_heading = "What is set", value_parser = NonEmptyStringValueParser::new())]
+    os_feature: Vec<String>,
+
+    /// Annotation of the config's descriptor in the manifest (repeatable)
+    #[arg(long, value_name = "KEY=VALUE", help_heading = "What is set")]
+    config_annotation: Vec<String>,
+
+    /// Annotation of the multi-platform index that lists the manifest (repeatable)
+    #[arg(long, value_name = "KEY=VALUE", help_heading = "What is set")]
+    index_annotation: Vec<String>,
+
+    /// Annotation of the manifest's descriptor in that index or in index.json (repeatable)
+    #[arg(long, value_name = "KEY=VALUE", help_heading = "What is set")]
+    descriptor_annotation: Vec<String>,
+}
+
+/// What is emptied and taken away.
+#[derive(clap::Args)]
+#[command(next_help_heading = "What goes")]
+struct GoneArgs {
+    /// Empty a field, named as its flag is: `env`, `cmd`, `annotation`, or `history` (repeatable)
+    #[arg(long, value_name = "FIELD")]
+    clear: Vec<Field>,
+
+    /// Take away an environment variable (repeatable)
+    #[arg(long, value_name = "NAME")]
+    remove_env: Vec<String>,
+
+    /// Take away a label (repeatable)
+    #[arg(long, value_name = "KEY")]
+    remove_label: Vec<String>,
+
+    /// Take away a port (repeatable)
+    #[arg(long, value_name = "PORT")]
+    remove_port: Vec<String>,
+
+    /// Take away a volume (repeatable)
+    #[arg(long, value_name = "PATH")]
+    remove_volume: Vec<String>,
+
+    /// Take away an annotation of the manifest (repeatable)
+    #[arg(long, value_name = "KEY")]
+    remove_annotation: Vec<String>,
+
+    /// Take away an annotation of the config's descriptor (repeatable)
+    #[arg(long, value_name = "KEY")]
+    remove_config_annotation: Vec<String>,
+
+    /// Take away an annotation of the index (repeatable)
+    #[arg(long, value_name = "KEY")]
+    remove_index_annotation: Vec<String>,
+
+    /// Take away an annotation of the manifest's descriptor (repeatable)
+    #[arg(long, value_name = "KEY")]
+    remove_descriptor_annotation: Vec<String>,
+}
+
+/// What the history says of it.
+#[derive(clap::Args)]
+#[command(next_help_heading = "The step in the history")]
+struct HistoryArgs {
+    /// Add no step
+    #[arg(long, conflicts_with_all = ["history_author", "history_comment", "history_created", "history_created_by"])]
+    no_history: bool,
+
+    /// Who made it [default: what --author says]
+    #[arg(long, value_name = "TEXT")]
+    history_author: Option<String>,
+
+    /// A remark
+    #[arg(long, value_name = "TEXT")]
+    history_comment: Option<String>,
+
+    /// When it was made [default: the image's `created`]
+    #[arg(long, value_name = "TIME")]
+    history_created: Option<Timestamp>,
+
+    /// By what command it was made [default: ocibake config]
+    #[arg(long, value_name = "TEXT")]
+    history_created_by: Option<String>,
+}
+
+pub(super) fn run(args: &Args, session: &Session) -> Result<Answer> {
+    let changes = changes(args)?;
+    let which = if args.all_platforms { Which::All } else { Which::One(args.platform.as_deref()) };
+    let display = Display::new(ProgressMode::None, session.verbosity, &session.interruption);
+    let report = config(&args.image, which, &changes, &args.tag, threads(None)?, &display)?;
+    drop(display);
+    let mut out = stdout().lock();
+    if args.json {
+        serde_json::to_writer_pretty(&mut out, &report)?;
+        writeln!(out)?;
+        return Ok(Answer::Yes);
+    }
+    if !report.changed && session.verbosity != Verbosity::Quiet {
+        say(&format!("ocibake: {}: nothing is different, nothing was written", report.image));
+    }
+    for image in &report.images {
+        writeln!(out, "{}", image.digest)?;
+    }
+    Ok(Answer::Yes)
+}
+
+fn changes(args: &Args) -> Result<ImageChanges> {
+    let GivenArgs { settings, variant, os, os_version, os_feature, .. } = &args.given;
+    let by_hand = [(variables::SUBARCH, variant), (variables::OS, os)];
+    let by_hand = by_hand.into_iter().filter_map(|(variable, text)| Some((variable, FlagValue::Text(text.clone()?))));
+    let epoch = env::var_os(variables::SOURCE_DATE_EPOCH.name);
+    let environment = epoch.map(|epoch| (variables::SOURCE_DATE_EPOCH.name.into(), epoch));
+    let settings = Settings::new(settings.0.iter().cloned().chain(by_hand), environment, None)?;
+    let mut changes = ImageChanges::resolve(&settings)?;
+
+    changes.platform.os_version.clone_from(os_version);
+    changes.platform.os_features.clone_from(os_feature);
+    for (place, flag, pairs) in [
+        (Annotated::Config, "--config-annotation", &args.given.config_annotation),
+        (Annotated::Index, "--index-annotation", &args.given.index_annotation),
+        (Annotated::Descriptor, "--descriptor-annotation", &args.given.descriptor_annotation),
+    ] {
+        changes.annotate(place, flag, pairs)?;
+    }
+    changes.clear.extend(&args.gone.clear);
+    changes.remove = removals(&args.gone)?;
+    changes.history = match &args.history {
+        HistoryArgs { no_history: true, .. } => HistoryChange::Kept,
+        HistoryArgs { history_author, history_comment, history_created, history_created_by, .. } => {
+            HistoryChange::Step(HistoryStep {
+                author: history_author.clone(),
+                comment: history_comment.clone(),
+                created: *history_created,
+                created_by: history_created_by.clone(),
+            })
+        }
+    };
+    Ok(changes)
+}
+
+fn removals(args: &GoneArgs) -> Result<Vec<Removal>> {
+    let mut removals = Vec::new();
+    let mut read = |names: &[String], read: fn(&str) -> ocibake::Result<Removal>| {
+        names.iter().try_for_each(|name| read(name).map(|removal| removals.push(removal)))
+    };
+    read(&args.remove_env, Removal::env)?;
+    read(&args.remove_label, Removal::label)?;
+    read(&args.remove_port, Removal::port)?;
+    read(&args.remove_volume, Removal::volume)?;
+    for (place, flag, keys) in [
+        (Annotated::Manifest, "--remove-annotation", &args.remove_annotation),
+        (Annotated::Config, "--remove-config-annotation", &args.remove_config_annotation),
+        (Annotated::Index, "--remove-index-annotation", &args.remove_index_annotation),
+        (Annotated::Descriptor, "--remove-descriptor-annotation", &args.remove_descriptor_annotation),
+    ] {
+        for key in keys {
+            removals.push(Removal::annotation(place, flag, key)?);
+        }
+    }
+    Ok(removals)
+}

@@ -1,0 +1,174 @@
+//! `config`: an image's configuration, its history and annotations are edited.
+
+mod image;
+mod parents;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroUsize;
+
+use serde::Serialize;
+
+use crate::digest::Digest;
+use crate::error::{Error, Result};
+use crate::layout::{called, Edit, Image, Location};
+use crate::observer::Observer;
+use crate::oci::{Descriptor, RefName};
+use crate::spec::changes::ImageChanges;
+use image::{changed, changes_index, changes_platform};
+use parents::{without_index, Parents, Replacement};
+
+/// Which images of those that a location leads to.
+#[derive(Clone, Copy, Debug)]
+pub enum Which<'a> {
+    /// One; where there is a choice, that for this platform.
+    One(Option<&'a str>),
+    /// Each.
+    All,
+}
+
+/// What was edited.
+#[derive(Clone, Debug, Serialize)]
+pub struct ConfigReport {
+    /// Where it is.
+    pub image: String,
+    /// Whether anything is different.
+    pub changed: bool,
+    /// The images, each with its manifest.
+    pub images: Vec<EditedImage>,
+    /// The names that lead to them.
+    pub refs: Vec<String>,
+    /// Documents that nothing leads to any more, and that are gone.
+    pub removed: BTreeSet<Digest>,
+    /// What the person should know.
+    pub warnings: Vec<String>,
+}
+
+/// An image that was edited.
+#[derive(Clone, Debug, Serialize)]
+pub struct EditedImage {
+    /// `os/architecture[/variant]`.
+    pub platform: String,
+    /// The digest of its manifest.
+    pub digest: Digest,
+    /// The digest that its manifest had before.
+    pub previous: Digest,
+}
+
+/// Changes an image, or several in the same way: one new manifest for each, however many changes there are, new indexes
+/// above it where it stands in some, and one new index of the layout.
+///
+/// The location's name moves, or without one all names of the image; or `tags` lead to the new image and the old one
+/// stays as it is. Other names of the same manifest are not touched. Documents that nothing leads to any more go in the
+/// same step. Nothing is read but what leads to the image, and, to know what can go, the documents of the layout.
+pub fn config(
+    location: &Location,
+    which: Which,
+    changes: &ImageChanges,
+    tags: &[RefName],
+    threads: NonZeroUsize,
+    observer: &dyn Observer,
+) -> Result<ConfigReport> {
+    let mut edit = Edit::open(location)?;
+    let images = match which {
+        Which::One(platform) => vec![edit.layout().image(platform)?],
+        Which::All => edit.layout().all_images()?,
+    };
+    if images.len() > 1 && changes_platform(changes) {
+        let message = format!("image `{location}`: one platform cannot be that of {} images", images.len());
+        return Err(Error::refused_with_hint(message, "choose one with --platform"));
+    }
+    if changes_index(changes) && !images.iter().any(|image| image.path.index().is_some()) {
+        return Err(without_index(&edit));
+    }
+
+    let mut edited = Vec::new();
+    let mut replacements = BTreeMap::new();
+    for image in &images {
+        let replacement = replace(&mut edit, image, changes, observer)?;
+        edited.push(EditedImage {
+            platform: replacement.platform.to_string(),
+            digest: replacement.digest.clone(),
+            previous: image.path.manifest().digest.clone(),
+        });
+        replacements.insert(image.path.manifest().digest.clone(), replacement);
+    }
+    let mut parents = Parents::new(changes, replacements);
+    let refs = renew_entries(&mut edit, &mut parents, tags)?;
+
+    let mut report = ConfigReport {
+        image: location.to_string(),
+        changed: edit.is_change(),
+        images: edited,
+        refs,
+        removed: BTreeSet::new(),
+        warnings: Vec::new(),
+    };
+    if report.changed {
+        observer.step("look for documents that nothing leads to any more");
+        let replaced = edit.free_replaced()?;
+        report.removed = replaced.freed;
+        if tags.is_empty() {
+            let left = parents.replaced().filter(|digest| replaced.subjects.contains(digest));
+            report.warnings = left.map(|digest| format!("what is attached to {digest} stays with it")).collect();
+        }
+    }
+    observer.check()?;
+    edit.commit(threads)?;
+    report.warnings.iter().for_each(|warning| observer.warning(warning));
+    Ok(report)
+}
+
+/// Stores the new documents of an image, if it has any.
+fn replace(edit: &mut Edit, image: &Image, changes: &ImageChanges, observer: &dyn Observer) -> Result<Replacement> {
+    let old = image.path.manifest();
+    let Some(new) = changed(image, changes)? else {
+        return Ok(Replacement {
+            digest: old.digest.clone(),
+            size: old.size,
+            platform: image.config.value().platform(),
+        });
+    };
+    if new.config.digest() != image.manifest.value().config.digest {
+        edit.put(&new.config, image.manifest.value().config.media_type.clone())?;
+    }
+    let manifest = edit.put(&new.manifest, old.media_type.clone())?;
+    observer.step(&format!("manifest {} takes the place of {}", manifest.digest, old.digest));
+    Ok(Replacement { digest: manifest.digest, size: manifest.size, platform: new.config.value().platform() })
+}
+
+/// Renews the entries of `index.json` that the location means, or lists what becomes of them under other names. Gives
+/// back the names that lead to the images then.
+fn renew_entries(edit: &mut Edit, parents: &mut Parents, tags: &[RefName]) -> Result<Vec<String>> {
+    let entries = edit.index().manifests.clone();
+    let meant: Vec<&Descriptor> = match &edit.layout().location().name {
+        Some(name) => called(&entries, name, Descriptor::annotation),
+        None => entries.iter().collect(),
+    };
+    let mut renewed = Vec::new();
+    for (position, entry) in entries.iter().enumerate() {
+        if meant.iter().any(|meant| std::ptr::eq(*meant, entry)) {
+            renewed.extend(parents.renewed(edit, entry)?.map(|new| (position, new)));
+        }
+    }
+    if tags.is_empty() {
+        let names = renewed.iter().filter_map(|(_, new)| new.ref_name().map(str::to_owned)).collect();
+        for (position, new) in renewed {
+            edit.index_mut().manifests[position] = new;
+        }
+        return Ok(names);
+    }
+    let digests: BTreeSet<&Digest> = renewed.iter().map(|(_, new)| &new.digest).collect();
+    match (renewed.first(), digests.len()) {
+        (Some((_, new)), 1) => tags.iter().for_each(|tag| edit.name(new, tag)),
+        (_, count) => {
+            return Err(Error::refused_with_hint(
+                format!(
+                    "image `{}`: one entry of the layout is wanted for --tag, found {count}",
+                    edit.layout().location()
+                ),
+                "name one, or choose with --platform",
+            ));
+        }
+    }
+    Ok(tags.iter().map(ToString::to_string).collect())
+}

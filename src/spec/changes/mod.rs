@@ -1,0 +1,160 @@
+//! What `config` is to change in an image that exists: the settings of `build` that make sense there, and what can only
+//! be said of an image that has something already: what goes.
+
+mod field;
+mod platform;
+
+pub use field::{Field, Removal};
+pub use platform::PlatformChanges;
+
+use std::collections::BTreeMap;
+
+use crate::error::{Error, Result};
+use crate::oci::annotations::{CONTAINERD_NAME, REF_NAME};
+use crate::oci::{Annotations, ContainerConfig};
+use crate::spec::inherit;
+use crate::spec::settings::Settings;
+use crate::spec::values::{self, Grammar};
+use crate::spec::variables::{self, Variable};
+use crate::time::Timestamp;
+
+/// The settings of `build` whose flags are read as changes too. Variables are not: an edit says what it changes.
+pub const CHANGEABLE: &[Variable] = &[
+    variables::ARCH,
+    variables::AUTHOR,
+    variables::CREATED,
+    variables::ENTRYPOINT,
+    variables::CMD,
+    variables::WORKINGDIR,
+    variables::RUNTIME_UID,
+    variables::STOPSIGNAL,
+    variables::PORTS,
+    variables::VOLUMES,
+    variables::LABELS,
+    variables::ENV_VARS,
+    variables::ANNOTATIONS,
+    variables::HEALTHCHECK,
+    variables::HEALTHCHECK_INTERVAL,
+    variables::HEALTHCHECK_TIMEOUT,
+    variables::HEALTHCHECK_START_PERIOD,
+    variables::HEALTHCHECK_RETRIES,
+    variables::MEMORY,
+    variables::MEMORY_SWAP,
+    variables::CPU_SHARES,
+];
+
+/// Where annotations of an image stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Annotated {
+    /// In its manifest.
+    Manifest,
+    /// On the descriptor of its configuration, in the manifest.
+    Config,
+    /// In the multi-platform index that lists it.
+    Index,
+    /// On its descriptor, in that index or in `index.json`.
+    Descriptor,
+}
+
+/// What becomes of the history.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HistoryChange {
+    /// It stays.
+    Kept,
+    /// It gains a step that makes no layer.
+    Step(HistoryStep),
+}
+
+/// What the new step says, as far as somebody said so.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HistoryStep {
+    /// By whom.
+    pub author: Option<String>,
+    /// A remark.
+    pub comment: Option<String>,
+    /// When.
+    pub created: Option<Timestamp>,
+    /// By what command.
+    pub created_by: Option<String>,
+}
+
+/// Changes of one image, or of each of several. What is cleared is cleared first, then things are taken away by their
+/// names, then those that are given are set.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ImageChanges {
+    /// What is emptied.
+    pub clear: Vec<Field>,
+    /// What is taken away.
+    pub remove: Vec<Removal>,
+    /// What it runs on.
+    pub platform: PlatformChanges,
+    /// Who made it.
+    pub author: Option<String>,
+    /// How to run it: members that are given, of lists and maps the elements.
+    pub config: ContainerConfig,
+    /// Annotations that are set.
+    pub annotations: BTreeMap<Annotated, Annotations>,
+    /// When it was made, if somebody said so.
+    pub created: Option<Timestamp>,
+    /// When it was made, if something else changes and nobody said when.
+    pub source_date_epoch: Option<Timestamp>,
+    /// What becomes of the history.
+    pub history: HistoryChange,
+}
+
+impl ImageChanges {
+    /// Reads and checks the settings among the changes; the rest is to be filled in.
+    pub fn resolve(settings: &Settings) -> Result<Self> {
+        let cleared = inherit::cleared(settings).into_iter().map(Field::Config);
+        let beside = [
+            (variables::AUTHOR, Field::Author),
+            (variables::CREATED, Field::Created),
+            (variables::SUBARCH, Field::Variant),
+            (variables::ANNOTATIONS, Field::Annotations(Annotated::Manifest)),
+        ];
+        let beside = beside.into_iter().filter(|(variable, _)| settings.clears(variable)).map(|(_, field)| field);
+        let mut annotations: BTreeMap<Annotated, Annotations> = BTreeMap::new();
+        for (key, value) in settings.list(&variables::ANNOTATIONS, &values::ANNOTATION)? {
+            annotations.entry(Annotated::Manifest).or_default().insert(key, value);
+        }
+        Ok(ImageChanges {
+            clear: cleared.chain(beside).collect(),
+            remove: Vec::new(),
+            platform: PlatformChanges::resolve(settings)?,
+            author: super::author(settings)?,
+            config: super::config(settings)?,
+            annotations,
+            created: settings.one(&variables::CREATED, &values::TIME)?,
+            source_date_epoch: settings.one(&variables::SOURCE_DATE_EPOCH, &values::EPOCH)?,
+            history: HistoryChange::Step(HistoryStep::default()),
+        })
+    }
+
+    /// Sets annotations that are given as `key=value`; `flag` names them in an error.
+    pub fn annotate(&mut self, place: Annotated, flag: &str, pairs: &[String]) -> Result<()> {
+        for pair in pairs {
+            let (key, value) = read(&values::ANNOTATION, flag, pair)?;
+            if place == Annotated::Descriptor && is_name(&key) {
+                return Err(Error::refused_with_hint(
+                    format!("{flag}: `{key}` is the name of an image"),
+                    "names are given by `ocibake tag` and taken by `ocibake rm`",
+                ));
+            }
+            self.annotations.entry(place).or_default().insert(key, value);
+        }
+        Ok(())
+    }
+}
+
+/// Whether an annotation of a descriptor is what the image is called.
+pub fn is_name(key: &str) -> bool {
+    key == REF_NAME || key == CONTAINERD_NAME
+}
+
+fn read<T>(grammar: &Grammar<T>, flag: &str, value: &str) -> Result<T> {
+    (grammar.read)(value).filter(|_| !value.contains('\0')).ok_or_else(|| Error::Setting {
+        name: flag.to_owned(),
+        value: value.to_owned(),
+        accepted: grammar.accepted.to_owned(),
+    })
+}
