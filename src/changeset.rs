@@ -1,6 +1,5 @@
 //! What a tar holds, read in one pass: the entries in their order, and what becomes of the contents of files.
 
-use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::Path;
@@ -18,10 +17,33 @@ use crate::tree::{Entry, Kind};
 pub struct Changeset {
     /// In the order of the tar.
     pub members: Vec<Entry>,
-    /// Digests of the contents of regular files, by the member's number, if they were wanted.
-    pub digests: BTreeMap<usize, ContentDigest>,
-    /// Where contents begin, by the member's number: in the spool or in the tar, if that was wanted.
-    pub offsets: BTreeMap<usize, u64>,
+    /// Digests of the contents of regular files, if they were wanted.
+    pub digests: ByMember<ContentDigest>,
+    /// Where contents begin, in the spool or in the tar, if that was wanted.
+    pub offsets: ByMember<u64>,
+}
+
+/// What is known of some of the members of a tar, by their numbers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ByMember<T>(Vec<(usize, T)>);
+
+impl<T> ByMember<T> {
+    /// Adds what is known of a member that comes behind all that were added.
+    pub fn push(&mut self, member: usize, known: T) {
+        debug_assert!(self.0.last().map_or(true, |(last, _)| *last < member));
+        self.0.push((member, known));
+    }
+
+    /// What is known of a member.
+    pub fn get(&self, member: usize) -> Option<&T> {
+        self.0.binary_search_by_key(&member, |(number, _)| *number).ok().map(|at| &self.0[at].1)
+    }
+}
+
+impl<T> Default for ByMember<T> {
+    fn default() -> Self {
+        ByMember(Vec::new())
+    }
 }
 
 /// What becomes of the contents of regular files.
@@ -79,10 +101,10 @@ fn read_members<R: Read>(
                 Contents::Skip => {}
                 Contents::Digest => {
                     let digest = ContentDigest::read(reader, &mut buffer, |_| Ok(())).at("read", Path::new(name))?;
-                    changeset.digests.insert(number, digest);
+                    changeset.digests.push(number, digest);
                 }
                 Contents::Spool(file) => {
-                    changeset.offsets.insert(number, spooled);
+                    changeset.offsets.push(number, spooled);
                     spooled += size;
                     spool(reader, &mut buffer, file, spooled).at("keep the content of", Path::new(name))?;
                 }
@@ -90,7 +112,7 @@ fn read_members<R: Read>(
                     return Err(Error::malformed(name, format!("`{}` is stored as a sparse file", entry.path)));
                 }
                 Contents::Locate => {
-                    changeset.offsets.insert(number, member.content_offset);
+                    changeset.offsets.push(number, member.content_offset);
                 }
             }
         }
@@ -156,7 +178,7 @@ mod tests {
         let id = Digest::of(&tar);
         let digests = Changeset::read_layer(&*tar, &id, Contents::Digest, "layer", &Silent).unwrap().digests;
         assert_eq!(
-            digests.values().map(|digest| Digest::from(*digest)).collect::<Vec<_>>(),
+            [0, 1, 2, 3].map(|member| Digest::from(*digests.get(member).unwrap())),
             [Digest::of(b"first"), Digest::of(&vec![0; 70_000]), Digest::of(b""), Digest::of(b"last"),]
         );
 
@@ -168,8 +190,8 @@ mod tests {
         let located = Changeset::read(&*tar, Contents::Locate, "tar", &Silent).unwrap();
         assert_eq!((kept.len(), spooled.members.len()), (70_009, 4));
         for (number, content) in [(0, &b"first"[..]), (3, b"last")] {
-            assert!(kept[spooled.offsets[&number] as usize..].starts_with(content));
-            assert!(tar[located.offsets[&number] as usize..].starts_with(content));
+            assert!(kept[*spooled.offsets.get(number).unwrap() as usize..].starts_with(content));
+            assert!(tar[*located.offsets.get(number).unwrap() as usize..].starts_with(content));
         }
     }
 

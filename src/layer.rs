@@ -1,6 +1,5 @@
 //! A layer is written: one pass in which each byte is read, hashed and compressed once.
 
-use std::borrow::Cow;
 use std::cell::Cell;
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -39,15 +38,17 @@ pub struct LayerTimes {
     pub busy: Busy,
 }
 
-/// One member of a layer that is to be written. All entries of a tree, each as a [`Step::put`], are a layer that stands
+/// One member of a layer that is to be written. All entries of a tree, each as a [`Step::Put`], are a layer that stands
 /// on nothing; what makes one tree into another is a [`crate::layering::plan`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step<'a> {
     /// An entry, in the place of what the layers below have at its path; a directory keeps what it holds there.
-    Put {
-        /// The entry.
-        entry: Cow<'a, Entry>,
-        /// The entry whose content it has: itself, unless the layer stores a file under another name than its tree.
+    Put(&'a Entry),
+    /// One that the layer stores under another name than its tree does.
+    PutAs {
+        /// The entry as the layer has it.
+        entry: Box<Entry>,
+        /// The entry of the tree whose content it has.
         source: &'a Entry,
     },
     /// A whiteout: what the layers below have at this path is gone, with all below it.
@@ -55,23 +56,25 @@ pub enum Step<'a> {
 }
 
 impl<'a> Step<'a> {
-    /// An entry as it stands in its tree.
-    pub fn put(entry: &'a Entry) -> Self {
-        Step::Put { entry: Cow::Borrowed(entry), source: entry }
+    /// The entry as the layer has it, and the one whose content it has; none for a whiteout.
+    pub fn entry_and_source(&self) -> Option<(&Entry, &'a Entry)> {
+        match self {
+            Step::Put(entry) => Some((entry, entry)),
+            Step::PutAs { entry, source } => Some((entry, source)),
+            Step::Whiteout(_) => None,
+        }
     }
 
     /// The bytes of content that writing it will read.
     pub fn size(&self) -> u64 {
-        match self {
-            Step::Put { entry, .. } => entry.size(),
-            Step::Whiteout(_) => 0,
-        }
+        self.entry_and_source().map_or(0, |(entry, _)| entry.size())
     }
 
     /// What it is about: the entry's path, or the one that is gone.
     pub fn path(&self) -> &TarPath {
         match self {
-            Step::Put { entry, .. } => &entry.path,
+            Step::Put(entry) => &entry.path,
+            Step::PutAs { entry, .. } => &entry.path,
             Step::Whiteout(path) => path,
         }
     }
@@ -95,11 +98,11 @@ pub fn write<'a>(
     let mut writer = tar::Writer::new(LayerOutput(encoder));
     for step in steps {
         observer.check()?;
-        let appended = match &step {
-            Step::Put { entry, source } => {
+        let appended = match step.entry_and_source() {
+            Some((entry, source)) => {
                 writer.append(entry, &mut EntryReader { source, content, open: None, read: &read, observer })
             }
-            Step::Whiteout(path) => writer.append_whiteout(path),
+            None => writer.append_whiteout(step.path()),
         };
         appended.map_err(|error| if observer.interrupted() { Error::Interrupted } else { error })?;
     }
@@ -232,10 +235,10 @@ mod tests {
         let directory = entry("d", Kind::Directory);
         let (file, source) = (entry("d/x", Kind::File { size: 5 }), entry("d/abc", Kind::File { size: 5 }));
         let steps = vec![
-            Step::put(&directory),
+            Step::Put(&directory),
             Step::Whiteout(TarPath::parse(b"d/gone").unwrap()),
-            Step::Put { entry: Cow::Borrowed(&file), source: &source },
-            Step::put(&source),
+            Step::PutAs { entry: Box::new(file.clone()), source: &source },
+            Step::Put(&source),
         ];
         let (layer, bytes) = written("layer-steps", steps).unwrap();
         assert_eq!((layer.unpacked_size, &layer.diff_id), (bytes.len() as u64, &Digest::of(&bytes)));
@@ -256,7 +259,7 @@ mod tests {
     #[test]
     fn content_that_does_not_fit_its_entry_is_named() {
         let file = entry("d/x", Kind::File { size: 7 });
-        let error = written("layer-changed", vec![Step::put(&file)]).unwrap_err();
+        let error = written("layer-changed", vec![Step::Put(&file)]).unwrap_err();
         assert_eq!(error.to_string(), "/d/x: file changed while it was read: size should be 7, found 3");
     }
 }

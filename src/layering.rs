@@ -8,7 +8,6 @@
 //! - Of the names of one inode the layer has all or none: a hard link cannot point into a layer below. They may stay
 //!   below if all of them were names of one equal inode there, and no names that were cut off from them stay as well.
 
-use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::error::Result;
@@ -35,7 +34,7 @@ impl<'a> LayerPlan<'a> {
 
     /// The bytes of content that writing the layer will read.
     pub fn content_size(&self) -> u64 {
-        self.steps.iter().map(|step| if let Step::Put { entry, .. } = step { entry.size() } else { 0 }).sum()
+        self.steps.iter().map(Step::size).sum()
     }
 }
 
@@ -112,9 +111,9 @@ fn put<'a>(entry: &'a Entry, new: &'a Tree, links: &Links<'a>) -> Step<'a> {
         Some(&first) if *first != inode.path => {
             let kind = if *first == entry.path { inode.kind.clone() } else { Kind::Hardlink { target: first.clone() } };
             let entry = Entry { path: entry.path.clone(), metadata: inode.metadata.clone(), kind };
-            Step::Put { entry: Cow::Owned(entry), source: inode }
+            Step::PutAs { entry: Box::new(entry), source: inode }
         }
-        _ => Step::put(entry),
+        _ => Step::Put(entry),
     }
 }
 

@@ -18,21 +18,33 @@ pub(crate) fn map<J: Sync, T: Send>(
         return jobs.iter().map(work).collect();
     }
     let next = AtomicUsize::new(0);
-    let results: Vec<Mutex<Option<Result<T>>>> = jobs.iter().map(|_| Mutex::new(None)).collect();
+    // By the number of the job. An error is kept apart: it is larger than most results, and there may be many of these.
+    let (results, failure) = (Mutex::new(Vec::with_capacity(jobs.len())), Mutex::new(None));
+    let unpoisoned = "nobody panics while holding it";
     thread::scope(|scope| {
         for _ in 0..threads.get().min(jobs.len()) {
             scope.spawn(|| loop {
                 let at = next.fetch_add(1, Ordering::Relaxed);
                 let Some(job) = jobs.get(at) else { break };
-                let result = work(job);
-                if result.is_err() {
-                    next.store(jobs.len(), Ordering::Relaxed);
+                match work(job) {
+                    Ok(result) => results.lock().expect(unpoisoned).push((at, result)),
+                    Err(error) => {
+                        next.store(jobs.len(), Ordering::Relaxed);
+                        let mut failure = failure.lock().expect(unpoisoned);
+                        if failure.as_ref().map_or(true, |(earlier, _)| at < *earlier) {
+                            *failure = Some((at, error));
+                        }
+                    }
                 }
-                *results[at].lock().expect("nobody panics while holding it") = Some(result);
             });
         }
     });
-    results.into_iter().map_while(|result| result.into_inner().expect("all threads are done")).collect()
+    if let Some((_, error)) = failure.into_inner().expect(unpoisoned) {
+        return Err(error);
+    }
+    let mut results = results.into_inner().expect(unpoisoned);
+    results.sort_unstable_by_key(|(at, _)| *at);
+    Ok(results.into_iter().map(|(_, result)| result).collect())
 }
 
 #[cfg(test)]

@@ -25,9 +25,9 @@ fn mask(paths: &[&str]) -> Mask {
 /// The members' names without the root, in the notation of [`Model::parse`]; a whiteout is its marker.
 fn shown(plan: &LayerPlan<'_>) -> Vec<String> {
     let text = |path: &TarPath| String::from_utf8(path.as_bytes().to_vec()).unwrap();
-    let show = |step: &Step<'_>| match step {
-        Step::Whiteout(path) => text(&Whiteout::Remove(path.clone()).marker().unwrap()),
-        Step::Put { entry, .. } => match &entry.kind {
+    let show = |step: &Step<'_>| match step.entry_and_source() {
+        None => text(&Whiteout::Remove(step.path().clone()).marker().unwrap()),
+        Some((entry, _)) => match &entry.kind {
             Kind::Directory => text(&entry.path) + "/",
             Kind::Symlink { target } => format!("{}->{}", text(&entry.path), String::from_utf8_lossy(target)),
             Kind::Hardlink { target } => format!("{}=>{}", text(&entry.path), text(target)),
@@ -43,7 +43,7 @@ fn planned(old: &[&str], new: &[&str], masked: &[&str]) -> Vec<String> {
     let plan = plan(&old_tree, &new_tree, &mask(masked), same_content(&old, &new)).unwrap();
     // The root leads to every change.
     let first = plan.steps().first();
-    assert!(first.is_none() || matches!(first, Some(Step::Put { entry, .. }) if entry.path.is_root()));
+    assert!(first.is_none() || matches!(first, Some(Step::Put(entry)) if entry.path.is_root()));
     shown(&plan)
 }
 
@@ -80,7 +80,7 @@ fn the_roots_own_metadata_are_a_change() {
     new.inode_mut(&TarPath::root()).unwrap().metadata.mode = 0o700;
     let (old_tree, new_tree) = (old.tree(), new.tree());
     let plan = plan(&old_tree, &new_tree, &Mask::default(), same_content(&old, &new)).unwrap();
-    assert_eq!(plan.steps(), [Step::put(new_tree.get(&TarPath::root()).unwrap())]);
+    assert_eq!(plan.steps(), [Step::Put(new_tree.get(&TarPath::root()).unwrap())]);
 }
 
 #[test]
@@ -184,9 +184,9 @@ fn a_file_whose_first_name_is_masked_is_read_under_that_name() {
     let metadata = Metadata { mode: 0o755, uid: 7, ..Metadata::default() };
     let entry = |name, kind| Entry { path: path(name), metadata: metadata.clone(), kind };
     let expected = [
-        Step::put(new_tree.get(&TarPath::root()).unwrap()),
-        Step::Put { entry: Cow::Owned(entry("x", Kind::File { size: 1 })), source },
-        Step::Put { entry: Cow::Owned(entry("y", Kind::Hardlink { target: path("x") })), source },
+        Step::Put(new_tree.get(&TarPath::root()).unwrap()),
+        Step::PutAs { entry: Box::new(entry("x", Kind::File { size: 1 })), source },
+        Step::PutAs { entry: Box::new(entry("y", Kind::Hardlink { target: path("x") })), source },
     ];
     assert_eq!(plan.steps(), expected);
     assert_eq!(plan.content_size(), 1);
@@ -234,22 +234,19 @@ fn check_form(steps: &[Step<'_>]) -> Result<(), TestCaseError> {
             let parent = put.iter().find(|entry| entry.path == parent);
             prop_assert!(parent.is_some_and(|entry| entry.kind == Kind::Directory), "{path:?} has no parent");
         }
-        match step {
-            Step::Put { entry, .. } => {
-                prop_assert!(put.last().map_or(true, |last| last.path < entry.path), "{path:?} is out of order");
-                if let Kind::Hardlink { target } = &entry.kind {
-                    let target = put.iter().find(|entry| entry.path == *target).unwrap();
-                    let is_inode = !matches!(target.kind, Kind::Hardlink { .. } | Kind::Directory);
-                    prop_assert!(is_inode, "{path:?} points to {target:?}");
-                    prop_assert_eq!(&target.metadata, &entry.metadata);
-                }
-                put.push(entry);
+        if let Some((entry, _)) = step.entry_and_source() {
+            prop_assert!(put.last().map_or(true, |last| last.path < entry.path), "{path:?} is out of order");
+            if let Kind::Hardlink { target } = &entry.kind {
+                let target = put.iter().find(|entry| entry.path == *target).unwrap();
+                let is_inode = !matches!(target.kind, Kind::Hardlink { .. } | Kind::Directory);
+                prop_assert!(is_inode, "{path:?} points to {target:?}");
+                prop_assert_eq!(&target.metadata, &entry.metadata);
             }
-            Step::Whiteout(path) => {
-                let directory = path.parent().unwrap();
-                prop_assert_eq!(&put.last().unwrap().path, &directory, "{:?} stands behind its siblings", path);
-                prop_assert!(removed.insert(path));
-            }
+            put.push(entry);
+        } else {
+            let directory = path.parent().unwrap();
+            prop_assert_eq!(&put.last().unwrap().path, &directory, "{:?} stands behind its siblings", path);
+            prop_assert!(removed.insert(path));
         }
     }
     for entry in put {
@@ -260,18 +257,16 @@ fn check_form(steps: &[Step<'_>]) -> Result<(), TestCaseError> {
 
 /// That each member is there for a reason.
 fn check_reasons(old: &Model, new: &Model, steps: &[Step<'_>]) -> Result<(), TestCaseError> {
-    let put: BTreeSet<&TarPath> = steps
-        .iter()
-        .filter_map(|step| if let Step::Put { entry, .. } = step { Some(&entry.path) } else { None })
-        .collect();
+    let put: BTreeSet<&TarPath> =
+        steps.iter().filter_map(|step| step.entry_and_source().map(|(entry, _)| &entry.path)).collect();
     for (i, step) in steps.iter().enumerate() {
-        match step {
-            Step::Whiteout(path) => prop_assert!(old.inode(path).is_some() && new.inode(path).is_none()),
-            Step::Put { entry, .. } if entry.kind == Kind::Directory => {
+        match step.entry_and_source() {
+            None => prop_assert!(old.inode(step.path()).is_some() && new.inode(step.path()).is_none()),
+            Some((entry, _)) if entry.kind == Kind::Directory => {
                 let leads_on = steps.get(i + 1).is_some_and(|next| next.path().starts_with(&entry.path));
                 prop_assert!(leads_on || old.inode(&entry.path) != new.inode(&entry.path));
             }
-            Step::Put { entry, .. } => {
+            Some((entry, _)) => {
                 let names = new.links(&entry.path);
                 prop_assert!(names.iter().all(|name| put.contains(name)), "some names of {:?}", entry.path);
                 let was_one_inode = names.iter().all(|name| old.inode(name) == new.inode(name))
@@ -304,23 +299,23 @@ proptest! {
         let (old_tree, new_tree) = (old.tree(), new.tree());
         let plan = plan(&old_tree, &new_tree, &Mask::default(), same_content(&old, &new)).unwrap();
         let lower: Vec<Entry> = old_tree.iter().cloned().collect();
-        let upper: Vec<Entry> = plan.steps().iter().map(|step| match step {
-            Step::Put { entry, .. } => entry.clone().into_owned(),
-            Step::Whiteout(path) => {
-                let path = Whiteout::Remove(path.clone()).marker().unwrap();
-                Entry { path, metadata: Metadata::default(), kind: Kind::File { size: 0 } }
-            }
-        }).collect();
+        let member = |step: &Step<'_>| {
+            let marker = || Whiteout::Remove(step.path().clone()).marker().unwrap();
+            let whiteout = || Entry { path: marker(), metadata: Metadata::default(), kind: Kind::File { size: 0 } };
+            step.entry_and_source().map_or_else(whiteout, |(entry, _)| entry.clone())
+        };
+        let upper: Vec<Entry> = plan.steps().iter().map(member).collect();
         let mut fold = Fold::new();
         fold.apply(lower.clone()).unwrap();
         fold.apply(upper).unwrap();
         let folded = fold.finish();
         prop_assert_eq!(&folded.tree, &new_tree);
         for (path, origin) in &folded.origins {
-            let content = match (origin.layer, &plan.steps().get(origin.member)) {
-                (0, _) => &old.inode(&lower[origin.member].path).unwrap().content,
-                (_, Some(Step::Put { source, .. })) => &new.inode(&source.path).unwrap().content,
-                (_, step) => panic!("{path:?} comes from {step:?}"),
+            let content = if origin.layer == 0 {
+                &old.inode(&lower[origin.member].path).unwrap().content
+            } else {
+                let (_, source) = plan.steps()[origin.member].entry_and_source().unwrap();
+                &new.inode(&source.path).unwrap().content
             };
             prop_assert_eq!(content, &new.inode(path).unwrap().content);
         }

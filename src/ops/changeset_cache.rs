@@ -120,7 +120,7 @@ fn encode(changeset: &Changeset) -> Vec<u8> {
                 Kind::BlockDevice(device) => LineKind::Block(device.major, device.minor),
                 Kind::Fifo => LineKind::Fifo,
             },
-            content: changeset.digests.get(&number).map(|digest| Digest::from(*digest)),
+            content: changeset.digests.get(number).map(|digest| Digest::from(*digest)),
         };
         serde_json::to_writer(&mut bytes, &line).expect("writing to memory");
         bytes.push(b'\n');
@@ -144,7 +144,7 @@ fn decode(bytes: &[u8]) -> Option<Changeset> {
     for line in lines {
         let line: Line = serde_json::from_str(line).ok()?;
         if let Some(content) = line.content {
-            changeset.digests.insert(changeset.members.len(), content.try_into().ok()?);
+            changeset.digests.push(changeset.members.len(), content.try_into().ok()?);
         }
         let xattrs = line.xattrs.into_iter().map(|(name, value)| (name.into_vec(), value.into_vec())).collect();
         changeset.members.push(Entry {
@@ -167,6 +167,7 @@ fn decode(bytes: &[u8]) -> Option<Changeset> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::changeset::ByMember;
     use crate::testing::TempDir;
 
     fn changeset() -> Changeset {
@@ -188,7 +189,11 @@ mod tests {
             members.map(|(number, kind)| Entry { path: path(number), metadata: metadata.clone(), kind }).collect();
         Changeset {
             members,
-            digests: [(1, Digest::of(b"abc").try_into().unwrap())].into_iter().collect(),
+            digests: {
+                let mut digests = ByMember::default();
+                digests.push(1, Digest::of(b"abc").try_into().unwrap());
+                digests
+            },
             ..Changeset::default()
         }
     }

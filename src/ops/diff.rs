@@ -119,7 +119,7 @@ impl Opened {
                     observer,
                 )?)?;
                 let tree = layers.into_tree();
-                Ok(ReadTree { tree: tree.folded.tree, digests: tree.digests })
+                Ok(ReadTree { digests: tree.digests(), tree: tree.folded.tree })
             }
             Opened::Rootfs(path) => {
                 observer.step(&format!("read {}", path.display()));

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
-use crate::changeset::{Changeset, Contents};
+use crate::changeset::{ByMember, Changeset, Contents};
 use crate::digest::{ContentDigest, Digest};
 use crate::error::{Error, Result};
 use crate::layout::{Image, Layout};
@@ -41,9 +41,9 @@ pub struct ReadLayer {
 #[derive(Debug, Default)]
 pub struct ImageLayers {
     fold: Fold,
-    digests: BTreeMap<Origin, ContentDigest>,
+    digests: Digests,
     /// Contents by the number of the layer: the file, and where in it the members begin.
-    kept: BTreeMap<usize, (File, BTreeMap<usize, u64>)>,
+    kept: BTreeMap<usize, (File, ByMember<u64>)>,
 }
 
 /// The tree of an image.
@@ -51,8 +51,7 @@ pub struct ImageLayers {
 pub struct ImageTree {
     /// The tree and where the contents are.
     pub folded: Folded,
-    /// The digest of each regular file's content, by the path that holds it; empty if nobody wanted them.
-    pub digests: BTreeMap<TarPath, ContentDigest>,
+    digests: Digests,
     /// The contents; empty if nobody wanted them.
     pub(super) content: KeptContent,
 }
@@ -99,7 +98,7 @@ impl ImageLayers {
     pub fn push(&mut self, layers: impl IntoIterator<Item = ReadLayer>) -> Result<()> {
         for ReadLayer { changeset: Changeset { members, digests, offsets }, kept } in layers {
             let layer = self.fold.layers();
-            self.digests.extend(digests.into_iter().map(|(member, digest)| (Origin { layer, member }, digest)));
+            self.digests.0.push(digests);
             if let Some(file) = kept {
                 self.kept.insert(layer, (file, offsets));
             }
@@ -122,24 +121,45 @@ impl ImageLayers {
 
     /// The digests of the files of a tree whose content is in these layers, by the paths that hold them.
     pub fn digests_of(&self, folded: &Folded) -> BTreeMap<TarPath, ContentDigest> {
-        by_path(&self.digests, folded)
+        self.digests.by_path(folded)
     }
 
     /// The tree of all layers.
     pub fn into_tree(self) -> ImageTree {
         let folded = self.fold.finish();
-        let digests = by_path(&self.digests, &folded);
         let mut content = KeptContent::default();
         for (layer, (file, offsets)) in self.kept {
             content.add(file, &offsets, &folded.origins, layer);
         }
-        ImageTree { folded, digests, content }
+        ImageTree { folded, digests: self.digests, content }
     }
 }
 
-fn by_path(digests: &BTreeMap<Origin, ContentDigest>, folded: &Folded) -> BTreeMap<TarPath, ContentDigest> {
-    let digest = |(path, origin): (&TarPath, &Origin)| Some((path.clone(), *digests.get(origin)?));
-    folded.origins.iter().filter_map(digest).collect()
+impl ImageTree {
+    /// The digest of the content of the regular file that stands at a path, if digests were wanted.
+    pub fn digest(&self, path: &TarPath) -> Option<&ContentDigest> {
+        self.digests.get(*self.folded.origins.get(path)?)
+    }
+
+    /// The digests of all regular files, by the paths that hold them.
+    pub fn digests(&self) -> BTreeMap<TarPath, ContentDigest> {
+        self.digests.by_path(&self.folded)
+    }
+}
+
+/// The digests of contents, for each layer.
+#[derive(Debug, Default)]
+struct Digests(Vec<ByMember<ContentDigest>>);
+
+impl Digests {
+    fn get(&self, origin: Origin) -> Option<&ContentDigest> {
+        self.0.get(origin.layer)?.get(origin.member)
+    }
+
+    fn by_path(&self, folded: &Folded) -> BTreeMap<TarPath, ContentDigest> {
+        let digest = |(path, origin): (&TarPath, &Origin)| Some((path.clone(), *self.get(*origin)?));
+        folded.origins.iter().filter_map(digest).collect()
+    }
 }
 
 /// Where the entries of layers may be kept.

@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
 
+use crate::changeset::ByMember;
 use crate::error::{Error, Result};
 use crate::tree::{Content, Entry, Origin, TarPath};
 
@@ -22,14 +23,14 @@ impl KeptContent {
     pub(super) fn add(
         &mut self,
         file: File,
-        offsets: &BTreeMap<usize, u64>,
+        offsets: &ByMember<u64>,
         origins: &BTreeMap<TarPath, Origin>,
         layer: usize,
     ) {
         let number = self.files.len();
         self.files.push(file);
         for (path, origin) in origins.iter().filter(|(_, origin)| origin.layer == layer) {
-            if let Some(offset) = offsets.get(&origin.member) {
+            if let Some(offset) = offsets.get(origin.member) {
                 self.places.insert(path.clone(), (number, *offset));
             }
         }

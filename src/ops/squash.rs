@@ -72,7 +72,7 @@ pub fn squash(
     layers.push(squashed)?;
     let tree = layers.into_tree();
     let steps: Vec<Step<'_>> = match &lower {
-        None => tree.folded.tree.iter().map(Step::put).collect(),
+        None => tree.folded.tree.iter().map(Step::Put).collect(),
         Some(lower) => difference(lower, &tree.folded)?,
     };
 

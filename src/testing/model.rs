@@ -189,7 +189,7 @@ impl Model {
             }
         }
         for step in layer {
-            let Step::Put { entry, source } = step else { continue };
+            let Some((entry, source)) = step.entry_and_source() else { continue };
             let directory = entry.kind == Kind::Directory;
             if !(directory && result.is_directory(&entry.path)) {
                 result.names.retain(|name, _| !name.starts_with(&entry.path));

@@ -36,9 +36,14 @@ pub struct Fold {
 /// What stands at a path. Hard links are resolved: names of one file have one origin.
 #[derive(Clone, Debug)]
 struct Node {
-    metadata: Metadata,
-    kind: Kind,
+    entry: Box<Entry>,
     origin: Origin,
+}
+
+impl Node {
+    fn is_directory(&self) -> bool {
+        self.entry.kind == Kind::Directory
+    }
 }
 
 impl Fold {
@@ -93,33 +98,33 @@ impl Fold {
     pub fn finish(self) -> Folded {
         let mut folded = Folded::default();
         let mut first_names: BTreeMap<Origin, TarPath> = BTreeMap::new();
-        for (path, node) in self.nodes {
-            let kind = match first_names.get(&node.origin) {
-                _ if node.kind == Kind::Directory => Kind::Directory,
-                Some(first) => Kind::Hardlink { target: first.clone() },
+        for Node { mut entry, origin } in self.nodes.into_values() {
+            match first_names.get(&origin) {
+                _ if entry.kind == Kind::Directory => {}
+                Some(first) => entry.kind = Kind::Hardlink { target: first.clone() },
                 None => {
-                    if let Kind::File { .. } = node.kind {
-                        folded.origins.insert(path.clone(), node.origin);
+                    if entry.is_file() {
+                        folded.origins.insert(entry.path.clone(), origin);
                     }
-                    if self.linked.contains(&node.origin) {
-                        first_names.insert(node.origin, path.clone());
+                    if self.linked.contains(&origin) {
+                        first_names.insert(origin, entry.path.clone());
                     }
-                    node.kind
                 }
-            };
-            folded.tree.insert(Entry { path, metadata: node.metadata, kind });
+            }
+            folded.tree.insert(entry);
         }
         folded
     }
 
     fn put(&mut self, entry: Entry, origin: Origin) -> Result<()> {
         self.make_parents(&entry.path, origin);
-        let node = match entry.kind {
+        let node = match &entry.kind {
             // A link's own header says nothing about the file that it names.
-            Kind::Hardlink { target } => match self.nodes.get(&target) {
-                Some(node) if node.kind != Kind::Directory => {
+            Kind::Hardlink { target } => match self.nodes.get(target) {
+                Some(node) if !node.is_directory() => {
                     self.linked.insert(node.origin);
-                    node.clone()
+                    let inode = Entry { path: entry.path.clone(), ..(*node.entry).clone() };
+                    Node { entry: Box::new(inode), origin: node.origin }
                 }
                 found => {
                     let found = if found.is_some() { "a directory" } else { "nothing" };
@@ -127,24 +132,25 @@ impl Fold {
                     return Err(Error::malformed(format!("hard link `{}`", entry.path), reason));
                 }
             },
-            kind => Node { metadata: entry.metadata, kind, origin },
+            _ => Node { entry: Box::new(entry), origin },
         };
-        let replaces = self.nodes.get(&entry.path).map(|old| old.kind == Kind::Directory);
-        if replaces == Some(true) && node.kind != Kind::Directory {
-            self.remove_below(&entry.path);
+        let path = node.entry.path.clone();
+        if self.nodes.get(&path).is_some_and(Node::is_directory) && !node.is_directory() {
+            self.remove_below(&path);
         }
-        self.nodes.insert(entry.path, node);
+        self.nodes.insert(path, node);
         Ok(())
     }
 
     /// Makes the directories that lead to a path and are missing; what stands in their place is replaced.
     fn make_parents(&mut self, path: &TarPath, origin: Origin) {
         for parent in std::iter::successors(path.parent(), TarPath::parent) {
-            if self.nodes.get(&parent).is_some_and(|node| node.kind == Kind::Directory) {
+            if self.nodes.get(&parent).is_some_and(Node::is_directory) {
                 return;
             }
             let metadata = Metadata::of_missing_directory(0);
-            self.nodes.insert(parent, Node { metadata, kind: Kind::Directory, origin });
+            let entry = Box::new(Entry { path: parent.clone(), metadata, kind: Kind::Directory });
+            self.nodes.insert(parent, Node { entry, origin });
         }
     }
 

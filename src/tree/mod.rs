@@ -40,7 +40,8 @@ use crate::error::{Error, Result};
 /// Entries by path: parents before children, siblings in the order of their bytes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tree {
-    entries: BTreeMap<TarPath, Entry>,
+    /// Boxed, because a map of these that grows in order is half empty.
+    entries: BTreeMap<TarPath, Box<Entry>>,
 }
 
 impl Tree {
@@ -50,18 +51,19 @@ impl Tree {
     }
 
     /// Adds an entry, or replaces the one at its path and returns it.
-    pub fn insert(&mut self, entry: Entry) -> Option<Entry> {
+    pub fn insert(&mut self, entry: impl Into<Box<Entry>>) -> Option<Box<Entry>> {
+        let entry = entry.into();
         self.entries.insert(entry.path.clone(), entry)
     }
 
     /// The entry at a path.
     pub fn get(&self, path: &TarPath) -> Option<&Entry> {
-        self.entries.get(path)
+        self.entries.get(path).map(Box::as_ref)
     }
 
     /// The entry at a path, for changes that leave the path alone.
     pub fn get_mut(&mut self, path: &TarPath) -> Option<&mut Entry> {
-        self.entries.get_mut(path)
+        self.entries.get_mut(path).map(Box::as_mut)
     }
 
     /// The entry that stands for the inode of an entry of this tree: for a hard link, that of the name that holds the
@@ -97,12 +99,12 @@ impl Tree {
 
     /// All entries in order.
     pub fn iter(&self) -> impl Iterator<Item = &Entry> {
-        self.entries.values()
+        self.entries.values().map(Box::as_ref)
     }
 
     /// All entries in order, for changes that leave the path alone.
     pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut Entry> {
-        self.entries.values_mut()
+        self.entries.values_mut().map(Box::as_mut)
     }
 
     /// How many entries there are.
@@ -128,7 +130,7 @@ impl Tree {
 
 impl FromIterator<Entry> for Tree {
     fn from_iter<I: IntoIterator<Item = Entry>>(entries: I) -> Self {
-        Tree { entries: entries.into_iter().map(|entry| (entry.path.clone(), entry)).collect() }
+        Tree { entries: entries.into_iter().map(|entry| (entry.path.clone(), Box::new(entry))).collect() }
     }
 }
 
