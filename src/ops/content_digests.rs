@@ -23,7 +23,8 @@ pub(super) fn of(
     Ok(files.iter().map(|entry| entry.path.clone()).zip(digests).collect())
 }
 
-fn digest(entry: &Entry, content: &dyn Content, observer: &dyn Observer) -> Result<ContentDigest> {
+/// Reads and hashes one regular file.
+pub(super) fn digest(entry: &Entry, content: &dyn Content, observer: &dyn Observer) -> Result<ContentDigest> {
     let mut reader: Box<dyn Read + '_> = if entry.size() > 0 { content.open(entry)? } else { Box::new(io::empty()) };
     let digest = ContentDigest::read(&mut reader, &mut vec![0; 128 << 10], |piece| {
         observer.advance(piece.len() as u64);

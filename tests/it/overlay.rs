@@ -3,7 +3,7 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::harness::{
-    assert_same, is_missing, list_directory, missing, root, Fixture, Layout, Order, Peer, Scratch, Tool,
+    assert_same, is_missing, list_directory, missing, root, Fixture, Layout, Order, Peer, Scratch, Tool, What,
 };
 
 const LOWER: &str = "d 0755 0:0 1 /
@@ -175,4 +175,41 @@ fn half_of_a_tree_is_refused() {
     let error = Tool::new("build").oci(&out).args(["--base", &base, "--overlay-upper"]).arg(&upper).run().error();
     assert!(error.contains("overlay.redirect") && error.contains("redirect=off"), "{error}");
     assert!(is_missing(&out));
+}
+
+/// A device table names users of the base and files of the base, whose content is in no directory.
+#[test]
+fn a_device_table_reaches_into_the_base() {
+    let scratch = Scratch::new();
+    let lower = scratch.join("lower");
+    Fixture::parse(
+        "d 0755 0:0 1 /
+        d 0755 0:0 1 /etc
+        f 0644 0:0 1 /etc/passwd text root:x:0:0::/:/bin/sh\\nweb:x:33:33::/:/bin/sh
+        f 0644 0:0 1 /etc/group text root:x:0:\\nwww:x:34:
+        f 0644 0:0 1 /etc/secret text hidden
+        h - - - /etc/secret-too /etc/secret",
+    )
+    .make(&lower, Order::AsListed);
+    let base = scratch.join("base");
+    let _ = Tool::build(&lower).oci(&base).args(["--owner", "0:0"]).bake();
+    let upper = scratch.make_directory("upper");
+    let table = scratch.join("table");
+    fs::write(&table, "/etc/secret f 600 web www - - - - -\n/dev d 755 web root - - - - -\n").unwrap();
+
+    let out = scratch.join("out");
+    let base = format!("oci:{}", base.display());
+    let tool = Tool::new("build").oci(&out).args(["--base", &base, "--owner", "0:0", "--overlay-upper"]).arg(&upper);
+    let _ = tool.arg("--device-table").arg(&table).bake();
+
+    if !root() {
+        return;
+    }
+    let unpacked = scratch.join("unpacked");
+    let _ = Tool::new("unpack").arg(format!("oci:{}", out.display())).arg(&unpacked).run().stdout();
+    let listing = list_directory(&unpacked);
+    let secret = &listing[Path::new("etc/secret")];
+    assert_eq!((secret.mode, secret.uid, secret.gid), (0o600, 33, 34));
+    assert_eq!(fs::read(unpacked.join("etc/secret")).unwrap(), b"hidden");
+    assert_eq!(listing[Path::new("etc/secret-too")].what, What::Hardlink("etc/secret".into()));
 }

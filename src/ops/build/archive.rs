@@ -21,7 +21,7 @@ pub(super) fn read(
     policy: &ScanPolicy,
     spool: impl FnOnce() -> Result<File>,
     observer: &dyn Observer,
-) -> Result<ReadRootfs> {
+) -> Result<ReadRootfs<'static>> {
     let (changeset, file) = if let Some(changeset) = locate(&mut archive, name, observer)? {
         (changeset, archive)
     } else {

@@ -1,20 +1,24 @@
 //! The image that is built on: its layers are used as they are, and only what differs from it becomes a layer.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Read;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
+use crate::compress::Decoder;
 use crate::digest::ContentDigest;
-use crate::error::{Error, Result};
+use crate::error::{Error, IoContext, Result};
 use crate::layout::{Image, Layout, LayoutWriter, Location};
 use crate::media_type::{MediaKind, MediaType};
 use crate::observer::Observer;
 use crate::oci::annotations::{BASE_DIGEST, BASE_NAME};
 use crate::oci::{Annotations, Descriptor, History, ImageConfig};
 use crate::ops::content_digests;
-use crate::ops::image_tree::{digests_with, read_layers, ImageLayers};
+use crate::ops::image_tree::{digests_with, read_layers, ImageLayers, ImageTree};
+use crate::parallel;
 use crate::platform::Platform;
-use crate::tree::{Content, Entry, TarPath, Tree};
+use crate::tar;
+use crate::tree::{Content, Entry, Origin, TarPath, Tree};
 
 /// How the base image is compared with the rootfs.
 #[derive(Clone, Debug, Default)]
@@ -81,6 +85,23 @@ impl Base {
         Ok(layers)
     }
 
+    pub(super) fn layer_count(&self) -> usize {
+        self.image.manifest.value().layers.len()
+    }
+
+    /// Opens the content of a regular file of a layer, which is decompressed up to it. For a few files: what a layer
+    /// that was read and verified does not keep.
+    pub(super) fn content<'a>(&'a self, origin: Origin) -> Result<Box<dyn Read + 'a>> {
+        let place = &self.layout.location().path;
+        let layer = &self.image.manifest.value().layers[origin.layer];
+        let decoder = Decoder::new(self.layout.blob(layer)?).at("read a layer of", place)?;
+        let mut reader = tar::Reader::new(decoder, format!("layer {}", layer.digest.short()));
+        for _ in 0..=origin.member {
+            reader.next_member()?;
+        }
+        Ok(Box::new(reader))
+    }
+
     /// Takes the layers over byte for byte, and describes them in OCI's media types.
     pub(super) fn share_layers(&self, writer: &mut LayoutWriter) -> Result<()> {
         self.image.manifest.value().layers.iter().try_for_each(|layer| writer.copy_blob(&self.layout, layer))
@@ -106,8 +127,7 @@ impl Base {
     pub(super) fn history(&self) -> Vec<History> {
         let mut history = self.config().history.clone().unwrap_or_default();
         let steps = history.iter().filter(|step| !step.is_empty_layer()).count();
-        let layers = self.image.manifest.value().layers.len();
-        history.resize_with(history.len() + layers.saturating_sub(steps), History::default);
+        history.resize_with(history.len() + self.layer_count().saturating_sub(steps), History::default);
         history
     }
 
@@ -122,26 +142,36 @@ impl Base {
     }
 }
 
-/// Digests of the files whose content decides whether they changed: those that are in both trees with one size. Those of
-/// `known` need not be read.
-pub(super) fn digests(
-    base: &Tree,
-    tree: &Tree,
+/// The files of `tree` whose content is not that of the base at their path, as far as content decides: they are of one
+/// size in both. Those whose digests are `known` need not be read.
+pub(super) fn changed_contents<'t>(
+    base: &ImageTree,
+    tree: &'t Tree,
     known: &BTreeMap<TarPath, ContentDigest>,
     content: &(dyn Content + Sync),
     threads: NonZeroUsize,
     observer: &dyn Observer,
-) -> Result<BTreeMap<TarPath, ContentDigest>> {
-    let mut wanted: BTreeMap<&TarPath, &Entry> = BTreeMap::new();
+) -> Result<BTreeSet<&'t TarPath>> {
+    let mut changed = BTreeSet::new();
+    let mut unknown = BTreeMap::new();
     for entry in tree.iter() {
-        let Some(old) = base.get(&entry.path).map(|old| base.inode(old)) else { continue };
+        let old_tree = &base.folded.tree;
+        let Some(old) = old_tree.get(&entry.path).map(|old| old_tree.inode(old)) else { continue };
         let new = tree.inode(entry);
-        if new.is_file() && old.kind == new.kind && !known.contains_key(&new.path) {
-            wanted.insert(&new.path, new);
+        if !new.is_file() || old.kind != new.kind {
+            continue;
+        }
+        match known.get(&new.path) {
+            Some(digest) if base.digest(&old.path) != Some(digest) => drop(changed.insert(&new.path)),
+            Some(_) => {}
+            None => drop(unknown.insert(&new.path, (old, new))),
         }
     }
-    let files: Vec<&Entry> = wanted.into_values().collect();
-    let mut digests = content_digests::of(&files, content, threads, observer)?;
-    digests.extend(known.iter().map(|(path, digest)| (path.clone(), *digest)));
-    Ok(digests)
+    let unknown: Vec<(&Entry, &Entry)> = unknown.into_values().collect();
+    observer.expect(unknown.iter().map(|(_, new)| new.size()).sum());
+    let differ = parallel::map(&unknown, threads, |(old, new)| {
+        Ok(base.digest(&old.path) != Some(&content_digests::digest(new, content, observer)?))
+    })?;
+    changed.extend(unknown.iter().zip(differ).filter_map(|((_, new), differs)| differs.then_some(&new.path)));
+    Ok(changed)
 }

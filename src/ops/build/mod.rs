@@ -90,7 +90,7 @@ pub fn build(
     let layer = {
         let tree = &read.rootfs.tree;
         match &read.base {
-            None => Some(tree.iter().map(Step::put).collect()),
+            None => Some(tree.iter().map(Step::Put).collect()),
             Some(base) => difference(base, &read, &mask, options, observer)?,
         }
     };
@@ -166,22 +166,22 @@ fn platform(spec: &BuildSpec, base: Option<&Base>) -> Result<Platform> {
 }
 
 /// The rootfs, with the policies applied, and the tree of the base if there is one.
-struct ReadTrees {
-    rootfs: ReadRootfs,
+struct ReadTrees<'a> {
+    rootfs: ReadRootfs<'a>,
     base: Option<ImageTree>,
     warnings: Vec<String>,
     scan_seconds: f64,
     base_seconds: f64,
 }
 
-fn read_rootfs(
+fn read_rootfs<'a>(
     rootfs: &Rootfs,
-    base: Option<&Base>,
+    base: Option<&'a Base>,
     writer: &LayoutWriter,
     spec: &BuildSpec,
     options: &BuildOptions,
     observer: &dyn Observer,
-) -> Result<ReadTrees> {
+) -> Result<ReadTrees<'a>> {
     let base_start = Instant::now();
     let layers = match base {
         Some(base) => {
@@ -216,15 +216,16 @@ fn read_rootfs(
             (read, layers)
         }
         Rootfs::OverlayUpper(path) => {
-            let Some(layers) = layers else {
+            let (Some(base), Some(layers)) = (base, layers) else {
                 return Err(Error::refused_with_hint(
                     "the upper directory of an overlay is only half of a rootfs: a base image is wanted",
                     "name the image that the lower directory was unpacked from with --base",
                 ));
             };
-            let (changeset, content, sockets) = overlay::read(path, &options.scan, owners_and_times, observer)?;
+            let (changeset, sockets) = overlay::read(path, &options.scan, owners_and_times, observer)?;
             let merged = layers.with(changeset)?;
             let of_base = layers.digests_of(&merged);
+            let content = Box::new(overlay::MergedContent::new(path, base, merged.origins));
             (ReadRootfs { tree: merged.tree, content, sockets, of_base }, Some(layers))
         }
     };
@@ -257,7 +258,7 @@ fn mask(container: &ContainerConfig, options: &BaseOptions) -> Result<Mask> {
 /// What the layer over the base must hold; none if there is no difference.
 fn difference<'a>(
     base: &'a ImageTree,
-    read: &'a ReadTrees,
+    read: &'a ReadTrees<'_>,
     mask: &Mask,
     options: &BuildOptions,
     observer: &dyn Observer,
@@ -265,8 +266,8 @@ fn difference<'a>(
     let ReadRootfs { tree, content, of_base, .. } = &read.rootfs;
     let old = &base.folded.tree;
     observer.step(&format!("compare {} entries with {} of the base", tree.len(), old.len()));
-    let digests = base::digests(old, tree, of_base, content.as_ref(), options.threads, observer)?;
-    let same_content = |old: &Entry, new: &Entry| Ok(base.digests.get(&old.path) == digests.get(&new.path));
+    let changed = base::changed_contents(base, tree, of_base, content.as_ref(), options.threads, observer)?;
+    let same_content = |_: &Entry, new: &Entry| Ok(!changed.contains(&new.path));
     let plan = plan(old, tree, mask, same_content)?;
     Ok((!plan.is_empty()).then(|| plan.into_iter().collect()))
 }

@@ -4,24 +4,27 @@
 //! `overlay.whiteout` is a removed name, and a directory with `overlay.opaque` set to `y` hides what is below it. The
 //! attributes are in the namespace `trusted.`, or `user.` where the overlay was mounted without privilege.
 
+use std::collections::BTreeMap;
+use std::io::Read;
 use std::path::Path;
 
 use crate::changeset::Changeset;
 use crate::error::{Error, Result};
 use crate::observer::Observer;
+use crate::ops::build::base::Base;
 use crate::tree::{
-    scan, Content, Device, Directory, Entry, Globs, Kind, Metadata, ScanPolicy, TarPath, Tree, Whiteout, XattrPolicy,
-    Xattrs,
+    scan, Content, Device, Directory, Entry, Globs, Kind, Metadata, Origin, ScanPolicy, TarPath, Tree, Whiteout,
+    XattrPolicy, Xattrs,
 };
 
-/// What the upper directory changes, its content, and the sockets in it. The members stand in tree order. `policies` see
+/// What the upper directory changes, and the sockets in it. The members stand in tree order. `policies` see
 /// the upper directory alone: what is the base's stays as it is.
 pub(super) fn read(
     upper: &Path,
     policy: &ScanPolicy,
     policies: impl FnOnce(&mut Tree) -> Result<()>,
     observer: &dyn Observer,
-) -> Result<(Changeset, Box<dyn Content + Sync>, Vec<TarPath>)> {
+) -> Result<(Changeset, Vec<TarPath>)> {
     let everything = XattrPolicy::Matching(Globs::parse(["**"])?);
     let mut scan = scan(upper, &ScanPolicy { exclude: policy.exclude.clone(), xattrs: everything }, observer)?;
     policies(&mut scan.tree)?;
@@ -41,7 +44,30 @@ pub(super) fn read(
         entry.metadata.xattrs.retain(|name, _| !is_overlay(name) && policy.xattrs.keeps(name));
         changeset.members.push(entry);
     }
-    Ok((changeset, Box::new(Directory::new(upper)), scan.sockets))
+    Ok((changeset, scan.sockets))
+}
+
+/// The content of the tree that the upper directory and the base make together.
+pub(super) struct MergedContent<'a> {
+    upper: Directory,
+    base: &'a Base,
+    origins: BTreeMap<TarPath, Origin>,
+}
+
+impl<'a> MergedContent<'a> {
+    /// `origins` tell where the content of each regular file is: in a layer of the base, or above them.
+    pub(super) fn new(upper: &Path, base: &'a Base, origins: BTreeMap<TarPath, Origin>) -> Self {
+        MergedContent { upper: Directory::new(upper), base, origins }
+    }
+}
+
+impl Content for MergedContent<'_> {
+    fn open<'a>(&'a self, entry: &Entry) -> Result<Box<dyn Read + 'a>> {
+        match self.origins.get(&entry.path) {
+            Some(origin) if origin.layer < self.base.layer_count() => self.base.content(*origin),
+            _ => self.upper.open(entry),
+        }
+    }
 }
 
 fn is_overlay(name: &[u8]) -> bool {

@@ -27,9 +27,9 @@ pub enum Rootfs {
 }
 
 /// A rootfs that was read.
-pub(super) struct ReadRootfs {
+pub(super) struct ReadRootfs<'a> {
     pub(super) tree: Tree,
-    pub(super) content: Box<dyn Content + Sync>,
+    pub(super) content: Box<dyn Content + Sync + 'a>,
     /// Sockets: a layer cannot hold them.
     pub(super) sockets: Vec<TarPath>,
     /// Digests of the files whose content is the base's own and not here, by the paths that hold them.
@@ -72,7 +72,7 @@ impl Rootfs {
 }
 
 /// Reads a directory.
-pub(super) fn read_directory(root: &Path, policy: &ScanPolicy, observer: &dyn Observer) -> Result<ReadRootfs> {
+pub(super) fn read_directory(root: &Path, policy: &ScanPolicy, observer: &dyn Observer) -> Result<ReadRootfs<'static>> {
     let Scan { tree, sockets } = tree::scan(root, policy, observer)?;
     if tree.len() == 1 {
         return Err(Error::refused(format!("rootfs `{}` is empty", root.display())));
