@@ -8,7 +8,7 @@ use std::os::unix::ffi::OsStrExt;
 
 use libfuzzer_sys::fuzz_target;
 use ocibake::digest::Digest;
-use ocibake::layout::Location;
+use ocibake::layout::{DockerName, Location};
 use ocibake::oci::RefName;
 use ocibake::tree::TarPath;
 
@@ -25,6 +25,11 @@ fuzz_target!(|text: &[u8]| {
     }
     if let Ok(name) = text.parse::<RefName>() {
         assert_eq!(name.as_str(), text);
+    }
+    if let Ok(name) = text.parse::<DockerName>() {
+        for same in [name.to_string(), name.whole(), name.short().to_string()] {
+            assert_eq!(same.parse::<DockerName>().unwrap().whole(), name.whole());
+        }
     }
     if let Ok(digest) = text.parse::<Digest>() {
         assert_eq!(digest.to_string(), text);

@@ -26,9 +26,9 @@ use super::{report, say, threads, Answer, Session};
 /// Every setting comes from a flag, else from the environment, else from the variables file: the first that has it wins,
 /// and an empty value is none. In variables, lists are shell words.
 #[derive(clap::Args)]
-#[command(
-    after_help = "Example:\n  ocibake build rootfs oci:out:v1 out.tar.zst --arch $(uname -m) --cmd '/bin/sh -l' --label .vendor=ACME"
-)]
+#[command(after_help = "Examples:
+  ocibake build rootfs oci:out:v1 out.tar.zst --arch $(uname -m) --cmd '/bin/sh -l' --label .vendor=ACME
+  ocibake build rootfs docker-archive:app.tar:team/app:v1 --additional-tag :latest --arch arm64")]
 pub(super) struct Args {
     /// The root filesystem: a directory, or a tar archive (plain, gzip, xz, zstd or bzip2; `-` is standard input)
     ///

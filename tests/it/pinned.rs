@@ -54,31 +54,37 @@ fn digests(fixture: &str, keeps_owners: bool) -> Vec<String> {
             _ => &[],
         };
         let path = |ending: &str| out.with_extension(ending);
-        let mut tool = Tool::build(&rootfs).oci(&out).args(["--compression", compression]);
-        tool = tool.args(archives.iter().map(|ending| path(ending)));
-        if !keeps_owners {
-            tool = tool.args(["--owner", "0:0"]);
-        }
-        let manifest = tool.run().digest_despite_warnings();
+        let tool = build(&rootfs, compression, keeps_owners).oci(&out);
+        let manifest = tool.args(archives.iter().map(|ending| path(ending))).run().digest_despite_warnings();
         let mut line = |part: &str, digest: &str| lines.push(format!("{fixture} {compression} {part} {digest}"));
         line("diff_id", &Layout::at(&out).latest().diff_id());
         line("manifest", &manifest);
-        for (part, flag) in [("docker", None), ("docker-legacy", Some("--docker-legacy-only"))] {
-            // The older form holds nothing compressed.
-            let endings = if flag.is_none() || compression == "none" { archives } else { &[] };
-            for ending in endings.iter().filter(|ending| matches!(**ending, "tar" | "tar.gz")) {
-                let archive = path(&format!("{part}.{ending}"));
-                let target = format!("docker-archive:{}:registry:5000/app:v1", archive.display());
-                let tool = Tool::build(&rootfs).arg(target).args(["--compression", compression]).args(flag);
-                let tool = tool.args(["--additional-tag", ":v2"]);
-                let tool = if keeps_owners { tool } else { tool.args(["--owner", "0:0"]) };
-                let _ = tool.run().digest_despite_warnings();
-                line(&format!("{part}.{ending}"), &format!("sha256:{}", sha256(&fs::read(archive).unwrap())));
-            }
-        }
         for ending in archives {
             line(&format!(".{ending}"), &format!("sha256:{}", sha256(&fs::read(path(ending)).unwrap())));
         }
+        for ending in archives.iter().filter(|ending| matches!(**ending, "tar" | "tar.gz")) {
+            let mut docker = |part: &str, flags: &[&str]| {
+                let part = format!("{part}.{ending}");
+                let tool = build(&rootfs, compression, keeps_owners).args(flags).args(["--additional-tag", ":v2"]);
+                let tool = tool.target("docker-archive", &path(&part), "registry:5000/app:v1");
+                let _ = tool.run().digest_despite_warnings();
+                line(&part, &format!("sha256:{}", sha256(&fs::read(path(&part)).unwrap())));
+            };
+            docker("docker", &[]);
+            // The older form holds nothing compressed.
+            if compression == "none" {
+                docker("docker-legacy", &["--docker-legacy-only"]);
+            }
+        }
     }
     lines
+}
+
+fn build(rootfs: &Path, compression: &str, keeps_owners: bool) -> Tool {
+    let tool = Tool::build(rootfs).args(["--compression", compression]);
+    if keeps_owners {
+        tool
+    } else {
+        tool.args(["--owner", "0:0"])
+    }
 }

@@ -98,7 +98,8 @@ impl DockerName {
             _ => &self.path,
         };
         // Without its registry, `docker.io/localhost/app` would be another one's.
-        let is_clear = self.registry == DOCKER_HUB && split(path).registry == DOCKER_HUB;
+        let without = split(path);
+        let is_clear = self.registry == DOCKER_HUB && without.registry == DOCKER_HUB && without.path == path;
         let repository = if is_clear { path.to_owned() } else { format!("{}/{}", self.registry, self.path) };
         DockerName { repository, ..self.clone() }
     }
@@ -202,6 +203,8 @@ fn is_component(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -268,6 +271,20 @@ mod tests {
         assert!(format!("{path}p:{tag}").parse::<DockerName>().is_err());
         assert!(format!("app:{tag}t").parse::<DockerName>().is_err());
         assert!("0123456789abcdef".repeat(4).parse::<DockerName>().is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn every_form_of_a_name_means_the_same(
+            text in "((docker[.]io|localhost|library|[a-z0-9.:-]{1,6})/){0,2}[a-z0-9._-]{1,6}(:[A-Za-z0-9_.-]{1,4})?",
+        ) {
+            if let Ok(name) = text.parse::<DockerName>() {
+                prop_assert_eq!(name.whole(), whole_name(&text));
+                for same in [name.to_string(), name.whole(), name.short().to_string()] {
+                    prop_assert_eq!(same.parse::<DockerName>().unwrap().whole(), name.whole());
+                }
+            }
+        }
     }
 
     #[test]
