@@ -385,6 +385,51 @@ print(json.dumps(chain))";
     }
 }
 
+/// Images that differ in what they run, of one layer, all that a layout holds: some have names that Docker knows.
+#[test]
+fn several_images_keep_their_names_and_share_their_layer() {
+    let scratch = Scratch::new();
+    let (rootfs, out) = (scratch.small_rootfs(), scratch.join("out"));
+    let all = ["registry:5000/app:v1", "registry:5000/app:v2", "example.org/other:v1", "nameless"];
+    let mut ids = BTreeMap::new();
+    for name in all {
+        let _ = Tool::build(&rootfs).target("oci", &out, name).args(["--label", &format!("name={name}")]).bake();
+        let config = Layout::at(&out).image(name).manifest["config"]["digest"].as_str().unwrap().to_owned();
+        ids.insert(name, config);
+    }
+    let image = Layout::at(&out).image(all[0]);
+    let layer = [image.layer_blob(), image.layer_tar()];
+    let podman = Storage::of("podman", &scratch);
+    for flags in [&[][..], &["--docker-legacy-only"]] {
+        let archive = scratch.join("several.tar");
+        let converted = Tool::new("convert").arg(oci(&out, "")).arg(docker(&archive, "")).args(flags).run();
+        assert_eq!(converted.code(), 0, "{}", converted.stderr());
+        assert!(converted.stderr().contains("`nameless` is no name that Docker knows"), "{}", converted.stderr());
+
+        let report = Tool::new("verify").arg(docker(&archive, "")).arg("--json").run().json();
+        assert_eq!((&report["findings"], &report["images"]), (&json!([]), &json!(4)), "{report:#}");
+        for name in &all[..3] {
+            let config = Tool::new("inspect").arg(docker(&archive, &format!(":{name}"))).args(["--raw", "config"]);
+            assert_eq!(config.run().json()["config"]["Labels"]["name"], **name);
+        }
+        let members = members(&archive);
+        let repositories = json_of(&members, "repositories");
+        assert_eq!(repositories["registry:5000/app"].as_object().unwrap().len(), 2);
+        assert_eq!(repositories.as_object().unwrap().len(), 2);
+        assert_eq!(members.iter().filter(|(_, content)| layer.contains(content)).count(), 1, "{flags:?}");
+
+        let Some(podman) = &podman else { continue };
+        podman.run(&["load", "-q", "-i", &archive.display().to_string()]);
+        let expected: BTreeSet<_> = all.iter().map(|name| ((*name).to_owned(), ids[name].clone())).collect();
+        let named = |images: BTreeSet<(String, String)>| -> BTreeSet<_> {
+            let nameless = |(name, id)| if name == "<none>:<none>" { ("nameless".to_owned(), id) } else { (name, id) };
+            images.into_iter().map(nameless).collect()
+        };
+        assert_eq!(named(podmans_images(podman)), expected);
+        podman.run(&["rmi", "-a", "-f"]);
+    }
+}
+
 #[test]
 fn names_come_from_the_target_else_from_tags() {
     let scratch = Scratch::new();

@@ -6,7 +6,7 @@
 //! plain, as most are, has the digest that the config gives as its `diff_id`, so nothing has to be read to know it, and
 //! it is held to it when it is read.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read};
 
 use serde::de::DeserializeOwned;
@@ -161,13 +161,17 @@ impl DockerArchive {
     }
 }
 
-/// The images of `manifest.json`.
+/// The images of `manifest.json`. Where one has no name there, the older list may have one for its top layer; but other
+/// images may have that layer on top too, and what names one image names no other.
 fn parts(archive: &Archive, items: Vec<Item>) -> Result<Vec<Parts>> {
+    let mut taken: BTreeSet<String> =
+        items.iter().filter_map(|item| item.repo_tags.as_ref()).flatten().map(|name| whole_name(name)).collect();
     let images = items.into_iter().map(|item| {
         let layers = item.layers.unwrap_or_default();
         let mut names = item.repo_tags.unwrap_or_default();
         if let (true, Some(top)) = (names.is_empty(), layers.last()) {
             names = legacy::names_of_layer(archive, top)?;
+            names.retain(|name| taken.insert(whole_name(name)));
         }
         Ok(Parts { names, config: Source::Member(member(archive, &item.config)?), layers })
     });
