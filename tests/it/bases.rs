@@ -2,6 +2,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use serde_json::Value;
+
 use crate::harness::{
     assert_same, bytes_of, is_missing, list_directory, make_layout, names_below, root, tar_of, Fixture, Layout, Member,
     Order, Peer, Scratch, Storage, Tool,
@@ -53,14 +55,15 @@ fn other_tools_write_them() {
             build_on(&scratch, &archive, &new);
         }
         // As a whole compressed by others, which the name does not say.
-        let archive = scratch.join("skopeo-docker-archive.tar");
-        for program in ["gzip", "xz", "zstd", "bzip2"] {
+        for (program, transport) in
+            ["gzip", "xz", "zstd", "bzip2"].into_iter().flat_map(|p| [(p, "oci-archive"), (p, "docker-archive")])
+        {
             if let Some(program) = Peer::find(program) {
                 let mut command = program.command();
-                command.arg("-c").arg(&archive);
+                command.arg("-c").arg(scratch.join(&format!("skopeo-{transport}.tar")));
                 let compressed = scratch.join("compressed");
                 fs::write(&compressed, command.output().unwrap().stdout).unwrap();
-                build_on(&scratch, &format!("docker-archive:{}", compressed.display()), &new);
+                build_on(&scratch, &format!("{transport}:{}", compressed.display()), &new);
             }
         }
     }
@@ -295,32 +298,45 @@ fn a_damaged_base_leaves_the_target_alone() {
         }
     }
     assert_eq!(bytes_of(&base), good);
+}
 
-    // Digests that hold, of a configuration that lies about the layer.
-    let lying = scratch.join("lying");
-    make_layout(&lying, &[tar_of(&[Member::File("x", "1")])]);
-    let index = fs::read_to_string(lying.join("index.json")).unwrap();
-    let image = Layout::at(&lying).latest();
+/// Digests that hold, of documents that lie about the layer.
+#[test]
+fn a_base_that_lies_leaves_the_target_alone() {
     let other = format!("sha256:{}", "1".repeat(64));
-    let config = image.config.to_string().replace(&image.diff_id(), &other);
-    let put = |bytes: &str| {
-        let digest = crate::harness::sha256(bytes.as_bytes());
-        fs::write(lying.join("blobs/sha256").join(&digest), bytes).unwrap();
-        (format!("sha256:{digest}"), bytes.len())
-    };
-    let (mut manifest, mut index) =
-        (image.manifest.clone(), serde_json::from_str::<serde_json::Value>(&index).unwrap());
-    let (digest, size) = put(&config);
-    manifest["config"]["digest"] = digest.into();
-    manifest["config"]["size"] = size.into();
-    let (digest, size) = put(&manifest.to_string());
-    index["manifests"][0]["digest"] = digest.into();
-    index["manifests"][0]["size"] = size.into();
-    fs::write(lying.join("index.json"), index.to_string()).unwrap();
-    let base = format!("oci:{}", lying.display());
-    let error = Tool::new("build").arg(&rootfs).oci(&out).args(["--base", &base]).run().error();
-    assert!(error.contains(&other) || error.contains("diff_id"), "{error}");
-    assert_eq!(bytes_of(&out), before);
+    let lies: [(&str, &dyn Fn(&mut Value, &mut Value)); 3] = [
+        ("diff_id", &|config, _| config["rootfs"]["diff_ids"][0] = other.as_str().into()),
+        ("size", &|_, manifest| manifest["layers"][0]["size"] = (tar().len() + 1).into()),
+        ("size", &|_, manifest| manifest["layers"][0]["size"] = (tar().len() - 1).into()),
+    ];
+    fn tar() -> Vec<u8> {
+        tar_of(&[Member::File("x", "1")])
+    }
+    for (what, lie) in lies {
+        let scratch = Scratch::new();
+        let (rootfs, out, lying) = (scratch.small_rootfs(), scratch.join("out"), scratch.join("lying"));
+        let _ = Tool::build(&rootfs).oci(&out).bake();
+        let before = bytes_of(&out);
+        make_layout(&lying, &[tar()]);
+        let image = Layout::at(&lying).latest();
+        let (mut config, mut manifest, mut index) =
+            (image.config.clone(), image.manifest.clone(), Layout::at(&lying).index());
+        lie(&mut config, &mut manifest);
+        let put = |document: &Value, descriptor: &mut Value| {
+            let bytes = document.to_string();
+            let digest = crate::harness::sha256(bytes.as_bytes());
+            fs::write(lying.join("blobs/sha256").join(&digest), &bytes).unwrap();
+            descriptor["digest"] = format!("sha256:{digest}").into();
+            descriptor["size"] = bytes.len().into();
+        };
+        put(&config, &mut manifest["config"]);
+        put(&manifest, &mut index["manifests"][0]);
+        fs::write(lying.join("index.json"), index.to_string()).unwrap();
+        let base = format!("oci:{}", lying.display());
+        let error = Tool::new("build").arg(&rootfs).oci(&out).args(["--base", &base]).run().error();
+        assert!(error.contains(what), "{what}: {error}");
+        assert_eq!(bytes_of(&out), before, "{what}");
+    }
 }
 
 #[test]
