@@ -121,7 +121,7 @@ pub fn write<'a>(
 /// which must be the one that the `diff_id` says. The blob is read to its end, so that a reader that verifies it can do so;
 /// `name` names the layer in errors.
 ///
-/// The new bytes are those that the layer would have had if it had been [written](write) with this compression.
+/// The new bytes are those that the layer would have had if it had been [written](write()) with this compression.
 pub fn recompress(
     blob: impl Read + Send,
     diff_id: &Digest,

@@ -303,21 +303,22 @@ fn a_damaged_base_leaves_the_target_alone() {
 /// Digests that hold, of documents that lie about the layer.
 #[test]
 fn a_base_that_lies_leaves_the_target_alone() {
+    type Lie<'a> = &'a dyn Fn(&mut Value, &mut Value);
+
+    let tar = tar_of(&[Member::File("x", "1")]);
+    let size = tar.len();
     let other = format!("sha256:{}", "1".repeat(64));
-    let lies: [(&str, &dyn Fn(&mut Value, &mut Value)); 3] = [
+    let lies: [(&str, Lie<'_>); 3] = [
         ("diff_id", &|config, _| config["rootfs"]["diff_ids"][0] = other.as_str().into()),
-        ("size", &|_, manifest| manifest["layers"][0]["size"] = (tar().len() + 1).into()),
-        ("size", &|_, manifest| manifest["layers"][0]["size"] = (tar().len() - 1).into()),
+        ("size", &|_, manifest| manifest["layers"][0]["size"] = (size + 1).into()),
+        ("size", &|_, manifest| manifest["layers"][0]["size"] = (size - 1).into()),
     ];
-    fn tar() -> Vec<u8> {
-        tar_of(&[Member::File("x", "1")])
-    }
     for (what, lie) in lies {
         let scratch = Scratch::new();
         let (rootfs, out, lying) = (scratch.small_rootfs(), scratch.join("out"), scratch.join("lying"));
         let _ = Tool::build(&rootfs).oci(&out).bake();
         let before = bytes_of(&out);
-        make_layout(&lying, &[tar()]);
+        make_layout(&lying, &[tar.clone()]);
         let image = Layout::at(&lying).latest();
         let (mut config, mut manifest, mut index) =
             (image.config.clone(), image.manifest.clone(), Layout::at(&lying).index());

@@ -1,7 +1,7 @@
 //! Images on their way from layouts to targets, for `convert` and `index`.
 //!
-//! A [`Graph`] is what descriptors lead to, a [`Plan`] says what of it stays and what becomes something else,
-//! [`move_all`] moves the blobs, and [`Rewritten`] are the documents that have to mention others than before: from
+//! A `Graph` is what descriptors lead to, a `Plan` says what of it stays and what becomes something else,
+//! `move_all` moves the blobs, and `Rewritten` are the documents that have to mention others than before: from
 //! manifests up to the entries of `index.json`. Documents that nothing forces to change are copied byte for byte.
 
 mod blobs;
