@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 use clap::ValueEnum;
 use ocibake::layout::Location;
-use ocibake::ops::build::{build, BaseOptions, BuildOptions, Rootfs, VolumeMask};
+use ocibake::ops::build::{build, check, BaseOptions, BuildOptions, Rootfs, VolumeMask};
 use ocibake::spec::{BuildSpec, Settings, VarsFile};
 use ocibake::tree::{DeviceTable, Globs, IdMap, OwnerPolicy, ScanPolicy, TarPath, XattrPolicy};
 use ocibake::Error;
@@ -44,7 +44,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "FILE")]
     vars: Option<PathBuf>,
 
-    /// Check the settings and print the platform, but read no rootfs and write nothing
+    /// Check the settings and the targets' names and print the platform, but read no rootfs and write nothing
     #[arg(long)]
     dry_run: bool,
 
@@ -138,17 +138,18 @@ fn parse_mask(text: &str) -> Result<TarPath, String> {
     TarPath::parse(text.as_bytes()).map_err(|error| error.to_string())
 }
 
-/// The rootfs and the targets: with an upper directory, all positions are targets.
-fn places(args: &Args) -> Result<(Rootfs, Vec<Location>)> {
-    let (rootfs, targets) = match &args.base.overlay_upper {
-        Some(upper) => {
-            let targets = std::iter::once(&args.rootfs).chain(&args.targets);
-            (Rootfs::OverlayUpper(upper.clone()), targets.collect::<Vec<_>>())
-        }
-        None => (Rootfs::parse(&args.rootfs)?, args.targets.iter().collect()),
-    };
-    let targets = targets.into_iter().map(|target| Location::parse(target)).collect::<Result<_, _>>()?;
-    Ok((rootfs, targets))
+/// What becomes the image.
+fn rootfs(args: &Args) -> Result<Rootfs> {
+    Ok(match &args.base.overlay_upper {
+        Some(upper) => Rootfs::OverlayUpper(upper.clone()),
+        None => Rootfs::parse(&args.rootfs)?,
+    })
+}
+
+/// The targets: with an upper directory, all positions are targets.
+fn targets(args: &Args) -> Result<Vec<Location>> {
+    let first = args.base.overlay_upper.is_some().then_some(&args.rootfs);
+    Ok(first.into_iter().chain(&args.targets).map(|target| Location::parse(target)).collect::<Result<_, _>>()?)
 }
 
 fn parse_owner(text: &str) -> Result<(u32, u32), String> {
@@ -164,15 +165,16 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Answer> {
     for warning in settings.warnings() {
         session.warn(warning);
     }
+    let targets = targets(args)?;
     if args.dry_run {
+        check(&targets, &spec, &options)?;
         let platform = spec.platform.as_ref().map_or("(that of the base image)".to_owned(), ToString::to_string);
         writeln!(stdout().lock(), "{platform}")?;
         return Ok(Answer::Yes);
     }
-    let (rootfs, targets) = places(args)?;
 
     let display = Display::new(args.progress, session.verbosity, &session.interruption);
-    let mut report = build(&rootfs, &targets, &spec, &options, &display)?;
+    let mut report = build(&rootfs(args)?, &targets, &spec, &options, &display)?;
     drop(display);
     report.warnings.splice(0..0, settings.warnings().iter().cloned());
 

@@ -41,8 +41,8 @@ impl TargetOptions {
     }
 }
 
-/// Makes a writer for each target. Nothing of a target changes yet.
-pub(super) fn writers(targets: &[Location], options: &TargetOptions) -> Result<Vec<LayoutWriter>> {
+/// Whether the image can be in the targets as it is asked for, as far as this can be told without looking at them.
+pub(super) fn check(targets: &[Location], options: &TargetOptions) -> Result<()> {
     if targets.is_empty() {
         return Err(Error::refused("a target is missing: where should the image go"));
     }
@@ -63,6 +63,12 @@ pub(super) fn writers(targets: &[Location], options: &TargetOptions) -> Result<V
             "write to `docker-archive:FILE[:NAME[:TAG]]`",
         ));
     }
+    Ok(())
+}
+
+/// Makes a writer for each target. Nothing of a target changes yet.
+pub(super) fn writers(targets: &[Location], options: &TargetOptions) -> Result<Vec<LayoutWriter>> {
+    check(targets, options)?;
     targets.iter().map(|target| LayoutWriter::create(target, options.docker_form)).collect()
 }
 

@@ -479,7 +479,14 @@ fn what_is_no_name_is_refused_before_anything_is_written() {
             assert!(error.contains(word), "no {word} for {name} {flags:?}: {error}");
         }
         assert!(bytes_of(scratch.path()) == before, "{name} {flags:?}");
+        // A check of the settings says the same, unless only the file can tell.
+        let dry = Tool::build(&rootfs).arg("--dry-run").arg(docker(&archive, name)).args(flags).run();
+        if words != ["a file is wanted"] {
+            assert_eq!(dry.error(), error);
+        }
     }
+    let dry = Tool::build("no/rootfs").arg("--dry-run").arg(docker(&archive, ":app:v1")).run();
+    assert_eq!(dry.stdout().trim(), "linux/amd64");
     for (target, words) in [
         (docker(&scratch.join("a.tar.bz2"), ":app"), "bzip2"),
         (docker(&rootfs, ":app"), "found a directory"),

@@ -130,6 +130,12 @@ pub fn build(
     })
 }
 
+/// Whether [`build`] would take the targets as they are asked for: names that are none there, and targets that exclude
+/// each other, are errors. Nothing is read or written.
+pub fn check(targets: &[Location], spec: &BuildSpec, options: &BuildOptions) -> Result<()> {
+    publish::check(targets, &target_options(spec, options))
+}
+
 /// Refuses targets inside of the rootfs: the image would be part of itself.
 fn check_targets(rootfs: &Rootfs, targets: &[Location]) -> Result<()> {
     let Some(directory) = rootfs.directory() else { return Ok(()) };
