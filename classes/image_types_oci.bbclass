@@ -14,18 +14,22 @@
 #
 # Image types:
 #
-#     oci          ${IMAGE_NAME}.oci, an OCI layout (a directory)
-#     oci-archive  ${IMAGE_NAME}.oci-archive, the same image as one tar file; it can be converted further, for instance
-#                  oci-archive.zst or oci-archive.sha256sum
+#     oci             ${IMAGE_NAME}.oci, an OCI layout (a directory)
+#     oci-archive     ${IMAGE_NAME}.oci-archive, the same image as one tar file; it can be converted further, for
+#                     instance oci-archive.zst or oci-archive.sha256sum
+#     docker-archive  ${IMAGE_NAME}.docker-archive, the same image as "docker load" of every age takes it; it can be
+#                     converted further too
 #
 # Each gets ${IMAGE_LINK_NAME}.<type> as every image type does and, for each tag, the link that container classes look
-# for: ${IMAGE_BASENAME}-<tag>-oci to the layout, ${IMAGE_BASENAME}-<tag>-oci.tar to the archive. ':' and '/' in a tag
-# become '_' in the name of the link.
+# for: ${IMAGE_BASENAME}-<tag>-oci to the layout, ${IMAGE_BASENAME}-<tag>-oci.tar and ${IMAGE_BASENAME}-<tag>-docker.tar
+# to the archives. ':' and '/' in a tag become '_' in the name of the link.
 #
 # Variables, all optional. An empty value is the same as none. A list is words in shell quoting, so that a word may hold
 # spaces: OCI_IMAGE_LABELS = "maintainer='A B' tier=edge". No value is ever run or expanded by a shell.
 #
 #     OCI_IMAGE_TAG              names of the image, words; default "latest"
+#     OCI_IMAGE_NAME             docker-archive: the repository that a tag without one belongs to; default IMAGE_BASENAME
+#                                in small letters
 #     OCI_IMAGE_ENTRYPOINT       the command that always runs, words
 #     OCI_IMAGE_CMD              the default command or, with an entrypoint, its default arguments, words; default
 #                                "/bin/sh" where there is no entrypoint
@@ -58,18 +62,28 @@
 #     OCI_IMAGE_EXCLUDE          paths to leave out, words, globs
 #     OCI_IMAGE_CREATED          time of creation, seconds or RFC 3339; default REPRODUCIBLE_TIMESTAMP_ROOTFS
 #     OCI_IMAGE_TAR_OUTPUT       any value: type oci brings type oci-archive with it
-#     EXTRA_IMAGECMD:oci         more flags for "ocibake build" (likewise :oci-archive)
+#     OCI_BASE_IMAGE             an image to build on, so that only what differs from it becomes a layer: a recipe, whose
+#                                image is taken from DEPLOY_DIR_IMAGE, or an absolute path, with oci:, oci-archive: or
+#                                docker-archive: before it where it has to be said
+#     OCI_BASE_IMAGE_TAG         which image of the base; default "latest" of a recipe's, the only one of a path's
+#     OCI_BASE_IMAGE_MODE        "merge", the default: what the base has and the rootfs has not stays in the image;
+#                                "exact": it is removed, so that the image holds the rootfs and nothing else
+#     EXTRA_IMAGECMD:oci         more flags for "ocibake build" (likewise :oci-archive and :docker-archive)
 #
 # The layer holds what the tar image type holds, owners, modes, times, devices and capabilities included. The image
-# depends on nothing but the rootfs and these variables: no clock, no git, no name of the host.
+# depends on nothing but the rootfs, its base and these variables: no clock, no git, no name of the host.
 
-IMAGE_TYPES += "oci oci-archive"
+inherit ocibake ocibake_base
+
+IMAGE_TYPES += "oci oci-archive docker-archive"
 IMAGE_TYPEDEP:oci = "${@'oci-archive' if d.getVar('OCI_IMAGE_TAR_OUTPUT') else ''}"
 SPDX_IMAGE_PURPOSE:oci = "container"
 SPDX_IMAGE_PURPOSE:oci-archive = "container"
+SPDX_IMAGE_PURPOSE:docker-archive = "container"
 
 OCI_IMAGE_TAG ??= "latest"
-OCI_IMAGE_CMD ??= "${@'' if d.getVar('OCI_IMAGE_ENTRYPOINT') else '/bin/sh'}"
+OCI_IMAGE_NAME ??= "${@d.getVar('IMAGE_BASENAME').lower()}"
+OCI_IMAGE_CMD ??= "${@'' if d.getVar('OCI_IMAGE_ENTRYPOINT') or d.getVar('OCI_BASE_IMAGE') else '/bin/sh'}"
 OCI_IMAGE_AUTO_LABELS ??= "1"
 OCI_IMAGE_CREATED ??= "${REPRODUCIBLE_TIMESTAMP_ROOTFS}"
 
@@ -84,27 +98,36 @@ OCI_VARIABLES = "\
     OCI_IMAGE_HEALTHCHECK_START_PERIOD OCI_IMAGE_HEALTHCHECK_RETRIES \
     OCI_IMAGE_MEMORY OCI_IMAGE_MEMORY_SWAP OCI_IMAGE_CPU_SHARES \
     OCI_IMAGE_LABELS OCI_IMAGE_ANNOTATIONS \
-    OCI_IMAGE_COMPRESSION OCI_IMAGE_EXCLUDE \
+    OCI_IMAGE_COMPRESSION OCI_IMAGE_EXCLUDE OCI_BASE_IMAGE \
 "
 
 # One command for every type, since a type is named after ocibake's transport. SOURCE_DATE_EPOCH of an image recipe is a
 # time before the rootfs was made: it would clamp every file's time.
 OCI_BUILD = "\
     SOURCE_DATE_EPOCH= ocibake build --vars '${T}/${type}.vars' --progress percent --json ${EXTRA_IMAGECMD} \
-    '${IMAGE_ROOTFS}' '${type}:${IMGDEPLOYDIR}/${IMAGE_NAME}.${type}' > '${T}/${type}.json' \
+    ${OCI_ROOTFS} '${type}:${IMGDEPLOYDIR}/${IMAGE_NAME}.${type}' > '${T}/${type}.json'\
 "
 IMAGE_CMD:oci = "${OCI_BUILD}"
 IMAGE_CMD:oci-archive = "${OCI_BUILD}"
+IMAGE_CMD:docker-archive = "${OCI_BUILD}"
 
-do_image_oci[depends] += "ocibake-native:do_populate_sysroot"
+do_image_oci[depends] += "ocibake-native:do_populate_sysroot ${@oci_base_depends(d)}"
+do_image_oci[file-checksums] += "${@oci_base_checksums(d)}"
 do_image_oci[prefuncs] += "oci_prepare"
 do_image_oci[postfuncs] += "oci_finish"
 do_image_oci[progress] = "percent"
 
-do_image_oci_archive[depends] += "ocibake-native:do_populate_sysroot"
+do_image_oci_archive[depends] += "ocibake-native:do_populate_sysroot ${@oci_base_depends(d)}"
+do_image_oci_archive[file-checksums] += "${@oci_base_checksums(d)}"
 do_image_oci_archive[prefuncs] += "oci_prepare"
 do_image_oci_archive[postfuncs] += "oci_finish"
 do_image_oci_archive[progress] = "percent"
+
+do_image_docker_archive[depends] += "ocibake-native:do_populate_sysroot ${@oci_base_depends(d)}"
+do_image_docker_archive[file-checksums] += "${@oci_base_checksums(d)}"
+do_image_docker_archive[prefuncs] += "oci_prepare"
+do_image_docker_archive[postfuncs] += "oci_finish"
+do_image_docker_archive[progress] = "percent"
 
 def oci_automatic(d):
     """
@@ -137,24 +160,30 @@ def oci_automatic(d):
     pairs += [(name, value) for name, value in explicit if value != "none"]
     return " ".join(shlex.quote("%s=%s" % pair) for pair in pairs if pair[1])
 
-def oci_settings(d):
+def oci_docker_names(d):
     """
-    The variables for ocibake as a dictionary, those without a value left out.
+    OCI_IMAGE_TAG as Docker needs it: a tag belongs to a name, and a whole name stays as it is.
     """
     import shlex
 
+    tags = ocibake_words(d, "OCI_IMAGE_TAG") or ["latest"]
+    return shlex.join(tag if set(tag) & set(":/") else "%s:%s" % (d.getVar("OCI_IMAGE_NAME"), tag) for tag in tags)
+
+def oci_settings(d, imagetype):
+    """
+    The variables for ocibake as a dictionary, those without a value left out.
+    """
     settings = {name: d.getVar(name) for name in d.getVar("OCI_VARIABLES").split()}
     # For ocibake two names that disagree are an error; here CMD may be the class's default.
     settings["OCI_IMAGE_CMD"] = settings.pop("OCI_IMAGE_ENTRYPOINT_ARGS") or settings["OCI_IMAGE_CMD"]
     for name in ("OCI_IMAGE_LABELS", "OCI_IMAGE_ANNOTATIONS"):
-        written = settings[name] or ""
-        try:
-            shlex.split(written)
-        except ValueError:
-            # ocibake would say it of the whole list, and blame words that nobody wrote.
-            bb.fatal("%s is `%s`: expected shell words with each quote closed" % (name, written))
+        # ocibake would say of the whole list that a quote is open, and blame words that nobody wrote.
+        ocibake_words(d, name)
         # The last word for a key wins.
-        settings[name] = " ".join(filter(None, [oci_automatic(d), written]))
+        settings[name] = " ".join(filter(None, [oci_automatic(d), settings[name]]))
+    settings["OCI_BASE_IMAGE"] = oci_base_location(d)
+    if imagetype == "docker-archive":
+        settings["OCI_IMAGE_TAG"] = oci_docker_names(d)
     return {name: value for name, value in settings.items() if value}
 
 def oci_made(d, imagetype):
@@ -174,18 +203,9 @@ def oci_check(d, imagetype):
     """
     Stop at settings that ocibake refuses, with the line in which it says why.
     """
-    import subprocess
-
-    kept_out = d.getVar("OCI_VARIABLES").split() + ["SOURCE_DATE_EPOCH"]
-    checked = subprocess.run(
-        ["ocibake", "build", "--dry-run", "--vars", os.path.join(d.getVar("T"), imagetype + ".vars"),
-         d.getVar("IMAGE_ROOTFS"), "%s:%s" % (imagetype, d.getVar("IMGDEPLOYDIR"))],
-        env={name: value for name, value in os.environ.items() if name not in kept_out},
-        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, encoding="utf-8", errors="replace")
-    if checked.returncode != 0:
-        talk = checked.stderr.splitlines()
-        errors = [line.replace("ocibake: error: ", "", 1) for line in talk if not line.startswith("ocibake: warning: ")]
-        bb.fatal("; ".join(errors) or "ocibake ended with status %d" % checked.returncode)
+    ocibake_run(["build", "--dry-run", "--vars", os.path.join(d.getVar("T"), imagetype + ".vars"),
+                 d.getVar("IMAGE_ROOTFS"), "%s:%s" % (imagetype, os.path.join(d.getVar("IMGDEPLOYDIR"), "image"))],
+                unset=d.getVar("OCI_VARIABLES").split() + ["SOURCE_DATE_EPOCH"])
 
 python oci_prepare () {
     import shlex
@@ -196,21 +216,21 @@ python oci_prepare () {
     if bb.data.inherits_class("image-oci", d) and d.getVar("OCI_IMAGE_BACKEND") != "ocibake":
         bb.fatal("image type oci comes from image-oci and from image_types_oci: inherit one of them, "
                  'or set OCI_IMAGE_BACKEND = "ocibake"')
-    for name in ("OCI_BASE_IMAGE", "OCI_LAYERS"):
-        if d.getVar(name):
-            bb.fatal("%s is `%s`: image_types_oci makes images of one layer without a base" % (name, d.getVar(name)))
+    if d.getVar("OCI_LAYERS"):
+        bb.fatal("OCI_LAYERS is `%s`: image_types_oci makes one layer of the rootfs" % d.getVar("OCI_LAYERS"))
     converted = [name for name in d.getVarFlag(task, "subimages", False).split() if name.startswith("oci.")]
     if converted:
         bb.fatal("IMAGE_FSTYPES holds `%s`: oci is a directory and has no conversions; use `%s`"
                  % (converted[0], converted[0].replace("oci.", "oci-archive.", 1)))
-    if not bb.utils.which(d.getVar("PATH"), "ocibake"):
-        bb.fatal("ocibake is not in the PATH of %s: recipe ocibake-native provides it" % task)
+    ocibake_require(d)
 
-    # Only do_rootfs empties this directory, and the name of an image holds the time of the build.
+    # Only do_rootfs empties this directory, and the name of an image holds the time of the build. If this run fails, that
+    # of an earlier one must not count as done when its settings come back.
+    bb.build.clean_stamp(task, d)
     for path in oci_made(d, imagetype):
         bb.utils.remove(path, recurse=True)
 
-    settings = oci_settings(d)
+    settings = oci_settings(d, imagetype)
     with open(os.path.join(d.getVar("T"), imagetype + ".vars"), "w", encoding="utf-8") as vars_file:
         for name, value in settings.items():
             vars_file.write("%s=%s\n" % (name, shlex.quote(value)))
@@ -220,12 +240,10 @@ python oci_prepare () {
     oci_check(d, imagetype)
 }
 oci_prepare[doc] = "Check the settings, remove what an earlier run made, and write the variables file"
-oci_prepare[vardeps] += "${OCI_VARIABLES} OCI_BASE_IMAGE OCI_LAYERS"
+oci_prepare[vardeps] += "${OCI_VARIABLES}"
 
 python oci_finish () {
     import json
-    import re
-    import shlex
 
     imagetype = d.getVarFlag("do_" + d.getVar("BB_CURRENTTASK"), "imagetype")
     deploy = d.getVar("IMGDEPLOYDIR")
@@ -239,9 +257,9 @@ python oci_finish () {
 
     # The archive is gone by now where only a conversion of it was asked for.
     if os.path.exists(os.path.join(deploy, image)):
-        tags = shlex.split(d.getVar("OCI_IMAGE_TAG") or "") or ["latest"]
-        for tag in sorted({re.sub("[:/]", "_", tag) for tag in tags}):
-            link = "%s-%s-oci%s" % (d.getVar("IMAGE_BASENAME"), tag, ".tar" if imagetype == "oci-archive" else "")
+        endings = {"oci": "oci", "oci-archive": "oci.tar", "docker-archive": "docker.tar"}
+        tags = ocibake_words(d, "OCI_IMAGE_TAG") or ["latest"]
+        for link in sorted({ocibake_link(d.getVar("IMAGE_BASENAME"), tag, endings[imagetype]) for tag in tags}):
             os.symlink(image, os.path.join(deploy, link))
 }
 oci_finish[doc] = "Log the result and make the links by which container classes find an image"

@@ -36,6 +36,11 @@ def entries_of_tar(stream):
     return entries
 
 
+def unpacked(raw):
+    """A layer's tar."""
+    return gzip.decompress(raw)
+
+
 class Layout:
     """An OCI layout, read without the tool that wrote it."""
 
@@ -68,6 +73,6 @@ class Layout:
     def entries(self):
         """The entries of the only layer."""
         (layer,) = self.manifest["layers"]
-        raw = gzip.decompress(self.blob(layer))
+        raw = unpacked(self.blob(layer))
         assert ["sha256:" + hashlib.sha256(raw).hexdigest()] == self.config["rootfs"]["diff_ids"]
         return entries_of_tar(io.BytesIO(raw))

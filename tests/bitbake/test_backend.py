@@ -43,11 +43,20 @@ class Backend(unittest.TestCase):
         layout = Layout(self.build.image_directory("qemuarm") / (RECIPE + "-latest-oci"))
         self.assertEqual((layout.config["architecture"], layout.config["variant"]), ("arm", "v7"))
 
+    def test_a_base_image(self):
+        run = self.bake('OCI_BASE_IMAGE:pn-container-image = "baked-image"\nASSUME_PROVIDED += "rsync-native"\n')
+        self.assertEqual(run.status, 0, run.output)
+        base = Layout(self.images / "baked-image-latest-oci")
+        layout = Layout(self.images / (RECIPE + "-latest-oci"))
+        # Their rootfs is that of the base.
+        self.assertEqual(layout.manifest["layers"], base.manifest["layers"])
+        self.assertEqual(layout.manifest["annotations"]["org.opencontainers.image.base.digest"], base.digest)
+
     def test_several_layers_are_refused(self):
         run = self.bake('OCI_LAYER_MODE = "multi"\nOCI_LAYERS = "app:directories:/opt"\n')
         self.assertNotEqual(run.status, 0)
         self.assertEqual(len([line for line in run.errors if "do_image_oci_archive: OCI_LAYERS is `app:directories:/opt`: "
-                              "image_types_oci makes images of one layer without a base" in line]), 1, run.output)
+                              "image_types_oci makes one layer of the rootfs" in line]), 1, run.output)
 
     def test_another_backend_beside_our_class(self):
         self.build.configure('OCI_IMAGE_BACKEND = "umoci"\n'

@@ -198,10 +198,11 @@ class Signatures(BakedTest):
 
     def test_every_variable_matters(self):
         text = (LAYER / "classes/image_types_oci.bbclass").read_text(encoding="utf-8")
-        names = set(re.findall(r"\bOCI_IMAGE_[A-Z_]+\b", text)) - {"OCI_IMAGE_BACKEND", "OCI_IMAGE_TAR_OUTPUT"}
+        names = set(re.findall(r"\bOCI_IMAGE_[A-Z_]+\b", text))
+        names -= {"OCI_IMAGE_BACKEND", "OCI_IMAGE_TAR_OUTPUT"}
         self.assertGreater(len(names), 30)
-        names |= {"OCI_BASE_IMAGE", "OCI_LAYERS", "SUMMARY", "LICENSE", "PV", "DISTRO_NAME",
-                  "REPRODUCIBLE_TIMESTAMP_ROOTFS"}
+        names |= {"OCI_BASE_IMAGE", "OCI_BASE_IMAGE_TAG", "OCI_BASE_IMAGE_MODE", "OCI_LAYERS", "SUMMARY", "LICENSE", "PV",
+                  "DISTRO_NAME", "REPRODUCIBLE_TIMESTAMP_ROOTFS"}
         hashes = self.hashes("TARGET_ARCH=i686", "TUNE_FEATURES=m64 core2", "MACHINEOVERRIDES=qemuall:qemux86-64:more",
                              *(name + "=0" for name in sorted(names)))
         for task in ("do_image_oci", "do_image_oci_archive"):
@@ -307,6 +308,11 @@ class Failures(BakedTest):
         (self.build.path / "tmp/hosttools/ocibake").unlink()
         message = self.failure('IMAGE_FSTYPES:forcevariable = "oci"\nHOSTTOOLS:remove = "ocibake"')
         self.assertEqual(message, "ocibake is not in the PATH of do_image_oci: recipe ocibake-native provides it")
+
+    def test_settings_that_come_back(self):
+        self.failure('OCI_IMAGE_PORTS = "eighty"')
+        self.bake("")
+        self.assertTrue((self.layout().path / "index.json").is_file())
 
 
 class Reproducible(unittest.TestCase):

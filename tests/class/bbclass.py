@@ -1,14 +1,17 @@
 # SPDX-License-Identifier: MIT
-"""The image class without BitBake: its python as a module, its defaults, and a datastore that knows nothing else."""
+"""The classes without BitBake: their python as a module, their defaults, and a datastore that knows nothing else."""
 
+import copy
 import os
 import pathlib
 import re
+import shutil
 import textwrap
 import types
 
 REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
-CLASS = REPOSITORY / "classes/image_types_oci.bbclass"
+IMAGE = "image_types_oci"
+INDEX = "ocibake_index"
 
 
 class Fatal(Exception):
@@ -34,8 +37,6 @@ def _which(path, name):
 
 
 def _remove(path, recurse=False):
-    import shutil
-
     if os.path.isdir(path) and not os.path.islink(path):
         assert recurse
         shutil.rmtree(path)
@@ -43,62 +44,101 @@ def _remove(path, recurse=False):
         os.remove(path)
 
 
+class SkipRecipe(Exception):
+    """What a recipe that cannot be built raises when it is parsed."""
+
+
 def _bb():
-    """The part of BitBake's module bb that the class uses, as bb.utils of BitBake 2.8 and later describes it."""
+    """The part of BitBake's module bb that the classes use, as bb.utils of BitBake 2.8 and later describes it."""
     notes = []
     warnings = []
-    utils = types.SimpleNamespace(to_boolean=_to_boolean, which=_which, remove=_remove)
-    data = types.SimpleNamespace(inherits_class=lambda name, d: name in d.inherited)
-    return types.SimpleNamespace(fatal=_fatal, note=notes.append, notes=notes, warn=warnings.append, warnings=warnings,
-                                 utils=utils, data=data)
+    added = []
+    cleaned = []
+    parsed = []
+    return types.SimpleNamespace(
+        fatal=_fatal, note=notes.append, notes=notes, warn=warnings.append, warnings=warnings,
+        utils=types.SimpleNamespace(to_boolean=_to_boolean, which=_which, remove=_remove, copyfile=shutil.copyfile),
+        data=types.SimpleNamespace(inherits_class=lambda name, d: name in d.inherited, createCopy=copy.deepcopy),
+        build=types.SimpleNamespace(addtask=lambda task, before, after, d: added.append((task, before, after)), added=added,
+                                    clean_stamp=lambda task, d: cleaned.append(task), cleaned=cleaned),
+        parse=types.SimpleNamespace(SkipRecipe=SkipRecipe, parsed=parsed,
+                                    handle=lambda path, d, include: parsed.append(path) or _assign(path, d)))
 
 
-def _lines():
+def _assign(path, d):
+    """A configuration file of lines NAME = "value"."""
+    with open(_which(d.getVar("BBPATH"), path), encoding="utf-8") as lines:
+        for line in lines:
+            name, value = line.rstrip().split(" = ")
+            d.setVar(name, value.strip('"'))
+
+
+def text(name):
+    """A class, after those of this layer that it inherits."""
+    sources = {}
+
+    def add(name):
+        path = REPOSITORY / "classes" / (name + ".bbclass")
+        if name not in sources and path.exists():
+            source = path.read_text(encoding="utf-8")
+            for line in re.findall(r"^inherit (.*)$", source, re.MULTILINE):
+                for inherited in line.split():
+                    add(inherited)
+            sources[name] = source
+
+    add(name)
+    assert name in sources
+    return "".join(sources.values())
+
+
+def _statements(name):
     """The class's statements, continued lines joined."""
-    return re.sub(r"\\\n", "", CLASS.read_text(encoding="utf-8"))
+    return re.sub(r"\\\n", "", text(name))
 
 
-def defaults():
+def defaults(name=IMAGE):
     """VARIABLE = value for what the class assigns with =, ?= and ??=."""
-    found = re.findall(r'^([A-Z][\w:-]*) \?{0,2}= "(.*)"$', _lines(), re.MULTILINE)
+    found = re.findall(r'^([A-Z][\w:-]*) \?{0,2}= "(.*)"$', _statements(name), re.MULTILINE)
     assert found
     return dict(found)
 
 
-def flags():
+def flags(name=IMAGE):
     """(variable, flag) = value for what the class assigns to flags."""
-    found = re.findall(r'^([\w]+)\[(\w+)\] \+?= "(.*)"$', _lines(), re.MULTILINE)
+    found = re.findall(r'^([\w]+)\[([\w-]+)\] \+?= "(.*)"$', _statements(name), re.MULTILINE)
     assert found
     return {(name, flag): value for name, flag, value in found}
 
 
-def functions(bb):
-    """The class's python functions, both kinds, as a namespace."""
-    text = CLASS.read_text(encoding="utf-8")
-    plain = re.findall(r"^def .*\n(?:(?:    .*)?\n)*", text, re.MULTILINE)
-    tasks = re.findall(r"^python (\w+) \(\) \{\n(.*?)^\}", text, re.MULTILINE | re.DOTALL)
+def functions(bb, name=IMAGE):
+    """The class's python functions, those without a name as anonymous_1 and so on."""
+    source = text(name)
+    plain = re.findall(r"^def .*\n(?:(?:    .*)?\n)*", source, re.MULTILINE)
+    tasks = re.findall(r"^python (\w*) ?\(\) \{\n(.*?)^\}", source, re.MULTILINE | re.DOTALL)
     assert plain and tasks
-    source = "".join(plain)
-    for name, body in tasks:
-        source += "def %s(d):\n%s\n" % (name, textwrap.indent(textwrap.dedent(body), "    "))
+    code = "".join(plain)
+    for number, (task, body) in enumerate(tasks, 1):
+        code += "def %s(d):\n%s\n" % (task or "anonymous_%d" % number, textwrap.indent(textwrap.dedent(body), "    "))
     namespace = {"bb": bb, "os": os}
-    exec(compile(source, str(CLASS), "exec"), namespace)
+    exec(compile(code, name, "exec"), namespace)
     return types.SimpleNamespace(**namespace)
 
 
 class Datastore:
     """getVar with expansion, flags, and a record of which names were asked for."""
 
-    def __init__(self, values=(), **named):
+    def __init__(self, values=(), name=IMAGE):
+        self.name = name
         self.bb = _bb()
         self.inherited = set()
-        self.values = {**defaults(), **dict(values), **named}
+        self.values = {**defaults(name), **dict(values)}
         self.flag_values = {}
         self.asked = set()
 
     def expand(self, text):
         """Replace ${NAME} and ${@expression}; what has no value stays as it is."""
-        text = re.sub(r"\$\{@(.*)\}", lambda m: str(eval(m[1], {"d": self, "bb": self.bb})), text)
+        names = {**vars(self.functions()), "d": self} if "${@" in text else {}
+        text = re.sub(r"\$\{@((?:\{.*?\}|.)+?)\}", lambda m: str(eval(m[1], names)), text)
         return re.sub(r"\$\{([A-Za-z][\w:-]*)\}", lambda m: m[0] if self.getVar(m[1]) is None else self.getVar(m[1]), text)
 
     def getVar(self, name, expand=True):
@@ -106,6 +146,14 @@ class Datastore:
         self.asked.add(name)
         value = self.values.get(name)
         return self.expand(value) if value is not None and expand else value
+
+    def setVar(self, name, value):
+        """Set a variable."""
+        self.values[name] = value
+
+    def appendVar(self, name, value):
+        """Add to the end of a variable."""
+        self.values[name] = (self.values.get(name) or "") + value
 
     def getVarFlag(self, name, flag, expand=True):
         """A flag's value, or None."""
@@ -116,6 +164,16 @@ class Datastore:
         """Set a flag."""
         self.flag_values[name, flag] = value
 
+    def appendVarFlag(self, name, flag, value):
+        """Add to the end of a flag."""
+        self.flag_values[name, flag] = (self.flag_values.get((name, flag)) or "") + value
+
+    def parse(self):
+        """Run the class's functions without a name, as BitBake does when it has parsed a recipe."""
+        functions = vars(self.functions())
+        for name in [name for name in functions if name.startswith("anonymous_")]:
+            functions[name](self)
+
     def functions(self):
         """The class's functions, their bb bound to this datastore."""
-        return functions(self.bb)
+        return functions(self.bb, self.name)

@@ -40,7 +40,7 @@ def stand_in(path, script="exit 0"):
 
 
 class Task:
-    """do_image_oci or do_image_oci_archive in a directory of its own."""
+    """do_image_oci, do_image_oci_archive or do_image_docker_archive in a directory of its own."""
 
     def __init__(self, directory, variables=(), imagetype="oci", tool=TOOL):
         directory = pathlib.Path(directory)
@@ -86,15 +86,19 @@ class Task:
         (self.temp / (self.type + ".json")).write_text(json.dumps(report))
         self.functions.oci_finish(self.d)
 
-    def build(self, environment=()):
-        """Prefunc, command and postfunc; returns the finished command."""
+    def run(self, environment=()):
+        """Prefunc and command; returns the finished command."""
         self.prepare(environment)
         # A name that is unexported is taken out of the environment by BitBake's run script.
         unset = {name for (name, flag), value in self.d.flag_values.items() if flag == "unexport" and value == "1"}
         environment = {name: value for name, value in dict(environment).items() if name not in unset}
-        finished = subprocess.run(["/bin/sh", "-e", "-c", self.d.getVar("IMAGE_CMD:" + self.type)],
-                                  env={"PATH": self.d.getVar("PATH"), **environment}, check=False,
-                                  capture_output=True, text=True, encoding="utf-8")
+        return subprocess.run(["/bin/sh", "-e", "-c", self.d.getVar("IMAGE_CMD:" + self.type)],
+                              env={"PATH": self.d.getVar("PATH"), **environment}, check=False,
+                              capture_output=True, text=True, encoding="utf-8")
+
+    def build(self, environment=()):
+        """Prefunc, command and postfunc; returns the finished command."""
+        finished = self.run(environment)
         if finished.returncode == 0:
             self.functions.oci_finish(self.d)
         return finished

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: MIT
 """From the datastore through the real tool to the image's documents."""
 
+import json
 import os
+import tarfile
 import tempfile
 import unittest
 
@@ -144,6 +146,25 @@ class Documents(unittest.TestCase):
             self.assertTrue(task.image.is_file())
             self.assertEqual({path.name for path in task.deploy.iterdir() if path.is_symlink()},
                              {"app-image-a-oci.tar", "app-image-b-oci.tar"})
+
+    def test_docker_archive(self):
+        with tempfile.TemporaryDirectory() as directory:
+            task = image_build.Task(directory, {"OCI_IMAGE_TAG": "1.0 registry.example:5000/app:v1"}, "docker-archive")
+            self.assertEqual(task.build().returncode, 0)
+            with tarfile.open(task.image) as archive:
+                (image,) = json.load(archive.extractfile("manifest.json"))
+            self.assertEqual(image["RepoTags"], ["app-image:1.0", "registry.example:5000/app:v1"])
+            self.assertEqual({path.name for path in task.deploy.iterdir() if path.is_symlink()},
+                             {"app-image-1.0-docker.tar", "app-image-registry.example_5000_app_v1-docker.tar"})
+
+    def test_a_name_that_docker_does_not_take(self):
+        for variables in ({"OCI_IMAGE_NAME": "Not a name"}, {"OCI_IMAGE_NAME": "acme/app+x"}, {"OCI_IMAGE_TAG": "1.0+git"}):
+            with self.subTest(**variables), tempfile.TemporaryDirectory() as directory:
+                task = image_build.Task(directory, variables, "docker-archive")
+                with self.assertRaises(bbclass.Fatal) as fatal:
+                    task.prepare()
+                self.assertNotIn("\n", str(fatal.exception))
+                self.assertIn(*variables.values(), str(fatal.exception))
 
     def test_bad_values(self):
         for name, value in [

@@ -44,8 +44,9 @@ class VariablesFile(unittest.TestCase):
 
     def test_every_variable_travels_as_it_is(self):
         names = bbclass.defaults()["OCI_VARIABLES"].split()
-        # Labels and annotations are added to, see below; the older name of OCI_IMAGE_CMD becomes that.
-        for name in sorted(set(names) - {"OCI_IMAGE_LABELS", "OCI_IMAGE_ANNOTATIONS", "OCI_IMAGE_ENTRYPOINT_ARGS"}):
+        # Labels and annotations are added to, see below; the older name of OCI_IMAGE_CMD becomes that; a base is looked for.
+        others = {"OCI_IMAGE_LABELS", "OCI_IMAGE_ANNOTATIONS", "OCI_IMAGE_ENTRYPOINT_ARGS", "OCI_BASE_IMAGE"}
+        for name in sorted(set(names) - others):
             for value in HOSTILE:
                 # ${…} in a datastore is BitBake's own syntax: a value that holds it was written by something else.
                 with self.subTest(name=name, value=value):
@@ -68,7 +69,7 @@ class VariablesFile(unittest.TestCase):
         tool = set(re.findall(r'= (?:Text|List|Command) "(\w+)"', source.read_text(encoding="utf-8")))
         self.assertGreater(len(tool), 20)
         # The class keeps SOURCE_DATE_EPOCH from the tool.
-        self.assertEqual(set(bbclass.defaults()["OCI_VARIABLES"].split()), tool - {"SOURCE_DATE_EPOCH", "OCI_BASE_IMAGE"})
+        self.assertEqual(set(bbclass.defaults()["OCI_VARIABLES"].split()), tool - {"SOURCE_DATE_EPOCH"})
 
     def test_empty_is_left_out(self):
         written = self.vars_of(OCI_IMAGE_TAG="", OCI_IMAGE_CMD="", OCI_IMAGE_PORTS="", REPRODUCIBLE_TIMESTAMP_ROOTFS="")
@@ -93,9 +94,31 @@ class VariablesFile(unittest.TestCase):
             ({"OCI_IMAGE_ENTRYPOINT": "app", "OCI_IMAGE_CMD": "-v"}, "-v"),
             ({"OCI_IMAGE_ENTRYPOINT": "app", "OCI_IMAGE_ENTRYPOINT_ARGS": "-x"}, "-x"),
             ({"OCI_IMAGE_ENTRYPOINT_ARGS": "-x", "OCI_IMAGE_CMD": "-v"}, "-x"),
+            # The base has a command.
+            ({"OCI_BASE_IMAGE": "/"}, None),
+            ({"OCI_BASE_IMAGE": "/", "OCI_IMAGE_CMD": "-v"}, "-v"),
         ]:
             with self.subTest(**variables):
                 self.assertEqual(self.vars_of(**variables).get("OCI_IMAGE_CMD"), cmd)
+
+
+class DockerNames(unittest.TestCase):
+    """The names of a docker archive: a tag alone is none."""
+
+    def test_names(self):
+        for variables, names in [
+            ({}, ["app-image:latest"]),
+            ({"IMAGE_BASENAME": "App-Image"}, ["app-image:latest"]),
+            ({"OCI_IMAGE_NAME": "acme/app", "OCI_IMAGE_TAG": "1.0"}, ["acme/app:1.0"]),
+            ({"OCI_IMAGE_TAG": ""}, ["app-image:latest"]),
+            ({"OCI_IMAGE_TAG": "1.0 registry.example:5000/app:v1 latest"},
+             ["app-image:1.0", "registry.example:5000/app:v1", "app-image:latest"]),
+            *[({"OCI_IMAGE_NAME": value.replace("${PATH}", "${}")}, [value.replace("${PATH}", "${}") + ":latest"])
+              for value in HOSTILE],
+        ]:
+            with self.subTest(**variables), tempfile.TemporaryDirectory() as directory:
+                task = image_build.Task(directory, variables, "docker-archive", tool=None)
+                self.assertEqual(shlex.split(read_back(task.prepare())["OCI_IMAGE_TAG"]), names)
 
 
 class Automatic(unittest.TestCase):

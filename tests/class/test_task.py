@@ -52,13 +52,9 @@ class Refused(TaskTest):
         archive.d.setVarFlag("do_image_oci_archive", "subimages", " oci-archive oci-archive.zst")
         archive.prepare()
 
-    def test_base_and_layers(self):
-        for name in ("OCI_BASE_IMAGE", "OCI_LAYERS"):
-            with self.subTest(name):
-                task = self.task(**{name: "a:b"})
-                self.assertEqual(self.refusal(task), "%s is `a:b`: image_types_oci makes images of one layer without a "
-                                                     "base" % name)
-                (task.deploy / "old.oci").rmdir()
+    def test_layers(self):
+        self.assertEqual(self.refusal(self.task(OCI_LAYERS="a:b")),
+                         "OCI_LAYERS is `a:b`: image_types_oci makes one layer of the rootfs")
 
     def test_two_classes_for_one_type(self):
         task = self.task(OCI_IMAGE_BACKEND="umoci")
@@ -74,9 +70,10 @@ class Refused(TaskTest):
             ("OCI_IMAGE_AUTO_LABELS", "2", "0 or 1"),
             ("OCI_IMAGE_LABELS", "a='b", "shell words with each quote closed"),
             ("OCI_IMAGE_ANNOTATIONS", 'a="b', "shell words with each quote closed"),
+            ("OCI_BASE_IMAGE_MODE", "both", "merge or exact"),
         ]:
             with self.subTest(name), self.assertRaises(bbclass.Fatal) as fatal:
-                self.task(**{name: value}).prepare()
+                self.task(**{"OCI_BASE_IMAGE": "/", name: value}).prepare()
             self.assertEqual(str(fatal.exception), "%s is `%s`: expected %s" % (name, value, accepted))
 
 
@@ -105,7 +102,7 @@ class RefusedByTheTool(TaskTest):
         directory = task.temp.parent
         self.assertEqual((directory / "asked").read_text().split(), [
             "build", "--dry-run", "--vars", str(task.temp / "oci.vars"), str(directory / "rootfs"),
-            "oci:" + str(task.deploy)])
+            "oci:" + str(task.deploy / "image")])
         environment = (directory / "environment").read_text()
         self.assertNotIn("leaked", environment)
         self.assertNotIn("SOURCE_DATE_EPOCH", environment)
@@ -132,7 +129,7 @@ class Stale(TaskTest):
         task = self.task()
         ours = ["a-2025.oci", "a-2025.oci.sha256sum", "a-2025.oci.zst.sha256sum", "a-2025.oci.ocibake-12-0"]
         others = ["a-2025.oci-archive", "a-2025.oci-archive.zst", "my.oci.app-2025.tar.gz", "a.oci.unknown", "oci", "aoci",
-                  "a-2025.oci-archive.ocibake-12-0", "a.ocibake-12-0"]
+                  "a-2025.oci-archive.ocibake-12-0", "a.ocibake-12-0", "a-2025.docker-archive"]
         (task.deploy / ours[0] / "blobs").mkdir(parents=True)
         for name in ours[1:] + others:
             (task.deploy / name).touch()
@@ -141,6 +138,7 @@ class Stale(TaskTest):
         (task.deploy / "a-latest-oci.tar").symlink_to("a-2025.oci-archive")
         task.prepare()
         self.assertEqual(sorted(os.listdir(task.deploy)), sorted(others + ["a-latest-oci.tar"]))
+        self.assertEqual(task.d.bb.build.cleaned, ["do_image_oci"])
 
 
 class Links(TaskTest):
@@ -159,6 +157,10 @@ class Links(TaskTest):
     def test_archive(self):
         self.assertEqual(self.links("oci-archive"),
                          {"app-image-latest-oci.tar": "app-image-qemux86-64.rootfs-20260102030405.oci-archive"})
+
+    def test_docker_archive(self):
+        self.assertEqual(self.links("docker-archive"),
+                         {"app-image-latest-docker.tar": "app-image-qemux86-64.rootfs-20260102030405.docker-archive"})
 
     def test_a_link_for_each_tag(self):
         self.assertEqual(set(self.links("oci", OCI_IMAGE_TAG="1.0 'registry.example:5000/app:v1' 1.0")),
@@ -190,11 +192,12 @@ class Signature(TaskTest):
     """BitBake finds a dependency where getVar has a literal name, or in [vardeps]."""
 
     def test_every_name_that_is_asked_for_is_known_to_bitbake(self):
-        task = self.task()
+        task = self.task("docker-archive", OCI_BASE_IMAGE="base", DEPLOY_DIR_IMAGE=self.directory)
+        os.mkdir(os.path.join(self.directory, "base-latest-oci"))
         task.prepare()
         task.image.mkdir()
         task.finish()
-        text = bbclass.CLASS.read_text(encoding="utf-8")
+        text = bbclass.text(bbclass.IMAGE)
         literal = set(re.findall(r'd\.getVar\("(\w+)"\)', text))
         listed = set(task.d.expand(bbclass.flags()["oci_prepare", "vardeps"]).split())
         defaults = set(re.findall(r"\$\{(\w+)\}", " ".join(bbclass.defaults().values())))

@@ -1,0 +1,90 @@
+#
+# Copyright (c) 2026 The ocibake authors
+#
+# SPDX-License-Identifier: MIT
+#
+# The image that an image is built on: OCI_BASE_IMAGE, OCI_BASE_IMAGE_TAG and OCI_BASE_IMAGE_MODE, which
+# image_types_oci.bbclass describes.
+
+inherit ocibake
+
+OCI_BASE_IMAGE_MODE ??= "merge"
+
+# What a base has and the rootfs has not: for ocibake a rootfs is the whole image, and what an overlay filesystem wrote is
+# an addition. A rootfs has no marks of an overlay's, so as one it only adds.
+OCI_ROOTFS = "${@'--overlay-upper ' if oci_base_mode(d) == 'merge' else ''}'${IMAGE_ROOTFS}'"
+
+def oci_base_mode(d):
+    """
+    How base and rootfs become one: `merge`, `exact`, or none without a base.
+    """
+    return d.getVar("OCI_BASE_IMAGE_MODE") if d.getVar("OCI_BASE_IMAGE") else None
+
+def oci_base_path(d):
+    """
+    Transport, path and tag of a base that is no recipe's, each of them none where it is not said.
+    """
+    import re
+
+    parts = re.fullmatch("(?:(oci|oci-archive|docker-archive):)?(/[^:]*)(?::(.+))?", d.getVar("OCI_BASE_IMAGE") or "")
+    return parts.groups() if parts else (None, None, None)
+
+def oci_base_checksums(d):
+    """
+    The file by which a base that is no recipe's is known: all that a layout holds hangs on its index. Where it is missing,
+    BitBake warns of it, and sees it when it comes.
+    """
+    import re
+
+    transport, path, _ = oci_base_path(d)
+    if not path:
+        return ""
+    # As ocibake tells a layout from an archive.
+    is_archive = transport != "oci" if transport else (
+        re.search(r"\.(tar(\.(gz|xz|zstd?|bz2))?|t[gx]z|tzst|tbz2?)$", path) and not os.path.isdir(path))
+    return (path if is_archive else os.path.join(path, "index.json")) + ":True"
+
+def oci_base_recipe(d):
+    """
+    The recipe that makes the base; none where none does.
+    """
+    import re
+
+    base = d.getVar("OCI_BASE_IMAGE") or ""
+    return base if re.fullmatch("[A-Za-z0-9][A-Za-z0-9+._-]*", base) else None
+
+def oci_base_depends(d):
+    """
+    The task that the base waits for. It need not be that of an image.
+    """
+    recipe = oci_base_recipe(d)
+    return recipe + ":do_build" if recipe else ""
+
+def oci_base_location(d):
+    """
+    Where ocibake finds the base.
+    """
+    base = d.getVar("OCI_BASE_IMAGE")
+    if not base:
+        return None
+    if oci_base_mode(d) not in ("merge", "exact"):
+        bb.fatal("OCI_BASE_IMAGE_MODE is `%s`: expected merge or exact" % oci_base_mode(d))
+
+    transport, path, tag = oci_base_path(d)
+    if path:
+        candidates = [(transport, path)]
+        tag = tag or d.getVar("OCI_BASE_IMAGE_TAG")
+        missing = "there is no %s" % path
+    elif oci_base_recipe(d):
+        tag = d.getVar("OCI_BASE_IMAGE_TAG") or "latest"
+        path = os.path.join(d.getVar("DEPLOY_DIR_IMAGE"), ocibake_link(base, tag, "oci"))
+        candidates = [("oci", path), ("oci-archive", path + ".tar")]
+        missing = ("there is no %s or %s.tar: give the base the image type oci and the tag `%s`, or set OCI_BASE_IMAGE_TAG"
+                   % (path, path, tag))
+    else:
+        bb.fatal("OCI_BASE_IMAGE is `%s`: expected a recipe or an absolute path; an image in a registry is brought here by "
+                 "`skopeo copy`" % base)
+    for transport, candidate in candidates:
+        if os.path.exists(candidate):
+            return ":".join(filter(None, [transport, candidate, tag]))
+    bb.fatal("OCI_BASE_IMAGE is `%s`: %s" % (base, missing))

@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: MIT
+"""An image on the image of another recipe, or on one that came from elsewhere."""
+
+import io
+import json
+import os
+import shutil
+import unittest
+
+import test_image
+from layer_entries import Layout, entries_of_tar, unpacked
+
+RECIPE = "app-image"
+BASE = "baked-image"
+
+
+class Base(unittest.TestCase):
+    """One build directory; the base is built because it is needed."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.build = test_image.new_build(cls.__name__)
+        cls.images = cls.build.image_directory()
+
+    def bake(self, configuration=""):
+        """Build the application; its layout."""
+        self.build.configure(configuration)
+        run = self.build.bake(RECIPE)
+        self.assertEqual(run.status, 0, run.output)
+        self.ran = run.output
+        return Layout(self.images / (RECIPE + "-latest-oci"))
+
+    def entries(self, layout):
+        """The entries of the layer that was added."""
+        return entries_of_tar(io.BytesIO(unpacked(layout.blob(layout.manifest["layers"][-1]))))
+
+    def test_what_the_rootfs_has_is_added(self):
+        layout = self.bake()
+        base = Layout(self.images / (BASE + "-latest-oci"))
+        self.assertEqual(layout.manifest["layers"][:-1], base.manifest["layers"])
+        self.assertEqual(layout.manifest["annotations"]["org.opencontainers.image.base.digest"], base.digest)
+        entries = self.entries(layout)
+        self.assertLessEqual({"usr/bin/app", "usr/bin/device"}, set(entries))
+        self.assertEqual((entries["usr/bin/app"]["owner"], entries["usr/bin/app"]["mode"]), ((1000, 1000), "0o4755"))
+        self.assertEqual(entries["usr/bin/device"]["device"], (5, 1))
+        self.assertEqual([path for path in entries if ".wh." in path], [])
+        blob = "blobs/" + base.manifest["layers"][0]["digest"].replace(":", "/")
+        self.assertTrue(os.path.samefile(layout.path / blob, base.path / blob))
+
+    def test_exact(self):
+        entries = self.entries(self.bake('OCI_BASE_IMAGE_MODE = "exact"\n'))
+        self.assertIn(".wh.bin", entries)
+        self.assertIn("usr/bin/.wh.su", entries)
+
+    def test_a_change_of_the_base_is_a_change(self):
+        ran = "%s_1.0.bb:do_image_oci)" % RECIPE
+        first = self.bake()
+        self.bake()
+        self.assertNotIn(ran, self.ran)
+        second = self.bake('OCI_IMAGE_LABELS:pn-%s = "a=b"\n' % BASE)
+        self.assertIn(ran, self.ran)
+        self.assertEqual(second.config["config"]["Labels"]["a"], "b")
+        self.assertNotEqual(first.digest, second.digest)
+
+    def test_a_path(self):
+        path = self.build.path / "elsewhere"
+        self.bake()
+        shutil.copytree(os.path.realpath(self.images / (BASE + "-latest-oci")), path)
+        ran = "%s_1.0.bb:do_image_oci)" % RECIPE
+        configuration = 'OCI_BASE_IMAGE = "%s"\n' % path
+        self.assertEqual(len(self.bake(configuration).manifest["layers"]), 2)
+        self.bake(configuration)
+        self.assertNotIn(ran, self.ran)
+        # Another image under the same path.
+        index = json.loads((path / "index.json").read_text())
+        index["annotations"] = {"other": "image"}
+        (path / "index.json").write_text(json.dumps(index))
+        self.bake(configuration)
+        self.assertIn(ran, self.ran)
+
+    def test_another_platform(self):
+        path = self.build.path / "foreign"
+        self.bake()
+        shutil.copytree(os.path.realpath(self.images / (BASE + "-latest-oci")), path)
+        self.build.configure('OCI_BASE_IMAGE = "%s"\nMACHINE = "qemuarm64"\n' % path)
+        run = self.build.bake(RECIPE)
+        self.assertNotEqual(run.status, 0)
+        self.assertIn("platform linux/arm64/v8 expected, found linux/amd64", run.output)
+
+
+if __name__ == "__main__":
+    unittest.main()
