@@ -2,8 +2,11 @@
 //! (image-spec, media-types.md): Docker's gzip layers end in `.tar.gzip`, so a test for `+gzip` misses them.
 
 use std::fmt;
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
+
+use crate::error::Error;
 
 /// A media type as a document writes it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -140,6 +143,26 @@ impl MediaType {
     }
 }
 
+impl FromStr for MediaType {
+    type Err = Error;
+
+    /// Holds the text to the grammar: `type/subtype`, without parameters (RFC 6838, 4.2).
+    fn from_str(text: &str) -> Result<Self, Error> {
+        let is_name = |name: &str| {
+            (1..=127).contains(&name.len())
+                && name.starts_with(|c: char| c.is_ascii_alphanumeric())
+                && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$&-^_.+".contains(&b))
+        };
+        match text.split_once('/') {
+            Some((kind, subtype)) if is_name(kind) && is_name(subtype) => Ok(text.to_owned().into()),
+            _ => Err(Error::malformed(
+                format!("media type `{}`", text.escape_debug()),
+                "`type/subtype` expected, such as `application/spdx+json`",
+            )),
+        }
+    }
+}
+
 impl From<String> for MediaType {
     fn from(text: String) -> Self {
         MediaType(text.into())
@@ -155,6 +178,25 @@ impl fmt::Display for MediaType {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn grammar() {
+        for (text, accepted) in [
+            ("application/vnd.oci.image.layer.v1.tar+gzip", true),
+            ("a/b", true),
+            ("application", false),
+            ("application/", false),
+            ("/json", false),
+            ("a/b/c", false),
+            ("text/plain; charset=utf-8", false),
+            ("a/ b", false),
+            ("-a/b", false),
+        ] {
+            assert_eq!(text.parse::<MediaType>().is_ok(), accepted, "{text}");
+        }
+        let long = |length| format!("a/{}", "b".repeat(length)).parse::<MediaType>();
+        assert!(long(127).is_ok() && long(128).is_err());
+    }
 
     #[test]
     fn every_known_type_is_told_apart() {

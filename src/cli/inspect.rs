@@ -1,10 +1,10 @@
-use std::io::{stdout, Write};
+use std::io::{self, stdout, Write};
 
 use anyhow::Result;
 use clap::ValueEnum;
 use ocibake::layout::{Layout, Location};
 use ocibake::observer::Silent;
-use ocibake::ops::inspect::{for_each_entry, inspect, largest};
+use ocibake::ops::inspect::{attached_file, for_each_entry, inspect, largest};
 use serde_json::json;
 
 use super::{report, threads, Answer, LocationParser};
@@ -36,6 +36,10 @@ pub(super) struct Args {
     /// Print a document's own bytes
     #[arg(long, value_name = "DOCUMENT", conflicts_with_all = ["files", "largest"])]
     raw: Option<RawDocument>,
+
+    /// Print a file that is attached, by its digest or its type, as it is
+    #[arg(long, value_name = "DIGEST|TYPE", conflicts_with_all = ["files", "largest", "raw", "json"])]
+    attached: Option<String>,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -50,6 +54,13 @@ pub(super) fn run(args: &Args) -> Result<Answer> {
     let mut out = stdout().lock();
     if let Some(RawDocument::Index) = args.raw {
         out.write_all(layout.index()?.raw())?;
+        return Ok(Answer::Yes);
+    }
+    if let Some(wanted) = &args.attached {
+        let file = attached_file(&layout, args.platform.as_deref(), wanted)?;
+        let mut content = layout.blob(&file)?;
+        // An error of the blob carries what it is about, and one of stdout does not.
+        io::copy(&mut content, &mut out)?;
         return Ok(Answer::Yes);
     }
     let image = layout.image(args.platform.as_deref())?;

@@ -5,6 +5,7 @@
 // Comments on arguments are help texts, which terminals show as they are.
 #![allow(clippy::doc_markdown)]
 
+mod attach;
 mod build;
 mod config;
 mod convert;
@@ -67,6 +68,7 @@ enum Command {
     Diff(diff::Args),
     Squash(squash::Args),
     Config(Box<config::Args>),
+    Attach(attach::Args),
     Tag(tag::Args),
     Gc(gc::Args),
     Convert(convert::Args),
@@ -116,6 +118,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Diff(args) => diff::run(&args, &session),
         Command::Squash(args) => squash::run(&args, &session),
         Command::Config(args) => config::run(&args, &session),
+        Command::Attach(args) => attach::run(&args, &session),
         Command::Tag(args) => tag::run(&args, &session),
         Command::Gc(args) => gc::run(&args, &session),
         Command::Convert(args) => convert::run(&args, &session),

@@ -108,6 +108,17 @@ pub(super) fn image(image: &Inspection) -> String {
         .expect("writing to a string");
     }
     writeln!(text, "total  {:>12}", bytes(image.size)).expect("writing to a string");
+    if !image.attached.is_empty() {
+        text.push_str("attached\n");
+    }
+    for attached in &image.attached {
+        for file in &attached.files {
+            let title = printable(file.title.as_deref().unwrap_or_default());
+            let kind = printable(attached.artifact_type.as_deref().unwrap_or_default());
+            writeln!(text, "{:>19}  {}  {kind} {title}", bytes(file.size), attached.digest)
+                .expect("writing to a string");
+        }
+    }
     text
 }
 

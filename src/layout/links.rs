@@ -23,6 +23,8 @@ pub(crate) struct Link {
     pub(crate) size: u64,
     #[serde(default)]
     urls: Option<Vec<String>>,
+    #[serde(default)]
+    pub(crate) annotations: Option<Annotations>,
 }
 
 /// What a manifest or an index says of itself and of others.
@@ -51,6 +53,7 @@ impl From<&Descriptor> for Link {
             digest: descriptor.digest.clone(),
             size: descriptor.size,
             urls: Some(descriptor.urls.clone()),
+            annotations: None,
         }
     }
 }

@@ -30,6 +30,8 @@ pub use image_name::ImageName;
 pub(crate) use links::{Missing, Reach};
 pub use location::{Location, Transport};
 pub use reader::{Layout, Stored};
+pub(crate) use referrers::is_referrers_tag;
+pub use referrers::{referrers_tag, AttachedFile, Referrer};
 pub(crate) use take::Watched;
 pub use take::{Taken, TakenBlob, Trust};
 pub(crate) use walk::{called, names, MAX_DEPTH};

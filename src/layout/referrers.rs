@@ -1,20 +1,100 @@
-//! What is attached to an image: manifests with a `subject` (image-spec, manifest.md). They are found in `index.json`
-//! and, where only those who know look, below the referrers tag of the subject (distribution-spec,
-//! spec.md#referrers-tag-schema).
+//! What is attached to an image: manifests with a `subject` (image-spec, manifest.md). They are listed in `index.json`,
+//! and for readers who know no better way in an index by the name of the subject's digest, its referrers tag
+//! (distribution-spec, spec.md#referrers-tag-schema).
 
+use std::collections::BTreeSet;
+
+use crate::digest::Digest;
+use crate::error::Result;
+use crate::layout::links::{links, Link, Links};
+use crate::layout::Layout;
 use crate::media_type::MediaKind;
-use crate::oci::Descriptor;
+use crate::oci::annotations::TITLE;
+use crate::oci::{Annotations, Descriptor, Index, RefName};
 
-/// The algorithms whose digests a referrers tag can be told from.
-const ALGORITHMS: [&str; 2] = ["sha256", "sha512"];
-/// How much of a digest the tag holds.
-const ENCODED: usize = 64;
+/// A manifest or an index that is attached to another.
+#[derive(Clone, Debug)]
+pub struct Referrer {
+    /// The descriptor that lists it.
+    pub descriptor: Descriptor,
+    /// What it is attached to.
+    pub subject: Digest,
+    /// What kind of artifact it is.
+    pub artifact_type: Option<String>,
+    /// Its annotations.
+    pub annotations: Annotations,
+    /// What it consists of.
+    pub files: Vec<AttachedFile>,
+}
 
-/// Whether an entry of `index.json` is a list of what is attached to something: an index by the name `sha256-…`.
-pub(super) fn is_referrers_tag(entry: &Descriptor) -> bool {
-    let name = entry.ref_name().and_then(|name| name.split_once('-'));
-    let is_tag = |(algorithm, encoded): (&str, &str)| {
-        ALGORITHMS.contains(&algorithm) && encoded.len() == ENCODED && encoded.bytes().all(|b| b.is_ascii_hexdigit())
+/// A file of an artifact.
+#[derive(Clone, Debug)]
+pub struct AttachedFile {
+    /// Its blob.
+    pub descriptor: Descriptor,
+    /// The name that it had.
+    pub title: Option<String>,
+}
+
+impl Layout {
+    /// All that is attached to anything, each once, in the order in which it is listed. What cannot be read is left out:
+    /// it need not have to do with what the caller looks for.
+    pub fn referrers(&self) -> Result<Vec<Referrer>> {
+        let index = self.index()?.into_value();
+        let mut seen = BTreeSet::new();
+        let mut referrers = Vec::new();
+        let (tags, others): (Vec<_>, Vec<_>) = index.manifests.into_iter().partition(is_referrers_tag);
+        let below_tags = tags.iter().filter_map(|tag| self.document::<Index>(tag).ok());
+        let below_tags = below_tags.flat_map(|index| index.into_value().manifests);
+        for descriptor in others.into_iter().chain(below_tags) {
+            if !matches!(descriptor.media_type.kind(), MediaKind::Manifest | MediaKind::Index) {
+                continue;
+            }
+            if !seen.insert(descriptor.digest.clone()) {
+                continue;
+            }
+            if let Ok(Some(found)) = links(self, &Link::from(&descriptor)) {
+                referrers.extend(referrer(descriptor, found));
+            }
+        }
+        Ok(referrers)
+    }
+}
+
+fn referrer(descriptor: Descriptor, found: Links) -> Option<Referrer> {
+    let config_type = found.config.map(|config| config.media_type.to_string());
+    let file = |link: Link| {
+        let mut descriptor = Descriptor::new(link.media_type, link.digest, link.size);
+        descriptor.annotations = link.annotations;
+        AttachedFile { title: descriptor.annotation(TITLE).map(str::to_owned), descriptor }
     };
-    entry.media_type.kind() == MediaKind::Index && name.is_some_and(is_tag)
+    Some(Referrer {
+        descriptor,
+        subject: found.subject?.digest,
+        artifact_type: found.artifact_type.filter(|text| !text.is_empty()).or(config_type),
+        annotations: found.annotations.unwrap_or_default(),
+        files: found.layers.into_iter().flatten().map(file).collect(),
+    })
+}
+
+/// How much of a digest a referrers tag holds.
+const LENGTH: usize = 64;
+
+/// The name of the list of what is attached to a digest: `sha256-…`.
+pub fn referrers_tag(subject: &Digest) -> Result<RefName> {
+    let plain = |text: &str, length: usize| -> String {
+        text.chars().take(length).map(|c| if c.is_ascii_alphanumeric() || "_.".contains(c) { c } else { '-' }).collect()
+    };
+    format!("{}-{}", plain(subject.algorithm_name(), 32), plain(subject.encoded(), LENGTH)).parse()
+}
+
+/// Whether an entry of `index.json` is a list of what is attached to something.
+pub(crate) fn is_referrers_tag(entry: &Descriptor) -> bool {
+    let is_tag = |(algorithm, encoded): (&str, &str)| {
+        ["sha256", "sha512"].contains(&algorithm)
+            && encoded.len() == LENGTH
+            && encoded.bytes().all(|byte| byte.is_ascii_hexdigit())
+    };
+    entry.media_type.kind() == MediaKind::Index
+        && entry.ref_name().and_then(|name| name.split_once('-')).is_some_and(is_tag)
 }

@@ -20,6 +20,11 @@ impl ImagePath {
         self.0.last().expect("a path has a descriptor")
     }
 
+    /// Whether a descriptor of it has this digest.
+    pub fn leads_through(&self, digest: &Digest) -> bool {
+        self.0.iter().any(|descriptor| descriptor.digest == *digest)
+    }
+
     /// The index that lists the manifest; none if that is `index.json`.
     pub fn index(&self) -> Option<&Descriptor> {
         self.0.iter().rev().nth(1)
@@ -28,6 +33,13 @@ impl ImagePath {
     /// The entry of `index.json` that it starts from.
     pub fn entry(&self) -> &Descriptor {
         self.0.first().expect("a path has a descriptor")
+    }
+}
+
+/// A path of one descriptor.
+impl From<Descriptor> for ImagePath {
+    fn from(descriptor: Descriptor) -> Self {
+        ImagePath(vec![descriptor])
     }
 }
 

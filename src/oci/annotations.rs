@@ -10,5 +10,7 @@ pub const CREATED: &str = "org.opencontainers.image.created";
 pub const BASE_DIGEST: &str = "org.opencontainers.image.base.digest";
 /// The name of the base image.
 pub const BASE_NAME: &str = "org.opencontainers.image.base.name";
+/// A title for people; of an artifact's layer, the name of the file.
+pub const TITLE: &str = "org.opencontainers.image.title";
 /// The prefix that `.x=` is short for in labels and annotations.
 pub const PREFIX: &str = "org.opencontainers.image";

@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::compress::Decoder;
 use crate::digest::Digest;
 use crate::error::{Error, IoContext, Result};
-use crate::layout::{Image, Layout};
+use crate::layout::{AttachedFile, Image, ImagePath, Layout, Referrer};
 use crate::media_type::{LayerEncoding, MediaKind, MediaType};
 use crate::observer::Observer;
 use crate::oci::{Annotations, ContainerConfig, Descriptor, History};
@@ -43,6 +43,36 @@ pub struct Inspection {
     pub history: Vec<History>,
     /// Bytes of all blobs: manifest, config and layers.
     pub size: u64,
+    /// What is attached to its manifest, or to an index that lists it.
+    pub attached: Vec<Attached>,
+}
+
+/// An artifact that is attached.
+#[derive(Clone, Debug, Serialize)]
+pub struct Attached {
+    /// The digest of its manifest.
+    pub digest: Digest,
+    /// The digest of what it is attached to.
+    pub subject: Digest,
+    /// What kind of artifact it is.
+    pub artifact_type: Option<String>,
+    /// The manifest's annotations.
+    pub annotations: Annotations,
+    /// What it consists of.
+    pub files: Vec<AttachedContent>,
+}
+
+/// A file that is attached.
+#[derive(Clone, Debug, Serialize)]
+pub struct AttachedContent {
+    /// The digest of its blob.
+    pub digest: Digest,
+    /// What it holds.
+    pub media_type: MediaType,
+    /// Its bytes.
+    pub size: u64,
+    /// The name that it had.
+    pub title: Option<String>,
 }
 
 /// A layer as the documents describe it.
@@ -103,7 +133,65 @@ pub fn inspect(layout: &Layout, image: &Image) -> Result<Inspection> {
         size: image.path.manifest().size + manifest.config.size + layers.iter().map(|layer| layer.size).sum::<u64>(),
         layers,
         history,
+        attached: attached_to(layout, &image.path)?,
     })
+}
+
+/// What is attached to the descriptors of a path.
+fn attached_to(layout: &Layout, path: &ImagePath) -> Result<Vec<Attached>> {
+    let referrers = layout.referrers()?.into_iter().filter(|referrer| path.leads_through(&referrer.subject));
+    let content = |file: AttachedFile| AttachedContent {
+        digest: file.descriptor.digest,
+        media_type: file.descriptor.media_type,
+        size: file.descriptor.size,
+        title: file.title,
+    };
+    let attached = |referrer: Referrer| Attached {
+        digest: referrer.descriptor.digest,
+        subject: referrer.subject,
+        artifact_type: referrer.artifact_type,
+        annotations: referrer.annotations,
+        files: referrer.files.into_iter().map(content).collect(),
+    };
+    Ok(referrers.map(attached).collect())
+}
+
+/// The one file of what is attached to what the location means, or to the image for a platform and the indexes that list
+/// it; `wanted` is the digest of the artifact or of the file, or the type of either.
+pub fn attached_file(layout: &Layout, platform: Option<&str>, wanted: &str) -> Result<Descriptor> {
+    let subjects = match (layout.image(platform), platform) {
+        (Ok(image), _) => image.path,
+        // Of an image for several platforms, all that is meant without one is its index.
+        (Err(_), None) => ImagePath::from(layout.entry()?),
+        (Err(error), Some(_)) => return Err(error),
+    };
+    let mut found = Vec::new();
+    let mut there_is = Vec::new();
+    for referrer in layout.referrers()?.into_iter().filter(|referrer| subjects.leads_through(&referrer.subject)) {
+        let kind = referrer.artifact_type.unwrap_or_default();
+        let is_wanted = kind == wanted || referrer.descriptor.digest.as_str() == wanted;
+        for AttachedFile { descriptor, .. } in referrer.files {
+            there_is.push(format!("{kind} {}", descriptor.digest));
+            let is_wanted =
+                is_wanted || descriptor.media_type.as_str() == wanted || descriptor.digest.as_str() == wanted;
+            if is_wanted && !found.iter().any(|known: &Descriptor| known.digest == descriptor.digest) {
+                found.push(descriptor);
+            }
+        }
+    }
+    match found.len() {
+        1 => Ok(found.remove(0)),
+        count => {
+            let (location, wanted) = (layout.location(), wanted.escape_debug());
+            let message =
+                format!("image `{location}`: one file that is attached as `{wanted}` is wanted, found {count}");
+            Err(if there_is.is_empty() {
+                Error::refused_with_hint(message, "nothing is attached: `ocibake attach` does it")
+            } else {
+                Error::refused_with_hint(message, format!("give a type or a digest: there is {}", there_is.join(", ")))
+            })
+        }
+    }
 }
 
 fn compression(media_type: &MediaType) -> &'static str {

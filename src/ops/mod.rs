@@ -1,5 +1,6 @@
 //! What the tool does, one file a verb. Each is a function of plain values, usable without the command.
 
+pub mod attach;
 pub mod build;
 mod changeset_cache;
 pub mod config;

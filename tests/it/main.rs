@@ -68,6 +68,9 @@ mod targets;
 /// An image is edited in place or beside itself, and nothing else changes.
 mod config;
 
+/// SBOMs, provenance and signatures join the image that they are about, which stays as it is.
+mod attach;
+
 /// Names come and go, and what nothing leads to any more goes too, whoever else is at work.
 mod housekeeping;
 

@@ -1,9 +1,9 @@
 //! `tests/fixtures/digests`: one line a digest, `FIXTURE COMPRESSION PART DIGEST`.
 //!
-//! PART is `diff_id`, `manifest`, the ending of an archive, or `docker` or `docker-legacy` and the ending of a docker
-//! archive of two names. A change that moves a line breaks the promise that the
-//! same tree gives the same image: it is written up in the changelog. All are built with `--arch amd64 --owner 0:0`,
-//! but for the fixtures that root has to make, which keep their owners.
+//! PART is `diff_id`, `manifest`, `attached` for a file that is attached, the ending of an archive, or `docker` or
+//! `docker-legacy` and the ending of a docker archive of two names. A change that moves a line breaks the promise that the
+//! same tree gives the same image: it is written up in the changelog. All are built with `--arch amd64 --owner 0:0`, but
+//! for the fixtures that root has to make, which keep their owners.
 
 use std::fmt::Write;
 use std::fs;
@@ -59,6 +59,13 @@ fn digests(fixture: &str, keeps_owners: bool) -> Vec<String> {
         let mut line = |part: &str, digest: &str| lines.push(format!("{fixture} {compression} {part} {digest}"));
         line("diff_id", &Layout::at(&out).latest().diff_id());
         line("manifest", &manifest);
+        if (fixture, compression) == ("small", "gzip") {
+            let file = scratch.join("bill.json");
+            fs::write(&file, "{}\n").unwrap();
+            let tool = Tool::new("attach").arg(format!("oci:{}", out.display())).arg(&file);
+            let tool = tool.args(["--type", "application/spdx+json", "--annotation", ".created=1970-01-01T00:00:00Z"]);
+            line("attached", &tool.bake());
+        }
         for ending in archives {
             line(&format!(".{ending}"), &format!("sha256:{}", sha256(&fs::read(path(ending)).unwrap())));
         }

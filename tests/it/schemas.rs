@@ -3,7 +3,7 @@ use std::path::Path;
 use crate::harness::{missing, Layout, Peer, Scratch, Tool};
 
 /// Where Debian's golang-github-opencontainers-image-spec-dev puts the schemas.
-const SCHEMAS: &str = "/usr/share/gocode/src/github.com/opencontainers/image-spec/schema";
+pub(crate) const SCHEMAS: &str = "/usr/share/gocode/src/github.com/opencontainers/image-spec/schema";
 
 /// Checks a document against a schema; `python3 -c` gets the directory, the schema's file and the document's path. The
 /// schemas refer to each other by addresses whose last part is the file's name: none is fetched.

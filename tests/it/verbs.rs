@@ -14,6 +14,7 @@ pub(crate) const VERBS: &[&str] = &[
     "squash",
     "convert",
     "config",
+    "attach",
     "tag",
     "gc",
     "platform",

@@ -106,19 +106,9 @@ fn check_data(text: &str, digest: &Digest, size: Option<u64>, place: &Place, fin
 
 /// Holds a media type to its grammar, if there is one.
 pub(super) fn check_media_type(text: Option<&str>, place: &Place, findings: &mut Findings) {
-    if let Some(text) = text.filter(|text| !is_media_type(text)) {
+    if let Some(text) = text.filter(|text| text.parse::<MediaType>().is_err()) {
         findings.add(Rule::MediaTypeGrammar, place, "a media type such as `application/json`", quoted(text));
     }
-}
-
-/// `type/subtype`, without parameters (RFC 6838, 4.2).
-fn is_media_type(text: &str) -> bool {
-    let is_name = |name: &str| {
-        (1..=127).contains(&name.len())
-            && name.starts_with(|c: char| c.is_ascii_alphanumeric())
-            && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$&-^_.+".contains(&b))
-    };
-    text.split_once('/').is_some_and(|(kind, subtype)| is_name(kind) && is_name(subtype))
 }
 
 /// Scheme, colon, and nothing that a URI must write in `%` and two digits (RFC 3986, 2 and 3.1).
@@ -185,24 +175,6 @@ fn is_time(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn media_types() {
-        for (text, accepted) in [
-            ("application/vnd.oci.image.layer.v1.tar+gzip", true),
-            ("a/b", true),
-            ("application", false),
-            ("application/", false),
-            ("/json", false),
-            ("a/b/c", false),
-            ("text/plain; charset=utf-8", false),
-            ("a/ b", false),
-            ("-a/b", false),
-        ] {
-            assert_eq!(is_media_type(text), accepted, "{text}");
-        }
-        assert!(is_media_type(&format!("a/{}", "b".repeat(127))) && !is_media_type(&format!("a/{}", "b".repeat(128))));
-    }
 
     #[test]
     fn urls() {

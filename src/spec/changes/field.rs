@@ -125,10 +125,7 @@ impl Removal {
     pub fn annotation(place: Annotated, flag: &str, key: &str) -> Result<Self> {
         let key = read(&KEY, flag, key)?;
         if place == Annotated::Descriptor && super::is_name(&key) {
-            return Err(Error::refused_with_hint(
-                format!("{flag}: `{key}` is the name of an image"),
-                "names are given by `ocibake tag` and taken by `ocibake rm`",
-            ));
+            return Err(super::a_name_is_no_annotation(flag, &key));
         }
         Ok(Removal::Annotation(place, key))
     }

@@ -113,17 +113,16 @@ impl ImageChanges {
             (variables::ANNOTATIONS, Field::Annotations(Annotated::Manifest)),
         ];
         let beside = beside.into_iter().filter(|(variable, _)| settings.clears(variable)).map(|(_, field)| field);
-        let mut annotations: BTreeMap<Annotated, Annotations> = BTreeMap::new();
-        for (key, value) in settings.list(&variables::ANNOTATIONS, &values::ANNOTATION)? {
-            annotations.entry(Annotated::Manifest).or_default().insert(key, value);
-        }
+        let of_manifest: Annotations =
+            settings.list(&variables::ANNOTATIONS, &values::ANNOTATION)?.into_iter().collect();
+        let annotations = Some((Annotated::Manifest, of_manifest)).filter(|(_, pairs)| !pairs.is_empty());
         Ok(ImageChanges {
             clear: cleared.chain(beside).collect(),
             remove: Vec::new(),
             platform: PlatformChanges::resolve(settings)?,
             author: super::author(settings)?,
             config: super::config(settings)?,
-            annotations,
+            annotations: annotations.into_iter().collect(),
             created: settings.one(&variables::CREATED, &values::TIME)?,
             source_date_epoch: settings.one(&variables::SOURCE_DATE_EPOCH, &values::EPOCH)?,
             history: HistoryChange::Step(HistoryStep::default()),
@@ -132,18 +131,27 @@ impl ImageChanges {
 
     /// Sets annotations that are given as `key=value`; `flag` names them in an error.
     pub fn annotate(&mut self, place: Annotated, flag: &str, pairs: &[String]) -> Result<()> {
-        for pair in pairs {
-            let (key, value) = read(&values::ANNOTATION, flag, pair)?;
-            if place == Annotated::Descriptor && is_name(&key) {
-                return Err(Error::refused_with_hint(
-                    format!("{flag}: `{key}` is the name of an image"),
-                    "names are given by `ocibake tag` and taken by `ocibake rm`",
-                ));
-            }
-            self.annotations.entry(place).or_default().insert(key, value);
+        let annotations = annotations(flag, pairs)?;
+        if let Some(key) = annotations.keys().find(|key| place == Annotated::Descriptor && is_name(key)) {
+            return Err(a_name_is_no_annotation(flag, key));
+        }
+        if !annotations.is_empty() {
+            self.annotations.entry(place).or_default().extend(annotations);
         }
         Ok(())
     }
+}
+
+/// Annotations that are given as `key=value`; `flag` names them in an error.
+pub fn annotations(flag: &str, pairs: &[String]) -> Result<Annotations> {
+    pairs.iter().map(|pair| read(&values::ANNOTATION, flag, pair)).collect()
+}
+
+fn a_name_is_no_annotation(flag: &str, key: &str) -> Error {
+    Error::refused_with_hint(
+        format!("{flag}: `{key}` is the name of an image"),
+        "names are given by `ocibake tag` and taken by `ocibake rm`",
+    )
 }
 
 /// Whether an annotation of a descriptor is what the image is called.

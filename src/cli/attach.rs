@@ -1,0 +1,69 @@
+use std::io::{stdout, Write};
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use anyhow::Result;
+use ocibake::layout::Location;
+use ocibake::media_type::MediaType;
+use ocibake::ops::attach::{attach, Attachment};
+use ocibake::spec::changes::annotations;
+
+use super::progress::{Display, ProgressMode};
+use super::{threads, Answer, LocationParser, Session};
+
+/// Attach a file to an image: an SBOM, provenance, a signature
+///
+/// Prints the digest of the artifact, a manifest with the image as its subject and the file as its layer. It is listed in
+/// the layout, and for readers that look there by the image's referrers tag `sha256-…`. A multi-platform image is meant
+/// as a whole, unless --platform chooses. The same file once more changes nothing.
+///
+/// `ocibake inspect` shows what is attached and gets it out again.
+#[derive(clap::Args)]
+#[command(after_help = "Example:\n  ocibake attach oci:out:v1 sbom.spdx.json --type application/spdx+json")]
+pub(super) struct Args {
+    /// The image
+    #[arg(value_parser = LocationParser)]
+    image: Location,
+
+    /// The file
+    file: PathBuf,
+
+    /// What the file holds, a media type
+    #[arg(long, value_name = "MEDIATYPE", value_parser = MediaType::from_str)]
+    r#type: MediaType,
+
+    /// What kind of artifact it is, a media type [default: that of the file]
+    #[arg(long, value_name = "MEDIATYPE", value_parser = MediaType::from_str)]
+    artifact_type: Option<MediaType>,
+
+    /// Annotation of the artifact; `.x=` means `org.opencontainers.image.x=` (repeatable)
+    #[arg(long, value_name = "KEY=VALUE")]
+    annotation: Vec<String>,
+
+    /// Attach it to the image for this platform: `os/architecture[/variant]`
+    #[arg(long, value_name = "PLATFORM")]
+    platform: Option<String>,
+
+    /// Print a report in JSON instead of the digest
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(args: &Args, session: &Session) -> Result<Answer> {
+    let attachment = Attachment {
+        path: args.file.clone(),
+        media_type: args.r#type.clone(),
+        artifact_type: args.artifact_type.clone(),
+        annotations: annotations("--annotation", &args.annotation)?,
+    };
+    let display = Display::new(ProgressMode::None, session.verbosity, &session.interruption);
+    let report = attach(&args.image, args.platform.as_deref(), &attachment, threads(None)?, &display)?;
+    let mut out = stdout().lock();
+    if args.json {
+        serde_json::to_writer_pretty(&mut out, &report)?;
+        writeln!(out)?;
+    } else {
+        writeln!(out, "{}", report.digest)?;
+    }
+    Ok(Answer::Yes)
+}
