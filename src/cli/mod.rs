@@ -12,6 +12,7 @@ mod convert;
 mod diff;
 mod fakeroot;
 mod gc;
+mod index;
 mod inspect;
 mod man;
 mod platform;
@@ -67,11 +68,12 @@ enum Command {
     Unpack(unpack::Args),
     Diff(diff::Args),
     Squash(squash::Args),
+    Convert(convert::Args),
+    Index(index::Args),
     Config(Box<config::Args>),
     Attach(attach::Args),
     Tag(tag::Args),
     Gc(gc::Args),
-    Convert(convert::Args),
     Verify(verify::Args),
     Platform(platform::Args),
     Completions(man::CompletionsArgs),
@@ -117,11 +119,12 @@ pub(crate) fn run() -> ExitCode {
         Command::Unpack(args) => unpack::run(&args, &session),
         Command::Diff(args) => diff::run(&args, &session),
         Command::Squash(args) => squash::run(&args, &session),
+        Command::Convert(args) => convert::run(&args, &session),
+        Command::Index(args) => index::run(&args, &session),
         Command::Config(args) => config::run(&args, &session),
         Command::Attach(args) => attach::run(&args, &session),
         Command::Tag(args) => tag::run(&args, &session),
         Command::Gc(args) => gc::run(&args, &session),
-        Command::Convert(args) => convert::run(&args, &session),
         Command::Verify(args) => verify::run(&args, &session),
         Command::Platform(args) => platform::run(&args),
         Command::Completions(args) => man::completions(&args, Cli::command()),

@@ -203,7 +203,8 @@ impl Edit {
         writer.commit()
     }
 
-    fn writer(&mut self) -> Result<&mut LayoutWriter> {
+    /// Where new blobs gather.
+    pub fn writer(&mut self) -> Result<&mut LayoutWriter> {
         if self.writer.is_none() {
             let location = self.layout.location();
             self.writer = Some(match location.transport {

@@ -36,6 +36,7 @@ pub(crate) use take::Watched;
 pub use take::{Taken, TakenBlob, Trust};
 pub(crate) use walk::{called, names, MAX_DEPTH};
 pub use walk::{Image, ImagePath};
+pub(crate) use writer::merge;
 pub use writer::{BlobFile, BlobPath, LayoutWriter};
 
 use crate::digest::Digest;

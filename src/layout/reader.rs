@@ -177,7 +177,7 @@ impl Layout {
     }
 
     /// The file that holds a blob, where the layout is a directory.
-    pub(super) fn blob_on_disk(&self, digest: &Digest) -> Option<PathBuf> {
+    pub(crate) fn blob_on_disk(&self, digest: &Digest) -> Option<PathBuf> {
         match &self.store {
             Store::Directory(root) => Some(root.join(blob_path(digest))),
             Store::Archive(_) | Store::DockerArchive(_) => None,

@@ -190,39 +190,54 @@ impl LayoutWriter {
 
     /// Shows the image: the target is whole before and after, whatever happens in between.
     pub fn commit(self) -> Result<()> {
+        let listed = |before: &Index| {
+            let mut after = before.clone();
+            merge(&mut after, &self.descriptors);
+            Some(after)
+        };
+        self.show(&listed).map(|_| ())
+    }
+
+    /// Shows an index that `edit` makes of the one that a layout has by then; nothing changes, and the answer is no, if it
+    /// makes none, which is its way to say that somebody else has changed what it was made for. An archive, or a layout
+    /// that was not there before, shows what was [listed](Self::list).
+    pub fn commit_if(self, edit: &dyn Fn(&Index) -> Option<Index>) -> Result<bool> {
+        self.show(edit)
+    }
+
+    fn show(&self, edit: &dyn Fn(&Index) -> Option<Index>) -> Result<bool> {
         let path = &self.target.path;
         match self.kind {
             TargetKind::Archive(_) | TargetKind::DockerArchive(..) => {
-                fs::rename(self.archive_path(), path).at("rename the archive to", path)
+                fs::rename(self.archive_path(), path).at("rename the archive to", path)?;
             }
-            TargetKind::Directory => self.merge_into_layout(),
+            TargetKind::Directory => return self.merge_into_layout(edit),
             TargetKind::NewLayout => match fs::rename(self.staging.path(), path) {
                 // Somebody made a layout of this name in the meantime: join it.
-                Err(_) if path.join(INDEX).is_file() => self.merge_into_layout(),
-                renamed => renamed.at("rename the layout to", path),
+                Err(_) if path.join(INDEX).is_file() => return self.merge_into_layout(edit),
+                renamed => renamed.at("rename the layout to", path)?,
             },
         }
+        Ok(true)
     }
 
     /// Blobs first, then the index, so that no reader ever meets a descriptor without its blob; all of it under a lock,
     /// so that no other writer's image is lost and nobody takes the blobs away that nothing mentions yet.
-    fn merge_into_layout(&self) -> Result<()> {
+    fn merge_into_layout(&self, edit: &dyn Fn(&Index) -> Option<Index>) -> Result<bool> {
         let layout = &self.target.path;
         let _lock = lock(layout)?;
+        let is_layout = layout.join(INDEX).is_file();
+        let before = if is_layout { Layout::open(&self.target)?.index()?.into_value() } else { Index::default() };
+        let Some(after) = edit(&before) else { return Ok(false) };
         self.place_blobs()?;
-        let before = if layout.join(INDEX).is_file() {
-            Layout::open(&self.target)?.index()?.into_value()
-        } else {
+        if !is_layout {
             let marker = layout.join(MARKER);
             fs::rename(self.staging.path().join(MARKER), &marker).at("rename the marker to", &marker)?;
-            Index::default()
-        };
-        let mut after = before.clone();
-        merge(&mut after, &self.descriptors);
-        if after == before {
-            return Ok(());
+        } else if after == before {
+            return Ok(true);
         }
-        self.place_index(after)
+        self.place_index(after)?;
+        Ok(true)
     }
 
     /// Whether a blob is staged.
@@ -387,7 +402,7 @@ fn not_followed(target: &Location) -> Error {
 }
 
 /// Puts descriptors into an index. A ref name belongs to one image: it moves, in place.
-pub(super) fn merge(index: &mut Index, descriptors: &[Descriptor]) {
+pub(crate) fn merge(index: &mut Index, descriptors: &[Descriptor]) {
     for new in descriptors {
         let position = match new.ref_name() {
             Some(name) => index.manifests.iter().position(|old| old.ref_name() == Some(name)),

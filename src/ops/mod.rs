@@ -9,6 +9,7 @@ pub mod convert;
 pub mod diff;
 pub mod gc;
 pub mod image_tree;
+pub mod index;
 pub mod inspect;
 mod kept_content;
 mod names;

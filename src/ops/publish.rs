@@ -35,6 +35,11 @@ impl TargetOptions {
         }
     }
 
+    /// Whether an image gets names that it would not have by itself.
+    pub(super) fn gives_names(&self, target: &Location) -> bool {
+        target.name.is_some() || !self.tags.is_empty() || !self.additional_tags.is_empty()
+    }
+
     /// What the image is called in a target.
     pub(super) fn names(&self, target: &Location) -> Result<Names> {
         Names::of(target, &self.tags, &self.additional_tags)

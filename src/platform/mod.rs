@@ -43,6 +43,22 @@ impl Platform {
     pub fn is_meant_by(&self, text: &str) -> bool {
         self.to_string() == text || format!("{}/{}", self.os, self.architecture) == text
     }
+
+    /// Whether hosts take one for the other: arm64 is v8 and arm is v7 where no variant is given, and amd64 v1
+    /// (containerd, platforms, `Normalize`).
+    pub fn is_same_for_hosts(&self, other: &Self) -> bool {
+        fn meant(platform: &Platform) -> Option<&str> {
+            let implied = match platform.architecture.as_str() {
+                "arm64" => Some("v8"),
+                "arm" => Some("v7"),
+                "amd64" => Some("v1"),
+                _ => None,
+            };
+            platform.variant.as_deref().or(implied)
+        }
+        (&self.os, &self.architecture, meant(self)) == (&other.os, &other.architecture, meant(other))
+            && (&self.os_version, &self.os_features) == (&other.os_version, &other.os_features)
+    }
 }
 
 impl fmt::Display for Platform {
@@ -51,6 +67,49 @@ impl fmt::Display for Platform {
         match &self.variant {
             Some(variant) => write!(f, "/{variant}"),
             None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn platform(text: &str) -> Platform {
+        let mut words = text.split('/').map(str::to_owned);
+        let mut word = || words.next();
+        let (os, architecture) = (word().unwrap(), word().unwrap());
+        Platform { os, architecture, variant: word(), ..Platform::default() }
+    }
+
+    #[test]
+    fn a_variant_may_go_without_saying() {
+        for (a, b, same) in [
+            ("linux/arm64", "linux/arm64/v8", true),
+            ("linux/arm64", "linux/arm64/v9", false),
+            ("linux/arm", "linux/arm/v7", true),
+            ("linux/arm", "linux/arm/v6", false),
+            ("linux/amd64", "linux/amd64/v1", true),
+            ("linux/amd64", "linux/amd64/v3", false),
+            ("linux/riscv64", "linux/riscv64/rva22u64", false),
+            ("linux/amd64", "windows/amd64", false),
+        ] {
+            assert_eq!(platform(a).is_same_for_hosts(&platform(b)), same, "{a} {b}");
+            assert_eq!(platform(b).is_same_for_hosts(&platform(a)), same, "{b} {a}");
+        }
+        let windows = |version: &str| Platform { os_version: Some(version.to_owned()), ..platform("windows/amd64") };
+        assert!(!windows("10.0.1").is_same_for_hosts(&windows("10.0.2")));
+    }
+
+    #[test]
+    fn what_people_mean() {
+        for (of, text, is_meant) in [
+            ("linux/arm/v7", "linux/arm", true),
+            ("linux/arm/v7", "linux/arm/v7", true),
+            ("linux/arm/v7", "linux/arm/v6", false),
+            ("linux/arm", "linux/arm/v7", false),
+        ] {
+            assert_eq!(platform(of).is_meant_by(text), is_meant, "{of} {text}");
         }
     }
 }

@@ -15,6 +15,7 @@ mod words;
 pub(crate) use inherit::{clear, env_name, set_env};
 pub use inherit::{inherit, ConfigField};
 pub use settings::{FlagValue, Settings};
+pub(crate) use values::ANNOTATION;
 pub use variables::{Kind, Variable, VARIABLES};
 pub use vars_file::VarsFile;
 

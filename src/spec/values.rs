@@ -24,7 +24,7 @@ pub(crate) const PORT: Grammar<String> =
 pub(crate) const ENV: Grammar<(String, String)> = Grammar { accepted: "words `key=value`", read: key_value };
 
 /// As [`ENV`]; a key `.x` is short for `org.opencontainers.image.x`.
-pub(super) const ANNOTATION: Grammar<(String, String)> =
+pub(crate) const ANNOTATION: Grammar<(String, String)> =
     Grammar { accepted: "words `key=value`; `.x=` is short for `org.opencontainers.image.x=`", read: annotation };
 
 /// An absolute path.

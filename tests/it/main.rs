@@ -41,6 +41,9 @@ mod squash;
 /// Images go to other transports and compressions and back, and are what they were.
 mod convert;
 
+/// Images for several platforms become one that has them all.
+mod index;
+
 /// What differs is told field by field, and why in a line.
 mod differences;
 

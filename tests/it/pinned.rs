@@ -1,9 +1,9 @@
 //! `tests/fixtures/digests`: one line a digest, `FIXTURE COMPRESSION PART DIGEST`.
 //!
-//! PART is `diff_id`, `manifest`, `attached` for a file that is attached, the ending of an archive, or `docker` or
-//! `docker-legacy` and the ending of a docker archive of two names. A change that moves a line breaks the promise that the
-//! same tree gives the same image: it is written up in the changelog. All are built with `--arch amd64 --owner 0:0`, but
-//! for the fixtures that root has to make, which keep their owners.
+//! PART is `diff_id`, `manifest`, `attached` for a file that is attached, `index` for images for two platforms, the ending
+//! of an archive, or `docker` or `docker-legacy` and the ending of a docker archive of two names. A change that moves a
+//! line breaks the promise that the same tree gives the same image: it is written up in the changelog. All are built with
+//! `--arch amd64 --owner 0:0`, but for the fixtures that root has to make, which keep their owners.
 
 use std::fmt::Write;
 use std::fs;
@@ -37,6 +37,14 @@ fn every_digest_is_the_one_in_the_table() {
     assert!(wrong.is_empty(), "{} says otherwise:\n{wrong}", table.display());
 }
 
+/// Of the image in `amd64` and one for another platform, in a layout that comes with it.
+fn digest_of_index(scratch: &Scratch, rootfs: &Path, amd64: &Path) -> String {
+    let (arm64, out) = (scratch.join("arm64"), scratch.join("index"));
+    let _ = Tool::new("build").arg(rootfs).oci(&arm64).args(["--arch", "aarch64", "--owner", "0:0"]).bake();
+    let tool = Tool::new("index").oci(amd64).oci(&arm64).oci(&out);
+    tool.args(["--annotation", "a=b", "--descriptor-annotation", "linux/arm64:c=d"]).bake()
+}
+
 fn digests(fixture: &str, keeps_owners: bool) -> Vec<String> {
     let scratch = Scratch::new();
     let rootfs = scratch.rootfs("rootfs", fixture);
@@ -60,6 +68,7 @@ fn digests(fixture: &str, keeps_owners: bool) -> Vec<String> {
         line("diff_id", &Layout::at(&out).latest().diff_id());
         line("manifest", &manifest);
         if (fixture, compression) == ("small", "gzip") {
+            line("index", &digest_of_index(&scratch, &rootfs, &out));
             let file = scratch.join("bill.json");
             fs::write(&file, "{}\n").unwrap();
             let tool = Tool::new("attach").arg(format!("oci:{}", out.display())).arg(&file);

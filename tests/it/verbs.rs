@@ -13,6 +13,7 @@ pub(crate) const VERBS: &[&str] = &[
     "diff",
     "squash",
     "convert",
+    "index",
     "config",
     "attach",
     "tag",

@@ -142,7 +142,13 @@ fn jobs<'a>(sources: &[Source<'a>], compression: Option<Compression>, threads: N
     let mut taken = BTreeMap::new();
     let mut recompressed = BTreeMap::new();
     for Source { layout, plan } in sources {
-        taken.extend(plan.taken.iter().map(|(digest, descriptor)| (digest, (*layout, descriptor))));
+        for (digest, descriptor) in &plan.taken {
+            // Of several places, one that it may be linked from.
+            let can_be_linked = layout.blob_on_disk(digest).is_some();
+            if can_be_linked || !taken.contains_key(digest) {
+                taken.insert(digest, (*layout, descriptor));
+            }
+        }
         recompressed.extend(plan.recompressed.iter().map(|(digest, layer)| (digest, (*layout, layer))));
     }
     let total: u64 = recompressed.values().map(|(_, layer)| layer.descriptor.size).sum();

@@ -120,7 +120,7 @@ pub(crate) fn check_names(
 ) -> Result<()> {
     let images = entries.iter().filter(|entry| entry.kind == EntryKind::Image);
     let digests: BTreeSet<&Digest> = images.map(|entry| &entry.descriptor.digest).collect();
-    match targets.iter().find(|target| is_named(target, options)) {
+    match targets.iter().find(|target| options.gives_names(target)) {
         Some(_) if digests.len() > 1 => {
             let names: Vec<&str> = entries.iter().filter_map(|entry| entry.descriptor.ref_name()).collect();
             let hint = format!("name one: {}", names.join(", "));
@@ -130,11 +130,6 @@ pub(crate) fn check_names(
         }
         _ => Ok(()),
     }
-}
-
-/// Whether images get names that they do not have.
-fn is_named(target: &Location, options: &TargetOptions) -> bool {
-    target.name.is_some() || !options.tags.is_empty() || !options.additional_tags.is_empty()
 }
 
 impl Entry {
@@ -150,6 +145,21 @@ impl Entry {
             }
         }
         Entry { descriptor, kind: self.kind }
+    }
+
+    /// Whether it says something of one of these.
+    pub(crate) fn is_attached_to(&self, graph: &Graph<'_>, images: &BTreeSet<&Digest>) -> bool {
+        if self.kind == EntryKind::Image {
+            return false;
+        }
+        let subject = match &graph.node(&self.descriptor.digest).content {
+            Content::Index(index) => index.value().subject.as_ref(),
+            Content::Manifest(manifest, _) => manifest.value().subject.as_ref(),
+            Content::Unknown | Content::Missing => None,
+        };
+        let tag = TagOfDigest::parse(&self.descriptor);
+        subject.is_some_and(|subject| images.contains(&subject.digest))
+            || tag.is_some_and(|tag| images.iter().any(|digest| tag.is_about(digest)))
     }
 
     /// The entry of what stands in the place of what it listed.
@@ -171,7 +181,7 @@ impl Entry {
         options: &TargetOptions,
         warnings: &mut Vec<String>,
     ) -> Result<(Vec<Descriptor>, Vec<String>)> {
-        if self.kind == EntryKind::Image && is_named(target, options) {
+        if self.kind == EntryKind::Image && options.gives_names(target) {
             let mut options = options.clone();
             if target.name.is_none() && options.tags.is_empty() {
                 options.tags.extend(self.own_name(target));
@@ -236,7 +246,7 @@ impl<'a> TagOfDigest<'a> {
 }
 
 /// A descriptor that nobody calls by a name.
-fn without_names(mut descriptor: Descriptor) -> Descriptor {
+pub(crate) fn without_names(mut descriptor: Descriptor) -> Descriptor {
     if let Some(annotations) = &mut descriptor.annotations {
         annotations.retain(|key, _| key != REF_NAME && key != CONTAINERD_NAME);
     }

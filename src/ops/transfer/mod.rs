@@ -12,10 +12,10 @@ mod rewrite;
 
 pub(super) use blobs::{move_all, Source};
 pub use blobs::{BlobReport, How};
-pub(super) use entry::{check_names, entries, of_platform, Entry};
+pub(super) use entry::{check_names, entries, of_platform, without_names, Entry, EntryKind};
 pub(super) use graph::{Content, Graph};
 pub(super) use plan::Plan;
-pub(super) use rewrite::Rewritten;
+pub(super) use rewrite::{Rewritten, ATTESTED};
 
 /// What people should know before they trust in the result.
 pub(super) fn warnings(graph: &Graph<'_>, plan: &Plan) -> Vec<String> {

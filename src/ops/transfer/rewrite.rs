@@ -9,7 +9,7 @@ use crate::ops::transfer::graph::{Content, Graph};
 use crate::ops::transfer::plan::{may_be_elsewhere, Plan};
 
 /// The digest of the image that an attestation of `BuildKit` is about; it stands in the same index.
-const ATTESTED: &str = "vnd.docker.reference.digest";
+pub(crate) const ATTESTED: &str = "vnd.docker.reference.digest";
 
 /// Annotations, by how they begin, that tell where something is in the compressed bytes of a layer: of eStargz and
 /// zstd:chunked.

@@ -1,0 +1,119 @@
+use std::io::{stdout, Write};
+use std::num::NonZeroUsize;
+
+use anyhow::Result;
+use ocibake::layout::{Layout, Location};
+use ocibake::ops::index::{
+    index, Annotation, ExistingIndex, IndexOptions, IndexReport, PlatformAnnotation, SamePlatform, Shape,
+};
+use ocibake::Error;
+
+use super::progress::{Display, ProgressMode};
+use super::target_flags::TargetFlags;
+use super::{threads, Answer, LocationParser, Session};
+
+/// Make one multi-platform image of images for several platforms
+///
+/// Prints the digest of the index; of a flat one, a line for each image with its platform. Platforms are those of the
+/// images' configurations, in the order in which the images are given: readers take the first that they can run. An IMAGE
+/// may be an index itself, whose images join; without a name, all images of a layout are meant, and what is attached to
+/// them goes along. Blobs are hard-linked where that can be, and then not even read; layers are never compressed anew.
+#[derive(clap::Args)]
+#[allow(clippy::struct_excessive_bools)]
+#[command(
+    override_usage = "ocibake index [OPTIONS] IMAGE... TARGET\n       ocibake index [OPTIONS] --remove PLATFORM TARGET",
+    after_help = "Examples:\n  ocibake index oci:amd64:v1 oci:arm64:v1 oci:out:v1\n  \
+                  ocibake index oci:riscv64:v1 oci:out:v1 --add\n  \
+                  ocibake index oci:out:v1 --remove linux/riscv64"
+)]
+pub(super) struct Args {
+    /// The images, and at the end where the index goes
+    #[arg(required = true, value_name = "IMAGE... TARGET", value_parser = LocationParser)]
+    locations: Vec<Location>,
+
+    /// Put the images into `index.json` itself, each under the name with its platform behind it (`v1-arm-v7`) if a name
+    /// is given
+    #[arg(long)]
+    flat: bool,
+
+    /// Add to the index that the target has by this name
+    #[arg(long)]
+    add: bool,
+
+    /// With --add: let an image for a platform that is there take the old one's place
+    #[arg(long, requires = "add")]
+    replace: bool,
+
+    /// Take the image for this platform out of the index that the target has, `os/architecture[/variant]` (repeatable)
+    #[arg(long, value_name = "PLATFORM")]
+    remove: Vec<String>,
+
+    /// Annotate the index; `.x=` is short for `org.opencontainers.image.x=` (repeatable)
+    #[arg(long, value_name = "KEY=VALUE")]
+    annotation: Vec<Annotation>,
+
+    /// Annotate what the index says of the image for a platform (repeatable)
+    #[arg(long, value_name = "PLATFORM:KEY=VALUE")]
+    descriptor_annotation: Vec<PlatformAnnotation>,
+
+    /// Work with so many threads; the index is the same for any number [default: the machine's cores]
+    #[arg(long, value_name = "N")]
+    threads: Option<NonZeroUsize>,
+
+    /// How to show progress
+    #[arg(long, value_name = "HOW", default_value = "auto")]
+    progress: ProgressMode,
+
+    /// Print a report in JSON instead of the digest
+    #[arg(long)]
+    json: bool,
+
+    #[command(flatten)]
+    target: TargetFlags,
+}
+
+pub(super) fn run(args: &Args, session: &Session) -> Result<Answer> {
+    let (target, images) = args.locations.split_last().expect("clap wants one at least");
+    if images.is_empty() && args.remove.is_empty() && !args.add {
+        return Err(Error::refused_with_hint(
+            format!("`{target}` is the target, and the images are missing"),
+            "give the images first, and at the end where their index goes",
+        )
+        .into());
+    }
+    let layouts = images.iter().map(Layout::open).collect::<Result<Vec<_>, _>>()?;
+    let same = if args.replace { SamePlatform::Replaced } else { SamePlatform::Refused };
+    let options = IndexOptions {
+        shape: if args.flat { Shape::Flat } else { Shape::Nested },
+        existing: if args.add { ExistingIndex::Extended(same) } else { ExistingIndex::Superseded },
+        remove: args.remove.clone(),
+        annotations: args.annotation.clone(),
+        descriptor_annotations: args.descriptor_annotation.clone(),
+        target: args.target.options(),
+        threads: threads(args.threads)?,
+    };
+    let display = Display::new(args.progress, session.verbosity, &session.interruption);
+    let report = index(&layouts, target, &options, &display)?;
+    drop(display);
+    for warning in &report.warnings {
+        session.warn(warning);
+    }
+    let mut out = stdout().lock();
+    if args.json {
+        serde_json::to_writer_pretty(&mut out, &report)?;
+        writeln!(out)?;
+    } else {
+        write!(out, "{}", listed(&report))?;
+    }
+    Ok(Answer::Yes)
+}
+
+fn listed(report: &IndexReport) -> String {
+    if let Some(digest) = &report.digest {
+        return format!("{digest}\n");
+    }
+    report.manifests.iter().fold(String::new(), |lines, manifest| {
+        let platform = manifest.platform.as_ref().map(|platform| format!(" {platform}")).unwrap_or_default();
+        lines + manifest.digest.as_str() + &platform + "\n"
+    })
+}

@@ -1,0 +1,161 @@
+//! What the target lists already, where that is added to, and what it is to list.
+
+use crate::error::{Error, Result};
+use crate::layout::{merge, Edit, Layout, Location, Transport};
+use crate::media_type::MediaKind;
+use crate::oci::{Descriptor, Index, RefName};
+use crate::ops::index::member::{members, Member};
+use crate::ops::transfer::{Content, Graph, Plan, Rewritten, ATTESTED};
+use crate::platform::Platform;
+
+/// How an index stands in its target.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Shape {
+    /// As a blob that one entry of `index.json` leads to, which readers know as one image for several platforms.
+    #[default]
+    Nested,
+    /// As `index.json` itself.
+    Flat,
+}
+
+/// Where an index stands in the target's `index.json`: which entries are its own.
+#[derive(Clone, Debug)]
+pub(super) struct Stand {
+    pub(super) shape: Shape,
+    /// Its names. Without any, a flat index is what has a platform and no name.
+    pub(super) names: Vec<RefName>,
+}
+
+/// An index that the target has.
+#[derive(Debug, Default)]
+pub(super) struct Existing {
+    /// An archive is locked as long as this is there, and written anew by it.
+    pub(super) edit: Option<Edit>,
+    /// The entries that it stands in.
+    pub(super) entries: Vec<Descriptor>,
+    pub(super) members: Vec<Member>,
+    /// Its document, for what is to be kept of it.
+    pub(super) document: Index,
+    /// Documents of members that are described anew.
+    pub(super) rewritten: Rewritten,
+}
+
+impl Existing {
+    /// Reads what the target has; nothing, if there is no target.
+    pub(super) fn read(target: &Location, stand: &Stand) -> Result<Self> {
+        let location = Location { name: None, ..target.clone() };
+        match target.transport {
+            Transport::DockerArchive => {
+                let message = format!("target `{target}`: docker archives are written whole, and not added to");
+                let hint = "make a layout of it with `ocibake convert`, and of that a docker archive in the end";
+                Err(Error::refused_with_hint(message, hint))
+            }
+            Transport::Oci if !location.path.join(crate::layout::INDEX).is_file() => Ok(Existing::default()),
+            Transport::Oci => Existing::of(&Layout::open(&location)?, stand),
+            _ if location.path.symlink_metadata().is_err() => Ok(Existing::default()),
+            _ => {
+                let edit = Edit::open(&location)?;
+                let existing = Existing::of(edit.layout(), stand)?;
+                Ok(Existing { edit: Some(edit), ..existing })
+            }
+        }
+    }
+
+    fn of(layout: &Layout, stand: &Stand) -> Result<Self> {
+        let entries = stand.own_entries(&layout.index()?.into_value());
+        if stand.shape == Shape::Nested && entries.iter().any(|entry| entry.digest != entries[0].digest) {
+            let names: Vec<&str> = stand.names.iter().map(RefName::as_str).collect();
+            let message = format!("`{}` of `{}` lead to different images", names.join("`, `"), layout.location());
+            return Err(Error::refused(message));
+        }
+        let graph = Graph::read(layout, &entries)?;
+        let plan = Plan::of(&graph, None)?;
+        let rewritten = Rewritten::of(&graph, &plan, std::collections::BTreeMap::new());
+        let mut members = members(&graph, &entries)?;
+        for member in &mut members {
+            member.descriptor = rewritten.redirected(member.descriptor.clone());
+        }
+        let document = match entries.first().map(|entry| &graph.node(&entry.digest).content) {
+            Some(Content::Index(index)) if stand.shape == Shape::Nested => index.value().clone(),
+            _ => Index::default(),
+        };
+        Ok(Existing { edit: None, entries, members, document, rewritten })
+    }
+}
+
+impl Stand {
+    /// The entries of an `index.json` that this index stands in.
+    pub(super) fn own_entries(&self, index: &Index) -> Vec<Descriptor> {
+        let is_own = |entry: &&Descriptor| match (self.shape, self.names.is_empty()) {
+            (Shape::Nested, _) => self.names.iter().any(|name| entry.ref_name() == Some(name.as_str())),
+            (Shape::Flat, true) => {
+                entry.media_type.kind() == MediaKind::Manifest
+                    && entry.ref_name().is_none()
+                    && (entry.platform.is_some() || entry.annotation(ATTESTED).is_some())
+            }
+            (Shape::Flat, false) => entry.platform.as_ref().is_some_and(|platform| {
+                let is_name = |name: &RefName| entry.ref_name() == Some(flat_name(name, platform).as_str());
+                self.names.iter().any(is_name)
+            }),
+        };
+        index.manifests.iter().filter(is_own).cloned().collect()
+    }
+
+    /// The entries by which a flat index lists a member.
+    pub(super) fn flat_entries(&self, member: &Member) -> Result<Vec<Descriptor>> {
+        match &member.platform {
+            Some(platform) if !self.names.is_empty() => {
+                let named = |name| Ok(member.descriptor.clone().with_ref_name(&flat_name(name, platform).parse()?));
+                self.names.iter().map(named).collect()
+            }
+            _ => Ok(vec![member.descriptor.clone()]),
+        }
+    }
+
+    /// An `index.json` with new entries of this index in the places of the old ones, and more entries; none, if somebody
+    /// has changed the old ones.
+    pub(super) fn changed(
+        &self,
+        before: &Index,
+        old: &[Descriptor],
+        new: &[Descriptor],
+        more: &[Descriptor],
+    ) -> Option<Index> {
+        let mut after = before.clone();
+        if self.shape == Shape::Flat {
+            if self.own_entries(before) != old {
+                return None;
+            }
+            let mut new: Vec<&Descriptor> = new.iter().collect();
+            after.manifests.clear();
+            for entry in &before.manifests {
+                if !old.contains(entry) {
+                    after.manifests.push(entry.clone());
+                } else if let Some(at) = new.iter().position(|new| takes_the_place(new, entry)) {
+                    after.manifests.push(new.remove(at).clone());
+                }
+            }
+            after.manifests.extend(new.into_iter().cloned());
+        } else {
+            merge(&mut after, new);
+        }
+        merge(&mut after, more);
+        Some(after)
+    }
+}
+
+fn takes_the_place(new: &Descriptor, old: &Descriptor) -> bool {
+    let is_same = match (&new.platform, &old.platform) {
+        (Some(new), Some(old)) => new.is_same_for_hosts(old),
+        _ => false,
+    };
+    new.ref_name() == old.ref_name() && (is_same || new.digest == old.digest)
+}
+
+/// What the image for a platform is called beside those for others: `v1-arm-v7` of `v1`.
+fn flat_name(name: &RefName, platform: &Platform) -> String {
+    let os = Some(platform.os.as_str()).filter(|os| *os != "linux");
+    let variant = platform.variant.as_deref();
+    let words = [Some(name.as_str()), os, Some(&platform.architecture), variant, platform.os_version.as_deref()];
+    words.into_iter().flatten().collect::<Vec<_>>().join("-")
+}
