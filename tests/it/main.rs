@@ -17,6 +17,9 @@ mod fidelity;
 /// The tools that people have take an image as it is: skopeo, umoci, buildah, podman.
 mod consumers;
 
+/// So do the daemons that run images, containerd and Docker, and what they write is read.
+mod engines;
+
 /// And what they save is read: docker archives as skopeo and podman write them, and as Docker does.
 mod docker_archive;
 

@@ -1,5 +1,6 @@
 //! What the tests stand on: trees from text, the tool, images read without the tool, and peers.
 
+mod daemon;
 mod disk;
 mod fake_root;
 mod fixture;
@@ -15,6 +16,7 @@ mod storage;
 mod tool;
 mod words;
 
+pub(crate) use daemon::Daemon;
 pub(crate) use disk::{list_directory, Order};
 pub(crate) use fake_root::{unprivileged_words, FakeRoot, Faker, NOBODY};
 pub(crate) use fixture::Fixture;

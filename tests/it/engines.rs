@@ -1,0 +1,154 @@
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use crate::harness::{
+    assert_same, list_directory, make_layout, sha256, tar_of, Daemon, Layout, Listing, Member, Scratch, Tool,
+};
+
+const NAME: &str = "registry.example:5000/team/app:v1";
+
+/// A path as an argument.
+fn text(path: &Path) -> String {
+    path.display().to_string()
+}
+
+/// A tree as these daemons keep it: the time of the root is their own, and Docker takes times that it finds odd for none.
+fn listed(tree: &Path) -> Listing {
+    let mut listing = list_directory(tree);
+    listing.get_mut(Path::new("")).expect("a root").mtime = 0;
+    for node in listing.values_mut() {
+        if !(0..1 << 31).contains(&node.mtime) {
+            node.mtime = 0;
+        }
+    }
+    listing
+}
+
+/// The name that they give to the tree of some layers.
+fn chain_id(config: &Value) -> String {
+    let diff_ids: Vec<&str> =
+        config["rootfs"]["diff_ids"].as_array().unwrap().iter().map(|id| id.as_str().unwrap()).collect();
+    assert_eq!(diff_ids.len(), 2);
+    format!("sha256:{}", sha256(diff_ids.join(" ").as_bytes()))
+}
+
+/// An image of two layers, the upper one with everything that a rootfs may hold, by `NAME` and two names more.
+fn bake(rootfs: &Path, base: &Path, archive: &Path, flags: &[&str]) -> String {
+    let base = format!("oci:{}", base.display());
+    let target = format!("docker-archive:{}:{NAME}", archive.display());
+    let names = ["--additional-tag", ":v2", "--additional-tag", "hub"];
+    Tool::build(rootfs).arg(target).args(["--base", &base]).args(names).args(flags).run().digest_despite_warnings()
+}
+
+/// The base of those images: what it holds is gone in them.
+fn make_base(scratch: &Scratch) -> PathBuf {
+    let base = scratch.join("base");
+    make_layout(&base, &[tar_of(&[Member::Directory("./"), Member::Directory("gone/"), Member::File("gone/x", "1")])]);
+    base
+}
+
+#[test]
+fn containerd_imports_it_applies_its_layers_and_exports_it() {
+    let scratch = Scratch::new();
+    let Some(containerd) = Daemon::containerd() else { return };
+    let (rootfs, base) = (scratch.rootfs("rootfs", "everything"), make_base(&scratch));
+    let mut expected = listed(&rootfs);
+    // It leaves the root directory as it is, and copies a lower layer's tree without these.
+    let untouched = expected.get_mut(Path::new("")).unwrap();
+    (untouched.mode, untouched.uid, untouched.gid) = (0o755, 0, 0);
+    for node in expected.values_mut() {
+        node.xattrs.retain(|name, _| !name.starts_with(b"trusted."));
+    }
+    for compression in ["gzip", "zstd", "none"] {
+        let (archive, label) = (scratch.join("a.tar"), format!("compression={compression}"));
+        let digest = bake(&rootfs, &base, &archive, &["--compression", compression, "--label", &label]);
+        // What one namespace has unpacked is not unpacked again.
+        let ctr = |args: &[&str]| containerd.run(&[&["--namespace", compression], args].concat());
+        ctr(&["images", "import", "--snapshotter=native", &text(&archive)]);
+        for name in [NAME, "registry.example:5000/team/app:v2", "docker.io/library/hub:v1"] {
+            let images = ctr(&["images", "list", &format!("name=={name}")]);
+            let image = images.lines().nth(1).unwrap_or_else(|| panic!("no {name}"));
+            assert!(image.contains(&digest) && image.contains("linux/amd64"), "{image}");
+        }
+
+        let config = Tool::new("inspect").arg(&archive).args(["--raw", "config"]).run().json();
+        let view = ["snapshots", "--snapshotter=native", "view", "--mounts", "look", &chain_id(&config)];
+        let mounts: Value = serde_json::from_str(&ctr(&view)).unwrap();
+        assert_same(&expected, &listed(Path::new(mounts[0]["Source"].as_str().unwrap())), "containerd");
+
+        let exported = scratch.join("exported.tar");
+        ctr(&["images", "export", &text(&exported), NAME]);
+        assert_eq!(Tool::new("verify").arg(&exported).run().code(), 0);
+        assert_eq!(Tool::new("inspect").arg(&exported).arg("--json").run().json()["digest"], digest.as_str());
+    }
+}
+
+/// Where Docker's vfs driver keeps the tree of an image, all layers applied.
+fn stored_tree(docker: &Daemon, config: &Value) -> PathBuf {
+    let data = docker.directory().join("data");
+    let id = data.join("image/vfs/layerdb").join(chain_id(config).replace(':', "/")).join("cache-id");
+    data.join("vfs/dir").join(fs::read_to_string(id).unwrap())
+}
+
+#[test]
+fn docker_loads_it_in_every_form_and_saves_it() {
+    let scratch = Scratch::new();
+    let Some(docker) = Daemon::docker() else { return };
+    let (rootfs, base) = (scratch.rootfs("rootfs", "everything"), make_base(&scratch));
+    let expected = listed(&rootfs);
+    // Docker reads zstd since version 23, and tars inside since ever.
+    for (form, ending, flags) in [
+        ("gzip", "tar", &["--compression", "gzip"][..]),
+        ("none", "tar.gz", &["--compression", "none"]),
+        ("legacy", "tar", &["--docker-legacy-only"]),
+    ] {
+        let archive = scratch.join(&format!("{form}.{ending}"));
+        let label = format!("form={form}");
+        let _ = bake(&rootfs, &base, &archive, &[flags, &["--label", &label]].concat());
+        let image = format!("docker-archive:{}", archive.display());
+        docker.run(&["load", "--quiet", "--input", &text(&archive)]);
+
+        let config = Tool::new("inspect").arg(&image).args(["--raw", "config"]).run().stdout();
+        let id = format!("sha256:{}", sha256(config.as_bytes()));
+        let images = docker.run(&["images", "--no-trunc", "--format", "{{.ID}} {{.Repository}}:{{.Tag}}"]);
+        let names: BTreeSet<&str> = images.lines().filter_map(|line| line.strip_prefix(&id)).map(str::trim).collect();
+        assert_eq!(names, BTreeSet::from([NAME, "registry.example:5000/team/app:v2", "hub:v1"]), "{form}: {images}");
+
+        let config: Value = serde_json::from_str(&config).unwrap();
+        assert_same(&expected, &listed(&stored_tree(&docker, &config)), "docker");
+        // What it saves has other manifests, and the same config and layers.
+        let saved = scratch.join("saved.tar");
+        docker.run(&["save", "--output", &text(&saved), NAME, "hub:v1"]);
+        let saved = format!("docker-archive:{}:{NAME}", saved.display());
+        let back = scratch.join(&format!("back-{form}"));
+        let _ = Tool::new("convert").args([&saved, &format!("oci:{}:back", back.display())]).bake();
+        assert_eq!(Tool::new("verify").arg(format!("oci:{}", back.display())).run().code(), 0);
+        assert_eq!(Layout::at(&back).image("back").config, config);
+        // Layers that are there are not loaded again.
+        docker.run(&["image", "rm", "--force", &id]);
+    }
+}
+
+/// The oldest form of all, which names no config: Docker makes one from the layers' own documents.
+#[test]
+fn docker_loads_what_has_no_manifest() {
+    let scratch = Scratch::new();
+    let Some(docker) = Daemon::docker() else { return };
+    let (rootfs, base, archive) = (scratch.small_rootfs(), make_base(&scratch), scratch.join("a.tar"));
+    let _ = bake(&rootfs, &base, &archive, &["--docker-legacy-only", "--cmd", "/bin/app"]);
+    let from = scratch.make_directory("from");
+    let mut reader = tar::Archive::new(fs::File::open(&archive).unwrap());
+    reader.unpack(&from).unwrap();
+    fs::remove_file(from.join("manifest.json")).unwrap();
+    let old = scratch.join("old.tar");
+    let mut writer = tar::Builder::new(fs::File::create(&old).unwrap());
+    writer.follow_symlinks(false);
+    writer.append_dir_all(".", &from).unwrap();
+    writer.finish().unwrap();
+    docker.run(&["load", "--quiet", "--input", &text(&old)]);
+    let shown = docker.run(&["image", "inspect", "--format", "{{json .Config.Cmd}} {{len .RootFS.Layers}}", NAME]);
+    assert_eq!(shown, "[\"/bin/app\"] 2");
+}
