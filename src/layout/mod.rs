@@ -17,6 +17,7 @@ mod reader;
 mod referrers;
 pub(crate) mod staging;
 mod take;
+mod target;
 #[cfg(test)]
 mod tests;
 mod walk;
