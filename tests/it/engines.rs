@@ -152,3 +152,35 @@ fn docker_loads_what_has_no_manifest() {
     let shown = docker.run(&["image", "inspect", "--format", "{{json .Config.Cmd}} {{len .RootFS.Layers}}", NAME]);
     assert_eq!(shown, "[\"/bin/app\"] 2");
 }
+
+#[test]
+fn both_take_an_image_for_several_platforms() {
+    let scratch = Scratch::new();
+    let (Some(containerd), Some(docker)) = (Daemon::containerd(), Daemon::docker()) else { return };
+    let rootfs = scratch.small_rootfs();
+    let images = ["amd64", "arm64", "riscv64"].map(|architecture| {
+        let out = scratch.join(architecture);
+        let _ = Tool::new("build").arg(&rootfs).args(["--arch", architecture]).oci(&out).bake();
+        format!("oci:{}", out.display())
+    });
+    let (one, other) = (scratch.join("one.tar"), scratch.join("other.tar"));
+    let index = |target: String| Tool::new("index").args(&images).arg(target).bake();
+    let digest = index(format!("docker-archive:{}:{NAME}", one.display()));
+    assert_eq!(index(format!("oci-archive:{}:v2", other.display())), digest);
+
+    let import = |archive: &Path, more: &[&str]| {
+        let archive = text(archive);
+        containerd.run(&[&["images", "import", "--all-platforms", "--no-unpack"], more, &[&archive]].concat());
+    };
+    import(&one, &[]);
+    import(&other, &["--base-name=registry.example:5000/team/app"]);
+    for name in [NAME, "registry.example:5000/team/app:v2"] {
+        let images = containerd.run(&["images", "list", &format!("name=={name}")]);
+        let image = images.lines().nth(1).unwrap_or_else(|| panic!("no {name}"));
+        assert!(image.contains(&digest) && image.contains("linux/amd64,linux/arm64/v8,linux/riscv64"), "{image}");
+    }
+
+    // Docker of before version 25 sees its own list alone, where the first has the name.
+    docker.run(&["load", "--quiet", "--input", &text(&one)]);
+    assert_eq!(docker.run(&["image", "inspect", "--format", "{{.Architecture}}", NAME]), "amd64");
+}
