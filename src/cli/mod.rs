@@ -14,10 +14,12 @@ mod fakeroot;
 mod gc;
 mod index;
 mod inspect;
+mod ls;
 mod man;
 mod platform;
 mod progress;
 mod report;
+mod rm;
 mod setting_flags;
 mod squash;
 mod tag;
@@ -72,7 +74,9 @@ enum Command {
     Index(index::Args),
     Config(Box<config::Args>),
     Attach(attach::Args),
+    Ls(ls::Args),
     Tag(tag::Args),
+    Rm(rm::Args),
     Gc(gc::Args),
     Verify(verify::Args),
     Platform(platform::Args),
@@ -123,7 +127,9 @@ pub(crate) fn run() -> ExitCode {
         Command::Index(args) => index::run(&args, &session),
         Command::Config(args) => config::run(&args, &session),
         Command::Attach(args) => attach::run(&args, &session),
+        Command::Ls(args) => ls::run(&args),
         Command::Tag(args) => tag::run(&args, &session),
+        Command::Rm(args) => rm::run(&args, &session),
         Command::Gc(args) => gc::run(&args, &session),
         Command::Verify(args) => verify::run(&args, &session),
         Command::Platform(args) => platform::run(&args),

@@ -5,6 +5,7 @@ use std::fmt::Write;
 use ocibake::ops::build::BuildStats;
 use ocibake::ops::diff::{DiffReport, DocumentDifference};
 use ocibake::ops::inspect::{Inspection, Usage};
+use ocibake::ops::list::Listed;
 use ocibake::time::Timestamp;
 use ocibake::tree::{Change, Difference, Entry, Kind};
 
@@ -61,7 +62,7 @@ pub(super) fn stats(stats: &BuildStats) -> String {
 }
 
 /// Text with its control characters escaped, so that a value cannot fake a line or drive the terminal.
-fn printable(text: &str) -> String {
+pub(super) fn printable(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { c.escape_default().to_string() } else { c.to_string() }).collect()
 }
 
@@ -120,6 +121,44 @@ pub(super) fn image(image: &Inspection) -> String {
         }
     }
     text
+}
+
+/// What a layout lists, a line each: name, what it is, bytes, digest. What stands below another is indented.
+pub(super) fn listing(all: &[Listed]) -> String {
+    let mut rows = Vec::new();
+    for listed in all {
+        list(listed, "", "", &mut rows);
+    }
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default();
+    let (name, what) = (width(0), width(1));
+    let mut text = String::new();
+    for row in &rows {
+        writeln!(text, "{:<name$}  {:<what$}  {:>9}  {}", row[0], row[1], row[2], row[3]).expect("writing to a string");
+    }
+    text
+}
+
+fn list(listed: &Listed, indent: &str, what: &str, rows: &mut Vec<[String; 4]>) {
+    let name = match &listed.name {
+        Some(name) => printable(name),
+        None if indent.is_empty() => "(no name)".to_owned(),
+        None => what.to_owned(),
+    };
+    let kind = [&listed.artifact_type, &listed.platform].into_iter().flatten().next();
+    let kind = kind.map_or_else(|| listed.media_type.to_string(), Clone::clone);
+    let is_index = !listed.manifests.is_empty() && listed.artifact_type.is_none();
+    rows.push([
+        format!("{indent}{name}"),
+        if is_index { "index".to_owned() } else { printable(&kind) },
+        listed.size.map_or_else(|| "missing".to_owned(), bytes),
+        listed.digest.to_string(),
+    ]);
+    let indent = format!("{indent}  ");
+    for (what, below) in [("listed", &listed.manifests), ("attached", &listed.attached)] {
+        for listed in below {
+            list(listed, &indent, what, rows);
+        }
+    }
 }
 
 /// An entry as `ls -l` would show it.

@@ -114,6 +114,13 @@ pub(crate) enum Missing {
     Refused,
 }
 
+/// Whether a manifest leads to its subject.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Subjects {
+    Followed,
+    Left,
+}
+
 /// All that descriptors lead to.
 #[derive(Debug, Default)]
 pub(crate) struct Reach {
@@ -157,6 +164,23 @@ impl Reach {
         roots: impl IntoIterator<Item = &'a Descriptor>,
         missing: Missing,
     ) -> Result<Self> {
+        Reach::walk(documents, roots, missing, Subjects::Followed)
+    }
+
+    /// The same without what is only named as a subject.
+    pub(crate) fn without_subjects<'a>(
+        documents: &dyn Documents,
+        roots: impl IntoIterator<Item = &'a Descriptor>,
+    ) -> Result<Self> {
+        Reach::walk(documents, roots, Missing::Passed, Subjects::Left)
+    }
+
+    fn walk<'a>(
+        documents: &dyn Documents,
+        roots: impl IntoIterator<Item = &'a Descriptor>,
+        missing: Missing,
+        subjects: Subjects,
+    ) -> Result<Self> {
         let mut reach = Reach::default();
         reach.open.extend(roots.into_iter().map(|root| (root.into(), Origin::Index)));
         while let Some((link, origin)) = reach.open.pop() {
@@ -170,7 +194,7 @@ impl Reach {
             }
             let is_there = match kind {
                 MediaKind::Index | MediaKind::Manifest => {
-                    links(documents, &link)?.map(|found| reach.follow(found)).is_some()
+                    links(documents, &link)?.map(|found| reach.follow(found, subjects)).is_some()
                 }
                 MediaKind::Other if origin == Origin::Index && link.size <= MAX_DOCUMENT_SIZE => {
                     documents.raw(&link)?.map(|raw| reach.follow_unknown(&raw)).is_some()
@@ -186,14 +210,16 @@ impl Reach {
         Ok(reach)
     }
 
-    fn follow(&mut self, found: Links) {
+    fn follow(&mut self, found: Links, subjects: Subjects) {
         let held = found.config.into_iter().chain(found.layers.into_iter().flatten());
         self.open.extend(held.map(|link| (link, Origin::Manifest)));
         let listed = found.manifests.into_iter().flatten();
         self.open.extend(listed.map(|link| (link, Origin::Index)));
         if let Some(subject) = found.subject {
             self.subjects.insert(subject.digest.clone());
-            self.open.push((subject, Origin::Aside));
+            if subjects == Subjects::Followed {
+                self.open.push((subject, Origin::Aside));
+            }
         }
     }
 

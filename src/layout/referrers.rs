@@ -2,11 +2,11 @@
 //! and for readers who know no better way in an index by the name of the subject's digest, its referrers tag
 //! (distribution-spec, spec.md#referrers-tag-schema).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::digest::Digest;
 use crate::error::Result;
-use crate::layout::links::{links, Link, Links};
+use crate::layout::links::{links, Documents, Link, Links, Reach};
 use crate::layout::Layout;
 use crate::media_type::MediaKind;
 use crate::oci::annotations::TITLE;
@@ -97,4 +97,43 @@ pub(crate) fn is_referrers_tag(entry: &Descriptor) -> bool {
     };
     entry.media_type.kind() == MediaKind::Index
         && entry.ref_name().and_then(|name| name.split_once('-')).is_some_and(is_tag)
+}
+
+/// What entries of an index lead to when nothing is kept by what it is the subject of: images and named things, all below
+/// them, and what is attached to any of it.
+pub(crate) struct Rooted {
+    digests: BTreeSet<Digest>,
+    tags: BTreeSet<String>,
+}
+
+impl Rooted {
+    pub(crate) fn of(documents: &dyn Documents, entries: &[Descriptor], referrers: &[Referrer]) -> Result<Self> {
+        let attached: BTreeSet<&Digest> = referrers.iter().map(|referrer| &referrer.descriptor.digest).collect();
+        let mut by_subject: BTreeMap<&Digest, Vec<&Descriptor>> = BTreeMap::new();
+        for referrer in referrers {
+            by_subject.entry(&referrer.subject).or_default().push(&referrer.descriptor);
+        }
+        let is_root = |entry: &&Descriptor| {
+            !is_referrers_tag(entry) && (entry.ref_name().is_some() || !attached.contains(&entry.digest))
+        };
+        let mut digests = BTreeSet::new();
+        let mut open = Reach::without_subjects(documents, entries.iter().filter(is_root))?.blobs;
+        while let Some((digest, _)) = open.pop_first() {
+            if let Some(about_it) = by_subject.get(&digest) {
+                let new = about_it.iter().copied().filter(|referrer| !digests.contains(&referrer.digest));
+                open.extend(Reach::without_subjects(documents, new)?.blobs);
+            }
+            digests.insert(digest);
+        }
+        let tags = digests.iter().filter_map(|digest| referrers_tag(digest).ok()).map(|tag| tag.to_string()).collect();
+        Ok(Rooted { digests, tags })
+    }
+
+    /// Whether an entry is held by something: of a referrers tag, that which it is about.
+    pub(crate) fn holds(&self, entry: &Descriptor) -> bool {
+        match entry.ref_name() {
+            Some(name) if is_referrers_tag(entry) => self.tags.contains(name),
+            _ => self.digests.contains(&entry.digest),
+        }
+    }
 }

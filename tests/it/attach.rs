@@ -598,5 +598,9 @@ fn an_ordinary_user_under_pseudo_attaches_as_everybody_does() {
     assert_eq!(listed_for(&outside, &digest).len(), 1);
     assert_verified(&oci(&outside, ""));
     assert_verified(&format!("oci-archive:{}", pseudo.home().join("out.tar").display()));
+    assert_eq!(run(&["ls", "oci:out"]).lines().count(), 2);
+    assert_eq!(run(&["rm", "oci:out:v1"]).lines().count(), 3);
+    let _ = run(&["gc", "oci:out", "-q"]);
+    assert_eq!(names_below(&outside.join("blobs")), ["sha256/"]);
     assert_eq!(pseudo.log_of_trouble(), Vec::<String>::new());
 }

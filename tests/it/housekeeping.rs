@@ -167,6 +167,220 @@ fn what_cannot_be_named() {
     assert!(bytes_of(scratch.path()) == before);
 }
 
+/// Two images and an index of both, with something attached to one of the images, to the index and to what is attached.
+fn layout_with_attached(out: &Path) -> ByHand {
+    let layout = ByHand::at(out);
+    let (amd64, arm) = (layout.platform("amd64", None), layout.platform("arm", Some("v7")));
+    let multi = layout.index(&[amd64.clone(), arm.clone()]);
+    let (bill, note) = (layout.artifact(&amd64, "bill"), layout.artifact(&multi, "note"));
+    let signature = layout.artifact(&bill, "signature");
+    let tag =
+        |of: &Value, list: &[Value]| named(&layout.index(list), &of["digest"].as_str().unwrap().replace(':', "-"));
+    let tags = [tag(&amd64, &[bill.clone()]), tag(&multi, &[note.clone()]), tag(&bill, &[signature.clone()])];
+    let (amd64, multi) = ([named(&amd64, "amd64"), named(&amd64, "again")], named(&multi, "multi"));
+    let entries: Vec<Value> = amd64.into_iter().chain([multi, bill, note, signature]).chain(tags).collect();
+    layout.list(&entries);
+    layout
+}
+
+/// The entries of `index.json`: their names, or the beginnings of their digests.
+fn listed(out: &Path) -> Vec<String> {
+    let index = Layout::at(out).index();
+    let name = |entry: &Value| match entry["annotations"]["org.opencontainers.image.ref.name"].as_str() {
+        Some(name) if name.starts_with("sha256-") => "(referrers)".to_owned(),
+        Some(name) => name.to_owned(),
+        None => "(no name)".to_owned(),
+    };
+    index["manifests"].as_array().unwrap().iter().map(name).collect()
+}
+
+#[test]
+fn what_a_layout_lists_is_shown_once() {
+    let scratch = Scratch::new();
+    let out = scratch.join("out");
+    layout_with_attached(&out);
+    assert_verified(&oci(&out, ""));
+    let shown = Tool::new("ls").arg(oci(&out, "")).run().stdout();
+    let rows: Vec<Vec<&str>> = shown.lines().map(|line| line.split_whitespace().take(2).collect()).collect();
+    let expected = [
+        ["amd64", "linux/amd64"],
+        ["attached", "text/x-note"],
+        ["attached", "text/x-note"],
+        ["again", "linux/amd64"],
+        ["attached", "text/x-note"],
+        ["attached", "text/x-note"],
+        ["multi", "index"],
+        ["listed", "linux/amd64"],
+        ["attached", "text/x-note"],
+        ["attached", "text/x-note"],
+        ["listed", "linux/arm/v7"],
+        ["attached", "text/x-note"],
+    ];
+    assert_eq!(rows, expected, "{shown}");
+    let indents: Vec<usize> = shown.lines().map(|line| line.len() - line.trim_start().len()).collect();
+    assert_eq!(indents, [0, 2, 4, 0, 2, 4, 0, 2, 4, 6, 2, 2], "{shown}");
+    assert!(shown.lines().all(|line| line.split_whitespace().last().unwrap().starts_with("sha256:")), "{shown}");
+
+    let all = Tool::new("ls").args([&oci(&out, ""), "--json"]).run().json();
+    let amd64 = descriptor(&out, "amd64");
+    let manifest: Value = serde_json::from_slice(&Layout::at(&out).blob(&amd64)).unwrap();
+    let size: u64 =
+        [&amd64, &manifest["config"], &manifest["layers"][0]].map(|blob| blob["size"].as_u64().unwrap()).iter().sum();
+    let first = &all[0];
+    for (member, expected) in [
+        ("ref", json!("amd64")),
+        ("digest", amd64["digest"].clone()),
+        ("media_type", json!(MANIFEST)),
+        ("artifact_type", Value::Null),
+        ("platform", json!("linux/amd64")),
+        ("size", json!(size)),
+        ("manifests", json!([])),
+    ] {
+        assert_eq!(first[member], expected, "{member}");
+    }
+    assert_eq!(first["attached"][0]["artifact_type"], "text/x-note");
+    assert_eq!(first["attached"][0]["attached"][0]["attached"], json!([]));
+    assert_eq!(all[2]["manifests"].as_array().map(Vec::len), Some(2));
+    // By its name, that one alone.
+    assert_eq!(Tool::new("ls").args([&oci(&out, ":multi"), "--json"]).run().json(), json!([all[2]]));
+    let error = Tool::new("ls").arg(oci(&out, ":v3")).run().error();
+    assert!(error.contains("no image of this name") && error.contains("`amd64`"), "{error}");
+
+    // An archive is listed as the layout is.
+    let archive = format!("oci-archive:{}", scratch.join("a.tar").display());
+    let _ = Tool::new("convert").args([&oci(&out, ""), &archive]).run().stdout();
+    assert_eq!(Tool::new("ls").arg(&archive).run().stdout(), shown);
+    // What is lost is said to be, and the rest is shown.
+    fs::remove_file(blob(&out, &amd64)).unwrap();
+    let shown = Tool::new("ls").arg(oci(&out, "")).run().stdout();
+    assert!(shown.lines().any(|line| line.starts_with("amd64 ") && line.contains(" missing ")), "{shown}");
+    assert!(shown.contains("linux/arm/v7"), "{shown}");
+}
+
+#[test]
+fn what_stands_alone_is_listed_too() {
+    let scratch = Scratch::new();
+    let out = scratch.join("out");
+    let layout = ByHand::at(&out);
+    let lost = json!({"mediaType": MANIFEST, "digest": format!("sha256:{}", "7".repeat(64)), "size": 9});
+    let orphan = layout.artifact(&lost, "about nothing here");
+    let image = layout.image(&[tar_of(&[Member::File("a", "1")])], &json!({"variant": "v2"}));
+    layout.list(&[image, orphan.clone(), named(&layout.index(&[orphan]), &format!("sha256-{}", "7".repeat(64)))]);
+    let shown = Tool::new("ls").arg(oci(&out, "")).run().stdout();
+    let rows: Vec<Vec<&str>> = shown.lines().map(|line| line.split_whitespace().take(3).collect()).collect();
+    let tag = format!("sha256-{}", "7".repeat(64));
+    let expected = [["(no", "name)", "linux/amd64/v2"], ["(no", "name)", "text/x-note"]];
+    assert_eq!((&rows[..2], rows[2][0]), (&expected.map(Vec::from)[..], tag.as_str()), "{shown}");
+    layout.list(&[]);
+    assert_eq!(Tool::new("ls").arg(oci(&out, "")).run().stdout(), "");
+    assert_eq!(Tool::new("ls").args([&oci(&out, ""), "--json"]).run().json(), json!([]));
+}
+
+#[test]
+fn a_name_goes_and_with_the_last_what_is_attached() {
+    let scratch = Scratch::new();
+    let out = scratch.join("out");
+    layout_with_attached(&out);
+    let whole = bytes_of(&out);
+    let rm = |name: &str| Tool::new("rm").arg(oci(&out, name)).run().stdout();
+    let amd64 = descriptor(&out, "amd64")["digest"].as_str().unwrap().to_owned();
+
+    assert_eq!(rm(":amd64"), format!("{amd64} amd64\n"));
+    let rest = ["(no name)"; 3].into_iter().chain(["(referrers)"; 3]);
+    assert_eq!(listed(&out), ["again", "multi"].into_iter().chain(rest).collect::<Vec<_>>());
+    // The index leads to both images still: what is attached to them stays.
+    assert_eq!(rm(":again"), format!("{amd64} again\n"));
+    assert_eq!(listed(&out).len(), 7);
+    assert_verified(&oci(&out, ""));
+    let report = Tool::new("rm").args([&oci(&out, ":multi"), "--json"]).run().json();
+    let removed: Vec<&Value> = report["removed"].as_array().unwrap().iter().map(|entry| &entry["ref"]).collect();
+    assert_eq!((removed.len(), removed[0], removed[1]), (7, &json!("multi"), &Value::Null));
+    assert_eq!(report["removed"][1]["artifact_type"], "text/x-note");
+    assert_eq!(listed(&out), Vec::<String>::new());
+    // No blob has gone before it is collected.
+    let now = bytes_of(&out);
+    assert!(whole.iter().all(|(path, bytes)| path == Path::new("index.json") || now.get(path) == Some(bytes)));
+    let _ = Tool::new("gc").arg(oci(&out, "")).run().stdout();
+    assert_eq!(names_below(&out.join("blobs")), ["sha256/"]);
+
+    // What was attached to nothing in the layout before is nobody's business but --untagged's.
+    let layout = layout_with_attached(&out);
+    let lost = json!({"mediaType": MANIFEST, "digest": format!("sha256:{}", "7".repeat(64)), "size": 9});
+    let mut entries = Layout::at(&out).index()["manifests"].as_array().unwrap().clone();
+    entries.push(layout.artifact(&lost, "about nothing here"));
+    entries.push(layout.platform("s390x", None));
+    layout.list(&entries);
+    let _ = rm(":multi");
+    assert_eq!(listed(&out).iter().filter(|name| *name == "(no name)").count(), 4);
+    let removed = Tool::new("rm").args([&oci(&out, ""), "--untagged"]).run().stdout();
+    assert_eq!(removed.lines().count(), 2, "{removed}");
+    assert_eq!(listed(&out), ["amd64", "again", "(no name)", "(no name)", "(referrers)", "(referrers)"]);
+    assert_eq!(Tool::new("rm").args([&oci(&out, ""), "--untagged"]).run().stdout(), "");
+    let _ = Tool::new("gc").arg(oci(&out, "")).run().stdout();
+    assert_verified(&oci(&out, ""));
+}
+
+/// What an edit has replaced is kept by what is attached to it, until that is told to go.
+#[test]
+fn what_is_attached_to_an_image_that_was_edited_goes_when_told() {
+    let scratch = Scratch::new();
+    let out = scratch.join("out");
+    let _ = Tool::build(scratch.small_rootfs()).target("oci", &out, "v1").bake();
+    let file = scratch.join("note");
+    fs::write(&file, "x").unwrap();
+    let files = names_below(&out).len();
+    let _ = Tool::new("attach").args([&oci(&out, ":v1"), file.to_str().unwrap(), "--type", "text/plain"]).bake();
+    let _ = Tool::new("config").args([&oci(&out, ":v1"), "--user", "x"]).run().stdout();
+    assert_eq!(listed(&out), ["v1", "(no name)", "(referrers)"]);
+    let removed = Tool::new("rm").args([&oci(&out, ""), "--untagged"]).run().stdout();
+    assert_eq!((removed.lines().count(), listed(&out)), (2, vec!["v1".to_owned()]));
+    let _ = Tool::new("gc").arg(oci(&out, "")).run().stdout();
+    assert_eq!(names_below(&out).len(), files);
+    assert_verified(&oci(&out, ""));
+}
+
+#[test]
+fn an_archive_loses_a_name_too() {
+    let scratch = Scratch::new();
+    let rootfs = scratch.small_rootfs();
+    for name in ["a.tar", "a.tar.zst"] {
+        let place = format!("oci-archive:{}", scratch.join(name).display());
+        let digest = Tool::build(&rootfs).arg(&place).args(["--tag", "v1", "--tag", "v2"]).bake();
+        assert_eq!(Tool::new("rm").arg(format!("{place}:v2")).run().stdout(), format!("{digest} v2\n"));
+        let expected = scratch.join(&format!("expected-{name}"));
+        let _ = Tool::build(&rootfs).archive(&expected).args(["--tag", "v1"]).bake();
+        assert!(fs::read(&expected).unwrap() == fs::read(scratch.join(name)).unwrap(), "{name}");
+    }
+}
+
+#[test]
+fn what_cannot_be_removed() {
+    let scratch = Scratch::new();
+    let out = scratch.join("out");
+    layout_by_hand(&out);
+    let docker = format!("docker-archive:{}:app:v1", scratch.join("docker.tar").display());
+    let _ = Tool::build(scratch.small_rootfs()).arg(docker).bake();
+    let before = bytes_of(scratch.path());
+    for (args, words) in [
+        (&["oci:out"][..], &["the name of what should go is missing", "--untagged"][..]),
+        (&["oci:out:v3"], &["no image of this name", "`amd64`, `multi`"]),
+        (&["oci:out:amd64", "--untagged"], &["a whole layout is wanted", "leave `:amd64` out"]),
+        (&["docker-archive:docker.tar:app:v1"], &["docker archives are read, not edited"]),
+        (&["oci:missing:v1"], &["missing"]),
+    ] {
+        let error = Tool::new("rm").args(args).within(scratch.path()).run().error();
+        for word in words {
+            assert!(error.contains(word), "no `{word}` for {args:?}: {error}");
+        }
+    }
+    assert!(bytes_of(scratch.path()) == before);
+    // Where a document is damaged nobody knows what is attached to what, and the name alone goes.
+    let multi = descriptor(&out, "multi");
+    fs::write(blob(&out, &multi), "damaged").unwrap();
+    assert_eq!(Tool::new("rm").arg("oci:out:amd64").within(scratch.path()).run().stdout().lines().count(), 1);
+    assert_eq!(listed(&out), ["multi"]);
+}
+
 /// A layout with one of everything that must be kept, and what must go: its digests with their sizes.
 fn littered(path: &Path) -> Vec<Value> {
     let layout = ByHand::at(path);
@@ -397,6 +611,8 @@ fn many_at_once_lose_nothing() {
     let _ = Tool::build(&rootfs).oci(&out).args(names).bake();
     for round in 0..3 {
         let name = |what: &str, number: usize| format!("{what}-{round}-{number}");
+        let gone: Vec<String> = (0..4).map(|number| name("gone", number)).collect();
+        let _ = Tool::new("tag").arg(oci(&out, ":first")).args(&gone).bake();
         let running: Vec<_> = (0..4)
             .flat_map(|number| {
                 let label = format!("n={}", name("build", number));
@@ -411,8 +627,10 @@ fn many_at_once_lose_nothing() {
                 let beside = Tool::new("config").args([oci(&out, ":moving"), "--tag".into(), name("beside", number)]);
                 let beside = beside.args(["--user", "x"]);
                 let gc = Tool::new("gc").arg(oci(&out, ""));
+                let rm = Tool::new("rm").arg(oci(&out, &format!(":{}", name("gone", number))));
                 let read = Tool::new("inspect").arg(oci(&out, ":edited"));
-                [build, moving, tag, edit, beside, gc, read].map(Tool::start)
+                let ls = Tool::new("ls").arg(oci(&out, ""));
+                [build, moving, tag, edit, beside, gc, rm, read, ls].map(Tool::start)
             })
             .collect();
         for running in running {

@@ -1,0 +1,35 @@
+use std::io::{stdout, Write};
+
+use anyhow::Result;
+use ocibake::layout::{Layout, Location};
+use ocibake::ops::list::list;
+
+use super::{report, Answer, LocationParser};
+
+/// List what a layout holds
+///
+/// A line for each name: the name, the platform or what else it is, the bytes of all that it leads to, and its digest.
+/// Below an index stands what it lists, and below an image what is attached to it.
+#[derive(clap::Args)]
+#[command(after_help = "Example:\n  ocibake ls oci:out")]
+pub(super) struct Args {
+    /// The layout; with a name, what it leads to alone
+    #[arg(value_parser = LocationParser)]
+    layout: Location,
+
+    /// Print an array of objects for programs
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(args: &Args) -> Result<Answer> {
+    let listed = list(&Layout::open(&args.layout)?)?;
+    let mut out = stdout().lock();
+    if args.json {
+        serde_json::to_writer_pretty(&mut out, &listed)?;
+        writeln!(out)?;
+    } else {
+        write!(out, "{}", report::listing(&listed))?;
+    }
+    Ok(Answer::Yes)
+}

@@ -1,0 +1,46 @@
+use std::io::{stdout, Write};
+
+use anyhow::Result;
+use ocibake::layout::Location;
+use ocibake::ops::remove::{remove, Removed};
+
+use super::progress::{Display, ProgressMode};
+use super::{report, threads, Answer, LocationParser, Session};
+
+/// Remove a name from a layout
+///
+/// Other names of the same image stay. With the last entry that leads to an image goes what is attached to it. Blobs stay
+/// in the layout until `ocibake gc`. An archive is written anew. Prints a line for each entry that went: its digest, and
+/// its name if it had one.
+#[derive(clap::Args)]
+#[command(after_help = "Example:\n  ocibake rm oci:out:v1")]
+pub(super) struct Args {
+    /// The image, by its name
+    #[arg(value_parser = LocationParser)]
+    image: Location,
+
+    /// Remove what has no name and is attached to nothing that has one, such as images whose name has moved
+    #[arg(long)]
+    untagged: bool,
+
+    /// Print a report in JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(args: &Args, session: &Session) -> Result<Answer> {
+    let what = if args.untagged { Removed::Untagged } else { Removed::Named };
+    let display = Display::new(ProgressMode::None, session.verbosity, &session.interruption);
+    let removal = remove(&args.image, what, threads(None)?, &display)?;
+    let mut out = stdout().lock();
+    if args.json {
+        serde_json::to_writer_pretty(&mut out, &removal)?;
+        writeln!(out)?;
+    } else {
+        for entry in &removal.removed {
+            let name = entry.name.as_ref().map(|name| format!(" {name}")).unwrap_or_default();
+            writeln!(out, "{}{}", entry.digest, report::printable(&name))?;
+        }
+    }
+    Ok(Answer::Yes)
+}
