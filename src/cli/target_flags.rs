@@ -1,6 +1,6 @@
 //! The flags of verbs that write images.
 
-use ocibake::layout::{DockerForm, ImageName};
+use ocibake::layout::{Checksum, DockerForm, ImageName};
 use ocibake::ops::{AdditionalName, TargetOptions};
 
 /// What the image is called and how it is shown.
@@ -24,6 +24,10 @@ pub(super) struct TargetFlagsBesideTags {
     /// Write docker archives in the form before Docker 25 alone: no OCI layout in them, and layers not compressed
     #[arg(long)]
     docker_legacy_only: bool,
+
+    /// Write the SHA-256 of each archive beside it, in `FILE.sha256`, as `sha256sum -c` reads it
+    #[arg(long)]
+    checksum: bool,
 }
 
 impl TargetFlags {
@@ -35,6 +39,7 @@ impl TargetFlags {
 impl TargetFlagsBesideTags {
     pub(super) fn options(&self) -> TargetOptions {
         let docker_form = if self.docker_legacy_only { DockerForm::LegacyOnly } else { DockerForm::Dual };
-        TargetOptions { tags: Vec::new(), additional_tags: self.additional_tag.clone(), docker_form }
+        let checksum = if self.checksum { Checksum::Sha256 } else { Checksum::None };
+        TargetOptions { tags: Vec::new(), additional_tags: self.additional_tag.clone(), docker_form, checksum }
     }
 }

@@ -159,7 +159,8 @@ impl Edit {
     /// Shows the change. The layout is whole before and after, whatever happens in between. `threads` of them compress
     /// an archive as a whole.
     pub fn commit(self, threads: NonZeroUsize) -> Result<()> {
-        if !self.is_change() && self.freed.is_empty() {
+        let has_checksum = self.writer.as_ref().is_some_and(LayoutWriter::has_checksum);
+        if !self.is_change() && self.freed.is_empty() && !has_checksum {
             return Ok(());
         }
         if self.layout.location().transport == Transport::Oci {

@@ -6,6 +6,7 @@
 
 mod archive;
 mod blob;
+mod checksum;
 mod docker;
 mod edit;
 mod image_name;
@@ -24,6 +25,7 @@ mod walk;
 mod writer;
 
 pub use blob::VerifiedReader;
+pub use checksum::Checksum;
 pub(crate) use docker::{is_docker_file, MANIFEST as DOCKER_MANIFEST};
 pub use docker::{DockerForm, DockerName, DockerTag};
 pub use edit::Edit;

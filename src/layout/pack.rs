@@ -8,6 +8,7 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use crate::compress::{Codec, Encoder, InputDigest};
+use crate::digest::Digest;
 use crate::error::{IoContext, Result};
 use crate::tar;
 use crate::tree::{Entry, Kind, Metadata, TarPath};
@@ -37,14 +38,15 @@ impl Content {
     }
 }
 
-/// Writes files in the order in which they come. `output` is a file in `directory`, as errors say.
+/// Writes files in the order in which they come; gives back the digest of the tar as it is stored. `output` is a file in
+/// `directory`, as errors say.
 pub(super) fn write(
     files: impl IntoIterator<Item = Result<Packed>>,
     output: File,
     directory: &Path,
     codec: Codec,
     threads: NonZeroUsize,
-) -> Result<()> {
+) -> Result<Digest> {
     let encoder = Encoder::new(output, codec, threads, InputDigest::Skip).at("write the archive in", directory)?;
     let mut writer = tar::Writer::new(tar::Plain(encoder));
     let mut directories = BTreeSet::from([TarPath::root()]);
@@ -72,7 +74,7 @@ pub(super) fn write(
         }
     }
     let finished = writer.finish().and_then(|output| output.0.finish());
-    finished.map(|_| ()).at("write the archive in", directory)
+    finished.map(|(_, encoded)| encoded.output).at("write the archive in", directory)
 }
 
 fn entry(path: TarPath, mode: u16, kind: Kind) -> Entry {

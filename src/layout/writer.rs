@@ -14,7 +14,7 @@ use crate::layout::lock::lock;
 use crate::layout::pack::{self, Content, Packed};
 use crate::layout::staging::Staging;
 use crate::layout::target::TargetKind;
-use crate::layout::{blob_path, docker, DockerForm, Layout, Location, Transport, INDEX, MARKER};
+use crate::layout::{blob_path, checksum, docker, DockerForm, Layout, Location, Transport, INDEX, MARKER};
 use crate::media_type::MediaType;
 use crate::oci::{Descriptor, Document, Index, LayoutMarker};
 
@@ -31,7 +31,12 @@ pub struct LayoutWriter {
     descriptors: Vec<Descriptor>,
     /// How many were given names of their own.
     files: AtomicUsize,
+    /// Where the checksum of an archive is to stand, if it is to have one.
+    checksum: Option<PathBuf>,
 }
+
+/// The name of an archive's checksum while it is staged.
+const CHECKSUM: &str = "checksum";
 
 impl LayoutWriter {
     /// Looks at the target and makes a staging directory: inside of a directory that exists, beside one that does not.
@@ -64,7 +69,21 @@ impl LayoutWriter {
             blobs: BTreeMap::new(),
             descriptors: Vec::new(),
             files: AtomicUsize::new(0),
+            checksum: None,
         })
+    }
+
+    /// An archive gets a checksum, in a file beside it that appears right after it. A layout has none.
+    pub fn with_checksum(&mut self) -> Result<()> {
+        if let TargetKind::Archive(_) | TargetKind::DockerArchive(..) = self.kind {
+            self.checksum = Some(checksum::place(&self.target)?);
+        }
+        Ok(())
+    }
+
+    /// Whether it does.
+    pub(super) fn has_checksum(&self) -> bool {
+        self.checksum.is_some()
     }
 
     /// Where it goes.
@@ -196,6 +215,9 @@ impl LayoutWriter {
         match self.kind {
             TargetKind::Archive(_) | TargetKind::DockerArchive(..) => {
                 fs::rename(self.archive_path(), path).at("rename the archive to", path)?;
+                if let Some(checksum) = &self.checksum {
+                    fs::rename(self.staging.path().join(CHECKSUM), checksum).at("rename the checksum to", checksum)?;
+                }
             }
             TargetKind::Directory => return self.merge_into_layout(edit),
             TargetKind::NewLayout => match fs::rename(self.staging.path(), path) {
@@ -287,7 +309,11 @@ impl LayoutWriter {
     fn pack(&self, files: impl IntoIterator<Item = Result<Packed>>, codec: Codec, threads: NonZeroUsize) -> Result<()> {
         let path = self.archive_path();
         let file = File::create(&path).at("create", &path)?;
-        pack::write(files, file, self.staging.path(), codec, threads)
+        let digest = pack::write(files, file, self.staging.path(), codec, threads)?;
+        if self.has_checksum() {
+            self.write(CHECKSUM, &checksum::line(&digest, &self.target.path))?;
+        }
+        Ok(())
     }
 
     /// What is staged, to be read.

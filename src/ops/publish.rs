@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 use crate::compress::Compression;
 use crate::error::{Error, Result};
 use crate::layer::{self, Layer, LayerTimes, Step};
-use crate::layout::{DockerForm, ImageName, LayoutWriter, Location};
+use crate::layout::{Checksum, DockerForm, ImageName, LayoutWriter, Location, Transport};
 use crate::media_type::MediaType;
 use crate::observer::Observer;
 use crate::oci::{Descriptor, Document, ImageConfig, Manifest};
@@ -22,6 +22,8 @@ pub struct TargetOptions {
     pub additional_tags: Vec<AdditionalName>,
     /// What docker archives hold. If not the default, one must be among the targets.
     pub docker_form: DockerForm,
+    /// Whether archives get checksums. If they do, one must be among the targets.
+    pub checksum: Checksum,
 }
 
 impl TargetOptions {
@@ -38,6 +40,14 @@ impl TargetOptions {
     /// Whether an image gets names that it would not have by itself.
     pub(super) fn gives_names(&self, target: &Location) -> bool {
         target.name.is_some() || !self.tags.is_empty() || !self.additional_tags.is_empty()
+    }
+
+    /// Tells a writer of the checksum that its target is to have.
+    pub(super) fn apply_checksum(&self, writer: &mut LayoutWriter) -> Result<()> {
+        match self.checksum {
+            Checksum::None => Ok(()),
+            Checksum::Sha256 => writer.with_checksum(),
+        }
     }
 
     /// What the image is called in a target.
@@ -74,7 +84,24 @@ pub(super) fn check(targets: &[Location], options: &TargetOptions) -> Result<()>
 /// Makes a writer for each target. Nothing of a target changes yet.
 pub(super) fn writers(targets: &[Location], options: &TargetOptions) -> Result<Vec<LayoutWriter>> {
     check(targets, options)?;
-    targets.iter().map(|target| LayoutWriter::create(target, options.docker_form)).collect()
+    check_checksum(targets, options.checksum)?;
+    let writer = |target: &Location| {
+        let mut writer = LayoutWriter::create(target, options.docker_form)?;
+        options.apply_checksum(&mut writer)?;
+        Ok(writer)
+    };
+    targets.iter().map(writer).collect()
+}
+
+/// Refuses a checksum where no target is a file that could have one.
+pub(super) fn check_checksum(targets: &[Location], checksum: Checksum) -> Result<()> {
+    if checksum != Checksum::None && targets.iter().all(|target| target.transport == Transport::Oci) {
+        return Err(Error::refused_with_hint(
+            "checksums are for archives, and no target is one",
+            "what a layout holds goes by its digests: leave --checksum out",
+        ));
+    }
+    Ok(())
 }
 
 /// Writes a layer once, into the first target's staging directory, and shares it with the others.

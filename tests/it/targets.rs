@@ -36,6 +36,47 @@ fn a_new_layout_holds_its_image_and_nothing_else() {
 }
 
 #[test]
+fn archives_have_the_checksums_that_sha256sum_wants() {
+    let scratch = Scratch::new();
+    let Some(sha256sum) = Peer::find("sha256sum") else { return };
+    let rootfs = scratch.small_rootfs();
+    let check = |archive: &str| {
+        let mut command = sha256sum.command();
+        command.args(["--strict", "-c", &format!("{archive}.sha256")]).current_dir(scratch.path());
+        let said = sha256sum.finish(command);
+        assert!(said.ends_with(": OK\n"), "{said}");
+    };
+    let run = |words: &[&str]| Tool::new(words[0]).args(&words[1..]).arg("--checksum").within(scratch.path());
+    let rootfs = rootfs.to_str().unwrap();
+    let odd = "new\nline\\.tar";
+    let _ =
+        run(&["build", rootfs, "a.tar:v1", "oci:out:v1", "docker-archive:d.tar.gz:app:v1", odd, "--arch=amd64"]).bake();
+    [odd, "a.tar", "d.tar.gz"].into_iter().for_each(check);
+    assert!(!names_below(&scratch.join("out")).iter().any(|name| name.contains("sha256.")));
+    let written = fs::read_to_string(scratch.join("a.tar.sha256")).unwrap();
+    assert_eq!(written, format!("{}  a.tar\n", sha256(&fs::read(scratch.join("a.tar")).unwrap())));
+    // Other verbs too, over one that is there, and where nothing else changes.
+    let _ = run(&["convert", "oci:out:v1", "a.tar:v2"]).bake();
+    check("a.tar");
+    assert_ne!(fs::read_to_string(scratch.join("a.tar.sha256")).unwrap(), written);
+    let _ = run(&["squash", "oci:out:v1", "s.tar.xz"]).bake();
+    check("s.tar.xz");
+    let _ = run(&["index", "oci:out:v1", "i.tar:v1"]).bake();
+    check("i.tar");
+    fs::remove_file(scratch.join("i.tar.sha256")).unwrap();
+    let _ = run(&["index", "oci:out:v1", "i.tar:v1", "--add"]).bake();
+    check("i.tar");
+
+    fs::create_dir(scratch.join("no.tar.sha256")).unwrap();
+    let before = bytes_of(scratch.path());
+    for (target, expected) in [("oci:out:v2", "checksums are for archives"), ("no.tar", "no.tar.sha256")] {
+        let error = run(&["convert", "oci:out:v1", target]).run().error();
+        assert!(error.contains(expected), "{error}");
+        assert!(bytes_of(scratch.path()) == before);
+    }
+}
+
+#[test]
 fn a_layout_gains_the_image_and_keeps_the_rest() {
     let scratch = Scratch::new();
     let (old, new) = two_rootfs(&scratch);

@@ -206,7 +206,10 @@ fn try_index(
         None => (None, writers(std::slice::from_ref(target), &options.target)?.pop()),
     };
     let staging = match (&mut edit, &mut writer) {
-        (Some(edit), _) => edit.writer()?,
+        (Some(edit), _) => {
+            options.target.apply_checksum(edit.writer()?)?;
+            edit.writer()?
+        }
         (None, Some(writer)) => writer,
         (None, None) => unreachable!("there is a writer for each target"),
     };
