@@ -6,7 +6,8 @@ use serde_json::{json, Value};
 use sha2::Digest;
 
 use crate::harness::{
-    bytes_of, is_missing, named, sha256, with, ByHand, FakeRoot, Faker, Fixture, Layout, Peer, Scratch, Storage, Tool,
+    bytes_of, is_missing, named, sha256, tar_of, with, ByHand, FakeRoot, Faker, Fixture, Layout, Member, Peer,
+    Registry, Scratch, Storage, Tool,
 };
 
 const INDEX: &str = "application/vnd.oci.image.index.v1+json";
@@ -128,6 +129,142 @@ fn with_preserved_digests_it_is_the_same_bytes() {
         assert!(error.contains(&digest) && error.contains(layer) && error.contains("cannot be kept"), "{error}");
     }
     assert!(bytes_of(scratch.path()) == before);
+}
+
+/// Numbers from a seed: xorshift64.
+struct Numbers(u64);
+
+impl Numbers {
+    fn below(&mut self, limit: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        usize::try_from((self.0 >> 20) % limit as u64).unwrap()
+    }
+
+    fn one_of<T: Copy>(&mut self, of: &[T]) -> T {
+        of[self.below(of.len())]
+    }
+}
+
+/// An image of one to four layers, which may be one and the same or empty, in compressions as others write them.
+fn grow_image(numbers: &mut Numbers, layout: &ByHand) -> Value {
+    let mut layers = Vec::new();
+    let mut diff_ids = Vec::new();
+    for _ in 0..=numbers.below(4) {
+        let content = format!("{:08}", numbers.below(3)).repeat(numbers.one_of(&[0, 1, 9, 70_000]));
+        let members = [Member::Directory("d"), Member::File("d/f", &content), Member::Symlink("l", "d/f")];
+        let tar = tar_of(&members[..numbers.below(4)]);
+        diff_ids.push(format!("sha256:{}", sha256(&tar)));
+        let level = numbers.one_of(&[1, 3, 9]);
+        let (suffix, stored) = match numbers.below(3) {
+            0 => ("", tar),
+            1 => {
+                let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::new(level));
+                std::io::Write::write_all(&mut encoder, &tar).unwrap();
+                ("+gzip", encoder.finish().unwrap())
+            }
+            _ => ("+zstd", zstd::encode_all(tar.as_slice(), i32::try_from(level).unwrap()).unwrap()),
+        };
+        layers.push(layout.blob(&stored, &format!("application/vnd.oci.image.layer.v1.tar{suffix}")));
+    }
+    let config = json!({"architecture": "amd64", "os": "linux", "rootfs": {"type": "layers", "diff_ids": diff_ids}});
+    let config = put(layout, CONFIG, &config);
+    put(layout, MANIFEST, &json!({"schemaVersion": 2, "mediaType": MANIFEST, "config": config, "layers": layers}))
+}
+
+/// Forty images on ways of three steps: what they hold stays, and without --compression every byte does.
+#[test]
+fn whatever_the_way_the_image_stays() {
+    for seed in 1..=40 {
+        let scratch = Scratch::new();
+        let mut numbers = Numbers(0x9e37_79b9_7f4a_7c15 ^ seed);
+        let made = ByHand::at(&scratch.join("made"));
+        let image = grow_image(&mut numbers, &made);
+        made.list(&[named(&image, "v1")]);
+        let digest = image["digest"].as_str().unwrap();
+        let expected = diff_ids(&at("oci", &scratch.join("made"), ":v1"));
+        let (mut kept, mut changed) = ("oci:made:v1".to_owned(), "oci:made:v1".to_owned());
+        for step in 0..3 {
+            let (transport, file) = numbers.one_of(&[
+                ("oci", "out"),
+                ("oci-archive", "a.tar"),
+                ("oci-archive", "a.tar.gz"),
+                ("oci-archive", "a.tar.zst"),
+                ("docker-archive", "docker.tar"),
+            ]);
+            let run = |from: &str, to: &str, flags: &[&str]| {
+                convert(from, &format!("{transport}:{to}:app:v1")).args(flags).within(scratch.path()).bake()
+            };
+            // What reads a docker archive as Docker does makes a manifest of its own; the layout in it has the image.
+            let by_name = |to: &str| match transport {
+                "docker-archive" => format!("oci-archive:{to}"),
+                _ => format!("{transport}:{to}:app:v1"),
+            };
+            let to = format!("kept-{step}-{file}");
+            assert_eq!(run(&kept, &to, &["--preserve-digests"]), digest, "seed {seed}, step {step}");
+            kept = by_name(&to);
+            let (to, compression) = (format!("new-{step}-{file}"), numbers.one_of(&["gzip:1", "gzip", "zstd", "none"]));
+            let _ = run(&changed, &to, &["--compression", compression]);
+            changed = if numbers.below(2) == 0 { by_name(&to) } else { format!("{transport}:{to}") };
+            let within = |tool: Tool| tool.within(scratch.path()).run();
+            let config = within(Tool::new("inspect").args([&changed, "--raw", "config"])).json();
+            assert_eq!(config["rootfs"]["diff_ids"], expected, "seed {seed}, step {step}");
+            assert_eq!(within(Tool::new("verify").arg(&changed)).code(), 0, "seed {seed}, step {step}");
+        }
+        let _ = convert(&kept, "oci:back:v1").arg("--preserve-digests").within(scratch.path()).bake();
+        let blobs = |layout: &str| bytes_of(&scratch.join(layout).join("blobs"));
+        assert!(blobs("back") == blobs("made"), "seed {seed}");
+    }
+}
+
+/// What it writes, skopeo copies into a registry and out of it with no digest changed: single images and indexes.
+#[test]
+fn a_registry_takes_every_output_and_gives_it_back() {
+    let scratch = Scratch::new();
+    let Some(registry) = Registry::start(&scratch) else { return };
+    let made = scratch.join("made");
+    let [a, b] = two_platforms(&scratch, &made);
+    let layout = ByHand::at(&made);
+    let both = put(&layout, INDEX, &json!({"schemaVersion": 2, "mediaType": INDEX, "manifests": [a, b]}));
+    layout.list(&[named(&both, "both"), named(&b, "one")]);
+    let path = |name: &str| scratch.join(name);
+    // Each output, and in turn each compression of layers.
+    for (turn, image) in ["both", "one"].into_iter().enumerate() {
+        for (number, (transport, file, reader)) in [
+            ("oci", "out", "oci"),
+            ("oci-archive", "a.tar", "oci-archive"),
+            ("oci-archive", "a.tar.gz", "oci-archive"),
+            ("oci-archive", "a.tar.xz", "oci-archive"),
+            ("oci-archive", "a.tar.zst", "oci-archive"),
+            // What reads OCI archives finds the layout in it.
+            ("docker-archive", "docker.tar", "oci-archive"),
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            let compression = ["gzip", "zstd", "none"][(turn + number) % 3];
+            let target = path(&format!("{image}-{compression}-{file}"));
+            let tool = convert(&at("oci", &made, &format!(":{image}")), &at(transport, &target, ":app:v1"));
+            let digest = tool.args(["--compression", compression]).bake();
+            let name = if transport == "docker-archive" { ":v1" } else { ":app:v1" };
+            let pushed = format!("{image}/{compression}:{file}");
+            registry.copy(&at(reader, &target, name), &registry.image(&pushed));
+            assert_eq!(registry.digest(&pushed), digest, "{pushed}");
+            let back = path(&format!("back-{image}-{compression}-{file}"));
+            registry.copy(&registry.image(&pushed), &at("oci", &back, ":v1"));
+            assert_eq!(Layout::at(&back).refs()["v1"], digest, "{pushed}");
+            assert_eq!(Tool::new("verify").arg(at("oci", &back, ":v1")).run().code(), 0, "{pushed}");
+        }
+    }
+    // Of Docker's older form, which has no manifest of OCI's, config and layers come back.
+    let legacy = path("legacy.tar");
+    let tool = convert(&at("oci", &made, ":one"), &at("docker-archive", &legacy, ":app:v1"));
+    let _ = tool.arg("--docker-legacy-only").bake();
+    registry.push(&at("docker-archive", &legacy, ":app:v1"), &registry.image("legacy:v1"));
+    registry.copy(&registry.image("legacy:v1"), &at("dir", &path("legacy"), ""));
+    let manifest: Value = serde_json::from_slice(&fs::read(path("legacy").join("manifest.json")).unwrap()).unwrap();
+    assert_eq!(manifest["config"]["digest"], document(&made, &b)["config"]["digest"]);
 }
 
 #[test]

@@ -43,17 +43,19 @@ impl Registry {
     /// Copies with skopeo, all platforms and not a byte changed.
     #[track_caller]
     pub(crate) fn copy(&self, from: &str, to: &str) {
-        self.skopeo.run([
-            "--insecure-policy",
-            "copy",
-            "-q",
-            "--all",
-            "--preserve-digests",
-            "--src-tls-verify=false",
-            "--dest-tls-verify=false",
-            from,
-            to,
-        ]);
+        self.skopeo_copy(&["--all", "--preserve-digests", from, to]);
+    }
+
+    /// Copies with skopeo, which may write a manifest of its own.
+    #[track_caller]
+    pub(crate) fn push(&self, from: &str, to: &str) {
+        self.skopeo_copy(&[from, to]);
+    }
+
+    #[track_caller]
+    fn skopeo_copy(&self, words: &[&str]) {
+        let flags = ["--insecure-policy", "copy", "-q", "--src-tls-verify=false", "--dest-tls-verify=false"];
+        self.skopeo.run(flags.iter().chain(words));
     }
 
     /// The digest of the manifest or index that a name leads to.
