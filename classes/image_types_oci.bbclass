@@ -62,6 +62,8 @@
 #     OCI_IMAGE_EXCLUDE          paths to leave out, words, globs
 #     OCI_IMAGE_CREATED          time of creation, seconds or RFC 3339; default REPRODUCIBLE_TIMESTAMP_ROOTFS
 #     OCI_IMAGE_TAR_OUTPUT       any value: type oci brings type oci-archive with it
+#     OCI_IMAGE_SPDX             "0" attaches no SPDX document; default "1": where create-spdx is inherited, the document
+#                                of the rootfs is attached to the image in oci and oci-archive
 #     OCI_BASE_IMAGE             an image to build on, so that only what differs from it becomes a layer: a recipe, whose
 #                                image is taken from DEPLOY_DIR_IMAGE, or an absolute path, with oci:, oci-archive: or
 #                                docker-archive: before it where it has to be said
@@ -73,7 +75,7 @@
 # The layer holds what the tar image type holds, owners, modes, times, devices and capabilities included. The image
 # depends on nothing but the rootfs, its base and these variables: no clock, no git, no name of the host.
 
-inherit ocibake ocibake_base
+inherit ocibake ocibake_base ocibake_spdx
 
 IMAGE_TYPES += "oci oci-archive docker-archive"
 IMAGE_TYPEDEP:oci = "${@'oci-archive' if d.getVar('OCI_IMAGE_TAR_OUTPUT') else ''}"
@@ -107,8 +109,8 @@ OCI_BUILD = "\
     SOURCE_DATE_EPOCH= ocibake build --vars '${T}/${type}.vars' --progress percent --json ${EXTRA_IMAGECMD} \
     ${OCI_ROOTFS} '${type}:${IMGDEPLOYDIR}/${IMAGE_NAME}.${type}' > '${T}/${type}.json'\
 "
-IMAGE_CMD:oci = "${OCI_BUILD}"
-IMAGE_CMD:oci-archive = "${OCI_BUILD}"
+IMAGE_CMD:oci = "${OCI_BUILD}${OCI_ATTACH}"
+IMAGE_CMD:oci-archive = "${OCI_BUILD}${OCI_ATTACH}"
 IMAGE_CMD:docker-archive = "${OCI_BUILD}"
 
 do_image_oci[depends] += "ocibake-native:do_populate_sysroot ${@oci_base_depends(d)}"

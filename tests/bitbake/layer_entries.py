@@ -62,6 +62,12 @@ class Layout:
         assert len(raw) == descriptor["size"] and "sha256:" + hashlib.sha256(raw).hexdigest() == descriptor["digest"]
         return raw
 
+    def attached(self):
+        """The manifests of what is attached to the image."""
+        found = {entry["digest"]: entry for entry in self.index["manifests"]}
+        manifests = [json.loads(self.blob(entry)) for entry in found.values() if "manifest" in entry["mediaType"]]
+        return [manifest for manifest in manifests if manifest.get("subject", {}).get("digest") == self.digest]
+
     def blobs(self):
         """The names of all blobs."""
         return {"sha256:" + path.name for path in (self.path / "blobs/sha256").iterdir()}

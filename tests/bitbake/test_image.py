@@ -144,7 +144,7 @@ class Deployed(BakedTest):
 
 
 class Sbom(BakedTest):
-    """The image in the SPDX document that create-spdx writes of it."""
+    """The image in the SPDX document that create-spdx writes of it, and the document in the image."""
 
     configuration = 'INHERIT += "create-spdx"\n'
 
@@ -157,6 +157,33 @@ class Sbom(BakedTest):
         archive = os.readlink(self.images / (RECIPE + "-qemux86-64.rootfs.oci-archive"))
         self.assertEqual(purposes[archive], "container")
         self.assertEqual(purposes["blobs/" + self.layout().digest.replace(":", "/")], "container")
+
+    def test_the_document_is_attached(self):
+        layout = self.layout()
+        (artifact,) = layout.attached()
+        self.assertEqual(artifact["artifactType"], "application/spdx+json")
+        self.assertEqual(artifact["subject"]["digest"], layout.digest)
+        (blob,) = artifact["layers"]
+        document = json.loads(layout.blob(blob))
+        if "@graph" in document:
+            names = {element.get("name") for element in document["@graph"] if element["type"] == "software_Package"}
+            self.assertIn("baked-image", names)
+        else:
+            self.assertEqual(document["spdxVersion"], "SPDX-2.2")
+        with tarfile.open(self.images / (RECIPE + "-latest-oci.tar")) as archive:
+            self.assertIn("./blobs/" + blob["digest"].replace(":", "/"),
+                          {"./" + name.removeprefix("./") for name in archive.getnames()})
+        for name in (RECIPE + "-latest-oci", RECIPE + "-latest-oci.tar"):
+            run = self.build.command(str(self.build.path / "bin/ocibake"), "verify", str(self.images / name))
+            self.assertEqual(run.status, 0, run.output)
+
+    def test_switch(self):
+        digest = self.layout().digest
+        self.bake(self.configuration + 'OCI_IMAGE_SPDX = "0"\n')
+        self.assertEqual(self.layout().attached(), [])
+        self.assertEqual(self.layout().digest, digest)
+        self.bake(self.configuration)
+        self.assertEqual(len(self.layout().attached()), 1)
 
 
 class Again(BakedTest):
@@ -199,7 +226,7 @@ class Signatures(BakedTest):
     def test_every_variable_matters(self):
         text = (LAYER / "classes/image_types_oci.bbclass").read_text(encoding="utf-8")
         names = set(re.findall(r"\bOCI_IMAGE_[A-Z_]+\b", text))
-        names -= {"OCI_IMAGE_BACKEND", "OCI_IMAGE_TAR_OUTPUT"}
+        names -= {"OCI_IMAGE_BACKEND", "OCI_IMAGE_TAR_OUTPUT", "OCI_IMAGE_SPDX"}
         self.assertGreater(len(names), 30)
         names |= {"OCI_BASE_IMAGE", "OCI_BASE_IMAGE_TAG", "OCI_BASE_IMAGE_MODE", "OCI_LAYERS", "SUMMARY", "LICENSE", "PV",
                   "DISTRO_NAME", "REPRODUCIBLE_TIMESTAMP_ROOTFS"}

@@ -1,0 +1,82 @@
+#
+# Copyright (c) 2026 The ocibake authors
+#
+# SPDX-License-Identifier: MIT
+#
+# The SPDX document of an image, attached to the image itself: where create-spdx is inherited and OCI_IMAGE_SPDX is not
+# "0", which image_types_oci.bbclass describes.
+#
+# The document is there before the image: a document in the image can say what is in the rootfs, not what the checksums of
+# the image's own files are. SPDX 2.2 has such a document; it is a by-product of do_rootfs. Of SPDX 3.0 the documents of
+# the rootfs and its packages are joined here, as create-spdx later joins them with that of the image's files.
+
+inherit ocibake
+
+OCI_IMAGE_SPDX ??= "1"
+OCI_SPDX_DIR = "${WORKDIR}/oci-spdx"
+OCI_SPDX_DOCUMENT = "${OCI_SPDX_DIR}/${IMAGE_BASENAME}.spdx.json"
+
+# Follows the command that makes a layout or an archive of one. SPDX 2.2 has no document where nothing is installed.
+OCI_ATTACH = "${@oci_attach(d)}"
+
+def oci_spdx_version(d):
+    """
+    The class whose documents are attached; none where none is.
+    """
+    try:
+        wanted = bb.utils.to_boolean(d.getVar("OCI_IMAGE_SPDX"))
+    except ValueError:
+        bb.fatal("OCI_IMAGE_SPDX is `%s`: expected 0 or 1" % d.getVar("OCI_IMAGE_SPDX"))
+    inherited = [name for name in ("create-spdx-2.2", "create-spdx-3.0") if bb.data.inherits_class(name, d)]
+    return inherited[0] if wanted and inherited else None
+
+def oci_attach(d):
+    """
+    The rest of the command, where there is something to attach.
+    """
+    if not oci_spdx_version(d):
+        return ""
+    return ("; if [ -e '${OCI_SPDX_DOCUMENT}' ]; then ocibake attach '${type}:${IMGDEPLOYDIR}/${IMAGE_NAME}.${type}' "
+            "'${OCI_SPDX_DOCUMENT}' --type application/spdx+json; fi")
+
+def oci_join_spdx(d, path):
+    """
+    Write what SPDX 3.0 says of the rootfs, its packages and their recipes as one document.
+    """
+    import oe.sbom30
+    import oe.spdx30
+    import pathlib
+
+    name = "%s-%s-rootfs" % (d.getVar("IMAGE_BASENAME"), d.getVar("MACHINE"))
+    rootfs, _ = oe.sbom30.find_root_obj_in_jsonld(d, "rootfs", name, oe.spdx30.software_Package)
+    document, _ = oe.sbom30.create_sbom(d, name + "-sbom", [oe.sbom30.get_element_link_id(rootfs)])
+    oe.sbom30.write_jsonld_doc(d, document, pathlib.Path(path))
+
+python do_oci_spdx () {
+    import glob
+
+    path = d.getVar("OCI_SPDX_DOCUMENT")
+    if oci_spdx_version(d) == "create-spdx-3.0":
+        oci_join_spdx(d, path)
+    else:
+        # Its name holds the time of the build in which do_rootfs ran.
+        for made in glob.glob(os.path.join(glob.escape(d.getVar("SPDXIMAGEWORK")), "*.spdx.json")):
+            bb.utils.copyfile(made, path)
+}
+do_oci_spdx[doc] = "Take or make the SPDX document that is attached to the image"
+do_oci_spdx[dirs] = "${OCI_SPDX_DIR}"
+do_oci_spdx[cleandirs] = "${OCI_SPDX_DIR}"
+
+# nooelint: oelint.task.noanonpython - only here it is known whether there is a document, and whose task makes it
+python () {
+    version = oci_spdx_version(d)
+    if not version:
+        return
+    after = "do_rootfs"
+    if version == "create-spdx-3.0":
+        after = "do_create_rootfs_spdx"
+        # What joins the same documents for the deploy directory knows what has to be there.
+        for flag in ("recrdeptask", "file-checksums"):
+            d.setVarFlag("do_oci_spdx", flag, d.getVarFlag("do_create_image_sbom_spdx", flag, False) or "")
+    bb.build.addtask("do_oci_spdx", "do_image_oci do_image_oci_archive", after, d)
+}

@@ -1,0 +1,194 @@
+# SPDX-License-Identifier: MIT
+"""The SPDX document of an image: which one it is, when it is there, and that it is attached."""
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import tarfile
+import tempfile
+import types
+import unittest
+import unittest.mock
+
+import bbclass
+import image_build
+
+DOCUMENT = "app-image.spdx.json"
+
+
+class SpdxTest(unittest.TestCase):
+    """A task with a tool that writes down how it is called."""
+
+    def setUp(self):
+        directory = tempfile.TemporaryDirectory()
+        self.addCleanup(directory.cleanup)
+        self.directory = pathlib.Path(directory.name)
+
+    def task(self, inherited=(), imagetype="oci", **variables):
+        """A task where these classes are inherited."""
+        own = {"WORKDIR": str(self.directory), "MACHINE": "qemux86-64"}
+        task = image_build.Task(self.directory, {**own, **variables}, imagetype, tool=None)
+        task.d.inherited.update(inherited)
+        return task
+
+    @property
+    def document(self):
+        """The document that is attached."""
+        return self.directory / "oci-spdx" / DOCUMENT
+
+
+class Attached(SpdxTest):
+    """The command that the shell runs."""
+
+    def calls(self, task, status=0):
+        """The tool's calls, and the exit status of the whole."""
+        (self.directory / "calls").write_text("")
+        image_build.stand_in(task.tool, 'echo "$*" >>"%s/calls"; [ "$2" != --vars ] || exit %d' % (self.directory, status))
+        finished = task.run()
+        return (self.directory / "calls").read_text().splitlines()[1:], finished.returncode
+
+    def make_document(self):
+        """As the task before leaves it."""
+        self.document.parent.mkdir()
+        self.document.write_text("{}")
+
+    def test_behind_the_build(self):
+        self.make_document()
+        for imagetype in ("oci", "oci-archive"):
+            for inherited in ("create-spdx-2.2", "create-spdx-3.0"):
+                with self.subTest(imagetype=imagetype, inherited=inherited):
+                    task = self.task([inherited], imagetype)
+                    (build, attach), status = self.calls(task)
+                    self.assertTrue(build.startswith("build "), build)
+                    self.assertEqual(attach, "attach %s:%s %s --type application/spdx+json" % (
+                        imagetype, task.image, self.document))
+                    self.assertEqual(status, 0)
+
+    def test_not_without_the_class_and_not_if_it_is_not_wanted(self):
+        # The document of an earlier build is no reason.
+        self.make_document()
+        self.assertEqual(len(self.calls(self.task())[0]), 1)
+        self.assertEqual(len(self.calls(self.task(["create-spdx-3.0"], OCI_IMAGE_SPDX="0"))[0]), 1)
+        self.assertEqual(len(self.calls(self.task(["create-spdx-3.0"], "docker-archive"))[0]), 1)
+
+    def test_not_without_a_document(self):
+        calls, status = self.calls(self.task(["create-spdx-2.2"]))
+        self.assertEqual((len(calls), status), (1, 0))
+
+    def test_a_build_that_failed_is_a_failure(self):
+        self.make_document()
+        calls, status = self.calls(self.task(["create-spdx-3.0"]), status=2)
+        self.assertEqual((len(calls), status), (1, 2))
+
+    def test_bad_value(self):
+        with self.assertRaisesRegex(bbclass.Fatal, "^OCI_IMAGE_SPDX is `perhaps`: expected 0 or 1$"):
+            self.task(["create-spdx-3.0"], OCI_IMAGE_SPDX="perhaps").d.getVar("IMAGE_CMD:oci")
+
+
+class Made(SpdxTest):
+    """The task that takes the document or makes it."""
+
+    def added(self, inherited, **variables):
+        """The datastore after parsing, and the tasks that were added."""
+        d = self.task(inherited, **variables).d
+        d.setVarFlag("do_create_image_sbom_spdx", "recrdeptask", "do_create_spdx")
+        d.setVarFlag("do_create_image_sbom_spdx", "file-checksums", "${SPDX3_DEP_FILES}")
+        d.parse()
+        return d, d.bb.build.added
+
+    def test_order(self):
+        before = "do_image_oci do_image_oci_archive"
+        self.assertEqual(self.added(["create-spdx-2.2"])[1], [("do_oci_spdx", before, "do_rootfs")])
+        d, added = self.added(["create-spdx-3.0"])
+        self.assertEqual(added, [("do_oci_spdx", before, "do_create_rootfs_spdx")])
+        self.assertEqual(d.getVarFlag("do_oci_spdx", "recrdeptask"), "do_create_spdx")
+        self.assertEqual(d.getVarFlag("do_oci_spdx", "file-checksums"), "${SPDX3_DEP_FILES}")
+        self.assertEqual(self.added([])[1], [])
+        self.assertEqual(self.added(["create-spdx-3.0"], OCI_IMAGE_SPDX="0")[1], [])
+
+    def test_version_2_is_taken(self):
+        made = self.directory / "spdx [2.2]/image-work"
+        made.mkdir(parents=True)
+        self.document.parent.mkdir()
+        task = self.task(["create-spdx-2.2"], SPDXIMAGEWORK=str(made))
+        task.functions.do_oci_spdx(task.d)
+        self.assertFalse(self.document.exists())
+        (made / "app-image-qemux86-64.rootfs-20250101000000.spdx.json").write_text("two")
+        task.functions.do_oci_spdx(task.d)
+        self.assertEqual(self.document.read_text(), "two")
+
+    def test_version_3_is_joined(self):
+        self.document.parent.mkdir()
+        calls = []
+
+        def find(d, subdirectory, name, kind):
+            calls.append((subdirectory, name, kind))
+            return "rootfs", "path"
+
+        sbom30 = types.SimpleNamespace(
+            find_root_obj_in_jsonld=find, get_element_link_id=lambda element: "id of " + element,
+            create_sbom=lambda d, name, roots: ((name, roots), None),
+            write_jsonld_doc=lambda d, document, path: path.write_text(repr(document)))
+        spdx30 = types.SimpleNamespace(software_Package="package")
+        oe = types.SimpleNamespace(sbom30=sbom30, spdx30=spdx30)
+        task = self.task(["create-spdx-3.0"])
+        with unittest.mock.patch.dict(sys.modules, {"oe": oe, "oe.sbom30": sbom30, "oe.spdx30": spdx30}):
+            task.functions.do_oci_spdx(task.d)
+        self.assertEqual(calls, [("rootfs", "app-image-qemux86-64-rootfs", "package")])
+        self.assertEqual(self.document.read_text(), "('app-image-qemux86-64-rootfs-sbom', ['id of rootfs'])")
+
+
+@unittest.skipUnless(image_build.TOOL or os.environ.get("CI"), "no ocibake: run cargo build, or set OCIBAKE")
+class Built(SpdxTest):
+    """By the real tool."""
+
+    def build(self, imagetype="oci", **variables):
+        """The digest of an image with two names, and where it is."""
+        own = {"WORKDIR": str(self.directory), "MACHINE": "qemux86-64", "OCI_IMAGE_TAG": "1.0 latest"}
+        task = image_build.Task(self.directory, {**own, **variables}, imagetype)
+        task.d.inherited.add("create-spdx-3.0")
+        for path in sorted((self.directory / "rootfs").rglob("*")):
+            os.utime(path, (1520598896, 1520598896))
+        finished = task.build()
+        self.assertEqual(finished.returncode, 0, finished.stderr)
+        report = json.loads((task.temp / (imagetype + ".json")).read_text())
+        subprocess.run([image_build.TOOL, "verify", "%s:%s" % (imagetype, task.image)], check=True, capture_output=True)
+        return report["digest"], task.image
+
+    def test_attached(self):
+        without, _ = self.build()
+        self.document.parent.mkdir()
+        self.document.write_text('{"a": "document"}')
+        digest, layout = self.build()
+        self.assertEqual(digest, without)
+
+        index = json.loads((layout / "index.json").read_text())
+        of_image = [entry["annotations"]["org.opencontainers.image.ref.name"] for entry in index["manifests"]
+                    if entry["digest"] == digest]
+        self.assertEqual(of_image, ["1.0", "latest"])
+        (artifact,) = [entry for entry in index["manifests"] if entry.get("artifactType") == "application/spdx+json"]
+        manifest = json.loads((layout / "blobs" / artifact["digest"].replace(":", "/")).read_text())
+        self.assertEqual(manifest["subject"]["digest"], digest)
+        (blob,) = manifest["layers"]
+        self.assertEqual(blob["annotations"]["org.opencontainers.image.title"], DOCUMENT)
+        self.assertEqual((layout / "blobs" / blob["digest"].replace(":", "/")).read_text(), '{"a": "document"}')
+
+        _, archive = self.build("oci-archive")
+        with tarfile.open(archive) as archived:
+            self.assertEqual(json.load(archived.extractfile("index.json")), index)
+
+    def test_an_image_on_it_needs_no_tag(self):
+        self.document.parent.mkdir()
+        self.document.write_text("{}")
+        digest, layout = self.build()
+        base = layout.rename(self.directory / "base")
+        _, layout = self.build(OCI_BASE_IMAGE=str(base))
+        index = json.loads((layout / "index.json").read_text())
+        manifest = json.loads((layout / "blobs" / index["manifests"][0]["digest"].replace(":", "/")).read_text())
+        self.assertEqual(manifest["annotations"]["org.opencontainers.image.base.digest"], digest)
+
+
+if __name__ == "__main__":
+    unittest.main()
