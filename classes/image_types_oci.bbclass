@@ -63,7 +63,8 @@
 #     OCI_IMAGE_CREATED          time of creation, seconds or RFC 3339; default REPRODUCIBLE_TIMESTAMP_ROOTFS
 #     OCI_IMAGE_TAR_OUTPUT       any value: type oci brings type oci-archive with it
 #     OCI_IMAGE_SPDX             "0" attaches no SPDX document; default "1": where create-spdx is inherited, the document
-#                                of the rootfs is attached to the image in oci and oci-archive
+#                                of the rootfs is attached to the image in oci. Archives hold the image and nothing else,
+#                                since "podman load" takes no other
 #     OCI_BASE_IMAGE             an image to build on, so that only what differs from it becomes a layer: a recipe, whose
 #                                image is taken from DEPLOY_DIR_IMAGE, or an absolute path, with oci:, oci-archive: or
 #                                docker-archive: before it where it has to be said
@@ -110,7 +111,7 @@ OCI_BUILD = "\
     ${OCI_ROOTFS} '${type}:${IMGDEPLOYDIR}/${IMAGE_NAME}.${type}' > '${T}/${type}.json'\
 "
 IMAGE_CMD:oci = "${OCI_BUILD}${OCI_ATTACH}"
-IMAGE_CMD:oci-archive = "${OCI_BUILD}${OCI_ATTACH}"
+IMAGE_CMD:oci-archive = "${OCI_BUILD}"
 IMAGE_CMD:docker-archive = "${OCI_BUILD}"
 
 do_image_oci[depends] += "ocibake-native:do_populate_sysroot ${@oci_base_depends(d)}"

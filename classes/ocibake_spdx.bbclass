@@ -16,7 +16,7 @@ OCI_IMAGE_SPDX ??= "1"
 OCI_SPDX_DIR = "${WORKDIR}/oci-spdx"
 OCI_SPDX_DOCUMENT = "${OCI_SPDX_DIR}/${IMAGE_BASENAME}.spdx.json"
 
-# Follows the command that makes a layout or an archive of one. SPDX 2.2 has no document where nothing is installed.
+# Follows the command that makes a layout. SPDX 2.2 has no document where nothing is installed.
 OCI_ATTACH = "${@oci_attach(d)}"
 
 def oci_spdx_version(d):
@@ -78,5 +78,5 @@ python () {
         # What joins the same documents for the deploy directory knows what has to be there.
         for flag in ("recrdeptask", "file-checksums"):
             d.setVarFlag("do_oci_spdx", flag, d.getVarFlag("do_create_image_sbom_spdx", flag, False) or "")
-    bb.build.addtask("do_oci_spdx", "do_image_oci do_image_oci_archive", after, d)
+    bb.build.addtask("do_oci_spdx", "do_image_oci", after, d)
 }

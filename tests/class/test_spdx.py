@@ -56,22 +56,21 @@ class Attached(SpdxTest):
 
     def test_behind_the_build(self):
         self.make_document()
-        for imagetype in ("oci", "oci-archive"):
-            for inherited in ("create-spdx-2.2", "create-spdx-3.0"):
-                with self.subTest(imagetype=imagetype, inherited=inherited):
-                    task = self.task([inherited], imagetype)
-                    (build, attach), status = self.calls(task)
-                    self.assertTrue(build.startswith("build "), build)
-                    self.assertEqual(attach, "attach %s:%s %s --type application/spdx+json" % (
-                        imagetype, task.image, self.document))
-                    self.assertEqual(status, 0)
+        for inherited in ("create-spdx-2.2", "create-spdx-3.0"):
+            with self.subTest(inherited=inherited):
+                task = self.task([inherited])
+                (build, attach), status = self.calls(task)
+                self.assertTrue(build.startswith("build "), build)
+                self.assertEqual(attach, "attach oci:%s %s --type application/spdx+json" % (task.image, self.document))
+                self.assertEqual(status, 0)
 
     def test_not_without_the_class_and_not_if_it_is_not_wanted(self):
         # The document of an earlier build is no reason.
         self.make_document()
         self.assertEqual(len(self.calls(self.task())[0]), 1)
         self.assertEqual(len(self.calls(self.task(["create-spdx-3.0"], OCI_IMAGE_SPDX="0"))[0]), 1)
-        self.assertEqual(len(self.calls(self.task(["create-spdx-3.0"], "docker-archive"))[0]), 1)
+        for imagetype in ("oci-archive", "docker-archive"):
+            self.assertEqual(len(self.calls(self.task(["create-spdx-3.0"], imagetype))[0]), 1)
 
     def test_not_without_a_document(self):
         calls, status = self.calls(self.task(["create-spdx-2.2"]))
@@ -99,7 +98,7 @@ class Made(SpdxTest):
         return d, d.bb.build.added
 
     def test_order(self):
-        before = "do_image_oci do_image_oci_archive"
+        before = "do_image_oci"
         self.assertEqual(self.added(["create-spdx-2.2"])[1], [("do_oci_spdx", before, "do_rootfs")])
         d, added = self.added(["create-spdx-3.0"])
         self.assertEqual(added, [("do_oci_spdx", before, "do_create_rootfs_spdx")])
@@ -177,7 +176,8 @@ class Built(SpdxTest):
 
         _, archive = self.build("oci-archive")
         with tarfile.open(archive) as archived:
-            self.assertEqual(json.load(archived.extractfile("index.json")), index)
+            listed = json.load(archived.extractfile("index.json"))["manifests"]
+        self.assertEqual([entry["digest"] for entry in listed], [digest, digest])
 
     def test_an_image_on_it_needs_no_tag(self):
         self.document.parent.mkdir()
