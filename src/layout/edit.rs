@@ -199,7 +199,7 @@ impl Edit {
                 writer.copy_stored(&self.layout, &digest, size)?;
             }
         }
-        writer.prepare_with(self.index.clone(), threads)?;
+        writer.prepare_with(&self.layout.marker()?, self.index.clone(), threads)?;
         writer.sync()?;
         writer.commit()
     }

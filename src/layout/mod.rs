@@ -33,7 +33,7 @@ pub use image_name::ImageName;
 pub(crate) use links::{links, Link, Missing, Reach};
 pub use location::{Location, Transport};
 pub use reader::{Layout, Stored};
-pub(crate) use referrers::{is_referrers_tag, Rooted};
+pub(crate) use referrers::{is_referrers_tag, names_digest, Rooted};
 pub use referrers::{referrers_tag, AttachedFile, Referrer};
 pub(crate) use take::Watched;
 pub use take::{Taken, TakenBlob, Trust};

@@ -90,13 +90,16 @@ pub fn referrers_tag(subject: &Digest) -> Result<RefName> {
 
 /// Whether an entry of `index.json` is a list of what is attached to something.
 pub(crate) fn is_referrers_tag(entry: &Descriptor) -> bool {
-    let is_tag = |(algorithm, encoded): (&str, &str)| {
+    entry.media_type.kind() == MediaKind::Index && entry.ref_name().is_some_and(names_digest)
+}
+
+/// Whether a ref name is that of a list of what is attached to a digest.
+pub(crate) fn names_digest(name: &str) -> bool {
+    name.split_once('-').is_some_and(|(algorithm, encoded)| {
         ["sha256", "sha512"].contains(&algorithm)
             && encoded.len() == LENGTH
             && encoded.bytes().all(|byte| byte.is_ascii_hexdigit())
-    };
-    entry.media_type.kind() == MediaKind::Index
-        && entry.ref_name().and_then(|name| name.split_once('-')).is_some_and(is_tag)
+    })
 }
 
 /// What entries of an index lead to when nothing is kept by what it is the subject of: images and named things, all below

@@ -172,12 +172,17 @@ impl LayoutWriter {
     pub fn prepare(&mut self, threads: NonZeroUsize) -> Result<()> {
         let mut index = Index::default();
         merge(&mut index, &self.descriptors);
-        self.prepare_with(index, threads)
+        self.prepare_with(&Document::seal(LayoutMarker::default()), index, threads)
     }
 
-    /// [`prepare`](Self::prepare) with an index of which all is known already.
-    pub(super) fn prepare_with(&mut self, index: Index, threads: NonZeroUsize) -> Result<()> {
-        self.write(MARKER, Document::seal(LayoutMarker::default()).raw())?;
+    /// [`prepare`](Self::prepare) with a marker that there is, and an index of which all is known already.
+    pub(super) fn prepare_with(
+        &mut self,
+        marker: &Document<LayoutMarker>,
+        index: Index,
+        threads: NonZeroUsize,
+    ) -> Result<()> {
+        self.write(MARKER, marker.raw())?;
         if self.kind != TargetKind::Directory {
             self.write(INDEX, Document::seal(index).raw())?;
         }

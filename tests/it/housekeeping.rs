@@ -1,5 +1,7 @@
 use std::fs;
 use std::path::Path;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
 
 use rustix::fs::{flock, FlockOperation};
 use rustix::process::Signal;
@@ -85,6 +87,51 @@ fn names_are_added_and_move_and_nothing_else_changes() {
         let raw = skopeo.run(["inspect", "--raw", &oci(&out, ":reg:5000/app:v1")]);
         assert_eq!(multi["digest"], format!("sha256:{}", sha256(raw.as_bytes())));
     }
+}
+
+/// Whatever changes the layout, members of `index.json` and of its entries that nobody here knows stay.
+#[test]
+fn the_index_keeps_what_it_does_not_concern() {
+    let scratch = Scratch::new();
+    let out = scratch.join("out");
+    let layout = ByHand::at(&out);
+    let odd = json!({"org.example": {"z": [1.5, null]}, "artifactType": "", "urls": ["http://a/b"]});
+    let image = layout.platform("amd64", None);
+    layout.list(&[named(&image, "v1"), with(named(&layout.platform("arm", None), "odd"), &odd)]);
+    let mut index = Layout::at(&out).index();
+    index["annotations"] = json!({"a": "b"});
+    index["org.example"] = json!([{"z": 1}]);
+    fs::write(out.join("index.json"), index.to_string()).unwrap();
+    fs::write(scratch.join("note"), "x").unwrap();
+    for words in [
+        "tag oci:out:v1 v2",
+        "config oci:out:v1 --user x",
+        "attach oci:out:v1 note --type text/plain",
+        "rm oci:out:v2",
+        "gc oci:out",
+    ] {
+        let words: Vec<&str> = words.split(' ').collect();
+        let _ = Tool::new(words[0]).args(&words[1..]).within(scratch.path()).run().stdout();
+        let after = Layout::at(&out).index();
+        for member in ["annotations", "org.example", "mediaType", "schemaVersion"] {
+            assert_eq!(after[member], index[member], "{words:?}");
+        }
+        assert_eq!(descriptor(&out, "odd"), index["manifests"][1], "{words:?}");
+    }
+}
+
+#[test]
+fn the_marker_of_an_archive_is_copied_as_it_is() {
+    let scratch = Scratch::new();
+    let Some(tar) = Peer::find("tar") else { return };
+    let out = scratch.join("out");
+    layout_by_hand(&out);
+    let marker = br#"{"org.example": 1, "imageLayoutVersion":"1.0.0"}"#;
+    fs::write(out.join("oci-layout"), marker).unwrap();
+    let archive = scratch.join("out.tar").display().to_string();
+    tar.run(["-C", &out.display().to_string(), "-cf", &archive, "oci-layout", "index.json", "blobs"]);
+    let _ = Tool::new("tag").args([&format!("oci-archive:{archive}:amd64"), "v1"]).bake();
+    assert_eq!(tar.run(["-xOf", &archive, "oci-layout"]).as_bytes(), marker);
 }
 
 #[test]
@@ -579,6 +626,39 @@ fn while_umoci_writes_nothing_goes() {
     let freed = Tool::new("gc").arg(oci(&out, "")).arg("--json").run().json();
     assert_eq!(freed["freed"].as_array().map(Vec::len), Some(garbage.len()));
     assert!(theirs.is_dir());
+}
+
+/// And so it is with umoci itself, in the middle of a layer.
+#[test]
+fn while_umoci_itself_writes_nothing_goes() {
+    let scratch = Scratch::new();
+    let Some(umoci) = Peer::find("umoci") else { return };
+    let out = scratch.join("out");
+    let _ = Tool::build(scratch.small_rootfs()).target("oci", &out, "v1").bake();
+    fs::File::create(scratch.join("endless")).and_then(|file| file.set_len(1 << 40)).unwrap();
+    let image = format!("{}:v1", out.display());
+    let mut command = umoci.command();
+    command.args(["insert", "--image", &image]).arg(scratch.join("endless")).arg("/endless");
+    let mut running = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let is_theirs = |name: &String| name.starts_with(".umoci-") && !name.ends_with('/');
+    let start = Instant::now();
+    while !names_below(&out).iter().any(is_theirs) {
+        assert!(
+            running.try_wait().unwrap().is_none() && start.elapsed() < Duration::from_secs(60),
+            "umoci does not write"
+        );
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let before = names_below(&out);
+    let error = Tool::new("gc").arg(oci(&out, "")).run().error();
+    assert!(error.contains("umoci is writing in `.umoci-"), "{error}");
+    assert_eq!(names_below(&out), before);
+    running.kill().unwrap();
+    running.wait().unwrap();
+    assert_eq!(Tool::new("gc").args([&oci(&out, ""), "--json"]).run().json()["freed"], json!([]));
+    assert!(names_below(&out).iter().any(is_theirs), "what umoci has left is umoci's to clear");
+    umoci.run(["gc", "--layout", out.to_str().unwrap()]);
+    assert_verified(&oci(&out, ""));
 }
 
 #[test]

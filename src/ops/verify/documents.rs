@@ -18,6 +18,7 @@ use crate::ops::verify::blob::{self, Blobs, Stored, StoredReader};
 use crate::ops::verify::config::{self, ConfigFacts};
 use crate::ops::verify::finding::{quoted, Findings, Place};
 use crate::ops::verify::mention::{check_annotations, check_media_type, AnnotationsOf, Mention};
+use crate::ops::verify::referrers::{digest_in, listed_in};
 use crate::ops::verify::{json, shape, Rule};
 
 /// A walk and what it has found.
@@ -25,13 +26,15 @@ pub(super) struct Documents<'a> {
     pub(super) layout: &'a Layout,
     pub(super) findings: &'a mut Findings,
     observer: &'a dyn Observer,
-    known: BTreeMap<Digest, Rc<Facts>>,
+    pub(super) known: BTreeMap<Digest, Rc<Facts>>,
     /// Manifests and indexes that are still to be followed.
     pub(super) queue: VecDeque<(Mention, Kind)>,
     /// What was mentioned and is no document.
     pub(super) blobs: Blobs,
     /// How many manifests of images there are.
     pub(super) images: u64,
+    /// The names of digests that `index.json` gives, and what they lead to.
+    pub(super) referrers_tags: Vec<(String, Digest)>,
 }
 
 /// What a document is.
@@ -53,6 +56,10 @@ pub(super) struct Facts {
     artifact_type: Option<String>,
     /// Of a config, or of the manifest of an image.
     pub(super) config: Option<Rc<ConfigFacts>>,
+    /// What it says that it is about.
+    pub(super) subject: Option<Digest>,
+    /// Of an index, what it lists, with the position in its list.
+    pub(super) listed: Vec<(usize, Digest)>,
 }
 
 #[derive(Clone, Copy)]
@@ -88,7 +95,15 @@ impl Kind {
 impl Facts {
     /// A document that could not be made out.
     fn unknown(stored: Size) -> Self {
-        Facts { stored, kind: None, media_type: None, artifact_type: None, config: None }
+        Facts {
+            stored,
+            kind: None,
+            media_type: None,
+            artifact_type: None,
+            config: None,
+            subject: None,
+            listed: Vec::new(),
+        }
     }
 }
 
@@ -102,6 +117,7 @@ impl<'a> Documents<'a> {
             queue: VecDeque::new(),
             blobs: Blobs::default(),
             images: 0,
+            referrers_tags: Vec::new(),
         }
     }
 
@@ -116,6 +132,7 @@ impl<'a> Documents<'a> {
                 self.compare_platforms(platform, config, &mention.place.member("platform"));
             }
         }
+        self.check_referrers();
         Ok(())
     }
 
@@ -256,11 +273,14 @@ impl<'a> Documents<'a> {
             Kind::Index => {
                 facts.media_type = text(&value["mediaType"]);
                 facts.artifact_type = text(&value["artifactType"]);
+                facts.subject = digest_in(&value["subject"]);
+                facts.listed = listed_in(value);
                 self.index(value, place, AnnotationsOf::Other)?;
             }
             Kind::Manifest => {
                 facts.media_type = text(&value["mediaType"]);
                 facts.artifact_type = text(&value["artifactType"]).or_else(|| text(&value["config"]["mediaType"]));
+                facts.subject = digest_in(&value["subject"]);
                 facts.config = self.manifest(value, place)?;
             }
             Kind::Config => {

@@ -29,6 +29,7 @@ impl Documents<'_> {
             self.findings.add(Rule::DocumentMediaType, &place.member("mediaType"), expected, quoted(found));
         }
         self.check_ambiguity(&Kind::of(&value), &place);
+        self.note_referrers_tags(&value);
         self.index(&value, &place, AnnotationsOf::IndexEntry)
     }
 

@@ -18,6 +18,7 @@ mod json;
 mod layer;
 mod manifest;
 mod mention;
+mod referrers;
 mod rule;
 mod shape;
 

@@ -125,6 +125,8 @@ rules! {
         "ref names stand on descriptors of `index.json`, and nowhere else";
     ArtifactType "artifact-type" Error "image-spec, manifest.md#image-manifest-property-descriptions"
         "a manifest with an empty config has an artifact type, and descriptors give the same";
+    ReferrersTag "referrers-tag" Error "distribution-spec, spec.md#referrers-tag-schema"
+        "what an index by the name of a digest lists is about nothing else";
     NoLayers "no-layers" Note "image-spec, manifest.md#image-manifest-property-descriptions"
         "an image has a layer";
 

@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::{json, Value};
 
-use super::{Row, CONFIG, EMPTY, LAYER, MANIFEST, REF_NAME};
+use super::{Row, CONFIG, EMPTY, INDEX, LAYER, MANIFEST, REF_NAME};
 use crate::verify::specimen::change;
 
 pub(super) fn descriptors() -> Vec<Row> {
@@ -141,6 +141,24 @@ pub(super) fn artifacts() -> Vec<Row> {
             "another in the index",
             artifact(json!("text/x-kind"), b"{}")
                 .index(|index| index["manifests"][0]["artifactType"] = json!("text/x-else")),
+        ),
+        (
+            "referrers-tag",
+            "an artifact about another image",
+            change().index_and_blobs(|index, blobs| {
+                let (config, file) = (blobs.add(EMPTY, b"{}"), blobs.add("text/plain", b"a note"));
+                let absent = json!({"mediaType": MANIFEST, "digest": format!("sha256:{}", "7".repeat(64)), "size": 1});
+                let artifact = json!({
+                    "schemaVersion": 2, "mediaType": MANIFEST, "artifactType": "text/x-kind", "config": config,
+                    "layers": [file], "subject": absent,
+                });
+                let artifact = blobs.add_document(MANIFEST, &artifact);
+                let list = json!({"schemaVersion": 2, "mediaType": INDEX, "manifests": [artifact]});
+                let mut list = blobs.add_document(INDEX, &list);
+                let image = index["manifests"][0]["digest"].as_str().unwrap().replace(':', "-");
+                list["annotations"] = json!({REF_NAME: image});
+                index["manifests"].as_array_mut().unwrap().push(list);
+            }),
         ),
         ("blob-content", "something for nothing", artifact(json!("text/x-kind"), b"[]")),
         (

@@ -7,6 +7,7 @@ mod documents;
 mod layers;
 
 use super::specimen::Changes;
+use super::INDEX;
 
 /// A rule, what is done, and how.
 pub(super) type Row = (&'static str, &'static str, Changes);
