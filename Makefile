@@ -54,7 +54,7 @@ build/lint/bin/oelint-adv:
 crates: ## write the recipe's list of crates from Cargo.lock
 	recipes/ocibake/update-crates
 
-bench: build ## ocibake beside umoci, buildah and tar | pigz (ROOTFS=DIR for another tree)
+bench: build ## ocibake beside umoci, buildah, skopeo and tar | pigz (ROOTFS=DIR for another tree)
 	benches/compare $(if $(ROOTFS),--rootfs $(ROOTFS)) $(BENCH_FLAGS)
 
 # libdeflate includes one table in several of its C files, which is no fault.
