@@ -30,7 +30,7 @@ pub(super) struct Stand {
 #[derive(Debug, Default)]
 pub(super) struct Existing {
     /// An archive is locked as long as this is there, and written anew by it.
-    pub(super) edit: Option<Edit>,
+    pub(super) edit: Option<Box<Edit>>,
     /// The entries that it stands in.
     pub(super) entries: Vec<Descriptor>,
     pub(super) members: Vec<Member>,
@@ -56,7 +56,7 @@ impl Existing {
             _ => {
                 let edit = Edit::open(&location)?;
                 let existing = Existing::of(edit.layout(), stand)?;
-                Ok(Existing { edit: Some(edit), ..existing })
+                Ok(Existing { edit: Some(Box::new(edit)), ..existing })
             }
         }
     }

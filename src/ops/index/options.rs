@@ -1,0 +1,94 @@
+use std::num::NonZeroUsize;
+use std::str::FromStr;
+
+use crate::error::{Error, Result};
+use crate::oci::annotations::{CONTAINERD_NAME, REF_NAME};
+use crate::ops::index::{SamePlatform, Shape};
+use crate::ops::publish::TargetOptions;
+use crate::spec::ANNOTATION;
+
+/// What the index is to be.
+#[derive(Clone, Debug)]
+pub struct IndexOptions {
+    /// How it stands in its target.
+    pub shape: Shape,
+    /// Whether what its name leads to already is a part of it.
+    pub existing: ExistingIndex,
+    /// The platforms whose images are taken away from it first, `os/architecture[/variant]`.
+    pub remove: Vec<String>,
+    /// Annotations of the index.
+    pub annotations: Vec<Annotation>,
+    /// Annotations of what it says of an image.
+    pub descriptor_annotations: Vec<PlatformAnnotation>,
+    /// What it is called.
+    pub target: TargetOptions,
+    /// How many threads read and hash.
+    pub threads: NonZeroUsize,
+}
+
+impl IndexOptions {
+    /// Whether images stay that the index has already.
+    pub(super) fn keeps_what_is_there(&self) -> bool {
+        self.existing != ExistingIndex::Superseded || !self.remove.is_empty()
+    }
+}
+
+/// What becomes of an index that the target has by this name.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ExistingIndex {
+    /// The name moves to the new one.
+    #[default]
+    Superseded,
+    /// What it lists stays, in front.
+    Extended(SamePlatform),
+}
+
+/// `key=value`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Annotation {
+    /// The key, in full.
+    pub key: String,
+    /// The value; it may be empty.
+    pub value: String,
+}
+
+/// `os/architecture[/variant]:key=value`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlatformAnnotation {
+    /// Of which image.
+    pub platform: String,
+    /// What is said of it.
+    pub annotation: Annotation,
+}
+
+impl FromStr for Annotation {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let (key, value) = (ANNOTATION.read)(text)
+            .ok_or_else(|| Error::malformed(format!("annotation `{}`", text.escape_debug()), ANNOTATION.accepted))?;
+        Ok(Annotation { key, value })
+    }
+}
+
+impl FromStr for PlatformAnnotation {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        match text.split_once(':') {
+            Some((platform, annotation)) if platform.contains('/') && !platform.contains('=') => {
+                let annotation: Annotation = annotation.parse()?;
+                if [REF_NAME, CONTAINERD_NAME].contains(&annotation.key.as_str()) {
+                    // Of a ref name the image-spec says where it may stand (annotations.md): not within an index.
+                    let message = format!("annotation `{}`: what an index lists has no name", annotation.key);
+                    return Err(Error::refused_with_hint(message, "name the index with --tag or in its target"));
+                }
+                Ok(PlatformAnnotation { platform: platform.to_owned(), annotation })
+            }
+            _ => Err(Error::malformed(
+                format!("annotation `{}`", text.escape_debug()),
+                "`os/architecture[/variant]:key=value` expected",
+            )),
+        }
+    }
+}

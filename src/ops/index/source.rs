@@ -1,0 +1,74 @@
+use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroUsize;
+
+use crate::digest::Digest;
+use crate::error::{Error, Result};
+use crate::layout::{Layout, LayoutWriter, Trust};
+use crate::observer::Observer;
+use crate::oci::Descriptor;
+use crate::ops::index::member::{members, Member};
+use crate::ops::transfer::{self, move_all, BlobReport, Entry, EntryKind, Graph, Plan, Rewritten};
+
+/// A layout with images for the index.
+pub(super) struct Source<'a> {
+    layout: &'a Layout,
+    pub(super) members: Vec<Member>,
+    /// What is attached to them, for `index.json`.
+    pub(super) attached: Vec<Descriptor>,
+    pub(super) warnings: Vec<String>,
+    plan: Plan,
+    rewritten: Rewritten,
+}
+
+impl<'a> Source<'a> {
+    pub(super) fn read(layout: &'a Layout) -> Result<Self> {
+        let entries = transfer::entries(layout)?;
+        let images = entries.iter().filter(|entry| entry.kind == EntryKind::Image).map(|entry| &entry.descriptor);
+        let all = Graph::read(layout, entries.iter().map(|entry| &entry.descriptor))?;
+        let mut members = members(&all, images)?;
+        if members.iter().all(|member| member.platform.is_none()) {
+            return Err(Error::refused(format!("image `{}`: it holds no image for an index", layout.location())));
+        }
+        let attached = attached(&entries, &all, members.iter().map(|member| &member.descriptor.digest).collect());
+
+        // Of the rest, the indexes that were taken apart among it, nothing goes along.
+        let taken = members.iter().map(|member| &member.descriptor);
+        let graph = Graph::read(layout, taken.chain(attached.iter().map(|entry| &entry.descriptor)))?;
+        let plan = Plan::of(&graph, None)?;
+        let rewritten = Rewritten::of(&graph, &plan, BTreeMap::new());
+        let attached = attached.iter().map(|entry| entry.redirected(&rewritten).descriptor).collect();
+        for member in &mut members {
+            member.descriptor = rewritten.redirected(member.descriptor.clone());
+        }
+        let warnings = transfer::warnings(&graph, &plan);
+        Ok(Source { layout, members, attached, warnings, plan, rewritten })
+    }
+}
+
+/// What is attached to images, and what is attached to that.
+fn attached<'e>(entries: &'e [Entry], graph: &Graph<'_>, images: BTreeSet<&'e Digest>) -> Vec<&'e Entry> {
+    let mut subjects = images;
+    loop {
+        let attached: Vec<&Entry> = entries.iter().filter(|entry| entry.is_attached_to(graph, &subjects)).collect();
+        let count = subjects.len();
+        subjects.extend(attached.iter().map(|entry| &entry.descriptor.digest));
+        if subjects.len() == count {
+            return attached;
+        }
+    }
+}
+
+/// Puts blobs and documents of all sources into a staging directory.
+pub(super) fn stage(
+    sources: &[Source<'_>],
+    writer: &mut LayoutWriter,
+    trust: Trust,
+    threads: NonZeroUsize,
+    observer: &dyn Observer,
+) -> Result<Vec<BlobReport>> {
+    let from: Vec<transfer::Source<'_>> =
+        sources.iter().map(|source| transfer::Source { layout: source.layout, plan: &source.plan }).collect();
+    let (blobs, _) = move_all(&from, std::slice::from_mut(writer), None, trust, threads, observer)?;
+    sources.iter().try_for_each(|source| source.rewritten.store(writer))?;
+    Ok(blobs)
+}
