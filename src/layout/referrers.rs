@@ -122,9 +122,10 @@ impl Rooted {
         let mut digests = BTreeSet::new();
         let mut open = Reach::without_subjects(documents, entries.iter().filter(is_root))?.blobs;
         while let Some((digest, _)) = open.pop_first() {
-            if let Some(about_it) = by_subject.get(&digest) {
-                let new = about_it.iter().copied().filter(|referrer| !digests.contains(&referrer.digest));
-                open.extend(Reach::without_subjects(documents, new)?.blobs);
+            // What is attached may hold again what led to it.
+            if let Some(about_it) = by_subject.get(&digest).filter(|_| !digests.contains(&digest)) {
+                let referrers = about_it.iter().copied();
+                open.extend(Reach::without_subjects(documents, referrers)?.blobs);
             }
             digests.insert(digest);
         }

@@ -339,8 +339,18 @@ fn indexes_that_list_each_other_over_and_over() {
         entry = made.blob("index.v1+json", &index(&vec![entry; 100]));
     }
     made.index(&[entry]);
-    for tool in [Tool::new("inspect").arg("oci:hostile"), Tool::new("verify").arg("oci:hostile")] {
-        tool.behind(LIMITS).within(scratch.path()).start().wait().stdout();
+    fs::write(scratch.join("note"), "x").unwrap();
+    for words in [
+        "inspect oci:hostile",
+        "verify oci:hostile",
+        "gc oci:hostile",
+        "attach oci:hostile note --type text/plain",
+        "ls oci:hostile",
+        "rm oci:hostile --untagged",
+    ] {
+        let words: Vec<&str> = words.split(' ').collect();
+        let tool = Tool::new(words[0]).args(&words[1..]);
+        tool.behind(LIMITS).within(scratch.path()).run().stdout();
     }
 }
 

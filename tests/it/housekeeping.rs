@@ -386,6 +386,33 @@ fn what_is_attached_to_an_image_that_was_edited_goes_when_told() {
     assert_verified(&oci(&out, ""));
 }
 
+/// An index may be attached to what it lists: nobody walks from the one to the other for ever.
+#[test]
+fn what_is_attached_to_what_it_lists_ends_somewhere() {
+    let scratch = Scratch::new();
+    let out = scratch.join("out");
+    let layout = ByHand::at(&out);
+    let (image, other) = (layout.platform("arm", Some("v7")), layout.platform("amd64", None));
+    let subject = json!({"mediaType": MANIFEST, "digest": image["digest"], "size": image["size"]});
+    // On either side of it in the order of digests.
+    let around: Vec<Value> = (0..8)
+        .map(|number| {
+            layout.document(&json!({
+                "schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json", "manifests": [image],
+                "subject": subject, "annotations": {"number": number.to_string()},
+            }))
+        })
+        .collect();
+    let is_behind = |index: &&Value| index["digest"].as_str() > image["digest"].as_str();
+    assert!((1..8).contains(&around.iter().filter(is_behind).count()));
+    let entries = [named(&image, "v1"), named(&other, "v2")];
+    layout.list(&[&entries[..], &around].concat());
+    assert_eq!(Tool::new("ls").arg(oci(&out, "")).start().wait().stdout().lines().count(), 1 + 8 * 2 + 1);
+    assert_eq!(Tool::new("rm").arg(oci(&out, ":v2")).start().wait().stdout().lines().count(), 1);
+    assert_eq!(Tool::new("rm").arg(oci(&out, ":v1")).start().wait().stdout().lines().count(), 1 + 8);
+    assert_eq!(listed(&out), Vec::<String>::new());
+}
+
 #[test]
 fn an_archive_loses_a_name_too() {
     let scratch = Scratch::new();
