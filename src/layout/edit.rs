@@ -11,7 +11,7 @@ use crate::digest::{Digest, HashWriter};
 use crate::error::{Error, IoContext, Result};
 use crate::layout::links::{Documents, Link, Missing, Reach};
 use crate::layout::lock::lock;
-use crate::layout::writer::merge;
+use crate::layout::merge::merge;
 use crate::layout::{blob_path, digest_of_path, DockerForm, Layout, LayoutWriter, Location, Transport, INDEX, MARKER};
 use crate::media_type::MediaType;
 use crate::oci::annotations::CONTAINERD_NAME;

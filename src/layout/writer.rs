@@ -11,6 +11,7 @@ use crate::compress::Codec;
 use crate::digest::Digest;
 use crate::error::{Error, IoContext, Result};
 use crate::layout::lock::lock;
+use crate::layout::merge::{join_lists, merge};
 use crate::layout::pack::{self, Content, Packed};
 use crate::layout::staging::Staging;
 use crate::layout::target::TargetKind;
@@ -241,13 +242,19 @@ impl LayoutWriter {
         let _lock = lock(layout)?;
         let is_layout = layout.join(INDEX).is_file();
         let before = if is_layout { Layout::open(&self.target)?.index()?.into_value() } else { Index::default() };
-        let Some(after) = edit(&before) else { return Ok(false) };
+        let Some(mut after) = edit(&before) else { return Ok(false) };
         self.place_blobs()?;
-        if !is_layout {
+        if is_layout {
+            for list in join_lists(&Layout::open(&self.target)?, &before, &mut after) {
+                let staged = self.write("list", list.raw())?;
+                self.place(&staged, &list.digest())?;
+            }
+            if after == before {
+                return Ok(true);
+            }
+        } else {
             let marker = layout.join(MARKER);
             fs::rename(self.staging.path().join(MARKER), &marker).at("rename the marker to", &marker)?;
-        } else if after == before {
-            return Ok(true);
         }
         self.place_index(after)?;
         Ok(true)
@@ -277,15 +284,17 @@ impl LayoutWriter {
 
     /// Gives the staged blobs their places in the layout, whose lock is held.
     pub(super) fn place_blobs(&self) -> Result<()> {
-        for digest in self.blobs.keys() {
-            let name = blob_path(digest);
-            let to = self.target.path.join(&name);
-            let directory = to.parent().expect("a blob's path has a directory");
-            fs::create_dir_all(directory).at("create the directory", directory)?;
-            // What stands there already may be damaged; a rename replaces it without touching a deployed hard link.
-            fs::rename(self.staging.path().join(&name), &to).at("rename a blob to", &to)?;
-        }
-        Ok(())
+        let staged = |digest| self.staging.path().join(blob_path(digest));
+        self.blobs.keys().try_for_each(|digest| self.place(&staged(digest), digest))
+    }
+
+    /// Gives a staged file its place as a blob of the layout.
+    fn place(&self, staged: &Path, digest: &Digest) -> Result<()> {
+        let to = self.target.path.join(blob_path(digest));
+        let directory = to.parent().expect("a blob's path has a directory");
+        fs::create_dir_all(directory).at("create the directory", directory)?;
+        // What stands there already may be damaged; a rename replaces it without touching a deployed hard link.
+        fs::rename(staged, &to).at("rename a blob to", &to)
     }
 
     /// Puts an index in the place of the layout's own, whose lock is held.
@@ -347,27 +356,6 @@ fn sync(path: &Path) -> Result<()> {
     File::open(path).and_then(|file| file.sync_data()).at("write", path)
 }
 
-/// Puts descriptors into an index. A ref name belongs to one image: it moves, in place.
-pub(crate) fn merge(index: &mut Index, descriptors: &[Descriptor]) {
-    for new in descriptors {
-        let position = match new.ref_name() {
-            Some(name) => index.manifests.iter().position(|old| old.ref_name() == Some(name)),
-            None => index.manifests.iter().position(|old| old == new),
-        };
-        match position {
-            Some(position) => {
-                index.manifests[position] = new.clone();
-                let mut at = 0;
-                index.manifests.retain(|old| {
-                    at += 1;
-                    at <= position + 1 || new.ref_name().is_none() || old.ref_name() != new.ref_name()
-                });
-            }
-            None => index.manifests.push(new.clone()),
-        }
-    }
-}
-
 /// A file that becomes a blob.
 #[derive(Debug)]
 pub struct BlobFile {
@@ -389,31 +377,5 @@ impl BlobFile {
     /// The file to write to, and its place for [`LayoutWriter::adopt`].
     pub fn into_parts(self) -> (File, BlobPath) {
         (self.file, BlobPath(self.path))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn descriptor(content: &str, name: Option<&str>) -> Descriptor {
-        let descriptor = Descriptor::new(MediaType::MANIFEST, Digest::of(content.as_bytes()), 1);
-        match name {
-            Some(name) => descriptor.with_ref_name(&name.parse().unwrap()),
-            None => descriptor,
-        }
-    }
-
-    #[test]
-    fn a_ref_name_moves_and_everything_else_stays() {
-        let mut index = Index { manifests: vec![], ..Index::default() };
-        merge(&mut index, &[descriptor("1", Some("a")), descriptor("1", Some("b")), descriptor("2", None)]);
-        merge(&mut index, &[descriptor("3", Some("a")), descriptor("2", None)]);
-        assert_eq!(index.manifests, [descriptor("3", Some("a")), descriptor("1", Some("b")), descriptor("2", None)]);
-
-        // Other writers leave two of one name; one is left.
-        index.manifests.push(descriptor("4", Some("b")));
-        merge(&mut index, &[descriptor("5", Some("b"))]);
-        assert_eq!(index.manifests, [descriptor("3", Some("a")), descriptor("5", Some("b")), descriptor("2", None)]);
     }
 }

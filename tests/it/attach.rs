@@ -369,6 +369,35 @@ fn a_conversion_of_the_whole_layout_takes_it_along() {
 }
 
 #[test]
+fn lists_of_two_layouts_become_one() {
+    let scratch = Scratch::new();
+    let (out, bill) = image_and_bill(&scratch);
+    let (other, other_bill) = (scratch.join("other"), scratch.join("other.json"));
+    fs::write(&other_bill, "another").unwrap();
+    let _ = Tool::new("convert").args([oci(&out, ":v1"), oci(&other, "")]).bake();
+    let one = attach(oci(&out, ":v1"), &bill).args(["--type", SPDX]).bake();
+    let two = attach(oci(&other, ":v1"), &other_bill).args(["--type", SPDX]).bake();
+    let image = Layout::at(&out).image("v1").digest();
+    let digests = |layout: &Path| -> Vec<String> {
+        listed_for(layout, &image).iter().map(|listed| listed["digest"].as_str().unwrap().to_owned()).collect()
+    };
+    let carry = |from: &Path, to: &Path| {
+        let _ = Tool::new("convert").args([oci(from, ""), oci(to, "")]).run().stdout();
+        let findings = Tool::new("verify").arg(oci(to, "")).run();
+        assert!(findings.code() == 0 && !findings.stdout().contains("error"));
+    };
+    // What comes is added, and brings nothing when it comes again; the list that is larger stays or takes the place.
+    carry(&other, &out);
+    assert_eq!(digests(&out), [one.clone(), two.clone()]);
+    let before = fs::read(out.join("index.json")).unwrap();
+    carry(&other, &out);
+    assert_eq!(fs::read(out.join("index.json")).unwrap(), before);
+    carry(&out, &other);
+    assert_eq!(digests(&other), [one, two]);
+    assert_eq!(entries(&other).len(), 4);
+}
+
+#[test]
 fn what_is_damaged_is_found() {
     let scratch = Scratch::new();
     let (out, bill) = image_and_bill(&scratch);

@@ -1,0 +1,82 @@
+//! What becomes of an index where another has something to add.
+
+use crate::digest::Digest;
+use crate::layout::{is_referrers_tag, Layout};
+use crate::oci::{Descriptor, Document, Index};
+
+/// Puts descriptors into an index. A ref name belongs to one image: it moves, in place.
+pub(crate) fn merge(index: &mut Index, descriptors: &[Descriptor]) {
+    for new in descriptors {
+        let position = match new.ref_name() {
+            Some(name) => index.manifests.iter().position(|old| old.ref_name() == Some(name)),
+            None => index.manifests.iter().position(|old| old == new),
+        };
+        match position {
+            Some(position) => {
+                index.manifests[position] = new.clone();
+                let mut at = 0;
+                index.manifests.retain(|old| {
+                    at += 1;
+                    at <= position + 1 || new.ref_name().is_none() || old.ref_name() != new.ref_name()
+                });
+            }
+            None => index.manifests.push(new.clone()),
+        }
+    }
+}
+
+/// Where an index lists by a referrers tag something else than before, the two lists become one: whoever brings an artifact
+/// adds it to the list that is there (distribution-spec, spec.md#pushing-manifests-with-subject). Gives back the lists that
+/// are new. What of the layout cannot be read has nothing to add.
+pub(super) fn join_lists(layout: &Layout, before: &Index, after: &mut Index) -> Vec<Document<Index>> {
+    let mut lists = Vec::new();
+    for entry in after.manifests.iter_mut().filter(|entry| is_referrers_tag(entry)) {
+        let is_old = |old: &&Descriptor| old.ref_name() == entry.ref_name() && old.digest != entry.digest;
+        let Some(old) = before.manifests.iter().find(is_old) else { continue };
+        let read = |entry| layout.document(entry).map(Document::into_value);
+        let (Ok(mut list), Ok::<Index, _>(new)) = (read(old), read(entry)) else { continue };
+        let lacks = |list: &Index, digest: &Digest| !list.manifests.iter().any(|listed| listed.digest == *digest);
+        if !list.manifests.iter().any(|listed| lacks(&new, &listed.digest)) {
+            continue;
+        }
+        let more: Vec<Descriptor> = new.manifests.into_iter().filter(|listed| lacks(&list, &listed.digest)).collect();
+        if more.is_empty() {
+            *entry = old.clone();
+            continue;
+        }
+        list.manifests.extend(more);
+        let list = Document::seal(list);
+        let joined = list.descriptor(entry.media_type.clone());
+        *entry = Descriptor { digest: joined.digest, size: joined.size, data: None, ..entry.clone() };
+        lists.push(list);
+    }
+    lists
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::media_type::MediaType;
+
+    use super::*;
+
+    fn descriptor(content: &str, name: Option<&str>) -> Descriptor {
+        let descriptor = Descriptor::new(MediaType::MANIFEST, Digest::of(content.as_bytes()), 1);
+        match name {
+            Some(name) => descriptor.with_ref_name(&name.parse().unwrap()),
+            None => descriptor,
+        }
+    }
+
+    #[test]
+    fn a_ref_name_moves_and_everything_else_stays() {
+        let mut index = Index { manifests: vec![], ..Index::default() };
+        merge(&mut index, &[descriptor("1", Some("a")), descriptor("1", Some("b")), descriptor("2", None)]);
+        merge(&mut index, &[descriptor("3", Some("a")), descriptor("2", None)]);
+        assert_eq!(index.manifests, [descriptor("3", Some("a")), descriptor("1", Some("b")), descriptor("2", None)]);
+
+        // Other writers leave two of one name; one is left.
+        index.manifests.push(descriptor("4", Some("b")));
+        merge(&mut index, &[descriptor("5", Some("b"))]);
+        assert_eq!(index.manifests, [descriptor("3", Some("a")), descriptor("5", Some("b")), descriptor("2", None)]);
+    }
+}
