@@ -1,4 +1,3 @@
-use std::io::{stdout, Write};
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -8,6 +7,7 @@ use ocibake::media_type::MediaType;
 use ocibake::ops::attach::{attach, Attachment};
 use ocibake::spec::changes::annotations;
 
+use super::output::print;
 use super::progress::{Display, ProgressMode};
 use super::{threads, Answer, LocationParser, Session};
 
@@ -58,12 +58,6 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Answer> {
     };
     let display = Display::new(ProgressMode::None, session.verbosity, &session.interruption);
     let report = attach(&args.image, args.platform.as_deref(), &attachment, threads(None)?, &display)?;
-    let mut out = stdout().lock();
-    if args.json {
-        serde_json::to_writer_pretty(&mut out, &report)?;
-        writeln!(out)?;
-    } else {
-        writeln!(out, "{}", report.digest)?;
-    }
+    print(args.json, &report, || format!("{}\n", report.digest))?;
     Ok(Answer::Yes)
 }

@@ -2,7 +2,6 @@ use std::env;
 use std::ffi::OsString;
 use std::fs;
 use std::io::{stdout, Write};
-use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
@@ -13,10 +12,11 @@ use ocibake::spec::{BuildSpec, Settings, VarsFile};
 use ocibake::tree::{DeviceTable, Globs, IdMap, OwnerPolicy, ScanPolicy, TarPath, XattrPolicy};
 use ocibake::Error;
 
-use super::progress::{Display, ProgressMode};
+use super::output::print;
 use super::setting_flags::SettingFlags;
 use super::target_flags::TargetFlagsBesideTags;
-use super::{report, say, threads, Answer, Session};
+use super::work_flags::WorkFlags;
+use super::{report, say, Answer, Session};
 
 /// Make an image of a root filesystem
 ///
@@ -48,21 +48,12 @@ pub(super) struct Args {
     #[arg(long)]
     dry_run: bool,
 
-    /// Compress with so many threads; the image is the same for any number [default: the machine's cores]
-    #[arg(long, value_name = "N")]
-    threads: Option<NonZeroUsize>,
-
-    /// How to show progress
-    #[arg(long, value_name = "HOW", default_value = "auto")]
-    progress: ProgressMode,
-
     /// Tell on stderr how much work there was and how long it took
     #[arg(long, value_name = "FORMAT", num_args = 0..=1, require_equals = true, default_missing_value = "text")]
     stats: Option<StatsFormat>,
 
-    /// Print a report in JSON instead of the digest
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    work: WorkFlags,
 
     #[command(flatten)]
     target: TargetFlagsBesideTags,
@@ -173,18 +164,11 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Answer> {
         return Ok(Answer::Yes);
     }
 
-    let display = Display::new(args.progress, session.verbosity, &session.interruption);
+    let display = args.work.display(session);
     let mut report = build(&rootfs(args)?, &targets, &spec, &options, &display)?;
     drop(display);
     report.warnings.splice(0..0, settings.warnings().iter().cloned());
-
-    let mut out = stdout().lock();
-    if args.json {
-        serde_json::to_writer_pretty(&mut out, &report)?;
-        writeln!(out)?;
-    } else {
-        writeln!(out, "{}", report.digest)?;
-    }
+    print(args.work.json, &report, || format!("{}\n", report.digest))?;
     match args.stats {
         Some(StatsFormat::Text) => report::stats(&report.stats).lines().for_each(say),
         Some(StatsFormat::Json) => say(&serde_json::to_string(&report.stats)?),
@@ -226,7 +210,7 @@ fn options(all: &Args, spec: &BuildSpec) -> Result<BuildOptions> {
         let text = fs::read_to_string(path).with_context(|| format!("cannot read `{}`", path.display()))?;
         device_table.extend(DeviceTable::parse(&text, &path.display().to_string())?);
     }
-    let threads = threads(all.threads)?;
+    let threads = all.work.threads()?;
     let exclude = named_globs("--exclude (OCI_IMAGE_EXCLUDE)", &spec.exclude)?;
     let volumes = if all.base.no_mask_volumes { VolumeMask::Compared } else { VolumeMask::Masked };
     let base = BaseOptions { masks: all.base.mask.clone(), volumes, cache: all.base.cache.clone() };

@@ -1,5 +1,4 @@
 use std::env;
-use std::io::{stdout, Write};
 
 use anyhow::Result;
 use clap::builder::NonEmptyStringValueParser;
@@ -10,6 +9,7 @@ use ocibake::spec::changes::{Annotated, Field, HistoryChange, HistoryStep, Image
 use ocibake::spec::{variables, FlagValue, Settings};
 use ocibake::time::Timestamp;
 
+use super::output::{lines, print};
 use super::progress::{Display, ProgressMode, Verbosity};
 use super::setting_flags::ChangeFlags;
 use super::{say, threads, Answer, LocationParser, Session};
@@ -164,18 +164,10 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Answer> {
     let display = Display::new(ProgressMode::None, session.verbosity, &session.interruption);
     let report = config(&args.image, which, &changes, &args.tag, threads(None)?, &display)?;
     drop(display);
-    let mut out = stdout().lock();
-    if args.json {
-        serde_json::to_writer_pretty(&mut out, &report)?;
-        writeln!(out)?;
-        return Ok(Answer::Yes);
-    }
-    if !report.changed && session.verbosity != Verbosity::Quiet {
+    if !args.json && !report.changed && session.verbosity != Verbosity::Quiet {
         say(&format!("ocibake: {}: nothing is different, nothing was written", report.image));
     }
-    for image in &report.images {
-        writeln!(out, "{}", image.digest)?;
-    }
+    print(args.json, &report, || lines(report.images.iter().map(|image| &image.digest)))?;
     Ok(Answer::Yes)
 }
 

@@ -1,15 +1,14 @@
 use std::collections::BTreeSet;
-use std::io::{stdout, Write};
-use std::num::NonZeroUsize;
 
 use anyhow::Result;
 use ocibake::compress::Compression;
 use ocibake::layout::{Layout, Location};
 use ocibake::ops::convert::{convert, ConvertOptions, ConvertReport, Digests};
 
-use super::progress::{Display, ProgressMode};
+use super::output::{lines, print};
 use super::target_flags::TargetFlags;
-use super::{threads, Answer, LocationParser, Session};
+use super::work_flags::WorkFlags;
+use super::{Answer, LocationParser, Session};
 
 /// Carry images to other transports and compressions
 ///
@@ -43,17 +42,8 @@ pub(super) struct Args {
     #[arg(long)]
     preserve_digests: bool,
 
-    /// Work with so many threads; the images are the same for any number [default: the machine's cores]
-    #[arg(long, value_name = "N")]
-    threads: Option<NonZeroUsize>,
-
-    /// How to show progress
-    #[arg(long, value_name = "HOW", default_value = "auto")]
-    progress: ProgressMode,
-
-    /// Print a report in JSON instead of the digest
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    work: WorkFlags,
 
     #[command(flatten)]
     target: TargetFlags,
@@ -66,21 +56,15 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Answer> {
         compression: args.compression,
         digests: if args.preserve_digests { Digests::Preserved } else { Digests::MayChange },
         target: args.target.options(),
-        threads: threads(args.threads)?,
+        threads: args.work.threads()?,
     };
-    let display = Display::new(args.progress, session.verbosity, &session.interruption);
+    let display = args.work.display(session);
     let report = convert(&layout, &args.targets, &options, &display)?;
     drop(display);
     for warning in &report.warnings {
         session.warn(warning);
     }
-    let mut out = stdout().lock();
-    if args.json {
-        serde_json::to_writer_pretty(&mut out, &report)?;
-        writeln!(out)?;
-    } else {
-        write!(out, "{}", listed(&report))?;
-    }
+    print(args.work.json, &report, || listed(&report))?;
     Ok(Answer::Yes)
 }
 
@@ -90,9 +74,9 @@ fn listed(report: &ConvertReport) -> String {
     if digests.len() == 1 {
         return format!("{}\n", report.images[0].digest);
     }
-    report.images.iter().fold(String::new(), |lines, image| {
+    lines(report.images.iter().map(|image| {
         let words: Vec<&str> =
             [image.digest.as_str()].into_iter().chain(image.refs.iter().map(String::as_str)).collect();
-        lines + &words.join(" ") + "\n"
-    })
+        words.join(" ")
+    }))
 }

@@ -1,5 +1,4 @@
 use std::ffi::OsString;
-use std::io::{stdout, Write};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
@@ -7,6 +6,7 @@ use anyhow::Result;
 use ocibake::layout::Location;
 use ocibake::ops::diff::{diff, is_rootfs, Side};
 
+use super::output::print;
 use super::progress::{Display, ProgressMode};
 use super::{report, threads, Answer, Session};
 
@@ -47,12 +47,6 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Answer> {
     };
     let display = Display::new(ProgressMode::None, session.verbosity, &session.interruption);
     let report = diff(&side(&args.old)?, &side(&args.new)?, threads(args.threads)?, &display)?;
-    let mut out = stdout().lock();
-    if args.json {
-        serde_json::to_writer_pretty(&mut out, &report)?;
-        writeln!(out)?;
-    } else {
-        write!(out, "{}", report::differences(&report))?;
-    }
+    print(args.json, &report, || report::differences(&report))?;
     Ok(if report.same { Answer::Yes } else { Answer::No })
 }

@@ -1,9 +1,8 @@
-use std::io::{stdout, Write};
-
 use anyhow::Result;
 use ocibake::layout::Location;
 use ocibake::ops::gc::{gc, GcMode, GcReport};
 
+use super::output::{lines, print};
 use super::progress::{Display, ProgressMode, Verbosity};
 use super::{report, say, threads, Answer, LocationParser, Session};
 
@@ -32,18 +31,9 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Answer> {
     let display = Display::new(ProgressMode::None, session.verbosity, &session.interruption);
     let mode = if args.dry_run { GcMode::DryRun } else { GcMode::Free };
     let report = gc(&args.layout, mode, threads(None)?, &display)?;
-    let mut out = stdout().lock();
-    if args.json {
-        serde_json::to_writer_pretty(&mut out, &report)?;
-        writeln!(out)?;
-        return Ok(Answer::Yes);
-    }
-    if args.dry_run || session.verbosity == Verbosity::Verbose {
-        for blob in &report.freed {
-            writeln!(out, "{} {}", blob.digest, blob.size)?;
-        }
-    }
-    if session.verbosity != Verbosity::Quiet {
+    let listed = if args.dry_run || session.verbosity == Verbosity::Verbose { &report.freed[..] } else { &[] };
+    print(args.json, &report, || lines(listed.iter().map(|blob| format!("{} {}", blob.digest, blob.size))))?;
+    if !args.json && session.verbosity != Verbosity::Quiet {
         say(&format!("ocibake: {}", summary(&report)));
     }
     Ok(Answer::Yes)

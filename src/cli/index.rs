@@ -1,6 +1,3 @@
-use std::io::{stdout, Write};
-use std::num::NonZeroUsize;
-
 use anyhow::Result;
 use ocibake::layout::{Layout, Location};
 use ocibake::ops::index::{
@@ -8,9 +5,10 @@ use ocibake::ops::index::{
 };
 use ocibake::Error;
 
-use super::progress::{Display, ProgressMode};
+use super::output::{lines, print};
 use super::target_flags::TargetFlags;
-use super::{threads, Answer, LocationParser, Session};
+use super::work_flags::WorkFlags;
+use super::{Answer, LocationParser, Session};
 
 /// Make one multi-platform image of images for several platforms
 ///
@@ -56,17 +54,8 @@ pub(super) struct Args {
     #[arg(long, value_name = "PLATFORM:KEY=VALUE")]
     descriptor_annotation: Vec<PlatformAnnotation>,
 
-    /// Work with so many threads; the index is the same for any number [default: the machine's cores]
-    #[arg(long, value_name = "N")]
-    threads: Option<NonZeroUsize>,
-
-    /// How to show progress
-    #[arg(long, value_name = "HOW", default_value = "auto")]
-    progress: ProgressMode,
-
-    /// Print a report in JSON instead of the digest
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    work: WorkFlags,
 
     #[command(flatten)]
     target: TargetFlags,
@@ -90,21 +79,15 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Answer> {
         annotations: args.annotation.clone(),
         descriptor_annotations: args.descriptor_annotation.clone(),
         target: args.target.options(),
-        threads: threads(args.threads)?,
+        threads: args.work.threads()?,
     };
-    let display = Display::new(args.progress, session.verbosity, &session.interruption);
+    let display = args.work.display(session);
     let report = index(&layouts, target, &options, &display)?;
     drop(display);
     for warning in &report.warnings {
         session.warn(warning);
     }
-    let mut out = stdout().lock();
-    if args.json {
-        serde_json::to_writer_pretty(&mut out, &report)?;
-        writeln!(out)?;
-    } else {
-        write!(out, "{}", listed(&report))?;
-    }
+    print(args.work.json, &report, || listed(&report))?;
     Ok(Answer::Yes)
 }
 
@@ -112,8 +95,8 @@ fn listed(report: &IndexReport) -> String {
     if let Some(digest) = &report.digest {
         return format!("{digest}\n");
     }
-    report.manifests.iter().fold(String::new(), |lines, manifest| {
+    lines(report.manifests.iter().map(|manifest| {
         let platform = manifest.platform.as_ref().map(|platform| format!(" {platform}")).unwrap_or_default();
-        lines + manifest.digest.as_str() + &platform + "\n"
-    })
+        format!("{}{platform}", manifest.digest)
+    }))
 }

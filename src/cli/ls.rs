@@ -1,9 +1,8 @@
-use std::io::{stdout, Write};
-
 use anyhow::Result;
 use ocibake::layout::{Layout, Location};
 use ocibake::ops::list::list;
 
+use super::output::print;
 use super::{report, Answer, LocationParser};
 
 /// List what a layout holds
@@ -24,12 +23,6 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args) -> Result<Answer> {
     let listed = list(&Layout::open(&args.layout)?)?;
-    let mut out = stdout().lock();
-    if args.json {
-        serde_json::to_writer_pretty(&mut out, &listed)?;
-        writeln!(out)?;
-    } else {
-        write!(out, "{}", report::listing(&listed))?;
-    }
+    print(args.json, &listed, || report::listing(&listed))?;
     Ok(Answer::Yes)
 }

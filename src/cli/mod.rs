@@ -16,6 +16,7 @@ mod index;
 mod inspect;
 mod ls;
 mod man;
+mod output;
 mod platform;
 mod progress;
 mod report;
@@ -26,6 +27,7 @@ mod tag;
 mod target_flags;
 mod unpack;
 mod verify;
+mod work_flags;
 
 use std::ffi::OsStr;
 use std::io::{self, Write};

@@ -1,9 +1,8 @@
-use std::io::{stdout, Write};
-
 use anyhow::Result;
 use ocibake::layout::Location;
-use ocibake::ops::remove::{remove, Removed};
+use ocibake::ops::remove::{remove, Removed, RemovedEntry};
 
+use super::output::{lines, print};
 use super::progress::{Display, ProgressMode};
 use super::{report, threads, Answer, LocationParser, Session};
 
@@ -32,15 +31,12 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Answer> {
     let what = if args.untagged { Removed::Untagged } else { Removed::Named };
     let display = Display::new(ProgressMode::None, session.verbosity, &session.interruption);
     let removal = remove(&args.image, what, threads(None)?, &display)?;
-    let mut out = stdout().lock();
-    if args.json {
-        serde_json::to_writer_pretty(&mut out, &removal)?;
-        writeln!(out)?;
-    } else {
-        for entry in &removal.removed {
-            let name = entry.name.as_ref().map(|name| format!(" {name}")).unwrap_or_default();
-            writeln!(out, "{}{}", entry.digest, report::printable(&name))?;
-        }
-    }
+    print(args.json, &removal, || lines(removal.removed.iter().map(line)))?;
     Ok(Answer::Yes)
+}
+
+/// A digest and the name that led to it.
+fn line(entry: &RemovedEntry) -> String {
+    let name = entry.name.as_ref().map(|name| format!(" {name}")).unwrap_or_default();
+    format!("{}{}", entry.digest, report::printable(&name))
 }

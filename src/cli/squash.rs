@@ -1,14 +1,12 @@
-use std::io::{stdout, Write};
-use std::num::NonZeroUsize;
-
 use anyhow::Result;
 use ocibake::compress::Compression;
 use ocibake::layout::{Layout, Location};
 use ocibake::ops::squash::{squash, SquashOptions};
 
-use super::progress::{Display, ProgressMode};
+use super::output::print;
 use super::target_flags::TargetFlags;
-use super::{threads, Answer, LocationParser, Session};
+use super::work_flags::WorkFlags;
+use super::{Answer, LocationParser, Session};
 
 /// Make one layer of all layers of an image, or of some
 ///
@@ -41,17 +39,8 @@ pub(super) struct Args {
     #[arg(long, value_name = "COMPRESSION", default_value_t)]
     compression: Compression,
 
-    /// Work with so many threads; the image is the same for any number [default: the machine's cores]
-    #[arg(long, value_name = "N")]
-    threads: Option<NonZeroUsize>,
-
-    /// How to show progress
-    #[arg(long, value_name = "HOW", default_value = "auto")]
-    progress: ProgressMode,
-
-    /// Print a report in JSON instead of the digest
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    work: WorkFlags,
 
     #[command(flatten)]
     target: TargetFlags,
@@ -65,17 +54,11 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Answer> {
         range: Some(args.from..=last),
         compression: args.compression,
         target: args.target.options(),
-        threads: threads(args.threads)?,
+        threads: args.work.threads()?,
     };
-    let display = Display::new(args.progress, session.verbosity, &session.interruption);
+    let display = args.work.display(session);
     let report = squash(&layout, &image, &args.targets, &options, &display)?;
     drop(display);
-    let mut out = stdout().lock();
-    if args.json {
-        serde_json::to_writer_pretty(&mut out, &report)?;
-        writeln!(out)?;
-    } else {
-        writeln!(out, "{}", report.digest)?;
-    }
+    print(args.work.json, &report, || format!("{}\n", report.digest))?;
     Ok(Answer::Yes)
 }

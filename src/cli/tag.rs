@@ -1,10 +1,9 @@
-use std::io::{stdout, Write};
-
 use anyhow::Result;
 use ocibake::layout::Location;
 use ocibake::oci::RefName;
 use ocibake::ops::tag::tag;
 
+use super::output::print;
 use super::progress::{Display, ProgressMode};
 use super::{threads, Answer, LocationParser, Session};
 
@@ -31,12 +30,6 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args, session: &Session) -> Result<Answer> {
     let display = Display::new(ProgressMode::None, session.verbosity, &session.interruption);
     let report = tag(&args.image, &args.names, threads(None)?, &display)?;
-    let mut out = stdout().lock();
-    if args.json {
-        serde_json::to_writer_pretty(&mut out, &report)?;
-        writeln!(out)?;
-    } else {
-        writeln!(out, "{}", report.digest)?;
-    }
+    print(args.json, &report, || format!("{}\n", report.digest))?;
     Ok(Answer::Yes)
 }

@@ -1,10 +1,10 @@
-use std::io::{stdout, Write};
 use std::path::PathBuf;
 
 use anyhow::Result;
 use ocibake::layout::{Layout, Location};
 use ocibake::ops::unpack::{unpack, Form, Rights, UnpackOptions};
 
+use super::output::print;
 use super::progress::{Display, ProgressMode, Verbosity};
 use super::{report, say, Answer, LocationParser, Session};
 
@@ -64,10 +64,6 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Answer> {
         let (entries, size) = (report.entries, report::bytes(report.bytes));
         say(&format!("ocibake: {entries} entries, {size} in `{}`", args.directory.display()));
     }
-    if args.json {
-        let mut out = stdout().lock();
-        serde_json::to_writer_pretty(&mut out, &report)?;
-        writeln!(out)?;
-    }
+    print(args.json, &report, String::new)?;
     Ok(Answer::Yes)
 }

@@ -1,10 +1,9 @@
-use std::io::{stdout, Write};
-
 use anyhow::Result;
 use ocibake::layout::{Layout, Location};
 use ocibake::ops::verify::{verify, Report, Rule};
 use serde_json::json;
 
+use super::output::{lines, print};
 use super::progress::{Display, ProgressMode, Verbosity};
 use super::{report, say, Answer, LocationParser, Session};
 
@@ -35,24 +34,16 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args, session: &Session) -> Result<Answer> {
     let Some(image) = &args.image else {
-        rules(args.json)?;
+        print_rules(args.json)?;
         return Ok(Answer::Yes);
     };
     let report = {
         let display = Display::new(args.progress, session.verbosity, &session.interruption);
         verify(&Layout::open(image)?, &display)?
     };
-    let mut out = stdout().lock();
-    if args.json {
-        serde_json::to_writer_pretty(&mut out, &report)?;
-        writeln!(out)?;
-    } else {
-        for finding in &report.findings {
-            writeln!(out, "{finding}")?;
-        }
-        if session.verbosity != Verbosity::Quiet {
-            say(&format!("ocibake: {}", summary(&report)));
-        }
+    print(args.json, &report, || lines(&report.findings))?;
+    if !args.json && session.verbosity != Verbosity::Quiet {
+        say(&format!("ocibake: {}", summary(&report)));
     }
     Ok(if report.is_good() { Answer::Yes } else { Answer::No })
 }
@@ -74,23 +65,19 @@ fn summary(report: &Report) -> String {
     )
 }
 
-fn rules(as_json: bool) -> Result<()> {
-    let mut out = stdout().lock();
-    if as_json {
-        let object = |rule: &Rule| {
-            json!({
-                "rule": rule,
-                "severity": rule.severity(),
-                "meaning": rule.meaning(),
-                "source": rule.source(),
-            })
-        };
-        serde_json::to_writer_pretty(&mut out, &Rule::ALL.iter().map(object).collect::<Vec<_>>())?;
-        writeln!(out)?;
-    } else {
-        for rule in Rule::ALL {
-            writeln!(out, "{:<5} {:<27} {} ({})", rule.severity().name(), rule.name(), rule.meaning(), rule.source())?;
-        }
-    }
-    Ok(())
+fn print_rules(json: bool) -> Result<()> {
+    let object = |rule: &Rule| {
+        json!({
+            "rule": rule,
+            "severity": rule.severity(),
+            "meaning": rule.meaning(),
+            "source": rule.source(),
+        })
+    };
+    let line = |rule: &Rule| {
+        let (severity, name) = (rule.severity().name(), rule.name());
+        format!("{severity:<5} {name:<27} {} ({})", rule.meaning(), rule.source())
+    };
+    let objects: Vec<_> = Rule::ALL.iter().map(object).collect();
+    print(json, &objects, || lines(Rule::ALL.iter().map(line)))
 }

@@ -45,8 +45,8 @@ pub struct Replaced {
 impl Edit {
     /// Waits until nobody else changes the layout, and reads what it lists now.
     pub fn open(location: &Location) -> Result<Self> {
-        let kind = location.path.metadata().at("open the image", &location.path)?.file_type();
-        if !kind.is_dir() && !kind.is_file() {
+        let metadata = location.path.metadata().at("open the image", &location.path)?;
+        if !metadata.is_dir() && !metadata.is_file() {
             let message =
                 format!("image `{location}`: a layout or an archive is wanted, found a device, pipe or socket");
             return Err(Error::refused(message));

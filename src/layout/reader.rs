@@ -1,10 +1,10 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::Read;
-use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::OFlags;
+use rustix::fs::{FileType, OFlags};
 use serde::de::DeserializeOwned;
 
 use crate::compress::Format;
@@ -43,9 +43,9 @@ impl Layout {
     /// Opens a layout. An archive is indexed in one pass; of a directory nothing is read yet.
     pub fn open(location: &Location) -> Result<Self> {
         let path = &location.path;
-        let kind = path.metadata().at("open the image", path)?.file_type();
+        let kind = FileType::from_raw_mode(path.metadata().at("open the image", path)?.mode());
         if location.transport == Transport::Oci {
-            if !kind.is_dir() {
+            if kind != FileType::Directory {
                 return Err(Error::refused_with_hint(
                     format!("image `{location}`: a directory is wanted, found a file"),
                     "if it is an archive, put `oci-archive:` or `docker-archive:` before it",
@@ -53,13 +53,13 @@ impl Layout {
             }
             return Ok(Layout { location: location.clone(), store: Store::Directory(path.clone()) });
         }
-        if kind.is_dir() {
+        if kind == FileType::Directory {
             return Err(Error::refused_with_hint(
                 format!("image `{location}`: a file is wanted, found a directory"),
                 "if it is a layout, put `oci:` before it",
             ));
         }
-        if !kind.is_file() && !kind.is_block_device() {
+        if !matches!(kind, FileType::RegularFile | FileType::BlockDevice) {
             return Err(Error::refused_with_hint(
                 format!("image `{location}`: an archive that can be read more than once is wanted, found a stream"),
                 "write the stream to a file first",

@@ -7,8 +7,10 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs;
 use std::os::unix::ffi::OsStringExt;
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+
+use rustix::fs::FileType;
 
 use crate::error::{Error, IoContext, Result};
 use crate::observer::Observer;
@@ -119,8 +121,8 @@ impl Scanner<'_> {
 
     /// What a name is; none for a socket.
     fn kind(&mut self, path: &TarPath, metadata: &fs::Metadata) -> Result<Option<Kind>> {
-        let file_type = metadata.file_type();
-        if !file_type.is_dir() && metadata.nlink() > 1 {
+        let file_type = FileType::from_raw_mode(metadata.mode());
+        if file_type != FileType::Directory && metadata.nlink() > 1 {
             let inode = (metadata.dev(), metadata.ino());
             if let Some(first) = self.first_names.get(&inode) {
                 return Ok(Some(Kind::Hardlink { target: first.clone() }));
@@ -128,22 +130,18 @@ impl Scanner<'_> {
             self.first_names.insert(inode, path.clone());
         }
         let device = Device { major: rustix::fs::major(metadata.rdev()), minor: rustix::fs::minor(metadata.rdev()) };
-        Ok(Some(if file_type.is_dir() {
-            Kind::Directory
-        } else if file_type.is_file() {
-            Kind::File { size: metadata.size() }
-        } else if file_type.is_symlink() {
-            let disk_path = path.below(self.root);
-            let target = fs::read_link(&disk_path).at("read the link", &disk_path)?;
-            Kind::Symlink { target: target.into_os_string().into_vec().into() }
-        } else if file_type.is_char_device() {
-            Kind::CharDevice(device)
-        } else if file_type.is_block_device() {
-            Kind::BlockDevice(device)
-        } else if file_type.is_fifo() {
-            Kind::Fifo
-        } else {
-            return Ok(None);
+        Ok(Some(match file_type {
+            FileType::Directory => Kind::Directory,
+            FileType::RegularFile => Kind::File { size: metadata.size() },
+            FileType::Symlink => {
+                let disk_path = path.below(self.root);
+                let target = fs::read_link(&disk_path).at("read the link", &disk_path)?;
+                Kind::Symlink { target: target.into_os_string().into_vec().into() }
+            }
+            FileType::CharacterDevice => Kind::CharDevice(device),
+            FileType::BlockDevice => Kind::BlockDevice(device),
+            FileType::Fifo => Kind::Fifo,
+            FileType::Socket | FileType::Unknown => return Ok(None),
         }))
     }
 }

@@ -5,8 +5,10 @@ use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::AsFd;
-use std::os::unix::fs::FileTypeExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+
+use rustix::fs::FileType;
 
 use crate::digest::ContentDigest;
 use crate::error::{Error, IoContext, Result};
@@ -43,14 +45,10 @@ impl Rootfs {
             return Ok(Rootfs::Stdin);
         }
         let path = PathBuf::from(path);
-        let metadata = fs::metadata(&path).at("read the rootfs", &path)?;
-        let kind = metadata.file_type();
-        if metadata.is_dir() {
-            Ok(Rootfs::Directory(path))
-        } else if metadata.is_file() || kind.is_fifo() || kind.is_char_device() {
-            Ok(Rootfs::Archive(path))
-        } else {
-            Err(Error::refused(format!("rootfs `{}`: a directory or a tar archive is wanted", path.display())))
+        match FileType::from_raw_mode(fs::metadata(&path).at("read the rootfs", &path)?.mode()) {
+            FileType::Directory => Ok(Rootfs::Directory(path)),
+            FileType::RegularFile | FileType::Fifo | FileType::CharacterDevice => Ok(Rootfs::Archive(path)),
+            _ => Err(Error::refused(format!("rootfs `{}`: a directory or a tar archive is wanted", path.display()))),
         }
     }
 
