@@ -11,7 +11,7 @@ use crate::digest::{Digest, HashWriter};
 use crate::error::{Error, IoContext, Result};
 use crate::layout::links::{Documents, Link, Missing, Reach};
 use crate::layout::lock::lock;
-use crate::layout::merge::merge;
+use crate::layout::merge::{join_lists, merge};
 use crate::layout::{blob_path, digest_of_path, DockerForm, Layout, LayoutWriter, Location, Transport, INDEX, MARKER};
 use crate::media_type::MediaType;
 use crate::oci::annotations::CONTAINERD_NAME;
@@ -124,6 +124,14 @@ impl Edit {
             Some(raw) => Document::parse(raw, &self.layout.name_of(&descriptor.digest)),
             None => self.layout.document(descriptor),
         }
+    }
+
+    /// Joins lists of what is attached to something, where the index has others now than before, with those that were there.
+    pub fn join_lists(&mut self) -> Result<()> {
+        let mut after = self.index.clone();
+        let lists = join_lists(|list| self.document(list).map(Document::into_value), &self.before, &mut after);
+        self.index = after;
+        lists.iter().try_for_each(|list| self.put(list, MediaType::INDEX).map(drop))
     }
 
     /// Takes blobs away when the edit is committed. Nothing that is listed may lead to them.

@@ -1,7 +1,8 @@
 //! What becomes of an index where another has something to add.
 
 use crate::digest::Digest;
-use crate::layout::{is_referrers_tag, Layout};
+use crate::error::Result;
+use crate::layout::is_referrers_tag;
 use crate::oci::{Descriptor, Document, Index};
 
 /// Puts descriptors into an index. A ref name belongs to one image: it moves, in place.
@@ -27,14 +28,17 @@ pub(crate) fn merge(index: &mut Index, descriptors: &[Descriptor]) {
 
 /// Where an index lists by a referrers tag something else than before, the two lists become one: whoever brings an artifact
 /// adds it to the list that is there (distribution-spec, spec.md#pushing-manifests-with-subject). Gives back the lists that
-/// are new. What of the layout cannot be read has nothing to add.
-pub(super) fn join_lists(layout: &Layout, before: &Index, after: &mut Index) -> Vec<Document<Index>> {
+/// are new. What cannot be read has nothing to add.
+pub(super) fn join_lists(
+    read: impl Fn(&Descriptor) -> Result<Index>,
+    before: &Index,
+    after: &mut Index,
+) -> Vec<Document<Index>> {
     let mut lists = Vec::new();
     for entry in after.manifests.iter_mut().filter(|entry| is_referrers_tag(entry)) {
         let is_old = |old: &&Descriptor| old.ref_name() == entry.ref_name() && old.digest != entry.digest;
         let Some(old) = before.manifests.iter().find(is_old) else { continue };
-        let read = |entry| layout.document(entry).map(Document::into_value);
-        let (Ok(mut list), Ok::<Index, _>(new)) = (read(old), read(entry)) else { continue };
+        let (Ok(mut list), Ok(new)) = (read(old), read(entry)) else { continue };
         let lacks = |list: &Index, digest: &Digest| !list.manifests.iter().any(|listed| listed.digest == *digest);
         if !list.manifests.iter().any(|listed| lacks(&new, &listed.digest)) {
             continue;

@@ -238,14 +238,16 @@ impl LayoutWriter {
     /// Blobs first, then the index, so that no reader ever meets a descriptor without its blob; all of it under a lock,
     /// so that no other writer's image is lost and nobody takes the blobs away that nothing mentions yet.
     fn merge_into_layout(&self, edit: &dyn Fn(&Index) -> Option<Index>) -> Result<bool> {
-        let layout = &self.target.path;
-        let _lock = lock(layout)?;
-        let is_layout = layout.join(INDEX).is_file();
-        let before = if is_layout { Layout::open(&self.target)?.index()?.into_value() } else { Index::default() };
+        let path = &self.target.path;
+        let _lock = lock(path)?;
+        let is_layout = path.join(INDEX).is_file();
+        let layout = is_layout.then(|| Layout::open(&self.target)).transpose()?;
+        let before = layout.as_ref().map_or(Ok(Index::default()), |layout| Ok(layout.index()?.into_value()))?;
         let Some(mut after) = edit(&before) else { return Ok(false) };
         self.place_blobs()?;
-        if is_layout {
-            for list in join_lists(&Layout::open(&self.target)?, &before, &mut after) {
+        if let Some(layout) = &layout {
+            let read = |list: &Descriptor| layout.document(list).map(Document::into_value);
+            for list in join_lists(read, &before, &mut after) {
                 let staged = self.write("list", list.raw())?;
                 self.place(&staged, &list.digest())?;
             }
@@ -253,7 +255,7 @@ impl LayoutWriter {
                 return Ok(true);
             }
         } else {
-            let marker = layout.join(MARKER);
+            let marker = path.join(MARKER);
             fs::rename(self.staging.path().join(MARKER), &marker).at("rename the marker to", &marker)?;
         }
         self.place_index(after)?;

@@ -142,16 +142,16 @@ impl Base {
     }
 }
 
-/// The files of `tree` whose content is not that of the base at their path, as far as content decides: they are of one
-/// size in both. Those whose digests are `known` need not be read.
+/// The files of the base and of `tree` at one path whose contents differ, as far as content decides: they are of one size.
+/// Those whose digests are `known` need not be read. A file of several names may meet several of the base.
 pub(super) fn changed_contents<'t>(
-    base: &ImageTree,
+    base: &'t ImageTree,
     tree: &'t Tree,
     known: &BTreeMap<TarPath, ContentDigest>,
     content: &(dyn Content + Sync),
     threads: NonZeroUsize,
     observer: &dyn Observer,
-) -> Result<BTreeSet<&'t TarPath>> {
+) -> Result<BTreeSet<(&'t TarPath, &'t TarPath)>> {
     let mut changed = BTreeSet::new();
     let mut unknown = BTreeMap::new();
     for entry in tree.iter() {
@@ -161,10 +161,11 @@ pub(super) fn changed_contents<'t>(
         if !new.is_file() || old.kind != new.kind {
             continue;
         }
+        let pair = (&old.path, &new.path);
         match known.get(&new.path) {
-            Some(digest) if base.digest(&old.path) != Some(digest) => drop(changed.insert(&new.path)),
+            Some(digest) if base.digest(&old.path) != Some(digest) => drop(changed.insert(pair)),
             Some(_) => {}
-            None => drop(unknown.insert(&new.path, (old, new))),
+            None => drop(unknown.insert(pair, (old, new))),
         }
     }
     let unknown: Vec<(&Entry, &Entry)> = unknown.into_values().collect();
@@ -172,6 +173,7 @@ pub(super) fn changed_contents<'t>(
     let differ = parallel::map(&unknown, threads, |(old, new)| {
         Ok(base.digest(&old.path) != Some(&content_digests::digest(new, content, observer)?))
     })?;
-    changed.extend(unknown.iter().zip(differ).filter_map(|((_, new), differs)| differs.then_some(&new.path)));
+    let pairs = unknown.iter().map(|(old, new)| (&old.path, &new.path));
+    changed.extend(pairs.zip(differ).filter_map(|(pair, differs)| differs.then_some(pair)));
     Ok(changed)
 }

@@ -243,8 +243,10 @@ fn read_rootfs<'a>(
     }
     let scan_seconds = scan_start.elapsed().as_secs_f64();
     let mut base = base.map(ImageLayers::into_tree);
-    // Attributes that are not read from the rootfs say nothing about what changed.
-    for entry in base.iter_mut().flat_map(|base| base.folded.tree.iter_mut()) {
+    // Attributes that are not read from the rootfs say nothing about what changed, be they of the base, or of what an upper
+    // directory left as it was there.
+    let trees = base.iter_mut().map(|base| &mut base.folded.tree).chain([&mut read.tree]);
+    for entry in trees.flat_map(Tree::iter_mut) {
         entry.metadata.xattrs.retain(|name, _| options.scan.xattrs.keeps(name));
     }
     Ok(ReadTrees { rootfs: read, base, warnings, scan_seconds, base_seconds })
@@ -273,7 +275,7 @@ fn difference<'a>(
     let old = &base.folded.tree;
     observer.step(&format!("compare {} entries with {} of the base", tree.len(), old.len()));
     let changed = base::changed_contents(base, tree, of_base, content.as_ref(), options.threads, observer)?;
-    let same_content = |_: &Entry, new: &Entry| Ok(!changed.contains(&new.path));
+    let same_content = |old: &Entry, new: &Entry| Ok(!changed.contains(&(&old.path, &new.path)));
     let plan = plan(old, tree, mask, same_content)?;
     Ok((!plan.is_empty()).then(|| plan.into_iter().collect()))
 }

@@ -77,9 +77,6 @@ pub fn config(
         let message = format!("image `{location}`: one platform cannot be that of {} images", images.len());
         return Err(Error::refused_with_hint(message, "choose one with --platform"));
     }
-    if changes_index(changes) && !images.iter().any(|image| image.path.index().is_some()) {
-        return Err(without_index(&edit));
-    }
 
     let mut edited = Vec::new();
     let mut replacements = BTreeMap::new();
@@ -94,6 +91,9 @@ pub fn config(
     }
     let mut parents = Parents::new(changes, replacements);
     let refs = renew_entries(&mut edit, &mut parents, tags)?;
+    if changes_index(changes) && !parents.met_index {
+        return Err(without_index(&edit));
+    }
 
     let mut report = ConfigReport {
         image: location.to_string(),

@@ -27,11 +27,13 @@ pub(super) struct Parents<'a> {
     /// Digest and size of what came into the place of indexes, by their old digest; none if they lead to no image that
     /// is replaced.
     indexes: BTreeMap<Digest, Option<(Digest, u64)>>,
+    /// Whether one of them lists an image that is replaced.
+    pub(super) met_index: bool,
 }
 
 impl<'a> Parents<'a> {
     pub(super) fn new(changes: &'a ImageChanges, replacements: BTreeMap<Digest, Replacement>) -> Self {
-        Parents { changes, replacements, indexes: BTreeMap::new() }
+        Parents { changes, replacements, indexes: BTreeMap::new(), met_index: false }
     }
 
     /// The descriptor with all that changes below it; none if it leads to no image that is replaced. New documents are
@@ -81,6 +83,7 @@ impl<'a> Parents<'a> {
         }
         if old.value().manifests.iter().any(|descriptor| self.replacements.contains_key(&descriptor.digest)) {
             index.annotations = annotated(index.annotations, Annotated::Index, self.changes);
+            self.met_index = true;
         }
         let mut renewed = (descriptor.digest.clone(), descriptor.size);
         if index != *old.value() {

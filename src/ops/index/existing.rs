@@ -93,12 +93,23 @@ impl Stand {
                     && entry.ref_name().is_none()
                     && (entry.platform.is_some() || entry.annotation(ATTESTED).is_some())
             }
-            (Shape::Flat, false) => entry.platform.as_ref().is_some_and(|platform| {
-                let is_name = |name: &RefName| entry.ref_name() == Some(flat_name(name, platform).as_str());
-                self.names.iter().any(is_name)
-            }),
+            (Shape::Flat, false) => self.is_named(entry) || self.is_about_a_named(entry, index),
         };
         index.manifests.iter().filter(is_own).cloned().collect()
+    }
+
+    /// Whether a flat index of these names lists an image by this entry.
+    fn is_named(&self, entry: &Descriptor) -> bool {
+        entry.platform.as_ref().is_some_and(|platform| {
+            self.names.iter().any(|name| entry.ref_name() == Some(flat_name(name, platform).as_str()))
+        })
+    }
+
+    /// Whether an entry without a name attests something of such an image, and of no image of another index.
+    fn is_about_a_named(&self, entry: &Descriptor, index: &Index) -> bool {
+        let Some(about) = entry.annotation(ATTESTED).filter(|_| entry.ref_name().is_none()) else { return false };
+        let mut images = index.manifests.iter().filter(|image| image.digest.as_str() == about).peekable();
+        images.peek().is_some() && images.all(|image| self.is_named(image))
     }
 
     /// The entries by which a flat index lists a member.
@@ -112,20 +123,16 @@ impl Stand {
         }
     }
 
-    /// An `index.json` with new entries of this index in the places of the old ones, and more entries; none, if somebody
-    /// has changed the old ones.
+    /// An `index.json` with new entries of this index in the places of the old ones, and more entries.
     pub(super) fn changed(
         &self,
         before: &Index,
         old: &[Descriptor],
         new: &[Descriptor],
         more: &[Descriptor],
-    ) -> Option<Index> {
+    ) -> Index {
         let mut after = before.clone();
         if self.shape == Shape::Flat {
-            if self.own_entries(before) != old {
-                return None;
-            }
             let mut new: Vec<&Descriptor> = new.iter().collect();
             after.manifests.clear();
             for entry in &before.manifests {
@@ -135,12 +142,12 @@ impl Stand {
                     after.manifests.push(new.remove(at).clone());
                 }
             }
-            after.manifests.extend(new.into_iter().cloned());
+            merge(&mut after, &new.into_iter().cloned().collect::<Vec<_>>());
         } else {
             merge(&mut after, new);
         }
         merge(&mut after, more);
-        Some(after)
+        after
     }
 }
 

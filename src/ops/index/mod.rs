@@ -81,7 +81,7 @@ fn try_once(
         if is_kept && stand.own_entries(before) != existing.entries {
             return None;
         }
-        stand.changed(before, &existing.entries, &own, &attached)
+        Some(stand.changed(before, &existing.entries, &own, &attached))
     };
     observer.check()?;
     observer.step(&format!("write {target}"));

@@ -43,6 +43,7 @@ impl Output {
         match self {
             Output::Edited(mut edit) => {
                 *edit.index_mut() = changed(edit.index()).expect("nobody else changes what is locked");
+                edit.join_lists()?;
                 edit.free_replaced()?;
                 edit.commit(threads)?;
                 Ok(true)
