@@ -2,7 +2,8 @@
 //!
 //! Each verb of the command is a function of plain values in [`ops`]; the modules below it are what these are made of,
 //! each using only those before it: digests and media types, [`oci`] documents, filesystem [`tree`]s, [`tar`] streams,
-//! [`compress`]ion, [`layer`]s, image [`layout`]s, and the [`spec`] into which variables and flags are resolved.
+//! [`compress`]ion, [`layer`]s, image [`layout`]s, the [`settings`] into which variables and flags are resolved, and what
+//! verbs share of an [`image`].
 //!
 //! The same tree and the same settings give the same digest, on any host, with any number of threads. The clock is
 //! never read, and nothing unordered gets near output.
@@ -15,7 +16,7 @@
 //! use ocibake::ops::build::{build, BuildOptions, Rootfs};
 //! use ocibake::ops::inspect::inspect;
 //! use ocibake::ops::verify::verify;
-//! use ocibake::spec::{BuildSpec, Settings, VarsFile};
+//! use ocibake::settings::{BuildSpec, Settings, VarsFile};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let work = env::current_dir()?.join(format!("target/doc-example-{}", process::id()));
@@ -39,24 +40,22 @@
 //! # }
 //! ```
 
-pub mod changeset;
 pub mod compress;
 pub mod digest;
 pub mod error;
+pub mod image;
 pub mod layer;
-pub mod layering;
 pub mod layout;
 pub mod media_type;
 pub mod observer;
 pub mod oci;
 pub mod ops;
 pub mod platform;
-pub mod spec;
+pub mod settings;
 pub mod tar;
 pub mod time;
 pub mod tree;
 
-mod layer_tar;
 mod parallel;
 #[cfg(test)]
 mod testing;

@@ -5,7 +5,8 @@
 use std::collections::BTreeSet;
 
 use libfuzzer_sys::fuzz_target;
-use ocibake::tree::{Entry, Fold, Kind, Metadata, TarPath};
+use ocibake::layer::Fold;
+use ocibake::tree::{Entry, Kind, Metadata, TarPath};
 
 /// Few names, so that they meet.
 const NAMES: [&str; 8] = ["a", "b", "ab", ".wh.a", ".wh.b", ".wh..wh..opq", ".wh..wh.plnk", ".wh."];

@@ -3,7 +3,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use ocibake::spec::{BuildSpec, Settings, VarsFile};
+use ocibake::settings::{BuildSpec, Settings, VarsFile};
 
 fuzz_target!(|text: &[u8]| {
     match VarsFile::parse("fuzz.vars", text) {

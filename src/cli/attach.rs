@@ -5,7 +5,7 @@ use anyhow::Result;
 use ocibake::layout::Location;
 use ocibake::media_type::MediaType;
 use ocibake::ops::attach::{attach, Attachment};
-use ocibake::spec::changes::annotations;
+use ocibake::settings::changes::annotations;
 
 use super::output::print;
 use super::progress::{Display, ProgressMode};

@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use clap::ValueEnum;
 use ocibake::layout::Location;
 use ocibake::ops::build::{build, check, BaseOptions, BuildOptions, Rootfs, VolumeMask};
-use ocibake::spec::{BuildSpec, Settings, VarsFile};
+use ocibake::settings::{BuildSpec, Settings, VarsFile};
 use ocibake::tree::{DeviceTable, Globs, IdMap, OwnerPolicy, ScanPolicy, TarPath, XattrPolicy};
 use ocibake::Error;
 

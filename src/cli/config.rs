@@ -5,8 +5,8 @@ use clap::builder::NonEmptyStringValueParser;
 use ocibake::layout::Location;
 use ocibake::oci::RefName;
 use ocibake::ops::config::{config, Which};
-use ocibake::spec::changes::{Annotated, Field, HistoryChange, HistoryStep, ImageChanges, Removal};
-use ocibake::spec::{variables, FlagValue, Settings};
+use ocibake::settings::changes::{Annotated, Field, HistoryChange, HistoryStep, ImageChanges, Removal};
+use ocibake::settings::{variables, FlagValue, Settings};
 use ocibake::time::Timestamp;
 
 use super::output::{lines, print};

@@ -1,6 +1,6 @@
 use anyhow::Result;
 use ocibake::layout::{Layout, Location};
-use ocibake::ops::list::list;
+use ocibake::ops::ls::list;
 
 use super::output::print;
 use super::{report, Answer, LocationParser};

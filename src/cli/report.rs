@@ -5,7 +5,7 @@ use std::fmt::Write;
 use ocibake::ops::build::BuildStats;
 use ocibake::ops::diff::{DiffReport, DocumentDifference};
 use ocibake::ops::inspect::{Inspection, Usage};
-use ocibake::ops::list::Listed;
+use ocibake::ops::ls::Listed;
 use ocibake::time::Timestamp;
 use ocibake::tree::{Change, Difference, Entry, Kind};
 

@@ -1,6 +1,6 @@
 use anyhow::Result;
 use ocibake::layout::Location;
-use ocibake::ops::remove::{remove, Removed, RemovedEntry};
+use ocibake::ops::rm::{remove, Removed, RemovedEntry};
 
 use super::output::{lines, print};
 use super::progress::{Display, ProgressMode};

@@ -1,8 +1,8 @@
 //! The flags that are variables of `build` too, made from the library's table so that they cannot drift.
 
 use clap::{Arg, ArgAction, ArgMatches, Command, FromArgMatches};
-use ocibake::spec::changes::CHANGEABLE;
-use ocibake::spec::{FlagValue, Kind, Variable, VARIABLES};
+use ocibake::settings::changes::CHANGEABLE;
+use ocibake::settings::{FlagValue, Kind, Variable, VARIABLES};
 
 /// The flags that were given to `build`.
 pub(super) struct SettingFlags(pub(super) Vec<(Variable, FlagValue)>);

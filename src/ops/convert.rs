@@ -9,13 +9,13 @@ use serde::Serialize;
 use crate::compress::Compression;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
+use crate::image::publish::{writers, TargetOptions};
+use crate::image::transfer::{self, move_all, BlobReport, Entry, Graph, Plan, Rewritten, Source};
 use crate::layout::{DockerForm, Layout, LayoutWriter, Location, Trust};
 use crate::media_type::MediaType;
 use crate::observer::Observer;
 use crate::oci::Descriptor;
 use crate::ops::build::TargetReport;
-use crate::ops::publish::{writers, TargetOptions};
-use crate::ops::transfer::{self, move_all, BlobReport, Entry, Graph, Plan, Rewritten, Source};
 
 /// How images are converted.
 #[derive(Clone, Debug)]

@@ -9,11 +9,11 @@ use serde_json::Value;
 
 use crate::digest::{ContentDigest, Digest};
 use crate::error::Result;
+use crate::image::content_digests;
+use crate::image::tree::{read_layers, ImageLayers, Wanted};
 use crate::layout::{Image, Layout, Location};
 use crate::observer::Observer;
 use crate::oci::annotations::REF_NAME;
-use crate::ops::content_digests;
-use crate::ops::image_tree::{read_layers, ImageLayers, Wanted};
 use crate::tree::{diff as diff_trees, scan, Difference, Directory, Entry, Mask, ScanPolicy, TarPath, Tree};
 
 /// One of the two things that are compared.

@@ -8,11 +8,11 @@ use serde::Serialize;
 use crate::compress::Decoder;
 use crate::digest::Digest;
 use crate::error::{Error, IoContext, Result};
+use crate::image::tree::{read_layers, ImageLayers, Wanted};
 use crate::layout::{AttachedFile, Image, ImagePath, Layout, Referrer};
 use crate::media_type::{LayerEncoding, MediaKind, MediaType};
 use crate::observer::Observer;
 use crate::oci::{Annotations, ContainerConfig, Descriptor, History};
-use crate::ops::image_tree::{read_layers, ImageLayers, Wanted};
 use crate::tar;
 use crate::tree::{Entry, Kind, TarPath};
 

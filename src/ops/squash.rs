@@ -8,15 +8,15 @@ use serde::Serialize;
 use crate::compress::Compression;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
-use crate::layer::{Layer, Step};
-use crate::layering::plan;
+use crate::image::publish::{publish, write_layer, writers, TargetOptions};
+use crate::image::tree::{read_layers, ImageLayers, Wanted};
+use crate::layer::Folded;
+use crate::layer::{self, Layer, Step};
 use crate::layout::{Image, Layout, Location};
 use crate::observer::Observer;
 use crate::oci::annotations::{BASE_DIGEST, BASE_NAME};
 use crate::oci::{Document, History, ImageConfig, Manifest};
-use crate::ops::image_tree::{read_layers, ImageLayers, Wanted};
-use crate::ops::publish::{publish, write_layer, writers, TargetOptions};
-use crate::tree::{Entry, Folded, Mask};
+use crate::tree::{Entry, Mask};
 
 /// How layers become one.
 #[derive(Clone, Debug)]
@@ -110,7 +110,7 @@ fn checked(range: Option<&RangeInclusive<usize>>, count: usize) -> Result<(usize
 /// What the range changes in the tree below it. A file is the same if no layer of the range brought it.
 fn difference<'a>(lower: &'a Folded, upper: &'a Folded) -> Result<Vec<Step<'a>>> {
     let same = |old: &Entry, new: &Entry| Ok(lower.origins.get(&old.path) == upper.origins.get(&new.path));
-    Ok(plan(&lower.tree, &upper.tree, &Mask::default(), same)?.into_iter().collect())
+    Ok(layer::difference(&lower.tree, &upper.tree, &Mask::default(), same)?.into_iter().collect())
 }
 
 /// The documents with one layer in place of several. The steps of the history that made those are kept, marked as making

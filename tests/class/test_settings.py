@@ -65,7 +65,7 @@ class VariablesFile(unittest.TestCase):
                     self.assertIn("org.opencontainers.image.description=it's $(so) `odd`\n\"here\"", automatic)
 
     def test_the_variables_are_those_of_the_tool(self):
-        source = bbclass.REPOSITORY / "src/spec/variables.rs"
+        source = bbclass.REPOSITORY / "src/settings/variables.rs"
         tool = set(re.findall(r'= (?:Text|List|Command) "(\w+)"', source.read_text(encoding="utf-8")))
         self.assertGreater(len(tool), 20)
         # The class keeps SOURCE_DATE_EPOCH from the tool.

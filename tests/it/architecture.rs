@@ -12,10 +12,10 @@ const ROWS: [&[&str]; 10] = [
     &["tree"],
     &["tar"],
     &["compress"],
-    &["changeset", "layer_tar"],
-    &["layer", "layering"],
+    &["layer"],
     &["layout"],
-    &["spec"],
+    &["settings"],
+    &["image"],
     &["ops"],
 ];
 

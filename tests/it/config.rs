@@ -716,7 +716,7 @@ fn killed_in_between_it_leaves_a_layout_that_is_whole() {
             assert_eq!(image.config["config"]["Labels"]["n"], number.to_string());
             digest = image.digest();
         }
-        let _ = image.layer_tar();
+        let _ = image.stream();
     }
     assert!(killed > 0, "no run was killed");
     for place in [oci(&out, ":v1"), format!("oci-archive:{}:v1", archive.display())] {

@@ -373,7 +373,7 @@ fn a_wrong_diff_id_is_found_on_the_way() {
     let image = Layout::at(&out).image("v1");
     let layout = ByHand::at(&made);
     let layer = blob(&layout, "application/vnd.oci.image.layer.v1.tar+gzip", &image.layer_blob());
-    let plain = blob(&layout, "application/vnd.oci.image.layer.v1.tar", &image.layer_tar());
+    let plain = blob(&layout, "application/vnd.oci.image.layer.v1.tar", &image.stream());
     let list = |layers: &[&Value], diff_ids: &[String]| {
         let config =
             with(image.config.clone(), &json!({"rootfs": {"type": "layers", "diff_ids": diff_ids}, "history": []}));
@@ -395,7 +395,7 @@ fn a_wrong_diff_id_is_found_on_the_way() {
         assert!(is_missing(&scratch.join("new")));
     }
     // sha512 is as good as sha256.
-    let hex: String = sha2::Sha512::digest(image.layer_tar()).iter().map(|byte| format!("{byte:02x}")).collect();
+    let hex: String = sha2::Sha512::digest(image.stream()).iter().map(|byte| format!("{byte:02x}")).collect();
     list(&[&layer], &[format!("sha512:{}", hex.replace(|c: char| c != '0', "0"))]);
     let error = convert(&at("oci", &made, ":v1"), &target).args(["--compression", "zstd"]).run().error();
     assert!(error.contains("diff_id should be sha512:0000"), "{error}");

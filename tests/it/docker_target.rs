@@ -398,7 +398,7 @@ fn several_images_keep_their_names_and_share_their_layer() {
         ids.insert(name, config);
     }
     let image = Layout::at(&out).image(all[0]);
-    let layer = [image.layer_blob(), image.layer_tar()];
+    let layer = [image.layer_blob(), image.stream()];
     let podman = Storage::of("podman", &scratch);
     for flags in [&[][..], &["--docker-legacy-only"]] {
         let archive = scratch.join("several.tar");

@@ -97,7 +97,7 @@ fn a_layout_gains_the_image_and_keeps_the_rest() {
     // Three blobs more, and both images are whole.
     assert_eq!(after.len(), before.len() + 3 + 1);
     for name in ["one", "two"] {
-        let _ = Layout::at(&out).image(name).layer_tar();
+        let _ = Layout::at(&out).image(name).stream();
     }
 
     // The same once more changes nothing at all.
@@ -140,7 +140,7 @@ fn a_layout_of_umoci_is_kept() {
     let list = umoci.run(["list", "--layout", out.to_str().unwrap()]);
     assert_eq!(list.lines().collect::<Vec<_>>(), ["theirs", "ours"]);
     umoci.run(["gc", "--layout", out.to_str().unwrap()]);
-    let _ = Layout::at(&out).image("ours").layer_tar();
+    let _ = Layout::at(&out).image("ours").stream();
 }
 
 #[test]

@@ -94,7 +94,7 @@ fn build_reports_in_json_what_it_made() {
     ] {
         assert_eq!(report[member], value, "{member}");
     }
-    assert_eq!(report["stats"]["tar_bytes"], image.layer_tar().len() as u64);
+    assert_eq!(report["stats"]["tar_bytes"], image.stream().len() as u64);
     assert_eq!(report["stats"]["layer_bytes"], layer["size"]);
 }
 

@@ -5,13 +5,14 @@ use std::fs::File;
 use std::io::{Read, Seek};
 use std::path::Path;
 
-use crate::changeset::{Changeset, Contents};
 use crate::compress::Format;
 use crate::error::{Error, IoContext, Result};
+use crate::image::kept_content::KeptContent;
+use crate::layer::Fold;
+use crate::layer::{Changeset, Contents};
 use crate::observer::Observer;
 use crate::ops::build::rootfs::ReadRootfs;
-use crate::ops::kept_content::KeptContent;
-use crate::tree::{is_reserved, Fold, ScanPolicy};
+use crate::tree::{is_reserved, ScanPolicy};
 
 /// Reads an archive. Of one that is plain and seekable nothing is copied; the files of any other go into `spool`, since
 /// a layer is written in another order than the archive's.

@@ -8,17 +8,18 @@ use std::path::{Path, PathBuf};
 use crate::compress::Decoder;
 use crate::digest::ContentDigest;
 use crate::error::{Error, IoContext, Result};
+use crate::image::content_digests;
+use crate::image::tree::{digests_with, read_layers, ImageLayers, ImageTree};
+use crate::layer::Origin;
 use crate::layout::{Image, Layout, LayoutWriter, Location};
 use crate::media_type::{MediaKind, MediaType};
 use crate::observer::Observer;
 use crate::oci::annotations::{BASE_DIGEST, BASE_NAME};
 use crate::oci::{Annotations, Descriptor, History, ImageConfig};
-use crate::ops::content_digests;
-use crate::ops::image_tree::{digests_with, read_layers, ImageLayers, ImageTree};
 use crate::parallel;
 use crate::platform::Platform;
 use crate::tar;
-use crate::tree::{Content, Entry, Origin, TarPath, Tree};
+use crate::tree::{Content, Entry, TarPath, Tree};
 
 /// How the base image is compared with the rootfs.
 #[derive(Clone, Debug, Default)]

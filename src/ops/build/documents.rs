@@ -5,7 +5,7 @@ use crate::media_type::MediaType;
 use crate::oci::{ContainerConfig, Document, History, ImageConfig, Manifest, RootFs};
 use crate::ops::build::base::Base;
 use crate::platform::Platform;
-use crate::spec::{inherit, BuildSpec};
+use crate::settings::{inherit, BuildSpec};
 use crate::time::Timestamp;
 
 /// The two documents of an image.

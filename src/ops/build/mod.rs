@@ -17,15 +17,14 @@ use std::path::Path;
 use std::time::Instant;
 
 use crate::error::{Error, IoContext, Result};
-use crate::layer::{Layer, LayerTimes, Step};
-use crate::layering::plan;
+use crate::image::publish::{self, publish, write_layer, TargetOptions};
+use crate::image::tree::{ImageLayers, ImageTree};
+use crate::layer::{self, Layer, LayerTimes, Step};
 use crate::layout::{LayoutWriter, Location};
 use crate::observer::Observer;
 use crate::oci::ContainerConfig;
-use crate::ops::image_tree::{ImageLayers, ImageTree};
-use crate::ops::publish::{self, publish, write_layer, TargetOptions};
 use crate::platform::Platform;
-use crate::spec::BuildSpec;
+use crate::settings::BuildSpec;
 use crate::time::Timestamp;
 use crate::tree::{clamp_times, DeviceTable, Entry, Mask, OwnerPolicy, ScanPolicy, TarPath, Tree};
 
@@ -276,7 +275,7 @@ fn difference<'a>(
     observer.step(&format!("compare {} entries with {} of the base", tree.len(), old.len()));
     let changed = base::changed_contents(base, tree, of_base, content.as_ref(), options.threads, observer)?;
     let same_content = |old: &Entry, new: &Entry| Ok(!changed.contains(&(&old.path, &new.path)));
-    let plan = plan(old, tree, mask, same_content)?;
+    let plan = layer::difference(old, tree, mask, same_content)?;
     Ok((!plan.is_empty()).then(|| plan.into_iter().collect()))
 }
 

@@ -8,13 +8,13 @@ use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::Path;
 
-use crate::changeset::Changeset;
 use crate::error::{Error, Result};
+use crate::layer::{Changeset, Origin};
 use crate::observer::Observer;
 use crate::ops::build::base::Base;
 use crate::tree::{
-    scan, Content, Device, Directory, Entry, Globs, Kind, Metadata, Origin, ScanPolicy, TarPath, Tree, Whiteout,
-    XattrPolicy, Xattrs,
+    scan, Content, Device, Directory, Entry, Globs, Kind, Metadata, ScanPolicy, TarPath, Tree, Whiteout, XattrPolicy,
+    Xattrs,
 };
 
 /// What the upper directory changes, and the sockets in it. The members stand in tree order. `policies` see

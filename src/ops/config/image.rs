@@ -4,9 +4,9 @@ use crate::error::{Error, Result};
 use crate::layout::Image;
 use crate::oci::{Annotations, ContainerConfig, Document, Healthcheck, History, ImageConfig, Manifest};
 use crate::platform::Platform;
-use crate::spec::changes::{is_name, Annotated, Field, HistoryChange, HistoryStep, ImageChanges, Removal};
-use crate::spec::values::{member, PORT};
-use crate::spec::{clear, env_name, set_env};
+use crate::settings::changes::{is_name, Annotated, Field, HistoryChange, HistoryStep, ImageChanges, Removal};
+use crate::settings::values::{member, PORT};
+use crate::settings::{clear, env_name, set_env};
 
 /// An image's documents; of one that did not change, the old one.
 pub(super) struct Changed {

@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::layout::{called, Edit, Image, Location};
 use crate::observer::Observer;
 use crate::oci::{Descriptor, RefName};
-use crate::spec::changes::ImageChanges;
+use crate::settings::changes::ImageChanges;
 use image::{changed, changes_index, changes_platform};
 use parents::{without_index, Parents, Replacement};
 

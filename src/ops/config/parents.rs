@@ -9,7 +9,7 @@ use crate::media_type::MediaKind;
 use crate::oci::{Descriptor, Document, Index};
 use crate::ops::config::image::{annotated, changes_platform, platform};
 use crate::platform::Platform;
-use crate::spec::changes::{Annotated, ImageChanges};
+use crate::settings::changes::{Annotated, ImageChanges};
 
 /// A manifest and what comes into its place.
 pub(super) struct Replacement {

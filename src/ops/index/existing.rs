@@ -1,11 +1,11 @@
 //! What the target lists already, where that is added to, and what it is to list.
 
 use crate::error::{Error, Result};
+use crate::image::transfer::{Content, Graph, Plan, Rewritten, ATTESTED};
 use crate::layout::{merge, Edit, Layout, Location, Transport};
 use crate::media_type::MediaKind;
 use crate::oci::{Descriptor, Index, RefName};
 use crate::ops::index::member::{members, Member};
-use crate::ops::transfer::{Content, Graph, Plan, Rewritten, ATTESTED};
 use crate::platform::Platform;
 
 /// How an index stands in its target.
@@ -124,13 +124,7 @@ impl Stand {
     }
 
     /// An `index.json` with new entries of this index in the places of the old ones, and more entries.
-    pub(super) fn changed(
-        &self,
-        before: &Index,
-        old: &[Descriptor],
-        new: &[Descriptor],
-        more: &[Descriptor],
-    ) -> Index {
+    pub(super) fn changed(&self, before: &Index, old: &[Descriptor], new: &[Descriptor], more: &[Descriptor]) -> Index {
         let mut after = before.clone();
         if self.shape == Shape::Flat {
             let mut new: Vec<&Descriptor> = new.iter().collect();

@@ -2,9 +2,9 @@
 
 use crate::digest::Digest;
 use crate::error::{Error, Result};
+use crate::image::transfer::{without_names, Content, Graph, ATTESTED};
 use crate::media_type::MediaKind;
 use crate::oci::{Descriptor, ImageConfig};
-use crate::ops::transfer::{without_names, Content, Graph, ATTESTED};
 use crate::platform::Platform;
 
 /// Something that the index is to list.

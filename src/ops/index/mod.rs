@@ -13,11 +13,11 @@ pub use options::{Annotation, ExistingIndex, IndexOptions, PlatformAnnotation};
 pub use report::{IndexReport, ListedManifest};
 
 use crate::error::{Error, Result};
+use crate::image::names::Names;
 use crate::layout::{DockerForm, Layout, LayoutWriter, Location, Transport, Trust};
 use crate::media_type::MediaType;
 use crate::observer::Observer;
 use crate::oci::{Annotations, Descriptor, Document, Index};
-use crate::ops::names::Names;
 use existing::{Existing, Stand};
 use member::{gather, join, one_for, remove, Member};
 use output::Output;

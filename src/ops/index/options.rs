@@ -2,10 +2,10 @@ use std::num::NonZeroUsize;
 use std::str::FromStr;
 
 use crate::error::{Error, Result};
+use crate::image::publish::TargetOptions;
 use crate::oci::annotations::{CONTAINERD_NAME, REF_NAME};
 use crate::ops::index::{SamePlatform, Shape};
-use crate::ops::publish::TargetOptions;
-use crate::spec::ANNOTATION;
+use crate::settings::ANNOTATION;
 
 /// What the index is to be.
 #[derive(Clone, Debug)]

@@ -1,9 +1,9 @@
 use std::num::NonZeroUsize;
 
 use crate::error::Result;
+use crate::image::publish::{writers, TargetOptions};
 use crate::layout::{Edit, LayoutWriter, Location};
 use crate::oci::{Descriptor, Index};
-use crate::ops::publish::{writers, TargetOptions};
 
 /// How the target is written.
 pub(super) enum Output {

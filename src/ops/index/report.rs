@@ -1,9 +1,9 @@
 use serde::Serialize;
 
 use crate::digest::Digest;
+use crate::image::transfer::BlobReport;
 use crate::media_type::MediaType;
 use crate::ops::index::member::{shown, Member};
-use crate::ops::transfer::BlobReport;
 
 /// What the target lists now.
 #[derive(Clone, Debug, Serialize)]

@@ -3,11 +3,11 @@ use std::num::NonZeroUsize;
 
 use crate::digest::Digest;
 use crate::error::{Error, Result};
+use crate::image::transfer::{self, move_all, BlobReport, Entry, EntryKind, Graph, Plan, Rewritten};
 use crate::layout::{Layout, LayoutWriter, Trust};
 use crate::observer::Observer;
 use crate::oci::Descriptor;
 use crate::ops::index::member::{members, Member};
-use crate::ops::transfer::{self, move_all, BlobReport, Entry, EntryKind, Graph, Plan, Rewritten};
 
 /// A layout with images for the index.
 pub(super) struct Source<'a> {

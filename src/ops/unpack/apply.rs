@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::digest::Digest;
 use crate::error::{Error, Result};
-use crate::layer_tar;
+use crate::layer::stream;
 use crate::layout::Layout;
 use crate::observer::Observer;
 use crate::oci::Descriptor;
@@ -27,7 +27,7 @@ pub(super) fn layer(
     let mut progress = Progress { observer, read: &read, told: 0 };
     let mut ignored = Ignored::default();
     disk.begin_layer();
-    layer_tar::read(blob, diff_id, &name, |reader| {
+    stream::read(blob, diff_id, &name, |reader| {
         while let Some(member) = reader.next_member()? {
             progress.tell();
             observer.check()?;

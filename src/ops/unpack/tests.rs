@@ -11,9 +11,10 @@ use proptest::prelude::*;
 use super::disk::Disk;
 use super::Rights;
 use crate::error::Result;
+use crate::layer::{Fold, Folded};
 use crate::observer::Silent;
 use crate::testing::TempDir;
-use crate::tree::{self, Entry, Fold, Folded, Kind, Metadata, OwnerPolicy, ScanPolicy, TarPath, Tree, Whiteout};
+use crate::tree::{self, Entry, Kind, Metadata, OwnerPolicy, ScanPolicy, TarPath, Tree, Whiteout};
 
 /// The tree's directory with another beside it, which nothing may touch.
 struct Place {

@@ -9,7 +9,7 @@ use crate::ops::verify::finding::{quoted, Findings, Place};
 use crate::ops::verify::mention::{check_time, read_digest};
 use crate::ops::verify::Rule;
 use crate::platform::{is_known_os, Machine, VariantPolicy};
-use crate::spec::values::{Grammar, ABSOLUTE_PATH, ENV, PORT, SIGNAL, USER, VOLUME};
+use crate::settings::values::{Grammar, ABSOLUTE_PATH, ENV, PORT, SIGNAL, USER, VOLUME};
 
 /// What manifests and indexes are compared with.
 #[derive(Clone, Debug)]

@@ -115,7 +115,7 @@ impl Image {
     }
 
     /// The tar of the only layer, checked against its `diff_id`.
-    pub(crate) fn layer_tar(&self) -> Vec<u8> {
+    pub(crate) fn stream(&self) -> Vec<u8> {
         let tar = unpack_blob(&text(&self.manifest["layers"][0]["mediaType"]), &self.layer_blob());
         assert_eq!(format!("sha256:{}", sha256(&tar)), self.diff_id());
         tar
@@ -128,7 +128,7 @@ impl Image {
 
     /// What the only layer holds, in the eyes of Python's tarfile, a reader of its own tradition.
     pub(crate) fn listing(&self, python: &Peer) -> Listing {
-        list_tar(python, &self.layout.0, &self.layer_tar())
+        list_tar(python, &self.layout.0, &self.stream())
     }
 }
 

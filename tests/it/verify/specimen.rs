@@ -146,7 +146,7 @@ impl Specimen {
     pub(super) fn of(layout: &Path) -> Self {
         let image = Layout::at(layout).latest();
         Specimen {
-            tar: image.layer_tar(),
+            tar: image.stream(),
             blob: image.layer_blob(),
             config: image.config.clone(),
             manifest: image.manifest.clone(),

@@ -7,7 +7,7 @@ use std::path::Path;
 use crate::compress::Decoder;
 use crate::digest::{ContentDigest, Digest};
 use crate::error::{Error, IoContext, Result};
-use crate::layer_tar;
+use crate::layer::stream;
 use crate::observer::Observer;
 use crate::tar::{Anomaly, Reader};
 use crate::tree::{Entry, Kind};
@@ -79,7 +79,7 @@ impl Changeset {
         layer: &str,
         observer: &dyn Observer,
     ) -> Result<Self> {
-        layer_tar::read(blob, diff_id, layer, |reader| read_members(reader, contents, layer, observer))
+        stream::read(blob, diff_id, layer, |reader| read_members(reader, contents, layer, observer))
     }
 }
 

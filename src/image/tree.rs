@@ -5,16 +5,17 @@ use std::fs::File;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
-use crate::changeset::{ByMember, Changeset, Contents};
 use crate::digest::{ContentDigest, Digest};
 use crate::error::{Error, Result};
+use crate::image::changeset_cache;
+use crate::image::kept_content::KeptContent;
+use crate::layer::{ByMember, Changeset, Contents};
+use crate::layer::{Fold, Folded, Origin};
 use crate::layout::{Image, Layout};
 use crate::observer::Observer;
 use crate::oci::Descriptor;
-use crate::ops::changeset_cache;
-use crate::ops::kept_content::KeptContent;
 use crate::parallel;
-use crate::tree::{Fold, Folded, Origin, TarPath};
+use crate::tree::TarPath;
 
 /// What is wanted of the contents of an image's files.
 pub enum Wanted<'a> {
@@ -53,7 +54,7 @@ pub struct ImageTree {
     pub folded: Folded,
     digests: Digests,
     /// The contents; empty if nobody wanted them.
-    pub(super) content: KeptContent,
+    pub(crate) content: KeptContent,
 }
 
 /// Reads the first `count` layers of an image, or all if there are fewer, several at a time. Sizes, digests and diff_ids are checked.
@@ -163,6 +164,6 @@ impl Digests {
 }
 
 /// Where the entries of layers may be kept.
-pub(super) fn digests_with(cache: Option<&Path>) -> Wanted<'static> {
+pub(crate) fn digests_with(cache: Option<&Path>) -> Wanted<'static> {
     Wanted::Digests { cache: cache.map(Path::to_path_buf) }
 }

@@ -3,10 +3,10 @@ use std::collections::BTreeMap;
 use crate::compress::Compression;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
+use crate::image::transfer::graph::{Content, Graph, Node};
 use crate::layout::Layout;
 use crate::media_type::MediaKind;
 use crate::oci::{Descriptor, ImageConfig, Manifest};
-use crate::ops::transfer::graph::{Content, Graph, Node};
 
 /// What becomes of documents and blobs.
 #[derive(Debug, Default)]

@@ -2,11 +2,11 @@ use std::collections::BTreeMap;
 
 use crate::digest::Digest;
 use crate::error::Result;
+use crate::image::transfer::graph::{Content, Graph};
+use crate::image::transfer::plan::{may_be_elsewhere, Plan};
 use crate::layout::LayoutWriter;
 use crate::media_type::MediaType;
 use crate::oci::{Descriptor, Document, Index, Manifest};
-use crate::ops::transfer::graph::{Content, Graph};
-use crate::ops::transfer::plan::{may_be_elsewhere, Plan};
 
 /// The digest of the image that an attestation of `BuildKit` is about; it stands in the same index.
 pub(crate) const ATTESTED: &str = "vnd.docker.reference.digest";

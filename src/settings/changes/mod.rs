@@ -12,10 +12,10 @@ use std::collections::BTreeMap;
 use crate::error::{Error, Result};
 use crate::oci::annotations::{CONTAINERD_NAME, REF_NAME};
 use crate::oci::{Annotations, ContainerConfig};
-use crate::spec::inherit;
-use crate::spec::settings::Settings;
-use crate::spec::values::{self, Grammar};
-use crate::spec::variables::{self, Variable};
+use crate::settings::inherit;
+use crate::settings::sources::Settings;
+use crate::settings::values::{self, Grammar};
+use crate::settings::variables::{self, Variable};
 use crate::time::Timestamp;
 
 /// The settings of `build` whose flags are read as changes too. Variables are not: an edit says what it changes.

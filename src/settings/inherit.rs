@@ -1,8 +1,8 @@
 //! What an image takes over from the image that it is built on.
 
 use crate::oci::ContainerConfig;
-use crate::spec::settings::Settings;
-use crate::spec::variables::{self, Variable};
+use crate::settings::sources::Settings;
+use crate::settings::variables::{self, Variable};
 
 /// A member of the configuration that a setting can fill or clear.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,7 +6,7 @@
 
 pub mod changes;
 mod inherit;
-mod settings;
+mod sources;
 pub(crate) mod values;
 pub mod variables;
 mod vars_file;
@@ -14,7 +14,7 @@ mod words;
 
 pub(crate) use inherit::{clear, env_name, set_env};
 pub use inherit::{inherit, ConfigField};
-pub use settings::{FlagValue, Settings};
+pub use sources::{FlagValue, Settings};
 pub(crate) use values::ANNOTATION;
 pub use variables::{Kind, Variable, VARIABLES};
 pub use vars_file::VarsFile;
@@ -25,7 +25,7 @@ use crate::layout::{ImageName, Location};
 use crate::oci::{Annotations, ContainerConfig, Healthcheck};
 use crate::platform::{self, Machine, Platform};
 use crate::time::Timestamp;
-use settings::Layer;
+use sources::Layer;
 
 /// Everything that settings say of an image.
 #[derive(Clone, Debug, PartialEq)]

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use crate::compress::{Busy, Compression, Encoded, Encoder, InputDigest, ReadAhead};
 use crate::digest::{Algorithm, Digest};
 use crate::error::{Error, IoContext, Result};
-use crate::layer_tar::{self, Hashed, WholeBlob};
+use crate::layer::stream::{self, Hashed, WholeBlob};
 use crate::media_type::MediaType;
 use crate::observer::Observer;
 use crate::oci::Descriptor;
@@ -39,7 +39,7 @@ pub struct LayerTimes {
 }
 
 /// One member of a layer that is to be written. All entries of a tree, each as a [`Step::Put`], are a layer that stands
-/// on nothing; what makes one tree into another is a [`crate::layering::plan`].
+/// on nothing; what makes one tree into another is a [`crate::layer::plan`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step<'a> {
     /// An entry, in the place of what the layers below have at its path; a directory keeps what it holds there.
@@ -131,7 +131,7 @@ pub fn recompress(
     threads: NonZeroUsize,
 ) -> Result<Layer> {
     let place = Path::new(name);
-    let algorithm = layer_tar::algorithm(diff_id, name)?;
+    let algorithm = stream::algorithm(diff_id, name)?;
     let input = if algorithm == Algorithm::Sha256 { InputDigest::Compute } else { InputDigest::Skip };
     let mut output = LayerOutput(Encoder::new(to, compression, threads, input).at("start", Path::new("the encoder"))?);
     let hashed = thread::scope(|scope| {
@@ -145,7 +145,7 @@ pub fn recompress(
     let hashed = hashed.at("recompress", place)?;
     let (_, Encoded { input, input_size, output, output_size, .. }) = output.0.finish().at("write", place)?;
     let found = hashed.or(input).expect("one of the two computes it");
-    layer_tar::check(diff_id, &found, name)?;
+    stream::check(diff_id, &found, name)?;
     Ok(Layer {
         descriptor: Descriptor::new(MediaType::layer(compression.encoding()), output, output_size),
         diff_id: found,

@@ -12,7 +12,7 @@ use crate::parallel;
 use crate::tree::{Content, Entry, TarPath};
 
 /// Reads and hashes `files`, regular files all of them.
-pub(super) fn of(
+pub(crate) fn of(
     files: &[&Entry],
     content: &(dyn Content + Sync),
     threads: NonZeroUsize,
@@ -24,7 +24,7 @@ pub(super) fn of(
 }
 
 /// Reads and hashes one regular file.
-pub(super) fn digest(entry: &Entry, content: &dyn Content, observer: &dyn Observer) -> Result<ContentDigest> {
+pub(crate) fn digest(entry: &Entry, content: &dyn Content, observer: &dyn Observer) -> Result<ContentDigest> {
     let mut reader: Box<dyn Read + '_> = if entry.size() > 0 { content.open(entry)? } else { Box::new(io::empty()) };
     let digest = ContentDigest::read(&mut reader, &mut vec![0; 128 << 10], |piece| {
         observer.advance(piece.len() as u64);

@@ -4,12 +4,12 @@ use std::num::NonZeroUsize;
 
 use crate::compress::Compression;
 use crate::error::{Error, Result};
+use crate::image::names::{AdditionalName, Names};
 use crate::layer::{self, Layer, LayerTimes, Step};
 use crate::layout::{Checksum, DockerForm, ImageName, LayoutWriter, Location, Transport};
 use crate::media_type::MediaType;
 use crate::observer::Observer;
 use crate::oci::{Descriptor, Document, ImageConfig, Manifest};
-use crate::ops::names::{AdditionalName, Names};
 use crate::tree::Content;
 
 /// How an image appears in its targets.
@@ -28,7 +28,7 @@ pub struct TargetOptions {
 
 impl TargetOptions {
     /// How new layers are compressed: not at all where every target holds them plain, whatever is `wanted`.
-    pub(super) fn compression(&self, targets: &[Location], wanted: Compression) -> Compression {
+    pub(crate) fn compression(&self, targets: &[Location], wanted: Compression) -> Compression {
         let is_plain = self.docker_form == DockerForm::LegacyOnly && targets.iter().all(Location::is_docker_archive);
         if is_plain {
             Compression::None
@@ -38,12 +38,12 @@ impl TargetOptions {
     }
 
     /// Whether an image gets names that it would not have by itself.
-    pub(super) fn gives_names(&self, target: &Location) -> bool {
+    pub(crate) fn gives_names(&self, target: &Location) -> bool {
         target.name.is_some() || !self.tags.is_empty() || !self.additional_tags.is_empty()
     }
 
     /// Tells a writer of the checksum that its target is to have.
-    pub(super) fn apply_checksum(&self, writer: &mut LayoutWriter) -> Result<()> {
+    pub(crate) fn apply_checksum(&self, writer: &mut LayoutWriter) -> Result<()> {
         match self.checksum {
             Checksum::None => Ok(()),
             Checksum::Sha256 => writer.with_checksum(),
@@ -51,13 +51,13 @@ impl TargetOptions {
     }
 
     /// What the image is called in a target.
-    pub(super) fn names(&self, target: &Location) -> Result<Names> {
+    pub(crate) fn names(&self, target: &Location) -> Result<Names> {
         Names::of(target, &self.tags, &self.additional_tags)
     }
 }
 
 /// Whether the image can be in the targets as it is asked for, as far as this can be told without looking at them.
-pub(super) fn check(targets: &[Location], options: &TargetOptions) -> Result<()> {
+pub(crate) fn check(targets: &[Location], options: &TargetOptions) -> Result<()> {
     if targets.is_empty() {
         return Err(Error::refused("a target is missing: where should the image go"));
     }
@@ -82,7 +82,7 @@ pub(super) fn check(targets: &[Location], options: &TargetOptions) -> Result<()>
 }
 
 /// Makes a writer for each target. Nothing of a target changes yet.
-pub(super) fn writers(targets: &[Location], options: &TargetOptions) -> Result<Vec<LayoutWriter>> {
+pub(crate) fn writers(targets: &[Location], options: &TargetOptions) -> Result<Vec<LayoutWriter>> {
     check(targets, options)?;
     check_checksum(targets, options.checksum)?;
     let writer = |target: &Location| {
@@ -94,7 +94,7 @@ pub(super) fn writers(targets: &[Location], options: &TargetOptions) -> Result<V
 }
 
 /// Refuses a checksum where no target is a file that could have one.
-pub(super) fn check_checksum(targets: &[Location], checksum: Checksum) -> Result<()> {
+pub(crate) fn check_checksum(targets: &[Location], checksum: Checksum) -> Result<()> {
     if checksum != Checksum::None && targets.iter().all(|target| target.transport == Transport::Oci) {
         return Err(Error::refused_with_hint(
             "checksums are for archives, and no target is one",
@@ -105,7 +105,7 @@ pub(super) fn check_checksum(targets: &[Location], checksum: Checksum) -> Result
 }
 
 /// Writes a layer once, into the first target's staging directory, and shares it with the others.
-pub(super) fn write_layer(
+pub(crate) fn write_layer(
     steps: Vec<Step<'_>>,
     content: &dyn Content,
     writers: &mut [LayoutWriter],
@@ -127,7 +127,7 @@ pub(super) fn write_layer(
 
 /// Stores the documents in all targets, whose layers are there already, and shows the image. No target changes unless
 /// all of them can be written.
-pub(super) fn publish(
+pub(crate) fn publish(
     mut writers: Vec<LayoutWriter>,
     config: &Document<ImageConfig>,
     manifest: &Document<Manifest>,

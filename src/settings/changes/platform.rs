@@ -1,7 +1,7 @@
 use crate::error::{Error, Result};
 use crate::platform::{self, Machine, Platform, VariantPolicy};
-use crate::spec::settings::Settings;
-use crate::spec::{values, variables};
+use crate::settings::sources::Settings;
+use crate::settings::{values, variables};
 
 /// What changes of the platform. Where only something else is given, a variant stays as it is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -99,7 +99,7 @@ impl PlatformChanges {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::spec::{FlagValue, Settings};
+    use crate::settings::{FlagValue, Settings};
 
     #[test]
     fn a_variant_goes_with_its_architecture_or_when_asked_to() {

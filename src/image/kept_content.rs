@@ -5,13 +5,14 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
 
-use crate::changeset::ByMember;
 use crate::error::{Error, Result};
-use crate::tree::{Content, Entry, Origin, TarPath};
+use crate::layer::ByMember;
+use crate::layer::Origin;
+use crate::tree::{Content, Entry, TarPath};
 
 /// Contents in files, by the paths that hold them.
 #[derive(Debug, Default)]
-pub(super) struct KeptContent {
+pub(crate) struct KeptContent {
     files: Vec<File>,
     /// Which of the files, and where in it.
     places: BTreeMap<TarPath, (usize, u64)>,
@@ -20,7 +21,7 @@ pub(super) struct KeptContent {
 impl KeptContent {
     /// Adds the contents of one layer: `offsets` tells where in the file its members begin, `origins` which of them are
     /// in the tree.
-    pub(super) fn add(
+    pub(crate) fn add(
         &mut self,
         file: File,
         offsets: &ByMember<u64>,

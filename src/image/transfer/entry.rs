@@ -2,13 +2,13 @@ use std::collections::BTreeSet;
 
 use crate::digest::Digest;
 use crate::error::{Error, Result};
+use crate::image::publish::TargetOptions;
+use crate::image::transfer::graph::{Content, Graph};
+use crate::image::transfer::rewrite::Rewritten;
 use crate::layout::{called, names, ImageName, Layout, Location, Transport};
 use crate::media_type::MediaKind;
 use crate::oci::annotations::{CONTAINERD_NAME, REF_NAME};
 use crate::oci::{Annotations, Descriptor};
-use crate::ops::publish::TargetOptions;
-use crate::ops::transfer::graph::{Content, Graph};
-use crate::ops::transfer::rewrite::Rewritten;
 
 /// What an index of a layout lists, on its way into another.
 #[derive(Clone, Debug)]

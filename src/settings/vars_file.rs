@@ -104,7 +104,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::spec::variables;
+    use crate::settings::variables;
 
     fn value(text: &str, variable: &Variable) -> Option<String> {
         let file = VarsFile::parse("build.vars", text.as_bytes()).unwrap();

@@ -29,7 +29,7 @@ impl FromStr for AdditionalName {
 
 /// The names of an image in one target, each once.
 #[derive(Clone, Debug)]
-pub(super) enum Names {
+pub(crate) enum Names {
     /// Ref names; at least one.
     Layout(Vec<RefName>),
     /// What Docker calls it. It need not have a name.
@@ -38,7 +38,7 @@ pub(super) enum Names {
 
 impl Names {
     /// The name that the target gives, else `tags`; and those beside it. An error says which name is none here.
-    pub(super) fn of(target: &Location, tags: &[ImageName], additional: &[AdditionalName]) -> Result<Self> {
+    pub(crate) fn of(target: &Location, tags: &[ImageName], additional: &[AdditionalName]) -> Result<Self> {
         match target.transport {
             Transport::DockerArchive => docker_names(target, tags, additional).map(Names::Docker),
             Transport::Oci | Transport::OciArchive | Transport::Archive => {
@@ -48,7 +48,7 @@ impl Names {
     }
 
     /// The descriptor under each of its names; as it is, if there is none.
-    pub(super) fn descriptors(&self, descriptor: &Descriptor) -> Vec<Descriptor> {
+    pub(crate) fn descriptors(&self, descriptor: &Descriptor) -> Vec<Descriptor> {
         let called = |name: &DockerName| {
             let mut descriptor = descriptor.clone();
             let annotations = descriptor.annotations.get_or_insert_with(Annotations::new);
@@ -65,7 +65,7 @@ impl Names {
     }
 
     /// As people write them.
-    pub(super) fn texts(&self) -> Vec<String> {
+    pub(crate) fn texts(&self) -> Vec<String> {
         match self {
             Names::Layout(names) => names.iter().map(RefName::to_string).collect(),
             Names::Docker(names) => names.iter().map(DockerName::to_string).collect(),

@@ -4,10 +4,10 @@ use std::str::FromStr;
 
 use crate::error::{Error, Result};
 use crate::oci::annotations;
-use crate::spec::changes::{read, Annotated};
-use crate::spec::inherit::FIELDS;
-use crate::spec::values::{self, Grammar};
-use crate::spec::ConfigField;
+use crate::settings::changes::{read, Annotated};
+use crate::settings::inherit::FIELDS;
+use crate::settings::values::{self, Grammar};
+use crate::settings::ConfigField;
 
 /// Something that an image can be without.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

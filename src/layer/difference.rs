@@ -17,11 +17,11 @@ use crate::tree::{pairs, Entry, Kind, Links, Mask, Pair, TarPath, Tree};
 /// The members of a layer in the order in which they are written: each directory, the whiteouts of what is gone in it,
 /// and then what it holds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct LayerPlan<'a> {
+pub struct Steps<'a> {
     steps: Vec<Step<'a>>,
 }
 
-impl<'a> LayerPlan<'a> {
+impl<'a> Steps<'a> {
     /// Whether the trees are equal, so that there is nothing to write.
     pub fn is_empty(&self) -> bool {
         self.steps.is_empty()
@@ -38,7 +38,7 @@ impl<'a> LayerPlan<'a> {
     }
 }
 
-impl<'a> IntoIterator for LayerPlan<'a> {
+impl<'a> IntoIterator for Steps<'a> {
     type Item = Step<'a>;
     type IntoIter = std::vec::IntoIter<Step<'a>>;
 
@@ -56,12 +56,12 @@ impl<'a> IntoIterator for LayerPlan<'a> {
 /// What `mask` covers stays as it is in `old`, whatever `new` has there: it is neither put nor removed. But it goes with
 /// a directory above it that is removed or becomes something else. Hard links across the edge of the mask are not
 /// compared: where the names outside of it are written, they are a file of their own.
-pub fn plan<'a>(
+pub fn difference<'a>(
     old: &'a Tree,
     new: &'a Tree,
     mask: &Mask,
     same_content: impl FnMut(&Entry, &Entry) -> Result<bool>,
-) -> Result<LayerPlan<'a>> {
+) -> Result<Steps<'a>> {
     let old_links = Links::of(old, |path| !mask.covers(path));
     let new_links = Links::of(new, |path| !mask.covers(path));
     let mut inodes = Inodes {
@@ -101,7 +101,7 @@ pub fn plan<'a>(
             }
         }
     }
-    Ok(LayerPlan { steps: outline.steps(|entry| put(entry, new, &new_links)) })
+    Ok(Steps { steps: outline.steps(|entry| put(entry, new, &new_links)) })
 }
 
 /// Puts an entry; where the mask covers the name that holds the content, the first name that is left holds it instead.

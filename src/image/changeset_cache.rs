@@ -9,9 +9,9 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::changeset::Changeset;
 use crate::digest::Digest;
 use crate::error::{IoContext, Result};
+use crate::layer::Changeset;
 use crate::tree::{Device, Entry, Kind, Metadata, TarPath};
 
 /// The first line of a cache file; another version of the form gets another.
@@ -19,7 +19,7 @@ const HEADING: &str = "ocibake changeset 1";
 
 /// The changeset of the layer `diff_id`: from the cache if it is there, else read and put there. The blob is verified
 /// either way. A cache that cannot be written is no error: nothing is lost but time.
-pub(super) fn get_or_read<B: Read>(
+pub(crate) fn get_or_read<B: Read>(
     cache: &Path,
     diff_id: &Digest,
     blob: impl FnOnce() -> Result<B>,
@@ -167,7 +167,7 @@ fn decode(bytes: &[u8]) -> Option<Changeset> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::changeset::ByMember;
+    use crate::layer::ByMember;
     use crate::testing::TempDir;
 
     fn changeset() -> Changeset {

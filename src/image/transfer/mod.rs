@@ -10,15 +10,15 @@ mod graph;
 mod plan;
 mod rewrite;
 
-pub(super) use blobs::{move_all, Source};
+pub(crate) use blobs::{move_all, Source};
 pub use blobs::{BlobReport, How};
-pub(super) use entry::{check_names, entries, of_platform, without_names, Entry, EntryKind};
-pub(super) use graph::{Content, Graph};
-pub(super) use plan::Plan;
-pub(super) use rewrite::{Rewritten, ATTESTED};
+pub(crate) use entry::{check_names, entries, of_platform, without_names, Entry, EntryKind};
+pub(crate) use graph::{Content, Graph};
+pub(crate) use plan::Plan;
+pub(crate) use rewrite::{Rewritten, ATTESTED};
 
 /// What people should know before they trust in the result.
-pub(super) fn warnings(graph: &Graph<'_>, plan: &Plan) -> Vec<String> {
+pub(crate) fn warnings(graph: &Graph<'_>, plan: &Plan) -> Vec<String> {
     let mut warnings = Vec::new();
     if let Some(first) = plan.missing.first() {
         let others = match plan.missing.len() {

@@ -4,9 +4,10 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::*;
+use crate::layer::Fold;
 use crate::testing::edits::{any_path, pair};
 use crate::testing::model::{path, Model};
-use crate::tree::{diff, Fold, Metadata, Whiteout};
+use crate::tree::{diff, Metadata, Whiteout};
 
 /// Compares what two models hold.
 fn same_content<'m>(old: &'m Model, new: &'m Model) -> impl FnMut(&Entry, &Entry) -> Result<bool> + 'm {
@@ -23,7 +24,7 @@ fn mask(paths: &[&str]) -> Mask {
 }
 
 /// The members' names without the root, in the notation of [`Model::parse`]; a whiteout is its marker.
-fn shown(plan: &LayerPlan<'_>) -> Vec<String> {
+fn shown(plan: &Steps<'_>) -> Vec<String> {
     let text = |path: &TarPath| String::from_utf8(path.as_bytes().to_vec()).unwrap();
     let show = |step: &Step<'_>| match step.entry_and_source() {
         None => text(&Whiteout::Remove(step.path().clone()).marker().unwrap()),
@@ -40,7 +41,7 @@ fn shown(plan: &LayerPlan<'_>) -> Vec<String> {
 fn planned(old: &[&str], new: &[&str], masked: &[&str]) -> Vec<String> {
     let (old, new) = (Model::parse(old), Model::parse(new));
     let (old_tree, new_tree) = (old.tree(), new.tree());
-    let plan = plan(&old_tree, &new_tree, &mask(masked), same_content(&old, &new)).unwrap();
+    let plan = difference(&old_tree, &new_tree, &mask(masked), same_content(&old, &new)).unwrap();
     // The root leads to every change.
     let first = plan.steps().first();
     assert!(first.is_none() || matches!(first, Some(Step::Put(entry)) if entry.path.is_root()));
@@ -79,7 +80,7 @@ fn the_roots_own_metadata_are_a_change() {
     let (old, mut new) = (Model::parse(&["a=A"]), Model::parse(&["a=A"]));
     new.inode_mut(&TarPath::root()).unwrap().metadata.mode = 0o700;
     let (old_tree, new_tree) = (old.tree(), new.tree());
-    let plan = plan(&old_tree, &new_tree, &Mask::default(), same_content(&old, &new)).unwrap();
+    let plan = difference(&old_tree, &new_tree, &Mask::default(), same_content(&old, &new)).unwrap();
     assert_eq!(plan.steps(), [Step::Put(new_tree.get(&TarPath::root()).unwrap())]);
 }
 
@@ -179,7 +180,7 @@ fn masked_paths_stay_as_they_are() {
 fn a_file_whose_first_name_is_masked_is_read_under_that_name() {
     let (old, new) = (Model::new(), Model::parse(&["m=A uid=7", "x=>m", "y=>m"]));
     let (old_tree, new_tree) = (old.tree(), new.tree());
-    let plan = plan(&old_tree, &new_tree, &mask(&["m"]), same_content(&old, &new)).unwrap();
+    let plan = difference(&old_tree, &new_tree, &mask(&["m"]), same_content(&old, &new)).unwrap();
     let source = new_tree.get(&path("m")).unwrap();
     let metadata = Metadata { mode: 0o755, uid: 7, ..Metadata::default() };
     let entry = |name, kind| Entry { path: path(name), metadata: metadata.clone(), kind };
@@ -199,7 +200,7 @@ fn content_is_asked_for_only_where_it_decides() {
         Model::parse(&["a=A", "b=AA", "c=A uid=1", "d=", "e=A", "f=>e", "g=A", "h=A", "i=A", "i2=>i", "j->B", "k=A"]);
     let (old_tree, new_tree) = (old.tree(), new.tree());
     let mut asked = Vec::new();
-    plan(&old_tree, &new_tree, &Mask::default(), |old, new| {
+    difference(&old_tree, &new_tree, &Mask::default(), |old, new| {
         assert_eq!(old.path, new.path);
         asked.push(new.path.to_string());
         Ok(true)
@@ -211,14 +212,14 @@ fn content_is_asked_for_only_where_it_decides() {
 #[test]
 fn trouble_with_content_ends_the_plan() {
     let tree = Model::parse(&["a=A"]).tree();
-    let failed = plan(&tree, &tree, &Mask::default(), |_, _| Err(crate::Error::Interrupted));
+    let failed = difference(&tree, &tree, &Mask::default(), |_, _| Err(crate::Error::Interrupted));
     assert!(matches!(failed, Err(crate::Error::Interrupted)));
 }
 
 #[test]
 fn trees_without_roots() {
     let (nothing, something) = (Tree::new(), Model::parse(&["a/x=A"]).tree());
-    let steps = |old, new| shown(&plan(old, new, &Mask::default(), |_, _| Ok(true)).unwrap());
+    let steps = |old, new| shown(&difference(old, new, &Mask::default(), |_, _| Ok(true)).unwrap());
     assert_eq!(steps(&nothing, &something), ["a/", "a/x"]);
     assert_eq!(steps(&something, &nothing), [".wh.a"]);
     assert_eq!(steps(&nothing, &nothing), [""; 0]);
@@ -287,7 +288,7 @@ proptest! {
     #[test]
     fn old_and_layer_are_new((old, new) in pair()) {
         let (old_tree, new_tree) = (old.tree(), new.tree());
-        let plan = plan(&old_tree, &new_tree, &Mask::default(), same_content(&old, &new)).unwrap();
+        let plan = difference(&old_tree, &new_tree, &Mask::default(), same_content(&old, &new)).unwrap();
         check_form(plan.steps())?;
         check_reasons(&old, &new, plan.steps())?;
         let result = old.apply(plan.steps(), &new);
@@ -297,7 +298,7 @@ proptest! {
     #[test]
     fn so_they_are_when_folded((old, new) in pair()) {
         let (old_tree, new_tree) = (old.tree(), new.tree());
-        let plan = plan(&old_tree, &new_tree, &Mask::default(), same_content(&old, &new)).unwrap();
+        let plan = difference(&old_tree, &new_tree, &Mask::default(), same_content(&old, &new)).unwrap();
         let lower: Vec<Entry> = old_tree.iter().cloned().collect();
         let member = |step: &Step<'_>| {
             let marker = || Whiteout::Remove(step.path().clone()).marker().unwrap();
@@ -325,7 +326,7 @@ proptest! {
     fn what_is_masked_stays((old, new) in pair(), masked in vec(any_path(), 0..3)) {
         let mask: Mask = masked.into_iter().collect();
         let (old_tree, new_tree) = (old.tree(), new.tree());
-        let plan = plan(&old_tree, &new_tree, &mask, same_content(&old, &new)).unwrap();
+        let plan = difference(&old_tree, &new_tree, &mask, same_content(&old, &new)).unwrap();
         check_form(plan.steps())?;
         let result = old.apply(plan.steps(), &new);
         prop_assert_eq!(result.shape(|name| !mask.covers(name)), new.shape(|name| !mask.covers(name)));
@@ -341,8 +342,8 @@ proptest! {
     fn nothing_is_planned_where_nothing_differs((old, new) in pair(), masked in vec(any_path(), 0..2)) {
         let mask: Mask = masked.into_iter().collect();
         let (old_tree, new_tree) = (old.tree(), new.tree());
-        prop_assert!(plan(&new_tree, &new_tree, &mask, same_content(&new, &new)).unwrap().is_empty());
-        let plan = plan(&old_tree, &new_tree, &mask, same_content(&old, &new)).unwrap();
+        prop_assert!(difference(&new_tree, &new_tree, &mask, same_content(&new, &new)).unwrap().is_empty());
+        let plan = difference(&old_tree, &new_tree, &mask, same_content(&old, &new)).unwrap();
         let differences = diff(&old_tree, &new_tree, &mask, same_content(&old, &new)).unwrap();
         prop_assert_eq!(plan.is_empty(), differences.is_empty());
     }

@@ -7,11 +7,11 @@ use serde::Serialize;
 use crate::compress::Compression;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
+use crate::image::transfer::plan::{LayerToRecompress, Plan};
 use crate::layer;
 use crate::layout::{BlobPath, Layout, LayoutWriter, Taken, TakenBlob, Trust, VerifiedReader, Watched};
 use crate::observer::Observer;
 use crate::oci::Descriptor;
-use crate::ops::transfer::plan::{LayerToRecompress, Plan};
 use crate::parallel;
 
 /// What became of a blob.

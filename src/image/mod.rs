@@ -1,0 +1,13 @@
+//! What several verbs do with images: reading one as a tree, keeping the contents of its files, moving its blobs from
+//! layout to layout, and publishing a new one in its targets.
+
+pub(crate) mod changeset_cache;
+pub(crate) mod content_digests;
+pub(crate) mod kept_content;
+pub(crate) mod names;
+pub(crate) mod publish;
+pub mod transfer;
+pub mod tree;
+
+pub use names::AdditionalName;
+pub use publish::TargetOptions;

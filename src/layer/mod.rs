@@ -1,0 +1,13 @@
+//! Layers: writing them, reading them as changesets, folding them into a tree, and the difference of two trees as a
+//! layer (image-spec, layer.md).
+
+mod changeset;
+mod difference;
+mod fold;
+pub(crate) mod stream;
+mod write;
+
+pub use changeset::{ByMember, Changeset, Contents};
+pub use difference::{difference, Steps};
+pub use fold::{Fold, Folded, Origin};
+pub use write::{recompress, write, Layer, LayerTimes, Step};
