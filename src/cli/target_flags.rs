@@ -1,7 +1,7 @@
 //! The flags of verbs that write images.
 
-use ocibake::image::{AdditionalName, TargetOptions};
-use ocibake::layout::{Checksum, DockerForm, ImageName};
+use ocibake::image::TargetOptions;
+use ocibake::layout::{AdditionalName, Checksum, DockerForm, ImageName};
 
 /// What the image is called and how it is shown.
 #[derive(clap::Args)]

@@ -4,10 +4,8 @@
 pub(crate) mod changeset_cache;
 pub(crate) mod content_digests;
 pub(crate) mod kept_content;
-pub(crate) mod names;
 pub(crate) mod publish;
 pub mod transfer;
 pub mod tree;
 
-pub use names::AdditionalName;
 pub use publish::TargetOptions;

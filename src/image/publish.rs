@@ -4,9 +4,8 @@ use std::num::NonZeroUsize;
 
 use crate::compress::Compression;
 use crate::error::{Error, Result};
-use crate::image::names::{AdditionalName, Names};
 use crate::layer::{self, Layer, LayerTimes, Step};
-use crate::layout::{Checksum, DockerForm, ImageName, LayoutWriter, Location, Transport};
+use crate::layout::{AdditionalName, Checksum, DockerForm, ImageName, LayoutWriter, Location, Names, Transport};
 use crate::media_type::MediaType;
 use crate::observer::Observer;
 use crate::oci::{Descriptor, Document, ImageConfig, Manifest};

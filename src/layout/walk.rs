@@ -2,7 +2,7 @@ use std::collections::BTreeSet;
 
 use crate::digest::Digest;
 use crate::error::{Error, Result};
-use crate::layout::docker::whole_name;
+use crate::layout::names::whole_name;
 use crate::layout::referrers::is_referrers_tag;
 use crate::layout::{ImageName, Layout};
 use crate::media_type::{MediaKind, MediaType};

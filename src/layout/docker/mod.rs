@@ -2,15 +2,12 @@
 //! JSON + Filesystem Changeset Format").
 
 mod legacy;
-mod name;
 mod reader;
 #[cfg(test)]
 mod tests;
 mod v1;
 mod writer;
 
-pub(super) use name::whole_name;
-pub use name::{DockerName, DockerTag};
 pub(super) use reader::{is_docker_archive, DockerArchive};
 pub(super) use writer::plan;
 

@@ -13,8 +13,7 @@ pub use options::{Annotation, ExistingIndex, IndexOptions, PlatformAnnotation};
 pub use report::{IndexReport, ListedManifest};
 
 use crate::error::{Error, Result};
-use crate::image::names::Names;
-use crate::layout::{DockerForm, Layout, LayoutWriter, Location, Transport, Trust};
+use crate::layout::{DockerForm, Layout, LayoutWriter, Location, Names, Transport, Trust};
 use crate::media_type::MediaType;
 use crate::observer::Observer;
 use crate::oci::{Annotations, Descriptor, Document, Index};

@@ -1,0 +1,14 @@
+//! What images are called, and where they are: a location, the name behind it, and what that name is in each form of a
+//! layout. The grammar of ref names stands with the descriptors that hold them ([`RefName`](crate::oci::RefName)).
+
+mod docker;
+mod image_name;
+mod location;
+mod target;
+
+pub(in crate::layout) use docker::whole_name;
+pub use docker::{DockerName, DockerTag};
+pub use image_name::ImageName;
+pub use location::{Location, Transport};
+pub use target::AdditionalName;
+pub(crate) use target::Names;
