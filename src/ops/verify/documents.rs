@@ -14,11 +14,12 @@ use crate::error::{Error, Result};
 use crate::layout::{blob_path, Layout, MARKER};
 use crate::observer::Observer;
 use crate::oci::{self, LayoutMarker, MAX_DOCUMENT_SIZE};
-use crate::ops::verify::blob::{self, Blobs, Stored, StoredReader};
+use crate::ops::verify::blob::{self, Blobs};
 use crate::ops::verify::config::{self, ConfigFacts};
 use crate::ops::verify::finding::{quoted, Findings, Place};
 use crate::ops::verify::mention::{check_annotations, check_media_type, AnnotationsOf, Mention};
 use crate::ops::verify::referrers::{digest_in, listed_in};
+use crate::ops::verify::stored::{self, Stored, StoredReader};
 use crate::ops::verify::{json, shape, Rule};
 
 /// A walk and what it has found.
@@ -242,7 +243,7 @@ impl<'a> Documents<'a> {
     }
 
     fn open(&mut self, digest: &Digest, wanted: Kind) -> Result<Facts> {
-        let reader = match blob::open(self.layout, digest, self.observer, self.findings) {
+        let reader = match stored::open(self.layout, digest, self.observer, self.findings) {
             Stored::Missing => return Ok(Facts::unknown(Size::Missing)),
             Stored::Unreadable => return Ok(Facts::unknown(Size::Unreadable)),
             Stored::Here(reader) => reader,

@@ -21,6 +21,7 @@ mod mention;
 mod referrers;
 mod rule;
 mod shape;
+mod stored;
 
 pub use finding::Finding;
 pub use rule::{Rule, Severity};
