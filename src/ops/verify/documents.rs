@@ -17,8 +17,7 @@ use crate::oci::{self, LayoutMarker, MAX_DOCUMENT_SIZE};
 use crate::ops::verify::blob::{self, Blobs};
 use crate::ops::verify::config::{self, ConfigFacts};
 use crate::ops::verify::finding::{quoted, Findings, Place};
-use crate::ops::verify::mention::{check_annotations, check_media_type, AnnotationsOf, Mention};
-use crate::ops::verify::referrers::{digest_in, listed_in};
+use crate::ops::verify::mention::{check_annotations, check_media_type, digest_in, listed_in, AnnotationsOf, Mention};
 use crate::ops::verify::stored::{self, Stored, StoredReader};
 use crate::ops::verify::{json, shape, Rule};
 

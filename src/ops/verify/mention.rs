@@ -62,6 +62,17 @@ impl Mention {
     }
 }
 
+/// The digest of a descriptor, if it has one.
+pub(super) fn digest_in(descriptor: &Value) -> Option<Digest> {
+    descriptor["digest"].as_str()?.parse().ok()
+}
+
+/// What an index lists, with the positions.
+pub(super) fn listed_in(index: &Value) -> Vec<(usize, Digest)> {
+    let descriptors = index["manifests"].as_array().into_iter().flatten();
+    descriptors.enumerate().filter_map(|(number, descriptor)| Some((number, digest_in(descriptor)?))).collect()
+}
+
 /// Holds a text to the grammar of digests.
 pub(super) fn read_digest(text: &str, place: &Place, findings: &mut Findings) -> Option<Digest> {
     let Ok(digest) = text.parse::<Digest>() else {

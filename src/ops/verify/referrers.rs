@@ -2,11 +2,11 @@
 
 use serde_json::Value;
 
-use crate::digest::Digest;
 use crate::layout::{blob_path, names_digest, referrers_tag};
 use crate::oci::annotations::REF_NAME;
 use crate::ops::verify::documents::Documents;
 use crate::ops::verify::finding::Place;
+use crate::ops::verify::mention::digest_in;
 use crate::ops::verify::Rule;
 
 impl Documents<'_> {
@@ -34,15 +34,4 @@ impl Documents<'_> {
             }
         }
     }
-}
-
-/// The digest of a descriptor, if it has one.
-pub(super) fn digest_in(descriptor: &Value) -> Option<Digest> {
-    descriptor["digest"].as_str()?.parse().ok()
-}
-
-/// What an index lists, with the positions.
-pub(super) fn listed_in(index: &Value) -> Vec<(usize, Digest)> {
-    let descriptors = index["manifests"].as_array().into_iter().flatten();
-    descriptors.enumerate().filter_map(|(number, descriptor)| Some((number, digest_in(descriptor)?))).collect()
 }
