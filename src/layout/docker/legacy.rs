@@ -10,7 +10,7 @@ use crate::compress::Decoder;
 use crate::digest::{Digest, HashWriter};
 use crate::error::{Error, IoContext, Result};
 use crate::layout::archive::Archive;
-use crate::layout::docker::reader::{document, member, Parts, Source};
+use crate::layout::docker::parts::{document, member, Parts, Source};
 use crate::layout::docker::{v1_layer_path, Repositories, REPOSITORIES};
 
 impl Repositories {

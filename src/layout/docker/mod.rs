@@ -2,6 +2,7 @@
 //! JSON + Filesystem Changeset Format").
 
 mod legacy;
+mod parts;
 mod reader;
 #[cfg(test)]
 mod tests;

@@ -9,37 +9,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read};
 
-use serde::de::DeserializeOwned;
-
 use crate::compress::Format;
 use crate::digest::{Digest, HashWriter};
 use crate::error::{Error, IoContext, Result};
 use crate::layout::archive::Archive;
+use crate::layout::docker::parts::{document, member, read, Parts, Source};
 use crate::layout::docker::{legacy, Item, MANIFEST, REPOSITORIES};
 use crate::layout::names::whole_name;
-use crate::layout::reader::read_document;
 use crate::layout::{blob_path, Stored, INDEX, MARKER};
 use crate::media_type::MediaType;
 use crate::oci::annotations::CONTAINERD_NAME;
 use crate::oci::{Annotations, Descriptor, Document, ImageConfig, Index, LayoutMarker, Manifest, RefName};
-
-/// An image and where its parts are.
-pub(super) struct Parts {
-    /// Its names, `REPOSITORY:TAG`.
-    pub(super) names: Vec<String>,
-    pub(super) config: Source,
-    /// The layers' paths, base first.
-    pub(super) layers: Vec<String>,
-}
-
-/// Where the bytes of a file are.
-#[derive(Debug)]
-pub(super) enum Source {
-    /// In a member of the archive.
-    Member(String),
-    /// Here: they are in no archive.
-    Made(Vec<u8>),
-}
 
 /// An archive and the layout that is made of it.
 #[derive(Debug)]
@@ -187,30 +167,6 @@ fn named(descriptor: &Descriptor, name: &str) -> Descriptor {
         Ok(name) => descriptor.with_ref_name(&name),
         Err(_) => descriptor,
     }
-}
-
-/// The name of the file that a path in a document means.
-pub(super) fn member(archive: &Archive, path: &str) -> Result<String> {
-    match archive.resolve(path) {
-        Ok(Some(name)) => Ok(name),
-        Ok(None) => Err(Error::malformed(archive.name(), format!("`{}` is missing", path.escape_debug()))),
-        Err(reason) => Err(Error::malformed(format!("{}: `{}`", archive.name(), path.escape_debug()), reason)),
-    }
-}
-
-/// The bytes of a document.
-fn read(archive: &Archive, name: &str) -> Result<Vec<u8>> {
-    let (reader, size) = archive.file(name)?.expect("the name was resolved to a file");
-    read_document(reader, size, &format!("{}: `{name}`", archive.name()), archive.path())
-}
-
-/// What a document says, if it is there.
-pub(super) fn document<T: DeserializeOwned>(archive: &Archive, path: &str) -> Result<Option<T>> {
-    if archive.stretch(path).is_none() {
-        return Ok(None);
-    }
-    let subject = format!("{}: `{path}`", archive.name());
-    Document::parse(read(archive, path)?, &subject).map(|document| Some(document.into_value()))
 }
 
 fn no_manifest(archive: &Archive) -> Error {
