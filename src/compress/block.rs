@@ -10,6 +10,7 @@ use std::sync::Arc;
 use xz2::stream::{Action, Check, Filters, LzmaOptions, Status, Stream};
 use zstd::zstd_safe::CParameter;
 
+use super::block_encoder::{BlockEncoder, MakeEncoder};
 use super::buffer::Buffer;
 use super::codec::{Codec, XzLevel, ZstdLevel};
 use super::gzip;
@@ -37,12 +38,6 @@ impl BlockSize {
     }
 }
 
-/// Compresses one block after another, each independently of the others.
-pub(super) trait BlockEncoder {
-    /// Compresses `input` into `output`; returns the CRC-32 of `input` where the format wants it.
-    fn encode(&mut self, input: &[u8], output: &mut Buffer) -> io::Result<crc32fast::Hasher>;
-}
-
 /// The most bytes that a block of `size` bytes can become.
 pub(super) fn bound(codec: Codec, size: usize) -> usize {
     match codec {
@@ -53,9 +48,6 @@ pub(super) fn bound(codec: Codec, size: usize) -> usize {
         Codec::Xz(_) => size + size / KIB + KIB,
     }
 }
-
-/// Makes what compresses blocks, for each thread its own.
-pub(super) type MakeEncoder = Arc<dyn Fn() -> io::Result<Box<dyn BlockEncoder>> + Send + Sync>;
 
 /// What compresses the blocks of a codec; nothing does for [`Codec::Plain`].
 pub(super) fn encoder(codec: Codec) -> Option<MakeEncoder> {

@@ -2,48 +2,12 @@
 
 use std::io::{self, Read, Write};
 use std::num::NonZeroUsize;
-use std::time::Duration;
 
 use super::block::{self, BlockSize, Frame};
 use super::buffer::{Buffer, Pool};
 use super::codec::Codec;
+use super::encoded::{Encoded, InputDigest};
 use super::pipeline::{Pipeline, Plan, Workers};
-use crate::digest::Digest;
-
-/// Whether the digest of what goes in is wanted: the `diff_id` of a layer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum InputDigest {
-    /// Compute it.
-    Compute,
-    /// Nobody wants it: an outer archive, for instance.
-    Skip,
-}
-
-/// What an encoder found out.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Encoded {
-    /// The digest of all input, if it was asked for.
-    pub input: Option<Digest>,
-    /// Bytes that went in.
-    pub input_size: u64,
-    /// The digest of all output.
-    pub output: Digest,
-    /// Bytes that came out.
-    pub output_size: u64,
-    /// For how long the threads were busy.
-    pub busy: Busy,
-}
-
-/// Time spent on each stage, waiting not counted, summed over the stage's threads.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Busy {
-    /// Digests of input and output.
-    pub hash: Duration,
-    /// Compression.
-    pub compress: Duration,
-    /// Calls of the inner writer.
-    pub write: Duration,
-}
 
 /// Compresses what is written into it with several threads, and writes the result to `W` in a thread of its own.
 ///
@@ -164,6 +128,7 @@ mod tests {
 
     use super::*;
     use crate::compress::{Compression, Decoder, GzipLevel, XzLevel, ZstdLevel};
+    use crate::digest::Digest;
 
     fn threads(count: usize) -> NonZeroUsize {
         NonZeroUsize::new(count).unwrap()

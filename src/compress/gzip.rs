@@ -9,7 +9,7 @@ use std::io;
 
 use libdeflater::{CompressionLvl, Compressor};
 
-use super::block::BlockEncoder;
+use super::block_encoder::BlockEncoder;
 use super::buffer::Buffer;
 use super::codec::GzipLevel;
 use super::deflate_scan::Scanner;

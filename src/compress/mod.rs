@@ -5,10 +5,12 @@
 //! other (see `block`) and joined into one gzip member, or a row of zstd frames or xz streams.
 
 mod block;
+mod block_encoder;
 mod buffer;
 mod codec;
 mod decoder;
 mod deflate_scan;
+mod encoded;
 mod encoder;
 mod gzip;
 mod pipeline;
@@ -16,5 +18,6 @@ mod read_ahead;
 
 pub use codec::{Codec, Compression, GzipLevel, XzLevel, ZstdLevel};
 pub use decoder::{Decoder, Format, Rest};
-pub use encoder::{Busy, Encoded, Encoder, InputDigest};
+pub use encoded::{Busy, Encoded, InputDigest};
+pub use encoder::Encoder;
 pub use read_ahead::ReadAhead;

@@ -16,9 +16,10 @@ use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use super::block::{BlockEncoder, Frame, MakeEncoder};
+use super::block::Frame;
+use super::block_encoder::{BlockEncoder, MakeEncoder};
 use super::buffer::{Buffer, Pool};
-use super::encoder::{Busy, Encoded, InputDigest};
+use super::encoded::{Busy, Encoded, InputDigest};
 use crate::digest::{Digest, Hasher};
 
 /// What happens to the blocks.

@@ -1,0 +1,40 @@
+//! What is asked of an encoder beside its bytes, and what it tells.
+
+use std::time::Duration;
+
+use crate::digest::Digest;
+
+/// Whether the digest of what goes in is wanted: the `diff_id` of a layer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InputDigest {
+    /// Compute it.
+    Compute,
+    /// Nobody wants it: an outer archive, for instance.
+    Skip,
+}
+
+/// What an encoder found out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Encoded {
+    /// The digest of all input, if it was asked for.
+    pub input: Option<Digest>,
+    /// Bytes that went in.
+    pub input_size: u64,
+    /// The digest of all output.
+    pub output: Digest,
+    /// Bytes that came out.
+    pub output_size: u64,
+    /// For how long the threads were busy.
+    pub busy: Busy,
+}
+
+/// Time spent on each stage, waiting not counted, summed over the stage's threads.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Busy {
+    /// Digests of input and output.
+    pub hash: Duration,
+    /// Compression.
+    pub compress: Duration,
+    /// Calls of the inner writer.
+    pub write: Duration,
+}
