@@ -78,15 +78,15 @@ enum StatsFormat {
 #[derive(clap::Args)]
 #[command(next_help_heading = "The tree")]
 struct TreeArgs {
-    /// Give everything to one user and group
+    /// Give everything to one user and group; ids inside of ACLs and file capabilities stay as they are
     #[arg(long, value_name = "UID:GID", conflicts_with_all = ["uid_map", "gid_map"], value_parser = parse_owner)]
     owner: Option<(u32, u32)>,
 
-    /// Translate user ids of the host (repeatable)
+    /// Translate user ids of the host, those of ACLs and file capabilities too (repeatable)
     #[arg(long, value_name = "CONTAINER:HOST:SIZE")]
     uid_map: Vec<IdMap>,
 
-    /// Translate group ids of the host (repeatable)
+    /// Translate group ids of the host, those of ACLs too (repeatable)
     #[arg(long, value_name = "CONTAINER:HOST:SIZE")]
     gid_map: Vec<IdMap>,
 

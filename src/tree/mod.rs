@@ -4,6 +4,7 @@ mod content;
 mod device_table;
 mod diff;
 mod difference;
+mod embedded_ids;
 mod entry;
 mod glob;
 mod links;
@@ -28,8 +29,10 @@ pub use scan::{scan, Scan, ScanPolicy};
 pub use whiteout::{is_reserved, Whiteout};
 pub use xattr::XattrPolicy;
 
+pub(crate) use embedded_ids::Parsed as ParsedXattr;
 pub(crate) use links::Links;
 pub(crate) use pairs::{pairs, Pair};
+pub(crate) use xattr::read as read_xattrs;
 
 use std::collections::BTreeMap;
 

@@ -1,7 +1,8 @@
 use std::str::FromStr;
 
 use crate::error::{Error, Result};
-use crate::tree::{Kind, Tree};
+use crate::tree::embedded_ids::{EmbeddedId, Parsed};
+use crate::tree::{Entry, Kind, Tree};
 
 /// Who owns the entries of an image.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -9,14 +10,14 @@ pub enum OwnerPolicy {
     /// Whoever owns them in the rootfs.
     #[default]
     Keep,
-    /// Everything belongs to one user and group.
+    /// Everything belongs to one user and group. Ids inside of attributes stay as they are.
     Fixed {
         /// The user.
         uid: u32,
         /// The group.
         gid: u32,
     },
-    /// Ids of the host are translated, as a user namespace would.
+    /// Ids of the host are translated, as a user namespace would; those of ACLs and of file capabilities too.
     Mapped {
         /// For users; an empty map changes nothing.
         uids: IdMap,
@@ -38,20 +39,52 @@ impl OwnerPolicy {
             }
             OwnerPolicy::Mapped { uids, gids } => {
                 for entry in tree.iter_mut() {
-                    let unmapped = |what: &str, id: u32| {
-                        Error::refused_with_hint(
-                            format!("`{}`: {what} {id} is outside of the map", entry.path),
-                            format!("extend --{what}-map"),
-                        )
+                    let Entry { path, metadata, .. } = entry;
+                    let map = |id: EmbeddedId, place: &str| {
+                        let (what, found, map) = match id {
+                            EmbeddedId::User(id) => ("uid", id, uids),
+                            EmbeddedId::Group(id) => ("gid", id, gids),
+                        };
+                        map.to_container(found).ok_or_else(|| {
+                            let message = format!("`{path}`: {what} {found}{place} is outside of the map");
+                            Error::refused_with_hint(message, format!("extend --{what}-map"))
+                        })
                     };
-                    let metadata = &entry.metadata;
-                    let uid = uids.to_container(metadata.uid).ok_or_else(|| unmapped("uid", metadata.uid))?;
-                    let gid = gids.to_container(metadata.gid).ok_or_else(|| unmapped("gid", metadata.gid))?;
-                    (entry.metadata.uid, entry.metadata.gid) = (uid, gid);
+                    metadata.uid = map(EmbeddedId::User(metadata.uid), "")?;
+                    metadata.gid = map(EmbeddedId::Group(metadata.gid), "")?;
+                    for (name, value) in &mut metadata.xattrs {
+                        let Some(parsed) = Parsed::parse(name, value).filter(|parsed| !parsed.ids().is_empty()) else {
+                            continue;
+                        };
+                        let place = format!(" in {}", name.escape_ascii());
+                        *value = parsed.translate(|id| map(id, &place))?;
+                    }
                 }
                 Ok(())
             }
         }
+    }
+
+    /// What is to be said about ids that stay as they are, of a tree to which the policy was applied: one owner for
+    /// everything does not reach into attributes.
+    pub(crate) fn note(&self, tree: &Tree) -> Option<String> {
+        const SHOWN: usize = 3;
+        let OwnerPolicy::Fixed { .. } = self else { return None };
+        let mut count = 0;
+        let mut shown = Vec::new();
+        for entry in tree.iter() {
+            for (name, value) in &entry.metadata.xattrs {
+                if Parsed::parse(name, value).is_some_and(|parsed| !parsed.ids().is_empty()) {
+                    count += 1;
+                    if count <= SHOWN {
+                        shown.push(format!("`{}` ({})", entry.path, name.escape_ascii()));
+                    }
+                }
+            }
+        }
+        let more = if count > SHOWN { " …" } else { "" };
+        let shown = shown.join(", ");
+        (count > 0).then(|| format!("--owner leaves ids inside attributes as they are: {count}: {shown}{more}"))
     }
 }
 
@@ -186,6 +219,52 @@ mod tests {
             let applied = policy.apply(&mut tree).map(|()| owner(&tree));
             assert_eq!(applied.ok(), expected, "{policy:?}");
         }
+    }
+
+    /// An ACL of a user and a group, and a capability for a root.
+    fn with_ids(user: u32, group: u32, root: u32) -> Tree {
+        let acl =
+            [(1, 6, u32::MAX), (2, 7, user), (4, 4, u32::MAX), (8, 5, group), (16, 7, u32::MAX), (32, 4, u32::MAX)];
+        let words = acl.into_iter().flat_map(|(tag, mode, id): (u16, u16, u32)| {
+            tag.to_le_bytes().into_iter().chain(mode.to_le_bytes()).chain(id.to_le_bytes())
+        });
+        let acl = 2_u32.to_le_bytes().into_iter().chain(words).collect();
+        let capability = if root == 0 { vec![0x0200_0001, 1, 0, 0, 0] } else { vec![0x0300_0001, 1, 0, 0, 0, root] };
+        let mut tree = tree(1000, 1000);
+        tree.get_mut(&TarPath::root()).unwrap().metadata.xattrs = [
+            (b"security.capability".to_vec(), capability.into_iter().flat_map(u32::to_le_bytes).collect()),
+            (b"system.posix_acl_access".to_vec(), acl),
+        ]
+        .into();
+        tree
+    }
+
+    #[test]
+    fn ids_inside_attributes() {
+        let map = |text: &str| IdMap::from_ranges([text.parse().unwrap()]).unwrap();
+        let mapped = OwnerPolicy::Mapped { uids: map("0:1000:10"), gids: map("100:1000:10") };
+        let xattrs = |tree: &Tree| tree.get(&TarPath::root()).unwrap().metadata.xattrs.clone();
+        for (given, expected) in [((1002, 1003, 1004), (2, 103, 4)), ((1000, 1009, 1000), (0, 109, 0))] {
+            let mut tree = with_ids(given.0, given.1, given.2);
+            mapped.apply(&mut tree).unwrap();
+            assert_eq!(xattrs(&tree), xattrs(&with_ids(expected.0, expected.1, expected.2)));
+            assert_eq!(mapped.note(&tree), None);
+        }
+        for (given, expected) in [
+            ((7, 1000, 1000), "`/`: uid 7 in system.posix_acl_access is outside of the map"),
+            ((1000, 7, 1000), "`/`: gid 7 in system.posix_acl_access is outside of the map"),
+            ((1000, 1000, 7), "`/`: uid 7 in security.capability is outside of the map"),
+        ] {
+            let error = mapped.apply(&mut with_ids(given.0, given.1, given.2)).unwrap_err();
+            assert_eq!(error.to_string(), expected);
+        }
+        let fixed = OwnerPolicy::Fixed { uid: 0, gid: 0 };
+        let mut tree = with_ids(5, 6, 7);
+        fixed.apply(&mut tree).unwrap();
+        assert_eq!(xattrs(&tree), xattrs(&with_ids(5, 6, 7)));
+        let note = "--owner leaves ids inside attributes as they are: 2: `/` (security.capability), `/` \
+                    (system.posix_acl_access)";
+        assert_eq!(fixed.note(&tree).as_deref(), Some(note));
     }
 
     #[test]

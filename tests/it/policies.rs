@@ -218,3 +218,70 @@ fn access_control_lists_reach_the_disk_again() {
     assert_eq!(show(&rootfs), show(&extracted));
     assert_same(&crate::harness::list_directory(&rootfs), &crate::harness::list_directory(&extracted), "GNU tar");
 }
+
+/// ACLs and file capabilities hold ids too: those of the host are no more those of the image than owners are.
+#[test]
+fn ids_inside_attributes_are_translated() {
+    let scratch = Scratch::new();
+    let (Some(setfacl), Some(getfacl), Some(getfattr)) =
+        (Peer::find("setfacl"), Peer::find("getfacl"), Peer::find("getfattr"))
+    else {
+        return;
+    };
+    if !root() {
+        return;
+    }
+    let capability = |revision: &str, root: &str| format!("01000{revision}00200000000000000000000000000000{root}");
+    let tree = format!(
+        "d 0755 100000:100000 1 /\nd 2755 100000:100005 1 /d\nf 0644 100007:100000 1 /f text x
+        f 0755 100000:100000 1 /root text x @security.capability={}
+        f 0755 100000:100000 1 /other text x @security.capability={}
+        h - - - /g /f",
+        // 100000 and 100009, little-endian.
+        capability("003", "a0860100"),
+        capability("003", "a9860100"),
+    );
+    let rootfs = scratch.join("rootfs");
+    Fixture::parse(&tree).make(&rootfs, Order::AsListed);
+    setfacl.run(["-m".as_ref(), "u:101000:rwx,u:100500:r,g:100050:r".as_ref(), rootfs.join("f").as_os_str()]);
+    setfacl.run(["-dm".as_ref(), "u:100001:rx".as_ref(), rootfs.join("d").as_os_str()]);
+    let maps = ["--uid-map", "0:100000:65536", "--gid-map", "10:100000:65536"];
+    let _ = Tool::build(&rootfs).oci(&scratch.join("image")).args(maps).bake();
+    let _ = Tool::new("unpack").args(["oci:image", "out"]).within(scratch.path()).run().stdout();
+
+    let acl = |path: &str| {
+        let shown = getfacl.run(["-n".as_ref(), "-c".as_ref(), "-p".as_ref(), scratch.join(path).as_os_str()]);
+        shown.lines().filter(|line| line.contains(|c: char| c.is_ascii_digit())).collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(acl("out/f"), "user:500:r-- user:1000:rwx group:60:r--");
+    assert_eq!(acl("out/d"), "default:user:1:r-x");
+    let capability_of = |path: &str| {
+        let args = ["--only-values", "--absolute-names", "-e", "hex", "-n", "security.capability"];
+        let mut command = getfattr.command();
+        command.args(args).arg(scratch.join(path));
+        let shown = command.output().unwrap().stdout;
+        shown.iter().map(|byte| format!("{byte:02x}")).collect::<String>()
+    };
+    assert_eq!(capability_of("out/root"), capability("002", ""));
+    assert_eq!(capability_of("out/other"), capability("003", "09000000"));
+
+    for (maps, expected) in [
+        (&["--uid-map", "0:100000:500"][..], "`/f`: uid 100500 in system.posix_acl_access is outside of the map"),
+        (&["--gid-map", "0:100000:6"], "`/f`: gid 100050 in system.posix_acl_access is outside of the map"),
+        (
+            &["--uid-map", "0:100000:9", "--exclude", "**/[fg]"],
+            "`/other`: uid 100009 in security.capability is outside",
+        ),
+    ] {
+        let error = Tool::build(&rootfs).oci(&scratch.join("refused")).args(maps).run().error();
+        assert!(error.contains(expected) && error.contains("\nhint: extend --"), "{error}");
+    }
+
+    // With one owner for everything, they stay, and it is said.
+    let outcome = Tool::build(&rootfs).oci(&scratch.join("owned")).args(["--owner", "0:0"]).run();
+    let said = "--owner leaves ids inside attributes as they are: 5: `/d` (system.posix_acl_default), `/f` \
+                (system.posix_acl_access), `/g` (system.posix_acl_access) …";
+    assert!(outcome.stderr().contains(said), "{}", outcome.stderr());
+    let _ = Tool::new("unpack").args(["oci:owned", "owned-out"]).within(scratch.path()).run().stdout();
+    assert_eq!(acl("owned-out/f"), acl("rootfs/f"));
+}

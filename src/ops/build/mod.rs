@@ -199,8 +199,10 @@ fn read_rootfs<'a>(
 
     let scan_start = Instant::now();
     let name = rootfs.name();
-    let owners_and_times = |tree: &mut Tree| -> Result<()> {
+    let mut warnings = Vec::new();
+    let mut owners_and_times = |tree: &mut Tree| -> Result<()> {
         options.owner.apply(tree)?;
+        warnings.extend(options.owner.note(tree));
         if let Some(epoch) = spec.source_date_epoch {
             clamp_times(tree, epoch.seconds());
         }
@@ -236,7 +238,7 @@ fn read_rootfs<'a>(
     };
     options.device_table.apply(&mut read.tree, read.content.as_ref())?;
     let left_out = |path: &TarPath| format!("`{path}` is a socket, which a layer cannot hold: left out");
-    let warnings: Vec<String> = read.sockets.iter().map(left_out).collect();
+    warnings.extend(read.sockets.iter().map(left_out));
     for warning in &warnings {
         observer.warning(warning);
     }

@@ -27,6 +27,9 @@ pub(super) fn read(
 ) -> Result<(Changeset, Vec<TarPath>)> {
     let everything = XattrPolicy::Matching(Globs::parse(["**"])?);
     let mut scan = scan(upper, &ScanPolicy { exclude: policy.exclude.clone(), xattrs: everything }, observer)?;
+    for entry in scan.tree.iter_mut() {
+        entry.metadata.xattrs.retain(|name, _| is_overlay(name) || policy.xattrs.keeps(name));
+    }
     policies(&mut scan.tree)?;
     let mut changeset = Changeset::default();
     for entry in scan.tree.iter() {
@@ -41,7 +44,7 @@ pub(super) fn read(
             changeset.members.push(marker(&Whiteout::Opaque(entry.path.clone()))?);
         }
         let mut entry = entry.clone();
-        entry.metadata.xattrs.retain(|name, _| !is_overlay(name) && policy.xattrs.keeps(name));
+        entry.metadata.xattrs.retain(|name, _| !is_overlay(name));
         changeset.members.push(entry);
     }
     Ok((changeset, scan.sockets))
