@@ -11,7 +11,9 @@ use super::{report, say, Answer, LocationParser, Session};
 /// Put an image's filesystem on disk
 ///
 /// Owners, modes, times, devices and extended attributes are set as the image has them, which takes root, pseudo or
-/// fakeroot. The directory appears when all is in it, and not at all if anything fails.
+/// fakeroot. Attributes that nobody could set there (another system's, or of a kind that the filesystem lacks) are left
+/// out and listed, and nothing is inherited from the directory above. The directory appears when all is in it, and not at
+/// all if anything fails.
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  ocibake unpack oci:out:v1 rootfs\n  fakeroot ocibake unpack image.tar rootfs")]
 pub(super) struct Args {

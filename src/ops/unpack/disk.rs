@@ -23,6 +23,7 @@ use crate::error::{Error, IoContext, Result};
 use crate::observer::Observer;
 use crate::ops::unpack::content::Copier;
 use crate::ops::unpack::dress::{self, dress, LeftOut, Place};
+use crate::ops::unpack::xattr;
 use crate::ops::unpack::Rights;
 use crate::tree::{Device, Entry, Kind, Metadata, TarPath, Whiteout};
 
@@ -76,6 +77,7 @@ impl Disk {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             created => created.at("create the directory", &shown)?,
         }
+        xattr::disinherit(&root)?;
         let on_disk = OnDisk::Directory(Box::new(Metadata::of_missing_directory(0)));
         let nodes = BTreeMap::from([(TarPath::root(), Node { layer: 0, on_disk, left_out: Box::default() })]);
         let copier = Copier::default();
@@ -148,7 +150,7 @@ impl Disk {
         let disk_path = path.below(&self.root);
         let number = rustix::fs::makedev(device.major, device.minor);
         match rustix::fs::mknodat(CWD, &disk_path, file_type, Mode::from_raw_mode(0o600), number) {
-            Ok(()) => Ok((OnDisk::Special, self.dress(Place::Path(&disk_path), metadata, path)?)),
+            Ok(()) => Ok((OnDisk::Special, self.dress(Place::Special(&disk_path), metadata, path)?)),
             Err(Errno::PERM) if self.rights == Rights::Rootless => Ok((OnDisk::Nothing, vec![LeftOut::Special(kind)])),
             Err(error) => Err(dress::failure(action, &path.below(&self.shown), error.into())),
         }
@@ -264,7 +266,7 @@ impl Disk {
         for (path, node) in self.nodes.iter_mut().rev() {
             if let OnDisk::Directory(metadata) = &node.on_disk {
                 observer.check()?;
-                let place = Place::Path(&path.below(&self.root));
+                let place = Place::Directory(&path.below(&self.root));
                 node.left_out = dress(place, metadata, self.rights, || path.below(&self.shown))?.into();
             }
         }

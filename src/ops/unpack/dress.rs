@@ -10,6 +10,7 @@ use rustix::fs::{AtFlags, Timespec, Timestamps, XattrFlags, CWD};
 use rustix::io::Errno;
 
 use crate::error::{Error, IoContext, Result};
+use crate::ops::unpack::xattr::{why_not, Why};
 use crate::ops::unpack::Rights;
 use crate::tree::{Kind, Metadata, XattrPolicy};
 
@@ -26,7 +27,10 @@ pub(super) enum LeftOut {
     },
     /// A device or a pipe.
     Special(Kind),
-    Xattr(Box<[u8]>),
+    Xattr {
+        name: Box<[u8]>,
+        why: Why,
+    },
     /// An attribute that describes the host where the image was made.
     HostXattr(Box<[u8]>),
 }
@@ -36,13 +40,16 @@ pub(super) enum LeftOut {
 pub(super) enum Place<'a> {
     /// An open regular file.
     File(&'a File),
-    /// A directory, a device or a pipe.
-    Path(&'a Path),
+    /// A directory.
+    Directory(&'a Path),
+    /// A device or a pipe.
+    Special(&'a Path),
     /// A symbolic link, which has no mode.
     Symlink(&'a Path),
 }
 
-/// Sets all metadata. Gives back what this user must not set, if that is no error.
+/// Sets all metadata. Returns what could not be set: what nobody could set here, and with [`Rights::Rootless`] what this
+/// user must not set.
 pub(super) fn dress(
     place: Place<'_>,
     metadata: &Metadata,
@@ -67,13 +74,17 @@ pub(super) fn dress(
         if !XattrPolicy::Portable.keeps(name) {
             left_out.push(LeftOut::HostXattr(name.as_slice().into()));
         } else if let Err(error) = place.set_xattr(name, value) {
-            if rights == Rights::Full || !is_refusal(&error) {
-                let name = PathBuf::from(String::from_utf8_lossy(name).into_owned());
-                let error = failure("set the attribute", &name, error);
-                let message = format!("`{}`: {error}", shown().display());
-                return Err(Error::Refused { message, hint: error.hint().map(str::to_owned) });
-            }
-            left_out.push(LeftOut::Xattr(name.as_slice().into()));
+            let why = match why_not(place, name, value, error) {
+                Ok(why) => why,
+                Err(error) if rights == Rights::Rootless && is_refusal(&error) => Why::Rights,
+                Err(error) => {
+                    let name = PathBuf::from(String::from_utf8_lossy(name).into_owned());
+                    let error = failure("set the attribute", &name, error);
+                    let message = format!("`{}`: {error}", shown().display());
+                    return Err(Error::Refused { message, hint: error.hint().map(str::to_owned) });
+                }
+            };
+            left_out.push(LeftOut::Xattr { name: name.as_slice().into(), why });
         }
     }
     place.set_mode(mode).map_err(|error| failure("set the mode of", &shown(), error))?;
@@ -82,6 +93,9 @@ pub(super) fn dress(
 }
 
 const SET_ID: u16 = 0o6000;
+
+/// With so many blocks and inodes left, a filesystem is not full.
+const SPARE_BLOCKS: u64 = 64;
 
 /// An error, with a hint if it is about rights.
 pub(super) fn failure(action: &'static str, path: &Path, cause: io::Error) -> Error {
@@ -106,25 +120,35 @@ impl Place<'_> {
     fn set_owner(self, uid: u32, gid: u32) -> io::Result<()> {
         match self {
             Place::File(file) => fchown(file, Some(uid), Some(gid)),
-            Place::Path(path) | Place::Symlink(path) => lchown(path, Some(uid), Some(gid)),
+            Place::Directory(path) | Place::Special(path) | Place::Symlink(path) => lchown(path, Some(uid), Some(gid)),
         }
     }
 
     fn set_xattr(self, name: &[u8], value: &[u8]) -> io::Result<()> {
         match self {
             Place::File(file) => rustix::fs::fsetxattr(file, name, value, XattrFlags::empty())?,
-            Place::Path(path) | Place::Symlink(path) => {
+            Place::Directory(path) | Place::Special(path) | Place::Symlink(path) => {
                 rustix::fs::lsetxattr(path, name, value, XattrFlags::empty())?;
             }
         }
         Ok(())
     }
 
+    /// Whether there is room on the filesystem.
+    pub(super) fn has_room(self) -> bool {
+        let stat = match self {
+            Place::File(file) => rustix::fs::fstatvfs(file),
+            Place::Directory(path) | Place::Special(path) => rustix::fs::statvfs(path),
+            Place::Symlink(path) => rustix::fs::statvfs(path.parent().unwrap_or(path)),
+        };
+        stat.is_ok_and(|stat| stat.f_bavail > SPARE_BLOCKS && (stat.f_files == 0 || stat.f_favail > SPARE_BLOCKS))
+    }
+
     fn set_mode(self, mode: u16) -> io::Result<()> {
         let permissions = Permissions::from_mode(mode.into());
         match self {
             Place::File(file) => file.set_permissions(permissions),
-            Place::Path(path) => fs::set_permissions(path, permissions),
+            Place::Directory(path) | Place::Special(path) => fs::set_permissions(path, permissions),
             Place::Symlink(_) => Ok(()),
         }
     }
@@ -135,7 +159,7 @@ impl Place<'_> {
         let times = Timestamps { last_access: time, last_modification: time };
         match self {
             Place::File(file) => rustix::fs::futimens(file, &times)?,
-            Place::Path(path) | Place::Symlink(path) => {
+            Place::Directory(path) | Place::Special(path) | Place::Symlink(path) => {
                 rustix::fs::utimensat(CWD, path, &times, AtFlags::SYMLINK_NOFOLLOW)?;
             }
         }

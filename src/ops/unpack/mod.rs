@@ -13,9 +13,10 @@ mod lookup;
 mod runtime;
 mod skipped;
 mod user;
+mod xattr;
 
 use std::fs;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
@@ -90,7 +91,7 @@ pub fn unpack(
     let staging = Staging::beside(&target)?;
     // Nobody else gets in before everything has its owner and mode, and into a bundle not even then: what belongs to
     // the container's root may belong to somebody else here.
-    fs::set_permissions(staging.path(), fs::Permissions::from_mode(0o700)).at("set the mode of", directory)?;
+    xattr::disinherit(staging.path())?;
     observer.expect(layers.iter().map(|(descriptor, _)| descriptor.size).sum());
 
     let root_in = |directory: &Path| match options.form {

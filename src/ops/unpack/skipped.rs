@@ -1,9 +1,12 @@
 //! What is told of things that could not be set or made: all of it to programs, a line of each kind to people.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
 use crate::ops::unpack::disk::Disk;
 use crate::ops::unpack::dress::LeftOut;
+use crate::ops::unpack::xattr::Why;
 use crate::tree::{Kind, TarPath};
 
 /// Something that the image has and the disk has not.
@@ -16,6 +19,9 @@ pub struct Skipped {
     pub what: &'static str,
     /// The owner, the mode, the device's numbers, the attribute's name; of a pipe there is nothing to say.
     pub wanted: String,
+    /// Of an attribute that nobody could set there: why.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub why: Option<&'static str>,
 }
 
 /// All that is missing on disk, in the order of the paths.
@@ -24,6 +30,7 @@ pub(super) fn list(disk: &Disk) -> Vec<Skipped> {
 }
 
 fn describe(path: &TarPath, left_out: &LeftOut) -> Skipped {
+    let mut why_not = None;
     let (what, wanted) = match left_out {
         LeftOut::Owner { uid, gid } => ("owner", format!("{uid}:{gid}")),
         LeftOut::SetId { mode } => ("setuid", format!("{mode:04o}")),
@@ -31,10 +38,23 @@ fn describe(path: &TarPath, left_out: &LeftOut) -> Skipped {
             (kind.name(), format!("{}:{}", device.major, device.minor))
         }
         LeftOut::Special(kind) => (kind.name(), String::new()),
-        LeftOut::Xattr(name) => ("xattr", String::from_utf8_lossy(name).into_owned()),
+        LeftOut::Xattr { name, why } => {
+            why_not = reason(*why);
+            ("xattr", String::from_utf8_lossy(name).into_owned())
+        }
         LeftOut::HostXattr(name) => ("host xattr", String::from_utf8_lossy(name).into_owned()),
     };
-    Skipped { path: path.to_string(), what, wanted }
+    Skipped { path: path.to_string(), what, wanted, why: why_not }
+}
+
+fn reason(why: Why) -> Option<&'static str> {
+    match why {
+        Why::Rights => None,
+        Why::Filesystem => Some("this filesystem takes no such attributes"),
+        Why::Kind => Some("no kernel takes them on entries of such a kind"),
+        Why::Value => Some("no kernel takes such values"),
+        Why::Size => Some("they are too large here"),
+    }
 }
 
 /// How many of a kind are named in its line.
@@ -51,15 +71,22 @@ pub(super) fn summary(skipped: &[Skipped]) -> Vec<String> {
         ("xattr", "attributes not set"),
         ("host xattr", "attributes not set that describe a host and no image"),
     ];
-    let line = |(what, text): (&str, &str)| {
-        let all: Vec<&Skipped> = skipped.iter().filter(|skipped| skipped.what == what).collect();
-        let shown = all.iter().take(SHOWN).map(|skipped| match skipped.wanted.as_str() {
-            "" => format!("`{}`", skipped.path),
-            wanted => format!("`{}` ({wanted})", skipped.path),
-        });
-        let shown = shown.collect::<Vec<_>>().join(", ");
-        let more = if all.len() > SHOWN { " …" } else { "" };
-        (!all.is_empty()).then(|| format!("{text}: {}: {shown}{more}", all.len()))
-    };
-    kinds.into_iter().filter_map(line).collect()
+    let mut lines = Vec::new();
+    for (what, text) in kinds {
+        let mut by_reason: BTreeMap<Option<&str>, Vec<&Skipped>> = BTreeMap::new();
+        for skipped in skipped.iter().filter(|skipped| skipped.what == what) {
+            by_reason.entry(skipped.why).or_default().push(skipped);
+        }
+        for (why, all) in by_reason {
+            let shown = all.iter().take(SHOWN).map(|skipped| match skipped.wanted.as_str() {
+                "" => format!("`{}`", skipped.path),
+                wanted => format!("`{}` ({})", skipped.path, wanted.escape_debug()),
+            });
+            let shown = shown.collect::<Vec<_>>().join(", ");
+            let more = if all.len() > SHOWN { " …" } else { "" };
+            let why = why.map(|why| format!(", since {why}")).unwrap_or_default();
+            lines.push(format!("{text}{why}: {}: {shown}{more}", all.len()));
+        }
+    }
+    lines
 }

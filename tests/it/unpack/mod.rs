@@ -16,5 +16,8 @@ mod failures;
 /// What an ordinary user must not set is left out and listed.
 mod rootless;
 
+/// Attributes that cannot be set, and those that nobody asked for.
+mod attributes;
+
 /// A bundle is what a runtime takes.
 mod bundle;

@@ -1,0 +1,66 @@
+//! Attributes that cannot be set, and those that the filesystem sets by itself.
+
+use std::fs::{self, Permissions};
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use rustix::io::Errno;
+
+use crate::error::{IoContext, Result};
+use crate::ops::unpack::dress::Place;
+use crate::tree::{self, ParsedXattr, XattrPolicy};
+
+/// Why an attribute is not set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Why {
+    /// This user must not.
+    Rights,
+    /// The filesystem has no attributes, or none of such a name.
+    Filesystem,
+    /// No kernel takes it on an entry of such a kind.
+    Kind,
+    /// No kernel takes such a value or name.
+    Value,
+    /// It does not fit.
+    Size,
+}
+
+/// Why nobody could set an attribute here. If somebody could, the error is given back: it is about this user's rights, or
+/// about the disk.
+pub(super) fn why_not(place: Place<'_>, name: &[u8], value: &[u8], error: io::Error) -> io::Result<Why> {
+    let Some(errno) = Errno::from_io_error(&error) else { return Err(error) };
+    let is_of_user = name.starts_with(b"user.");
+    match errno {
+        Errno::NOTSUP => Ok(Why::Filesystem),
+        // xattr(7): a link's permissions, and a device's, say nothing about its attributes.
+        Errno::PERM if is_of_user && matches!(place, Place::Special(_) | Place::Symlink(_)) => Ok(Why::Kind),
+        Errno::ACCESS if name == DEFAULT_ACL && !matches!(place, Place::Directory(_)) => Ok(Why::Kind),
+        // Values that name ids may name some that the user namespace does not map.
+        Errno::INVAL if ParsedXattr::parse(name, value).map_or(true, |parsed| parsed.ids().is_empty()) => {
+            Ok(Why::Value)
+        }
+        Errno::RANGE | Errno::TOOBIG => Ok(Why::Size),
+        // On several filesystems the attributes of an inode must fit into one block.
+        Errno::NOSPC if place.has_room() => Ok(Why::Size),
+        _ => Err(error),
+    }
+}
+
+const ACCESS_ACL: &[u8] = b"system.posix_acl_access";
+const DEFAULT_ACL: &[u8] = b"system.posix_acl_default";
+
+/// Takes from a directory that was just made what it has by inheritance, so that what is made in it inherits nothing:
+/// default ACLs above all, which stand in the place of the umask. What a security module put there stays. Only its owner
+/// can enter the directory then.
+pub(super) fn disinherit(directory: &Path) -> Result<()> {
+    let inherited = tree::read_xattrs(directory, &XattrPolicy::Portable)?;
+    for name in inherited.keys().filter(|name| !name.starts_with(b"security.")) {
+        let removed = rustix::fs::lremovexattr(directory, name.as_slice());
+        // Some filesystems list what cannot be removed; an ACL always can.
+        if matches!(name.as_slice(), ACCESS_ACL | DEFAULT_ACL) {
+            removed.map_err(io::Error::from).at("remove the inherited ACL of", directory)?;
+        }
+    }
+    fs::set_permissions(directory, Permissions::from_mode(0o700)).at("set the mode of", directory)
+}
