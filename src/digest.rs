@@ -138,8 +138,52 @@ pub struct Hasher(State);
 
 #[derive(Clone)]
 enum State {
-    Sha256(Sha256),
+    Sha256(Box<Sha256State>),
     Sha512(Box<Sha512>),
+}
+
+/// SHA-256 by the implementation that is faster on this CPU. Both give the same digest.
+#[derive(Clone)]
+enum Sha256State {
+    /// For CPUs with SHA instructions.
+    Instructions(Sha256),
+    /// For all others: vector instructions in hand-written assembly, nearly twice as fast there.
+    Vectors(ring::digest::Context),
+}
+
+impl Sha256State {
+    fn new() -> Self {
+        if has_sha_instructions() {
+            Sha256State::Instructions(Sha256::new())
+        } else {
+            Sha256State::Vectors(ring::digest::Context::new(&ring::digest::SHA256))
+        }
+    }
+
+    fn update(&mut self, bytes: &[u8]) {
+        match self {
+            Sha256State::Instructions(state) => state.update(bytes),
+            Sha256State::Vectors(state) => state.update(bytes),
+        }
+    }
+
+    fn finish(self) -> [u8; 32] {
+        match self {
+            Sha256State::Instructions(state) => state.finalize().into(),
+            Sha256State::Vectors(state) => state.finish().as_ref().try_into().expect("a SHA-256 digest has 32 bytes"),
+        }
+    }
+}
+
+/// Whether this CPU has instructions for SHA-256. They decide how fast hashing is, and nothing else.
+pub fn has_sha_instructions() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    let found = std::arch::is_x86_feature_detected!("sha");
+    #[cfg(target_arch = "aarch64")]
+    let found = std::arch::is_aarch64_feature_detected!("sha2");
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+    let found = false;
+    found
 }
 
 impl Default for Hasher {
@@ -152,7 +196,7 @@ impl Hasher {
     /// An empty digest of the given algorithm.
     pub fn new(algorithm: Algorithm) -> Self {
         Hasher(match algorithm {
-            Algorithm::Sha256 => State::Sha256(Sha256::new()),
+            Algorithm::Sha256 => State::Sha256(Box::new(Sha256State::new())),
             Algorithm::Sha512 => State::Sha512(Box::new(Sha512::new())),
         })
     }
@@ -168,7 +212,7 @@ impl Hasher {
     /// The digest of all bytes taken in.
     pub fn finish(self) -> Digest {
         match self.0 {
-            State::Sha256(state) => text_form("sha256", &state.finalize()),
+            State::Sha256(state) => text_form("sha256", &state.finish()),
             State::Sha512(state) => text_form("sha512", &state.finalize()),
         }
     }
@@ -198,10 +242,10 @@ impl ContentDigest {
         buffer: &mut [u8],
         mut each: impl FnMut(&[u8]) -> io::Result<()>,
     ) -> io::Result<Self> {
-        let mut hasher = Sha256::new();
+        let mut hasher = Sha256State::new();
         loop {
             match content.read(buffer) {
-                Ok(0) => return Ok(ContentDigest(hasher.finalize().into())),
+                Ok(0) => return Ok(ContentDigest(hasher.finish())),
                 Ok(read) => {
                     hasher.update(&buffer[..read]);
                     each(&buffer[..read])?;
@@ -287,6 +331,23 @@ mod tests {
         let mut sha512 = Hasher::new(Algorithm::Sha512);
         sha512.update(b"abc");
         assert!(sha512.finish().as_str().starts_with("sha512:ddaf35a193617aba"));
+    }
+
+    #[test]
+    fn both_implementations_agree() {
+        // Lengths about the edges of SHA-256's blocks of 64 bytes, taken in piece by piece.
+        for length in [0, 1, 55, 56, 63, 64, 65, 119, 128, 1000, 100_000] {
+            let bytes: Vec<u8> = (0..length).map(|at: u32| (at * 7 + at / 251) as u8).collect();
+            let mut instructions = Sha256State::Instructions(Sha256::new());
+            let mut vectors = Sha256State::Vectors(ring::digest::Context::new(&ring::digest::SHA256));
+            for piece in bytes.chunks(61) {
+                instructions.update(piece);
+                vectors.update(piece);
+            }
+            let expected = Digest::of(&bytes);
+            assert_eq!(text_form("sha256", &instructions.finish()), expected, "{length}");
+            assert_eq!(text_form("sha256", &vectors.finish()), expected, "{length}");
+        }
     }
 
     #[test]
