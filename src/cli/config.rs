@@ -11,7 +11,7 @@ use ocibake::time::Timestamp;
 
 use super::output::{lines, print};
 use super::progress::{Display, ProgressMode, Verbosity};
-use super::setting_flags::ChangeFlags;
+use super::setting_flags::{ChangeFlags, RemovalFlags};
 use super::{say, threads, Answer, LocationParser, Session};
 
 /// Edit an image's configuration, history and annotations
@@ -100,21 +100,8 @@ struct GoneArgs {
     #[arg(long, value_name = "FIELD")]
     clear: Vec<Field>,
 
-    /// Take away an environment variable (repeatable)
-    #[arg(long, value_name = "NAME")]
-    remove_env: Vec<String>,
-
-    /// Take away a label (repeatable)
-    #[arg(long, value_name = "KEY")]
-    remove_label: Vec<String>,
-
-    /// Take away a port (repeatable)
-    #[arg(long, value_name = "PORT")]
-    remove_port: Vec<String>,
-
-    /// Take away a volume (repeatable)
-    #[arg(long, value_name = "PATH")]
-    remove_volume: Vec<String>,
+    #[command(flatten)]
+    elements: RemovalFlags,
 
     /// Take away an annotation of the manifest (repeatable)
     #[arg(long, value_name = "KEY")]
@@ -206,14 +193,7 @@ fn changes(args: &Args) -> Result<ImageChanges> {
 }
 
 fn removals(args: &GoneArgs) -> Result<Vec<Removal>> {
-    let mut removals = Vec::new();
-    let mut read = |names: &[String], read: fn(&str) -> ocibake::Result<Removal>| {
-        names.iter().try_for_each(|name| read(name).map(|removal| removals.push(removal)))
-    };
-    read(&args.remove_env, Removal::env)?;
-    read(&args.remove_label, Removal::label)?;
-    read(&args.remove_port, Removal::port)?;
-    read(&args.remove_volume, Removal::volume)?;
+    let mut removals = args.elements.0.clone();
     for (place, flag, keys) in [
         (Annotated::Manifest, "--remove-annotation", &args.remove_annotation),
         (Annotated::Config, "--remove-config-annotation", &args.remove_config_annotation),

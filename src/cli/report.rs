@@ -6,6 +6,7 @@ use ocibake::ops::build::BuildStats;
 use ocibake::ops::diff::{DiffReport, DocumentDifference};
 use ocibake::ops::inspect::{Inspection, Usage};
 use ocibake::ops::ls::Listed;
+use ocibake::settings::ConfigField;
 use ocibake::time::Timestamp;
 use ocibake::tree::{Change, Difference, Entry, Kind};
 
@@ -75,26 +76,17 @@ pub(super) fn image(image: &Inspection) -> String {
         }
     };
     let config = &image.config;
-    let lines = |pairs: &std::collections::BTreeMap<String, String>| {
-        pairs.iter().map(|(key, value)| format!("{key}={}", printable(value))).collect::<Vec<_>>().join("\n")
-    };
-    let keys = |set: &std::collections::BTreeMap<String, _>| set.keys().cloned().collect::<Vec<_>>().join(" ");
     row("refs", &image.refs.join(", "));
     row("digest", image.digest.as_str());
     row("platform", &image.platform);
     row("created", image.created.as_deref().unwrap_or_default());
     row("author", image.author.as_deref().unwrap_or_default());
-    row("entrypoint", &config.entrypoint.as_deref().map(shell_words::join).unwrap_or_default());
-    row("cmd", &config.cmd.as_deref().map(shell_words::join).unwrap_or_default());
-    row("user", config.user.as_deref().unwrap_or_default());
-    row("directory", config.working_dir.as_deref().unwrap_or_default());
-    row("env", &config.env.iter().map(|pair| printable(pair)).collect::<Vec<_>>().join("\n"));
-    row("ports", &keys(&config.exposed_ports));
-    row("volumes", &keys(&config.volumes));
-    row("stop signal", config.stop_signal.as_deref().unwrap_or_default());
-    row("healthcheck", &config.healthcheck.as_ref().map(|check| shell_words::join(&check.test)).unwrap_or_default());
-    row("labels", &lines(&config.labels));
-    row("annotations", &lines(&image.annotations));
+    for field in ConfigField::all() {
+        let lines: Vec<String> = field.lines(config).iter().map(|line| printable(line)).collect();
+        row(&field.name().replace('-', " "), &lines.join("\n"));
+    }
+    let annotations = image.annotations.iter().map(|(key, value)| format!("{key}={}", printable(value)));
+    row("annotation", &annotations.collect::<Vec<_>>().join("\n"));
     text.push_str("layers\n");
     for (number, layer) in image.layers.iter().enumerate() {
         let made_by = layer.created_by.as_deref().unwrap_or_default();

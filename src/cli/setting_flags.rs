@@ -1,7 +1,7 @@
 //! The flags that are variables of `build` too, made from the library's table so that they cannot drift.
 
 use clap::{Arg, ArgAction, ArgMatches, Command, FromArgMatches};
-use ocibake::settings::changes::CHANGEABLE;
+use ocibake::settings::changes::{changeable, Removal};
 use ocibake::settings::{FlagValue, Kind, Variable, VARIABLES};
 
 /// The flags that were given to `build`.
@@ -24,11 +24,47 @@ impl clap::Args for SettingFlags {
 impl clap::Args for ChangeFlags {
     fn augment_args(command: Command) -> Command {
         let arg = |variable: &Variable| Some(arg(variable)?.help(help(variable)));
-        command.next_help_heading("What is set").args(CHANGEABLE.iter().filter_map(arg))
+        command.next_help_heading("What is set").args(changeable().filter_map(arg))
     }
 
     fn augment_args_for_update(command: Command) -> Command {
         Self::augment_args(command)
+    }
+}
+
+/// The flags of `config` that take an element out of a list: `--remove-env NAME`.
+pub(super) struct RemovalFlags(pub(super) Vec<Removal>);
+
+impl clap::Args for RemovalFlags {
+    fn augment_args(command: Command) -> Command {
+        let flags = Removal::flags().map(|(field, flag)| {
+            let name = flag.trim_start_matches("--").to_owned();
+            let help = format!("Take one element of --{} away, by its name (repeatable)", field.name());
+            Arg::new(name.clone()).long(name).value_name("NAME").action(ArgAction::Append).help(help)
+        });
+        command.next_help_heading("What goes").args(flags)
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
+}
+
+impl FromArgMatches for RemovalFlags {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let mut removals = Vec::new();
+        for (field, flag) in Removal::flags() {
+            for name in matches.get_many::<String>(flag.trim_start_matches("--")).unwrap_or_default() {
+                let removal = Removal::element(field, &flag, name);
+                removals.push(removal.map_err(|error| super::refuse(&Command::new("config"), &error))?);
+            }
+        }
+        Ok(RemovalFlags(removals))
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
     }
 }
 
@@ -62,8 +98,8 @@ fn capitalised(text: &str) -> String {
 }
 
 /// The values of the flags among `variables`.
-fn given(variables: &[Variable], matches: &ArgMatches) -> Vec<(Variable, FlagValue)> {
-    let given = variables.iter().filter_map(|variable| {
+fn given<'a>(variables: impl Iterator<Item = &'a Variable>, matches: &ArgMatches) -> Vec<(Variable, FlagValue)> {
+    let given = variables.filter_map(|variable| {
         let values: Vec<String> =
             matches.get_many::<String>(variable.flag?.trim_start_matches("--"))?.cloned().collect();
         Some((
@@ -79,7 +115,7 @@ fn given(variables: &[Variable], matches: &ArgMatches) -> Vec<(Variable, FlagVal
 
 impl FromArgMatches for SettingFlags {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
-        Ok(SettingFlags(given(VARIABLES, matches)))
+        Ok(SettingFlags(given(VARIABLES.iter(), matches)))
     }
 
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
@@ -90,7 +126,7 @@ impl FromArgMatches for SettingFlags {
 
 impl FromArgMatches for ChangeFlags {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
-        Ok(ChangeFlags(given(CHANGEABLE, matches)))
+        Ok(ChangeFlags(given(changeable(), matches)))
     }
 
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {

@@ -5,15 +5,14 @@
 //! as the person wrote it, the value, and what is accepted.
 
 pub mod changes;
-mod inherit;
+pub(crate) mod fields;
 mod sources;
 pub(crate) mod values;
 pub mod variables;
 mod vars_file;
 mod words;
 
-pub(crate) use inherit::{clear, env_name, set_env};
-pub use inherit::{inherit, ConfigField};
+pub use fields::ConfigField;
 pub use sources::{FlagValue, Settings};
 pub(crate) use values::ANNOTATION;
 pub use variables::{Kind, Variable, VARIABLES};
@@ -22,7 +21,7 @@ pub use vars_file::VarsFile;
 use crate::compress::Compression;
 use crate::error::{Error, Result};
 use crate::layout::{ImageName, Location};
-use crate::oci::{Annotations, ContainerConfig, Healthcheck};
+use crate::oci::{Annotations, ContainerConfig};
 use crate::platform::{self, Machine, Platform};
 use crate::time::Timestamp;
 use sources::Layer;
@@ -64,9 +63,9 @@ impl BuildSpec {
         Ok(BuildSpec {
             platform: platform(settings, base.is_some())?,
             base,
-            cleared: inherit::cleared(settings),
+            cleared: fields::cleared(settings),
             author: author(settings)?,
-            config: config(settings)?,
+            config: fields::read(settings)?,
             annotations: settings.list(&variables::ANNOTATIONS, &values::ANNOTATION)?.into_iter().collect(),
             tags,
             created: settings.one(&variables::CREATED, &values::TIME)?,
@@ -130,72 +129,6 @@ fn author(settings: &Settings) -> Result<Option<String>> {
         }
         (Some(one), None) | (None, Some(one)) => Ok(Some(one.text()?.to_owned())),
         (None, None) => Ok(None),
-    }
-}
-
-fn config(settings: &Settings) -> Result<ContainerConfig> {
-    let set = |members: Vec<String>| members.into_iter().map(|name| (name, values::member())).collect();
-    Ok(ContainerConfig {
-        user: settings.one(&variables::RUNTIME_UID, &values::USER)?,
-        exposed_ports: set(settings.list(&variables::PORTS, &values::PORT)?),
-        env: env(settings)?,
-        entrypoint: settings.command(&variables::ENTRYPOINT)?,
-        cmd: settings.renamed_command(&variables::CMD, &variables::ENTRYPOINT_ARGS)?,
-        volumes: set(settings.list(&variables::VOLUMES, &values::VOLUME)?),
-        working_dir: settings.one(&variables::WORKINGDIR, &values::ABSOLUTE_PATH)?,
-        labels: settings.list(&variables::LABELS, &values::ANNOTATION)?.into_iter().collect(),
-        stop_signal: settings.one(&variables::STOPSIGNAL, &values::SIGNAL)?,
-        memory: settings.one(&variables::MEMORY, &values::SIZE)?,
-        memory_swap: settings.one(&variables::MEMORY_SWAP, &values::SIZE_OR_UNLIMITED)?,
-        cpu_shares: settings.one(&variables::CPU_SHARES, &values::CPU_SHARES)?,
-        healthcheck: healthcheck(settings)?,
-        ..ContainerConfig::default()
-    })
-}
-
-/// `NAME=value` in order. A name that comes again changes the value in its first place, as a shell's would.
-fn env(settings: &Settings) -> Result<Vec<String>> {
-    let mut env: Vec<(String, String)> = Vec::new();
-    for (name, value) in settings.list(&variables::ENV_VARS, &values::ENV)? {
-        match env.iter_mut().find(|(known, _)| *known == name) {
-            Some(known) => known.1 = value,
-            None => env.push((name, value)),
-        }
-    }
-    Ok(env.into_iter().map(|(name, value)| format!("{name}={value}")).collect())
-}
-
-/// Docker's health check, if any of its settings was given.
-fn healthcheck(settings: &Settings) -> Result<Option<Healthcheck>> {
-    let check = Healthcheck {
-        test: health_test(settings)?,
-        interval: settings.one(&variables::HEALTHCHECK_INTERVAL, &values::DURATION)?,
-        timeout: settings.one(&variables::HEALTHCHECK_TIMEOUT, &values::DURATION)?,
-        start_period: settings.one(&variables::HEALTHCHECK_START_PERIOD, &values::DURATION)?,
-        retries: settings.one(&variables::HEALTHCHECK_RETRIES, &values::RETRIES)?,
-        ..Healthcheck::default()
-    };
-    Ok((check != Healthcheck::default()).then_some(check))
-}
-
-/// `NONE` is `["NONE"]`, `CMD-SHELL 'a | b'` is `["CMD-SHELL", "a | b"]`, and a command, with `CMD` before it or not,
-/// is `["CMD", …]`.
-fn health_test(settings: &Settings) -> Result<Vec<String>> {
-    let Some(setting) = settings.find(&variables::HEALTHCHECK) else { return Ok(Vec::new()) };
-    let Some(mut words) = setting.command()? else { return Ok(Vec::new()) };
-    let is_complete = match words.first().map(String::as_str) {
-        Some("NONE") => words.len() == 1,
-        Some("CMD-SHELL") => words.len() == 2,
-        Some("CMD") => words.len() > 1,
-        _ => {
-            words.insert(0, "CMD".to_owned());
-            true
-        }
-    };
-    if is_complete {
-        Ok(words)
-    } else {
-        Err(setting.error(setting.text()?, "a command, `CMD-SHELL` and one quoted word, or `NONE`"))
     }
 }
 
@@ -397,7 +330,7 @@ mod tests {
         ] {
             let spec = resolve(flag, text);
             assert_eq!(spec.config.cmd.map(|cmd| cmd.join(" ")).as_deref(), cmd, "{text}");
-            assert_eq!(spec.cleared.contains(&ConfigField::Cmd), cleared, "{text}");
+            assert_eq!(spec.cleared.iter().any(|field| field.member == "Cmd"), cleared, "{text}");
         }
     }
 

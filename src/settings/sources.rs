@@ -89,16 +89,12 @@ impl Settings {
         setting.words()?.iter().map(|word| setting.read(word, grammar)).collect()
     }
 
-    /// A command line.
+    /// A command line. Where the variable has an older name, that of the first layer which has either; both names in one
+    /// layer must say the same.
     pub(super) fn command(&self, variable: &Variable) -> Result<Option<Vec<String>>> {
-        self.find(variable).map_or(Ok(None), |setting| setting.command())
-    }
-
-    /// A command line that has an older name: that of the first layer which has either. Both names in one layer must
-    /// say the same.
-    pub(super) fn renamed_command(&self, variable: &Variable, older: &Variable) -> Result<Option<Vec<String>>> {
         for layer in Layer::ALL {
-            let (new, old) = (self.find_in(layer, variable), self.find_in(layer, older));
+            let new = self.find_in(layer, variable);
+            let old = variable.older().and_then(|older| self.find_in(layer, older));
             if let (Some(new), Some(old)) = (&new, &old) {
                 if new.words()? != old.words()? {
                     return Err(old.error(old.text()?, &format!("the same as {} says, or nothing", variable.name)));
@@ -360,7 +356,7 @@ mod tests {
     #[test]
     fn the_older_name_goes_by_layers() {
         let vars = |text: &str| Some(VarsFile::parse("v", text.as_bytes()).unwrap());
-        let cmd = |settings: Settings| settings.renamed_command(&variables::CMD, &variables::ENTRYPOINT_ARGS);
+        let cmd = |settings: Settings| settings.command(&variables::CMD);
         for (environment, file, expected) in [
             (vec![("OCI_IMAGE_CMD", "a")], "OCI_IMAGE_ENTRYPOINT_ARGS=b", "a"),
             (vec![("OCI_IMAGE_ENTRYPOINT_ARGS", "a")], "OCI_IMAGE_CMD=b", "a"),

@@ -9,6 +9,7 @@ use crate::platform::{self, VariantPolicy};
 use crate::time::Timestamp;
 
 /// How a value is read.
+#[derive(Debug)]
 pub(crate) struct Grammar<T> {
     /// What is accepted, for a message.
     pub(crate) accepted: &'static str,
@@ -36,6 +37,19 @@ pub(crate) const VOLUME: Grammar<String> = Grammar {
     accepted: "absolute paths below `/`",
     read: |text| (text.starts_with('/') && !text.trim_matches('/').is_empty()).then(|| text.to_owned()),
 };
+
+/// A volume that goes, by whatever name it has.
+pub(super) const ANY_VOLUME: Grammar<String> = Grammar { accepted: "the path of a volume", read: NOT_EMPTY.read };
+
+/// The name of an environment variable.
+pub(super) const ENV_NAME: Grammar<String> = Grammar {
+    accepted: "the name of a variable, without `=`",
+    read: |text| (!text.is_empty() && !text.contains('=')).then(|| text.to_owned()),
+};
+
+/// The key of a label or an annotation.
+pub(super) const KEY: Grammar<String> =
+    Grammar { accepted: "a key; `.x` is short for `org.opencontainers.image.x`", read: key };
 
 /// `user`, `uid`, `user:group`, `uid:gid`, `uid:group`, `user:gid` (image-spec, config.md, `User`).
 pub(crate) const USER: Grammar<String> =
@@ -135,11 +149,15 @@ fn key_value(text: &str) -> Option<(String, String)> {
 }
 
 fn annotation(text: &str) -> Option<(String, String)> {
-    let (key, value) = key_value(text)?;
-    match key.strip_prefix('.') {
+    let (name, value) = key_value(text)?;
+    Some((key(&name)?, value))
+}
+
+fn key(text: &str) -> Option<String> {
+    match text.strip_prefix('.') {
         Some("") => None,
-        Some(_) => Some((format!("{}{key}", annotations::PREFIX), value)),
-        None => Some((key, value)),
+        Some(_) => Some(format!("{}{text}", annotations::PREFIX)),
+        None => (!text.is_empty()).then(|| text.to_owned()),
     }
 }
 

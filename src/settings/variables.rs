@@ -1,7 +1,10 @@
 //! The settings of `build`, in one table.
 
+use super::fields::{FieldKind, Fills, HealthcheckNumber};
+use super::values;
+
 /// One setting: the name that Yocto, scripts and variables files use, and the flag of the same meaning.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub struct Variable {
     /// The name in the environment and in a variables file.
     pub name: &'static str,
@@ -11,6 +14,8 @@ pub struct Variable {
     pub kind: Kind,
     /// What it is for, in one line.
     pub meaning: &'static str,
+    /// What it fills in the execution parameters.
+    pub(super) fills: Fills,
 }
 
 /// How the value of a variable is read.
@@ -25,15 +30,26 @@ pub enum Kind {
 }
 
 macro_rules! variables {
-    ($($constant:ident = $kind:ident $name:literal $flag:expr, $meaning:literal;)*) => {
+    ($($constant:ident = $kind:ident $name:literal $flag:expr, $meaning:literal $(=> $fills:expr)?;)*) => {
         $(
             #[doc = concat!("The variable `", $name, "`.")]
-            pub const $constant: Variable =
-                Variable { name: $name, flag: $flag, kind: Kind::$kind, meaning: $meaning };
+            pub const $constant: Variable = Variable {
+                name: $name,
+                flag: $flag,
+                kind: Kind::$kind,
+                meaning: $meaning,
+                fills: first_of!($($fills,)? Fills::Nothing),
+            };
         )*
 
         /// All variables, in the order in which they are explained.
         pub const VARIABLES: &[Variable] = &[$($constant),*];
+    };
+}
+
+macro_rules! first_of {
+    ($first:expr $(, $rest:expr)*) => {
+        $first
     };
 }
 
@@ -57,43 +73,61 @@ variables! {
     TAG = List "OCI_IMAGE_TAG" Some("--tag"),
         "ref names, used where a target names none; default `latest`";
     ENTRYPOINT = Command "OCI_IMAGE_ENTRYPOINT" Some("--entrypoint"),
-        "the command's beginning, shell words";
+        "the command's beginning, shell words"
+        => Fills::Field("Entrypoint", FieldKind::Words(|config| &mut config.entrypoint));
     CMD = Command "OCI_IMAGE_CMD" Some("--cmd"),
-        "the command's arguments, or the command, shell words";
+        "the command's arguments, or the command, shell words"
+        => Fills::Field("Cmd", FieldKind::Words(|config| &mut config.cmd));
     ENTRYPOINT_ARGS = Command "OCI_IMAGE_ENTRYPOINT_ARGS" None,
-        "the older name of OCI_IMAGE_CMD";
+        "the older name of OCI_IMAGE_CMD"
+        => Fills::SameAs("OCI_IMAGE_CMD");
     WORKINGDIR = Text "OCI_IMAGE_WORKINGDIR" Some("--working-dir"),
-        "where the command starts, an absolute path";
+        "where the command starts, an absolute path"
+        => Fills::Field("WorkingDir", FieldKind::Text(&values::ABSOLUTE_PATH, |config| &mut config.working_dir));
     RUNTIME_UID = Text "OCI_IMAGE_RUNTIME_UID" Some("--user"),
-        "who runs it: `user`, `uid`, `user:group`, `uid:gid` …";
+        "who runs it: `user`, `uid`, `user:group`, `uid:gid` …"
+        => Fills::Field("User", FieldKind::Text(&values::USER, |config| &mut config.user));
     STOPSIGNAL = Text "OCI_IMAGE_STOPSIGNAL" Some("--stop-signal"),
-        "the signal that ends it: `SIGTERM`, `SIGRTMIN+3`, `9`";
+        "the signal that ends it: `SIGTERM`, `SIGRTMIN+3`, `9`"
+        => Fills::Field("StopSignal", FieldKind::Text(&values::SIGNAL, |config| &mut config.stop_signal));
     PORTS = List "OCI_IMAGE_PORTS" Some("--port"),
-        "ports it listens on: `PORT[/tcp|udp|sctp]`";
+        "ports it listens on: `PORT[/tcp|udp|sctp]`"
+        => Fills::Field("ExposedPorts", FieldKind::Set(&values::PORT, &values::PORT, |config| &mut config.exposed_ports));
     VOLUMES = List "OCI_IMAGE_VOLUMES" Some("--volume"),
-        "directories that outlive it, absolute paths";
+        "directories that outlive it, absolute paths"
+        => Fills::Field("Volumes", FieldKind::Set(&values::VOLUME, &values::ANY_VOLUME, |config| &mut config.volumes));
     LABELS = List "OCI_IMAGE_LABELS" Some("--label"),
-        "labels `key=value`; `.x=` means `org.opencontainers.image.x=`";
+        "labels `key=value`; `.x=` means `org.opencontainers.image.x=`"
+        => Fills::Field("Labels", FieldKind::Map(&values::ANNOTATION, |config| &mut config.labels));
     ENV_VARS = List "OCI_IMAGE_ENV_VARS" Some("--env"),
-        "environment `key=value`";
+        "environment `key=value`"
+        => Fills::Field("Env", FieldKind::Environment(|config| &mut config.env));
     ANNOTATIONS = List "OCI_IMAGE_ANNOTATIONS" Some("--annotation"),
         "annotations `key=value` of the manifest; `.x=` as in labels";
     HEALTHCHECK = Command "OCI_IMAGE_HEALTHCHECK" Some("--healthcheck"),
-        "Docker's health check: a command, `CMD-SHELL 'script'` or `NONE`";
+        "Docker's health check: a command, `CMD-SHELL 'script'` or `NONE`"
+        => Fills::Field("Healthcheck", FieldKind::Healthcheck(|config| &mut config.healthcheck));
     HEALTHCHECK_INTERVAL = Text "OCI_IMAGE_HEALTHCHECK_INTERVAL" Some("--healthcheck-interval"),
-        "time between two health checks: `30s`, `1m30s`, `500ms`";
+        "time between two health checks: `30s`, `1m30s`, `500ms`"
+        => Fills::Healthcheck("Interval", HealthcheckNumber::Time, |check| &mut check.interval);
     HEALTHCHECK_TIMEOUT = Text "OCI_IMAGE_HEALTHCHECK_TIMEOUT" Some("--healthcheck-timeout"),
-        "time until a health check has failed";
+        "time until a health check has failed"
+        => Fills::Healthcheck("Timeout", HealthcheckNumber::Time, |check| &mut check.timeout);
     HEALTHCHECK_START_PERIOD = Text "OCI_IMAGE_HEALTHCHECK_START_PERIOD" Some("--healthcheck-start-period"),
-        "time in which failed health checks do not count";
+        "time in which failed health checks do not count"
+        => Fills::Healthcheck("StartPeriod", HealthcheckNumber::Time, |check| &mut check.start_period);
     HEALTHCHECK_RETRIES = Text "OCI_IMAGE_HEALTHCHECK_RETRIES" Some("--healthcheck-retries"),
-        "how many failed health checks make it unhealthy";
+        "how many failed health checks make it unhealthy"
+        => Fills::Healthcheck("Retries", HealthcheckNumber::Count, |check| &mut check.retries);
     MEMORY = Text "OCI_IMAGE_MEMORY" Some("--memory"),
-        "Docker's memory limit: bytes, or with `k`, `m`, `g`";
+        "Docker's memory limit: bytes, or with `k`, `m`, `g`"
+        => Fills::Field("Memory", FieldKind::Number(&values::SIZE, |config| &mut config.memory));
     MEMORY_SWAP = Text "OCI_IMAGE_MEMORY_SWAP" Some("--memory-swap"),
-        "Docker's limit of memory and swap; `-1` for none";
+        "Docker's limit of memory and swap; `-1` for none"
+        => Fills::Field("MemorySwap", FieldKind::Number(&values::SIZE_OR_UNLIMITED, |config| &mut config.memory_swap));
     CPU_SHARES = Text "OCI_IMAGE_CPU_SHARES" Some("--cpu-shares"),
-        "Docker's relative CPU weight, 2 to 262144";
+        "Docker's relative CPU weight, 2 to 262144"
+        => Fills::Field("CpuShares", FieldKind::Number(&values::CPU_SHARES, |config| &mut config.cpu_shares));
     CREATED = Text "OCI_IMAGE_CREATED" Some("--created"),
         "when it was made: seconds since 1970 or RFC 3339";
     COMPRESSION = Text "OCI_IMAGE_COMPRESSION" Some("--compression"),
@@ -107,6 +141,16 @@ variables! {
 }
 
 impl Variable {
+    /// Whether it says something of the execution parameters.
+    pub(super) fn fills_config(&self) -> bool {
+        !matches!(self.fills, Fills::Nothing)
+    }
+
+    /// The older name of this variable, if it has one.
+    pub(super) fn older(&self) -> Option<&'static Variable> {
+        VARIABLES.iter().find(|other| matches!(other.fills, Fills::SameAs(name) if name == self.name))
+    }
+
     /// The variable of this name.
     pub fn named(name: &str) -> Option<&'static Variable> {
         VARIABLES.iter().find(|variable| variable.name == name)
@@ -172,7 +216,7 @@ mod tests {
             // It is the first line of a flag's help.
             assert!(variable.meaning.chars().count() <= 72, "{}", variable.name);
             assert!(!variable.meaning.ends_with('.'), "{}", variable.name);
-            assert_eq!(Variable::named(variable.name), Some(variable));
+            assert_eq!(Variable::named(variable.name).map(|named| named.name), Some(variable.name));
         }
     }
 

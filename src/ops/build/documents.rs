@@ -5,7 +5,8 @@ use crate::media_type::MediaType;
 use crate::oci::{ContainerConfig, Document, History, ImageConfig, Manifest, RootFs};
 use crate::ops::build::base::Base;
 use crate::platform::Platform;
-use crate::settings::{inherit, BuildSpec};
+use crate::settings::fields::{merge, MergePolicy};
+use crate::settings::BuildSpec;
 use crate::time::Timestamp;
 
 /// The two documents of an image.
@@ -16,10 +17,10 @@ pub(super) struct Documents {
 
 /// How the image runs: as the spec says, over what the base says.
 pub(super) fn container_config(spec: &BuildSpec, base: Option<&Base>) -> ContainerConfig {
-    match base {
-        Some(base) => inherit(base.config().config.clone().unwrap_or_default(), &spec.config, &spec.cleared),
-        None => spec.config.clone(),
-    }
+    let mut config = base.and_then(|base| base.config().config.clone()).unwrap_or_default();
+    spec.cleared.iter().for_each(|field| field.clear(&mut config));
+    merge(&mut config, &spec.config, MergePolicy::Inherit);
+    config
 }
 
 /// Seals configuration and manifest. The base's part of the history and its times are not touched; without a new layer

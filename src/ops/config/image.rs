@@ -2,11 +2,10 @@
 
 use crate::error::{Error, Result};
 use crate::layout::Image;
-use crate::oci::{Annotations, ContainerConfig, Document, Healthcheck, History, ImageConfig, Manifest};
+use crate::oci::{Annotations, ContainerConfig, Document, History, ImageConfig, Manifest};
 use crate::platform::Platform;
 use crate::settings::changes::{is_name, Annotated, Field, HistoryChange, HistoryStep, ImageChanges, Removal};
-use crate::settings::values::{member, PORT};
-use crate::settings::{clear, env_name, set_env};
+use crate::settings::fields::{merge, MergePolicy};
 
 /// An image's documents; of one that did not change, the old one.
 pub(super) struct Changed {
@@ -94,57 +93,15 @@ pub(super) fn platform(old: &Platform, changes: &ImageChanges) -> Platform {
 fn change_execution(config: &mut ContainerConfig, changes: &ImageChanges) {
     for field in &changes.clear {
         if let Field::Config(field) = field {
-            clear(config, *field);
+            field.clear(config);
         }
     }
     for removal in &changes.remove {
-        match removal {
-            Removal::Env(name) => config.env.retain(|pair| env_name(pair) != name),
-            Removal::Label(key) => drop(config.labels.remove(key)),
-            // `80` and `80/tcp` are one.
-            Removal::Port(port) => config.exposed_ports.retain(|known, _| (PORT.read)(known).as_ref() != Some(port)),
-            Removal::Volume(path) => drop(config.volumes.remove(path)),
-            Removal::Annotation(..) => {}
+        if let Removal::Element(field, name) = removal {
+            field.remove(config, name);
         }
     }
-    let given = changes.config.clone();
-    set_env(&mut config.env, given.env);
-    config.labels.extend(given.labels);
-    for port in given.exposed_ports.into_keys() {
-        if !config.exposed_ports.keys().any(|known| (PORT.read)(known).as_ref() == Some(&port)) {
-            config.exposed_ports.insert(port, member());
-        }
-    }
-    for path in given.volumes.into_keys() {
-        config.volumes.entry(path).or_insert_with(member);
-    }
-    set(&mut config.user, given.user);
-    set(&mut config.entrypoint, given.entrypoint);
-    set(&mut config.cmd, given.cmd);
-    set(&mut config.working_dir, given.working_dir);
-    set(&mut config.stop_signal, given.stop_signal);
-    set(&mut config.memory, given.memory);
-    set(&mut config.memory_swap, given.memory_swap);
-    set(&mut config.cpu_shares, given.cpu_shares);
-    if let Some(check) = given.healthcheck {
-        change_healthcheck(config.healthcheck.get_or_insert_with(Healthcheck::default), check);
-    }
-}
-
-fn change_healthcheck(check: &mut Healthcheck, given: Healthcheck) {
-    if !given.test.is_empty() {
-        check.test = given.test;
-    }
-    set(&mut check.interval, given.interval);
-    set(&mut check.timeout, given.timeout);
-    set(&mut check.start_period, given.start_period);
-    set(&mut check.retries, given.retries);
-}
-
-fn set<T>(member: &mut Option<T>, given: Option<T>) {
-    if given.is_some() {
-        *member = given;
-    }
+    merge(config, &changes.config, MergePolicy::Edit);
 }
 
 /// The annotations of a place with the changes. What an image is called is none of them.
@@ -209,23 +166,4 @@ pub(super) fn changes_index(changes: &ImageChanges) -> bool {
 pub(super) fn changes_platform(changes: &ImageChanges) -> bool {
     let of_platform = [Field::Variant, Field::OsVersion, Field::OsFeatures];
     changes.platform.is_change() || changes.clear.iter().any(|field| of_platform.contains(field))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_member_of_the_execution_parameters_can_be_cleared() {
-        let full = r#"{"User":"a","ExposedPorts":{"80":{}},"Env":["A=1"],"Entrypoint":["a"],"Cmd":["a"],"Volumes":{"/a":{}},
-            "WorkingDir":"/","Labels":{"a":"b"},"StopSignal":"SIGHUP","Memory":1,"MemorySwap":1,"CpuShares":2,
-            "Healthcheck":{"Test":["NONE"]}}"#;
-        let mut config: ContainerConfig = serde_json::from_str(full).unwrap();
-        for (_, field) in Field::all() {
-            if let Field::Config(field) = field {
-                clear(&mut config, field);
-            }
-        }
-        assert_eq!(config, ContainerConfig::default());
-    }
 }

@@ -7,6 +7,8 @@ use serde_json::{Map, Value};
 
 use crate::ops::verify::finding::{quoted, Findings, Place};
 use crate::ops::verify::Rule;
+use crate::settings::fields::{healthcheck_numbers, FieldKind};
+use crate::settings::ConfigField;
 
 /// What a value looks like.
 #[derive(Clone, Copy)]
@@ -18,6 +20,8 @@ pub(super) enum Shape {
     /// An object whose names are free, and whose values are alike.
     Map(&'static Shape),
     Object(&'static [Member]),
+    /// An object whose members the table of fields knows.
+    Fields(fn() -> Vec<Member>),
 }
 
 /// A member of an object.
@@ -101,7 +105,7 @@ pub(super) const CONFIG: Shape = Shape::Object(&[
     optional("os.version", Shape::Text),
     optional("os.features", TEXTS),
     optional("variant", Shape::Text),
-    optional("config", EXECUTION),
+    optional("config", Shape::Fields(execution)),
     required(
         "rootfs",
         Shape::Object(&[required("type", Shape::Text), required("diff_ids", Shape::List(&Shape::Text))]),
@@ -118,33 +122,29 @@ pub(super) const CONFIG: Shape = Shape::Object(&[
     ),
 ]);
 
-const EXECUTION: Shape = Shape::Object(&[
-    optional("User", Shape::Text),
-    optional("ExposedPorts", SET),
-    optional("Env", TEXTS),
-    optional("Entrypoint", TEXTS),
-    optional("Cmd", TEXTS),
-    optional("Volumes", SET),
-    optional("WorkingDir", Shape::Text),
-    optional("Labels", TEXT_MAP),
-    optional("StopSignal", Shape::Text),
-    optional("ArgsEscaped", Shape::Flag),
-    optional("Memory", Shape::Number),
-    optional("MemorySwap", Shape::Number),
-    optional("CpuShares", Shape::Number),
-    optional(
-        "Healthcheck",
-        Shape::Object(&[
-            optional("Test", TEXTS),
-            optional("Interval", Shape::Number),
-            optional("Timeout", Shape::Number),
-            optional("StartPeriod", Shape::Number),
-            optional("Retries", Shape::Number),
-        ]),
-    ),
-]);
+/// The execution parameters: the fields that this version knows, and one that Windows knows.
+fn execution() -> Vec<Member> {
+    let fields = ConfigField::all().map(|field| optional(field.member, Shape::of(field.kind)));
+    fields.chain([optional("ArgsEscaped", Shape::Flag)]).collect()
+}
+
+fn healthcheck() -> Vec<Member> {
+    let numbers = healthcheck_numbers().map(|name| optional(name, Shape::Number));
+    numbers.chain([optional("Test", TEXTS)]).collect()
+}
 
 impl Shape {
+    fn of(kind: FieldKind) -> Self {
+        match kind {
+            FieldKind::Text(..) => Shape::Text,
+            FieldKind::Number(..) => Shape::Number,
+            FieldKind::Words(_) | FieldKind::Environment(_) => TEXTS,
+            FieldKind::Set(..) => SET,
+            FieldKind::Map(..) => TEXT_MAP,
+            FieldKind::Healthcheck(_) => Shape::Fields(healthcheck),
+        }
+    }
+
     /// Tells what in `value` does not look so.
     pub(super) fn check(self, value: &Value, place: &Place, findings: &mut Findings) {
         match (self, value) {
@@ -160,6 +160,7 @@ impl Shape {
                 }
             }
             (Shape::Object(members), Value::Object(object)) => check_members(members, object, place, findings),
+            (Shape::Fields(members), Value::Object(object)) => check_members(&members(), object, place, findings),
             (wanted, value) => findings.add(Rule::DocumentStructure, place, wanted.name(), type_of(value)),
         }
     }
@@ -175,7 +176,7 @@ impl Shape {
             Shape::Number => "a number",
             Shape::Flag => "true or false",
             Shape::List(_) => "an array",
-            Shape::Map(_) | Shape::Object(_) => "an object",
+            Shape::Map(_) | Shape::Object(_) | Shape::Fields(_) => "an object",
         }
     }
 }

@@ -3,11 +3,8 @@
 use std::str::FromStr;
 
 use crate::error::{Error, Result};
-use crate::oci::annotations;
 use crate::settings::changes::{read, Annotated};
-use crate::settings::inherit::FIELDS;
-use crate::settings::values::{self, Grammar};
-use crate::settings::ConfigField;
+use crate::settings::{values, ConfigField};
 
 /// Something that an image can be without.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,8 +44,7 @@ const BESIDE: [(&str, Field); 10] = [
 impl Field {
     /// All that there are, by name.
     pub fn all() -> impl Iterator<Item = (&'static str, Field)> {
-        let name = |flag: Option<&'static str>| flag.expect("a flag").trim_start_matches("--");
-        let config = FIELDS.iter().map(move |(field, variable)| (name(variable.flag), Field::Config(*field)));
+        let config = ConfigField::all().map(|field| (field.name(), Field::Config(field)));
         config.chain(BESIDE)
     }
 }
@@ -71,59 +67,28 @@ impl FromStr for Field {
 /// An element that is taken away, if it is there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Removal {
-    /// An environment variable, by its name.
-    Env(String),
-    /// A label, by its key.
-    Label(String),
-    /// A port, `PORT/PROTOCOL`.
-    Port(String),
-    /// A volume, by its path.
-    Volume(String),
+    /// Of the execution parameters: a variable by its name, a label by its key, a port or a volume by itself.
+    Element(ConfigField, String),
     /// An annotation, by its key.
     Annotation(Annotated, String),
 }
 
-const NAME: Grammar<String> = Grammar {
-    accepted: "the name of a variable, without `=`",
-    read: |text| (!text.is_empty() && !text.contains('=')).then(|| text.to_owned()),
-};
-
-const KEY: Grammar<String> = Grammar {
-    accepted: "a key; `.x` is short for `org.opencontainers.image.x`",
-    read: |text| match text.strip_prefix('.') {
-        _ if text.is_empty() || text == "." => None,
-        Some(_) => Some(format!("{}{text}", annotations::PREFIX)),
-        None => Some(text.to_owned()),
-    },
-};
-
-/// Volumes are taken away by whatever name they have.
-const ANY_VOLUME: Grammar<String> = Grammar { accepted: "the path of a volume", read: values::NOT_EMPTY.read };
-
 impl Removal {
-    /// Of `--remove-env`.
-    pub fn env(name: &str) -> Result<Self> {
-        read(&NAME, "--remove-env", name).map(Removal::Env)
+    /// The fields that hold elements, each with the flag that takes one away: `--remove-env`.
+    pub fn flags() -> impl Iterator<Item = (ConfigField, String)> {
+        let fields = ConfigField::all().filter(|field| field.element().is_some());
+        fields.map(|field| (field, format!("--remove-{}", field.name())))
     }
 
-    /// Of `--remove-label`.
-    pub fn label(key: &str) -> Result<Self> {
-        read(&KEY, "--remove-label", key).map(Removal::Label)
-    }
-
-    /// Of `--remove-port`.
-    pub fn port(port: &str) -> Result<Self> {
-        read(&values::PORT, "--remove-port", port).map(Removal::Port)
-    }
-
-    /// Of `--remove-volume`.
-    pub fn volume(path: &str) -> Result<Self> {
-        read(&ANY_VOLUME, "--remove-volume", path).map(Removal::Volume)
+    /// Of a field that holds elements, by the flag that takes one away.
+    pub fn element(field: ConfigField, flag: &str, name: &str) -> Result<Self> {
+        let grammar = field.element().ok_or_else(|| Error::refused(format!("{flag}: there are no elements")))?;
+        Ok(Removal::Element(field, read(grammar, flag, name)?))
     }
 
     /// Of `--remove-annotation` and the like, which `flag` tells apart.
     pub fn annotation(place: Annotated, flag: &str, key: &str) -> Result<Self> {
-        let key = read(&KEY, flag, key)?;
+        let key = read(&values::KEY, flag, key)?;
         if place == Annotated::Descriptor && super::is_name(&key) {
             return Err(super::a_name_is_no_annotation(flag, &key));
         }

@@ -12,36 +12,18 @@ use std::collections::BTreeMap;
 use crate::error::{Error, Result};
 use crate::oci::annotations::{CONTAINERD_NAME, REF_NAME};
 use crate::oci::{Annotations, ContainerConfig};
-use crate::settings::inherit;
+use crate::settings::fields;
 use crate::settings::sources::Settings;
 use crate::settings::values::{self, Grammar};
-use crate::settings::variables::{self, Variable};
+use crate::settings::variables::{self, Variable, VARIABLES};
 use crate::time::Timestamp;
 
 /// The settings of `build` whose flags are read as changes too. Variables are not: an edit says what it changes.
-pub const CHANGEABLE: &[Variable] = &[
-    variables::ARCH,
-    variables::AUTHOR,
-    variables::CREATED,
-    variables::ENTRYPOINT,
-    variables::CMD,
-    variables::WORKINGDIR,
-    variables::RUNTIME_UID,
-    variables::STOPSIGNAL,
-    variables::PORTS,
-    variables::VOLUMES,
-    variables::LABELS,
-    variables::ENV_VARS,
-    variables::ANNOTATIONS,
-    variables::HEALTHCHECK,
-    variables::HEALTHCHECK_INTERVAL,
-    variables::HEALTHCHECK_TIMEOUT,
-    variables::HEALTHCHECK_START_PERIOD,
-    variables::HEALTHCHECK_RETRIES,
-    variables::MEMORY,
-    variables::MEMORY_SWAP,
-    variables::CPU_SHARES,
-];
+pub fn changeable() -> impl Iterator<Item = &'static Variable> {
+    let beside = [variables::ARCH, variables::AUTHOR, variables::CREATED, variables::ANNOTATIONS];
+    let is_beside = move |variable: &Variable| beside.iter().any(|beside| beside.name == variable.name);
+    VARIABLES.iter().filter(move |variable| variable.fills_config() || is_beside(variable))
+}
 
 /// Where annotations of an image stand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -105,7 +87,7 @@ pub struct ImageChanges {
 impl ImageChanges {
     /// Reads and checks the settings among the changes; the rest is to be filled in.
     pub fn resolve(settings: &Settings) -> Result<Self> {
-        let cleared = inherit::cleared(settings).into_iter().map(Field::Config);
+        let cleared = fields::cleared(settings).into_iter().map(Field::Config);
         let beside = [
             (variables::AUTHOR, Field::Author),
             (variables::CREATED, Field::Created),
@@ -121,7 +103,7 @@ impl ImageChanges {
             remove: Vec::new(),
             platform: PlatformChanges::resolve(settings)?,
             author: super::author(settings)?,
-            config: super::config(settings)?,
+            config: fields::read(settings)?,
             annotations: annotations.into_iter().collect(),
             created: settings.one(&variables::CREATED, &values::TIME)?,
             source_date_epoch: settings.one(&variables::SOURCE_DATE_EPOCH, &values::EPOCH)?,
