@@ -119,6 +119,9 @@ pub struct Healthcheck {
     /// In which failures do not count.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start_period: Option<i64>,
+    /// Between two checks in that period.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start_interval: Option<i64>,
     /// How many failures make it unhealthy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retries: Option<i64>,

@@ -324,7 +324,7 @@ mod tests {
     const FULL: &str = r#"{"User":"app","ExposedPorts":{"80":{}},"Env":["PATH=/bin","A=1"],"Entrypoint":["/init"],
         "Cmd":["serve"],"Volumes":{"/a":{}},"WorkingDir":"/srv","Labels":{"a":"1","b":"2"},"StopSignal":"SIGHUP",
         "Memory":1,"MemorySwap":1,"CpuShares":2,"Healthcheck":{"Test":["NONE"],"Interval":1,"Timeout":1,"StartPeriod":1,
-        "Retries":1}}"#;
+        "StartInterval":1,"Retries":1}}"#;
 
     /// The names of a struct's fields, as its debug format lists them, but for the unknown members.
     fn fields_of(value: &impl std::fmt::Debug) -> Vec<String> {
@@ -393,7 +393,7 @@ mod tests {
                 r#"{"Healthcheck":{"Test":["CMD","a"],"Retries":3}}"#,
                 &EDIT,
                 "Healthcheck",
-                r#"{"Interval":1,"Retries":3,"StartPeriod":1,"Test":["CMD","a"],"Timeout":1}"#,
+                r#"{"Interval":1,"Retries":3,"StartInterval":1,"StartPeriod":1,"Test":["CMD","a"],"Timeout":1}"#,
             ),
         ] {
             for policy in policies {

@@ -116,6 +116,9 @@ variables! {
     HEALTHCHECK_START_PERIOD = Text "OCI_IMAGE_HEALTHCHECK_START_PERIOD" Some("--healthcheck-start-period"),
         "time in which failed health checks do not count"
         => Fills::Healthcheck("StartPeriod", HealthcheckNumber::Time, |check| &mut check.start_period);
+    HEALTHCHECK_START_INTERVAL = Text "OCI_IMAGE_HEALTHCHECK_START_INTERVAL" Some("--healthcheck-start-interval"),
+        "time between two health checks within the start period"
+        => Fills::Healthcheck("StartInterval", HealthcheckNumber::Time, |check| &mut check.start_interval);
     HEALTHCHECK_RETRIES = Text "OCI_IMAGE_HEALTHCHECK_RETRIES" Some("--healthcheck-retries"),
         "how many failed health checks make it unhealthy"
         => Fills::Healthcheck("Retries", HealthcheckNumber::Count, |check| &mut check.retries);
@@ -230,6 +233,19 @@ mod tests {
             let meaning = variable.meaning.replace('|', "\\|");
             assert!(line.to_lowercase().contains(&meaning.to_lowercase()), "{row}{meaning}");
         }
+    }
+
+    /// All but the one that the class keeps from the tool.
+    #[test]
+    fn the_class_hands_them_all_over() {
+        let class = include_str!("../../classes/image_types_oci.bbclass");
+        let list = class.split_once("OCI_VARIABLES = \"").unwrap().1.split_once('"').unwrap().0;
+        let names: Vec<&str> = list.split_whitespace().filter(|word| *word != "\\").collect();
+        for variable in VARIABLES {
+            let is_listed = names.contains(&variable.name);
+            assert_eq!(is_listed, variable.name != "SOURCE_DATE_EPOCH", "{}", variable.name);
+        }
+        assert_eq!(names.len(), VARIABLES.len() - 1);
     }
 
     #[test]

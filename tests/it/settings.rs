@@ -169,6 +169,13 @@ two'"#,
             json!(2_000_000_000),
         ),
         row(
+            "OCI_IMAGE_HEALTHCHECK_START_INTERVAL",
+            "250ms",
+            &[("--healthcheck-start-interval", "250ms")],
+            "/config/config/Healthcheck/StartInterval",
+            json!(250_000_000),
+        ),
+        row(
             "OCI_IMAGE_HEALTHCHECK_RETRIES",
             "3",
             &[("--healthcheck-retries", "3")],
