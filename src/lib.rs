@@ -55,6 +55,7 @@ pub mod settings;
 pub mod tar;
 pub mod time;
 pub mod tree;
+pub mod work;
 
 mod parallel;
 #[cfg(test)]

@@ -5,11 +5,14 @@ use std::num::NonZeroUsize;
 use crate::compress::Compression;
 use crate::error::{Error, Result};
 use crate::layer::{self, Layer, LayerTimes, Step};
-use crate::layout::{AdditionalName, Checksum, DockerForm, ImageName, LayoutWriter, Location, Names, Transport};
+use crate::layout::{
+    commit_all, AdditionalName, Checksum, DockerForm, ImageName, Location, Names, Transaction, Transport,
+};
 use crate::media_type::MediaType;
 use crate::observer::Observer;
 use crate::oci::{Descriptor, Document, ImageConfig, Manifest};
 use crate::tree::Content;
+use crate::work::Work;
 
 /// How an image appears in its targets.
 #[derive(Clone, Debug, Default)]
@@ -39,14 +42,6 @@ impl TargetOptions {
     /// Whether an image gets names that it would not have by itself.
     pub(crate) fn gives_names(&self, target: &Location) -> bool {
         target.name.is_some() || !self.tags.is_empty() || !self.additional_tags.is_empty()
-    }
-
-    /// Tells a writer of the checksum that its target is to have.
-    pub(crate) fn apply_checksum(&self, writer: &mut LayoutWriter) -> Result<()> {
-        match self.checksum {
-            Checksum::None => Ok(()),
-            Checksum::Sha256 => writer.with_checksum(),
-        }
     }
 
     /// What the image is called in a target.
@@ -80,16 +75,12 @@ pub(crate) fn check(targets: &[Location], options: &TargetOptions) -> Result<()>
     Ok(())
 }
 
-/// Makes a writer for each target. Nothing of a target changes yet.
-pub(crate) fn writers(targets: &[Location], options: &TargetOptions) -> Result<Vec<LayoutWriter>> {
+/// Opens each target. Nothing of a target changes yet.
+pub(crate) fn open(targets: &[Location], options: &TargetOptions) -> Result<Vec<Transaction>> {
     check(targets, options)?;
     check_checksum(targets, options.checksum)?;
-    let writer = |target: &Location| {
-        let mut writer = LayoutWriter::create(target, options.docker_form)?;
-        options.apply_checksum(&mut writer)?;
-        Ok(writer)
-    };
-    targets.iter().map(writer).collect()
+    let open = |target| Transaction::create(target, options.docker_form, options.checksum);
+    targets.iter().map(open).collect()
 }
 
 /// Refuses a checksum where no target is a file that could have one.
@@ -107,19 +98,20 @@ pub(crate) fn check_checksum(targets: &[Location], checksum: Checksum) -> Result
 pub(crate) fn write_layer(
     steps: Vec<Step<'_>>,
     content: &dyn Content,
-    writers: &mut [LayoutWriter],
+    targets: &mut [Transaction],
     compression: Compression,
     threads: NonZeroUsize,
     observer: &dyn Observer,
 ) -> Result<(Layer, LayerTimes)> {
     observer.step(&format!("write a layer of {} entries, {compression}", steps.len()));
     observer.expect(steps.iter().map(Step::size).sum());
-    let (first, others) = writers.split_first_mut().expect("there is a target");
-    let (file, place) = first.blob_file()?.into_parts();
+    let (first, others) = targets.split_first_mut().expect("there is a target");
+    let first = first.stage_mut();
+    let (file, place) = first.blob_file()?;
     let (layer, times) = layer::write(steps, content, file, compression, threads, observer)?;
     first.adopt(&place, &layer.descriptor.digest, layer.descriptor.size)?;
     for other in others {
-        other.share(first, &layer.descriptor.digest)?;
+        other.stage_mut().share(first, &layer.descriptor.digest)?;
     }
     Ok((layer, times))
 }
@@ -127,7 +119,7 @@ pub(crate) fn write_layer(
 /// Stores the documents in all targets, whose layers are there already, and shows the image. No target changes unless
 /// all of them can be written.
 pub(crate) fn publish(
-    mut writers: Vec<LayoutWriter>,
+    mut targets: Vec<Transaction>,
     config: &Document<ImageConfig>,
     manifest: &Document<Manifest>,
     options: &TargetOptions,
@@ -136,17 +128,13 @@ pub(crate) fn publish(
 ) -> Result<Descriptor> {
     let mut descriptor = manifest.descriptor(MediaType::MANIFEST);
     descriptor.platform = Some(config.value().platform());
-    for writer in &mut writers {
-        observer.check()?;
-        observer.step(&format!("write {}", writer.target()));
-        writer.put(config, MediaType::CONFIG)?;
-        writer.put(manifest, MediaType::MANIFEST)?;
-        for named in options.names(writer.target())?.descriptors(&descriptor) {
-            writer.list(named);
-        }
-        writer.prepare(threads)?;
+    for target in &mut targets {
+        target.stage_mut().put(config, MediaType::CONFIG)?;
+        target.stage_mut().put(manifest, MediaType::MANIFEST)?;
     }
-    observer.check()?;
-    writers.into_iter().try_for_each(LayoutWriter::commit)?;
+    commit_all(targets, &Work::new(threads, observer), |draft| {
+        let names = options.names(draft.target())?;
+        names.descriptors(&descriptor).into_iter().try_for_each(|named| draft.list(named))
+    })?;
     Ok(descriptor)
 }

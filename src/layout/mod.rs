@@ -6,41 +6,32 @@
 
 mod archive;
 mod blob;
-mod checksum;
 mod docker;
-mod edit;
 mod links;
-mod lock;
-mod merge;
 mod names;
 mod pack;
 mod reader;
 mod referrers;
-pub(crate) mod staging;
-mod take;
-mod target;
 #[cfg(test)]
 mod tests;
+mod transaction;
 mod walk;
-mod writer;
 
 pub use blob::VerifiedReader;
-pub use checksum::Checksum;
 pub use docker::DockerForm;
 pub(crate) use docker::{is_docker_file, MANIFEST as DOCKER_MANIFEST};
-pub use edit::Edit;
 pub(crate) use links::{links, Link, Missing, Reach};
-pub(crate) use merge::merge;
 pub(crate) use names::Names;
 pub use names::{AdditionalName, DockerName, DockerTag, ImageName, Location, Transport};
 pub use reader::{Layout, Stored};
 pub(crate) use referrers::{is_referrers_tag, names_digest, Rooted};
 pub use referrers::{referrers_tag, AttachedFile, Referrer};
-pub(crate) use take::Watched;
-pub use take::{Taken, TakenBlob, Trust};
+pub use transaction::Checksum;
+pub(crate) use transaction::{
+    commit_all, Abandoned, BlobPath, Draft, Stage, Staging, Taken, TakenBlob, Transaction, Trust, Watched,
+};
 pub(crate) use walk::{called, names, MAX_DEPTH};
 pub use walk::{Image, ImagePath};
-pub use writer::{BlobFile, BlobPath, LayoutWriter};
 
 use crate::digest::Digest;
 

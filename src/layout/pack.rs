@@ -38,16 +38,15 @@ impl Content {
     }
 }
 
-/// Writes files in the order in which they come; gives back the digest of the tar as it is stored. `output` is a file in
-/// `directory`, as errors say.
+/// Writes files in the order in which they come; returns the digest of the tar as it is stored. Errors call it `place`.
 pub(super) fn write(
     files: impl IntoIterator<Item = Result<Packed>>,
     output: File,
-    directory: &Path,
+    place: &Path,
     codec: Codec,
     threads: NonZeroUsize,
 ) -> Result<Digest> {
-    let encoder = Encoder::new(output, codec, threads, InputDigest::Skip).at("write the archive in", directory)?;
+    let encoder = Encoder::new(output, codec, threads, InputDigest::Skip).at("write", place)?;
     let mut writer = tar::Writer::new(tar::Plain(encoder));
     let mut directories = BTreeSet::from([TarPath::root()]);
     for file in files {
@@ -74,7 +73,7 @@ pub(super) fn write(
         }
     }
     let finished = writer.finish().and_then(|output| output.0.finish());
-    finished.map(|(_, encoded)| encoded.output).at("write the archive in", directory)
+    finished.map(|(_, encoded)| encoded.output).at("write", place)
 }
 
 fn entry(path: TarPath, mode: u16, kind: Kind) -> Entry {

@@ -68,6 +68,12 @@ impl Layout {
         Layout::open_archive(location, Archive::open(path)?)
     }
 
+    /// What is staged in a directory for a target, which is what messages call it.
+    pub(super) fn staged(target: &Location, directory: &Path) -> Self {
+        let location = Location { transport: Transport::Oci, ..target.clone() };
+        Layout { location, store: Store::Directory(directory.to_path_buf()) }
+    }
+
     /// An archive is what its transport says; one that was named without a transport is what it holds, and where it
     /// holds both, a layout.
     fn open_archive(location: &Location, archive: Archive) -> Result<Self> {

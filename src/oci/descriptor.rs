@@ -69,4 +69,15 @@ impl Descriptor {
             .insert(super::annotations::REF_NAME.to_owned(), name.to_string());
         self
     }
+
+    /// Leads to another blob. All else that is said stays, members that are not known here too, but for the copy of the
+    /// old blob that it may hold.
+    pub fn redirect(&mut self, to: &Descriptor) {
+        self.media_type = to.media_type.clone();
+        if self.digest != to.digest {
+            self.digest = to.digest.clone();
+            self.size = to.size;
+            self.data = None;
+        }
+    }
 }

@@ -9,6 +9,9 @@ use crate::oci::Descriptor;
 /// The largest document that is read: what registries accept (distribution-spec, spec.md#pushing-manifests).
 pub const MAX_DOCUMENT_SIZE: u64 = 4 << 20;
 
+/// The largest `index.json` that is read and written. No registry sees it, and a layout may list many images.
+pub const MAX_INDEX_SIZE: u64 = 64 << 20;
+
 /// A document's bytes together with what they say.
 ///
 /// The digest belongs to the bytes: a document that came from elsewhere is copied as it is, and only

@@ -14,7 +14,7 @@ mod ref_name;
 
 pub use config::{ContainerConfig, Healthcheck, History, ImageConfig, RootFs};
 pub use descriptor::Descriptor;
-pub use document::{Document, MAX_DOCUMENT_SIZE};
+pub use document::{Document, MAX_DOCUMENT_SIZE, MAX_INDEX_SIZE};
 pub use index::{Index, LayoutMarker};
 pub use manifest::Manifest;
 pub use ref_name::RefName;

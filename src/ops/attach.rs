@@ -9,11 +9,12 @@ use serde::Serialize;
 
 use crate::digest::Digest;
 use crate::error::{Error, IoContext, Result};
-use crate::layout::{is_referrers_tag, referrers_tag, Edit, Location};
+use crate::layout::{is_referrers_tag, referrers_tag, Draft, Location, Stage, Transaction};
 use crate::media_type::{MediaKind, MediaType};
 use crate::observer::Observer;
 use crate::oci::annotations::TITLE;
 use crate::oci::{Annotations, Descriptor, Document, Index, Manifest, RefName};
+use crate::work::Work;
 
 /// What is attached.
 #[derive(Clone, Debug)]
@@ -55,26 +56,28 @@ pub fn attach(
     observer: &dyn Observer,
 ) -> Result<AttachReport> {
     let content = Content::open(&attachment.path, observer)?;
-    let mut edit = Edit::open(location)?;
-    let subject = match platform {
-        Some(_) => edit.layout().image(platform)?.path.manifest().clone(),
-        None => edit.layout().entry()?,
-    };
-    check_subject(location, &subject)?;
-    observer.step(&format!("attach `{}` to {}", attachment.path.display(), subject.digest));
-    let artifact = store(&mut edit, &subject, attachment, content)?;
-    let tag = referrers_tag(&subject.digest)?;
-    list_in_layout(&mut edit, &artifact);
-    list_below_tag(&mut edit, &tag, &artifact, attachment)?;
-    let report = AttachReport {
-        digest: artifact.digest,
-        subject: subject.digest,
-        referrers_tag: tag.to_string(),
-        changed: edit.is_change(),
-    };
-    edit.free_replaced()?;
-    edit.commit(threads)?;
-    Ok(report)
+    let mut target = Transaction::edit(location)?;
+    let layer = store_file(target.stage_mut(), attachment, content)?;
+    target.commit(&Work::new(threads, observer), |draft| {
+        let layout = draft.layout()?;
+        let subject = match platform {
+            Some(_) => layout.image(platform)?.path.manifest().clone(),
+            None => layout.entry()?,
+        };
+        check_subject(location, &subject)?;
+        observer.step(&format!("attach `{}` to {}", attachment.path.display(), subject.digest));
+        let artifact = store_manifest(draft.stage_mut(), &subject, attachment, layer.clone())?;
+        let tag = referrers_tag(&subject.digest)?;
+        list_in_layout(draft, &artifact);
+        list_below_tag(draft, &tag, &artifact, attachment)?;
+        draft.free_replaced()?;
+        Ok(AttachReport {
+            digest: artifact.digest,
+            subject: subject.digest,
+            referrers_tag: tag.to_string(),
+            changed: draft.is_change(),
+        })
+    })
 }
 
 fn check_subject(location: &Location, subject: &Descriptor) -> Result<()> {
@@ -94,18 +97,23 @@ fn check_subject(location: &Location, subject: &Descriptor) -> Result<()> {
 /// The two bytes `{}` (image-spec, manifest.md#guidance-for-an-empty-descriptor).
 const EMPTY: (&[u8], &str) = (b"{}", "e30=");
 
-/// Stores the file and the manifest of the artifact; gives back the descriptor of the latter.
-fn store(
-    edit: &mut Edit,
-    subject: &Descriptor,
-    attachment: &Attachment,
-    mut content: Content<'_>,
-) -> Result<Descriptor> {
-    let mut layer = edit.put_blob(&mut content, attachment.media_type.clone())?;
+/// Stores the file, as the layer of an artifact.
+fn store_file(stage: &mut Stage, attachment: &Attachment, mut content: Content<'_>) -> Result<Descriptor> {
+    let mut layer = stage.put_blob(&mut content, attachment.media_type.clone())?;
     let title = attachment.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     layer.annotations = Some(Annotations::from([(TITLE.to_owned(), title)]));
+    Ok(layer)
+}
+
+/// Stores the manifest of the artifact; returns its descriptor.
+fn store_manifest(
+    stage: &mut Stage,
+    subject: &Descriptor,
+    attachment: &Attachment,
+    layer: Descriptor,
+) -> Result<Descriptor> {
     let (mut bytes, text) = EMPTY;
-    let mut config = edit.put_blob(&mut bytes, MediaType::EMPTY)?;
+    let mut config = stage.put_blob(&mut bytes, MediaType::EMPTY)?;
     config.data = Some(text.to_owned());
     let artifact_type = attachment.artifact_type.as_ref().unwrap_or(&attachment.media_type).to_string();
     let mut manifest = Manifest::new(config, vec![layer]);
@@ -113,7 +121,7 @@ fn store(
     let (media_type, digest) = (subject.media_type.clone(), subject.digest.clone());
     manifest.subject = Some(Descriptor::new(media_type, digest, subject.size));
     manifest.annotations = Some(attachment.annotations.clone()).filter(|annotations| !annotations.is_empty());
-    let mut descriptor = edit.put(&Document::seal(manifest), MediaType::MANIFEST)?;
+    let mut descriptor = stage.put(&Document::seal(manifest), MediaType::MANIFEST)?;
     descriptor.artifact_type = Some(artifact_type);
     Ok(descriptor)
 }
@@ -148,20 +156,20 @@ fn is_listed(index: &Index, artifact: &Descriptor) -> bool {
 }
 
 /// Lists the artifact in `index.json`, unless it stands there.
-fn list_in_layout(edit: &mut Edit, artifact: &Descriptor) {
-    if !is_listed(edit.index(), artifact) {
-        edit.index_mut().manifests.push(artifact.clone());
+fn list_in_layout(draft: &mut Draft<'_>, artifact: &Descriptor) {
+    if !is_listed(draft.index(), artifact) {
+        draft.index_mut().manifests.push(artifact.clone());
     }
 }
 
 /// Lists the artifact below the referrers tag of its subject, unless it stands there.
-fn list_below_tag(edit: &mut Edit, tag: &RefName, artifact: &Descriptor, attachment: &Attachment) -> Result<()> {
-    let entry = edit.index().manifests.iter().find(|entry| entry.ref_name() == Some(tag.as_str())).cloned();
+fn list_below_tag(draft: &mut Draft<'_>, tag: &RefName, artifact: &Descriptor, attachment: &Attachment) -> Result<()> {
+    let entry = draft.index().manifests.iter().find(|entry| entry.ref_name() == Some(tag.as_str())).cloned();
     let mut referrers = match &entry {
         None => Index::default(),
-        Some(entry) if entry.media_type.kind() == MediaKind::Index => edit.document(entry)?.into_value(),
+        Some(entry) if entry.media_type.kind() == MediaKind::Index => draft.document(entry)?.into_value(),
         Some(entry) => {
-            let (location, found) = (edit.layout().location(), entry.media_type.as_str().escape_debug());
+            let (location, found) = (draft.target(), entry.media_type.as_str().escape_debug());
             let message = format!("image `{location}`: an index is wanted by the name `{tag}`, found `{found}`");
             return Err(Error::refused_with_hint(message, "that name is for the list of what is attached"));
         }
@@ -174,12 +182,15 @@ fn list_below_tag(edit: &mut Edit, tag: &RefName, artifact: &Descriptor, attachm
     referrer.annotations = Some(attachment.annotations.clone()).filter(|annotations| !annotations.is_empty());
     referrers.manifests.push(referrer);
     let media_type = entry.as_ref().map_or(MediaType::INDEX, |entry| entry.media_type.clone());
-    let new = edit.put(&Document::seal(referrers), media_type)?;
+    let new = draft.put(&Document::seal(referrers), media_type)?;
     // All else that its entry says stays.
     let renewed = match entry {
-        Some(old) => Descriptor { digest: new.digest, size: new.size, data: None, ..old },
+        Some(mut entry) => {
+            entry.redirect(&new);
+            entry
+        }
         None => new,
     };
-    edit.name(&renewed, tag);
+    draft.name(&renewed, tag);
     Ok(())
 }

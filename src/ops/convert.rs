@@ -9,13 +9,14 @@ use serde::Serialize;
 use crate::compress::Compression;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
-use crate::image::publish::{writers, TargetOptions};
+use crate::image::publish::{open, TargetOptions};
 use crate::image::transfer::{self, move_all, BlobReport, Entry, Graph, Plan, Rewritten, Source};
-use crate::layout::{DockerForm, Layout, LayoutWriter, Location, Trust};
+use crate::layout::{commit_all, DockerForm, Draft, Layout, Location, Trust};
 use crate::media_type::MediaType;
 use crate::observer::Observer;
 use crate::oci::Descriptor;
 use crate::ops::build::TargetReport;
+use crate::work::Work;
 
 /// How images are converted.
 #[derive(Clone, Debug)]
@@ -92,39 +93,45 @@ pub fn convert(
         refuse_change(&graph, &plan, options.target.docker_form)?;
     }
     transfer::check_names(&entries, layout, targets, &options.target)?;
-    let mut writers = writers(targets, &options.target)?;
+    let mut opened = open(targets, &options.target)?;
 
     observer.step(&format!("take {} blobs, compress {} anew", plan.taken.len(), plan.recompressed.len()));
     let sources = [Source { layout, plan: &plan }];
-    let (blobs, layers) = move_all(&sources, &mut writers, compression, Trust::Nothing, options.threads, observer)?;
+    let (blobs, layers) = move_all(&sources, &mut opened, compression, Trust::Nothing, options.threads, observer)?;
     let rewritten = Rewritten::of(&graph, &plan, layers);
     let entries: Vec<(Digest, Entry)> =
         entries.into_iter().map(|entry| (entry.descriptor.digest.clone(), entry.redirected(&rewritten))).collect();
 
-    let mut reports = Vec::with_capacity(writers.len());
-    let mut images = Vec::new();
+    let work = Work::new(options.threads, observer);
+    opened.iter_mut().try_for_each(|target| rewritten.store(target.stage_mut()))?;
+    let listed = commit_all(opened, &work, |draft| list(&entries, draft, &options.target))?;
     let mut warnings = transfer::warnings(&graph, &plan);
-    for (number, writer) in writers.iter_mut().enumerate() {
-        observer.check()?;
-        observer.step(&format!("write {}", writer.target()));
-        rewritten.store(writer)?;
-        let mut refs = Vec::new();
-        for (from, entry) in &entries {
-            let (descriptors, names) = entry.named(writer.target(), &options.target, &mut warnings)?;
-            if number == 0 {
-                images.push(image(from, &entry.descriptor, names.clone()));
-            }
-            refs.extend(names);
-            for descriptor in descriptors {
-                writer.list(descriptor);
-            }
-        }
-        reports.push(TargetReport { target: writer.target().to_string(), refs });
-        writer.prepare(options.threads)?;
+    let mut reports = Vec::with_capacity(targets.len());
+    for (target, listed) in targets.iter().zip(&listed) {
+        warnings.extend(listed.warnings.iter().cloned());
+        reports.push(TargetReport { target: target.to_string(), refs: listed.refs.concat() });
     }
-    observer.check()?;
-    writers.into_iter().try_for_each(LayoutWriter::commit)?;
+    let first = listed.first().map(|listed| listed.refs.as_slice()).unwrap_or_default();
+    let images = entries.iter().zip(first).map(|((from, entry), refs)| image(from, &entry.descriptor, refs.clone()));
+    let images = images.collect();
     Ok(ConvertReport { images, blobs, targets: reports, warnings })
+}
+
+/// What a target lists.
+struct Listed {
+    /// The names of each entry.
+    refs: Vec<Vec<String>>,
+    warnings: Vec<String>,
+}
+
+fn list(entries: &[(Digest, Entry)], draft: &mut Draft<'_>, options: &TargetOptions) -> Result<Listed> {
+    let mut listed = Listed { refs: Vec::with_capacity(entries.len()), warnings: Vec::new() };
+    for (_, entry) in entries {
+        let (descriptors, names) = entry.named(draft.target(), options, &mut listed.warnings)?;
+        listed.refs.push(names);
+        descriptors.into_iter().try_for_each(|descriptor| draft.list(descriptor))?;
+    }
+    Ok(listed)
 }
 
 fn image(from: &Digest, descriptor: &Descriptor, refs: Vec<String>) -> ConvertedImage {

@@ -11,9 +11,9 @@ use serde::Serialize;
 
 use crate::digest::Digest;
 use crate::error::{Error, IoContext, Result};
-use crate::layout::staging::Abandoned;
-use crate::layout::{Edit, Location, Missing, Reach, Transport};
+use crate::layout::{Abandoned, Draft, Location, Missing, Reach, Transaction, Transport};
 use crate::observer::Observer;
+use crate::work::Work;
 
 /// Whether blobs are removed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,14 +65,29 @@ pub fn gc(location: &Location, mode: GcMode, threads: NonZeroUsize, observer: &d
         let message = format!("image `{location}`: a whole layout is wanted, found a ref name");
         return Err(Error::refused_with_hint(message, format!("leave `:{name}` out")));
     }
-    let mut edit = Edit::open(location)?;
-    let is_directory = edit.layout().location().transport == Transport::Oci;
+    let work = Work::new(threads, observer);
+    let target = Transaction::edit(location)?;
+    match mode {
+        GcMode::DryRun => target.rehearse(&work, |draft| Ok(collect(draft, mode, observer)?.0)),
+        GcMode::Free => {
+            let (report, abandoned) = target.commit(&work, |draft| collect(draft, mode, observer))?;
+            abandoned.into_iter().for_each(Abandoned::clear);
+            Ok(report)
+        }
+    }
+}
+
+/// Finds what can go, and takes the blobs among it out.
+fn collect(draft: &mut Draft<'_>, mode: GcMode, observer: &dyn Observer) -> Result<(GcReport, Vec<Abandoned>)> {
+    let layout = draft.layout()?;
+    let location = layout.location();
+    let is_directory = location.transport == Transport::Oci;
     if is_directory {
         refuse_while_umoci_writes(location)?;
     }
     observer.step(&format!("follow what {location} lists"));
-    let stored = edit.layout().blobs()?;
-    let reach = Reach::of(edit.layout(), &edit.index().manifests, Missing::Refused).map_err(nothing_was_freed)?;
+    let stored = layout.blobs()?;
+    let reach = Reach::of(layout, &draft.index().manifests, Missing::Refused).map_err(nothing_was_freed)?;
     let missing = reach.blobs.iter().find(|(digest, need)| need.is_promised && !stored.contains_key(digest));
     if let Some((digest, _)) = missing {
         return Err(nothing_was_freed(Error::malformed(location.to_string(), format!("blob {digest} is missing"))));
@@ -85,21 +100,16 @@ pub fn gc(location: &Location, mode: GcMode, threads: NonZeroUsize, observer: &d
         .collect();
     let abandoned = if is_directory { Abandoned::within(&location.path) } else { Vec::new() };
     let name = |abandoned: &Abandoned| abandoned.path().file_name().unwrap_or_default().to_string_lossy().into_owned();
+    draft.free(freed.iter().map(|blob| blob.digest.clone()));
     let report = GcReport {
-        image: location.to_string(),
+        image: draft.target().to_string(),
         dry_run: mode == GcMode::DryRun,
         bytes: freed.iter().map(|blob| blob.size).sum(),
         cleared: abandoned.iter().map(name).collect(),
         freed,
         kept,
     };
-    observer.check()?;
-    if mode == GcMode::Free {
-        abandoned.into_iter().for_each(Abandoned::clear);
-        edit.free(report.freed.iter().map(|blob| blob.digest.clone()));
-        edit.commit(threads)?;
-    }
-    Ok(report)
+    Ok((report, abandoned))
 }
 
 fn nothing_was_freed(error: Error) -> Error {

@@ -7,9 +7,10 @@ use serde::Serialize;
 
 use crate::digest::Digest;
 use crate::error::{Error, Result};
-use crate::layout::{called, is_referrers_tag, names, Edit, Location, Referrer, Rooted};
+use crate::layout::{called, is_referrers_tag, names, Draft, Layout, Location, Referrer, Rooted, Transaction};
 use crate::observer::Observer;
-use crate::oci::Descriptor;
+use crate::oci::{Descriptor, Index};
+use crate::work::Work;
 
 /// What leaves the index.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,13 +49,20 @@ pub fn remove(
     threads: NonZeroUsize,
     observer: &dyn Observer,
 ) -> Result<RemoveReport> {
-    let mut edit = Edit::open(location)?;
-    let before = edit.index().manifests.clone();
-    let referrers = edit.layout().referrers()?;
-    let is_meant = meant(&edit, what, &referrers)?;
+    Transaction::edit(location)?.commit(&Work::new(threads, observer), |draft| {
+        let removed = take_out(draft, what, observer)?;
+        Ok(RemoveReport { image: location.to_string(), removed })
+    })
+}
+
+fn take_out(draft: &mut Draft<'_>, what: Removed, observer: &dyn Observer) -> Result<Vec<RemovedEntry>> {
+    let layout = draft.layout()?;
+    let before = draft.index().manifests.clone();
+    let referrers = layout.referrers()?;
+    let is_meant = meant(layout, draft.index(), what, &referrers)?;
     let kept: Vec<Descriptor> =
         before.iter().zip(&is_meant).filter(|(_, is_meant)| !**is_meant).map(|(entry, _)| entry.clone()).collect();
-    let is_lost = lost(&edit, &before, &kept, &referrers, what);
+    let is_lost = lost(layout, &before, &kept, &referrers, what);
 
     let mut removed = Vec::new();
     let mut stays = Vec::new();
@@ -67,21 +75,19 @@ pub fn remove(
             stays.push(entry);
         }
     }
-    edit.index_mut().manifests = stays;
-    observer.check()?;
-    edit.commit(threads)?;
-    Ok(RemoveReport { image: location.to_string(), removed })
+    draft.index_mut().manifests = stays;
+    Ok(removed)
 }
 
 /// Of each entry of the index, whether it is to go by what was asked for.
-fn meant(edit: &Edit, what: Removed, referrers: &[Referrer]) -> Result<Vec<bool>> {
-    let location = edit.layout().location();
-    let entries = &edit.index().manifests;
+fn meant(layout: &Layout, index: &Index, what: Removed, referrers: &[Referrer]) -> Result<Vec<bool>> {
+    let location = layout.location();
+    let entries = &index.manifests;
     match (what, &location.name) {
         (Removed::Named, Some(name)) => {
             let meant = called(entries, name, Descriptor::annotation);
             if meant.is_empty() {
-                return Err(edit.layout().unknown_ref_name(name, &names(edit.index())));
+                return Err(layout.unknown_ref_name(name, &names(index)));
             }
             Ok(entries.iter().map(|entry| meant.iter().any(|meant| std::ptr::eq(*meant, entry))).collect())
         }
@@ -104,13 +110,13 @@ fn meant(edit: &Edit, what: Removed, referrers: &[Referrer]) -> Result<Vec<bool>
 /// Tells of what is attached whether it has lost that to which it was attached; where only untagged things go, also
 /// whether it had lost it before. Where a document cannot be read, nobody knows, and it stays.
 fn lost<'a>(
-    edit: &Edit,
+    layout: &Layout,
     before: &[Descriptor],
     kept: &[Descriptor],
     referrers: &'a [Referrer],
     what: Removed,
 ) -> impl Fn(&Descriptor) -> bool + 'a {
-    let rooted = |entries| Rooted::of(edit.layout(), entries, referrers).ok();
+    let rooted = |entries| Rooted::of(layout, entries, referrers).ok();
     let both = rooted(before).zip(rooted(kept));
     let attached: BTreeSet<&Digest> = referrers.iter().map(|referrer| &referrer.descriptor.digest).collect();
     move |entry| {

@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::compress::Compression;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
-use crate::image::publish::{publish, write_layer, writers, TargetOptions};
+use crate::image::publish::{open, publish, write_layer, TargetOptions};
 use crate::image::tree::{read_layers, ImageLayers, Wanted};
 use crate::layer::Folded;
 use crate::layer::{self, Layer, Step};
@@ -60,10 +60,10 @@ pub fn squash(
 ) -> Result<SquashReport> {
     let count = image.manifest.value().layers.len();
     let (first, last) = checked(options.range.as_ref(), count)?;
-    let mut writers = writers(targets, &options.target)?;
+    let mut opened = open(targets, &options.target)?;
 
     observer.step(&format!("read layers 1 to {last} of {count}"));
-    let scratch = || writers[0].scratch_file();
+    let scratch = || opened[0].stage().scratch_file();
     let mut below = read_layers(layout, image, last, &Wanted::Contents(&scratch), options.threads, observer)?;
     let squashed = below.split_off(first - 1);
     let mut layers = ImageLayers::default();
@@ -77,16 +77,16 @@ pub fn squash(
     };
 
     let compression = options.target.compression(targets, options.compression);
-    let (layer, _) = write_layer(steps, &tree.content, &mut writers, compression, options.threads, observer)?;
+    let (layer, _) = write_layer(steps, &tree.content, &mut opened, compression, options.threads, observer)?;
 
     let old = &image.manifest.value().layers;
-    for writer in &mut writers {
+    for target in &mut opened {
         for unchanged in old[..first - 1].iter().chain(&old[last..]) {
-            writer.copy_blob(layout, unchanged)?;
+            target.stage_mut().copy_blob(layout, unchanged)?;
         }
     }
     let (config, manifest) = documents(image, first, last, &layer);
-    let descriptor = publish(writers, &config, &manifest, &options.target, options.threads, observer)?;
+    let descriptor = publish(opened, &config, &manifest, &options.target, options.threads, observer)?;
     Ok(SquashReport {
         digest: descriptor.digest,
         squashed: last - first + 1,
@@ -131,10 +131,7 @@ fn documents(image: &Image, first: usize, last: usize, layer: &Layer) -> (Docume
         manifest.annotations = manifest.annotations.filter(|annotations| !annotations.is_empty());
     }
     manifest.layers.splice(replaced, [layer.descriptor.clone()]);
-    let described = config.descriptor(manifest.config.media_type.clone());
-    manifest.config.digest = described.digest;
-    manifest.config.size = described.size;
-    manifest.config.data = None;
+    manifest.config.redirect(&config.descriptor(manifest.config.media_type.clone()));
     (config, Document::seal(manifest))
 }
 

@@ -6,9 +6,10 @@ use serde::Serialize;
 
 use crate::digest::Digest;
 use crate::error::{Error, Result};
-use crate::layout::{Edit, Location};
+use crate::layout::{Location, Transaction};
 use crate::observer::Observer;
 use crate::oci::{Descriptor, RefName};
+use crate::work::Work;
 
 /// What was named.
 #[derive(Clone, Debug, Serialize)]
@@ -32,21 +33,19 @@ pub fn tag(
     if names.is_empty() {
         return Err(Error::refused("a name is missing: what should the image be called"));
     }
-    let mut edit = Edit::open(location)?;
-    let entry = edit.layout().entry()?;
-    for name in names {
-        observer.step(&format!("name {} `{name}`", entry.digest));
-        let leads_there = |old: &Descriptor| old.ref_name() == Some(name.as_str()) && old.digest == entry.digest;
-        if !edit.index().manifests.iter().any(leads_there) {
-            edit.name(&entry, name);
+    Transaction::edit(location)?.commit(&Work::new(threads, observer), |draft| {
+        let entry = draft.layout()?.entry()?;
+        for name in names {
+            observer.step(&format!("name {} `{name}`", entry.digest));
+            let leads_there = |old: &Descriptor| old.ref_name() == Some(name.as_str()) && old.digest == entry.digest;
+            if !draft.index().manifests.iter().any(leads_there) {
+                draft.name(&entry, name);
+            }
         }
-    }
-    let report = TagReport {
-        digest: entry.digest,
-        refs: names.iter().map(ToString::to_string).collect(),
-        changed: edit.is_change(),
-    };
-    observer.check()?;
-    edit.commit(threads)?;
-    Ok(report)
+        Ok(TagReport {
+            digest: entry.digest,
+            refs: names.iter().map(ToString::to_string).collect(),
+            changed: draft.is_change(),
+        })
+    })
 }

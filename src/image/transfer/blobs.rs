@@ -9,7 +9,7 @@ use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::image::transfer::plan::{LayerToRecompress, Plan};
 use crate::layer;
-use crate::layout::{BlobPath, Layout, LayoutWriter, Taken, TakenBlob, Trust, VerifiedReader, Watched};
+use crate::layout::{BlobPath, Layout, Stage, Taken, TakenBlob, Transaction, Trust, VerifiedReader, Watched};
 use crate::observer::Observer;
 use crate::oci::Descriptor;
 use crate::parallel;
@@ -64,11 +64,11 @@ impl Job<'_> {
         }
     }
 
-    fn run(&self, writer: &LayoutWriter, trust: Trust, observer: &dyn Observer) -> Result<Moved> {
+    fn run(&self, stage: &Stage, trust: Trust, observer: &dyn Observer) -> Result<Moved> {
         match &self.work {
-            Work::Take(descriptor) => writer.take(self.layout, descriptor, trust, observer).map(Moved::Taken),
+            Work::Take(descriptor) => stage.take(self.layout, descriptor, trust, observer).map(Moved::Taken),
             Work::Recompress { layer, compression, threads } => {
-                let (file, place) = writer.blob_file()?.into_parts();
+                let (file, place) = stage.blob_file()?;
                 let descriptor = &layer.descriptor;
                 observer.step(&format!("compress layer {} anew, {compression}", descriptor.digest.short()));
                 let Some((stored, _)) = self.layout.stored_blob(&descriptor.digest)? else {
@@ -98,11 +98,11 @@ pub(crate) struct Source<'a> {
     pub(crate) plan: &'a Plan,
 }
 
-/// Moves blobs into staging directories: into the first writer's, which shares them with the others. Several are moved
-/// at a time. Gives back what became of them, and the layers that were compressed anew by the digests that they had.
+/// Moves blobs into the stages of targets: into the first, which shares them with the others. Several are moved at a
+/// time. Gives back what became of them, and the layers that were compressed anew by the digests that they had.
 pub(crate) fn move_all(
     sources: &[Source<'_>],
-    writers: &mut [LayoutWriter],
+    targets: &mut [Transaction],
     compression: Option<Compression>,
     trust: Trust,
     threads: NonZeroUsize,
@@ -110,8 +110,9 @@ pub(crate) fn move_all(
 ) -> Result<(Vec<BlobReport>, BTreeMap<Digest, Descriptor>)> {
     let jobs = jobs(sources, compression, threads);
     observer.expect(jobs.iter().map(|job| job.descriptor().size).sum());
-    let (first, others) = writers.split_first_mut().expect("there is a target");
-    let moved = parallel::map(&jobs, threads, |job| job.run(first, trust, observer))?;
+    let (first, others) = targets.split_first_mut().expect("there is a target");
+    let first = first.stage_mut();
+    let moved = parallel::map(&jobs, threads, |job| job.run(&*first, trust, observer))?;
 
     let mut reports = Vec::with_capacity(jobs.len());
     let mut recompressed = BTreeMap::new();
@@ -130,7 +131,7 @@ pub(crate) fn move_all(
             }
         };
         for other in &mut *others {
-            other.share(first, &new.digest)?;
+            other.stage_mut().share(first, &new.digest)?;
         }
         reports.push(BlobReport { from: from.digest.clone(), digest: new.digest, size: new.size, how });
     }

@@ -4,7 +4,7 @@ use crate::digest::Digest;
 use crate::error::Result;
 use crate::image::transfer::graph::{Content, Graph};
 use crate::image::transfer::plan::{may_be_elsewhere, Plan};
-use crate::layout::LayoutWriter;
+use crate::layout::Stage;
 use crate::media_type::MediaType;
 use crate::oci::{Descriptor, Document, Index, Manifest};
 
@@ -55,12 +55,12 @@ impl Rewritten {
     }
 
     /// Stores the documents.
-    pub(crate) fn store(&self, writer: &mut LayoutWriter) -> Result<()> {
+    pub(crate) fn store(&self, stage: &mut Stage) -> Result<()> {
         for index in &self.indexes {
-            writer.put(index, MediaType::INDEX)?;
+            stage.put(index, MediaType::INDEX)?;
         }
         for manifest in &self.manifests {
-            writer.put(manifest, MediaType::MANIFEST)?;
+            stage.put(manifest, MediaType::MANIFEST)?;
         }
         Ok(())
     }
@@ -73,7 +73,7 @@ impl Rewritten {
     /// The descriptor of what stands in the place of what it describes. All else that it says stays.
     pub(crate) fn redirected(&self, mut descriptor: Descriptor) -> Descriptor {
         if let Some(new) = self.replaced.get(&descriptor.digest) {
-            redirect(&mut descriptor, new);
+            descriptor.redirect(new);
         }
         if let Some(attested) = descriptor.annotations.as_mut().and_then(|annotations| annotations.get_mut(ATTESTED)) {
             if let Some(new) = attested.parse().ok().and_then(|digest: Digest| self.replaced.get(&digest)) {
@@ -96,7 +96,7 @@ impl Rewritten {
         for layer in &mut manifest.layers {
             match self.layers.get(&layer.digest) {
                 Some(new) if is_image && !may_be_elsewhere(layer) => {
-                    redirect(layer, new);
+                    layer.redirect(new);
                     forget_compressed_bytes(layer);
                 }
                 _ => layer.media_type = layer.media_type.in_oci(),
@@ -105,13 +105,6 @@ impl Rewritten {
         manifest.subject = manifest.subject.map(|subject| self.redirected(subject));
         manifest
     }
-}
-
-fn redirect(descriptor: &mut Descriptor, new: &Descriptor) {
-    descriptor.media_type = new.media_type.clone();
-    descriptor.digest = new.digest.clone();
-    descriptor.size = new.size;
-    descriptor.data = None;
 }
 
 fn forget_compressed_bytes(layer: &mut Descriptor) {

@@ -11,16 +11,19 @@ use serde_json::{json, Value};
 use super::DockerForm;
 use crate::digest::Digest;
 use crate::error::Result;
-use crate::layout::{Layout, LayoutWriter, Location};
+use crate::layout::{Checksum, Layout, Location, Transaction};
 use crate::media_type::MediaType;
+use crate::observer::Silent;
 use crate::oci::annotations::{CONTAINERD_NAME, REF_NAME};
 use crate::oci::{Annotations, Descriptor, Document, Index, Manifest};
 use crate::testing::TempDir;
+use crate::work::Work;
 
 /// An archive in the making and where it goes.
 struct Making {
     home: TempDir,
-    writer: LayoutWriter,
+    target: Transaction,
+    listed: Vec<Descriptor>,
 }
 
 /// What an archive holds: of files the content, of links where they lead.
@@ -30,15 +33,16 @@ impl Making {
     fn new(test: &str, form: DockerForm) -> Self {
         let home = TempDir::new(test);
         let target = format!("docker-archive:{}", home.path().join("image.tar").display());
-        let writer = LayoutWriter::create(&Location::parse(OsStr::new(&target)).unwrap(), form).unwrap();
-        Making { home, writer }
+        let location = Location::parse(OsStr::new(&target)).unwrap();
+        let target = Transaction::create(&location, form, Checksum::None).unwrap();
+        Making { home, target, listed: Vec::new() }
     }
 
     fn blob(&mut self, bytes: &[u8], media_type: MediaType) -> Descriptor {
-        let (mut file, place) = self.writer.blob_file().unwrap().into_parts();
+        let (mut file, place) = self.target.stage().blob_file().unwrap();
         file.write_all(bytes).unwrap();
         let digest = Digest::of(bytes);
-        self.writer.adopt(&place, &digest, bytes.len() as u64).unwrap();
+        self.target.stage_mut().adopt(&place, &digest, bytes.len() as u64).unwrap();
         Descriptor::new(media_type, digest, bytes.len() as u64)
     }
 
@@ -50,24 +54,26 @@ impl Making {
         let config = json!({"architecture": architecture, "os": "linux",
             "rootfs": {"type": "layers", "diff_ids": diff_ids}});
         let config = self.blob(config.to_string().as_bytes(), MediaType::CONFIG);
-        self.writer.put(&Document::seal(Manifest::new(config, layers)), MediaType::MANIFEST).unwrap()
+        self.target.stage_mut().put(&Document::seal(Manifest::new(config, layers)), MediaType::MANIFEST).unwrap()
     }
 
     fn index(&mut self, manifests: Vec<Descriptor>) -> Descriptor {
-        self.writer.put(&Document::seal(Index { manifests, ..Index::default() }), MediaType::INDEX).unwrap()
+        self.target.stage_mut().put(&Document::seal(Index { manifests, ..Index::default() }), MediaType::INDEX).unwrap()
     }
 
     fn list(&mut self, descriptor: &Descriptor, annotations: &[(&str, &str)]) {
         let annotations: Annotations =
             annotations.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
         let annotations = Some(annotations).filter(|annotations| !annotations.is_empty());
-        self.writer.list(Descriptor { annotations, ..descriptor.clone() });
+        self.listed.push(Descriptor { annotations, ..descriptor.clone() });
     }
 
     /// The archive, and what is in it.
-    fn made(mut self) -> Result<(TempDir, Members)> {
-        self.writer.prepare(NonZeroUsize::MIN)?;
-        self.writer.commit()?;
+    fn made(self) -> Result<(TempDir, Members)> {
+        let mut listed = self.listed.into_iter();
+        self.target.commit(&Work::new(NonZeroUsize::MIN, &Silent), |draft| {
+            listed.try_for_each(|descriptor| draft.list(descriptor))
+        })?;
         let bytes = fs::read(self.home.path().join("image.tar")).unwrap();
         let mut members = Members::new();
         for entry in tar::Archive::new(bytes.as_slice()).entries().unwrap() {
@@ -194,7 +200,7 @@ fn what_docker_cannot_hold_is_refused() {
     let artifact = |making: &mut Making| {
         let empty = making.blob(b"{}", MediaType::EMPTY);
         let manifest = Manifest::new(empty, Vec::new());
-        let descriptor = making.writer.put(&Document::seal(manifest), MediaType::MANIFEST).unwrap();
+        let descriptor = making.target.stage_mut().put(&Document::seal(manifest), MediaType::MANIFEST).unwrap();
         making.list(&descriptor, &[]);
     };
     assert!(refused(&|_| {}).contains("there is none"));
@@ -209,7 +215,7 @@ fn what_docker_cannot_hold_is_refused() {
                 "rootfs": {"type": "layers", "diff_ids": [Digest::of(b"x")]}});
             let config = making.blob(config.to_string().as_bytes(), MediaType::CONFIG);
             let manifest = Document::seal(Manifest::new(config, layers));
-            let descriptor = making.writer.put(&manifest, MediaType::MANIFEST).unwrap();
+            let descriptor = making.target.stage_mut().put(&manifest, MediaType::MANIFEST).unwrap();
             making.list(&descriptor, &[]);
         });
         assert!(error.contains(expected), "{error}");
@@ -224,7 +230,7 @@ fn a_layer_that_is_not_its_diff_id_is_found_out() {
         "rootfs": {"type": "layers", "diff_ids": [Digest::of(b"y")]}});
     let config = making.blob(config.to_string().as_bytes(), MediaType::CONFIG);
     let manifest = Document::seal(Manifest::new(config, vec![layer]));
-    let descriptor = making.writer.put(&manifest, MediaType::MANIFEST).unwrap();
+    let descriptor = making.target.stage_mut().put(&manifest, MediaType::MANIFEST).unwrap();
     making.list(&descriptor, &[]);
     let error = making.made().map(drop).unwrap_err().to_string();
     assert!(error.contains("diff_id should be"), "{error}");

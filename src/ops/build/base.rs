@@ -11,7 +11,7 @@ use crate::error::{Error, IoContext, Result};
 use crate::image::content_digests;
 use crate::image::tree::{digests_with, read_layers, ImageLayers, ImageTree};
 use crate::layer::Origin;
-use crate::layout::{Image, Layout, LayoutWriter, Location};
+use crate::layout::{Image, Layout, Location, Stage};
 use crate::media_type::{MediaKind, MediaType};
 use crate::observer::Observer;
 use crate::oci::annotations::{BASE_DIGEST, BASE_NAME};
@@ -104,8 +104,8 @@ impl Base {
     }
 
     /// Takes the layers over byte for byte, and describes them in OCI's media types.
-    pub(super) fn share_layers(&self, writer: &mut LayoutWriter) -> Result<()> {
-        self.image.manifest.value().layers.iter().try_for_each(|layer| writer.copy_blob(&self.layout, layer))
+    pub(super) fn share_layers(&self, stage: &mut Stage) -> Result<()> {
+        self.image.manifest.value().layers.iter().try_for_each(|layer| stage.copy_blob(&self.layout, layer))
     }
 
     /// The layers as the new manifest lists them.

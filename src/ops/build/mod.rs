@@ -20,7 +20,7 @@ use crate::error::{Error, IoContext, Result};
 use crate::image::publish::{self, publish, write_layer, TargetOptions};
 use crate::image::tree::{ImageLayers, ImageTree};
 use crate::layer::{self, Layer, LayerTimes, Step};
-use crate::layout::{LayoutWriter, Location};
+use crate::layout::{Location, Stage};
 use crate::observer::Observer;
 use crate::oci::ContainerConfig;
 use crate::platform::Platform;
@@ -76,9 +76,9 @@ pub fn build(
     let base = spec.base.as_ref().map(|location| Base::open(location, spec.platform.as_ref())).transpose()?;
     let platform = platform(spec, base.as_ref())?;
     let target_options = target_options(spec, options);
-    let mut writers = publish::writers(targets, &target_options)?;
+    let mut opened = publish::open(targets, &target_options)?;
 
-    let read = read_rootfs(rootfs, base.as_ref(), &writers[0], spec, options, observer)?;
+    let read = read_rootfs(rootfs, base.as_ref(), opened[0].stage(), spec, options, observer)?;
     stats.entries = read.rootfs.tree.len();
     stats.content_bytes = read.rootfs.tree.content_size();
     stats.scan_seconds = read.scan_seconds;
@@ -97,7 +97,7 @@ pub fn build(
     let write = |steps| {
         let content = read.rootfs.content.as_ref();
         let compression = target_options.compression(targets, spec.compression);
-        write_layer(steps, content, &mut writers, compression, options.threads, observer)
+        write_layer(steps, content, &mut opened, compression, options.threads, observer)
     };
     let layer = layer.map(write).transpose()?;
     if let Some((layer, times)) = &layer {
@@ -108,10 +108,10 @@ pub fn build(
     let created = created(spec, &read.rootfs.tree);
     let documents = documents::documents(spec, &platform, container, base.as_ref(), layer.as_ref(), created)?;
     if let Some(base) = &base {
-        writers.iter_mut().try_for_each(|writer| base.share_layers(writer))?;
+        opened.iter_mut().try_for_each(|target| base.share_layers(target.stage_mut()))?;
     }
     let Documents { config, manifest } = documents;
-    let descriptor = publish(writers, &config, &manifest, &target_options, options.threads, observer)?;
+    let descriptor = publish(opened, &config, &manifest, &target_options, options.threads, observer)?;
 
     stats.total_seconds = start.elapsed().as_secs_f64();
     stats.peak_memory_bytes = report::peak_memory();
@@ -182,7 +182,7 @@ struct ReadTrees<'a> {
 fn read_rootfs<'a>(
     rootfs: &Rootfs,
     base: Option<&'a Base>,
-    writer: &LayoutWriter,
+    stage: &Stage,
     spec: &BuildSpec,
     options: &BuildOptions,
     observer: &dyn Observer,
@@ -217,7 +217,7 @@ fn read_rootfs<'a>(
         }
         Rootfs::Archive(_) | Rootfs::Stdin => {
             let path = if let Rootfs::Archive(path) = rootfs { Some(path.as_path()) } else { None };
-            let spool = || writer.scratch_file();
+            let spool = || stage.scratch_file();
             let mut read = archive::read(rootfs::open(path)?, &name, &options.scan, spool, observer)?;
             owners_and_times(&mut read.tree)?;
             (read, layers)

@@ -37,10 +37,7 @@ pub(super) fn changed(image: &Image, changes: &ImageChanges) -> Result<Option<Ch
         image.config.clone()
     } else {
         let config = Document::seal(config);
-        let described = config.descriptor(manifest.config.media_type.clone());
-        manifest.config.digest = described.digest;
-        manifest.config.size = described.size;
-        manifest.config.data = None;
+        manifest.config.redirect(&config.descriptor(manifest.config.media_type.clone()));
         config
     };
     Ok(Some(Changed { config, manifest: Document::seal(manifest) }))

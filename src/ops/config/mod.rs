@@ -10,10 +10,11 @@ use serde::Serialize;
 
 use crate::digest::Digest;
 use crate::error::{Error, Result};
-use crate::layout::{called, Edit, Image, Location};
+use crate::layout::{called, Draft, Image, Location, Stage, Transaction};
 use crate::observer::Observer;
 use crate::oci::{Descriptor, RefName};
 use crate::settings::changes::ImageChanges;
+use crate::work::Work;
 use image::{changed, changes_index, changes_platform};
 use parents::{without_index, Parents, Replacement};
 
@@ -68,10 +69,23 @@ pub fn config(
     threads: NonZeroUsize,
     observer: &dyn Observer,
 ) -> Result<ConfigReport> {
-    let mut edit = Edit::open(location)?;
+    let report = Transaction::edit(location)?
+        .commit(&Work::new(threads, observer), |draft| edit(draft, which, changes, tags, observer))?;
+    report.warnings.iter().for_each(|warning| observer.warning(warning));
+    Ok(report)
+}
+
+fn edit(
+    draft: &mut Draft<'_>,
+    which: Which,
+    changes: &ImageChanges,
+    tags: &[RefName],
+    observer: &dyn Observer,
+) -> Result<ConfigReport> {
+    let location = draft.target();
     let images = match which {
-        Which::One(platform) => vec![edit.layout().image(platform)?],
-        Which::All => edit.layout().all_images()?,
+        Which::One(platform) => vec![draft.layout()?.image(platform)?],
+        Which::All => draft.layout()?.all_images()?,
     };
     if images.len() > 1 && changes_platform(changes) {
         let message = format!("image `{location}`: one platform cannot be that of {} images", images.len());
@@ -81,7 +95,7 @@ pub fn config(
     let mut edited = Vec::new();
     let mut replacements = BTreeMap::new();
     for image in &images {
-        let replacement = replace(&mut edit, image, changes, observer)?;
+        let replacement = replace(draft.stage_mut(), image, changes, observer)?;
         edited.push(EditedImage {
             platform: replacement.platform.to_string(),
             digest: replacement.digest.clone(),
@@ -90,14 +104,14 @@ pub fn config(
         replacements.insert(image.path.manifest().digest.clone(), replacement);
     }
     let mut parents = Parents::new(changes, replacements);
-    let refs = renew_entries(&mut edit, &mut parents, tags)?;
+    let refs = renew_entries(draft, &mut parents, tags)?;
     if changes_index(changes) && !parents.met_index {
-        return Err(without_index(&edit));
+        return Err(without_index(location));
     }
 
     let mut report = ConfigReport {
         image: location.to_string(),
-        changed: edit.is_change(),
+        changed: draft.is_change(),
         images: edited,
         refs,
         removed: BTreeSet::new(),
@@ -105,21 +119,18 @@ pub fn config(
     };
     if report.changed {
         observer.step("look for documents that nothing leads to any more");
-        let replaced = edit.free_replaced()?;
+        let replaced = draft.free_replaced()?;
         report.removed = replaced.freed;
         if tags.is_empty() {
             let left = parents.replaced().filter(|digest| replaced.subjects.contains(digest));
             report.warnings = left.map(|digest| format!("what is attached to {digest} stays with it")).collect();
         }
     }
-    observer.check()?;
-    edit.commit(threads)?;
-    report.warnings.iter().for_each(|warning| observer.warning(warning));
     Ok(report)
 }
 
 /// Stores the new documents of an image, if it has any.
-fn replace(edit: &mut Edit, image: &Image, changes: &ImageChanges, observer: &dyn Observer) -> Result<Replacement> {
+fn replace(stage: &mut Stage, image: &Image, changes: &ImageChanges, observer: &dyn Observer) -> Result<Replacement> {
     let old = image.path.manifest();
     let Some(new) = changed(image, changes)? else {
         return Ok(Replacement {
@@ -129,43 +140,40 @@ fn replace(edit: &mut Edit, image: &Image, changes: &ImageChanges, observer: &dy
         });
     };
     if new.config.digest() != image.manifest.value().config.digest {
-        edit.put(&new.config, image.manifest.value().config.media_type.clone())?;
+        stage.put(&new.config, image.manifest.value().config.media_type.clone())?;
     }
-    let manifest = edit.put(&new.manifest, old.media_type.clone())?;
+    let manifest = stage.put(&new.manifest, old.media_type.clone())?;
     observer.step(&format!("manifest {} takes the place of {}", manifest.digest, old.digest));
     Ok(Replacement { digest: manifest.digest, size: manifest.size, platform: new.config.value().platform() })
 }
 
 /// Renews the entries of `index.json` that the location means, or lists what becomes of them under other names. Gives
 /// back the names that lead to the images then.
-fn renew_entries(edit: &mut Edit, parents: &mut Parents, tags: &[RefName]) -> Result<Vec<String>> {
-    let entries = edit.index().manifests.clone();
-    let meant: Vec<&Descriptor> = match &edit.layout().location().name {
+fn renew_entries(draft: &mut Draft<'_>, parents: &mut Parents, tags: &[RefName]) -> Result<Vec<String>> {
+    let entries = draft.index().manifests.clone();
+    let meant: Vec<&Descriptor> = match &draft.target().name {
         Some(name) => called(&entries, name, Descriptor::annotation),
         None => entries.iter().collect(),
     };
     let mut renewed = Vec::new();
     for (position, entry) in entries.iter().enumerate() {
         if meant.iter().any(|meant| std::ptr::eq(*meant, entry)) {
-            renewed.extend(parents.renewed(edit, entry)?.map(|new| (position, new)));
+            renewed.extend(parents.renewed(draft, entry)?.map(|new| (position, new)));
         }
     }
     if tags.is_empty() {
         let names = renewed.iter().filter_map(|(_, new)| new.ref_name().map(str::to_owned)).collect();
         for (position, new) in renewed {
-            edit.index_mut().manifests[position] = new;
+            draft.index_mut().manifests[position] = new;
         }
         return Ok(names);
     }
     let digests: BTreeSet<&Digest> = renewed.iter().map(|(_, new)| &new.digest).collect();
     match (renewed.first(), digests.len()) {
-        (Some((_, new)), 1) => tags.iter().for_each(|tag| edit.name(new, tag)),
+        (Some((_, new)), 1) => tags.iter().for_each(|tag| draft.name(new, tag)),
         (_, count) => {
             return Err(Error::refused_with_hint(
-                format!(
-                    "image `{}`: one entry of the layout is wanted for --tag, found {count}",
-                    edit.layout().location()
-                ),
+                format!("image `{}`: one entry of the layout is wanted for --tag, found {count}", draft.target()),
                 "name one, or choose with --platform",
             ));
         }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::digest::Digest;
 use crate::error::{Error, Result};
-use crate::layout::Edit;
+use crate::layout::{Draft, Location};
 use crate::media_type::MediaKind;
 use crate::oci::{Descriptor, Document, Index};
 use crate::ops::config::image::{annotated, changes_platform, platform};
@@ -38,11 +38,11 @@ impl<'a> Parents<'a> {
 
     /// The descriptor with all that changes below it; none if it leads to no image that is replaced. New documents are
     /// stored.
-    pub(super) fn renewed(&mut self, edit: &mut Edit, old: &Descriptor) -> Result<Option<Descriptor>> {
+    pub(super) fn renewed(&mut self, draft: &mut Draft<'_>, old: &Descriptor) -> Result<Option<Descriptor>> {
         match old.media_type.kind() {
             MediaKind::Manifest => Ok(self.replacements.get(&old.digest).map(|by| self.described(old, by))),
             MediaKind::Index => {
-                let index = self.renewed_index(edit, old)?;
+                let index = self.renewed_index(draft, old)?;
                 Ok(index.map(|(digest, size)| moved(old, &digest, size)))
             }
             _ => Ok(None),
@@ -59,21 +59,21 @@ impl<'a> Parents<'a> {
         new
     }
 
-    fn renewed_index(&mut self, edit: &mut Edit, descriptor: &Descriptor) -> Result<Option<(Digest, u64)>> {
+    fn renewed_index(&mut self, draft: &mut Draft<'_>, descriptor: &Descriptor) -> Result<Option<(Digest, u64)>> {
         if let Some(done) = self.indexes.get(&descriptor.digest) {
             return Ok(done.clone());
         }
         // Should somebody find out how an index can hold itself, it is not followed round and round.
         self.indexes.insert(descriptor.digest.clone(), None);
         // Of indexes within indexes, people often copy only those that they use.
-        if edit.layout().stored_blob(&descriptor.digest)?.is_none() {
+        if draft.layout()?.stored_blob(&descriptor.digest)?.is_none() {
             return Ok(None);
         }
-        let old: Document<Index> = edit.layout().document(descriptor)?;
+        let old: Document<Index> = draft.layout()?.document(descriptor)?;
         let mut index = old.value().clone();
         let mut leads_to_image = false;
         for descriptor in &mut index.manifests {
-            if let Some(new) = self.renewed(edit, descriptor)? {
+            if let Some(new) = self.renewed(draft, descriptor)? {
                 *descriptor = new;
                 leads_to_image = true;
             }
@@ -88,9 +88,9 @@ impl<'a> Parents<'a> {
         let mut renewed = (descriptor.digest.clone(), descriptor.size);
         if index != *old.value() {
             if changes_platform(self.changes) {
-                refuse_second(&index, edit)?;
+                refuse_second(&index, draft.target())?;
             }
-            let new = edit.put(&Document::seal(index), descriptor.media_type.clone())?;
+            let new = draft.put(&Document::seal(index), descriptor.media_type.clone())?;
             renewed = (new.digest, new.size);
         }
         self.indexes.insert(descriptor.digest.clone(), Some(renewed.clone()));
@@ -106,14 +106,14 @@ impl<'a> Parents<'a> {
 }
 
 /// Of two images for one platform, readers would only find the first.
-fn refuse_second(index: &Index, edit: &Edit) -> Result<()> {
+fn refuse_second(index: &Index, location: &Location) -> Result<()> {
     for (position, descriptor) in index.manifests.iter().enumerate() {
         let Some(platform) = &descriptor.platform else { continue };
         let is_second = |first: &&Descriptor| {
             first.platform.as_ref() == Some(platform) && first.digest != descriptor.digest && platform.os != "unknown"
         };
         if index.manifests[..position].iter().any(|first| is_second(&first)) {
-            let message = format!("image `{}`: there would be two images for {platform}", edit.layout().location());
+            let message = format!("image `{location}`: there would be two images for {platform}");
             return Err(Error::refused(message));
         }
     }
@@ -122,19 +122,15 @@ fn refuse_second(index: &Index, edit: &Edit) -> Result<()> {
 
 /// A descriptor of another blob in the place of the old one. The blob itself, which it may hold, would be the old one's.
 fn moved(old: &Descriptor, digest: &Digest, size: u64) -> Descriptor {
-    if old.digest == *digest {
-        return old.clone();
-    }
-    Descriptor { digest: digest.clone(), size, data: None, ..old.clone() }
+    let mut moved = old.clone();
+    moved.redirect(&Descriptor::new(old.media_type.clone(), digest.clone(), size));
+    moved
 }
 
 /// That there is an index to annotate.
-pub(super) fn without_index(edit: &Edit) -> Error {
+pub(super) fn without_index(location: &Location) -> Error {
     Error::refused_with_hint(
-        format!(
-            "image `{}`: `index.json` lists it, and no index of its own that could have annotations",
-            edit.layout().location()
-        ),
+        format!("image `{location}`: `index.json` lists it, and no index of its own that could have annotations"),
         "annotate its descriptor with --descriptor-annotation, or its manifest with --annotation",
     )
 }

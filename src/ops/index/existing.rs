@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::image::transfer::{Content, Graph, Plan, Rewritten, ATTESTED};
-use crate::layout::{merge, Edit, Layout, Location, Transport};
+use crate::layout::{Draft, Layout};
 use crate::media_type::MediaKind;
 use crate::oci::{Descriptor, Index, RefName};
 use crate::ops::index::member::{members, Member};
@@ -29,8 +29,6 @@ pub(super) struct Stand {
 /// An index that the target has.
 #[derive(Debug, Default)]
 pub(super) struct Existing {
-    /// An archive is locked as long as this is there, and written anew by it.
-    pub(super) edit: Option<Box<Edit>>,
     /// The entries that it stands in.
     pub(super) entries: Vec<Descriptor>,
     pub(super) members: Vec<Member>,
@@ -41,27 +39,8 @@ pub(super) struct Existing {
 }
 
 impl Existing {
-    /// Reads what the target has; nothing, if there is no target.
-    pub(super) fn read(target: &Location, stand: &Stand) -> Result<Self> {
-        let location = Location { name: None, ..target.clone() };
-        match target.transport {
-            Transport::DockerArchive => {
-                let message = format!("target `{target}`: docker archives are written whole, and not added to");
-                let hint = "make a layout of it with `ocibake convert`, and of that a docker archive in the end";
-                Err(Error::refused_with_hint(message, hint))
-            }
-            Transport::Oci if !location.path.join(crate::layout::INDEX).is_file() => Ok(Existing::default()),
-            Transport::Oci => Existing::of(&Layout::open(&location)?, stand),
-            _ if location.path.symlink_metadata().is_err() => Ok(Existing::default()),
-            _ => {
-                let edit = Edit::open(&location)?;
-                let existing = Existing::of(edit.layout(), stand)?;
-                Ok(Existing { edit: Some(Box::new(edit)), ..existing })
-            }
-        }
-    }
-
-    fn of(layout: &Layout, stand: &Stand) -> Result<Self> {
+    /// Reads what a layout has.
+    pub(super) fn of(layout: &Layout, stand: &Stand) -> Result<Self> {
         let entries = stand.own_entries(&layout.index()?.into_value());
         if stand.shape == Shape::Nested && entries.iter().any(|entry| entry.digest != entries[0].digest) {
             let names: Vec<&str> = stand.names.iter().map(RefName::as_str).collect();
@@ -79,7 +58,7 @@ impl Existing {
             Some(Content::Index(index)) if stand.shape == Shape::Nested => index.value().clone(),
             _ => Index::default(),
         };
-        Ok(Existing { edit: None, entries, members, document, rewritten })
+        Ok(Existing { entries, members, document, rewritten })
     }
 }
 
@@ -123,25 +102,17 @@ impl Stand {
         }
     }
 
-    /// An `index.json` with new entries of this index in the places of the old ones, and more entries.
-    pub(super) fn changed(&self, before: &Index, old: &[Descriptor], new: &[Descriptor], more: &[Descriptor]) -> Index {
-        let mut after = before.clone();
-        if self.shape == Shape::Flat {
-            let mut new: Vec<&Descriptor> = new.iter().collect();
-            after.manifests.clear();
-            for entry in &before.manifests {
-                if !old.contains(entry) {
-                    after.manifests.push(entry.clone());
-                } else if let Some(at) = new.iter().position(|new| takes_the_place(new, entry)) {
-                    after.manifests.push(new.remove(at).clone());
-                }
+    /// Lists new entries of a flat index in the places of its old ones.
+    pub(super) fn replace(draft: &mut Draft<'_>, old: &[Descriptor], mut new: Vec<Descriptor>) -> Result<()> {
+        let before = std::mem::take(&mut draft.index_mut().manifests);
+        for entry in before {
+            if !old.contains(&entry) {
+                draft.index_mut().manifests.push(entry);
+            } else if let Some(at) = new.iter().position(|new| takes_the_place(new, &entry)) {
+                draft.index_mut().manifests.push(new.remove(at));
             }
-            merge(&mut after, &new.into_iter().cloned().collect::<Vec<_>>());
-        } else {
-            merge(&mut after, new);
         }
-        merge(&mut after, more);
-        after
+        new.into_iter().try_for_each(|entry| draft.list(entry))
     }
 }
 

@@ -3,7 +3,6 @@
 mod existing;
 mod member;
 mod options;
-mod output;
 mod report;
 mod source;
 
@@ -12,14 +11,16 @@ pub use member::SamePlatform;
 pub use options::{Annotation, ExistingIndex, IndexOptions, PlatformAnnotation};
 pub use report::{IndexReport, ListedManifest};
 
+use crate::digest::Digest;
 use crate::error::{Error, Result};
-use crate::layout::{DockerForm, Layout, LayoutWriter, Location, Names, Transport, Trust};
+use crate::image::publish::{self, TargetOptions};
+use crate::layout::{DockerForm, Draft, Layout, Location, Names, Transaction, Transport, Trust};
 use crate::media_type::MediaType;
 use crate::observer::Observer;
 use crate::oci::{Annotations, Descriptor, Document, Index};
+use crate::work::Work;
 use existing::{Existing, Stand};
 use member::{gather, join, one_for, remove, Member};
-use output::Output;
 use source::{stage, Source};
 
 /// Makes one index of what the locations of the layouts mean, in the order in which they are given: readers take the first
@@ -33,71 +34,84 @@ pub fn index(
 ) -> Result<IndexReport> {
     let sources: Vec<Source<'_>> = layouts.iter().map(Source::read).collect::<Result<_>>()?;
     let new = gather(sources.iter().map(|source| source.members.as_slice()))?;
-    loop {
-        // If somebody has changed the index in the meantime, it is made once more.
-        if let Some(report) = try_once(&sources, &new, target, options, observer)? {
-            return Ok(report);
-        }
-    }
-}
-
-fn try_once(
-    sources: &[Source<'_>],
-    new: &[Member],
-    target: &Location,
-    options: &IndexOptions,
-    observer: &dyn Observer,
-) -> Result<Option<IndexReport>> {
-    observer.check()?;
     let names = options.target.names(target)?;
     let stand = stand(target, options, &names)?;
-    let is_kept = options.keeps_what_is_there();
-    // What has no name cannot be superseded by one.
-    let is_flat_layout = options.shape == Shape::Flat && target.transport == Transport::Oci;
-    let mut existing = if is_kept || is_flat_layout { Existing::read(target, &stand)? } else { Existing::default() };
-    let members = merged(&mut existing, new, target, options)?;
-
-    let mut output = Output::new(existing.edit.take(), target, &options.target)?;
-    let staging = output.writer()?;
+    let mut opened = open(target, options)?;
     observer.step(&format!("take the blobs of {} images", new.len()));
     // What is linked is believed, what is written is read first.
     let trust = if target.transport == Transport::Oci { Trust::Layout } else { Trust::Nothing };
-    let blobs = stage(sources, staging, trust, options.threads, observer)?;
-    existing.rewritten.store(staging)?;
-    let (digest, own) = match options.shape {
-        Shape::Nested => {
-            let descriptor = nested(existing.document, &members, &options.annotations, staging)?;
-            (Some(descriptor.digest.clone()), names.descriptors(&descriptor))
-        }
-        Shape::Flat => {
-            let listed: Result<Vec<_>> = members.iter().map(|member| stand.flat_entries(member)).collect();
-            (None, listed?.concat())
-        }
-    };
-
+    let blobs = stage(&sources, &mut opened, trust, options.threads, observer)?;
     let attached: Vec<Descriptor> = sources.iter().flat_map(|source| source.attached.clone()).collect();
-    let changed = |before: &Index| {
-        if is_kept && stand.own_entries(before) != existing.entries {
-            return None;
+    let listed = opened.commit(&Work::new(options.threads, observer), |draft| {
+        let listed = list(draft, target, (&stand, &names), &new, options)?;
+        attached.iter().try_for_each(|entry| draft.list(entry.clone()))?;
+        if target.transport != Transport::Oci {
+            draft.free_replaced()?;
         }
-        Some(stand.changed(before, &existing.entries, &own, &attached))
-    };
-    observer.check()?;
-    observer.step(&format!("write {target}"));
-    if !output.commit(&[&own[..], &attached].concat(), &changed, options.threads)? {
-        return Ok(None);
-    }
-    Ok(Some(IndexReport {
-        digest,
-        manifests: members.iter().map(ListedManifest::of).collect(),
+        Ok(listed)
+    })?;
+    Ok(IndexReport {
+        digest: listed.digest,
+        manifests: listed.manifests,
         target: target.to_string(),
-        refs: match options.shape {
-            Shape::Nested => names.texts(),
-            Shape::Flat => own.iter().filter_map(Descriptor::ref_name).map(str::to_owned).collect(),
-        },
+        refs: listed.refs,
         blobs,
         warnings: sources.iter().flat_map(|source| source.warnings.clone()).collect(),
-    }))
+    })
+}
+
+/// Opens the target, whose images stay where some of them do.
+fn open(target: &Location, options: &IndexOptions) -> Result<Transaction> {
+    let TargetOptions { docker_form, checksum, .. } = options.target;
+    publish::check(std::slice::from_ref(target), &options.target)?;
+    publish::check_checksum(std::slice::from_ref(target), checksum)?;
+    if !options.keeps_what_is_there() {
+        return Transaction::create(target, docker_form, checksum);
+    }
+    if target.is_docker_archive() {
+        let message = format!("target `{target}`: docker archives are written whole, and not added to");
+        let hint = "make a layout of it with `ocibake convert`, and of that a docker archive in the end";
+        return Err(Error::refused_with_hint(message, hint));
+    }
+    Transaction::extend(target, docker_form, checksum)
+}
+
+/// What the target lists of the index.
+struct Listed {
+    /// The digest of the index; a flat one has none.
+    digest: Option<Digest>,
+    manifests: Vec<ListedManifest>,
+    refs: Vec<String>,
+}
+
+/// Lists the index, with what the target has of it already where that stays.
+fn list(
+    draft: &mut Draft<'_>,
+    target: &Location,
+    (stand, names): (&Stand, &Names),
+    new: &[Member],
+    options: &IndexOptions,
+) -> Result<Listed> {
+    // What has no name cannot be superseded by one.
+    let is_read = options.keeps_what_is_there() || options.shape == Shape::Flat;
+    let mut existing = match draft.existing() {
+        Some(layout) if is_read => Existing::of(layout, stand)?,
+        _ => Existing::default(),
+    };
+    let members = merged(&mut existing, new, target, options)?;
+    existing.rewritten.store(draft.stage_mut())?;
+    let manifests = members.iter().map(ListedManifest::of).collect();
+    if options.shape == Shape::Flat {
+        let entries: Result<Vec<_>> = members.iter().map(|member| stand.flat_entries(member)).collect();
+        let entries = entries?.concat();
+        let refs = entries.iter().filter_map(Descriptor::ref_name).map(str::to_owned).collect();
+        Stand::replace(draft, &existing.entries, entries)?;
+        return Ok(Listed { digest: None, manifests, refs });
+    }
+    let document = nested(existing.document, &members, &options.annotations);
+    let descriptor = draft.put(&document, MediaType::INDEX)?;
+    names.descriptors(&descriptor).into_iter().try_for_each(|named| draft.list(named))?;
+    Ok(Listed { digest: Some(descriptor.digest), manifests, refs: names.texts() })
 }
 
 /// What the index is to list: what it lists already, without what is to go, and what is new.
@@ -156,18 +170,13 @@ fn stand(target: &Location, options: &IndexOptions, names: &Names) -> Result<Sta
     Ok(Stand { shape: options.shape, names })
 }
 
-/// Stores the index as a document; what an older one says beside its list stays.
-fn nested(
-    mut document: Index,
-    members: &[Member],
-    annotations: &[Annotation],
-    writer: &mut LayoutWriter,
-) -> Result<Descriptor> {
+/// The index as a document; what an older one says beside its list stays.
+fn nested(mut document: Index, members: &[Member], annotations: &[Annotation]) -> Document<Index> {
     document.media_type = Some(MediaType::INDEX);
     document.manifests = members.iter().map(|member| member.descriptor.clone()).collect();
     if !annotations.is_empty() {
         let pairs = annotations.iter().map(|annotation| (annotation.key.clone(), annotation.value.clone()));
         document.annotations.get_or_insert_with(Annotations::new).extend(pairs);
     }
-    writer.put(&Document::seal(document), MediaType::INDEX)
+    Document::seal(document)
 }

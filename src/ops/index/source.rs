@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::image::transfer::{self, move_all, BlobReport, Entry, EntryKind, Graph, Plan, Rewritten};
-use crate::layout::{Layout, LayoutWriter, Trust};
+use crate::layout::{Layout, Transaction, Trust};
 use crate::observer::Observer;
 use crate::oci::Descriptor;
 use crate::ops::index::member::{members, Member};
@@ -58,17 +58,17 @@ fn attached<'e>(entries: &'e [Entry], graph: &Graph<'_>, images: BTreeSet<&'e Di
     }
 }
 
-/// Puts blobs and documents of all sources into a staging directory.
+/// Puts blobs and documents of all sources where those of the target gather.
 pub(super) fn stage(
     sources: &[Source<'_>],
-    writer: &mut LayoutWriter,
+    target: &mut Transaction,
     trust: Trust,
     threads: NonZeroUsize,
     observer: &dyn Observer,
 ) -> Result<Vec<BlobReport>> {
     let from: Vec<transfer::Source<'_>> =
         sources.iter().map(|source| transfer::Source { layout: source.layout, plan: &source.plan }).collect();
-    let (blobs, _) = move_all(&from, std::slice::from_mut(writer), None, trust, threads, observer)?;
-    sources.iter().try_for_each(|source| source.rewritten.store(writer))?;
+    let (blobs, _) = move_all(&from, std::slice::from_mut(target), None, trust, threads, observer)?;
+    sources.iter().try_for_each(|source| source.rewritten.store(target.stage_mut()))?;
     Ok(blobs)
 }

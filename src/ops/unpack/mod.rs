@@ -23,8 +23,7 @@ use serde::Serialize;
 
 use crate::digest::Digest;
 use crate::error::{Error, IoContext, Result};
-use crate::layout::staging::Staging;
-use crate::layout::{Image, Layout};
+use crate::layout::{Image, Layout, Staging};
 use crate::media_type::MediaKind;
 use crate::observer::Observer;
 use crate::oci::Descriptor;

@@ -5,11 +5,11 @@ use std::os::unix::ffi::OsStrExt;
 
 use crate::compress::Codec;
 use crate::error::{Error, IoContext, Result};
-use crate::layout::staging::STAGING_PREFIX;
+use crate::layout::transaction::hold::check_version;
+use crate::layout::transaction::staging::STAGING_PREFIX;
 use crate::layout::{DockerForm, Layout, Location, Transport, INDEX, MARKER};
-use crate::oci::LayoutMarker;
 
-/// What stood at the target's path when the writer was made.
+/// What stood at the target's path when the transaction was opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum TargetKind {
     /// A layout that gains images, or an empty directory that becomes one. It stays the directory that it is: it may be
@@ -24,6 +24,11 @@ pub(super) enum TargetKind {
 }
 
 impl TargetKind {
+    /// Whether it is a file.
+    pub(super) fn is_archive(self) -> bool {
+        matches!(self, TargetKind::Archive(_) | TargetKind::DockerArchive(..))
+    }
+
     /// What stands at the path of a target; an error if the target cannot take its place or grow there. `form` matters to a
     /// docker archive alone.
     pub(super) fn of(target: &Location, form: DockerForm) -> Result<Self> {
@@ -62,7 +67,7 @@ impl TargetKind {
 }
 
 /// A directory is a layout, or holds nothing but what a killed run may have left: the index would have been its last act.
-fn check_directory(target: &Location) -> Result<()> {
+pub(super) fn check_directory(target: &Location) -> Result<()> {
     let path = &target.path;
     if !path.join(INDEX).is_file() {
         let is_ours =
@@ -78,10 +83,13 @@ fn check_directory(target: &Location) -> Result<()> {
     }
     let layout = Layout::open(target)?;
     layout.index()?;
-    let version = layout.marker()?.into_value().image_layout_version;
-    if version != LayoutMarker::VERSION {
-        let reason = format!("layout version {} expected, found {version}", LayoutMarker::VERSION);
-        return Err(Error::malformed(target.to_string(), reason));
+    check_version(&layout)
+}
+
+/// Refuses an archive that is a link.
+pub(super) fn refuse_link(target: &Location) -> Result<()> {
+    if target.path.is_symlink() {
+        return Err(not_followed(target));
     }
     Ok(())
 }

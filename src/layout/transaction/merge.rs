@@ -26,35 +26,30 @@ pub(crate) fn merge(index: &mut Index, descriptors: &[Descriptor]) {
     }
 }
 
-/// Where an index lists by a referrers tag something else than before, the two lists become one: whoever brings an artifact
-/// adds it to the list that is there (distribution-spec, spec.md#pushing-manifests-with-subject). Gives back the lists that
-/// are new. What cannot be read has nothing to add.
-pub(super) fn join_lists(
+/// An entry as an index is to list it. Where the index has another list by the same referrers tag, the two become one, which
+/// is returned too: whoever brings an artifact adds it to the list that is there (distribution-spec,
+/// spec.md#pushing-manifests-with-subject). What cannot be read has nothing to add.
+pub(super) fn join_list(
     read: impl Fn(&Descriptor) -> Result<Index>,
-    before: &Index,
-    after: &mut Index,
-) -> Vec<Document<Index>> {
-    let mut lists = Vec::new();
-    for entry in after.manifests.iter_mut().filter(|entry| is_referrers_tag(entry)) {
-        let is_old = |old: &&Descriptor| old.ref_name() == entry.ref_name() && old.digest != entry.digest;
-        let Some(old) = before.manifests.iter().find(is_old) else { continue };
-        let (Ok(mut list), Ok(new)) = (read(old), read(entry)) else { continue };
-        let lacks = |list: &Index, digest: &Digest| !list.manifests.iter().any(|listed| listed.digest == *digest);
-        if !list.manifests.iter().any(|listed| lacks(&new, &listed.digest)) {
-            continue;
-        }
-        let more: Vec<Descriptor> = new.manifests.into_iter().filter(|listed| lacks(&list, &listed.digest)).collect();
-        if more.is_empty() {
-            *entry = old.clone();
-            continue;
-        }
-        list.manifests.extend(more);
-        let list = Document::seal(list);
-        let joined = list.descriptor(entry.media_type.clone());
-        *entry = Descriptor { digest: joined.digest, size: joined.size, data: None, ..entry.clone() };
-        lists.push(list);
+    index: &Index,
+    mut entry: Descriptor,
+) -> (Descriptor, Option<Document<Index>>) {
+    let is_old = |old: &&Descriptor| old.ref_name() == entry.ref_name() && old.digest != entry.digest;
+    let old = index.manifests.iter().find(is_old).filter(|_| is_referrers_tag(&entry));
+    let Some(old) = old else { return (entry, None) };
+    let (Ok(mut list), Ok(new)) = (read(old), read(&entry)) else { return (entry, None) };
+    let lacks = |list: &Index, digest: &Digest| !list.manifests.iter().any(|listed| listed.digest == *digest);
+    if !list.manifests.iter().any(|listed| lacks(&new, &listed.digest)) {
+        return (entry, None);
     }
-    lists
+    let more: Vec<Descriptor> = new.manifests.into_iter().filter(|listed| lacks(&list, &listed.digest)).collect();
+    if more.is_empty() {
+        return (old.clone(), None);
+    }
+    list.manifests.extend(more);
+    let list = Document::seal(list);
+    entry.redirect(&list.descriptor(entry.media_type.clone()));
+    (entry, Some(list))
 }
 
 #[cfg(test)]

@@ -2,21 +2,26 @@
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
+use std::io;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{flock, FlockOperation};
+use rustix::fs::OFlags;
 
-use crate::error::{IoContext, Result};
-use crate::layout::lock::stands_at;
+use crate::error::{Error, IoContext, Result};
+use crate::layout::transaction::lock::{stands_at, try_lock};
 
 /// What the names of staging directories begin with.
 pub(crate) const STAGING_PREFIX: &str = ".ocibake-";
 
+/// How many names are tried before the directory is given up.
+const ATTEMPTS: u32 = 1000;
+
 /// A locked directory beside or inside of a target, removed with all that is left in it when it is dropped.
 ///
 /// The lock tells a living owner from one that was killed: whoever makes a staging directory clears away those whose
-/// lock nobody holds.
+/// lock is free.
 #[derive(Debug)]
 pub(crate) struct Staging {
     path: PathBuf,
@@ -40,25 +45,31 @@ impl Staging {
 
     fn create_named(parent: &Path, prefix: &OsStr) -> Result<Self> {
         abandoned(parent, prefix).into_iter().for_each(Abandoned::clear);
-        for attempt in 0_u32.. {
+        // With a slash at its end, messages show it as the directory that it is.
+        let shown = parent.join("");
+        for attempt in 0..ATTEMPTS {
             let mut name = prefix.to_os_string();
             name.push(format!("{}-{attempt}", std::process::id()));
             let path = parent.join(name);
             match fs::create_dir(&path) {
-                Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => continue,
-                created => created.at("create the directory", &path)?,
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
+                created => created.at("create a directory in", &shown)?,
             }
-            // Until it is locked, somebody who clears up may take it for abandoned.
-            let lock = match File::open(&path) {
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
-                opened => opened.at("open", &path)?,
+            // Until it is locked, someone who clears up may take it for abandoned.
+            let lock = match open_directory(&path) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                opened => opened.at("open a directory in", &shown)?,
             };
-            let locked = flock(&lock, FlockOperation::NonBlockingLockExclusive).is_ok();
-            if locked && stands_at(&lock, &path) {
-                return Ok(Staging { path, _lock: lock });
+            match try_lock(&lock) {
+                Ok(true) if stands_at(&lock, &path) => return Ok(Staging { path, _lock: lock }),
+                Ok(_) => {}
+                Err(error) => {
+                    let _ = fs::remove_dir(&path);
+                    return Err(error).at("lock a directory in", &shown);
+                }
             }
         }
-        unreachable!("every attempt has a name of its own")
+        Err(Error::refused(format!("cannot write in `{}`: {ATTEMPTS} names for it are taken", parent.display())))
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -73,7 +84,7 @@ impl Drop for Staging {
     }
 }
 
-/// A staging directory whose owner is gone, locked so that nobody else takes it away.
+/// A staging directory whose owner is gone, locked so that no one else takes it away.
 #[derive(Debug)]
 pub(crate) struct Abandoned {
     path: PathBuf,
@@ -96,20 +107,33 @@ impl Abandoned {
     }
 }
 
+/// Clears away what killed runs have left in a directory.
+pub(super) fn clear_abandoned(parent: &Path) {
+    Abandoned::within(parent).into_iter().for_each(Abandoned::clear);
+}
+
+/// What cannot be listed, opened or locked is left alone.
 fn abandoned(parent: &Path, prefix: &OsStr) -> Vec<Abandoned> {
     let Ok(listing) = fs::read_dir(parent) else { return Vec::new() };
     let names = listing.flatten().filter(|entry| is_staging_name(&entry.file_name(), prefix));
     let unlocked = names.filter_map(|entry| {
         let path = entry.path();
-        let directory = File::open(&path).ok()?;
-        flock(&directory, FlockOperation::NonBlockingLockExclusive).ok()?;
-        // What was opened may be gone by now, and its name somebody else's.
-        (stands_at(&directory, &path) && !path.is_symlink()).then_some(Abandoned { path, _lock: directory })
+        let directory = open_directory(&path).ok()?;
+        // What was opened may be gone by now, and its name that of something else.
+        let is_free = try_lock(&directory).unwrap_or(false) && stands_at(&directory, &path);
+        (is_free && !path.is_symlink()).then_some(Abandoned { path, _lock: directory })
     });
     unlocked.collect()
 }
 
-/// Whether a name is the prefix with two numbers behind it: somebody's `out.ocibake-backup` is none of ours.
+/// Opens a directory and nothing else: a pipe of the same name would wait for a writer, and a link lead elsewhere.
+fn open_directory(path: &Path) -> io::Result<File> {
+    #[allow(clippy::cast_possible_wrap)]
+    const FLAGS: i32 = OFlags::DIRECTORY.union(OFlags::NOFOLLOW).bits() as i32;
+    File::options().read(true).custom_flags(FLAGS).open(path)
+}
+
+/// Whether a name is the prefix followed by two numbers: a file `out.ocibake-backup` is none of ours.
 fn is_staging_name(name: &OsStr, prefix: &OsStr) -> bool {
     let is_number = |part: &[u8]| !part.is_empty() && part.iter().all(u8::is_ascii_digit);
     match name.as_bytes().strip_prefix(prefix.as_bytes()) {

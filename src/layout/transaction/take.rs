@@ -8,14 +8,14 @@ use std::thread;
 
 use crate::compress::ReadAhead;
 use crate::error::{Error, IoContext, Result};
-use crate::layout::writer::BlobPath;
-use crate::layout::{blob_path, Layout, LayoutWriter, VerifiedReader};
+use crate::layout::transaction::{BlobPath, Stage};
+use crate::layout::{blob_path, Layout, VerifiedReader};
 use crate::observer::{Observer, Silent};
 use crate::oci::Descriptor;
 
 /// How much is believed of a blob that another layout shares with the new one. What is copied is always verified.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Trust {
+pub(crate) enum Trust {
     /// Nothing: it is read and held to its descriptor.
     Nothing,
     /// That its digest is right, if its size is and if it takes the place of no other file: it is not read.
@@ -24,7 +24,7 @@ pub enum Trust {
 
 /// How a blob came into the new layout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Taken {
+pub(crate) enum Taken {
     /// It is one file with that of the other layout.
     Linked,
     /// Its bytes were written once more.
@@ -34,44 +34,44 @@ pub enum Taken {
 /// A blob that was taken and has no name yet.
 #[derive(Debug)]
 #[must_use]
-pub struct TakenBlob {
+pub(crate) struct TakenBlob {
     place: BlobPath,
     descriptor: Descriptor,
     /// How it was taken.
-    pub how: Taken,
+    pub(crate) how: Taken,
 }
 
-impl LayoutWriter {
+impl Stage {
     /// Takes a blob of another layout, byte for byte: by a hard link where that can be, else by a copy. Either way it is
     /// read once at most. Several threads may do so at once; [`keep`](Self::keep) gives it its name.
-    pub fn take(
+    pub(crate) fn take(
         &self,
         layout: &Layout,
         descriptor: &Descriptor,
         trust: Trust,
         observer: &dyn Observer,
     ) -> Result<TakenBlob> {
-        let place = self.new_place();
+        let place = self.new_place()?;
         let to = place.path();
         let how = if let Some(linked) = layout.blob_on_disk(&descriptor.digest).and_then(|from| link(&from, to)) {
             self.check_linked(to, &linked, descriptor, trust, observer)?;
             Taken::Linked
         } else {
-            let file = File::create(to).at("create", to)?;
+            let file = File::create(to).at("write", self.place())?;
             let blob = Watched { inner: layout.blob(descriptor)?, observer };
-            copy(blob, file).at("copy a blob to", to)?;
+            copy(blob, file).at("write", self.place())?;
             Taken::Copied
         };
         Ok(TakenBlob { place, descriptor: descriptor.clone(), how })
     }
 
     /// Gives a blob that was taken its name.
-    pub fn keep(&mut self, blob: &TakenBlob) -> Result<()> {
+    pub(crate) fn keep(&mut self, blob: &TakenBlob) -> Result<()> {
         self.adopt(&blob.place, &blob.descriptor.digest, blob.descriptor.size)
     }
 
     /// Takes a blob that was verified a moment ago.
-    pub fn copy_blob(&mut self, layout: &Layout, descriptor: &Descriptor) -> Result<()> {
+    pub(crate) fn copy_blob(&mut self, layout: &Layout, descriptor: &Descriptor) -> Result<()> {
         if self.holds(&descriptor.digest) {
             return Ok(());
         }
@@ -93,17 +93,17 @@ impl LayoutWriter {
             let (expected, found) = (descriptor.size.to_string(), linked.len().to_string());
             return Err(Error::Mismatch { subject, what: "size", expected, found });
         }
-        let present = self.target().path.join(blob_path(&descriptor.digest)).symlink_metadata();
+        let present = self.place().join(blob_path(&descriptor.digest)).symlink_metadata();
         let replaces_another =
             present.is_ok_and(|present| (present.dev(), present.ino()) != (linked.dev(), linked.ino()));
         if trust == Trust::Layout && !replaces_another {
             observer.advance(descriptor.size);
             return observer.check();
         }
-        let file = File::open(path).at("open", path)?;
+        let file = File::open(path).at("read", self.place())?;
         let mut blob = VerifiedReader::new(Watched { inner: file, observer }, descriptor)?;
         let mut buffer = vec![0; PIECE];
-        while blob.read(&mut buffer).at("read", path)? > 0 {}
+        while blob.read(&mut buffer).at("read", self.place())? > 0 {}
         Ok(())
     }
 }

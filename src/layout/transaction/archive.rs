@@ -1,0 +1,91 @@
+//! An archive made of what is staged.
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::path::PathBuf;
+
+use crate::compress::Codec;
+use crate::digest::Digest;
+use crate::error::{IoContext, Result};
+use crate::layout::pack::{self, Content, Packed};
+use crate::layout::transaction::target::TargetKind;
+use crate::layout::transaction::{checksum, Transaction};
+use crate::layout::{blob_path, docker, Layout, INDEX, MARKER};
+use crate::oci::{Document, Index, LayoutMarker};
+use crate::work::Work;
+
+/// The names of an archive and of its checksum while they are staged.
+const ARCHIVE: &str = "archive";
+const CHECKSUM: &str = "checksum";
+
+impl Transaction {
+    /// Makes the archive: of what is staged, and of what `layout`, an archive that is edited, holds beside the blobs that
+    /// are `freed`. Returns what is to be renamed.
+    pub(super) fn pack(
+        &mut self,
+        layout: Option<&Layout>,
+        index: Index,
+        freed: &BTreeSet<Digest>,
+        work: &Work<'_>,
+    ) -> Result<Vec<(PathBuf, PathBuf)>> {
+        let marker = match layout {
+            Some(layout) => {
+                self.keep(layout, freed)?;
+                layout.marker()?
+            }
+            None => Document::seal(LayoutMarker::default()),
+        };
+        self.stage.write(MARKER, marker.raw())?;
+        let digest = match self.kind {
+            TargetKind::DockerArchive(codec, form) => {
+                let staged = Layout::staged(&self.target, self.stage.directory()?);
+                let blobs = self.stage.blobs().keys().cloned();
+                let planned = docker::plan(&staged, &index.manifests, blobs, form)?;
+                let files = planned.into_iter().map(|file| file.open(&staged, || self.stage.scratch_file()));
+                self.write_archive(files, codec, work)?
+            }
+            TargetKind::Archive(codec) => {
+                self.write_index(index)?;
+                self.write_archive(self.files()?, codec, work)?
+            }
+            TargetKind::Directory | TargetKind::NewLayout => unreachable!("a layout is not packed"),
+        };
+        let staging = self.stage.directory()?;
+        let mut renames = vec![(staging.join(ARCHIVE), self.target.path.clone())];
+        if let Some(checksum) = &self.checksum {
+            let line = checksum::line(&digest, &self.target.path);
+            renames.push((self.stage.write(CHECKSUM, &line)?, checksum.clone()));
+        }
+        Ok(renames)
+    }
+
+    /// Takes over what an archive holds.
+    fn keep(&mut self, layout: &Layout, freed: &BTreeSet<Digest>) -> Result<()> {
+        let kept = layout.blobs()?.into_iter().filter(|(digest, _)| !freed.contains(digest));
+        for (digest, size) in kept {
+            if !self.stage.holds(&digest) {
+                self.stage.copy_stored(layout, &digest, size)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Marker and index first, so that a reader of a stream meets them first, then the blobs in the order of their digests.
+    fn files(&self) -> Result<impl Iterator<Item = Result<Packed>> + '_> {
+        let staging = self.stage.directory()?;
+        let lists = [MARKER, INDEX].map(str::to_owned).into_iter();
+        let open = |name: String| Ok(Packed { content: Content::open(&staging.join(&name))?, name });
+        Ok(lists.chain(self.stage.blobs().keys().map(blob_path)).map(open))
+    }
+
+    fn write_archive(
+        &self,
+        files: impl IntoIterator<Item = Result<Packed>>,
+        codec: Codec,
+        work: &Work<'_>,
+    ) -> Result<Digest> {
+        let path = self.stage.directory()?.join(ARCHIVE);
+        let file = File::create(path).at("write", self.stage.place())?;
+        pack::write(files, file, self.stage.place(), codec, work.threads)
+    }
+}

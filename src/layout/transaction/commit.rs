@@ -1,0 +1,273 @@
+//! From what is staged to what is shown, for several targets together.
+//!
+//! First comes all that takes time or needs space: archives are packed, blobs are compared with those that are there,
+//! everything is synced. Then the layouts that exist are locked, the new indexes are written beside the old ones, and
+//! the blobs get their places, where no index leads to them yet. What is left is one rename for each target.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
+
+use crate::digest::Digest;
+use crate::error::{Error, IoContext, Result};
+use crate::layout::transaction::hold::Held;
+use crate::layout::transaction::place::{sync, sync_name, Settled};
+use crate::layout::transaction::stage::too_large;
+use crate::layout::transaction::target::{check_directory, TargetKind};
+use crate::layout::transaction::{staging, Draft, Existing, Transaction};
+use crate::layout::{blob_path, Layout, INDEX, MARKER};
+use crate::oci::{Document, Index, LayoutMarker, MAX_INDEX_SIZE};
+use crate::work::Work;
+
+/// Shows what is staged for several targets, and the index that `change` makes for each. None of them changes unless
+/// all can be written; should a rename fail after others, the error says which targets are new.
+pub(crate) fn commit_all<R>(
+    transactions: Vec<Transaction>,
+    work: &Work<'_>,
+    change: impl FnMut(&mut Draft<'_>) -> Result<R>,
+) -> Result<Vec<R>> {
+    let parts = transactions.into_iter().map(Part::new).collect();
+    let mut commit = Commit { parts, change, work };
+    commit.prepare()?;
+    commit.hold_layouts()?;
+    work.observer.check()?;
+    for number in 0..commit.parts.len() {
+        commit.show(number).map_err(|error| commit.partly(error, number))?;
+    }
+    commit.parts.iter().try_for_each(Part::free)?;
+    let results = commit.parts.into_iter().map(|Part { transaction, result, .. }| {
+        let home = transaction.stage.home().to_path_buf();
+        drop(transaction);
+        staging::clear_abandoned(&home);
+        result.expect("each change was made")
+    });
+    Ok(results.collect())
+}
+
+/// A commit of several targets.
+struct Commit<'w, R, F> {
+    parts: Vec<Part<R>>,
+    change: F,
+    work: &'w Work<'w>,
+}
+
+/// One target of a commit.
+struct Part<R> {
+    transaction: Transaction,
+    /// What the change returned.
+    result: Option<R>,
+    settled: Settled,
+    held: Option<Held>,
+    /// What is to be renamed, in this order.
+    renames: Vec<(PathBuf, PathBuf)>,
+    /// Blobs of a layout that are taken away in the end.
+    freed: BTreeSet<Digest>,
+    is_shown: bool,
+}
+
+impl<R, F: FnMut(&mut Draft<'_>) -> Result<R>> Commit<'_, R, F> {
+    /// Does all that takes time.
+    fn prepare(&mut self) -> Result<()> {
+        for number in 0..self.parts.len() {
+            let transaction = &self.parts[number].transaction;
+            self.work.observer.check()?;
+            if !transaction.stage.blobs().is_empty() {
+                self.work.observer.step(&format!("write {}", transaction.target));
+            }
+            match transaction.kind {
+                TargetKind::Directory => self.parts[number].settle(self.work)?,
+                TargetKind::NewLayout => self.prepare_layout(number)?,
+                TargetKind::Archive(_) | TargetKind::DockerArchive(..) => self.prepare_archive(number)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn prepare_layout(&mut self, number: usize) -> Result<()> {
+        let part = &mut self.parts[number];
+        let (index, _) = part.change(None, &Index::default(), Index::default(), &mut self.change)?;
+        let Transaction { target, stage, .. } = &part.transaction;
+        let marker = stage.write(MARKER, Document::seal(LayoutMarker::default()).raw())?;
+        let index = part.transaction.write_index(index)?;
+        stage.sync_all(&[marker, index], self.work.durability)?;
+        part.renames = vec![(stage.directory()?.to_path_buf(), target.path.clone())];
+        Ok(())
+    }
+
+    fn prepare_archive(&mut self, number: usize) -> Result<()> {
+        let part = &mut self.parts[number];
+        let held = match part.transaction.existing {
+            Existing::Superseded => None,
+            Existing::Edited => Some(Held::wait_for(&part.transaction.target, Existing::Edited, self.work.observer)?),
+        };
+        let layout = held.as_ref().and_then(|held| held.layout.as_ref());
+        let before = held.as_ref().map(|held| held.index.clone()).unwrap_or_default();
+        let (index, freed) = part.change(layout, &before, before.clone(), &mut self.change)?;
+        let is_change = layout.is_none() || index != before || !freed.is_empty();
+        let transaction = &mut part.transaction;
+        if is_change || transaction.checksum.is_some() {
+            part.renames = transaction.pack(layout, index, &freed, self.work)?;
+            part.renames.iter().try_for_each(|(from, to)| sync(from, to, self.work.durability))?;
+        }
+        part.held = held;
+        Ok(())
+    }
+
+    /// Locks the layouts that exist and makes their indexes. One that was given in several spellings is one. All runs
+    /// lock in the same order, so that none waits for another in a circle.
+    fn hold_layouts(&mut self) -> Result<()> {
+        let mut layouts = BTreeMap::<_, Vec<usize>>::new();
+        for (number, part) in self.parts.iter().enumerate() {
+            if part.transaction.kind == TargetKind::Directory {
+                let path = &part.transaction.target.path;
+                let found = path.metadata().at("open", path)?;
+                layouts.entry((found.dev(), found.ino())).or_default().push(number);
+            }
+        }
+        layouts.values().try_for_each(|numbers| self.hold(numbers))
+    }
+
+    /// Locks a layout, which is the target of these parts, and does all but the last rename.
+    fn hold(&mut self, numbers: &[usize]) -> Result<()> {
+        let [first, ..] = *numbers else { return Ok(()) };
+        let Transaction { target, existing, .. } = &self.parts[first].transaction;
+        let held = Held::wait_for(target, *existing, self.work.observer)?;
+        let mut index = held.index.clone();
+        for number in numbers {
+            let part = &mut self.parts[*number];
+            let (changed, freed) = part.change(held.layout.as_ref(), &held.index, index, &mut self.change)?;
+            index = changed;
+            part.freed = freed;
+        }
+        let transaction = &self.parts[first].transaction;
+        let path = &transaction.target.path;
+        let mut renames = Vec::new();
+        if held.layout.is_none() {
+            let marker = transaction.stage.write(MARKER, Document::seal(LayoutMarker::default()).raw())?;
+            renames.push((marker, path.join(MARKER)));
+        }
+        if held.layout.is_none() || index != held.index {
+            renames.push((transaction.write_index(index)?, path.join(INDEX)));
+        }
+        renames.iter().try_for_each(|(from, _)| sync(from, path, self.work.durability))?;
+        for number in numbers {
+            let part = &mut self.parts[*number];
+            part.settle(self.work)?;
+            part.transaction.stage.place_blobs(&part.settled, self.work.durability)?;
+        }
+        self.parts[first].renames = renames;
+        self.parts[first].held = Some(held);
+        Ok(())
+    }
+
+    /// Shows a target.
+    fn show(&mut self, number: usize) -> Result<()> {
+        let renames = std::mem::take(&mut self.parts[number].renames);
+        for (from, to) in renames {
+            match fs::rename(from, &to) {
+                Err(error) if self.parts[number].transaction.kind == TargetKind::NewLayout && to.is_dir() => {
+                    self.join(number, error)?;
+                }
+                done => done.at("write", &to)?,
+            }
+            if self.parts[number].transaction.kind == TargetKind::NewLayout {
+                // The lock of the staging directory is one of the layout now.
+                self.parts[number].transaction.stage.leave();
+            }
+            self.parts[number].is_shown = true;
+            sync_name(&to, self.work.durability)?;
+        }
+        self.parts[number].is_shown = true;
+        Ok(())
+    }
+
+    /// Joins a layout that someone has made since the transaction was opened.
+    fn join(&mut self, number: usize, error: io::Error) -> Result<()> {
+        let Transaction { target, .. } = &self.parts[number].transaction;
+        if self.parts.iter().any(|part| part.held.is_some()) {
+            // Who waits while others wait for what it holds may wait for ever.
+            return Err(error).at("write", &target.path);
+        }
+        check_directory(target)?;
+        self.hold(&[number])?;
+        for (from, to) in std::mem::take(&mut self.parts[number].renames) {
+            fs::rename(from, &to).at("write", &to)?;
+            sync_name(&to, self.work.durability)?;
+        }
+        self.parts[number].held = None;
+        Ok(())
+    }
+
+    /// What an error leaves behind that came while the targets were shown.
+    fn partly(&self, error: Error, number: usize) -> Error {
+        let names = |shown: bool| -> String {
+            let meant = self.parts.iter().filter(|part| part.is_shown == shown);
+            let names: Vec<String> = meant.map(|part| format!("`{}`", part.transaction.target)).collect();
+            names.join(", ")
+        };
+        if !self.parts[..=number].iter().any(|part| part.is_shown) {
+            return error;
+        }
+        let is_all = self.parts.iter().all(|part| part.is_shown);
+        let rest = if is_all { String::new() } else { format!(", as it was: {}", names(false)) };
+        Error::refused(format!("{error} (new: {}{rest})", names(true)))
+    }
+}
+
+impl<R> Part<R> {
+    fn new(transaction: Transaction) -> Self {
+        Part {
+            transaction,
+            result: None,
+            settled: Settled::default(),
+            held: None,
+            renames: Vec::new(),
+            freed: BTreeSet::new(),
+            is_shown: false,
+        }
+    }
+
+    fn settle(&mut self, work: &Work<'_>) -> Result<()> {
+        self.transaction.stage.settle(&mut self.settled, work)
+    }
+
+    /// Lets `change` make the index of what it is now; returns it, and the blobs that are to be taken away.
+    fn change(
+        &mut self,
+        layout: Option<&Layout>,
+        before: &Index,
+        index: Index,
+        change: &mut impl FnMut(&mut Draft<'_>) -> Result<R>,
+    ) -> Result<(Index, BTreeSet<Digest>)> {
+        let Transaction { target, stage, .. } = &mut self.transaction;
+        let mut draft = Draft::new(target, layout, before, index, stage);
+        self.result = Some(change(&mut draft)?);
+        Ok(draft.finish())
+    }
+
+    /// Takes blobs away that the index leads to no more.
+    fn free(&self) -> Result<()> {
+        let layout = &self.transaction.target.path;
+        for digest in &self.freed {
+            match fs::remove_file(layout.join(blob_path(digest))) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                removed => removed.at("remove a blob of", layout)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Transaction {
+    /// Writes the index beside what is there; one that no reader would take for its size is refused.
+    pub(super) fn write_index(&self, index: Index) -> Result<PathBuf> {
+        let document = Document::seal(index);
+        let size = document.raw().len() as u64;
+        if size > MAX_INDEX_SIZE {
+            return Err(too_large(&self.target, "an index", size, MAX_INDEX_SIZE));
+        }
+        self.stage.write(INDEX, document.raw())
+    }
+}

@@ -1,0 +1,89 @@
+//! What is there, held against other writers.
+
+use std::fs::File;
+
+use crate::error::{Error, Result};
+use crate::layout::transaction::lock::lock;
+use crate::layout::transaction::Existing;
+use crate::layout::{digest_of_path, Layout, Location, Transport, INDEX, MARKER};
+use crate::observer::Observer;
+use crate::oci::{Index, LayoutMarker};
+
+/// A layout, directory or archive, that is locked and was read after that.
+#[derive(Debug)]
+pub(super) struct Held {
+    /// None if there is no index yet.
+    pub(super) layout: Option<Layout>,
+    pub(super) index: Index,
+    pub(super) _lock: File,
+}
+
+impl Held {
+    /// Waits until no one else changes what is at the target's path, and reads what it lists now.
+    pub(super) fn wait_for(target: &Location, existing: Existing, observer: &dyn Observer) -> Result<Self> {
+        let lock = lock(&target.path, observer)?;
+        Held::read(target, existing, lock)
+    }
+
+    fn read(target: &Location, existing: Existing, lock: File) -> Result<Self> {
+        if existing == Existing::Edited {
+            let layout = Layout::open(target)?;
+            check_transport(&layout)?;
+            check_version(&layout)?;
+            if layout.location().transport != Transport::Oci {
+                check_archive(&layout)?;
+            }
+            let index = layout.index()?.into_value();
+            return Ok(Held { layout: Some(layout), index, _lock: lock });
+        }
+        if !target.path.join(INDEX).is_file() {
+            return Ok(Held { layout: None, index: Index::default(), _lock: lock });
+        }
+        let layout = Layout::open(&Location { name: None, ..target.clone() })?;
+        let index = layout.index()?.into_value();
+        Ok(Held { layout: Some(layout), index, _lock: lock })
+    }
+}
+
+fn check_transport(layout: &Layout) -> Result<()> {
+    let location = layout.location();
+    match location.transport {
+        Transport::DockerArchive => Err(Error::refused_with_hint(
+            format!("image `{location}`: docker archives are read, not edited"),
+            "make a layout of it with `ocibake convert`",
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// Whether a layout is of the version that is written here.
+pub(super) fn check_version(layout: &Layout) -> Result<()> {
+    let version = layout.marker()?.into_value().image_layout_version;
+    if version == LayoutMarker::VERSION {
+        return Ok(());
+    }
+    let reason = format!("layout version {} expected, found {version}", LayoutMarker::VERSION);
+    Err(Error::malformed(layout.location().to_string(), reason))
+}
+
+/// Whether an archive can be written anew with all that it holds, in the compression that it has.
+fn check_archive(layout: &Layout) -> Result<()> {
+    let location = layout.location();
+    let is_part = |name: &str| name == MARKER || name == INDEX || digest_of_path(name).is_some();
+    if let Some(other) = layout.files()?.into_iter().find(|file| !is_part(&file.name)) {
+        return Err(Error::refused_with_hint(
+            format!(
+                "image `{location}`: an archive of nothing but a layout is wanted, found `{}`",
+                other.name.escape_debug()
+            ),
+            "it would be lost, or no longer fit: make a layout of it with `ocibake convert`",
+        ));
+    }
+    let (found, ending) = (layout.outer_format(), location.outer_codec()?.format());
+    if found != Some(ending) {
+        return Err(Error::refused(format!(
+            "image `{location}`: its name and its content do not tell the same compression"
+        )));
+    }
+    Ok(())
+}
