@@ -5,6 +5,7 @@ use anyhow::Result;
 use ocibake::layout::Location;
 use ocibake::media_type::MediaType;
 use ocibake::ops::attach::{attach, Attachment};
+use ocibake::platform::PlatformPattern;
 use ocibake::settings::changes::annotations;
 
 use super::output::print;
@@ -42,7 +43,7 @@ pub(super) struct Args {
 
     /// Attach it to the image for this platform: `os/architecture[/variant]`
     #[arg(long, value_name = "PLATFORM")]
-    platform: Option<String>,
+    platform: Option<PlatformPattern>,
 
     /// Print a report in JSON instead of the digest
     #[arg(long)]
@@ -57,7 +58,7 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Answer> {
         annotations: annotations("--annotation", &args.annotation)?,
     };
     let display = Display::new(ProgressMode::None, session.verbosity, &session.interruption);
-    let report = attach(&args.image, args.platform.as_deref(), &attachment, threads(None)?, &display)?;
+    let report = attach(&args.image, args.platform.as_ref(), &attachment, threads(None)?, &display)?;
     print(args.json, &report, || format!("{}\n", report.digest))?;
     Ok(Answer::Yes)
 }

@@ -5,6 +5,7 @@ use clap::builder::NonEmptyStringValueParser;
 use ocibake::layout::Location;
 use ocibake::oci::RefName;
 use ocibake::ops::config::{config, Which};
+use ocibake::platform::PlatformPattern;
 use ocibake::settings::changes::{Annotated, Field, HistoryChange, HistoryStep, ImageChanges, Removal};
 use ocibake::settings::{variables, FlagValue, Settings};
 use ocibake::time::Timestamp;
@@ -38,7 +39,7 @@ pub(super) struct Args {
 
     /// Which platform, where there is a choice: `os/architecture[/variant]`
     #[arg(long, value_name = "PLATFORM")]
-    platform: Option<String>,
+    platform: Option<PlatformPattern>,
 
     /// Change the image of each platform in the same way
     #[arg(long, conflicts_with = "platform")]
@@ -147,7 +148,7 @@ struct HistoryArgs {
 
 pub(super) fn run(args: &Args, session: &Session) -> Result<Answer> {
     let changes = changes(args)?;
-    let which = if args.all_platforms { Which::All } else { Which::One(args.platform.as_deref()) };
+    let which = if args.all_platforms { Which::All } else { Which::One(args.platform.as_ref()) };
     let display = Display::new(ProgressMode::None, session.verbosity, &session.interruption);
     let report = config(&args.image, which, &changes, &args.tag, threads(None)?, &display)?;
     drop(display);

@@ -4,6 +4,7 @@ use anyhow::Result;
 use ocibake::compress::Compression;
 use ocibake::layout::{Layout, Location};
 use ocibake::ops::convert::{convert, ConvertOptions, ConvertReport, Digests};
+use ocibake::platform::PlatformPattern;
 
 use super::output::{lines, print};
 use super::target_flags::TargetFlags;
@@ -30,7 +31,7 @@ pub(super) struct Args {
 
     /// Take the image for this platform alone: `os/architecture[/variant]`
     #[arg(long, value_name = "PLATFORM")]
-    platform: Option<String>,
+    platform: Option<PlatformPattern>,
 
     /// How layers are to be compressed: `none`, `gzip[:LEVEL]` or `zstd[:LEVEL]` [default: as they are]
     ///

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 use ocibake::layout::Location;
 use ocibake::ops::diff::{diff, is_rootfs, Side};
+use ocibake::platform::PlatformPattern;
 
 use super::output::print;
 use super::progress::{Display, ProgressMode};
@@ -25,7 +26,7 @@ pub(super) struct Args {
 
     /// Which platform, where there is a choice: `os/architecture[/variant]`
     #[arg(long, value_name = "PLATFORM")]
-    platform: Option<String>,
+    platform: Option<PlatformPattern>,
 
     /// Work with so many threads [default: the machine's cores]
     #[arg(long, value_name = "N")]

@@ -3,6 +3,7 @@ use ocibake::layout::{Layout, Location};
 use ocibake::ops::index::{
     index, Annotation, ExistingIndex, IndexOptions, IndexReport, PlatformAnnotation, SamePlatform, Shape,
 };
+use ocibake::platform::PlatformPattern;
 use ocibake::Error;
 
 use super::output::{lines, print};
@@ -44,7 +45,7 @@ pub(super) struct Args {
 
     /// Take the image for this platform out of the index that the target has, `os/architecture[/variant]` (repeatable)
     #[arg(long, value_name = "PLATFORM")]
-    remove: Vec<String>,
+    remove: Vec<PlatformPattern>,
 
     /// Annotate the index; `.x=` is short for `org.opencontainers.image.x=` (repeatable)
     #[arg(long, value_name = "KEY=VALUE")]

@@ -5,6 +5,7 @@ use clap::ValueEnum;
 use ocibake::layout::{Layout, Location};
 use ocibake::observer::Silent;
 use ocibake::ops::inspect::{attached_file, for_each_entry, inspect, largest};
+use ocibake::platform::PlatformPattern;
 use serde_json::json;
 
 use super::{report, threads, Answer, LocationParser};
@@ -19,7 +20,7 @@ pub(super) struct Args {
 
     /// Which platform, where there is a choice: `os/architecture[/variant]`
     #[arg(long, value_name = "PLATFORM")]
-    platform: Option<String>,
+    platform: Option<PlatformPattern>,
 
     /// List the entries of each layer
     #[arg(long)]
@@ -57,13 +58,13 @@ pub(super) fn run(args: &Args) -> Result<Answer> {
         return Ok(Answer::Yes);
     }
     if let Some(wanted) = &args.attached {
-        let file = attached_file(&layout, args.platform.as_deref(), wanted)?;
+        let file = attached_file(&layout, args.platform.as_ref(), wanted)?;
         let mut content = layout.blob(&file)?;
         // An error of the blob carries what it is about, and one of stdout does not.
         io::copy(&mut content, &mut out)?;
         return Ok(Answer::Yes);
     }
-    let image = layout.image(args.platform.as_deref())?;
+    let image = layout.image(args.platform.as_ref())?;
     match args.raw {
         Some(RawDocument::Manifest) => out.write_all(image.manifest.raw())?,
         Some(_) => out.write_all(image.config.raw())?,

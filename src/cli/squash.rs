@@ -2,6 +2,7 @@ use anyhow::Result;
 use ocibake::compress::Compression;
 use ocibake::layout::{Layout, Location};
 use ocibake::ops::squash::{squash, SquashOptions};
+use ocibake::platform::PlatformPattern;
 
 use super::output::print;
 use super::target_flags::TargetFlags;
@@ -25,7 +26,7 @@ pub(super) struct Args {
 
     /// Which platform, where there is a choice: `os/architecture[/variant]`
     #[arg(long, value_name = "PLATFORM")]
-    platform: Option<String>,
+    platform: Option<PlatformPattern>,
 
     /// The first layer that is squashed, counted from 1
     #[arg(long, value_name = "N", default_value = "1")]
@@ -48,7 +49,7 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args, session: &Session) -> Result<Answer> {
     let layout = Layout::open(&args.image)?;
-    let image = layout.image(args.platform.as_deref())?;
+    let image = layout.image(args.platform.as_ref())?;
     let last = args.to.unwrap_or(image.manifest.value().layers.len());
     let options = SquashOptions {
         range: Some(args.from..=last),

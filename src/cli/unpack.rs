@@ -3,6 +3,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 use ocibake::layout::{Layout, Location};
 use ocibake::ops::unpack::{unpack, Form, Rights, UnpackOptions};
+use ocibake::platform::PlatformPattern;
 
 use super::output::print;
 use super::progress::{Display, ProgressMode, Verbosity};
@@ -27,7 +28,7 @@ pub(super) struct Args {
 
     /// Which platform, where there is a choice: `os/architecture[/variant]`
     #[arg(long, value_name = "PLATFORM")]
-    platform: Option<String>,
+    platform: Option<PlatformPattern>,
 
     /// Make a bundle for runc or crun: DIR/rootfs and DIR/config.json
     #[arg(long)]
@@ -54,7 +55,7 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Answer> {
     // Modes are the image's; until an entry has its own, it is nobody else's business.
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     let layout = Layout::open(&args.image)?;
-    let image = layout.image(args.platform.as_deref())?;
+    let image = layout.image(args.platform.as_ref())?;
     let display = Display::new(args.progress, session.verbosity, &session.interruption);
     let report = unpack(&layout, &image, &args.directory, options, &display)?;
     drop(display);

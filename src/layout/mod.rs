@@ -7,6 +7,7 @@
 mod archive;
 mod blob;
 mod docker;
+mod graph;
 mod links;
 mod names;
 mod pack;
@@ -20,6 +21,7 @@ mod walk;
 pub use blob::VerifiedReader;
 pub use docker::DockerForm;
 pub(crate) use docker::{is_docker_file, MANIFEST as DOCKER_MANIFEST};
+pub(crate) use graph::{choose, fitting, Choice};
 pub(crate) use links::{links, Link, Missing, Reach};
 pub(crate) use names::Names;
 pub use names::{AdditionalName, DockerName, DockerTag, ImageName, Location, Transport};

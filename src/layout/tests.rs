@@ -150,7 +150,7 @@ fn it_looks_like_a_layout() {
     let layout = on_disk.open("docker-archive:", "").unwrap();
     assert_eq!(read(&layout).unwrap(), [a.clone(), b.clone()]);
 
-    let image = layout.image(Some("linux/arm64")).unwrap();
+    let image = layout.image(Some(&"linux/arm64".parse().unwrap())).unwrap();
     assert_eq!(image.config.raw(), config.as_bytes());
     let manifest = image.manifest.value();
     let layers: Vec<_> = manifest.layers.iter().map(|l| (l.media_type.clone(), l.digest.clone(), l.size)).collect();

@@ -2,13 +2,14 @@ use std::collections::BTreeSet;
 
 use crate::digest::Digest;
 use crate::error::{Error, Result};
+use crate::layout::graph::{choose, list, Choice};
 use crate::layout::names::whole_name;
 use crate::layout::referrers::is_referrers_tag;
 use crate::layout::{ImageName, Layout};
 use crate::media_type::{MediaKind, MediaType};
 use crate::oci::annotations::{CONTAINERD_NAME, REF_NAME};
 use crate::oci::{Descriptor, Document, ImageConfig, Index, Manifest};
-use crate::platform::Platform;
+use crate::platform::PlatformPattern;
 
 /// The descriptors that lead from `index.json` to a manifest, through nested indexes if there are any. Never empty.
 #[derive(Clone, Debug, PartialEq)]
@@ -134,24 +135,20 @@ impl Layout {
         Ok(())
     }
 
-    /// The one image that the location means. Where there is a choice, `platform` (`os/architecture[/variant]`) makes
-    /// it; the error lists what there is.
-    pub fn image(&self, platform: Option<&str>) -> Result<Image> {
+    /// The one image that the location means. Where there is a choice, `platform` makes it; the error lists what there is.
+    pub fn image(&self, platform: Option<&PlatformPattern>) -> Result<Image> {
         let mut images = self.images()?;
-        let choices = describe(&images);
-        if let Some(platform) = platform {
-            images.retain(|image| image.is_for(platform));
+        if images.is_empty() {
+            return Err(self.holds_no_image());
         }
-        match (images.len(), platform) {
-            (1, _) => Ok(images.remove(0)),
-            (0, Some(platform)) if !choices.is_empty() => Err(Error::refused_with_hint(
-                format!("image `{}`: no image for platform `{platform}`", self.location()),
-                format!("there is {choices}"),
-            )),
-            (0, _) => Err(self.holds_no_image()),
-            (count, _) => Err(Error::refused_with_hint(
-                format!("image `{}`: one image is wanted, found {count}", self.location()),
-                format!("name one, or choose with --platform: {}", describe(&images)),
+        let choices: Vec<Choice> = images.iter().map(Image::choice).collect();
+        let subject = format!("image `{}`", self.location());
+        match platform {
+            Some(platform) => choose(&subject, platform, &choices).map(|at| images.swap_remove(at)),
+            None if images.len() == 1 => Ok(images.remove(0)),
+            None => Err(Error::refused_with_hint(
+                format!("{subject}: one image is wanted, found {}", images.len()),
+                format!("name one, or choose with --platform: {}", list(&choices)),
             )),
         }
     }
@@ -227,24 +224,11 @@ impl Layout {
 }
 
 impl Image {
-    /// What an index says that it runs on, or else its config: older writers put the variant into the index alone.
-    fn platform(&self) -> Platform {
-        self.path.manifest().platform.clone().unwrap_or_else(|| self.config.value().platform())
+    /// It among others. The config tells its platform, if nothing else does.
+    fn choice(&self) -> Choice {
+        let platform = self.config.value().platform();
+        Choice::new(self.path.manifest(), self.path.entry(), Some(&platform)).expect("a platform was given")
     }
-
-    /// Whether it is for a platform; one without a variant takes any.
-    fn is_for(&self, wanted: &str) -> bool {
-        [self.platform(), self.config.value().platform()].iter().any(|platform| platform.is_meant_by(wanted))
-    }
-}
-
-/// Names and platforms of images, for people.
-fn describe(images: &[Image]) -> String {
-    let describe = |image: &Image| {
-        let name = name(image.path.entry()).unwrap_or("(no name)");
-        format!("{name} {}", image.platform())
-    };
-    images.iter().map(describe).collect::<Vec<_>>().join(", ")
 }
 
 /// The descriptors with this ref name; if there is none, those which Docker would find by that name. `annotation` looks up
@@ -334,7 +318,8 @@ mod tests {
             let index = json!({"schemaVersion": 2, "manifests": manifests});
             fs::write(self.0.path().join(INDEX), index.to_string()).unwrap();
             let text = format!("oci:{}{name}", self.0.path().display());
-            Layout::open(&Location::parse(OsStr::new(&text))?)?.image(platform)
+            let platform = platform.map(|platform| platform.parse().unwrap());
+            Layout::open(&Location::parse(OsStr::new(&text))?)?.image(platform.as_ref())
         }
     }
 
@@ -404,8 +389,13 @@ mod tests {
             assert_eq!(error.hint(), Some(there_is));
             let named = with(inner, &json!({"annotations": {"org.opencontainers.image.ref.name": "v1"}}));
             let error = layout.choose(&[named], ":v1", Some("linux/arm")).unwrap_err();
-            let choose = "name one, or choose with --platform: v1 linux/arm/v6, v1 linux/arm/v7";
-            assert_eq!(error.hint(), Some(choose));
+            let digest = |image: &Value| image["digest"].as_str().unwrap().to_owned();
+            let choose = format!(
+                "choose by platform or digest: v1 linux/arm/v6 {}, v1 linux/arm/v7 {}",
+                digest(&arm_v6),
+                digest(&arm_v7)
+            );
+            assert_eq!(error.hint(), Some(choose.as_str()));
         }
     }
 

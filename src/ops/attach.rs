@@ -14,6 +14,7 @@ use crate::media_type::{MediaKind, MediaType};
 use crate::observer::Observer;
 use crate::oci::annotations::TITLE;
 use crate::oci::{Annotations, Descriptor, Document, Index, Manifest, RefName};
+use crate::platform::PlatformPattern;
 use crate::work::Work;
 
 /// What is attached.
@@ -50,7 +51,7 @@ pub struct AttachReport {
 /// image for readers that look there. The same file once more changes nothing.
 pub fn attach(
     location: &Location,
-    platform: Option<&str>,
+    platform: Option<&PlatformPattern>,
     attachment: &Attachment,
     threads: NonZeroUsize,
     observer: &dyn Observer,

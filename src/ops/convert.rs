@@ -16,13 +16,14 @@ use crate::media_type::MediaType;
 use crate::observer::Observer;
 use crate::oci::Descriptor;
 use crate::ops::build::TargetReport;
+use crate::platform::PlatformPattern;
 use crate::work::Work;
 
 /// How images are converted.
 #[derive(Clone, Debug)]
 pub struct ConvertOptions {
-    /// The one platform that is wanted, `os/architecture[/variant]`; all, if none is given.
-    pub platform: Option<String>,
+    /// The one platform that is wanted; all, if none is given.
+    pub platform: Option<PlatformPattern>,
     /// How layers are to be compressed; as they are, if none is given.
     pub compression: Option<Compression>,
     /// Whether documents may become others.

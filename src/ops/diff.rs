@@ -14,13 +14,14 @@ use crate::image::tree::{read_layers, ImageLayers, Wanted};
 use crate::layout::{Image, Layout, Location};
 use crate::observer::Observer;
 use crate::oci::annotations::REF_NAME;
+use crate::platform::PlatformPattern;
 use crate::tree::{diff as diff_trees, scan, Difference, Directory, Entry, Mask, ScanPolicy, TarPath, Tree};
 
 /// One of the two things that are compared.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Side {
     /// An image, and which platform where there is a choice.
-    Image(Location, Option<String>),
+    Image(Location, Option<PlatformPattern>),
     /// A directory with a rootfs.
     Rootfs(PathBuf),
 }
@@ -90,7 +91,7 @@ impl Opened {
         match side {
             Side::Image(location, platform) => {
                 let layout = Layout::open(location)?;
-                let image = layout.image(platform.as_deref())?;
+                let image = layout.image(platform.as_ref())?;
                 Ok(Opened::Image(Box::new(layout), Box::new(image)))
             }
             Side::Rootfs(path) => Ok(Opened::Rootfs(path.clone())),

@@ -13,6 +13,7 @@ use crate::layout::{AttachedFile, Image, ImagePath, Layout, Referrer};
 use crate::media_type::{LayerEncoding, MediaKind, MediaType};
 use crate::observer::Observer;
 use crate::oci::{Annotations, ContainerConfig, Descriptor, History};
+use crate::platform::PlatformPattern;
 use crate::tar;
 use crate::tree::{Entry, Kind, TarPath};
 
@@ -158,7 +159,7 @@ fn attached_to(layout: &Layout, path: &ImagePath) -> Result<Vec<Attached>> {
 
 /// The one file of what is attached to what the location means, or to the image for a platform and the indexes that list
 /// it; `wanted` is the digest of the artifact or of the file, or the type of either.
-pub fn attached_file(layout: &Layout, platform: Option<&str>, wanted: &str) -> Result<Descriptor> {
+pub fn attached_file(layout: &Layout, platform: Option<&PlatformPattern>, wanted: &str) -> Result<Descriptor> {
     let subjects = match (layout.image(platform), platform) {
         (Ok(image), _) => image.path,
         // Of an image for several platforms, all that is meant without one is its index.

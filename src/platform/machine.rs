@@ -134,6 +134,16 @@ impl Machine<'_> {
     }
 }
 
+/// The GOARCH that a name stands for, and the variant if the name tells it; none if the name is not known.
+pub(super) fn told_by(name: &str) -> Option<(&'static str, Option<&'static str>)> {
+    let Architecture { goarch, isa } = architecture::chosen(name).ok()?;
+    let variant = match isa.and_then(arm_isa) {
+        Some(ArmIsa::Variant(variant)) => Some(variant),
+        _ => None,
+    };
+    Some((goarch, variant))
+}
+
 fn arm_isa(word: &str) -> Option<ArmIsa> {
     /// How the M and R profiles begin: `armv8m-main`, `cortexr5` …
     const NOT_LINUX: [&str; 9] =

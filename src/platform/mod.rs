@@ -5,10 +5,12 @@
 
 mod architecture;
 mod machine;
+mod pattern;
 mod variant;
 
 pub use architecture::{accepted_names, is_known_name, is_known_os};
 pub use machine::Machine;
+pub use pattern::PlatformPattern;
 pub use variant::VariantPolicy;
 
 use std::collections::BTreeMap;
@@ -39,9 +41,12 @@ pub struct Platform {
 }
 
 impl Platform {
-    /// Whether somebody who writes `os/architecture[/variant]` may mean it: without a variant, any will do.
-    pub fn is_meant_by(&self, text: &str) -> bool {
-        self.to_string() == text || format!("{}/{}", self.os, self.architecture) == text
+    /// The platform with all that tells it from others, for people.
+    pub(crate) fn in_full(&self) -> String {
+        let version = self.os_version.as_ref().map(|version| format!(", version {version}")).unwrap_or_default();
+        let features = self.os_features.join(", ");
+        let features = if features.is_empty() { features } else { format!(", with {features}") };
+        format!("{self}{version}{features}")
     }
 
     /// Whether hosts take one for the other: arm64 is v8 and arm is v7 where no variant is given, and amd64 v1
@@ -75,7 +80,7 @@ impl fmt::Display for Platform {
 mod tests {
     use super::*;
 
-    fn platform(text: &str) -> Platform {
+    pub(super) fn platform(text: &str) -> Platform {
         let mut words = text.split('/').map(str::to_owned);
         let mut word = || words.next();
         let (os, architecture) = (word().unwrap(), word().unwrap());
@@ -99,17 +104,5 @@ mod tests {
         }
         let windows = |version: &str| Platform { os_version: Some(version.to_owned()), ..platform("windows/amd64") };
         assert!(!windows("10.0.1").is_same_for_hosts(&windows("10.0.2")));
-    }
-
-    #[test]
-    fn what_people_mean() {
-        for (of, text, is_meant) in [
-            ("linux/arm/v7", "linux/arm", true),
-            ("linux/arm/v7", "linux/arm/v7", true),
-            ("linux/arm/v7", "linux/arm/v6", false),
-            ("linux/arm", "linux/arm/v7", false),
-        ] {
-            assert_eq!(platform(of).is_meant_by(text), is_meant, "{of} {text}");
-        }
     }
 }

@@ -40,8 +40,12 @@ impl FromStr for VariantPolicy {
 }
 
 fn is_variant(text: &str) -> bool {
-    text.starts_with(|c: char| c.is_ascii_lowercase())
-        && text.ends_with(|c: char| c.is_ascii_alphanumeric())
+    text.starts_with(|c: char| c.is_ascii_lowercase()) && is_word(text)
+}
+
+/// Whether a text could be a part of a platform: small letters, digits, `.`, `_` and `-`, none of these at its end.
+pub(super) fn is_word(text: &str) -> bool {
+    text.ends_with(|c: char| c.is_ascii_alphanumeric())
         && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"._-".contains(&b))
 }
 

@@ -588,7 +588,7 @@ fn one_platform_is_taken_out_of_an_index() {
     let two = put(&layout, INDEX, &json!({"schemaVersion": 2, "mediaType": INDEX, "manifests": [a, third]}));
     layout.list(&[named(&two, "two")]);
     let error = convert(&at("oci", &made, ":two"), &target).args(["--platform", "linux/amd64"]).run().error();
-    assert!(error.contains("found several"), "{error}");
+    assert!(error.contains("for platform `linux/amd64` is wanted, found 2"), "{error}");
 }
 
 /// The same documents in Docker's media types.

@@ -607,7 +607,7 @@ fn what_cannot_be_asked_for_is_refused_in_a_line() {
             &["oci:windows:v1", "--remove", "linux/arm64"],
             &["no image for platform `linux/arm64`", "windows/amd64, version 10.0.1"],
         ),
-        (&["oci:windows:v1", "--remove", "windows/amd64"], &["more than one image", "version 10.0.2"]),
+        (&["oci:windows:v1", "--remove", "windows/amd64"], &["is wanted, found 2", "version 10.0.2"]),
         (&["oci:variants:v1", "--remove", "linux/amd64", "--remove", "linux/amd64/v3"], &["none would be left"]),
         (
             &["oci:amd64:v1", "oci:new", "--descriptor-annotation", "linux/arm64:a=b"],

@@ -47,6 +47,9 @@ mod convert;
 /// Images for several platforms become one that has them all.
 mod index;
 
+/// Where there are several, the platform that is asked for finds the one that is meant.
+mod platforms;
+
 /// What differs is told field by field, and why in a line.
 mod differences;
 

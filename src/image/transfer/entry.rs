@@ -5,10 +5,11 @@ use crate::error::{Error, Result};
 use crate::image::publish::TargetOptions;
 use crate::image::transfer::graph::{Content, Graph};
 use crate::image::transfer::rewrite::Rewritten;
-use crate::layout::{called, names, ImageName, Layout, Location, Transport};
+use crate::layout::{called, choose, fitting, names, Choice, ImageName, Layout, Location, Transport};
 use crate::media_type::MediaKind;
 use crate::oci::annotations::{CONTAINERD_NAME, REF_NAME};
 use crate::oci::{Annotations, Descriptor};
+use crate::platform::PlatformPattern;
 
 /// What an index of a layout lists, on its way into another.
 #[derive(Clone, Debug)]
@@ -68,45 +69,35 @@ fn has_subject(graph: &Graph<'_>, descriptor: &Descriptor) -> bool {
     }
 }
 
-/// The image of one platform in the place of each entry that has one.
-pub(crate) fn of_platform(layout: &Layout, entries: Vec<Entry>, platform: &str) -> Result<Vec<Entry>> {
+/// The image for a platform in the place of each entry that has one.
+pub(crate) fn of_platform(layout: &Layout, entries: Vec<Entry>, platform: &PlatformPattern) -> Result<Vec<Entry>> {
     let graph = Graph::read(layout, entries.iter().map(|entry| &entry.descriptor))?;
+    let subject = format!("image `{}`", layout.location());
     let mut chosen = Vec::new();
-    let mut choices = Vec::new();
+    let mut all = Vec::new();
     for entry in entries.into_iter().filter(|entry| entry.kind == EntryKind::Image) {
-        let mut images = Vec::new();
+        let mut manifests = Vec::new();
+        let mut choices = Vec::new();
         for manifest in graph.manifests_below(&entry.descriptor) {
             let config = match &graph.node(&manifest.digest).content {
                 Content::Manifest(_, Some(config)) => Some(config.value().platform()),
                 Content::Missing if manifest.media_type.kind() == MediaKind::Manifest => None,
                 _ => continue,
             };
-            let Some(shown) = manifest.platform.clone().or_else(|| config.clone()) else { continue };
-            if shown.os == "unknown" {
-                continue;
-            }
-            let name = entry.descriptor.annotation(CONTAINERD_NAME).or(entry.descriptor.ref_name());
-            choices.push(format!("{} {shown}", name.unwrap_or("(no name)")));
-            if shown.is_meant_by(platform) || config.is_some_and(|config| config.is_meant_by(platform)) {
-                images.push((manifest, shown));
-            }
+            let choice = Choice::new(&manifest, &entry.descriptor, config.as_ref());
+            let Some(choice) = choice.filter(|choice| !choice.is_unknown()) else { continue };
+            choices.push(choice);
+            manifests.push(manifest);
         }
-        if images.len() > 1 {
-            let found: Vec<String> = images.iter().map(|(_, shown)| shown.to_string()).collect();
-            return Err(Error::refused_with_hint(
-                format!("image `{}`: one image for platform `{platform}` is wanted, found several", layout.location()),
-                format!("choose one of {}", found.join(", ")),
-            ));
+        // Another entry may have an image for it.
+        if !fitting(platform, &choices).is_empty() {
+            let at = choose(&subject, platform, &choices)?;
+            chosen.push(entry.with(manifests.swap_remove(at)));
         }
-        chosen.extend(images.pop().map(|(manifest, _)| entry.with(manifest)));
+        all.extend(choices);
     }
     if chosen.is_empty() {
-        let message = format!("image `{}`: no image for platform `{platform}`", layout.location());
-        return Err(if choices.is_empty() {
-            Error::refused(message)
-        } else {
-            Error::refused_with_hint(message, format!("there is {}", choices.join(", ")))
-        });
+        choose(&subject, platform, &all)?;
     }
     Ok(chosen)
 }

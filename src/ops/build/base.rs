@@ -17,7 +17,7 @@ use crate::observer::Observer;
 use crate::oci::annotations::{BASE_DIGEST, BASE_NAME};
 use crate::oci::{Annotations, Descriptor, History, ImageConfig};
 use crate::parallel;
-use crate::platform::Platform;
+use crate::platform::{Platform, PlatformPattern};
 use crate::tar;
 use crate::tree::{Content, Entry, TarPath, Tree};
 
@@ -53,7 +53,7 @@ impl Base {
     /// must agree.
     pub(super) fn open(location: &Location, platform: Option<&Platform>) -> Result<Self> {
         let layout = Layout::open(location)?;
-        let image = match layout.image(platform.map(ToString::to_string).as_deref()) {
+        let image = match layout.image(platform.map(PlatformPattern::from).as_ref()) {
             // No match, or no choice: what there is says more than that it does not match.
             Err(error) if platform.is_some() => layout.image(None).map_err(|_| error)?,
             image => image?,

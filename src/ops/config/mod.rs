@@ -13,6 +13,7 @@ use crate::error::{Error, Result};
 use crate::layout::{called, Draft, Image, Location, Stage, Transaction};
 use crate::observer::Observer;
 use crate::oci::{Descriptor, RefName};
+use crate::platform::PlatformPattern;
 use crate::settings::changes::ImageChanges;
 use crate::work::Work;
 use image::{changed, changes_index, changes_platform};
@@ -22,7 +23,7 @@ use parents::{without_index, Parents, Replacement};
 #[derive(Clone, Copy, Debug)]
 pub enum Which<'a> {
     /// One; where there is a choice, that for this platform.
-    One(Option<&'a str>),
+    One(Option<&'a PlatformPattern>),
     /// Each.
     All,
 }

@@ -3,9 +3,10 @@
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::image::transfer::{without_names, Content, Graph, ATTESTED};
+use crate::layout::{choose, Choice};
 use crate::media_type::MediaKind;
 use crate::oci::{Descriptor, ImageConfig};
-use crate::platform::Platform;
+use crate::platform::{Platform, PlatformPattern};
 
 /// Something that the index is to list.
 #[derive(Clone, Debug)]
@@ -29,7 +30,7 @@ impl Member {
 
     /// Its platform, for messages.
     fn shown(&self) -> String {
-        self.platform.as_ref().map(shown).unwrap_or_default()
+        self.platform.as_ref().map(Platform::in_full).unwrap_or_default()
     }
 
     /// What messages call it.
@@ -80,7 +81,7 @@ fn platform(config: &ImageConfig, descriptor: &Descriptor, place: &str) -> Resul
     if contradicts {
         return Err(Error::malformed(
             format!("image {} of `{place}`", descriptor.digest.short()),
-            format!("the index says that it is for {}, and the config for {}", shown(listed), shown(&platform)),
+            format!("the index says that it is for {}, and the config for {}", listed.in_full(), platform.in_full()),
         ));
     }
     platform.variant = platform.variant.or_else(|| listed.variant.clone());
@@ -99,14 +100,6 @@ fn differ<T: PartialEq>(a: Option<T>, b: Option<T>) -> bool {
 
 fn not_empty(list: &Vec<String>) -> Option<&Vec<String>> {
     (!list.is_empty()).then_some(list)
-}
-
-/// A platform with all that tells it from others.
-pub(super) fn shown(platform: &Platform) -> String {
-    let version = platform.os_version.as_ref().map(|version| format!(", version {version}")).unwrap_or_default();
-    let features = platform.os_features.join(", ");
-    let features = if features.is_empty() { features } else { format!(", with {features}") };
-    format!("{platform}{version}{features}")
 }
 
 /// What is done about an image for a platform that has one.
@@ -167,32 +160,20 @@ pub(super) fn join(members: &mut Vec<Member>, new: Vec<Member>, same: SamePlatfo
 }
 
 /// Takes the image for a platform away, with what is attested of it.
-pub(super) fn remove(members: &mut Vec<Member>, platform: &str, index: &str) -> Result<()> {
+pub(super) fn remove(members: &mut Vec<Member>, platform: &PlatformPattern, index: &str) -> Result<()> {
     let at = one_for(members, platform, index)?;
     let removed = members.remove(at);
     members.retain(|other| !other.is_about(&removed));
     Ok(())
 }
 
-/// The image for a platform, by its number among the members: the one that is called so, else the only one that may be
-/// meant.
-pub(super) fn one_for(members: &[Member], platform: &str, index: &str) -> Result<usize> {
-    let found = |is_it: &dyn Fn(&Platform) -> bool| -> Vec<usize> {
-        let numbered = members.iter().enumerate();
-        numbered.filter(|(_, member)| member.platform.as_ref().is_some_and(is_it)).map(|(at, _)| at).collect()
-    };
-    let exact = found(&|one| one.to_string() == platform);
-    let meant = if exact.is_empty() { found(&|one| one.is_meant_by(platform)) } else { exact };
-    let choices: Vec<String> = match meant.len() {
-        1 => return Ok(meant[0]),
-        0 => members.iter().filter_map(|member| member.platform.as_ref()).map(shown).collect(),
-        _ => meant.iter().filter_map(|at| members[*at].platform.as_ref()).map(shown).collect(),
-    };
-    let what = if meant.is_empty() { "no image" } else { "more than one image" };
-    let message = format!("{index} has {what} for platform `{}`", platform.escape_debug());
-    Err(if choices.is_empty() {
-        Error::refused(message)
-    } else {
-        Error::refused_with_hint(message, format!("there is {}", choices.join(", ")))
-    })
+/// The image for a platform, by its number among the members.
+pub(super) fn one_for(members: &[Member], platform: &PlatformPattern, index: &str) -> Result<usize> {
+    let images = members.iter().enumerate();
+    let images = images.filter_map(|(at, member)| {
+        let platform = member.platform.as_ref()?;
+        Some((at, Choice::of_platform(&member.descriptor.digest, platform)))
+    });
+    let (positions, choices): (Vec<usize>, Vec<Choice>) = images.unzip();
+    choose(index, platform, &choices).map(|at| positions[at])
 }

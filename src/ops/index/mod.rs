@@ -120,7 +120,7 @@ fn merged(existing: &mut Existing, new: &[Member], target: &Location, options: &
         let message = format!("target `{target}`: there is no index of this name to take an image out of");
         return Err(Error::refused(message));
     }
-    let index = format!("the index `{target}`");
+    let index = format!("index `{target}`");
     let mut members = std::mem::take(&mut existing.members);
     for platform in &options.remove {
         remove(&mut members, platform, &index)?;

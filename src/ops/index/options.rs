@@ -5,6 +5,7 @@ use crate::error::{Error, Result};
 use crate::image::publish::TargetOptions;
 use crate::oci::annotations::{CONTAINERD_NAME, REF_NAME};
 use crate::ops::index::{SamePlatform, Shape};
+use crate::platform::PlatformPattern;
 use crate::settings::ANNOTATION;
 
 /// What the index is to be.
@@ -14,8 +15,8 @@ pub struct IndexOptions {
     pub shape: Shape,
     /// Whether what its name leads to already is a part of it.
     pub existing: ExistingIndex,
-    /// The platforms whose images are taken away from it first, `os/architecture[/variant]`.
-    pub remove: Vec<String>,
+    /// The platforms whose images are taken away from it first.
+    pub remove: Vec<PlatformPattern>,
     /// Annotations of the index.
     pub annotations: Vec<Annotation>,
     /// Annotations of what it says of an image.
@@ -56,7 +57,7 @@ pub struct Annotation {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PlatformAnnotation {
     /// Of which image.
-    pub platform: String,
+    pub platform: PlatformPattern,
     /// What is said of it.
     pub annotation: Annotation,
 }
@@ -76,14 +77,14 @@ impl FromStr for PlatformAnnotation {
 
     fn from_str(text: &str) -> Result<Self> {
         match text.split_once(':') {
-            Some((platform, annotation)) if platform.contains('/') && !platform.contains('=') => {
+            Some((platform, annotation)) if !platform.contains('=') => {
                 let annotation: Annotation = annotation.parse()?;
                 if [REF_NAME, CONTAINERD_NAME].contains(&annotation.key.as_str()) {
                     // Of a ref name the image-spec says where it may stand (annotations.md): not within an index.
                     let message = format!("annotation `{}`: what an index lists has no name", annotation.key);
                     return Err(Error::refused_with_hint(message, "name the index with --tag or in its target"));
                 }
-                Ok(PlatformAnnotation { platform: platform.to_owned(), annotation })
+                Ok(PlatformAnnotation { platform: platform.parse()?, annotation })
             }
             _ => Err(Error::malformed(
                 format!("annotation `{}`", text.escape_debug()),

@@ -3,7 +3,8 @@ use serde::Serialize;
 use crate::digest::Digest;
 use crate::image::transfer::BlobReport;
 use crate::media_type::MediaType;
-use crate::ops::index::member::{shown, Member};
+use crate::ops::index::member::Member;
+use crate::platform::Platform;
 
 /// What the target lists now.
 #[derive(Clone, Debug, Serialize)]
@@ -40,7 +41,7 @@ impl ListedManifest {
         ListedManifest {
             digest: member.descriptor.digest.clone(),
             media_type: member.descriptor.media_type.clone(),
-            platform: member.platform.as_ref().map(shown),
+            platform: member.platform.as_ref().map(Platform::in_full),
             from: member.place.clone(),
         }
     }

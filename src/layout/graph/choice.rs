@@ -1,0 +1,158 @@
+//! One of several images, chosen by its platform.
+
+use crate::digest::Digest;
+use crate::error::{Error, Result};
+use crate::oci::annotations::CONTAINERD_NAME;
+use crate::oci::Descriptor;
+use crate::platform::{Platform, PlatformPattern};
+
+/// An image among several.
+pub(crate) struct Choice {
+    /// Its name with the platform.
+    text: String,
+    digest: Digest,
+    /// What is known without its config where an index tells, else what that says.
+    listed: Platform,
+    /// The same with what the config adds to it: older writers put the variant into one of the two alone.
+    full: Platform,
+}
+
+impl Choice {
+    /// An image by its descriptor, the entry of `index.json` that led to it, and what its config says if that is there;
+    /// none if neither tells its platform.
+    pub(crate) fn new(descriptor: &Descriptor, entry: &Descriptor, config: Option<&Platform>) -> Option<Self> {
+        let listed = descriptor.platform.as_ref().or(config)?;
+        let name = entry.annotation(CONTAINERD_NAME).or(entry.ref_name()).unwrap_or("(no name)");
+        let full = config.map_or_else(|| listed.clone(), |config| filled(listed, config));
+        Some(Choice { text: format!("{name} {}", full.in_full()), ..Choice::of(&descriptor.digest, listed, full) })
+    }
+
+    /// An image of which one platform is known.
+    pub(crate) fn of_platform(digest: &Digest, platform: &Platform) -> Self {
+        Choice::of(digest, platform, platform.clone())
+    }
+
+    fn of(digest: &Digest, listed: &Platform, full: Platform) -> Self {
+        Choice { text: full.in_full(), digest: digest.clone(), listed: listed.clone(), full }
+    }
+
+    /// Whether an index lists it as an image for `unknown/unknown`, as `BuildKit`'s attestations are.
+    pub(crate) fn is_unknown(&self) -> bool {
+        self.listed.os == "unknown"
+    }
+
+    fn with_digest(&self) -> String {
+        format!("{} {}", self.text, self.digest)
+    }
+}
+
+/// What an index says, and of the variant and the version what only the config does.
+fn filled(listed: &Platform, config: &Platform) -> Platform {
+    let mut full = listed.clone();
+    if (&listed.os, &listed.architecture) == (&config.os, &config.architecture) {
+        full.variant = full.variant.or_else(|| config.variant.clone());
+        full.os_version = full.os_version.or_else(|| config.os_version.clone());
+    }
+    full
+}
+
+/// The positions of those that fit best. What a config adds counts where nothing fits without it.
+pub(crate) fn fitting(pattern: &PlatformPattern, choices: &[Choice]) -> Vec<usize> {
+    let meant = pattern.choose(choices.iter().map(|choice| &choice.listed));
+    if meant.is_empty() {
+        pattern.choose(choices.iter().map(|choice| &choice.full))
+    } else {
+        meant
+    }
+}
+
+/// The position of the one image that is meant. `subject` is what messages say of where they are.
+pub(crate) fn choose(subject: &str, pattern: &PlatformPattern, choices: &[Choice]) -> Result<usize> {
+    let meant = fitting(pattern, choices);
+    match meant[..] {
+        [one] => Ok(one),
+        [] if choices.is_empty() => Err(Error::refused(format!("{subject}: no image for platform `{pattern}`"))),
+        [] => Err(Error::refused_with_hint(
+            format!("{subject}: no image for platform `{pattern}`"),
+            format!("there is {}", list(choices)),
+        )),
+        _ => {
+            let texts: Vec<String> = meant.iter().map(|at| choices[*at].with_digest()).collect();
+            Err(Error::refused_with_hint(
+                format!("{subject}: one image for platform `{pattern}` is wanted, found {}", meant.len()),
+                format!("choose by platform or digest: {}", texts.join(", ")),
+            ))
+        }
+    }
+}
+
+/// The images for people, with their digests where nothing else tells them apart.
+pub(crate) fn list(choices: &[Choice]) -> String {
+    let is_alone = |choice: &Choice| choices.iter().filter(|other| other.text == choice.text).count() == 1;
+    let text = |choice| if is_alone(choice) { choice.text.clone() } else { choice.with_digest() };
+    choices.iter().map(text).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::media_type::MediaType;
+
+    fn platform(variant: Option<&str>, version: Option<&str>) -> Platform {
+        Platform {
+            os: "linux".to_owned(),
+            architecture: "arm".to_owned(),
+            variant: variant.map(str::to_owned),
+            os_version: version.map(str::to_owned),
+            ..Platform::default()
+        }
+    }
+
+    #[test]
+    fn what_an_index_says_comes_first_and_a_config_may_add_to_it() {
+        let (plain, v6, v7) = (platform(None, None), platform(Some("v6"), None), platform(Some("v7"), None));
+        for (images, pattern, chosen) in [
+            // As older writers leave it: the variant only in the index, or only in the config.
+            (&[(Some(&v6), &v6), (Some(&v7), &plain)][..], "linux/arm/v7", Ok(1)),
+            (&[(Some(&v6), &v6), (Some(&v7), &plain)], "linux/arm", Err(2)),
+            (&[(Some(&plain), &v6), (Some(&plain), &v7)], "linux/arm/v7", Ok(1)),
+            (&[(Some(&plain), &v6), (Some(&v7), &v7)], "linux/arm", Ok(0)),
+            (&[(None, &v6), (None, &v7)], "linux/arm/v6", Ok(0)),
+            (&[(Some(&plain), &platform(None, Some("1"))), (Some(&plain), &plain)], "linux/arm", Err(2)),
+            (&[(Some(&v6), &v6)], "linux/arm64", Err(0)),
+            (&[], "linux/arm64", Err(0)),
+        ] {
+            let digest = |at: usize| Digest::of(at.to_string().as_bytes());
+            let choice = |(at, (listed, config)): (usize, &(Option<&Platform>, &Platform))| {
+                let mut descriptor = Descriptor::new(MediaType::MANIFEST, digest(at), 1);
+                descriptor.platform = listed.cloned();
+                Choice::new(&descriptor, &descriptor, Some(config)).unwrap()
+            };
+            let choices: Vec<Choice> = images.iter().enumerate().map(choice).collect();
+            let found = choose("here", &pattern.parse().unwrap(), &choices);
+            match chosen {
+                Ok(at) => assert_eq!(found.unwrap(), at, "{pattern}"),
+                Err(0) => {
+                    let message = format!("here: no image for platform `{pattern}`");
+                    assert_eq!(found.unwrap_err().to_string(), message);
+                }
+                Err(count) => {
+                    let error = found.unwrap_err();
+                    let message = format!("here: one image for platform `{pattern}` is wanted, found {count}");
+                    assert_eq!(error.to_string(), message);
+                    let hint = error.hint().unwrap();
+                    assert!((0..count).all(|at| hint.contains(digest(at).as_str())), "{hint}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn digests_are_shown_where_nothing_else_tells_images_apart() {
+        let choice =
+            |content: &str, variant| Choice::of_platform(&Digest::of(content.as_bytes()), &platform(variant, None));
+        let twins = [choice("1", None), choice("2", None), choice("3", Some("v7"))];
+        let (one, two) = (Digest::of(b"1"), Digest::of(b"2"));
+        assert_eq!(list(&twins), format!("linux/arm {one}, linux/arm {two}, linux/arm/v7"));
+    }
+}
