@@ -102,7 +102,7 @@ fn files(layout: &Layout, image: &ocibake::layout::Image) -> Result<Vec<serde_js
     let mut files = Vec::new();
     for (number, layer) in image.manifest.value().layers.iter().enumerate() {
         for_each_entry(layout, layer, |entry| {
-            files.push(json!({
+            let mut file = json!({
                 "layer": number + 1,
                 "path": entry.path.to_string(),
                 "type": entry.kind.name(),
@@ -110,10 +110,14 @@ fn files(layout: &Layout, image: &ocibake::layout::Image) -> Result<Vec<serde_js
                 "uid": entry.metadata.uid,
                 "gid": entry.metadata.gid,
                 "size": entry.size(),
-                "mtime": entry.metadata.mtime,
+                "mtime": entry.metadata.mtime.seconds(),
                 "target": report::link_target(&entry),
                 "xattrs": entry.metadata.xattrs.keys().map(|name| String::from_utf8_lossy(name)).collect::<Vec<_>>(),
-            }));
+            });
+            if entry.metadata.mtime.nanoseconds() != 0 {
+                file["mtime_nanoseconds"] = entry.metadata.mtime.nanoseconds().into();
+            }
+            files.push(file);
             Ok::<_, ocibake::Error>(())
         })?;
     }

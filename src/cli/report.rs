@@ -167,7 +167,7 @@ pub(super) fn entry(entry: &Entry) -> String {
         mode(entry),
         metadata.uid,
         metadata.gid,
-        Timestamp::saturating(metadata.mtime),
+        Timestamp::saturating(metadata.mtime.seconds()),
         entry.path,
     )
 }

@@ -5,6 +5,7 @@
 
 use std::fs;
 use std::io::{self, Read};
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -12,10 +13,10 @@ use serde::{Deserialize, Serialize};
 use crate::digest::Digest;
 use crate::error::{IoContext, Result};
 use crate::layer::Changeset;
-use crate::tree::{Device, Entry, Kind, Metadata, TarPath};
+use crate::tree::{Device, Entry, Kind, Metadata, Mtime, TarPath};
 
 /// The first line of a cache file; another version of the form gets another.
-const HEADING: &str = "ocibake changeset 1";
+const HEADING: &str = "ocibake changeset 2";
 
 /// The changeset of the layer `diff_id`: from the cache if it is there, else read and put there. The blob is verified
 /// either way. A cache that cannot be written is no error: nothing is lost but time.
@@ -56,6 +57,8 @@ struct Line {
     uid: u32,
     gid: u32,
     mtime: i64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    nanoseconds: Option<NonZeroU32>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     xattrs: Vec<(Bytes, Bytes)>,
     kind: LineKind,
@@ -109,7 +112,8 @@ fn encode(changeset: &Changeset) -> Vec<u8> {
             mode: metadata.mode,
             uid: metadata.uid,
             gid: metadata.gid,
-            mtime: metadata.mtime,
+            mtime: metadata.mtime.seconds(),
+            nanoseconds: NonZeroU32::new(metadata.mtime.nanoseconds()),
             xattrs: metadata.xattrs.iter().map(xattr).collect(),
             kind: match &entry.kind {
                 Kind::Directory => LineKind::Directory,
@@ -149,7 +153,13 @@ fn decode(bytes: &[u8]) -> Option<Changeset> {
         let xattrs = line.xattrs.into_iter().map(|(name, value)| (name.into_vec(), value.into_vec())).collect();
         changeset.members.push(Entry {
             path: TarPath::parse(&line.path.into_vec()).ok()?,
-            metadata: Metadata { mode: line.mode, uid: line.uid, gid: line.gid, mtime: line.mtime, xattrs },
+            metadata: Metadata {
+                mode: line.mode,
+                uid: line.uid,
+                gid: line.gid,
+                mtime: Mtime::new(line.mtime, line.nanoseconds.map_or(0, NonZeroU32::get))?,
+                xattrs,
+            },
             kind: match line.kind {
                 LineKind::Directory => Kind::Directory,
                 LineKind::File(size) => Kind::File { size },
@@ -182,7 +192,7 @@ mod tests {
             Kind::Fifo,
         ];
         let xattrs = [(b"security.capability".to_vec(), vec![1, 0, 10, 255])].into_iter().collect();
-        let metadata = Metadata { mode: 0o4755, uid: 4_242_424_242, gid: 1, mtime: -1, xattrs };
+        let metadata = Metadata { mode: 0o4755, uid: 4_242_424_242, gid: 1, mtime: Mtime::new(-1, 5).unwrap(), xattrs };
         let path = |number: usize| TarPath::parse(&[number.to_string().as_bytes(), b"\xfe"].concat()).unwrap();
         let members = kinds.into_iter().enumerate();
         let members =

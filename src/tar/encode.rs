@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::tar::header::{split_name, Fields, MAX_ID, MAX_LONG, NAME_LENGTH};
 use crate::tar::pax::{Records, XATTR};
 use crate::tar::{padding, EXTENDED_HEADER_LIMIT};
-use crate::tree::{Device, Entry, Kind, TarPath};
+use crate::tree::{Device, Entry, Kind, Mtime, TarPath};
 
 /// The name of every extended header. Only readers that know nothing of PAX see it, as one file that they overwrite.
 const EXTENDED_HEADER_NAME: &[u8] = b"PaxHeaders/0";
@@ -62,7 +62,7 @@ pub(super) fn headers(entry: &Entry, blocks: &mut Vec<u8>) -> Result<()> {
         uid: fitting(&mut records, "uid", metadata.uid.into(), MAX_ID.into()) as u32,
         gid: fitting(&mut records, "gid", metadata.gid.into(), MAX_ID.into()) as u32,
         size: fitting(&mut records, "size", entry.size().into(), MAX_LONG),
-        mtime: fitting(&mut records, "mtime", metadata.mtime.into(), MAX_LONG),
+        mtime: time(&mut records, metadata.mtime),
         device,
     }
     .encode();
@@ -115,6 +115,15 @@ fn fitting(records: &mut Records, key: &str, number: i128, max: u64) -> u64 {
             0
         }
     }
+}
+
+/// The whole seconds, and a record for what they do not say.
+fn time(records: &mut Records, mtime: Mtime) -> u64 {
+    let seconds = fitting(records, "mtime", mtime.seconds().into(), MAX_LONG);
+    if mtime != mtime.whole() {
+        records.insert("mtime", mtime.to_string());
+    }
+    seconds
 }
 
 fn extended_header(size: u64) -> Header {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::tar::header::text;
 use crate::tar::sparse::Description;
 use crate::tar::{libarchive, pax, Anomaly, EXTENDED_HEADER_LIMIT};
-use crate::tree::Xattrs;
+use crate::tree::{Mtime, Xattrs};
 
 /// PAX records that apply to all members that follow.
 pub(super) type Globals = BTreeMap<Vec<u8>, Vec<u8>>;
@@ -135,7 +135,7 @@ pub(super) struct Overrides {
     pub(super) size: Option<u64>,
     pub(super) uid: Option<u32>,
     pub(super) gid: Option<u32>,
-    pub(super) mtime: Option<i64>,
+    pub(super) mtime: Option<Mtime>,
     pub(super) device_major: Option<u32>,
     pub(super) device_minor: Option<u32>,
     pub(super) xattrs: Xattrs,
@@ -192,7 +192,7 @@ impl Overrides {
                 return Ok(());
             }
             b"mtime" => {
-                self.mtime = pax::seconds(value);
+                self.mtime = Mtime::parse(value);
                 if given && self.mtime.is_none() {
                     self.refuse(key, value);
                 }

@@ -52,7 +52,10 @@ pub(super) fn entry(
         mode: mode(&fields.mode, anomalies)?,
         uid: field("uid", overrides.uid, &fields.uid, anomalies)?,
         gid: field("gid", overrides.gid, &fields.gid, anomalies)?,
-        mtime: field("mtime", overrides.mtime, &fields.mtime, anomalies)?,
+        mtime: match overrides.mtime {
+            Some(mtime) => mtime,
+            None => field::<i64>("mtime", None, &fields.mtime, anomalies)?.into(),
+        },
         xattrs: overrides.xattrs,
     };
     match overrides.problem {

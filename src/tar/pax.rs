@@ -96,28 +96,6 @@ pub(super) fn decimal(value: &[u8]) -> Option<u64> {
     std::str::from_utf8(value).ok()?.parse().ok()
 }
 
-/// Seconds since the epoch, rounded down: `1520598896`, `-1`, `1520598896.75`.
-pub(super) fn seconds(value: &[u8]) -> Option<i64> {
-    let (negative, digits) = match value.strip_prefix(b"-") {
-        Some(digits) => (true, digits),
-        None => (false, value),
-    };
-    let (whole, fraction) = match digits.iter().position(|byte| *byte == b'.') {
-        Some(point) => (&digits[..point], &digits[point + 1..]),
-        None => (digits, &b""[..]),
-    };
-    if !fraction.iter().all(u8::is_ascii_digit) {
-        return None;
-    }
-    let whole = i128::from(decimal(whole)?);
-    let seconds = match negative {
-        true if fraction.iter().any(|digit| *digit != b'0') => -whole - 1,
-        true => -whole,
-        false => whole,
-    };
-    i64::try_from(seconds).ok()
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -172,33 +150,6 @@ mod tests {
         assert_eq!(parse(b"007 a=\n").unwrap(), [(&b"a"[..], &b""[..])]);
     }
 
-    #[test]
-    fn times_round_down() {
-        let table: [(&[u8], Option<i64>); 18] = [
-            (b"0", Some(0)),
-            (b"1520598896", Some(1_520_598_896)),
-            (b"1520598896.999999999", Some(1_520_598_896)),
-            (b"1.", Some(1)),
-            (b"-1", Some(-1)),
-            (b"-1.0", Some(-1)),
-            (b"-1.5", Some(-2)),
-            (b"-0.000000001", Some(-1)),
-            (b"9223372036854775807", Some(i64::MAX)),
-            (b"-9223372036854775808", Some(i64::MIN)),
-            (b"-9223372036854775808.1", None),
-            (b"9223372036854775808", None),
-            (b"", None),
-            (b"-", None),
-            (b".5", None),
-            (b"+1", None),
-            (b"1e3", None),
-            (b"1.5.5", None),
-        ];
-        for (value, expected) in table {
-            assert_eq!(seconds(value), expected, "{}", value.escape_ascii());
-        }
-    }
-
     proptest! {
         #[test]
         fn records_are_read_as_they_were_written(
@@ -222,7 +173,6 @@ mod tests {
         fn no_body_makes_the_parser_panic(body in prop::collection::vec(
             prop_oneof![Just(b' '), Just(b'='), Just(b'\n'), b'0'..=b'9', any::<u8>()], 0..40)) {
             let _ = parse(&body);
-            let _ = seconds(&body);
         }
     }
 }

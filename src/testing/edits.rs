@@ -128,7 +128,7 @@ impl Change {
             Change::Mode(mode) => metadata.mode = mode,
             Change::Uid(uid) => metadata.uid = uid,
             Change::Gid(gid) => metadata.gid = gid,
-            Change::Mtime(mtime) => metadata.mtime = mtime,
+            Change::Mtime(mtime) => metadata.mtime = mtime.into(),
             // Others cannot have such attributes on disk.
             Change::Xattr(name, value) if matches!(inode.kind, Kind::File { .. } | Kind::Directory) => {
                 metadata.xattrs.remove(&name);

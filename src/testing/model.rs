@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::layer::Step;
-use crate::tree::{Device, Entry, Kind, Metadata, TarPath, Tree};
+use crate::tree::{Device, Entry, Kind, Metadata, Mtime, TarPath, Tree};
 
 /// What a name stands for; never a hard link.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -81,7 +81,7 @@ impl Model {
                     "mode" => inode.metadata.mode = u16::from_str_radix(value, 8).unwrap(),
                     "uid" => inode.metadata.uid = value.parse().unwrap(),
                     "gid" => inode.metadata.gid = value.parse().unwrap(),
-                    "mtime" => inode.metadata.mtime = value.parse().unwrap(),
+                    "mtime" => inode.metadata.mtime = Mtime::parse(value.as_bytes()).unwrap(),
                     xattr => drop(inode.metadata.xattrs.insert(xattr.into(), value.into())),
                 }
             }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::Read;
 
 use crate::error::{Error, IoContext, Result};
-use crate::tree::{Content, Device, Entry, Kind, Metadata, TarPath, Tree};
+use crate::tree::{Content, Device, Entry, Kind, Metadata, Mtime, TarPath, Tree};
 
 /// Lines of `path type mode user group [major minor [start increment count]]`.
 ///
@@ -72,7 +72,7 @@ impl DeviceTable {
         for row in &self.rows {
             let uid = users.find(&row.user).ok_or_else(|| row.error(&format!("user `{}` is unknown", row.user)))?;
             let gid = groups.find(&row.group).ok_or_else(|| row.error(&format!("group `{}` is unknown", row.group)))?;
-            let mtime = tree.get(&TarPath::root()).map_or(0, |root| root.metadata.mtime);
+            let mtime = tree.get(&TarPath::root()).map_or(Mtime::default(), |root| root.metadata.mtime);
             let metadata = Metadata { mode: row.mode, uid, gid, mtime, ..Metadata::default() };
             match row.kind {
                 RowKind::Directory => put(tree, row, &row.path, Kind::Directory, &metadata)?,
@@ -242,7 +242,7 @@ mod tests {
     fn rootfs() -> Tree {
         let entry = |path: &str, kind| Entry {
             path: TarPath::parse(path.as_bytes()).unwrap(),
-            metadata: Metadata { mode: 0o644, uid: 1000, gid: 1000, mtime: 77, ..Metadata::default() },
+            metadata: Metadata { mode: 0o644, uid: 1000, gid: 1000, mtime: 77.into(), ..Metadata::default() },
             kind,
         };
         let file = Kind::File { size: 1 };
@@ -274,15 +274,15 @@ mod tests {
         let get = |path: &str| tree.get(&TarPath::parse(path.as_bytes()).unwrap()).unwrap();
         assert_eq!(get("dev/console").kind, Kind::CharDevice(Device { major: 5, minor: 1 }));
         assert_eq!(get("dev/console").metadata.gid, 5);
-        assert_eq!(get("dev").metadata, Metadata { mode: 0o755, mtime: 77, ..Metadata::default() });
+        assert_eq!(get("dev").metadata, Metadata { mode: 0o755, mtime: 77.into(), ..Metadata::default() });
         assert_eq!(get("dev/tty1").kind, Kind::CharDevice(Device { major: 4, minor: 10 }));
         assert_eq!(get("dev/tty3").kind, Kind::CharDevice(Device { major: 4, minor: 14 }));
         assert!(tree.get(&TarPath::parse(b"dev/tty4").unwrap()).is_none());
         let app = &get("srv/app").metadata;
-        assert_eq!((app.mode, app.uid, app.gid, app.mtime), (0o2750, 4242, 4242, 77));
+        assert_eq!((app.mode, app.uid, app.gid, app.mtime), (0o2750, 4242, 4242, 77.into()));
         for name in ["bin/su", "bin/su2"] {
             let su = &get(name).metadata;
-            assert_eq!((su.mode, su.uid, su.gid, su.mtime), (0o4755, 0, 0, 77), "{name}");
+            assert_eq!((su.mode, su.uid, su.gid, su.mtime), (0o4755, 0, 0, 77.into()), "{name}");
         }
         assert_eq!(get("run/x").kind, Kind::Fifo);
     }

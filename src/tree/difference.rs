@@ -4,7 +4,7 @@ use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 
-use crate::tree::{Device, Kind, TarPath};
+use crate::tree::{Device, Kind, Mtime, TarPath};
 
 /// What happened to one path.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -64,8 +64,9 @@ pub enum FieldChange {
     Uid(FromTo<u32>),
     /// Group.
     Gid(FromTo<u32>),
-    /// Seconds since the epoch.
-    Mtime(FromTo<i64>),
+    /// When it was last changed. In JSON seconds since the epoch, with the nanoseconds after them in members of their own
+    /// where there are any.
+    Mtime(FromTo<Mtime>),
     /// An extended attribute that appeared, went, or has another value.
     Xattr {
         /// Its name.
@@ -115,7 +116,7 @@ impl FieldChange {
             FieldChange::Hardlink(values) => values.show(|name| name.as_ref().map(TarPath::to_string).into()),
             FieldChange::Mode(values) => values.show(|mode| format!("{mode:04o}").into()),
             FieldChange::Uid(values) | FieldChange::Gid(values) => values.show(|id| (*id).into()),
-            FieldChange::Mtime(values) => values.show(|seconds| (*seconds).into()),
+            FieldChange::Mtime(values) => values.show(|mtime| mtime.seconds().into()),
             FieldChange::Xattr { value, .. } => value.show(|value| value.as_deref().map(text).into()),
         })
     }
@@ -138,7 +139,13 @@ impl fmt::Display for FieldChange {
             Value::String(text) => text,
             number => number.to_string(),
         };
-        match self.values() {
+        let values = match self {
+            FieldChange::Mtime(FromTo { from, to }) => {
+                Some(FromTo { from: from.to_string().into(), to: to.to_string().into() })
+            }
+            _ => self.values(),
+        };
+        match values {
             Some(FromTo { from, to }) => write!(f, " {} -> {}", shown(from), shown(to)),
             None => Ok(()),
         }
@@ -155,6 +162,12 @@ impl Serialize for FieldChange {
         if let Some(FromTo { from, to }) = self.values() {
             object.serialize_entry("from", &from)?;
             object.serialize_entry("to", &to)?;
+        }
+        if let FieldChange::Mtime(FromTo { from, to }) = self {
+            if (from.nanoseconds(), to.nanoseconds()) != (0, 0) {
+                object.serialize_entry("from_nanoseconds", &from.nanoseconds())?;
+                object.serialize_entry("to_nanoseconds", &to.nanoseconds())?;
+            }
         }
         object.end()
     }
@@ -225,9 +238,14 @@ mod tests {
             (FieldChange::Uid(FromTo { from: 0, to: 1 }), "uid 0 -> 1", r#"{"field":"uid","from":0,"to":1}"#),
             (FieldChange::Gid(FromTo { from: 0, to: 1 }), "gid 0 -> 1", r#"{"field":"gid","from":0,"to":1}"#),
             (
-                FieldChange::Mtime(FromTo { from: -1, to: i64::MAX }),
+                FieldChange::Mtime(FromTo { from: (-1).into(), to: i64::MAX.into() }),
                 "mtime -1 -> 9223372036854775807",
                 r#"{"field":"mtime","from":-1,"to":9223372036854775807}"#,
+            ),
+            (
+                FieldChange::Mtime(FromTo { from: Mtime::new(1, 100_000_000).unwrap(), to: 1.into() }),
+                "mtime 1.1 -> 1",
+                r#"{"field":"mtime","from":1,"to":1,"from_nanoseconds":100000000,"to_nanoseconds":0}"#,
             ),
             (
                 xattr(b"security.capability", None, Some(b"\x01\0\xff")),

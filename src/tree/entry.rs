@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use crate::tree::TarPath;
+use crate::tree::{Mtime, TarPath};
 
 /// Extended attributes by name; names and values are bytes.
 pub type Xattrs = BTreeMap<Vec<u8>, Vec<u8>>;
@@ -40,16 +40,16 @@ pub struct Metadata {
     pub uid: u32,
     /// Group.
     pub gid: u32,
-    /// Seconds since the epoch, rounded down.
-    pub mtime: i64,
+    /// When it was last changed.
+    pub mtime: Mtime,
     /// Extended attributes, file capabilities among them.
     pub xattrs: Xattrs,
 }
 
 impl Metadata {
     /// What a directory gets that nobody described and that something lies in.
-    pub fn of_missing_directory(mtime: i64) -> Self {
-        Metadata { mode: 0o755, mtime, ..Metadata::default() }
+    pub fn of_missing_directory(mtime: impl Into<Mtime>) -> Self {
+        Metadata { mode: 0o755, mtime: mtime.into(), ..Metadata::default() }
     }
 }
 

@@ -9,6 +9,7 @@ mod entry;
 mod glob;
 mod links;
 mod mask;
+mod mtime;
 mod owner;
 mod pairs;
 mod path;
@@ -23,6 +24,7 @@ pub use difference::{Change, Difference, FieldChange, FromTo};
 pub use entry::{Device, Entry, Kind, Metadata, Xattrs};
 pub use glob::Globs;
 pub use mask::Mask;
+pub use mtime::Mtime;
 pub use owner::{clamp_times, IdMap, OwnerPolicy};
 pub use path::TarPath;
 pub use scan::{scan, Scan, ScanPolicy};
@@ -76,9 +78,9 @@ impl Tree {
         }
     }
 
-    /// Makes the directories that lead to entries and are missing, the root among them: mode 0755, owner 0:0, the mtime
-    /// in seconds since the epoch. Fails where something other than a directory stands in their place.
-    pub fn add_missing_parents(&mut self, mtime: i64) -> Result<()> {
+    /// Makes the directories that lead to entries and are missing, the root among them: mode 0755, owner 0:0, and
+    /// this time. Fails where something other than a directory stands in their place.
+    pub fn add_missing_parents(&mut self, mtime: Mtime) -> Result<()> {
         let mut missing = Vec::new();
         for entry in self.iter() {
             for parent in std::iter::successors(entry.path.parent(), TarPath::parent) {
@@ -118,8 +120,8 @@ impl Tree {
         self.entries.is_empty()
     }
 
-    /// The newest mtime, seconds since the epoch.
-    pub fn newest_mtime(&self) -> Option<i64> {
+    /// The newest mtime.
+    pub fn newest_mtime(&self) -> Option<Mtime> {
         self.iter().map(|entry| entry.metadata.mtime).max()
     }
 
@@ -147,23 +149,23 @@ mod tests {
     fn missing_parents_are_made() {
         let given = [entry("a/b/c", Kind::Fifo), entry("a/b/d", Kind::Fifo), entry("e", Kind::Directory)];
         let mut tree: Tree = given.iter().cloned().collect();
-        tree.add_missing_parents(-7).unwrap();
+        tree.add_missing_parents((-7).into()).unwrap();
         let made = |path| Entry {
-            metadata: Metadata { mode: 0o755, mtime: -7, ..Metadata::default() },
+            metadata: Metadata { mode: 0o755, mtime: (-7).into(), ..Metadata::default() },
             ..entry(path, Kind::Directory)
         };
         let [c, d, e] = given;
         assert_eq!(tree, [made(""), made("a"), made("a/b"), c, d, e].into_iter().collect());
         let before = tree.clone();
-        tree.add_missing_parents(9).unwrap();
+        tree.add_missing_parents(9.into()).unwrap();
         assert_eq!(tree, before);
-        assert!(Tree::new().add_missing_parents(0).is_ok());
+        assert!(Tree::new().add_missing_parents(Mtime::default()).is_ok());
     }
 
     #[test]
     fn nothing_lies_in_a_file() {
         let mut tree: Tree = [entry("a", Kind::File { size: 0 }), entry("a/b/c", Kind::Fifo)].into_iter().collect();
-        let error = tree.add_missing_parents(0).unwrap_err();
+        let error = tree.add_missing_parents(Mtime::default()).unwrap_err();
         assert_eq!(error.to_string(), "/a/b/c: `/a` should be a directory, found a file");
     }
 

@@ -2,7 +2,7 @@ use std::str::FromStr;
 
 use crate::error::{Error, Result};
 use crate::tree::embedded_ids::{EmbeddedId, Parsed};
-use crate::tree::{Entry, Kind, Tree};
+use crate::tree::{Entry, Kind, Mtime, Tree};
 
 /// Who owns the entries of an image.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -164,7 +164,7 @@ impl FromStr for IdMap {
 }
 
 /// Times newer than `limit` become `limit`; others stay (reproducible-builds.org, SOURCE_DATE_EPOCH).
-pub fn clamp_times(tree: &mut Tree, limit: i64) {
+pub fn clamp_times(tree: &mut Tree, limit: Mtime) {
     for entry in tree.iter_mut() {
         entry.metadata.mtime = entry.metadata.mtime.min(limit);
     }
@@ -195,7 +195,7 @@ mod tests {
     use crate::tree::{Entry, Metadata, TarPath};
 
     fn tree(uid: u32, gid: u32) -> Tree {
-        let metadata = Metadata { uid, gid, mtime: 100, ..Metadata::default() };
+        let metadata = Metadata { uid, gid, mtime: 100.into(), ..Metadata::default() };
         Tree::from_iter([Entry { path: TarPath::root(), metadata, kind: Kind::Directory }])
     }
 
@@ -280,8 +280,8 @@ mod tests {
     fn clamping_moves_only_what_is_newer() {
         for (limit, expected) in [(50, 50), (100, 100), (150, 100), (-1, -1)] {
             let mut tree = tree(0, 0);
-            clamp_times(&mut tree, limit);
-            assert_eq!(tree.newest_mtime(), Some(expected));
+            clamp_times(&mut tree, limit.into());
+            assert_eq!(tree.newest_mtime(), Some(expected.into()));
         }
     }
 }

@@ -112,7 +112,7 @@ impl Scanner<'_> {
             mode: (metadata.mode() & 0o7777) as u16,
             uid: metadata.uid(),
             gid: metadata.gid(),
-            mtime: metadata.mtime(),
+            mtime: metadata.mtime().into(),
             xattrs: xattr::read(&path.below(self.root), &self.policy.xattrs)?,
         };
         self.scan.tree.insert(Entry { path, metadata, kind });

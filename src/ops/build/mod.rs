@@ -203,8 +203,10 @@ fn read_rootfs<'a>(
     let mut owners_and_times = |tree: &mut Tree| -> Result<()> {
         options.owner.apply(tree)?;
         warnings.extend(options.owner.note(tree));
+        // Parts of a second come from the clock of whoever made the rootfs, and would be a record in each entry.
+        tree.iter_mut().for_each(|entry| entry.metadata.mtime = entry.metadata.mtime.whole());
         if let Some(epoch) = spec.source_date_epoch {
-            clamp_times(tree, epoch.seconds());
+            clamp_times(tree, epoch.seconds().into());
         }
         Ok(())
     };
@@ -250,7 +252,20 @@ fn read_rootfs<'a>(
     for entry in trees.flat_map(Tree::iter_mut) {
         entry.metadata.xattrs.retain(|name, _| options.scan.xattrs.keeps(name));
     }
+    if let Some(base) = &base {
+        keep_parts_of_seconds(&base.folded.tree, &mut read.tree);
+    }
     Ok(ReadTrees { rootfs: read, base, warnings, scan_seconds, base_seconds })
+}
+
+/// A rootfs is read to whole seconds: what is as old as the base's to the second is as old as the base's.
+fn keep_parts_of_seconds(base: &Tree, tree: &mut Tree) {
+    for entry in tree.iter_mut() {
+        let old = base.get(&entry.path).map(|old| old.metadata.mtime);
+        if let Some(old) = old.filter(|old| old.whole() == entry.metadata.mtime) {
+            entry.metadata.mtime = old;
+        }
+    }
 }
 
 /// The paths that are left out of the comparison with the base.
@@ -283,7 +298,7 @@ fn difference<'a>(
 
 /// The spec's time, else the epoch that file times are clamped to, else the newest file's: never the clock's.
 fn created(spec: &BuildSpec, tree: &Tree) -> Timestamp {
-    let newest = || Timestamp::saturating(tree.newest_mtime().unwrap_or(0));
+    let newest = || Timestamp::saturating(tree.newest_mtime().unwrap_or_default().seconds());
     spec.created.or(spec.source_date_epoch).unwrap_or_else(newest)
 }
 

@@ -12,7 +12,7 @@ use rustix::io::Errno;
 use crate::error::{Error, IoContext, Result};
 use crate::ops::unpack::xattr::{why_not, Why};
 use crate::ops::unpack::Rights;
-use crate::tree::{Kind, Metadata, XattrPolicy};
+use crate::tree::{Kind, Metadata, Mtime, XattrPolicy};
 
 /// Something that the image has and that could not be set or made.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -154,8 +154,8 @@ impl Place<'_> {
     }
 
     /// Sets both times of the entry: the clock is never read.
-    fn set_time(self, seconds: i64) -> io::Result<()> {
-        let time = Timespec { tv_sec: seconds, tv_nsec: 0 };
+    fn set_time(self, mtime: Mtime) -> io::Result<()> {
+        let time = Timespec { tv_sec: mtime.seconds(), tv_nsec: mtime.nanoseconds().into() };
         let times = Timestamps { last_access: time, last_modification: time };
         match self {
             Place::File(file) => rustix::fs::futimens(file, &times)?,

@@ -99,7 +99,7 @@ fn member(text: &str) -> Entry {
     } else {
         (text, Kind::File { size: 7 }, 0o644)
     };
-    Entry { path: path(name), metadata: Metadata { mode, mtime: 1_000_000_000, ..Metadata::default() }, kind }
+    Entry { path: path(name), metadata: Metadata { mode, mtime: 1_000_000_000.into(), ..Metadata::default() }, kind }
 }
 
 fn layers(texts: &[&[&str]]) -> Vec<Vec<Entry>> {
@@ -267,7 +267,7 @@ fn members() -> impl Strategy<Value = Entry> {
     ];
     (text, 0..4_i64, 0..4_u16).prop_map(|(text, time, mode)| {
         let mut entry = member(&text);
-        entry.metadata.mtime += time;
+        entry.metadata.mtime = (entry.metadata.mtime.seconds() + time).into();
         if !matches!(entry.kind, Kind::Symlink { .. }) {
             entry.metadata.mode += mode;
         }

@@ -19,7 +19,7 @@ fn path(name: impl AsRef<[u8]>) -> TarPath {
 }
 
 fn entry(name: impl AsRef<[u8]>, kind: Kind) -> Entry {
-    let metadata = Metadata { mode: 0o644, uid: 1, gid: 2, mtime: 3, ..Metadata::default() };
+    let metadata = Metadata { mode: 0o644, uid: 1, gid: 2, mtime: 3.into(), ..Metadata::default() };
     Entry { path: path(name), metadata, kind }
 }
 

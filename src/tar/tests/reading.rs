@@ -4,7 +4,7 @@ use ::tar::Header;
 
 use super::{path, read, Raw};
 use crate::tar::{Anomaly, Reader};
-use crate::tree::{Device, Kind};
+use crate::tree::{Device, Kind, Mtime};
 
 type Change = fn(&mut Header);
 
@@ -112,7 +112,7 @@ fn numbers_of_the_header() {
         header.as_old_mut().mtime = *b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xfe";
     };
     let (anomalies, entry) = Raw::default().member(b'0', "f", b"", binary).odd();
-    assert_eq!((entry.metadata.uid, entry.metadata.mtime), (3_000_000_000, -2));
+    assert_eq!((entry.metadata.uid, entry.metadata.mtime), (3_000_000_000, (-2).into()));
     assert_eq!(anomalies, [Anomaly::BinaryNumber("uid"), Anomaly::BinaryNumber("mtime")]);
 
     let table: [(Change, &str); 4] = [
@@ -168,7 +168,10 @@ fn pax_holds_over_the_header() {
     let (anomalies, entry) = Raw::default().pax(b'x', &records).file("f", b"").odd();
     assert_eq!(anomalies, []);
     assert_eq!(entry.path, path(b"a\nb/\xff"));
-    assert_eq!((entry.metadata.uid, entry.metadata.gid, entry.metadata.mtime), (u32::MAX, 0, -2));
+    assert_eq!(
+        (entry.metadata.uid, entry.metadata.gid, entry.metadata.mtime),
+        (u32::MAX, 0, Mtime::new(-2, 500_000_000).unwrap())
+    );
     let xattrs: Vec<_> = entry.metadata.xattrs.into_iter().collect();
     assert_eq!(xattrs, [(b"user.=".to_vec(), b"\0\n".to_vec()), (b"user.x".to_vec(), b"\n9 path=x\n".to_vec())]);
 

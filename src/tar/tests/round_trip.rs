@@ -2,10 +2,11 @@ use std::io::Read;
 
 use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
+use proptest::sample::select;
 
 use super::read;
 use crate::tar::{Reader, Writer};
-use crate::tree::{Device, Entry, Kind, Metadata, TarPath};
+use crate::tree::{Device, Entry, Kind, Metadata, Mtime, TarPath};
 
 /// A component: any bytes but NUL and slash, not `.` or `..`, no whiteout.
 fn component() -> impl Strategy<Value = Vec<u8>> {
@@ -20,12 +21,14 @@ fn path() -> impl Strategy<Value = TarPath> {
 }
 
 fn number<T: Arbitrary + Copy + std::fmt::Debug + 'static>(edges: &'static [T]) -> impl Strategy<Value = T> {
-    prop_oneof![any::<T>(), proptest::sample::select(edges)]
+    prop_oneof![any::<T>(), select(edges)]
 }
 
 fn metadata() -> impl Strategy<Value = Metadata> {
     let id = || number(&[0_u32, 1000, 0o777_7777, 0o1000_0000, u32::MAX]);
-    let mtime = number(&[-1_i64, 0, 1_520_598_896, 0o777_7777_7777, 8 << 30, i64::MIN, i64::MAX]);
+    let seconds = number(&[-1_i64, 0, 1_520_598_896, 0o777_7777_7777, 8 << 30, i64::MIN, i64::MAX]);
+    let nanoseconds = select(vec![0, 0, 1, 500_000_000, 999_999_999]);
+    let mtime = (seconds, nanoseconds).prop_map(|(seconds, rest)| Mtime::new(seconds, rest).unwrap());
     let key = vec(any::<u8>().prop_filter("byte", |byte| !b"\0=".contains(byte)), 1..30);
     let value = prop_oneof![vec(any::<u8>(), 0..40), vec(Just(b'\n'), 60..120), vec(any::<u8>(), 900..1100)];
     (0_u16..=0o7777, id(), id(), mtime, btree_map(key, value, 0..4))

@@ -2,7 +2,7 @@ use std::io::{self, Read, Write};
 
 use super::{entry, file, path, read, written};
 use crate::tar::{Output, Writer, EXTENDED_HEADER_LIMIT};
-use crate::tree::{Device, Entry, Kind, Xattrs};
+use crate::tree::{Device, Entry, Kind, Mtime, Xattrs};
 
 /// The bodies of extended headers in an archive of one entry; `None` if there is none.
 fn records(entry: &Entry) -> Option<String> {
@@ -68,11 +68,13 @@ fn numbers_take_a_record_only_where_octal_has_no_room() {
     assert_eq!(with(|e| e.metadata.uid = 2_097_152), Some("15 uid=2097152\\n".to_owned()));
     assert_eq!(with(|e| e.metadata.gid = 2_097_151), None);
     assert_eq!(with(|e| e.metadata.gid = u32::MAX), Some("18 gid=4294967295\\n".to_owned()));
-    assert_eq!(with(|e| e.metadata.mtime = 0), None);
-    assert_eq!(with(|e| e.metadata.mtime = -1), Some("12 mtime=-1\\n".to_owned()));
-    assert_eq!(with(|e| e.metadata.mtime = 0o777_7777_7777), None);
-    assert_eq!(with(|e| e.metadata.mtime = 8 << 30), Some("20 mtime=8589934592\\n".to_owned()));
-    assert_eq!(with(|e| e.metadata.mtime = i64::MIN), Some("30 mtime=-9223372036854775808\\n".to_owned()));
+    assert_eq!(with(|e| e.metadata.mtime = 0.into()), None);
+    assert_eq!(with(|e| e.metadata.mtime = (-1).into()), Some("12 mtime=-1\\n".to_owned()));
+    assert_eq!(with(|e| e.metadata.mtime = 0o777_7777_7777.into()), None);
+    assert_eq!(with(|e| e.metadata.mtime = (8 << 30).into()), Some("20 mtime=8589934592\\n".to_owned()));
+    assert_eq!(with(|e| e.metadata.mtime = i64::MIN.into()), Some("30 mtime=-9223372036854775808\\n".to_owned()));
+    assert_eq!(with(|e| e.metadata.mtime = Mtime::new(1, 750_000_000).unwrap()), Some("14 mtime=1.75\\n".to_owned()));
+    assert_eq!(with(|e| e.metadata.mtime = Mtime::new(-2, 1).unwrap()), Some("22 mtime=-1.999999999\\n".to_owned()));
 }
 
 /// Keeps the headers and counts the content.
