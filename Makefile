@@ -5,13 +5,30 @@ CARGO ?= cargo
 PYTHON ?= python3
 FUZZ_SECONDS ?= 60
 
-.PHONY: help build demo test test-rust test-class test-vendored test-bitbake lint lint-rust lint-yocto bench fuzz crates \
+# Where `make install` puts what is built, and what it puts there.
+PREFIX ?= /usr/local
+DESTDIR ?=
+BINARY ?= target/release/ocibake
+
+.PHONY: help build install demo test test-rust test-class test-vendored test-bitbake lint lint-rust lint-crates lint-yocto bench fuzz crates \
 	clean
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t16
 
 build: ## the release binary, target/release/ocibake
+	$(CARGO) build --release --locked
+
+install: $(BINARY) ## binary, man pages and completions, below DESTDIR and PREFIX (/usr/local)
+	install -D -m 755 $(BINARY) $(DESTDIR)$(PREFIX)/bin/ocibake
+	install -d $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/share/bash-completion/completions \
+		$(DESTDIR)$(PREFIX)/share/zsh/site-functions $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
+	$(BINARY) man $(DESTDIR)$(PREFIX)/share/man/man1
+	$(BINARY) completions bash > $(DESTDIR)$(PREFIX)/share/bash-completion/completions/ocibake
+	$(BINARY) completions zsh > $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_ocibake
+	$(BINARY) completions fish > $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/ocibake.fish
+
+target/release/ocibake:
 	$(CARGO) build --release --locked
 
 demo: ## bake a real rootfs, verify it, run a command in it
@@ -36,12 +53,20 @@ test-vendored: ## a build from the crates that the recipe fetches and nothing el
 test-bitbake: build ## real BitBake builds; BITBAKE, OECORE and META_VIRT name trees
 	tests/bitbake/run
 
-lint: lint-rust lint-yocto ## formatting, clippy with the house's rules, documentation, the layer
+lint: lint-rust lint-crates lint-yocto ## formatting, clippy with the house's rules, documentation, crates, the layer
 
 lint-rust:
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --document-private-items
+
+# cargo-deny takes minutes to build and its advisories come from the network, so neither is forced on anybody.
+lint-crates: ## licences, sources, bans and known faults of the crates, where cargo-deny is installed
+	@$(CARGO) deny --version >/dev/null 2>&1 || \
+		{ echo 'MISSING cargo-deny (cargo install cargo-deny): deny.toml was not checked' >&2; exit 0; }; \
+	$(CARGO) deny --locked check licenses bans sources || exit 1; \
+	if $(CARGO) deny --locked fetch db; then $(CARGO) deny --locked check --disable-fetch advisories; \
+	else echo 'MISSING the advisory database: no crate was looked up in it' >&2; fi
 
 lint-yocto: build/lint/bin/oelint-adv
 	cd tests/lint && OELINT_CONFIG=oelint.cfg ../../build/lint/bin/oelint-adv \

@@ -223,18 +223,6 @@ mod tests {
         }
     }
 
-    #[test]
-    fn the_readme_lists_them_all() {
-        let readme = include_str!("../../README.md");
-        for variable in VARIABLES {
-            let flag = variable.flag.map(|flag| format!("`{flag}`")).unwrap_or_default();
-            let row = format!("| `{}` | {flag} | ", variable.name);
-            let line = readme.lines().find(|line| line.starts_with(&row)).unwrap_or_default();
-            let meaning = variable.meaning.replace('|', "\\|");
-            assert!(line.to_lowercase().contains(&meaning.to_lowercase()), "{row}{meaning}");
-        }
-    }
-
     /// All but the one that the class keeps from the tool.
     #[test]
     fn the_class_hands_them_all_over() {

@@ -6,7 +6,7 @@ use std::process::Command;
 use serde_json::Value;
 
 /// The house, row by row: a module may use those of its own row and of rows above it.
-const ROWS: [&[&str]; 10] = [
+pub(crate) const ROWS: [&[&str]; 10] = [
     &["error", "digest", "time", "media_type", "platform", "observer", "parallel", "work"],
     &["oci"],
     &["tree"],

@@ -101,8 +101,11 @@ mod unpack;
 /// The other verbs answer, and every verb talks where it should.
 mod verbs;
 
+/// `make install` puts the tool, its man pages and its completions where they are looked for.
+mod installation;
+
 /// The house stands as it was drawn.
 mod architecture;
 
-/// What the README says can be typed, can be typed.
-mod readme;
+/// What the documents say, the code does: every session works as it is typed, and every table, flag and link is right.
+mod documents;
