@@ -2,18 +2,17 @@
 
 pub(crate) mod edits;
 pub(crate) mod model;
+mod place;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// A directory of a test, gone when the test is over.
+/// A directory of a test, gone when the test has passed.
 pub(crate) struct TempDir(PathBuf);
 
 impl TempDir {
     pub(crate) fn new(name: &str) -> Self {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR"))
-            .join("target/unit-tests")
-            .join(format!("{name}-{}", std::process::id()));
+        let path = place::place().join("unit").join(format!("{name}-{}", std::process::id()));
         let _ = fs::remove_dir_all(&path);
         fs::create_dir_all(&path).unwrap();
         TempDir(path)
@@ -26,6 +25,10 @@ impl TempDir {
 
 impl Drop for TempDir {
     fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
+        if std::thread::panicking() {
+            eprintln!("left for a look: {}", self.0.display());
+        } else {
+            let _ = fs::remove_dir_all(&self.0);
+        }
     }
 }

@@ -3,25 +3,22 @@
 
 import io
 import os
-import pathlib
 import subprocess
 import tarfile
-import tempfile
 import unittest
 
 import bbclass
 import image_build
+import scratch
 
 PREFIX = "org.opencontainers.image.base."
 
 
-class BaseTest(unittest.TestCase):
+class BaseTest(scratch.TestCase):
     """A directory with a deploy directory."""
 
     def setUp(self):
-        directory = tempfile.TemporaryDirectory()
-        self.addCleanup(directory.cleanup)
-        self.directory = pathlib.Path(directory.name)
+        self.directory = self.make_directory()
         self.deployed = self.directory / "images"
         self.deployed.mkdir()
 

@@ -4,28 +4,28 @@
 import json
 import os
 import tarfile
-import tempfile
 import unittest
 
 import bbclass
 import image_build
+import scratch
 
 PREFIX = "org.opencontainers.image."
 
 
 @unittest.skipUnless(image_build.TOOL or os.environ.get("CI"), "no ocibake: run cargo build, or set OCIBAKE")
-class Documents(unittest.TestCase):
+class Documents(scratch.TestCase):
     """What arrives, word by word."""
 
     def build(self, **variables):
         """Build with these variables; manifest and config."""
-        with tempfile.TemporaryDirectory() as directory:
-            task = image_build.Task(directory, variables)
-            finished = task.build()
-            self.assertEqual(finished.returncode, 0, finished.stderr)
-            self.assertFalse(os.path.exists(os.path.join(directory, "pwned")))
-            _, manifest, config = task.documents()
-            return manifest, config
+        directory = self.make_directory()
+        task = image_build.Task(directory, variables)
+        finished = task.build()
+        self.assertEqual(finished.returncode, 0, finished.stderr)
+        self.assertFalse(os.path.exists(os.path.join(directory, "pwned")))
+        _, manifest, config = task.documents()
+        return manifest, config
 
     def config(self, **variables):
         """The config's part that says how to run."""
@@ -112,54 +112,55 @@ class Documents(unittest.TestCase):
             self.assertEqual(pairs[PREFIX + "version"], "1.0")
 
     def test_exclude(self):
-        with tempfile.TemporaryDirectory() as directory:
-            task = image_build.Task(directory, {"OCI_IMAGE_EXCLUDE": "etc/*"})
-            task.build()
-            whole = image_build.Task(os.path.join(directory, "whole"))
-            whole.build()
-            self.assertNotEqual(task.documents()[2]["rootfs"], whole.documents()[2]["rootfs"])
+        directory = self.make_directory()
+        task = image_build.Task(directory, {"OCI_IMAGE_EXCLUDE": "etc/*"})
+        task.build()
+        whole = image_build.Task(os.path.join(directory, "whole"))
+        whole.build()
+        self.assertNotEqual(task.documents()[2]["rootfs"], whole.documents()[2]["rootfs"])
 
     def test_the_environment_has_no_say(self):
-        with tempfile.TemporaryDirectory() as directory:
-            task = image_build.Task(directory, {"OCI_IMAGE_CMD": "mine"})
-            finished = task.build({"OCI_IMAGE_CMD": "theirs", "OCI_IMAGE_ENTRYPOINT_ARGS": "theirs", "OCI_IMAGE_TAG": "theirs",
-                                   "TARGET_ARCH": "nonsense", "SOURCE_DATE_EPOCH": "1"})
-            self.assertEqual(finished.returncode, 0, finished.stderr)
-            index, _, config = task.documents()
-            self.assertEqual(config["config"]["Cmd"], ["mine"])
-            self.assertEqual(config["created"], "2018-03-09T12:34:56Z")
-            self.assertEqual(index["manifests"][0]["annotations"][PREFIX + "ref.name"], "latest")
+        directory = self.make_directory()
+        task = image_build.Task(directory, {"OCI_IMAGE_CMD": "mine"})
+        finished = task.build({"OCI_IMAGE_CMD": "theirs", "OCI_IMAGE_ENTRYPOINT_ARGS": "theirs", "OCI_IMAGE_TAG": "theirs",
+                               "TARGET_ARCH": "nonsense", "SOURCE_DATE_EPOCH": "1"})
+        self.assertEqual(finished.returncode, 0, finished.stderr)
+        index, _, config = task.documents()
+        self.assertEqual(config["config"]["Cmd"], ["mine"])
+        self.assertEqual(config["created"], "2018-03-09T12:34:56Z")
+        self.assertEqual(index["manifests"][0]["annotations"][PREFIX + "ref.name"], "latest")
 
     def test_no_time_of_the_rootfs(self):
         """An empty REPRODUCIBLE_TIMESTAMP_ROOTFS: do_image picks a time for all files, and the tool finds it there."""
-        with tempfile.TemporaryDirectory() as directory:
-            task = image_build.Task(directory, {"REPRODUCIBLE_TIMESTAMP_ROOTFS": ""})
-            for path in ("etc/hostname", "etc", "."):
-                os.utime(os.path.join(directory, "rootfs", path), (1600000000, 1600000000))
-            task.build({"SOURCE_DATE_EPOCH": "1302044400"})
-            self.assertEqual(task.documents()[2]["created"], "2020-09-13T12:26:40Z")
+        directory = self.make_directory()
+        task = image_build.Task(directory, {"REPRODUCIBLE_TIMESTAMP_ROOTFS": ""})
+        for path in ("etc/hostname", "etc", "."):
+            os.utime(os.path.join(directory, "rootfs", path), (1600000000, 1600000000))
+        task.build({"SOURCE_DATE_EPOCH": "1302044400"})
+        self.assertEqual(task.documents()[2]["created"], "2020-09-13T12:26:40Z")
 
     def test_archive(self):
-        with tempfile.TemporaryDirectory() as directory:
-            task = image_build.Task(directory, {"OCI_IMAGE_TAG": "a b"}, "oci-archive")
-            self.assertEqual(task.build().returncode, 0)
-            self.assertTrue(task.image.is_file())
-            self.assertEqual({path.name for path in task.deploy.iterdir() if path.is_symlink()},
-                             {"app-image-a-oci.tar", "app-image-b-oci.tar"})
+        directory = self.make_directory()
+        task = image_build.Task(directory, {"OCI_IMAGE_TAG": "a b"}, "oci-archive")
+        self.assertEqual(task.build().returncode, 0)
+        self.assertTrue(task.image.is_file())
+        self.assertEqual({path.name for path in task.deploy.iterdir() if path.is_symlink()},
+                         {"app-image-a-oci.tar", "app-image-b-oci.tar"})
 
     def test_docker_archive(self):
-        with tempfile.TemporaryDirectory() as directory:
-            task = image_build.Task(directory, {"OCI_IMAGE_TAG": "1.0 registry.example:5000/app:v1"}, "docker-archive")
-            self.assertEqual(task.build().returncode, 0)
-            with tarfile.open(task.image) as archive:
-                (image,) = json.load(archive.extractfile("manifest.json"))
-            self.assertEqual(image["RepoTags"], ["app-image:1.0", "registry.example:5000/app:v1"])
-            self.assertEqual({path.name for path in task.deploy.iterdir() if path.is_symlink()},
-                             {"app-image-1.0-docker.tar", "app-image-registry.example_5000_app_v1-docker.tar"})
+        directory = self.make_directory()
+        task = image_build.Task(directory, {"OCI_IMAGE_TAG": "1.0 registry.example:5000/app:v1"}, "docker-archive")
+        self.assertEqual(task.build().returncode, 0)
+        with tarfile.open(task.image) as archive:
+            (image,) = json.load(archive.extractfile("manifest.json"))
+        self.assertEqual(image["RepoTags"], ["app-image:1.0", "registry.example:5000/app:v1"])
+        self.assertEqual({path.name for path in task.deploy.iterdir() if path.is_symlink()},
+                         {"app-image-1.0-docker.tar", "app-image-registry.example_5000_app_v1-docker.tar"})
 
     def test_a_name_that_docker_does_not_take(self):
         for variables in ({"OCI_IMAGE_NAME": "Not a name"}, {"OCI_IMAGE_NAME": "acme/app+x"}, {"OCI_IMAGE_TAG": "1.0+git"}):
-            with self.subTest(**variables), tempfile.TemporaryDirectory() as directory:
+            with self.subTest(**variables):
+                directory = self.make_directory()
                 task = image_build.Task(directory, variables, "docker-archive")
                 with self.assertRaises(bbclass.Fatal) as fatal:
                     task.prepare()
@@ -173,7 +174,8 @@ class Documents(unittest.TestCase):
             ("OCI_IMAGE_COMPRESSION", "lzma"), ("OCI_IMAGE_CREATED", "now"), ("OCI_IMAGE_SUBARCH", "V7"),
             ("OCI_IMAGE_TAG", "'not a tag'"), ("OCI_IMAGE_ARCH", "sparc9"), ("OCI_IMAGE_CPU_SHARES", "many"),
         ]:
-            with self.subTest(name), tempfile.TemporaryDirectory() as directory:
+            with self.subTest(name):
+                directory = self.make_directory()
                 task = image_build.Task(directory, {name: value})
                 with self.assertRaises(bbclass.Fatal) as fatal:
                     task.prepare()
@@ -184,10 +186,10 @@ class Documents(unittest.TestCase):
                 self.assertEqual(os.listdir(task.deploy), [])
 
     def test_unknown_architecture_says_what_to_set(self):
-        with tempfile.TemporaryDirectory() as directory:
-            task = image_build.Task(directory, {"TARGET_ARCH": "riscv32"})
-            with self.assertRaisesRegex(bbclass.Fatal, "^TARGET_ARCH.*riscv32.*OCI_IMAGE_ARCH"):
-                task.prepare()
+        directory = self.make_directory()
+        task = image_build.Task(directory, {"TARGET_ARCH": "riscv32"})
+        with self.assertRaisesRegex(bbclass.Fatal, "^TARGET_ARCH.*riscv32.*OCI_IMAGE_ARCH"):
+            task.prepare()
 
 
 if __name__ == "__main__":

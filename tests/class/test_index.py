@@ -3,16 +3,15 @@
 
 import json
 import os
-import pathlib
 import re
 import subprocess
 import tarfile
-import tempfile
 import unittest
 import unittest.mock
 
 import bbclass
 import image_build
+import scratch
 
 CONFIGURATION = {
     "PN": "app",
@@ -26,13 +25,11 @@ CONFIGURATION = {
 }
 
 
-class IndexTest(unittest.TestCase):
+class IndexTest(scratch.TestCase):
     """A build directory with two multiconfigs, and a tool that writes down how it is called."""
 
     def setUp(self):
-        directory = tempfile.TemporaryDirectory()
-        self.addCleanup(directory.cleanup)
-        self.directory = pathlib.Path(directory.name)
+        self.directory = self.make_directory()
         for name in ("bin", "deploy", "conf/multiconfig"):
             (self.directory / name).mkdir(parents=True)
         for name, machine in (("arm64", "qemuarm64"), ("x86", "qemux86")):

@@ -3,11 +3,11 @@
 
 import re
 import shlex
-import tempfile
 import unittest
 
 import bbclass
 import image_build
+import scratch
 
 HOSTILE = [
     "two words",
@@ -33,14 +33,14 @@ def read_back(text):
     return dict(word.split("=", 1) for word in shlex.split(text, comments=True))
 
 
-class VariablesFile(unittest.TestCase):
+class VariablesFile(scratch.TestCase):
     """From datastore to file."""
 
     def vars_of(self, **variables):
         """The file that a recipe with these variables gets."""
-        with tempfile.TemporaryDirectory() as directory:
-            task = image_build.Task(directory, variables, tool=None)
-            return read_back(task.prepare())
+        directory = self.make_directory()
+        task = image_build.Task(directory, variables, tool=None)
+        return read_back(task.prepare())
 
     def test_every_variable_travels_as_it_is(self):
         names = bbclass.defaults()["OCI_VARIABLES"].split()
@@ -102,7 +102,7 @@ class VariablesFile(unittest.TestCase):
                 self.assertEqual(self.vars_of(**variables).get("OCI_IMAGE_CMD"), cmd)
 
 
-class DockerNames(unittest.TestCase):
+class DockerNames(scratch.TestCase):
     """The names of a docker archive: a tag alone is none."""
 
     def test_names(self):
@@ -116,7 +116,8 @@ class DockerNames(unittest.TestCase):
             *[({"OCI_IMAGE_NAME": value.replace("${PATH}", "${}")}, [value.replace("${PATH}", "${}") + ":latest"])
               for value in HOSTILE],
         ]:
-            with self.subTest(**variables), tempfile.TemporaryDirectory() as directory:
+            with self.subTest(**variables):
+                directory = self.make_directory()
                 task = image_build.Task(directory, variables, "docker-archive", tool=None)
                 self.assertEqual(shlex.split(read_back(task.prepare())["OCI_IMAGE_TAG"]), names)
 

@@ -3,28 +3,25 @@
 
 import json
 import os
-import pathlib
 import subprocess
 import sys
 import tarfile
-import tempfile
 import types
 import unittest
 import unittest.mock
 
 import bbclass
 import image_build
+import scratch
 
 DOCUMENT = "app-image.spdx.json"
 
 
-class SpdxTest(unittest.TestCase):
+class SpdxTest(scratch.TestCase):
     """A task with a tool that writes down how it is called."""
 
     def setUp(self):
-        directory = tempfile.TemporaryDirectory()
-        self.addCleanup(directory.cleanup)
-        self.directory = pathlib.Path(directory.name)
+        self.directory = self.make_directory()
 
     def task(self, inherited=(), imagetype="oci", **variables):
         """A task where these classes are inherited."""

@@ -4,20 +4,18 @@
 import json
 import os
 import re
-import tempfile
 import unittest
 
 import bbclass
 import image_build
+import scratch
 
 
-class TaskTest(unittest.TestCase):
+class TaskTest(scratch.TestCase):
     """A task in a fresh directory, with a tool that only exists."""
 
     def setUp(self):
-        directory = tempfile.TemporaryDirectory()
-        self.addCleanup(directory.cleanup)
-        self.directory = directory.name
+        self.directory = str(self.make_directory())
 
     def task(self, imagetype="oci", **variables):
         """A task with these variables."""

@@ -5,6 +5,8 @@ use std::process::Command;
 
 use serde_json::Value;
 
+use crate::harness::clone;
+
 /// The house, row by row: a module may use those of its own row and of rows above it.
 pub(crate) const ROWS: [&[&str]; 10] = [
     &["error", "digest", "time", "media_type", "platform", "observer", "parallel", "work"],
@@ -23,14 +25,10 @@ pub(crate) const ROWS: [&[&str]; 10] = [
 const BEYOND_THE_BOUNDARY: [&str; 7] =
     ["clap", "clap_complete", "clap_mangen", "anyhow", "indicatif", "signal_hook", "crate::cli"];
 
-fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-}
-
 /// Every source file of the package with its code: no comments, and nothing from its tests on.
 fn sources() -> Vec<(PathBuf, String)> {
     let mut sources = Vec::new();
-    let mut directories = vec![root().join("src")];
+    let mut directories = vec![clone().join("src")];
     while let Some(directory) = directories.pop() {
         for entry in fs::read_dir(directory).unwrap() {
             let path = entry.unwrap().path();
@@ -42,7 +40,7 @@ fn sources() -> Vec<(PathBuf, String)> {
             } else if path.extension().is_some_and(|extension| extension == "rs") {
                 let is_tests = path.file_name().is_some_and(|name| name == "tests.rs" || name == "testing.rs");
                 if !is_tests {
-                    let relative = path.strip_prefix(root().join("src")).unwrap().to_path_buf();
+                    let relative = path.strip_prefix(clone().join("src")).unwrap().to_path_buf();
                     sources.push((relative, code(&fs::read_to_string(&path).unwrap())));
                 }
             }
@@ -194,7 +192,7 @@ fn metadata() -> Value {
     let output = Command::new(cargo)
         .args(["metadata", "--locked", "--offline", "--format-version=1"])
         .args(["--filter-platform=x86_64-unknown-linux-gnu"])
-        .current_dir(root())
+        .current_dir(clone())
         .output()
         .unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -280,6 +278,6 @@ fn everything_that_is_locked_builds_with_the_oldest_compiler() {
         }
     }
     assert_eq!(young, Vec::<String>::new());
-    let lock = fs::read_to_string(root().join("Cargo.lock")).unwrap();
+    let lock = fs::read_to_string(clone().join("Cargo.lock")).unwrap();
     assert!(lock.contains("\nversion = 3\n"), "a newer lock file is not read by the oldest cargo");
 }

@@ -1,7 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 
 use serde_json::{json, Value};
 
@@ -682,32 +682,24 @@ fn docker_media_types_become_those_of_oci() {
     assert_verified("oci:out", &scratch);
 }
 
-/// The directory for an ordinary user, with a copy of the tool.
-fn home(scratch: &Scratch) -> PathBuf {
-    let home = scratch.make_directory("home");
-    fs::copy(Tool::path(), home.join("ocibake")).unwrap();
-    fs::set_permissions(home.join("ocibake"), fs::Permissions::from_mode(0o755)).unwrap();
-    if is_root() {
-        std::os::unix::fs::chown(&home, Some(NOBODY), Some(NOBODY)).unwrap();
-    }
-    home
-}
-
 /// Others' files may be read and, where the kernel protects links, not linked.
 #[test]
 fn an_ordinary_user_makes_the_same_index_of_others_files() {
     let scratch = Scratch::new();
     let [amd64, arm64, arm] = machines(&scratch);
     let expected = index(&scratch, &[&amd64.0, &arm64.0, &arm.0, "oci:out:v1"]).bake();
-    let home = home(&scratch);
+    let home = scratch.make_directory("home");
+    if is_root() {
+        std::os::unix::fs::chown(home, Some(NOBODY), Some(NOBODY)).unwrap();
+    }
     for target in ["oci:home/out:v1", "home/a.tar:v1"] {
         let tool = index(&scratch, &[&amd64.0, &arm64.0, &arm.0, target]);
-        assert_eq!(tool.program(&home.join("ocibake")).behind(unprivileged_words()).bake(), expected);
+        assert_eq!(tool.behind(unprivileged_words()).bake(), expected);
         assert_verified(target, &scratch);
     }
     if is_root() {
         let tool = index(&scratch, &[&amd64.0, "oci:out:v1", "--add"]);
-        let error = tool.program(&home.join("ocibake")).behind(unprivileged_words()).run().error();
+        let error = tool.behind(unprivileged_words()).run().error();
         assert!(error.contains("Permission denied"), "{error}");
     }
 }

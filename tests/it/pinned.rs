@@ -9,11 +9,11 @@ use std::fmt::Write;
 use std::fs;
 use std::path::Path;
 
-use crate::harness::{is_root, missing, sha256, Layout, Scratch, Tool};
+use crate::harness::{clone, is_root, missing, sha256, Layout, Scratch, Tool};
 
 #[test]
 fn every_digest_is_the_one_in_the_table() {
-    let table = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/digests");
+    let table = clone().join("tests/fixtures/digests");
     let pinned = fs::read_to_string(&table).unwrap();
     let mut wrong = String::new();
     let mut unseen: Vec<&str> = pinned.lines().filter(|line| !line.starts_with('#')).collect();

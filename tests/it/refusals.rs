@@ -45,7 +45,6 @@ fn a_rootfs_that_is_none() {
 fn a_rootfs_that_this_user_cannot_read_in_parts() {
     let scratch = Scratch::new();
     let directory = scratch.make_directory("nobodys");
-    fs::copy(Tool::path(), directory.join("ocibake")).unwrap();
     let rootfs = directory.join("rootfs");
     Fixture::named("small").make(&rootfs, Order::AsListed);
     if is_root() {
@@ -57,7 +56,7 @@ fn a_rootfs_that_this_user_cannot_read_in_parts() {
     }
     let build = || {
         let tool = Tool::build("rootfs").args(["oci:out", "out.tar"]);
-        tool.behind(unprivileged_words()).program(&directory.join("ocibake")).within(&directory)
+        tool.behind(unprivileged_words()).within(&directory)
     };
     for path in ["root", "etc/shadow", "usr/words", "tmp"] {
         let path = rootfs.join(path);
@@ -323,14 +322,13 @@ fn a_target_directory_that_this_user_cannot_write() {
     let scratch = Scratch::new();
     let rootfs = scratch.small_rootfs();
     let directory = scratch.make_directory("nobodys");
-    fs::copy(Tool::path(), directory.join("ocibake")).unwrap();
     if !is_root() {
         fs::set_permissions(&directory, fs::Permissions::from_mode(0o555)).unwrap();
     }
     fs::set_permissions(rootfs.join("etc/shadow"), fs::Permissions::from_mode(0o644)).unwrap();
     fs::set_permissions(rootfs.join("root"), fs::Permissions::from_mode(0o755)).unwrap();
     for target in ["oci:nobodys/out", "nobodys/out.tar"] {
-        let tool = Tool::build("rootfs").arg(target).behind(unprivileged_words()).program(&directory.join("ocibake"));
+        let tool = Tool::build("rootfs").arg(target).behind(unprivileged_words());
         refused(&scratch, tool, &["nobodys", "Permission denied"]);
     }
     if !is_root() {

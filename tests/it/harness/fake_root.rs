@@ -40,9 +40,8 @@ impl FakeRoot {
         };
         let home = scratch.make_directory(&format!("{kind:?}").to_lowercase());
         fs::create_dir(home.join("state")).unwrap();
-        // The tool may lie where the ordinary user must not look.
-        fs::copy(Tool::path(), home.join("ocibake")).unwrap();
-        fs::set_permissions(home.join("ocibake"), fs::Permissions::from_mode(0o755)).unwrap();
+        // For scripts.
+        std::os::unix::fs::symlink(Tool::path(), home.join("ocibake")).unwrap();
         if is_root() {
             for path in [home.clone(), home.join("state")] {
                 std::os::unix::fs::chown(path, Some(NOBODY), Some(NOBODY)).unwrap();
@@ -55,14 +54,14 @@ impl FakeRoot {
         &self.home
     }
 
-    /// The tool, to be run here: its copy, behind the fake root.
+    /// The tool, behind the fake root.
     pub(crate) fn tool<I>(&self, args: I) -> Outcome
     where
         I: IntoIterator,
         I::Item: AsRef<OsStr>,
     {
         let args = args.into_iter().map(|arg| arg.as_ref().to_os_string());
-        self.run(std::iter::once(self.home.join("ocibake").into_os_string()).chain(args))
+        self.run(std::iter::once(Tool::path().into()).chain(args))
     }
 
     /// Runs a script of `sh` as this root, in a directory that is made for it.

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs;
 use std::os::unix::ffi::OsStringExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::listing::{File, Listing, Node, What};
 use super::words;
@@ -55,7 +55,7 @@ pub(super) enum Bytes {
 
 impl Fixture {
     pub(crate) fn named(name: &str) -> Self {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/fixtures/{name}.tree"));
+        let path = super::clone().join(format!("tests/fixtures/{name}.tree"));
         let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         Fixture::parse(&text)
     }

@@ -9,6 +9,8 @@ mod image;
 mod listing;
 mod made;
 mod peer;
+#[path = "../../../src/testing/place.rs"]
+mod place;
 mod registry;
 mod scratch;
 mod script;
@@ -25,6 +27,7 @@ pub(crate) use image::{sha256, Image, Layout};
 pub(crate) use listing::{assert_same, File, Listing, Node, What};
 pub(crate) use made::{make_layout, named, tar_of, with, ByHand, Member, MANIFEST};
 pub(crate) use peer::{is_root, missing, root, Peer};
+pub(crate) use place::{clone, place};
 pub(crate) use registry::Registry;
 pub(crate) use scratch::{bytes_of, is_missing, names_below, Scratch};
 pub(crate) use storage::Storage;

@@ -35,7 +35,7 @@ impl Peer {
 
     pub(crate) fn command(&self) -> Command {
         let mut command = clean(Command::new(&self.0));
-        command.env("TMPDIR", env!("CARGO_TARGET_TMPDIR"));
+        command.env("TMPDIR", super::place());
         command
     }
 

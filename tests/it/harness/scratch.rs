@@ -1,21 +1,21 @@
-//! A directory for each test, below `target/it`; it stays for a look when the test failed.
+//! A directory for each test; it stays for a look when the test failed.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use super::{Fixture, Order};
+use super::{place, Fixture, Order};
 
 /// The directory of the running test.
 pub(crate) struct Scratch(PathBuf);
 
 impl Scratch {
     pub(crate) fn new() -> Self {
-        Scratch::at(&Path::new(env!("CARGO_TARGET_TMPDIR")).parent().expect("below target").join("it"))
+        Scratch::at(&place().join("it"))
     }
 
-    /// On another filesystem than `target`: one in memory.
+    /// On another filesystem: one in memory.
     pub(crate) fn in_memory() -> Self {
         Scratch::at(Path::new(&format!("/dev/shm/ocibake-it-{}", std::process::id())))
     }
@@ -27,7 +27,9 @@ impl Scratch {
         remove(&path);
         fs::create_dir_all(&path).unwrap();
         // Whatever the umask: unprivileged users of some tests have to come through.
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        for directory in [parent, &path] {
+            fs::set_permissions(directory, fs::Permissions::from_mode(0o755)).unwrap();
+        }
         Scratch(path)
     }
 

@@ -2,35 +2,47 @@
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
+use std::fs;
 use std::io::Read;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-use super::names_below;
 use super::peer::clean;
+use super::{names_below, place};
 
 /// A run that is described and not started.
 #[must_use]
 pub(crate) struct Tool {
     before: Vec<OsString>,
-    program: PathBuf,
     args: Vec<OsString>,
     env: BTreeMap<OsString, OsString>,
     directory: Option<PathBuf>,
 }
 
 impl Tool {
+    /// The program, where every user can run it: the clone may lie where others must not look.
     pub(crate) fn path() -> &'static Path {
-        Path::new(env!("CARGO_BIN_EXE_ocibake"))
+        static TOOL: OnceLock<PathBuf> = OnceLock::new();
+        TOOL.get_or_init(|| {
+            let built = std::env::var_os("OCIBAKE").map_or_else(|| env!("CARGO_BIN_EXE_ocibake").into(), PathBuf::from);
+            let (tool, staged) = (place().join("ocibake"), place().join(format!("ocibake-{}", std::process::id())));
+            // Not copied here: what other threads start meanwhile would hold it open, and who writes a program keeps
+            // it from being run.
+            assert!(Command::new("cp").args([&built, &staged]).status().unwrap().success());
+            fs::set_permissions(&staged, fs::Permissions::from_mode(0o755)).unwrap();
+            fs::rename(staged, &tool).unwrap();
+            tool
+        })
     }
 
     /// Runs of any verb.
     pub(crate) fn new(verb: &str) -> Self {
         Tool {
             before: Vec::new(),
-            program: Tool::path().to_path_buf(),
             args: vec![verb.into()],
             env: BTreeMap::new(),
             directory: None,
@@ -103,14 +115,8 @@ impl Tool {
         self.behind(["env", "--default-signal=HUP,INT,TERM"])
     }
 
-    /// A copy of the tool that other users can reach.
-    pub(crate) fn program(mut self, path: &Path) -> Self {
-        self.program = path.to_path_buf();
-        self
-    }
-
     fn command(&self) -> Command {
-        let mut words = self.before.iter().map(OsString::as_os_str).chain([self.program.as_os_str()]);
+        let mut words = self.before.iter().map(OsString::as_os_str).chain([Tool::path().as_os_str()]);
         let mut command = clean(Command::new(words.next().expect("at least the tool itself")));
         command.args(words).args(&self.args).envs(&self.env).stdin(Stdio::null());
         if let Some(directory) = &self.directory {

@@ -139,10 +139,9 @@ fn an_ordinary_user_is_the_containers_root() {
     }
     let home = scratch.make_directory("home");
     fs::set_permissions(&home, fs::Permissions::from_mode(0o777)).unwrap();
-    fs::copy(Tool::path(), home.join("ocibake")).unwrap();
     image(&home.join("image"), &[layer(&ACCOUNTS)], &json!({"User": "app", "Cmd": ["sh"]}));
     let tool = Tool::new("unpack").args(["oci:image", "out", "--bundle", "--rootless"]);
-    let outcome = tool.behind(unprivileged_words()).program(&home.join("ocibake")).within(&home).run();
+    let outcome = tool.behind(unprivileged_words()).within(&home).run();
     let said = outcome.stderr().to_owned();
     assert!(said.contains("the container runs as 1000:1001, and only 0:0 is mapped"), "{said}");
     let linux = &read(&home.join("out/config.json"))["linux"];

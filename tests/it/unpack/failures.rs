@@ -142,10 +142,9 @@ fn what_this_user_must_not_do_ends_it() {
         return;
     }
     let home = scratch.make_directory("home");
-    fs::copy(Tool::path(), home.join("ocibake")).unwrap();
     fs::set_permissions(&home, fs::Permissions::from_mode(0o777)).unwrap();
     image(&home.join("image"), &[layer(&["d/", "d/a=1"])], &json!({}));
-    let tool = Tool::new("unpack").args(["oci:image", "out"]).program(&home.join("ocibake"));
+    let tool = Tool::new("unpack").args(["oci:image", "out"]);
     let before = names_below(scratch.path());
     let error = tool.behind(unprivileged_words()).within(&home).run().error();
     assert!(error.contains("cannot set the owner of `out/d/a`: Operation not permitted\nhint: "), "{error}");
@@ -162,7 +161,6 @@ fn a_failure_at_the_very_end() {
         return;
     }
     let home = scratch.make_directory("home");
-    fs::copy(Tool::path(), home.join("ocibake")).unwrap();
     fs::set_permissions(&home, fs::Permissions::from_mode(0o1777)).unwrap();
     fs::create_dir(home.join("out")).unwrap();
     let rootfs = scratch.make_directory("rootfs");
@@ -173,7 +171,7 @@ fn a_failure_at_the_very_end() {
     }
     let _ = Tool::build(&rootfs).oci(&home.join("image")).bake();
     let before = names_below(scratch.path());
-    let tool = unpack("out").program(&home.join("ocibake")).behind(unprivileged_words());
+    let tool = unpack("out").behind(unprivileged_words());
     let error = tool.within(&home).run().error();
     assert!(error.contains("cannot rename the tree to `out`: Operation not permitted"), "{error}");
     assert_eq!(names_below(scratch.path()), before);

@@ -17,13 +17,12 @@ fn unpack(scratch: &Scratch, args: &[&str]) -> Option<(PathBuf, Outcome)> {
     }
     let home = scratch.make_directory("home");
     fs::set_permissions(&home, fs::Permissions::from_mode(0o777)).unwrap();
-    fs::copy(Tool::path(), home.join("ocibake")).unwrap();
     if scratch.join("rootfs").symlink_metadata().is_err() {
         let rootfs = scratch.rootfs("rootfs", "everything");
         let _ = Tool::build(rootfs).oci(&home.join("image")).run().digest_despite_warnings();
     }
     let tool = Tool::new("unpack").args(["oci:image", "out", "--rootless"]).args(args);
-    let outcome = tool.behind(unprivileged_words()).program(&home.join("ocibake")).within(&home).run();
+    let outcome = tool.behind(unprivileged_words()).within(&home).run();
     Some((home.join("out"), outcome))
 }
 

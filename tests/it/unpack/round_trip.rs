@@ -1,4 +1,3 @@
-use std::fs;
 use std::path::Path;
 
 use crate::harness::{
@@ -125,7 +124,6 @@ fn fakeroot() {
 fn an_ordinary_user_has_an_image_of_ordinary_files() {
     let scratch = Scratch::new();
     let home = scratch.make_directory("home");
-    fs::copy(Tool::path(), home.join("ocibake")).unwrap();
     Fixture::named("small").make(&home.join("rootfs"), Order::AsListed);
     if is_root() {
         for path in [home.clone(), home.join("rootfs")] {
@@ -134,7 +132,7 @@ fn an_ordinary_user_has_an_image_of_ordinary_files() {
     }
     let owner = list_directory(&home)[Path::new("")].clone();
     let owner = format!("{}:{}", owner.uid, owner.gid);
-    let run = |tool: Tool| tool.behind(unprivileged_words()).program(&home.join("ocibake")).within(&home).run();
+    let run = |tool: Tool| tool.behind(unprivileged_words()).within(&home).run();
     let build = |rootfs: &Path, target: &str| Tool::build(rootfs).args([target, "--owner", &owner]);
     // The closed parts of the tree, which only their owner reads, are built by root where that is another.
     let digest = build(&home.join("rootfs"), "oci:out").within(&home).run().digest();
