@@ -10,8 +10,8 @@ PREFIX ?= /usr/local
 DESTDIR ?=
 BINARY ?= target/release/ocibake
 
-.PHONY: help build install demo test test-rust test-class test-vendored test-bitbake lint lint-rust lint-crates lint-yocto bench fuzz crates \
-	clean
+.PHONY: help build install demo check test test-rust test-class test-vendored test-odd-path test-bitbake lint lint-rust \
+	lint-crates lint-yocto bench fuzz crates clean
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t16
@@ -34,9 +34,15 @@ target/release/ocibake:
 demo: ## bake a real rootfs, verify it, run a command in it
 	tests/demo
 
+check: ## what takes no peers and little time: formatting, clippy, unit tests, and the tests of the tool by itself
+	$(CARGO) fmt --check
+	$(CARGO) clippy --locked --all-targets -- -D warnings
+	OCIBAKE_PEERS=none $(CARGO) test --locked
+	@echo 'Peers were left out: `make test` asks them too.'
+
 test: ## install the peers that the tests need, and run all tests
 	tests/peers
-	$(MAKE) test-rust test-class test-vendored
+	$(MAKE) test-rust test-class test-vendored test-odd-path
 
 test-rust:
 	$(CARGO) test --locked
@@ -49,6 +55,9 @@ test-class: ## the Yocto class with a datastore of its own, and the recipe again
 test-vendored: ## a build from the crates that the recipe fetches and nothing else
 	$(CARGO) fetch --locked
 	$(PYTHON) -m unittest tests/recipe/test_vendored_build.py
+
+test-odd-path: ## some tests again, from a clone with a capital letter and a blank in its path where others may not look
+	tests/odd-path
 
 test-bitbake: build ## real BitBake builds; BITBAKE, OECORE and META_VIRT name trees
 	tests/bitbake/run

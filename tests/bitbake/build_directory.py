@@ -8,7 +8,8 @@ import pwd
 import shutil
 import subprocess
 
-LAYER = pathlib.Path(__file__).resolve().parents[2]
+# `run` puts a copy of the layer where BitBake can read it.
+LAYER = pathlib.Path(os.environ.get("OCIBAKE_LAYER") or pathlib.Path(__file__).resolve().parents[2])
 HERE = LAYER / "tests/bitbake"
 
 

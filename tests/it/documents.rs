@@ -3,21 +3,16 @@ mod tables;
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
 
 use crate::architecture::ROWS;
-use crate::harness::Tool;
+use crate::harness::{clone, Tool};
 use crate::verbs::VERBS;
-
-fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-}
 
 /// The documents at the top and in `docs/`, by name.
 fn documents() -> Vec<(String, String)> {
     let mut documents = Vec::new();
     for directory in ["", "docs/"] {
-        for entry in fs::read_dir(root().join(directory)).unwrap() {
+        for entry in fs::read_dir(clone().join(directory)).unwrap() {
             let path = entry.unwrap().path();
             if path.extension().is_some_and(|extension| extension == "md") {
                 let name = path.file_name().unwrap().to_str().unwrap();
@@ -31,7 +26,7 @@ fn documents() -> Vec<(String, String)> {
 }
 
 fn document(name: &str) -> String {
-    fs::read_to_string(root().join(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
+    fs::read_to_string(clone().join(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
 }
 
 #[test]
@@ -130,8 +125,8 @@ fn every_link_leads_somewhere() {
             }
             let (file, section) = link.split_once('#').unwrap_or((link, ""));
             let path = match file {
-                "" => root().join(&name),
-                file => root().join(&name).parent().unwrap().join(file),
+                "" => clone().join(&name),
+                file => clone().join(&name).parent().unwrap().join(file),
             };
             assert!(path.try_exists().unwrap(), "{name}: {link}");
             if !section.is_empty() {

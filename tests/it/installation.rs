@@ -2,13 +2,13 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use crate::harness::{names_below, Peer, Scratch, Tool};
+use crate::harness::{clone, names_below, Peer, Scratch, Tool};
 use crate::verbs::VERBS;
 
 /// Runs `make install` into `scratch/dest`.
 fn install(scratch: &Scratch, make: &Peer, words: &[&str]) {
     let mut command = make.command();
-    command.args(["-C", env!("CARGO_MANIFEST_DIR"), "-s", "install"]).args(words);
+    command.arg("-C").arg(clone()).args(["-s", "install"]).args(words);
     command.arg(format!("DESTDIR={}", scratch.join("dest").display()));
     command.arg(format!("BINARY={}", Tool::path().display()));
     let said = make.finish(command);

@@ -4,8 +4,8 @@
 use ocibake::settings::VARIABLES;
 use serde_json::Value;
 
-use super::{documents, root};
-use crate::harness::Tool;
+use super::documents;
+use crate::harness::{clone, Tool};
 
 const END: &str = "<!-- end of table -->";
 
@@ -67,7 +67,7 @@ fn tables_say_what_the_code_says() {
         if right != document {
             wrong.push(name.clone());
             if is_update {
-                std::fs::write(root().join(name), right).unwrap();
+                std::fs::write(clone().join(name), right).unwrap();
             }
         }
     }

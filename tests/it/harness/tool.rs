@@ -18,6 +18,7 @@ use super::{names_below, place};
 #[must_use]
 pub(crate) struct Tool {
     before: Vec<OsString>,
+    program: PathBuf,
     args: Vec<OsString>,
     env: BTreeMap<OsString, OsString>,
     directory: Option<PathBuf>,
@@ -43,6 +44,7 @@ impl Tool {
     pub(crate) fn new(verb: &str) -> Self {
         Tool {
             before: Vec::new(),
+            program: Tool::path().to_path_buf(),
             args: vec![verb.into()],
             env: BTreeMap::new(),
             directory: None,
@@ -115,8 +117,14 @@ impl Tool {
         self.behind(["env", "--default-signal=HUP,INT,TERM"])
     }
 
+    /// Another copy of the tool: one that was installed.
+    pub(crate) fn program(mut self, path: &Path) -> Self {
+        self.program = path.to_path_buf();
+        self
+    }
+
     fn command(&self) -> Command {
-        let mut words = self.before.iter().map(OsString::as_os_str).chain([Tool::path().as_os_str()]);
+        let mut words = self.before.iter().map(OsString::as_os_str).chain([self.program.as_os_str()]);
         let mut command = clean(Command::new(words.next().expect("at least the tool itself")));
         command.args(words).args(&self.args).envs(&self.env).stdin(Stdio::null());
         if let Some(directory) = &self.directory {

@@ -107,7 +107,6 @@ fn what_somebody_else_could_set_stays_an_error() {
         return;
     }
     let home = scratch.make_directory("home");
-    fs::copy(Tool::path(), home.join("ocibake")).unwrap();
     fs::set_permissions(&home, fs::Permissions::from_mode(0o777)).unwrap();
     let capability = format!("\u{1}\0\0\u{2}{}", "\0".repeat(16));
     for (name, value) in [("trusted.x", "1"), ("security.capability", capability.as_str()), ("security.x", "1")] {
@@ -117,7 +116,7 @@ fn what_somebody_else_could_set_stays_an_error() {
         let member = [&owned[..], &[(name.as_str(), value)]].concat();
         let tar = tar(&[pax(&owned), directory("./"), pax(&member), file("x", "1")]);
         image(&home.join("image"), &[tar], &json!({}));
-        let tool = Tool::new("unpack").args(["oci:image", "out"]).program(&home.join("ocibake"));
+        let tool = Tool::new("unpack").args(["oci:image", "out"]);
         let error = tool.behind(unprivileged_words()).within(&home).run().error();
         assert!(error.contains("Operation not permitted\nhint: ") && error.contains("--rootless"), "{error}");
         fs::remove_dir_all(home.join("image")).unwrap();
@@ -159,11 +158,9 @@ fn nothing_is_inherited() {
     }
     // An ordinary user, into a directory that root has prepared.
     fs::set_permissions(&place, fs::Permissions::from_mode(0o777)).unwrap();
-    let program = scratch.join("ocibake");
-    fs::copy(Tool::path(), &program).unwrap();
     let small = scratch.join("small");
     image(&small, &[layer(&["d/", "d/f=1", "l->d"])], &json!({}));
-    let tool = Tool::new("unpack").args(["oci:../small", "user", "--rootless"]).program(&program);
+    let tool = Tool::new("unpack").args(["oci:../small", "user", "--rootless"]);
     let outcome = tool.behind(unprivileged_words()).within(&place).run();
     assert_eq!(outcome.code(), 0, "{}", outcome.stderr());
     let made = list_directory(&place.join("user"));
