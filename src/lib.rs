@@ -58,6 +58,7 @@ pub mod tree;
 pub mod work;
 
 mod parallel;
+mod spelling;
 #[cfg(test)]
 mod testing;
 

@@ -15,14 +15,14 @@ pub struct Globs {
 
 impl Globs {
     /// Compiles patterns; the error names the one that is none.
-    pub fn parse<I: IntoIterator<Item = S>, S: AsRef<str>>(patterns: I) -> Result<Self> {
+    pub fn parse<I: IntoIterator<Item = S>, S: AsRef<[u8]>>(patterns: I) -> Result<Self> {
         let expressions = patterns
             .into_iter()
             .map(|pattern| {
                 let pattern = pattern.as_ref();
                 to_regex(pattern).ok_or_else(|| Error::Setting {
                     name: "pattern".to_owned(),
-                    value: pattern.to_owned(),
+                    value: String::from_utf8_lossy(pattern).into_owned(),
                     accepted: "a path with `*`, `?`, `**`, `[set]`; a set must be closed".to_owned(),
                 })
             })
@@ -46,12 +46,11 @@ impl Globs {
 }
 
 /// The regular expression of one pattern, over bytes; none if a set is not closed or the pattern is empty.
-fn to_regex(pattern: &str) -> Option<String> {
+fn to_regex(pattern: &[u8]) -> Option<String> {
     use std::fmt::Write;
-    let pattern = pattern.trim_matches('/').as_bytes();
-    if pattern.is_empty() {
-        return None;
-    }
+    let start = pattern.iter().position(|byte| *byte != b'/')?;
+    let end = pattern.iter().rposition(|byte| *byte != b'/')?;
+    let pattern = &pattern[start..=end];
     let mut regex = String::from(r"(?s-u)\A");
     let literal = |regex: &mut String, byte: u8| {
         write!(regex, r"\x{byte:02x}").expect("writing to a string");

@@ -13,6 +13,7 @@ mod mtime;
 mod owner;
 mod pairs;
 mod path;
+mod resolve;
 mod scan;
 mod whiteout;
 mod xattr;
@@ -27,6 +28,7 @@ pub use mask::Mask;
 pub use mtime::Mtime;
 pub use owner::{clamp_times, IdMap, OwnerPolicy};
 pub use path::TarPath;
+pub use resolve::Resolver;
 pub use scan::{scan, Scan, ScanPolicy};
 pub use whiteout::{is_reserved, Whiteout};
 pub use xattr::XattrPolicy;
@@ -103,6 +105,13 @@ impl Tree {
     /// All entries in order.
     pub fn iter(&self) -> impl Iterator<Item = &Entry> {
         self.entries.values().map(Box::as_ref)
+    }
+
+    /// The paths below a directory, in order.
+    pub(crate) fn below<'a>(&'a self, directory: &'a TarPath) -> impl Iterator<Item = &'a TarPath> {
+        let from =
+            self.entries.range(directory.clone()..).map(|(path, _)| path).skip_while(move |path| *path == directory);
+        from.take_while(move |path| path.starts_with(directory))
     }
 
     /// All entries in order, for changes that leave the path alone.

@@ -1,0 +1,201 @@
+//! What changes together: the files of one recipe are a group. Who owns a path is known from a package map, else from a
+//! package database in the tree; what no package owns belongs to the group `generated`.
+//!
+//! A path is one place, whatever names databases have for it: the links among its directories are followed, the last
+//! component never is (`/lib/x` is `usr/lib/x` where `/lib` is a link). What is listed and not there is no error, since
+//! scripts of packages remove files.
+
+mod apk;
+mod dpkg;
+mod map;
+mod opkg;
+mod stanza;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Read;
+use std::path::Path;
+
+use crate::error::{Error, IoContext, Result};
+use crate::tree::{Content, Kind, Resolver, TarPath, Tree};
+
+pub use map::PackageMap;
+
+/// The name of the group of what no package owns.
+pub const GENERATED: &str = "generated";
+
+/// A package and where it comes from.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Package {
+    /// Its name.
+    pub name: String,
+    /// The recipe, or source package, that it was made from: the name of its group.
+    pub recipe: String,
+    /// The version of the recipe; empty if it is not known.
+    pub version: String,
+}
+
+/// Who owns what.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Groups {
+    source: Option<String>,
+    packages: Vec<Package>,
+    /// The owner of each entry that is no directory and has one, by its number.
+    files: BTreeMap<TarPath, usize>,
+    /// The owners of directories, which packages share.
+    directories: BTreeMap<TarPath, Vec<usize>>,
+}
+
+impl Groups {
+    /// Reads the package database of a tree: dpkg's, opkg's or apk's. Without one, everything is generated.
+    pub fn detect(tree: &Tree, content: &dyn Content) -> Result<Self> {
+        let database = Database { tree, content };
+        let readers = [("dpkg", dpkg::read as Reader), ("opkg", opkg::read), ("apk", apk::read)];
+        for (name, read) in readers {
+            let packages = read(&database)?;
+            if !packages.is_empty() {
+                return Ok(Groups::of_database(name, packages, tree));
+            }
+        }
+        Ok(Groups::default())
+    }
+
+    /// Takes what a package map says.
+    pub fn of_map(map: &PackageMap, tree: &Tree) -> Result<Self> {
+        let mut resolver = Resolver::new(tree);
+        let mut groups = Groups { source: Some(map.name.clone()), packages: map.packages.clone(), ..Groups::default() };
+        let mut lines: BTreeMap<TarPath, usize> = BTreeMap::new();
+        for owned in &map.owned {
+            // What is not there cannot be found by another name.
+            let path = match resolver.place(owned.path.as_bytes()) {
+                Some(path) => path,
+                None => owned.path.clone(),
+            };
+            if tree.get(&path).is_some_and(|entry| entry.kind == Kind::Directory) {
+                add(groups.directories.entry(path).or_default(), owned.package);
+                continue;
+            }
+            let before = groups.files.insert(path.clone(), owned.package);
+            let line = lines.insert(path.clone(), owned.line);
+            if let (Some(before), Some(line)) = (before.filter(|before| *before != owned.package), line) {
+                let [first, second] = [before, owned.package].map(|package| &map.packages[package].name);
+                return Err(Error::malformed(
+                    format!("{}:{}", map.name, owned.line),
+                    format!("`{path}` has one owner expected, found {second}, and {first} in line {line}"),
+                ));
+            }
+        }
+        groups.files.retain(|path, _| tree.get(path).is_some());
+        Ok(groups)
+    }
+
+    fn of_database(name: &str, packages: Vec<Installed>, tree: &Tree) -> Self {
+        let mut resolver = Resolver::new(tree);
+        let mut claims: BTreeMap<TarPath, Vec<usize>> = BTreeMap::new();
+        let mut groups = Groups { source: Some(name.to_owned()), ..Groups::default() };
+        for Installed { package, owned } in packages {
+            let number = groups.packages.len();
+            for Owned { path, is_directory } in owned {
+                let Some((place, entry)) =
+                    resolver.place(&path).and_then(|place| Some((place.clone(), tree.get(&place)?)))
+                else {
+                    continue;
+                };
+                match (&entry.kind, is_directory) {
+                    (Kind::Directory, Some(false)) => {}
+                    (Kind::Directory, _) => add(groups.directories.entry(place).or_default(), number),
+                    // Where the packages have a directory, something else stands that is not theirs.
+                    (_, Some(true)) => {}
+                    (_, _) => add(claims.entry(place).or_default(), number),
+                }
+            }
+            groups.packages.push(package);
+        }
+        // What several recipes claim is theirs as little as a directory would be: mostly it was one, and is a link now.
+        let is_of_one_recipe = |owners: &[usize]| {
+            let recipes: BTreeSet<&str> = owners.iter().map(|owner| groups.packages[*owner].recipe.as_str()).collect();
+            recipes.len() == 1
+        };
+        let owned = claims.into_iter().filter(|(_, owners)| is_of_one_recipe(owners));
+        groups.files = owned.map(|(path, owners)| (path, owners[0])).collect();
+        groups
+    }
+
+    /// Where it is known from: the package map, or the kind of database. None if everything is generated for want of
+    /// both.
+    pub fn source(&self) -> Option<&str> {
+        self.source.as_deref()
+    }
+
+    /// All packages; owners are numbers in this list.
+    pub fn packages(&self) -> &[Package] {
+        &self.packages
+    }
+
+    /// The owners of an entry: of anything but a directory, one at most.
+    pub fn owners(&self, path: &TarPath) -> &[usize] {
+        match self.files.get(path) {
+            Some(owner) => std::slice::from_ref(owner),
+            None => self.directories.get(path).map_or(&[], Vec::as_slice),
+        }
+    }
+}
+
+/// Adds a number to a list in which each stands once; numbers come in order.
+fn add(numbers: &mut Vec<usize>, number: usize) {
+    if !numbers.contains(&number) {
+        numbers.push(number);
+    }
+}
+
+type Reader = fn(&Database<'_>) -> Result<Vec<Installed>>;
+
+/// A package of a database, with what it has in the tree.
+struct Installed {
+    package: Package,
+    owned: Vec<Owned>,
+}
+
+/// A path as a database names it.
+struct Owned {
+    path: Vec<u8>,
+    /// Whether it is a directory, where the database says so.
+    is_directory: Option<bool>,
+}
+
+impl Owned {
+    fn unknown(path: &[u8]) -> Self {
+        Owned { path: path.to_vec(), is_directory: None }
+    }
+}
+
+/// The files of a database, wherever the tree has them.
+struct Database<'a> {
+    tree: &'a Tree,
+    content: &'a dyn Content,
+}
+
+/// The most that is read of a file of a database.
+const FILE_LIMIT: u64 = 256 << 20;
+
+impl Database<'_> {
+    /// The bytes of a file; none if there is none.
+    fn read(&self, path: &str) -> Result<Option<Vec<u8>>> {
+        let Some(entry) = Resolver::new(self.tree).follow(path.as_bytes()).filter(|entry| entry.is_file()) else {
+            return Ok(None);
+        };
+        let mut bytes = Vec::new();
+        let content = self.content.open(entry)?;
+        content.take(FILE_LIMIT).read_to_end(&mut bytes).at("read", Path::new(path))?;
+        Ok(Some(bytes))
+    }
+
+    /// The names in a directory, in order; none if there is none.
+    fn names(&self, directory: &str) -> Vec<String> {
+        let Some(entry) = Resolver::new(self.tree).follow(directory.as_bytes()) else { return Vec::new() };
+        let below = self.tree.below(&entry.path).filter(|below| below.parent().as_ref() == Some(&entry.path));
+        below.map(|path| String::from_utf8_lossy(path.file_name()).into_owned()).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests;

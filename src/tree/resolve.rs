@@ -1,0 +1,153 @@
+use std::collections::BTreeMap;
+
+use crate::tree::{Entry, Kind, TarPath, Tree};
+
+/// How many symbolic links may lie on the way to a file; the kernel's number.
+const MAX_LINKS: usize = 40;
+
+/// Finds what names stand for in a tree, as a process would whose root is the tree's: links on the way are followed, and
+/// nothing leads out.
+#[derive(Debug)]
+pub struct Resolver<'a> {
+    tree: &'a Tree,
+    /// Directories that were asked for, by the names that were used.
+    directories: BTreeMap<Box<[u8]>, Option<TarPath>>,
+}
+
+impl<'a> Resolver<'a> {
+    /// A resolver for one tree, which remembers what it found.
+    pub fn new(tree: &'a Tree) -> Self {
+        Resolver { tree, directories: BTreeMap::new() }
+    }
+
+    /// The path that a name has in the tree, or would have: its directories are resolved and must be there, the last
+    /// component is taken as it is.
+    pub fn place(&mut self, name: &[u8]) -> Option<TarPath> {
+        let end = name.iter().rposition(|byte| *byte != b'/').map_or(0, |last| last + 1);
+        let (directory, last) = match name[..end].iter().rposition(|byte| *byte == b'/') {
+            Some(slash) => (&name[..slash], &name[slash + 1..end]),
+            None => (&b""[..], &name[..end]),
+        };
+        if matches!(last, b"" | b"." | b"..") {
+            return self.walk(name).filter(|path| self.is_directory(path));
+        }
+        if let Some(known) = self.directories.get(directory) {
+            return known.as_ref().map(|directory| directory.join(last));
+        }
+        let found = self.walk(directory).filter(|path| self.is_directory(path));
+        let place = found.as_ref().map(|directory| directory.join(last));
+        self.directories.insert(directory.into(), found);
+        place
+    }
+
+    /// The entry that a name stands for, which is no symbolic link. Other names of a file are the file.
+    pub fn follow(&self, name: &[u8]) -> Option<&'a Entry> {
+        let path = self.walk(name)?;
+        self.tree.get(&path).map(|entry| self.tree.inode(entry))
+    }
+
+    fn is_directory(&self, path: &TarPath) -> bool {
+        self.tree.get(path).is_some_and(|entry| entry.kind == Kind::Directory)
+    }
+
+    /// Follows a name to its end.
+    fn walk(&self, name: &[u8]) -> Option<TarPath> {
+        let mut reached = TarPath::root();
+        // What is still to go, the next component last.
+        let mut ahead: Vec<&[u8]> = name.split(|byte| *byte == b'/').rev().collect();
+        let mut links = 0;
+        while let Some(component) = ahead.pop() {
+            let next = match component {
+                b"" | b"." => continue,
+                b".." => {
+                    reached = reached.parent().unwrap_or(reached);
+                    continue;
+                }
+                component => reached.join(component),
+            };
+            let entry = self.tree.get(&next)?;
+            match &self.tree.inode(entry).kind {
+                Kind::Directory => reached = next,
+                Kind::Symlink { target } if links < MAX_LINKS => {
+                    links += 1;
+                    if target.starts_with(b"/") {
+                        reached = TarPath::root();
+                    }
+                    ahead.extend(target.split(|byte| *byte == b'/').rev());
+                }
+                Kind::Symlink { .. } => return None,
+                _ if ahead.is_empty() => return Some(next),
+                _ => return None,
+            }
+        }
+        Some(reached)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::model::{path, Model};
+
+    fn tree() -> Tree {
+        Model::parse(&[
+            "usr/lib/libc.so=x",
+            "usr/bin/sh->busybox",
+            "usr/bin/busybox=x",
+            "usr/bin/hard=>usr/bin/busybox",
+            "lib->usr/lib",
+            "bin->/usr/bin",
+            "loop->loop",
+            "up->../../usr/./lib//",
+            "dangling->nowhere/x",
+            "file->usr/lib/libc.so/x",
+        ])
+        .tree()
+    }
+
+    #[test]
+    fn directories_are_resolved_and_the_last_component_is_not() {
+        let tree = tree();
+        let mut resolver = Resolver::new(&tree);
+        for (name, expected) in [
+            ("/lib/libc.so", Some("usr/lib/libc.so")),
+            ("lib/new", Some("usr/lib/new")),
+            ("/lib", Some("lib")),
+            ("/lib/", Some("lib")),
+            ("/lib/.", Some("usr/lib")),
+            ("/up/libc.so", Some("usr/lib/libc.so")),
+            ("/bin/sh", Some("usr/bin/sh")),
+            ("./bin//sh", Some("usr/bin/sh")),
+            ("/", Some("")),
+            ("/.", Some("")),
+            ("", Some("")),
+            ("/loop/x", None),
+            ("/missing/x", None),
+            ("/usr/lib/libc.so/x", None),
+            ("/dangling/x", None),
+            ("/bin/../../../lib/libc.so", Some("usr/lib/libc.so")),
+        ] {
+            for _ in 0..2 {
+                assert_eq!(resolver.place(name.as_bytes()), expected.map(path), "{name}");
+            }
+        }
+    }
+
+    #[test]
+    fn links_are_followed_to_the_end() {
+        let tree = tree();
+        let resolver = Resolver::new(&tree);
+        for (name, expected) in [
+            ("bin/sh", Some("usr/bin/busybox")),
+            ("bin/hard", Some("usr/bin/busybox")),
+            ("up", Some("usr/lib")),
+            ("/", Some("")),
+            ("loop", None),
+            ("dangling", None),
+            ("file", None),
+            ("missing", None),
+        ] {
+            assert_eq!(resolver.follow(name.as_bytes()).map(|entry| entry.path.clone()), expected.map(path), "{name}");
+        }
+    }
+}
