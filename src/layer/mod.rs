@@ -2,12 +2,17 @@
 //! layer (image-spec, layer.md).
 
 mod changeset;
+mod cut;
 mod difference;
 mod fold;
+pub mod groups;
+mod percent;
+pub mod plan;
 pub(crate) mod stream;
 mod write;
 
 pub use changeset::{ByMember, Changeset, Contents};
+pub use cut::{cut, Cut, LayerGroups};
 pub use difference::{difference, Steps};
 pub use fold::{Fold, Folded, Origin};
 pub use write::{recompress, write, Layer, LayerTimes, Step};

@@ -18,7 +18,7 @@ pub(crate) fn encode(bytes: &[u8], more: &[u8]) -> String {
         for character in valid.chars() {
             match u8::try_from(character) {
                 Ok(byte) if byte < 0x21 || byte == 0x7f || byte == b'%' || more.contains(&byte) => {
-                    push(&mut text, byte)
+                    push(&mut text, byte);
                 }
                 _ => text.push(character),
             }

@@ -7,7 +7,7 @@ use super::{Database, Installed, Owned, Package};
 use crate::error::Result;
 use crate::tree::Resolver;
 
-/// Where it may be; the second is OpenWrt's place.
+/// Where it may be; the second is that of `OpenWrt`.
 const ROOTS: [&str; 2] = ["var/lib/opkg", "usr/lib/opkg"];
 
 pub(super) fn read(database: &Database<'_>) -> Result<Vec<Installed>> {
