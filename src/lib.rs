@@ -11,31 +11,31 @@
 //! ```
 //! use std::{env, fs, process};
 //!
-//! use ocibake::layout::{Layout, Location};
-//! use ocibake::observer::Silent;
+//! use ocibake::layout::Location;
 //! use ocibake::ops::build::{build, BuildOptions, Rootfs};
-//! use ocibake::ops::inspect::inspect;
-//! use ocibake::ops::verify::verify;
+//! use ocibake::ops::inspect::{inspect, InspectOptions};
+//! use ocibake::ops::verify::{verify, VerifyOptions};
 //! use ocibake::settings::{BuildSpec, Settings, VarsFile};
+//! use ocibake::Work;
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let work = env::current_dir()?.join(format!("target/doc-example-{}", process::id()));
-//! fs::create_dir_all(work.join("rootfs/etc"))?;
-//! fs::write(work.join("rootfs/etc/motd"), "baked\n")?;
+//! let place = env::current_dir()?.join(format!("target/doc-example-{}", process::id()));
+//! fs::create_dir_all(place.join("rootfs/etc"))?;
+//! fs::write(place.join("rootfs/etc/motd"), "baked\n")?;
 //!
 //! // Settings come from flags, the environment or a variables file, and are checked before anything is written.
 //! let vars = VarsFile::parse("example", b"OCI_IMAGE_ARCH=aarch64 OCI_IMAGE_CMD='/bin/sh -l'")?;
-//! let spec = BuildSpec::resolve(&Settings::new([], [], Some(vars))?)?;
+//! let mut options = BuildOptions::default();
+//! options.spec = BuildSpec::resolve(&Settings::new([], [], Some(vars))?)?;
 //!
-//! let target = Location::parse(format!("oci:{}:v1", work.join("image").display()).as_ref())?;
-//! let report = build(&Rootfs::Directory(work.join("rootfs")), &[target.clone()], &spec, &BuildOptions::default(), &Silent)?;
+//! let target = Location::parse(format!("oci:{}:v1", place.join("image").display()).as_ref())?;
+//! let work = Work::default();
+//! let report = build(&Rootfs::Directory(place.join("rootfs")), &[target.clone()], &options, &work)?;
 //! assert_eq!(report.platform, "linux/arm64/v8");
 //!
-//! let layout = Layout::open(&target)?;
-//! let image = layout.image(None)?;
-//! assert_eq!(inspect(&layout, &image)?.digest, report.digest);
-//! assert!(verify(&layout, &Silent)?.is_good());
-//! # fs::remove_dir_all(work)?;
+//! assert_eq!(inspect(&target, &InspectOptions::default(), &work)?.digest, report.digest);
+//! assert!(verify(&target, &VerifyOptions::default(), &work)?.is_good());
+//! # fs::remove_dir_all(place)?;
 //! # Ok(())
 //! # }
 //! ```
@@ -47,7 +47,6 @@ pub mod image;
 pub mod layer;
 pub mod layout;
 pub mod media_type;
-pub mod observer;
 pub mod oci;
 pub mod ops;
 pub mod platform;
@@ -63,3 +62,4 @@ mod spelling;
 mod testing;
 
 pub use error::{Error, Result};
+pub use work::Work;

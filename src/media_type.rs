@@ -101,6 +101,9 @@ media_types! {
 }
 
 impl MediaType {
+    /// Any bytes (RFC 2046, section 4.5.1).
+    pub const OCTET_STREAM: MediaType = MediaType(std::borrow::Cow::Borrowed("application/octet-stream"));
+
     /// The text.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -2,8 +2,9 @@
 
 use std::fmt;
 use std::num::NonZeroUsize;
+use std::thread;
 
-use crate::observer::Observer;
+use crate::error::{Error, Result};
 
 /// How an operation works. What it makes does not depend on it.
 #[derive(Clone, Copy)]
@@ -35,8 +36,50 @@ impl<'a> Work<'a> {
     }
 }
 
+/// As many threads as the machine has cores, watched by no one.
+impl Default for Work<'_> {
+    fn default() -> Self {
+        Work::new(thread::available_parallelism().unwrap_or(NonZeroUsize::MIN), &Silent)
+    }
+}
+
 impl fmt::Debug for Work<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Work").field("threads", &self.threads).finish_non_exhaustive()
     }
 }
+
+/// Watches an operation. Every method has an empty default; calls may come from several threads.
+pub trait Observer: Sync {
+    /// A step begins, for people who asked to be told.
+    fn step(&self, _message: &str) {}
+
+    /// Something is odd but does not stop the work. Operations also list their warnings in their result.
+    fn warning(&self, _message: &str) {}
+
+    /// So many bytes are to be read in all.
+    fn expect(&self, _bytes: u64) {}
+
+    /// So many more bytes were read.
+    fn advance(&self, _bytes: u64) {}
+
+    /// Whether the work should stop; asked often.
+    fn interrupted(&self) -> bool {
+        false
+    }
+
+    /// [`Error::Interrupted`] if the work should stop.
+    fn check(&self) -> Result<()> {
+        if self.interrupted() {
+            Err(Error::Interrupted)
+        } else {
+            Ok(())
+        }
+    }
+}
+
+/// Watches nothing.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Silent;
+
+impl Observer for Silent {}

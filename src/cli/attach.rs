@@ -4,13 +4,13 @@ use std::str::FromStr;
 use anyhow::Result;
 use ocibake::layout::Location;
 use ocibake::media_type::MediaType;
-use ocibake::ops::attach::{attach, Attachment};
+use ocibake::ops::attach::{attach, AttachOptions};
 use ocibake::platform::PlatformPattern;
 use ocibake::settings::changes::annotations;
 
 use super::output::print;
-use super::progress::{Display, ProgressMode};
-use super::{threads, Answer, LocationParser, Session};
+use super::progress::ProgressMode;
+use super::{Answer, LocationParser, Session};
 
 /// Attach a file to an image: an SBOM, provenance, a signature
 ///
@@ -51,14 +51,14 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args, session: &Session) -> Result<Answer> {
-    let attachment = Attachment {
-        path: args.file.clone(),
+    let options = AttachOptions {
+        platform: args.platform.clone(),
         media_type: args.r#type.clone(),
         artifact_type: args.artifact_type.clone(),
         annotations: annotations("--annotation", &args.annotation)?,
     };
-    let display = Display::new(ProgressMode::None, session.verbosity, &session.interruption);
-    let report = attach(&args.image, args.platform.as_ref(), &attachment, threads(None)?, &display)?;
+    let display = session.display(ProgressMode::None);
+    let report = attach(&args.image, &args.file, &options, &display.work(None)?)?;
     print(args.json, &report, || format!("{}\n", report.digest))?;
     Ok(Answer::Yes)
 }

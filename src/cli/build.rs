@@ -151,21 +151,21 @@ fn parse_owner(text: &str) -> Result<(u32, u32), String> {
 
 pub(super) fn run(args: &Args, session: &Session) -> Result<Answer> {
     let settings = gather(&args.settings, args.vars.as_ref())?;
-    let spec = BuildSpec::resolve(&settings)?;
-    let options = options(args, &spec)?;
+    let options = options(args, BuildSpec::resolve(&settings)?)?;
     for warning in settings.warnings() {
         session.warn(warning);
     }
     let targets = targets(args)?;
     if args.dry_run {
-        check(&targets, &spec, &options)?;
-        let platform = spec.platform.as_ref().map_or("(that of the base image)".to_owned(), ToString::to_string);
+        check(&targets, &options)?;
+        let platform =
+            options.spec.platform.as_ref().map_or("(that of the base image)".to_owned(), ToString::to_string);
         writeln!(stdout().lock(), "{platform}")?;
         return Ok(Answer::Yes);
     }
 
     let display = args.work.display(session);
-    let mut report = build(&rootfs(args)?, &targets, &spec, &options, &display)?;
+    let mut report = build(&rootfs(args)?, &targets, &options, &display.work(args.work.threads)?)?;
     drop(display);
     report.warnings.splice(0..0, settings.warnings().iter().cloned());
     print(args.work.json, &report, || format!("{}\n", report.digest))?;
@@ -188,7 +188,7 @@ fn gather(flags: &SettingFlags, vars: Option<&PathBuf>) -> Result<Settings> {
     Ok(Settings::new(flags.0.iter().cloned(), env::vars_os(), file)?)
 }
 
-fn options(all: &Args, spec: &BuildSpec) -> Result<BuildOptions> {
+fn options(all: &Args, spec: BuildSpec) -> Result<BuildOptions> {
     let args = &all.tree;
     let xattrs = if args.no_xattrs {
         XattrPolicy::None
@@ -210,12 +210,11 @@ fn options(all: &Args, spec: &BuildSpec) -> Result<BuildOptions> {
         let text = fs::read_to_string(path).with_context(|| format!("cannot read `{}`", path.display()))?;
         device_table.extend(DeviceTable::parse(&text, &path.display().to_string())?);
     }
-    let threads = all.work.threads()?;
     let exclude = named_globs("--exclude (OCI_IMAGE_EXCLUDE)", &spec.exclude)?;
     let volumes = if all.base.no_mask_volumes { VolumeMask::Compared } else { VolumeMask::Masked };
     let base = BaseOptions { masks: all.base.mask.clone(), volumes, cache: all.base.cache.clone() };
     let target = all.target.options();
-    Ok(BuildOptions { scan: ScanPolicy { exclude, xattrs }, owner, device_table, base, target, threads })
+    Ok(BuildOptions { spec, scan: ScanPolicy { exclude, xattrs }, owner, device_table, base, target })
 }
 
 /// Patterns, with the flag's name in the error.

@@ -4,16 +4,16 @@ use anyhow::Result;
 use clap::builder::NonEmptyStringValueParser;
 use ocibake::layout::Location;
 use ocibake::oci::RefName;
-use ocibake::ops::config::{config, Which};
+use ocibake::ops::config::{config, ConfigOptions, Which};
 use ocibake::platform::PlatformPattern;
 use ocibake::settings::changes::{Annotated, Field, HistoryChange, HistoryStep, ImageChanges, Removal};
 use ocibake::settings::{variables, FlagValue, Settings};
 use ocibake::time::Timestamp;
 
 use super::output::{lines, print};
-use super::progress::{Display, ProgressMode, Verbosity};
+use super::progress::{ProgressMode, Verbosity};
 use super::setting_flags::{ChangeFlags, RemovalFlags};
-use super::{say, threads, Answer, LocationParser, Session};
+use super::{say, Answer, LocationParser, Session};
 
 /// Edit an image's configuration, history and annotations
 ///
@@ -147,10 +147,13 @@ struct HistoryArgs {
 }
 
 pub(super) fn run(args: &Args, session: &Session) -> Result<Answer> {
-    let changes = changes(args)?;
-    let which = if args.all_platforms { Which::All } else { Which::One(args.platform.as_ref()) };
-    let display = Display::new(ProgressMode::None, session.verbosity, &session.interruption);
-    let report = config(&args.image, which, &changes, &args.tag, threads(None)?, &display)?;
+    let options = ConfigOptions {
+        which: if args.all_platforms { Which::All } else { Which::One(args.platform.clone()) },
+        changes: changes(args)?,
+        tags: args.tag.clone(),
+    };
+    let display = session.display(ProgressMode::None);
+    let report = config(&args.image, &options, &display.work(None)?)?;
     drop(display);
     if !args.json && !report.changed && session.verbosity != Verbosity::Quiet {
         say(&format!("ocibake: {}: nothing is different, nothing was written", report.image));

@@ -2,7 +2,7 @@ use std::collections::BTreeSet;
 
 use anyhow::Result;
 use ocibake::compress::Compression;
-use ocibake::layout::{Layout, Location};
+use ocibake::layout::Location;
 use ocibake::ops::convert::{convert, ConvertOptions, ConvertReport, Digests};
 use ocibake::platform::PlatformPattern;
 
@@ -51,16 +51,14 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args, session: &Session) -> Result<Answer> {
-    let layout = Layout::open(&args.image)?;
     let options = ConvertOptions {
         platform: args.platform.clone(),
         compression: args.compression,
         digests: if args.preserve_digests { Digests::Preserved } else { Digests::MayChange },
         target: args.target.options(),
-        threads: args.work.threads()?,
     };
     let display = args.work.display(session);
-    let report = convert(&layout, &args.targets, &options, &display)?;
+    let report = convert(&args.image, &args.targets, &options, &display.work(args.work.threads)?)?;
     drop(display);
     for warning in &report.warnings {
         session.warn(warning);

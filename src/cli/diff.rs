@@ -4,12 +4,12 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use ocibake::layout::Location;
-use ocibake::ops::diff::{diff, is_rootfs, Side};
+use ocibake::ops::diff::{diff, is_rootfs, DiffOptions, Side};
 use ocibake::platform::PlatformPattern;
 
 use super::output::print;
-use super::progress::{Display, ProgressMode};
-use super::{report, threads, Answer, Session};
+use super::progress::ProgressMode;
+use super::{report, Answer, Session};
 
 /// Show what differs between two images, or between an image and a rootfs
 ///
@@ -40,14 +40,11 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args, session: &Session) -> Result<Answer> {
     let side = |operand: &OsString| -> Result<Side> {
         let path = PathBuf::from(operand);
-        Ok(if is_rootfs(&path) {
-            Side::Rootfs(path)
-        } else {
-            Side::Image(Location::parse(operand)?, args.platform.clone())
-        })
+        Ok(if is_rootfs(&path) { Side::Rootfs(path) } else { Side::Image(Location::parse(operand)?) })
     };
-    let display = Display::new(ProgressMode::None, session.verbosity, &session.interruption);
-    let report = diff(&side(&args.old)?, &side(&args.new)?, threads(args.threads)?, &display)?;
+    let options = DiffOptions { platform: args.platform.clone() };
+    let display = session.display(ProgressMode::None);
+    let report = diff(&side(&args.old)?, &side(&args.new)?, &options, &display.work(args.threads)?)?;
     print(args.json, &report, || report::differences(&report))?;
     Ok(if report.same { Answer::Yes } else { Answer::No })
 }

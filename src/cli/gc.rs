@@ -1,10 +1,10 @@
 use anyhow::Result;
 use ocibake::layout::Location;
-use ocibake::ops::gc::{gc, GcMode, GcReport};
+use ocibake::ops::gc::{gc, GcMode, GcOptions, GcReport};
 
 use super::output::{lines, print};
-use super::progress::{Display, ProgressMode, Verbosity};
-use super::{report, say, threads, Answer, LocationParser, Session};
+use super::progress::{ProgressMode, Verbosity};
+use super::{report, say, Answer, LocationParser, Session};
 
 /// Remove the blobs of a layout that nothing leads to
 ///
@@ -28,9 +28,9 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args, session: &Session) -> Result<Answer> {
-    let display = Display::new(ProgressMode::None, session.verbosity, &session.interruption);
-    let mode = if args.dry_run { GcMode::DryRun } else { GcMode::Free };
-    let report = gc(&args.layout, mode, threads(None)?, &display)?;
+    let display = session.display(ProgressMode::None);
+    let options = GcOptions { mode: if args.dry_run { GcMode::DryRun } else { GcMode::Free } };
+    let report = gc(&args.layout, &options, &display.work(None)?)?;
     let listed = if args.dry_run || session.verbosity == Verbosity::Verbose { &report.freed[..] } else { &[] };
     print(args.json, &report, || lines(listed.iter().map(|blob| format!("{} {}", blob.digest, blob.size))))?;
     if !args.json && session.verbosity != Verbosity::Quiet {

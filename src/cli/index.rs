@@ -1,5 +1,5 @@
 use anyhow::Result;
-use ocibake::layout::{Layout, Location};
+use ocibake::layout::Location;
 use ocibake::ops::index::{
     index, Annotation, ExistingIndex, IndexOptions, IndexReport, PlatformAnnotation, SamePlatform, Shape,
 };
@@ -71,7 +71,6 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Answer> {
         )
         .into());
     }
-    let layouts = images.iter().map(Layout::open).collect::<Result<Vec<_>, _>>()?;
     let same = if args.replace { SamePlatform::Replaced } else { SamePlatform::Refused };
     let options = IndexOptions {
         shape: if args.flat { Shape::Flat } else { Shape::Nested },
@@ -80,10 +79,9 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Answer> {
         annotations: args.annotation.clone(),
         descriptor_annotations: args.descriptor_annotation.clone(),
         target: args.target.options(),
-        threads: args.work.threads()?,
     };
     let display = args.work.display(session);
-    let report = index(&layouts, target, &options, &display)?;
+    let report = index(images, target, &options, &display.work(args.work.threads)?)?;
     drop(display);
     for warning in &report.warnings {
         session.warn(warning);

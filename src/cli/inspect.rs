@@ -1,14 +1,14 @@
-use std::io::{self, stdout, Write};
+use std::io::{stdout, Write};
 
 use anyhow::Result;
 use clap::ValueEnum;
-use ocibake::layout::{Layout, Location};
-use ocibake::observer::Silent;
-use ocibake::ops::inspect::{attached_file, for_each_entry, inspect, largest};
+use ocibake::layout::Location;
+use ocibake::ops::inspect::{copy_attached, document, inspect, Files, ImageDocument, InspectOptions};
 use ocibake::platform::PlatformPattern;
-use serde_json::json;
 
-use super::{report, threads, Answer, LocationParser};
+use super::output::print;
+use super::progress::ProgressMode;
+use super::{report, Answer, LocationParser, Session};
 
 /// Show what is in an image
 #[derive(clap::Args)]
@@ -50,76 +50,32 @@ enum RawDocument {
     Index,
 }
 
-pub(super) fn run(args: &Args) -> Result<Answer> {
-    let layout = Layout::open(&args.image)?;
-    let mut out = stdout().lock();
-    if let Some(RawDocument::Index) = args.raw {
-        out.write_all(layout.index()?.raw())?;
-        return Ok(Answer::Yes);
-    }
-    if let Some(wanted) = &args.attached {
-        let file = attached_file(&layout, args.platform.as_ref(), wanted)?;
-        let mut content = layout.blob(&file)?;
-        // An error of the blob carries what it is about, and one of stdout does not.
-        io::copy(&mut content, &mut out)?;
-        return Ok(Answer::Yes);
-    }
-    let image = layout.image(args.platform.as_ref())?;
-    match args.raw {
-        Some(RawDocument::Manifest) => out.write_all(image.manifest.raw())?,
-        Some(_) => out.write_all(image.config.raw())?,
-        None if args.json => {
-            let mut object = serde_json::to_value(inspect(&layout, &image)?)?;
-            if args.files {
-                object["files"] = files(&layout, &image)?.into();
-            }
-            if let Some(count) = args.largest {
-                object["largest"] = serde_json::to_value(largest(&layout, &image, count, threads(None)?, &Silent)?)?;
-            }
-            serde_json::to_writer_pretty(&mut out, &object)?;
-            writeln!(out)?;
-        }
-        None => {
-            write!(out, "{}", report::image(&inspect(&layout, &image)?))?;
-            if args.files {
-                for (number, layer) in image.manifest.value().layers.iter().enumerate() {
-                    writeln!(out, "\nfiles of layer {}", number + 1)?;
-                    for_each_entry(&layout, layer, |entry| {
-                        Ok::<_, anyhow::Error>(writeln!(out, "{}", report::entry(&entry))?)
-                    })?;
-                }
-            }
-            if let Some(count) = args.largest {
-                write!(out, "\n{}", report::usage(&largest(&layout, &image, count, threads(None)?, &Silent)?))?;
-            }
+impl From<RawDocument> for ImageDocument {
+    fn from(document: RawDocument) -> Self {
+        match document {
+            RawDocument::Manifest => ImageDocument::Manifest,
+            RawDocument::Config => ImageDocument::Config,
+            RawDocument::Index => ImageDocument::Index,
         }
     }
-    Ok(Answer::Yes)
 }
 
-/// The entries of all layers as objects, each with the number of its layer.
-fn files(layout: &Layout, image: &ocibake::layout::Image) -> Result<Vec<serde_json::Value>> {
-    let mut files = Vec::new();
-    for (number, layer) in image.manifest.value().layers.iter().enumerate() {
-        for_each_entry(layout, layer, |entry| {
-            let mut file = json!({
-                "layer": number + 1,
-                "path": entry.path.to_string(),
-                "type": entry.kind.name(),
-                "mode": format!("{:04o}", entry.metadata.mode),
-                "uid": entry.metadata.uid,
-                "gid": entry.metadata.gid,
-                "size": entry.size(),
-                "mtime": entry.metadata.mtime.seconds(),
-                "target": report::link_target(&entry),
-                "xattrs": entry.metadata.xattrs.keys().map(|name| String::from_utf8_lossy(name)).collect::<Vec<_>>(),
-            });
-            if entry.metadata.mtime.nanoseconds() != 0 {
-                file["mtime_nanoseconds"] = entry.metadata.mtime.nanoseconds().into();
-            }
-            files.push(file);
-            Ok::<_, ocibake::Error>(())
-        })?;
+pub(super) fn run(args: &Args, session: &Session) -> Result<Answer> {
+    let options = InspectOptions {
+        platform: args.platform.clone(),
+        files: if args.files { Files::Listed } else { Files::Omitted },
+        largest: args.largest,
+    };
+    let display = session.display(ProgressMode::None);
+    let work = display.work(None)?;
+    let mut out = stdout().lock();
+    if let Some(which) = args.raw {
+        out.write_all(&document(&args.image, which.into(), &options)?)?;
+    } else if let Some(wanted) = &args.attached {
+        copy_attached(&args.image, wanted, &options, &work, &mut out)?;
+    } else {
+        let report = inspect(&args.image, &options, &work)?;
+        print(args.json, &report, || report::image(&report))?;
     }
-    Ok(files)
+    Ok(Answer::Yes)
 }

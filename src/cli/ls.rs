@@ -1,9 +1,10 @@
 use anyhow::Result;
-use ocibake::layout::{Layout, Location};
-use ocibake::ops::ls::list;
+use ocibake::layout::Location;
+use ocibake::ops::ls::{ls, LsOptions};
 
 use super::output::print;
-use super::{report, Answer, LocationParser};
+use super::progress::ProgressMode;
+use super::{report, Answer, LocationParser, Session};
 
 /// List what a layout holds
 ///
@@ -21,8 +22,9 @@ pub(super) struct Args {
     json: bool,
 }
 
-pub(super) fn run(args: &Args) -> Result<Answer> {
-    let listed = list(&Layout::open(&args.layout)?)?;
-    print(args.json, &listed, || report::listing(&listed))?;
+pub(super) fn run(args: &Args, session: &Session) -> Result<Answer> {
+    let display = session.display(ProgressMode::None);
+    let listed = ls(&args.layout, &LsOptions::default(), &display.work(None)?)?;
+    print(args.json, &listed, || report::listing(&listed.entries))?;
     Ok(Answer::Yes)
 }

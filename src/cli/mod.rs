@@ -31,16 +31,14 @@ mod work_flags;
 
 use std::ffi::OsStr;
 use std::io::{self, Write};
-use std::num::NonZeroUsize;
 use std::process::ExitCode;
 
-use anyhow::Context;
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand};
 use ocibake::layout::Location;
 use ocibake::Error;
 
-use progress::{Interruption, Verbosity};
+use progress::{Display, Interruption, ProgressMode, Verbosity};
 
 /// Bake a root filesystem into an OCI container image
 ///
@@ -100,6 +98,11 @@ struct Session {
 }
 
 impl Session {
+    /// Shows what a verb does.
+    fn display(&self, progress: ProgressMode) -> Display {
+        Display::new(progress, self.verbosity, &self.interruption)
+    }
+
     fn warn(&self, message: &str) {
         if self.verbosity != Verbosity::Quiet {
             say(&format!("ocibake: warning: {message}"));
@@ -121,7 +124,7 @@ pub(crate) fn run() -> ExitCode {
     let session = Session { verbosity, interruption: Interruption::listen() };
     let result = fakeroot::check().and_then(|()| match cli.command {
         Command::Build(args) => build::run(&args, &session),
-        Command::Inspect(args) => inspect::run(&args),
+        Command::Inspect(args) => inspect::run(&args, &session),
         Command::Unpack(args) => unpack::run(&args, &session),
         Command::Diff(args) => diff::run(&args, &session),
         Command::Squash(args) => squash::run(&args, &session),
@@ -129,7 +132,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Index(args) => index::run(&args, &session),
         Command::Config(args) => config::run(&args, &session),
         Command::Attach(args) => attach::run(&args, &session),
-        Command::Ls(args) => ls::run(&args),
+        Command::Ls(args) => ls::run(&args, &session),
         Command::Tag(args) => tag::run(&args, &session),
         Command::Rm(args) => rm::run(&args, &session),
         Command::Gc(args) => gc::run(&args, &session),
@@ -209,14 +212,6 @@ fn stdout_trouble(error: &anyhow::Error) -> Option<io::ErrorKind> {
     let outermost = error.chain().next()?;
     let of_json = outermost.downcast_ref::<serde_json::Error>().and_then(serde_json::Error::io_error_kind);
     of_json.or_else(|| outermost.downcast_ref::<io::Error>().map(io::Error::kind))
-}
-
-/// The number that was given, else that of the machine's cores.
-fn threads(given: Option<NonZeroUsize>) -> anyhow::Result<NonZeroUsize> {
-    match given {
-        Some(threads) => Ok(threads),
-        None => std::thread::available_parallelism().context("cannot count the machine's cores"),
-    }
 }
 
 /// The value parser of images and targets.

@@ -1,13 +1,15 @@
 //! What a person sees while the work goes on, and how a signal stops it.
 
 use std::io::{stderr, IsTerminal};
+use std::num::NonZeroUsize;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::Arc;
 
+use anyhow::{Context, Result};
 use clap::ValueEnum;
 use indicatif::{ProgressBar, ProgressStyle};
-use ocibake::observer::Observer;
+use ocibake::work::{Observer, Work};
 
 use super::say;
 
@@ -100,6 +102,15 @@ impl Display {
             bar: wants_bar.then(|| ProgressBar::new(0).with_style(bar_style())),
             percent: (mode == ProgressMode::Percent).then(Percent::default),
         }
+    }
+
+    /// What the library is given: as many threads as were asked for, else as the machine has cores.
+    pub(super) fn work(&self, threads: Option<NonZeroUsize>) -> Result<Work<'_>> {
+        let threads = match threads {
+            Some(threads) => threads,
+            None => std::thread::available_parallelism().context("cannot count the machine's cores")?,
+        };
+        Ok(Work::new(threads, self))
     }
 
     /// Says a line without tearing the bar.

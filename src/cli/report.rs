@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use ocibake::ops::build::BuildStats;
 use ocibake::ops::diff::{DiffReport, DocumentDifference};
-use ocibake::ops::inspect::{Inspection, Usage};
+use ocibake::ops::inspect::{InspectReport, Usage};
 use ocibake::ops::ls::Listed;
 use ocibake::settings::ConfigField;
 use ocibake::time::Timestamp;
@@ -68,7 +68,7 @@ pub(super) fn printable(text: &str) -> String {
 }
 
 /// An image on one screen.
-pub(super) fn image(image: &Inspection) -> String {
+pub(super) fn image(image: &InspectReport) -> String {
     let mut text = format!("{}\n", image.image);
     let mut row = |name: &str, value: &str| {
         if !value.is_empty() {
@@ -112,6 +112,20 @@ pub(super) fn image(image: &Inspection) -> String {
                 .expect("writing to a string");
         }
     }
+    if let Some(mut files) = image.files.as_deref() {
+        for number in 1..=image.layers.len() {
+            let (of_layer, rest) = files.split_at(files.partition_point(|file| file.layer <= number));
+            writeln!(text, "\nfiles of layer {number}").expect("writing to a string");
+            for file in of_layer {
+                writeln!(text, "{}", entry(&file.entry)).expect("writing to a string");
+            }
+            files = rest;
+        }
+    }
+    if let Some(largest) = &image.largest {
+        text.push('\n');
+        text.push_str(&usage(largest));
+    }
     text
 }
 
@@ -154,13 +168,13 @@ fn list(listed: &Listed, indent: &str, what: &str, rows: &mut Vec<[String; 4]>) 
 }
 
 /// An entry as `ls -l` would show it.
-pub(super) fn entry(entry: &Entry) -> String {
+fn entry(entry: &Entry) -> String {
     let metadata = &entry.metadata;
     let size = match &entry.kind {
         Kind::CharDevice(device) | Kind::BlockDevice(device) => format!("{},{}", device.major, device.minor),
         _ => entry.size().to_string(),
     };
-    let target = link_target(entry).map(|target| format!(" -> {}", printable(&target))).unwrap_or_default();
+    let target = entry.kind.target().map(|target| format!(" -> {}", printable(&target))).unwrap_or_default();
     let xattrs = if metadata.xattrs.is_empty() { ' ' } else { '+' };
     format!(
         "{}{xattrs} {:>5}:{:<5} {size:>10} {} {}{target}",
@@ -170,15 +184,6 @@ pub(super) fn entry(entry: &Entry) -> String {
         Timestamp::saturating(metadata.mtime.seconds()),
         entry.path,
     )
-}
-
-/// Where a symbolic or hard link points, bytes that are not UTF-8 replaced.
-pub(super) fn link_target(entry: &Entry) -> Option<String> {
-    match &entry.kind {
-        Kind::Symlink { target } => Some(String::from_utf8_lossy(target).into_owned()),
-        Kind::Hardlink { target } => Some(target.to_string()),
-        _ => None,
-    }
 }
 
 /// `-rwsr-xr-x`; a hard link is an `h`.
@@ -237,7 +242,7 @@ pub(super) fn differences(report: &DiffReport) -> String {
 }
 
 /// The largest files and directories as bars.
-pub(super) fn usage(largest: &[Usage]) -> String {
+fn usage(largest: &[Usage]) -> String {
     const WIDTH: u64 = 24;
     let most = largest.first().map_or(1, |usage| usage.size.max(1));
     let mut text = String::from("largest\n");

@@ -1,10 +1,10 @@
 use anyhow::Result;
 use ocibake::layout::Location;
-use ocibake::ops::rm::{remove, Removed, RemovedEntry};
+use ocibake::ops::rm::{rm, Removed, RemovedEntry, RmOptions};
 
 use super::output::{lines, print};
-use super::progress::{Display, ProgressMode};
-use super::{report, threads, Answer, LocationParser, Session};
+use super::progress::ProgressMode;
+use super::{report::printable, Answer, LocationParser, Session};
 
 /// Remove a name from a layout
 ///
@@ -28,15 +28,15 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args, session: &Session) -> Result<Answer> {
-    let what = if args.untagged { Removed::Untagged } else { Removed::Named };
-    let display = Display::new(ProgressMode::None, session.verbosity, &session.interruption);
-    let removal = remove(&args.image, what, threads(None)?, &display)?;
-    print(args.json, &removal, || lines(removal.removed.iter().map(line)))?;
+    let options = RmOptions { what: if args.untagged { Removed::Untagged } else { Removed::Named } };
+    let display = session.display(ProgressMode::None);
+    let report = rm(&args.image, &options, &display.work(None)?)?;
+    print(args.json, &report, || lines(report.removed.iter().map(line)))?;
     Ok(Answer::Yes)
 }
 
 /// A digest and the name that led to it.
 fn line(entry: &RemovedEntry) -> String {
     let name = entry.name.as_ref().map(|name| format!(" {name}")).unwrap_or_default();
-    format!("{}{}", entry.digest, report::printable(&name))
+    format!("{}{}", entry.digest, printable(&name))
 }

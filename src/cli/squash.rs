@@ -1,6 +1,6 @@
 use anyhow::Result;
 use ocibake::compress::Compression;
-use ocibake::layout::{Layout, Location};
+use ocibake::layout::Location;
 use ocibake::ops::squash::{squash, SquashOptions};
 use ocibake::platform::PlatformPattern;
 
@@ -48,17 +48,15 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args, session: &Session) -> Result<Answer> {
-    let layout = Layout::open(&args.image)?;
-    let image = layout.image(args.platform.as_ref())?;
-    let last = args.to.unwrap_or(image.manifest.value().layers.len());
     let options = SquashOptions {
-        range: Some(args.from..=last),
+        platform: args.platform.clone(),
+        first: Some(args.from),
+        last: args.to,
         compression: args.compression,
         target: args.target.options(),
-        threads: args.work.threads()?,
     };
     let display = args.work.display(session);
-    let report = squash(&layout, &image, &args.targets, &options, &display)?;
+    let report = squash(&args.image, &args.targets, &options, &display.work(args.work.threads)?)?;
     drop(display);
     print(args.work.json, &report, || format!("{}\n", report.digest))?;
     Ok(Answer::Yes)

@@ -1,11 +1,11 @@
 use anyhow::Result;
 use ocibake::layout::Location;
 use ocibake::oci::RefName;
-use ocibake::ops::tag::tag;
+use ocibake::ops::tag::{tag, TagOptions};
 
 use super::output::print;
-use super::progress::{Display, ProgressMode};
-use super::{threads, Answer, LocationParser, Session};
+use super::progress::ProgressMode;
+use super::{Answer, LocationParser, Session};
 
 /// Give an image more names
 ///
@@ -28,8 +28,8 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args, session: &Session) -> Result<Answer> {
-    let display = Display::new(ProgressMode::None, session.verbosity, &session.interruption);
-    let report = tag(&args.image, &args.names, threads(None)?, &display)?;
+    let display = session.display(ProgressMode::None);
+    let report = tag(&args.image, &TagOptions { names: args.names.clone() }, &display.work(None)?)?;
     print(args.json, &report, || format!("{}\n", report.digest))?;
     Ok(Answer::Yes)
 }

@@ -1,12 +1,12 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
-use ocibake::layout::{Layout, Location};
+use ocibake::layout::Location;
 use ocibake::ops::unpack::{unpack, Form, Rights, UnpackOptions};
 use ocibake::platform::PlatformPattern;
 
 use super::output::print;
-use super::progress::{Display, ProgressMode, Verbosity};
+use super::progress::{ProgressMode, Verbosity};
 use super::{report, say, Answer, LocationParser, Session};
 
 /// Put an image's filesystem on disk
@@ -49,15 +49,14 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args, session: &Session) -> Result<Answer> {
     let options = UnpackOptions {
+        platform: args.platform.clone(),
         form: if args.bundle { Form::Bundle } else { Form::Rootfs },
         rights: if args.rootless { Rights::Rootless } else { Rights::Full },
     };
     // Modes are the image's; until an entry has its own, it is nobody else's business.
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
-    let layout = Layout::open(&args.image)?;
-    let image = layout.image(args.platform.as_ref())?;
-    let display = Display::new(args.progress, session.verbosity, &session.interruption);
-    let report = unpack(&layout, &image, &args.directory, options, &display)?;
+    let display = session.display(args.progress);
+    let report = unpack(&args.image, &args.directory, &options, &display.work(None)?)?;
     drop(display);
 
     if session.verbosity == Verbosity::Verbose {

@@ -1,10 +1,10 @@
 use anyhow::Result;
-use ocibake::layout::{Layout, Location};
-use ocibake::ops::verify::{verify, Report, Rule};
+use ocibake::layout::Location;
+use ocibake::ops::verify::{verify, Rule, VerifyOptions, VerifyReport};
 use serde_json::json;
 
 use super::output::{lines, print};
-use super::progress::{Display, ProgressMode, Verbosity};
+use super::progress::{ProgressMode, Verbosity};
 use super::{report, say, Answer, LocationParser, Session};
 
 /// Check that every byte of an image is what its documents say it is
@@ -38,8 +38,8 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Answer> {
         return Ok(Answer::Yes);
     };
     let report = {
-        let display = Display::new(args.progress, session.verbosity, &session.interruption);
-        verify(&Layout::open(image)?, &display)?
+        let display = session.display(args.progress);
+        verify(image, &VerifyOptions::default(), &display.work(None)?)?
     };
     print(args.json, &report, || lines(&report.findings))?;
     if !args.json && session.verbosity != Verbosity::Quiet {
@@ -49,7 +49,7 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Answer> {
 }
 
 /// `oci:out: 1 image, 3 blobs, 12.3 MB verified: no findings`.
-fn summary(report: &Report) -> String {
+fn summary(report: &VerifyReport) -> String {
     let counts: Vec<String> = [(report.errors, "error"), (report.notes, "note")]
         .into_iter()
         .filter(|(count, _)| *count > 0)

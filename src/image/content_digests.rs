@@ -2,24 +2,22 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, Read};
-use std::num::NonZeroUsize;
 use std::path::Path;
 
 use crate::digest::ContentDigest;
 use crate::error::{IoContext, Result};
-use crate::observer::Observer;
 use crate::parallel;
 use crate::tree::{Content, Entry, TarPath};
+use crate::work::{Observer, Work};
 
 /// Reads and hashes `files`, regular files all of them.
 pub(crate) fn of(
     files: &[&Entry],
     content: &(dyn Content + Sync),
-    threads: NonZeroUsize,
-    observer: &dyn Observer,
+    work: &Work<'_>,
 ) -> Result<BTreeMap<TarPath, ContentDigest>> {
-    observer.expect(files.iter().map(|entry| entry.size()).sum());
-    let digests = parallel::map(files, threads, |entry| digest(entry, content, observer))?;
+    work.observer.expect(files.iter().map(|entry| entry.size()).sum());
+    let digests = parallel::map(files, work.threads, |entry| digest(entry, content, work.observer))?;
     Ok(files.iter().map(|entry| entry.path.clone()).zip(digests).collect())
 }
 

@@ -1,7 +1,5 @@
 //! The last step of every verb that makes an image: its documents go to all targets, and then it appears.
 
-use std::num::NonZeroUsize;
-
 use crate::compress::Compression;
 use crate::error::{Error, Result};
 use crate::layer::{self, Layer, LayerTimes, Step};
@@ -9,7 +7,6 @@ use crate::layout::{
     commit_all, AdditionalName, Checksum, DockerForm, ImageName, Location, Names, Transaction, Transport,
 };
 use crate::media_type::MediaType;
-use crate::observer::Observer;
 use crate::oci::{Descriptor, Document, ImageConfig, Manifest};
 use crate::tree::Content;
 use crate::work::Work;
@@ -100,15 +97,14 @@ pub(crate) fn write_layer(
     content: &dyn Content,
     targets: &mut [Transaction],
     compression: Compression,
-    threads: NonZeroUsize,
-    observer: &dyn Observer,
+    work: &Work<'_>,
 ) -> Result<(Layer, LayerTimes)> {
-    observer.step(&format!("write a layer of {} entries, {compression}", steps.len()));
-    observer.expect(steps.iter().map(Step::size).sum());
+    work.observer.step(&format!("write a layer of {} entries, {compression}", steps.len()));
+    work.observer.expect(steps.iter().map(Step::size).sum());
     let (first, others) = targets.split_first_mut().expect("there is a target");
     let first = first.stage_mut();
     let (file, place) = first.blob_file()?;
-    let (layer, times) = layer::write(steps, content, file, compression, threads, observer)?;
+    let (layer, times) = layer::write(steps, content, file, compression, work)?;
     first.adopt(&place, &layer.descriptor.digest, layer.descriptor.size)?;
     for other in others {
         other.stage_mut().share(first, &layer.descriptor.digest)?;
@@ -123,8 +119,7 @@ pub(crate) fn publish(
     config: &Document<ImageConfig>,
     manifest: &Document<Manifest>,
     options: &TargetOptions,
-    threads: NonZeroUsize,
-    observer: &dyn Observer,
+    work: &Work<'_>,
 ) -> Result<Descriptor> {
     let mut descriptor = manifest.descriptor(MediaType::MANIFEST);
     descriptor.platform = Some(config.value().platform());
@@ -132,7 +127,7 @@ pub(crate) fn publish(
         target.stage_mut().put(config, MediaType::CONFIG)?;
         target.stage_mut().put(manifest, MediaType::MANIFEST)?;
     }
-    commit_all(targets, &Work::new(threads, observer), |draft| {
+    commit_all(targets, work, |draft| {
         let names = options.names(draft.target())?;
         names.descriptors(&descriptor).into_iter().try_for_each(|named| draft.list(named))
     })?;

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use crate::digest::{ContentDigest, Digest};
@@ -12,10 +11,10 @@ use crate::image::kept_content::KeptContent;
 use crate::layer::{ByMember, Changeset, Contents};
 use crate::layer::{Fold, Folded, Origin};
 use crate::layout::{Image, Layout};
-use crate::observer::Observer;
 use crate::oci::Descriptor;
 use crate::parallel;
 use crate::tree::TarPath;
+use crate::work::Work;
 
 /// What is wanted of the contents of an image's files.
 pub enum Wanted<'a> {
@@ -63,8 +62,7 @@ pub fn read_layers(
     image: &Image,
     count: usize,
     wanted: &Wanted<'_>,
-    threads: NonZeroUsize,
-    observer: &dyn Observer,
+    work: &Work<'_>,
 ) -> Result<Vec<ReadLayer>> {
     let descriptors = &image.manifest.value().layers;
     let diff_ids = &image.config.value().rootfs.diff_ids;
@@ -75,10 +73,10 @@ pub fn read_layers(
         ));
     }
     let jobs: Vec<(&Descriptor, &Digest)> = descriptors.iter().zip(diff_ids).take(count).collect();
-    parallel::map(&jobs, threads, |(descriptor, diff_id)| {
+    parallel::map(&jobs, work.threads, |(descriptor, diff_id)| {
         let name = format!("layer {}", descriptor.digest.short());
         let read = |contents: Contents<'_>| {
-            Changeset::read_layer(layout.blob(descriptor)?, diff_id, contents, &name, observer)
+            Changeset::read_layer(layout.blob(descriptor)?, diff_id, contents, &name, work.observer)
         };
         let mut kept = None;
         let changeset = match wanted {

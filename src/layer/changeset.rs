@@ -8,9 +8,9 @@ use crate::compress::Decoder;
 use crate::digest::{ContentDigest, Digest};
 use crate::error::{Error, IoContext, Result};
 use crate::layer::stream;
-use crate::observer::Observer;
 use crate::tar::{Anomaly, Reader};
 use crate::tree::{Entry, Kind};
+use crate::work::Observer;
 
 /// The members of a layer or of another tar, whiteouts among them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -156,10 +156,10 @@ fn each_piece(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::observer::Silent;
     use crate::tar::Writer;
     use crate::testing::TempDir;
     use crate::tree::{Metadata, TarPath};
+    use crate::work::Silent;
 
     fn tar() -> Vec<u8> {
         let mut writer = Writer::new(Vec::new());

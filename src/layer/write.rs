@@ -13,10 +13,10 @@ use crate::digest::{Algorithm, Digest};
 use crate::error::{Error, IoContext, Result};
 use crate::layer::stream::{self, Hashed, WholeBlob};
 use crate::media_type::MediaType;
-use crate::observer::Observer;
 use crate::oci::Descriptor;
 use crate::tar::{self, Output};
 use crate::tree::{Content, Entry, TarPath};
+use crate::work::{Observer, Work};
 
 /// A layer whose bytes are written.
 #[derive(Clone, Debug, PartialEq)]
@@ -89,22 +89,20 @@ pub fn write<'a>(
     content: &dyn Content,
     blob: File,
     compression: Compression,
-    threads: NonZeroUsize,
-    observer: &dyn Observer,
+    work: &Work<'_>,
 ) -> Result<(Layer, LayerTimes)> {
     let read = Cell::new(Duration::ZERO);
     let encoder =
-        Encoder::new(blob, compression, threads, InputDigest::Compute).at("start", Path::new("the encoder"))?;
+        Encoder::new(blob, compression, work.threads, InputDigest::Compute).at("start", Path::new("the encoder"))?;
     let mut writer = tar::Writer::new(LayerOutput(encoder));
     for step in steps {
-        observer.check()?;
+        work.observer.check()?;
         let appended = match step.entry_and_source() {
-            Some((entry, source)) => {
-                writer.append(entry, &mut EntryReader { source, content, open: None, read: &read, observer })
-            }
+            Some((entry, source)) => writer
+                .append(entry, &mut EntryReader { source, content, open: None, read: &read, observer: work.observer }),
             None => writer.append_whiteout(step.path()),
         };
-        appended.map_err(|error| if observer.interrupted() { Error::Interrupted } else { error })?;
+        appended.map_err(|error| if work.observer.interrupted() { Error::Interrupted } else { error })?;
     }
     let ended = writer.finish().and_then(|output| output.0.finish());
     let (_, Encoded { input, input_size, output, output_size, busy }) = ended.at("write", Path::new("the layer"))?;
@@ -205,7 +203,6 @@ impl Read for EntryReader<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::observer::Silent;
     use crate::testing::TempDir;
     use crate::tree::{Kind, Metadata};
 
@@ -226,7 +223,7 @@ mod tests {
         let directory = TempDir::new(name);
         let blob = directory.path().join("blob");
         let file = File::create(&blob).unwrap();
-        let (layer, _) = write(steps, &Paths, file, Compression::None, NonZeroUsize::MIN, &Silent)?;
+        let (layer, _) = write(steps, &Paths, file, Compression::None, &Work::default())?;
         Ok((layer, std::fs::read(&blob).unwrap()))
     }
 

@@ -2,8 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Read};
-use std::num::NonZeroUsize;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde::Serialize;
 
@@ -11,23 +10,34 @@ use crate::digest::Digest;
 use crate::error::{Error, IoContext, Result};
 use crate::layout::{is_referrers_tag, referrers_tag, Draft, Location, Stage, Transaction};
 use crate::media_type::{MediaKind, MediaType};
-use crate::observer::Observer;
 use crate::oci::annotations::TITLE;
 use crate::oci::{Annotations, Descriptor, Document, Index, Manifest, RefName};
 use crate::platform::PlatformPattern;
-use crate::work::Work;
+use crate::work::{Observer, Work};
 
-/// What is attached.
+/// What is said of the file that is attached, and to what it is attached.
 #[derive(Clone, Debug)]
-pub struct Attachment {
-    /// The file.
-    pub path: PathBuf,
-    /// What it holds.
+pub struct AttachOptions {
+    /// The platform whose image it is about; what the location means as a whole, if none.
+    pub platform: Option<PlatformPattern>,
+    /// What the file holds.
     pub media_type: MediaType,
     /// What kind of artifact it makes; the media type if none.
     pub artifact_type: Option<MediaType>,
     /// Annotations of the artifact's manifest.
     pub annotations: Annotations,
+}
+
+/// The media type of any bytes (RFC 2046, section 4.5.1).
+impl Default for AttachOptions {
+    fn default() -> Self {
+        AttachOptions {
+            platform: None,
+            media_type: MediaType::OCTET_STREAM,
+            artifact_type: None,
+            annotations: Annotations::new(),
+        }
+    }
 }
 
 /// What was attached.
@@ -44,33 +54,27 @@ pub struct AttachReport {
 }
 
 /// Attaches a file to what the location means: to the manifest or, of an image for several platforms, to the index that
-/// lists them all; with `platform`, to the manifest for that.
+/// lists them all; with a platform, to the manifest for that.
 ///
 /// The file becomes the layer of a manifest whose `subject` is the image (image-spec,
 /// manifest.md#guidelines-for-artifact-usage). It is listed in `index.json`, and in an index by the referrers tag of the
 /// image for readers that look there. The same file once more changes nothing.
-pub fn attach(
-    location: &Location,
-    platform: Option<&PlatformPattern>,
-    attachment: &Attachment,
-    threads: NonZeroUsize,
-    observer: &dyn Observer,
-) -> Result<AttachReport> {
-    let content = Content::open(&attachment.path, observer)?;
+pub fn attach(location: &Location, file: &Path, options: &AttachOptions, work: &Work<'_>) -> Result<AttachReport> {
+    let content = Content::open(file, work.observer)?;
     let mut target = Transaction::edit(location)?;
-    let layer = store_file(target.stage_mut(), attachment, content)?;
-    target.commit(&Work::new(threads, observer), |draft| {
+    let layer = store_file(target.stage_mut(), options, content)?;
+    target.commit(work, |draft| {
         let layout = draft.layout()?;
-        let subject = match platform {
-            Some(_) => layout.image(platform)?.path.manifest().clone(),
+        let subject = match &options.platform {
+            Some(platform) => layout.image(Some(platform))?.path.manifest().clone(),
             None => layout.entry()?,
         };
         check_subject(location, &subject)?;
-        observer.step(&format!("attach `{}` to {}", attachment.path.display(), subject.digest));
-        let artifact = store_manifest(draft.stage_mut(), &subject, attachment, layer.clone())?;
+        work.observer.step(&format!("attach `{}` to {}", file.display(), subject.digest));
+        let artifact = store_manifest(draft.stage_mut(), &subject, options, layer.clone())?;
         let tag = referrers_tag(&subject.digest)?;
         list_in_layout(draft, &artifact);
-        list_below_tag(draft, &tag, &artifact, attachment)?;
+        list_below_tag(draft, &tag, &artifact, options)?;
         draft.free_replaced()?;
         Ok(AttachReport {
             digest: artifact.digest,
@@ -99,9 +103,9 @@ fn check_subject(location: &Location, subject: &Descriptor) -> Result<()> {
 const EMPTY: (&[u8], &str) = (b"{}", "e30=");
 
 /// Stores the file, as the layer of an artifact.
-fn store_file(stage: &mut Stage, attachment: &Attachment, mut content: Content<'_>) -> Result<Descriptor> {
-    let mut layer = stage.put_blob(&mut content, attachment.media_type.clone())?;
-    let title = attachment.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+fn store_file(stage: &mut Stage, options: &AttachOptions, mut content: Content<'_>) -> Result<Descriptor> {
+    let mut layer = stage.put_blob(&mut content, options.media_type.clone())?;
+    let title = content.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     layer.annotations = Some(Annotations::from([(TITLE.to_owned(), title)]));
     Ok(layer)
 }
@@ -110,18 +114,18 @@ fn store_file(stage: &mut Stage, attachment: &Attachment, mut content: Content<'
 fn store_manifest(
     stage: &mut Stage,
     subject: &Descriptor,
-    attachment: &Attachment,
+    options: &AttachOptions,
     layer: Descriptor,
 ) -> Result<Descriptor> {
     let (mut bytes, text) = EMPTY;
     let mut config = stage.put_blob(&mut bytes, MediaType::EMPTY)?;
     config.data = Some(text.to_owned());
-    let artifact_type = attachment.artifact_type.as_ref().unwrap_or(&attachment.media_type).to_string();
+    let artifact_type = options.artifact_type.as_ref().unwrap_or(&options.media_type).to_string();
     let mut manifest = Manifest::new(config, vec![layer]);
     manifest.artifact_type = Some(artifact_type.clone());
     let (media_type, digest) = (subject.media_type.clone(), subject.digest.clone());
     manifest.subject = Some(Descriptor::new(media_type, digest, subject.size));
-    manifest.annotations = Some(attachment.annotations.clone()).filter(|annotations| !annotations.is_empty());
+    manifest.annotations = Some(options.annotations.clone()).filter(|annotations| !annotations.is_empty());
     let mut descriptor = stage.put(&Document::seal(manifest), MediaType::MANIFEST)?;
     descriptor.artifact_type = Some(artifact_type);
     Ok(descriptor)
@@ -164,7 +168,7 @@ fn list_in_layout(draft: &mut Draft<'_>, artifact: &Descriptor) {
 }
 
 /// Lists the artifact below the referrers tag of its subject, unless it stands there.
-fn list_below_tag(draft: &mut Draft<'_>, tag: &RefName, artifact: &Descriptor, attachment: &Attachment) -> Result<()> {
+fn list_below_tag(draft: &mut Draft<'_>, tag: &RefName, artifact: &Descriptor, options: &AttachOptions) -> Result<()> {
     let entry = draft.index().manifests.iter().find(|entry| entry.ref_name() == Some(tag.as_str())).cloned();
     let mut referrers = match &entry {
         None => Index::default(),
@@ -180,7 +184,7 @@ fn list_below_tag(draft: &mut Draft<'_>, tag: &RefName, artifact: &Descriptor, a
     }
     let mut referrer = artifact.clone();
     // Whoever asks a registry for referrers is told their annotations (distribution-spec, spec.md#listing-referrers).
-    referrer.annotations = Some(attachment.annotations.clone()).filter(|annotations| !annotations.is_empty());
+    referrer.annotations = Some(options.annotations.clone()).filter(|annotations| !annotations.is_empty());
     referrers.manifests.push(referrer);
     let media_type = entry.as_ref().map_or(MediaType::INDEX, |entry| entry.media_type.clone());
     let new = draft.put(&Document::seal(referrers), media_type)?;

@@ -1,7 +1,6 @@
 //! `convert`: images go to other transports and compressions, and stay what they are.
 
 use std::fs::Metadata;
-use std::num::NonZeroUsize;
 use std::os::unix::fs::MetadataExt;
 
 use serde::Serialize;
@@ -13,14 +12,13 @@ use crate::image::publish::{open, TargetOptions};
 use crate::image::transfer::{self, move_all, BlobReport, Entry, Graph, Plan, Rewritten, Source};
 use crate::layout::{commit_all, DockerForm, Draft, Layout, Location, Trust};
 use crate::media_type::MediaType;
-use crate::observer::Observer;
 use crate::oci::Descriptor;
 use crate::ops::build::TargetReport;
 use crate::platform::PlatformPattern;
 use crate::work::Work;
 
 /// How images are converted.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct ConvertOptions {
     /// The one platform that is wanted; all, if none is given.
     pub platform: Option<PlatformPattern>,
@@ -30,8 +28,6 @@ pub struct ConvertOptions {
     pub digests: Digests,
     /// What images are called; what they are called now, if nothing else is given.
     pub target: TargetOptions,
-    /// How many threads read, hash and compress. The images do not depend on it.
-    pub threads: NonZeroUsize,
 }
 
 /// Whether documents may become others.
@@ -72,14 +68,15 @@ pub struct ConvertedImage {
     pub refs: Vec<String>,
 }
 
-/// Converts what the layout's location means: the images of a name, or all that the layout holds. No target changes
+/// Converts what the location means: the images of a name, or all that the layout holds. No target changes
 /// unless all of them can be written.
 pub fn convert(
-    layout: &Layout,
+    location: &Location,
     targets: &[Location],
     options: &ConvertOptions,
-    observer: &dyn Observer,
+    work: &Work<'_>,
 ) -> Result<ConvertReport> {
+    let layout = &Layout::open(location)?;
     let mut entries = transfer::entries(layout)?;
     if layout.location().name.is_none() {
         refuse_itself(layout, targets)?;
@@ -96,16 +93,15 @@ pub fn convert(
     transfer::check_names(&entries, layout, targets, &options.target)?;
     let mut opened = open(targets, &options.target)?;
 
-    observer.step(&format!("take {} blobs, compress {} anew", plan.taken.len(), plan.recompressed.len()));
+    work.observer.step(&format!("take {} blobs, compress {} anew", plan.taken.len(), plan.recompressed.len()));
     let sources = [Source { layout, plan: &plan }];
-    let (blobs, layers) = move_all(&sources, &mut opened, compression, Trust::Nothing, options.threads, observer)?;
+    let (blobs, layers) = move_all(&sources, &mut opened, compression, Trust::Nothing, work)?;
     let rewritten = Rewritten::of(&graph, &plan, layers);
     let entries: Vec<(Digest, Entry)> =
         entries.into_iter().map(|entry| (entry.descriptor.digest.clone(), entry.redirected(&rewritten))).collect();
 
-    let work = Work::new(options.threads, observer);
     opened.iter_mut().try_for_each(|target| rewritten.store(target.stage_mut()))?;
-    let listed = commit_all(opened, &work, |draft| list(&entries, draft, &options.target))?;
+    let listed = commit_all(opened, work, |draft| list(&entries, draft, &options.target))?;
     let mut warnings = transfer::warnings(&graph, &plan);
     let mut reports = Vec::with_capacity(targets.len());
     for (target, listed) in targets.iter().zip(&listed) {

@@ -1,7 +1,6 @@
 //! `diff`: what differs between two images, or between an image and a rootfs, and why their digests do.
 
 use std::collections::BTreeMap;
-use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
@@ -12,18 +11,25 @@ use crate::error::Result;
 use crate::image::content_digests;
 use crate::image::tree::{read_layers, ImageLayers, Wanted};
 use crate::layout::{Image, Layout, Location};
-use crate::observer::Observer;
 use crate::oci::annotations::REF_NAME;
 use crate::platform::PlatformPattern;
 use crate::tree::{diff as diff_trees, scan, Difference, Directory, Entry, Mask, ScanPolicy, TarPath, Tree};
+use crate::work::Work;
 
 /// One of the two things that are compared.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Side {
-    /// An image, and which platform where there is a choice.
-    Image(Location, Option<PlatformPattern>),
+    /// An image.
+    Image(Location),
     /// A directory with a rootfs.
     Rootfs(PathBuf),
+}
+
+/// How two sides are compared.
+#[derive(Clone, Debug, Default)]
+pub struct DiffOptions {
+    /// Which images where there is a choice.
+    pub platform: Option<PlatformPattern>,
 }
 
 /// What differs.
@@ -56,15 +62,15 @@ pub struct DocumentDifference {
 }
 
 /// Compares two sides. Contents are compared by digest; layers whose diff_ids are equal are not read.
-pub fn diff(old: &Side, new: &Side, threads: NonZeroUsize, observer: &dyn Observer) -> Result<DiffReport> {
-    let (old, new) = (Opened::open(old)?, Opened::open(new)?);
+pub fn diff(old: &Side, new: &Side, options: &DiffOptions, work: &Work<'_>) -> Result<DiffReport> {
+    let (old, new) = (Opened::open(old, options)?, Opened::open(new, options)?);
     let documents = match (&old, &new) {
         (Opened::Image(_, old), Opened::Image(_, new)) => document_differences(old, new)?,
         _ => Vec::new(),
     };
     let entries = match (&old, &new) {
         (Opened::Image(_, old), Opened::Image(_, new)) if diff_ids(old) == diff_ids(new) => Vec::new(),
-        _ => entry_differences(&old.read(threads, observer)?, &new.read(threads, observer)?)?,
+        _ => entry_differences(&old.read(work)?, &new.read(work)?)?,
     };
     let same_digest = match (old.digest(), new.digest()) {
         (Some(old), Some(new)) => old == new,
@@ -87,11 +93,11 @@ struct ReadTree {
 }
 
 impl Opened {
-    fn open(side: &Side) -> Result<Self> {
+    fn open(side: &Side, options: &DiffOptions) -> Result<Self> {
         match side {
-            Side::Image(location, platform) => {
+            Side::Image(location) => {
                 let layout = Layout::open(location)?;
-                let image = layout.image(platform.as_ref())?;
+                let image = layout.image(options.platform.as_ref())?;
                 Ok(Opened::Image(Box::new(layout), Box::new(image)))
             }
             Side::Rootfs(path) => Ok(Opened::Rootfs(path.clone())),
@@ -106,27 +112,21 @@ impl Opened {
         }
     }
 
-    fn read(&self, threads: NonZeroUsize, observer: &dyn Observer) -> Result<ReadTree> {
+    fn read(&self, work: &Work<'_>) -> Result<ReadTree> {
         match self {
             Opened::Image(layout, image) => {
-                observer.step(&format!("read {}", layout.location()));
+                work.observer.step(&format!("read {}", layout.location()));
                 let mut layers = ImageLayers::default();
-                layers.push(read_layers(
-                    layout,
-                    image,
-                    usize::MAX,
-                    &Wanted::Digests { cache: None },
-                    threads,
-                    observer,
-                )?)?;
+                let wanted = Wanted::Digests { cache: None };
+                layers.push(read_layers(layout, image, usize::MAX, &wanted, work)?)?;
                 let tree = layers.into_tree();
                 Ok(ReadTree { digests: tree.digests(), tree: tree.folded.tree })
             }
             Opened::Rootfs(path) => {
-                observer.step(&format!("read {}", path.display()));
-                let tree = scan(path, &ScanPolicy::default(), observer)?.tree;
+                work.observer.step(&format!("read {}", path.display()));
+                let tree = scan(path, &ScanPolicy::default(), work.observer)?.tree;
                 let files: Vec<&Entry> = tree.iter().filter(|entry| entry.is_file()).collect();
-                let digests = content_digests::of(&files, &Directory::new(path), threads, observer)?;
+                let digests = content_digests::of(&files, &Directory::new(path), work)?;
                 Ok(ReadTree { tree, digests })
             }
         }

@@ -2,7 +2,6 @@
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
-use std::num::NonZeroUsize;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
@@ -12,13 +11,20 @@ use serde::Serialize;
 use crate::digest::Digest;
 use crate::error::{Error, IoContext, Result};
 use crate::layout::{Abandoned, Draft, Location, Missing, Reach, Transaction, Transport};
-use crate::observer::Observer;
-use crate::work::Work;
+use crate::work::{Observer, Work};
+
+/// How a layout is cleared.
+#[derive(Clone, Debug, Default)]
+pub struct GcOptions {
+    /// Whether blobs are removed.
+    pub mode: GcMode,
+}
 
 /// Whether blobs are removed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum GcMode {
     /// They are.
+    #[default]
     Free,
     /// They are only listed.
     DryRun,
@@ -60,17 +66,17 @@ pub struct FreedBlob {
 ///
 /// Nothing is removed where a document is malformed or a blob is missing, since nobody knows then what else is needed,
 /// and where umoci is writing, whose blobs stand among the others before anything leads to them.
-pub fn gc(location: &Location, mode: GcMode, threads: NonZeroUsize, observer: &dyn Observer) -> Result<GcReport> {
+pub fn gc(location: &Location, options: &GcOptions, work: &Work<'_>) -> Result<GcReport> {
     if let Some(name) = &location.name {
         let message = format!("image `{location}`: a whole layout is wanted, found a ref name");
         return Err(Error::refused_with_hint(message, format!("leave `:{name}` out")));
     }
-    let work = Work::new(threads, observer);
+    let mode = options.mode;
     let target = Transaction::edit(location)?;
     match mode {
-        GcMode::DryRun => target.rehearse(&work, |draft| Ok(collect(draft, mode, observer)?.0)),
+        GcMode::DryRun => target.rehearse(work, |draft| Ok(collect(draft, mode, work.observer)?.0)),
         GcMode::Free => {
-            let (report, abandoned) = target.commit(&work, |draft| collect(draft, mode, observer))?;
+            let (report, abandoned) = target.commit(work, |draft| collect(draft, mode, work.observer))?;
             abandoned.into_iter().for_each(Abandoned::clear);
             Ok(report)
         }

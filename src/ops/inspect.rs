@@ -1,25 +1,47 @@
 //! `inspect`: what is in an image.
 
 use std::collections::BTreeMap;
-use std::num::NonZeroUsize;
+use std::io::{self, Write};
 
-use serde::Serialize;
+use serde::ser::SerializeStruct;
+use serde::{Serialize, Serializer};
 
 use crate::compress::Decoder;
 use crate::digest::Digest;
 use crate::error::{Error, IoContext, Result};
 use crate::image::tree::{read_layers, ImageLayers, Wanted};
-use crate::layout::{AttachedFile, Image, ImagePath, Layout, Referrer};
+use crate::layout::{AttachedFile, Image, ImagePath, Layout, Location, Referrer, Watched};
 use crate::media_type::{LayerEncoding, MediaKind, MediaType};
-use crate::observer::Observer;
 use crate::oci::{Annotations, ContainerConfig, Descriptor, History};
 use crate::platform::PlatformPattern;
 use crate::tar;
 use crate::tree::{Entry, Kind, TarPath};
+use crate::work::Work;
+
+/// What is shown of an image.
+#[derive(Clone, Debug, Default)]
+pub struct InspectOptions {
+    /// Which image where there is a choice.
+    pub platform: Option<PlatformPattern>,
+    /// Whether the entries of the layers are listed.
+    pub files: Files,
+    /// How many of the largest files and directories are listed.
+    pub largest: Option<usize>,
+}
+
+/// Whether the entries of layers are listed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Files {
+    /// No layer is read for them.
+    #[default]
+    Omitted,
+    /// They are.
+    Listed,
+}
 
 /// An image as its documents describe it.
 #[derive(Clone, Debug, Serialize)]
-pub struct Inspection {
+pub struct InspectReport {
     /// Where it is.
     pub image: String,
     /// Its names in the layout.
@@ -46,6 +68,44 @@ pub struct Inspection {
     pub size: u64,
     /// What is attached to its manifest, or to an index that lists it.
     pub attached: Vec<Attached>,
+    /// The entries of all layers, base first, each layer's in the order of its tar; if they were asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub files: Option<Vec<LayerEntry>>,
+    /// The largest files and directories, if they were asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub largest: Option<Vec<Usage>>,
+}
+
+/// An entry of a layer.
+#[derive(Clone, Debug)]
+pub struct LayerEntry {
+    /// The number of the layer, the base's being 1.
+    pub layer: usize,
+    /// The entry.
+    pub entry: Entry,
+}
+
+impl Serialize for LayerEntry {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        let Entry { path, metadata, kind } = &self.entry;
+        let xattrs: Vec<_> = metadata.xattrs.keys().map(|name| String::from_utf8_lossy(name)).collect();
+        let mut object = serializer.serialize_struct("LayerEntry", 11)?;
+        object.serialize_field("layer", &self.layer)?;
+        object.serialize_field("path", &path.to_string())?;
+        object.serialize_field("type", kind.name())?;
+        object.serialize_field("mode", &format!("{:04o}", metadata.mode))?;
+        object.serialize_field("uid", &metadata.uid)?;
+        object.serialize_field("gid", &metadata.gid)?;
+        object.serialize_field("size", &self.entry.size())?;
+        object.serialize_field("mtime", &metadata.mtime.seconds())?;
+        match metadata.mtime.nanoseconds() {
+            0 => object.skip_field("mtime_nanoseconds")?,
+            nanoseconds => object.serialize_field("mtime_nanoseconds", &nanoseconds)?,
+        }
+        object.serialize_field("target", &kind.target())?;
+        object.serialize_field("xattrs", &xattrs)?;
+        object.end()
+    }
 }
 
 /// An artifact that is attached.
@@ -93,8 +153,19 @@ pub struct LayerInspection {
     pub created_by: Option<String>,
 }
 
-/// Describes the one image that the layout's location means.
-pub fn inspect(layout: &Layout, image: &Image) -> Result<Inspection> {
+/// Describes the one image that the location means.
+pub fn inspect(location: &Location, options: &InspectOptions, work: &Work<'_>) -> Result<InspectReport> {
+    let layout = Layout::open(location)?;
+    let image = layout.image(options.platform.as_ref())?;
+    let mut report = describe(&layout, &image)?;
+    if options.files == Files::Listed {
+        report.files = Some(files(&layout, &image, work)?);
+    }
+    report.largest = options.largest.map(|count| largest(&layout, &image, count, work)).transpose()?;
+    Ok(report)
+}
+
+fn describe(layout: &Layout, image: &Image) -> Result<InspectReport> {
     let index = layout.index()?;
     let manifest = image.manifest.value();
     let config = image.config.value();
@@ -121,7 +192,7 @@ pub fn inspect(layout: &Layout, image: &Image) -> Result<Inspection> {
             created_by: steps.next().and_then(|step| step.created_by.clone()),
         })
         .collect();
-    Ok(Inspection {
+    Ok(InspectReport {
         image: layout.location().to_string(),
         refs,
         digest: digest.clone(),
@@ -135,6 +206,8 @@ pub fn inspect(layout: &Layout, image: &Image) -> Result<Inspection> {
         layers,
         history,
         attached: attached_to(layout, &image.path)?,
+        files: None,
+        largest: None,
     })
 }
 
@@ -157,9 +230,50 @@ fn attached_to(layout: &Layout, path: &ImagePath) -> Result<Vec<Attached>> {
     Ok(referrers.map(attached).collect())
 }
 
-/// The one file of what is attached to what the location means, or to the image for a platform and the indexes that list
-/// it; `wanted` is the digest of the artifact or of the file, or the type of either.
-pub fn attached_file(layout: &Layout, platform: Option<&PlatformPattern>, wanted: &str) -> Result<Descriptor> {
+/// A document that leads to an image, or describes it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ImageDocument {
+    /// `index.json` of the layout.
+    Index,
+    /// The image's manifest.
+    Manifest,
+    /// The image's configuration.
+    Config,
+}
+
+/// The bytes of a document as they are stored.
+pub fn document(location: &Location, which: ImageDocument, options: &InspectOptions) -> Result<Vec<u8>> {
+    let layout = Layout::open(location)?;
+    if which == ImageDocument::Index {
+        return Ok(layout.index()?.raw().to_vec());
+    }
+    let image = layout.image(options.platform.as_ref())?;
+    Ok(match which {
+        ImageDocument::Config => image.config.raw().to_vec(),
+        _ => image.manifest.raw().to_vec(),
+    })
+}
+
+/// Copies to `out` the one file of what is attached to what the location means, or to the image for a platform and the
+/// indexes that list it; `wanted` is the digest of the artifact or of the file, or the type of either.
+///
+/// # Errors
+///
+/// An error of `out` is as it was; one of this library is carried by an I/O error.
+pub fn copy_attached(
+    location: &Location,
+    wanted: &str,
+    options: &InspectOptions,
+    work: &Work<'_>,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    let layout = Layout::open(location)?;
+    let file = attached_file(&layout, options.platform.as_ref(), wanted)?;
+    let mut content = Watched { inner: layout.blob(&file)?, observer: work.observer };
+    io::copy(&mut content, out).map(drop)
+}
+
+fn attached_file(layout: &Layout, platform: Option<&PlatformPattern>, wanted: &str) -> Result<Descriptor> {
     let subjects = match (layout.image(platform), platform) {
         (Ok(image), _) => image.path,
         // Of an image for several platforms, all that is meant without one is its index.
@@ -204,23 +318,24 @@ fn compression(media_type: &MediaType) -> &'static str {
     }
 }
 
-/// Calls `visit` with each entry of a layer in the order of its tar. The blob is checked against its descriptor.
-///
-/// The error is the library's, or whatever `visit` gives.
-pub fn for_each_entry<E: From<Error>>(
-    layout: &Layout,
-    layer: &Descriptor,
-    mut visit: impl FnMut(Entry) -> Result<(), E>,
-) -> Result<(), E> {
+/// The entries of all layers, whose blobs are checked against their descriptors.
+fn files(layout: &Layout, image: &Image, work: &Work<'_>) -> Result<Vec<LayerEntry>> {
     let place = &layout.location().path;
-    let mut decoder = Decoder::new(layout.blob(layer)?).at("read a layer of", place)?;
-    let mut reader = tar::Reader::new(&mut decoder, format!("layer {}", layer.digest.short()));
-    while let Some(member) = reader.next_member()? {
-        visit(member.entry?)?;
+    let layers = &image.manifest.value().layers;
+    work.observer.expect(layers.iter().map(|layer| layer.size).sum());
+    let mut files = Vec::new();
+    for (number, layer) in layers.iter().enumerate() {
+        let blob = Watched { inner: layout.blob(layer)?, observer: work.observer };
+        let mut decoder = Decoder::new(blob).at("read a layer of", place)?;
+        let mut reader = tar::Reader::new(&mut decoder, format!("layer {}", layer.digest.short()));
+        while let Some(member) = reader.next_member()? {
+            work.observer.check()?;
+            files.push(LayerEntry { layer: number + 1, entry: member.entry? });
+        }
+        reader.finish()?;
+        decoder.finish().at("read a layer of", place)?;
     }
-    reader.finish()?;
-    decoder.finish().at("read a layer of", place)?;
-    Ok(())
+    Ok(files)
 }
 
 /// How much a file or directory holds.
@@ -236,15 +351,9 @@ pub struct Usage {
 
 /// The `count` largest files and directories of the image's filesystem, largest first. What upper layers remove or
 /// replace does not count, and a file counts under the first of its names.
-pub fn largest(
-    layout: &Layout,
-    image: &Image,
-    count: usize,
-    threads: NonZeroUsize,
-    observer: &dyn Observer,
-) -> Result<Vec<Usage>> {
+fn largest(layout: &Layout, image: &Image, count: usize, work: &Work<'_>) -> Result<Vec<Usage>> {
     let mut layers = ImageLayers::default();
-    layers.push(read_layers(layout, image, usize::MAX, &Wanted::Entries, threads, observer)?)?;
+    layers.push(read_layers(layout, image, usize::MAX, &Wanted::Entries, work)?)?;
     let tree = layers.into_tree().folded.tree;
     let mut sizes: BTreeMap<TarPath, u64> = BTreeMap::new();
     for entry in tree.iter().filter(|entry| entry.size() > 0) {

@@ -6,10 +6,23 @@ use serde::Serialize;
 
 use crate::digest::Digest;
 use crate::error::Result;
-use crate::layout::{called, is_referrers_tag, links, names, Layout, Link, MAX_DEPTH};
+use crate::layout::{called, is_referrers_tag, links, names, Layout, Link, Location, MAX_DEPTH};
 use crate::media_type::{MediaKind, MediaType};
 use crate::oci::{Descriptor, Document, ImageConfig, Index};
 use crate::platform::Platform;
+use crate::work::Work;
+
+/// How a layout is listed.
+#[derive(Clone, Debug, Default)]
+pub struct LsOptions {}
+
+/// What a layout lists.
+#[derive(Clone, Debug, Serialize)]
+#[serde(transparent)]
+pub struct LsReport {
+    /// What is listed, in the order of the index.
+    pub entries: Vec<Listed>,
+}
 
 /// Something that an index lists, or that is attached.
 #[derive(Clone, Debug, Serialize)]
@@ -33,9 +46,14 @@ pub struct Listed {
     pub attached: Vec<Listed>,
 }
 
-/// Lists what the layout's location means, or without a name all that the layout holds. What is attached is listed with
+/// Lists what the location means, or without a name all that the layout holds. What is attached is listed with
 /// what it is attached to, and its referrers tag not at all, unless that is not in the layout.
-pub fn list(layout: &Layout) -> Result<Vec<Listed>> {
+pub fn ls(location: &Location, _: &LsOptions, work: &Work<'_>) -> Result<LsReport> {
+    work.observer.check()?;
+    Ok(LsReport { entries: entries(&Layout::open(location)?)? })
+}
+
+fn entries(layout: &Layout) -> Result<Vec<Listed>> {
     let index = layout.index()?.into_value();
     let listing = Listing::of(layout)?;
     let Some(name) = &layout.location().name else {

@@ -1,21 +1,27 @@
 //! `rm`: names and entries leave the index of a layout. Blobs stay until they are collected.
 
 use std::collections::BTreeSet;
-use std::num::NonZeroUsize;
 
 use serde::Serialize;
 
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::layout::{called, is_referrers_tag, names, Draft, Layout, Location, Referrer, Rooted, Transaction};
-use crate::observer::Observer;
 use crate::oci::{Descriptor, Index};
-use crate::work::Work;
+use crate::work::{Observer, Work};
+
+/// Which entries leave the index.
+#[derive(Clone, Debug, Default)]
+pub struct RmOptions {
+    /// What leaves it.
+    pub what: Removed,
+}
 
 /// What leaves the index.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Removed {
     /// What the location names.
+    #[default]
     Named,
     /// All that has no name and is attached to nothing that has one.
     Untagged,
@@ -23,7 +29,7 @@ pub enum Removed {
 
 /// What has left the index.
 #[derive(Clone, Debug, Serialize)]
-pub struct RemoveReport {
+pub struct RmReport {
     /// Where the layout is.
     pub image: String,
     /// The entries, in the order of the index.
@@ -43,15 +49,11 @@ pub struct RemovedEntry {
 }
 
 /// Removes entries of `index.json`. What is attached to an image goes with the last entry that leads to it.
-pub fn remove(
-    location: &Location,
-    what: Removed,
-    threads: NonZeroUsize,
-    observer: &dyn Observer,
-) -> Result<RemoveReport> {
-    Transaction::edit(location)?.commit(&Work::new(threads, observer), |draft| {
-        let removed = take_out(draft, what, observer)?;
-        Ok(RemoveReport { image: location.to_string(), removed })
+pub fn rm(location: &Location, options: &RmOptions, work: &Work<'_>) -> Result<RmReport> {
+    let what = options.what;
+    Transaction::edit(location)?.commit(work, |draft| {
+        let removed = take_out(draft, what, work.observer)?;
+        Ok(RmReport { image: location.to_string(), removed })
     })
 }
 

@@ -1,8 +1,5 @@
 //! `squash`: several layers of an image become one that holds what they make together.
 
-use std::num::NonZeroUsize;
-use std::ops::RangeInclusive;
-
 use serde::Serialize;
 
 use crate::compress::Compression;
@@ -13,22 +10,25 @@ use crate::image::tree::{read_layers, ImageLayers, Wanted};
 use crate::layer::Folded;
 use crate::layer::{self, Layer, Step};
 use crate::layout::{Image, Layout, Location};
-use crate::observer::Observer;
 use crate::oci::annotations::{BASE_DIGEST, BASE_NAME};
 use crate::oci::{Document, History, ImageConfig, Manifest};
+use crate::platform::PlatformPattern;
 use crate::tree::{Entry, Mask};
+use crate::work::Work;
 
 /// How layers become one.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct SquashOptions {
-    /// The first and the last layer, counted from one; all layers if none.
-    pub range: Option<RangeInclusive<usize>>,
+    /// Which image where there is a choice.
+    pub platform: Option<PlatformPattern>,
+    /// The first layer of those that become one, counted from one; the lowest, if none is given.
+    pub first: Option<usize>,
+    /// The last of them; the highest, if none is given.
+    pub last: Option<usize>,
     /// How the new layer is compressed.
     pub compression: Compression,
     /// How the new image appears in its targets.
     pub target: TargetOptions,
-    /// How many threads read and compress. The image does not depend on it.
-    pub threads: NonZeroUsize,
 }
 
 /// What a squash made.
@@ -52,19 +52,20 @@ pub struct SquashReport {
 /// are written, so that memory grows with the entries alone and the new layer can stand in tree order: all layers of an
 /// image squashed are the layer that a build of its tree would give. Layers outside of the range are used as they are.
 pub fn squash(
-    layout: &Layout,
-    image: &Image,
+    location: &Location,
     targets: &[Location],
     options: &SquashOptions,
-    observer: &dyn Observer,
+    work: &Work<'_>,
 ) -> Result<SquashReport> {
+    let layout = &Layout::open(location)?;
+    let image = &layout.image(options.platform.as_ref())?;
     let count = image.manifest.value().layers.len();
-    let (first, last) = checked(options.range.as_ref(), count)?;
+    let (first, last) = checked(options.first, options.last, count)?;
     let mut opened = open(targets, &options.target)?;
 
-    observer.step(&format!("read layers 1 to {last} of {count}"));
+    work.observer.step(&format!("read layers 1 to {last} of {count}"));
     let scratch = || opened[0].stage().scratch_file();
-    let mut below = read_layers(layout, image, last, &Wanted::Contents(&scratch), options.threads, observer)?;
+    let mut below = read_layers(layout, image, last, &Wanted::Contents(&scratch), work)?;
     let squashed = below.split_off(first - 1);
     let mut layers = ImageLayers::default();
     layers.push(below)?;
@@ -77,7 +78,7 @@ pub fn squash(
     };
 
     let compression = options.target.compression(targets, options.compression);
-    let (layer, _) = write_layer(steps, &tree.content, &mut opened, compression, options.threads, observer)?;
+    let (layer, _) = write_layer(steps, &tree.content, &mut opened, compression, work)?;
 
     let old = &image.manifest.value().layers;
     for target in &mut opened {
@@ -86,7 +87,7 @@ pub fn squash(
         }
     }
     let (config, manifest) = documents(image, first, last, &layer);
-    let descriptor = publish(opened, &config, &manifest, &options.target, options.threads, observer)?;
+    let descriptor = publish(opened, &config, &manifest, &options.target, work)?;
     Ok(SquashReport {
         digest: descriptor.digest,
         squashed: last - first + 1,
@@ -96,11 +97,11 @@ pub fn squash(
     })
 }
 
-fn checked(range: Option<&RangeInclusive<usize>>, count: usize) -> Result<(usize, usize)> {
+fn checked(first: Option<usize>, last: Option<usize>, count: usize) -> Result<(usize, usize)> {
     if count == 0 {
         return Err(Error::refused("the image has no layers to squash"));
     }
-    let (first, last) = range.map_or((1, count), |range| (*range.start(), *range.end()));
+    let (first, last) = (first.unwrap_or(1), last.unwrap_or(count));
     if first == 0 || first > last || last > count {
         return Err(Error::refused(format!("layers {first} to {last}: the image has layers 1 to {count}")));
     }
@@ -186,15 +187,17 @@ mod tests {
 
     #[test]
     fn ranges() {
-        for (range, expected) in [
-            (None, Some((1, 3))),
-            (Some(2..=3), Some((2, 3))),
-            (Some(0..=1), None),
-            (Some(2..=4), None),
-            (Some(RangeInclusive::new(3, 2)), None),
+        for ((first, last), expected) in [
+            ((None, None), Some((1, 3))),
+            ((Some(2), Some(3)), Some((2, 3))),
+            ((Some(2), None), Some((2, 3))),
+            ((None, Some(2)), Some((1, 2))),
+            ((Some(0), Some(1)), None),
+            ((Some(2), Some(4)), None),
+            ((Some(3), Some(2)), None),
         ] {
-            assert_eq!(checked(range.as_ref(), 3).ok(), expected);
+            assert_eq!(checked(first, last, 3).ok(), expected);
         }
-        assert!(checked(None, 0).is_err());
+        assert!(checked(None, None, 0).is_err());
     }
 }

@@ -1,15 +1,19 @@
 //! `tag`: more names for what a layout lists.
 
-use std::num::NonZeroUsize;
-
 use serde::Serialize;
 
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::layout::{Location, Transaction};
-use crate::observer::Observer;
 use crate::oci::{Descriptor, RefName};
 use crate::work::Work;
+
+/// What is to be named.
+#[derive(Clone, Debug, Default)]
+pub struct TagOptions {
+    /// The names, one at least.
+    pub names: Vec<RefName>,
+}
 
 /// What was named.
 #[derive(Clone, Debug, Serialize)]
@@ -24,19 +28,15 @@ pub struct TagReport {
 
 /// Gives names to what the location means, an image or an index of several: the descriptor that `index.json` has of it
 /// is listed under each of them. A name that was taken moves. No blob changes.
-pub fn tag(
-    location: &Location,
-    names: &[RefName],
-    threads: NonZeroUsize,
-    observer: &dyn Observer,
-) -> Result<TagReport> {
+pub fn tag(location: &Location, options: &TagOptions, work: &Work<'_>) -> Result<TagReport> {
+    let names = &options.names;
     if names.is_empty() {
         return Err(Error::refused("a name is missing: what should the image be called"));
     }
-    Transaction::edit(location)?.commit(&Work::new(threads, observer), |draft| {
+    Transaction::edit(location)?.commit(work, |draft| {
         let entry = draft.layout()?.entry()?;
         for name in names {
-            observer.step(&format!("name {} `{name}`", entry.digest));
+            work.observer.step(&format!("name {} `{name}`", entry.digest));
             let leads_there = |old: &Descriptor| old.ref_name() == Some(name.as_str()) && old.digest == entry.digest;
             if !draft.index().manifests.iter().any(leads_there) {
                 draft.name(&entry, name);

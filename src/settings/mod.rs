@@ -27,7 +27,7 @@ use crate::time::Timestamp;
 use sources::Layer;
 
 /// Everything that settings say of an image.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct BuildSpec {
     /// What it runs on; none where the base image's platform is to be kept.
     pub platform: Option<Platform>,

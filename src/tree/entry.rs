@@ -94,6 +94,15 @@ impl Kind {
             Kind::Fifo => "fifo",
         }
     }
+
+    /// Where a symbolic or hard link points, bytes that are not UTF-8 replaced; none of anything else.
+    pub fn target(&self) -> Option<String> {
+        match self {
+            Kind::Symlink { target } => Some(String::from_utf8_lossy(target).into_owned()),
+            Kind::Hardlink { target } => Some(target.to_string()),
+            _ => None,
+        }
+    }
 }
 
 /// The numbers of a device.

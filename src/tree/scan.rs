@@ -13,9 +13,9 @@ use std::path::Path;
 use rustix::fs::FileType;
 
 use crate::error::{Error, IoContext, Result};
-use crate::observer::Observer;
 use crate::tree::xattr::{self, XattrPolicy};
 use crate::tree::{is_reserved, Device, Entry, Globs, Kind, Metadata, TarPath, Tree};
+use crate::work::Observer;
 
 /// What a scan leaves out.
 #[derive(Clone, Debug, Default)]
@@ -149,8 +149,8 @@ impl Scanner<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::observer::Silent;
     use crate::testing::TempDir;
+    use crate::work::Silent;
     use std::os::unix::fs::{symlink, PermissionsExt};
 
     fn paths(tree: &Tree) -> Vec<String> {

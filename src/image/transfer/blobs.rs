@@ -10,9 +10,9 @@ use crate::error::{Error, Result};
 use crate::image::transfer::plan::{LayerToRecompress, Plan};
 use crate::layer;
 use crate::layout::{BlobPath, Layout, Stage, Taken, TakenBlob, Transaction, Trust, VerifiedReader, Watched};
-use crate::observer::Observer;
 use crate::oci::Descriptor;
 use crate::parallel;
+use crate::work::{Observer, Work};
 
 /// What became of a blob.
 #[derive(Clone, Debug, Serialize)]
@@ -42,10 +42,10 @@ pub enum How {
 /// A blob that is to be moved.
 struct Job<'a> {
     layout: &'a Layout,
-    work: Work<'a>,
+    step: Step<'a>,
 }
 
-enum Work<'a> {
+enum Step<'a> {
     Take(&'a Descriptor),
     Recompress { layer: &'a LayerToRecompress, compression: Compression, threads: NonZeroUsize },
 }
@@ -58,16 +58,16 @@ enum Moved {
 
 impl Job<'_> {
     fn descriptor(&self) -> &Descriptor {
-        match &self.work {
-            Work::Take(descriptor) => descriptor,
-            Work::Recompress { layer, .. } => &layer.descriptor,
+        match &self.step {
+            Step::Take(descriptor) => descriptor,
+            Step::Recompress { layer, .. } => &layer.descriptor,
         }
     }
 
     fn run(&self, stage: &Stage, trust: Trust, observer: &dyn Observer) -> Result<Moved> {
-        match &self.work {
-            Work::Take(descriptor) => stage.take(self.layout, descriptor, trust, observer).map(Moved::Taken),
-            Work::Recompress { layer, compression, threads } => {
+        match &self.step {
+            Step::Take(descriptor) => stage.take(self.layout, descriptor, trust, observer).map(Moved::Taken),
+            Step::Recompress { layer, compression, threads } => {
                 let (file, place) = stage.blob_file()?;
                 let descriptor = &layer.descriptor;
                 observer.step(&format!("compress layer {} anew, {compression}", descriptor.digest.short()));
@@ -105,14 +105,13 @@ pub(crate) fn move_all(
     targets: &mut [Transaction],
     compression: Option<Compression>,
     trust: Trust,
-    threads: NonZeroUsize,
-    observer: &dyn Observer,
+    work: &Work<'_>,
 ) -> Result<(Vec<BlobReport>, BTreeMap<Digest, Descriptor>)> {
-    let jobs = jobs(sources, compression, threads);
-    observer.expect(jobs.iter().map(|job| job.descriptor().size).sum());
+    let jobs = jobs(sources, compression, work.threads);
+    work.observer.expect(jobs.iter().map(|job| job.descriptor().size).sum());
     let (first, others) = targets.split_first_mut().expect("there is a target");
     let first = first.stage_mut();
-    let moved = parallel::map(&jobs, threads, |job| job.run(&*first, trust, observer))?;
+    let moved = parallel::map(&jobs, work.threads, |job| job.run(&*first, trust, work.observer))?;
 
     let mut reports = Vec::with_capacity(jobs.len());
     let mut recompressed = BTreeMap::new();
@@ -157,13 +156,13 @@ fn jobs<'a>(sources: &[Source<'a>], compression: Option<Compression>, threads: N
     if let Some(compression) = compression {
         jobs.extend(recompressed.into_values().map(|(layout, layer)| {
             let threads = share_of(threads, layer.descriptor.size, total);
-            Job { layout, work: Work::Recompress { layer, compression, threads } }
+            Job { layout, step: Step::Recompress { layer, compression, threads } }
         }));
     }
     jobs.sort_by_key(|job| std::cmp::Reverse(job.descriptor().size));
     let mut others: Vec<_> = taken.into_values().collect();
     others.sort_by_key(|(_, descriptor)| std::cmp::Reverse(descriptor.size));
-    jobs.extend(others.into_iter().map(|(layout, descriptor)| Job { layout, work: Work::Take(descriptor) }));
+    jobs.extend(others.into_iter().map(|(layout, descriptor)| Job { layout, step: Step::Take(descriptor) }));
     jobs
 }
 

@@ -13,11 +13,10 @@ use crate::digest::Digest;
 use crate::error::Result;
 use crate::layout::{Checksum, Layout, Location, Transaction};
 use crate::media_type::MediaType;
-use crate::observer::Silent;
 use crate::oci::annotations::{CONTAINERD_NAME, REF_NAME};
 use crate::oci::{Annotations, Descriptor, Document, Index, Manifest};
 use crate::testing::TempDir;
-use crate::work::Work;
+use crate::work::{Silent, Work};
 
 /// An archive in the making and where it goes.
 struct Making {

@@ -6,8 +6,8 @@ use crate::error::{Error, Result};
 use crate::layout::transaction::lock::lock;
 use crate::layout::transaction::Existing;
 use crate::layout::{digest_of_path, Layout, Location, Transport, INDEX, MARKER};
-use crate::observer::Observer;
 use crate::oci::{Index, LayoutMarker};
+use crate::work::Observer;
 
 /// A layout, directory or archive, that is locked and was read after that.
 #[derive(Debug)]

@@ -11,7 +11,7 @@ use rustix::fs::{flock, FlockOperation};
 use rustix::io::Errno;
 
 use crate::error::{IoContext, Result};
-use crate::observer::Observer;
+use crate::work::Observer;
 
 /// How long to wait before the lock is tried again: at first, and at the most.
 const PAUSES: [Duration; 2] = [Duration::from_millis(1), Duration::from_millis(50)];

@@ -10,8 +10,7 @@ use crate::digest::Digest;
 use crate::error::{IoContext, Result};
 use crate::layout::transaction::Stage;
 use crate::layout::{blob_path, BLOBS};
-use crate::observer::Observer;
-use crate::work::{Durability, Work};
+use crate::work::{Durability, Observer, Work};
 
 /// Blobs that are ready to be placed: synced, and compared with what the layout has. Those that it has already, whole,
 /// with the file that was found to be so.

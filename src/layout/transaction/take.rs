@@ -10,8 +10,8 @@ use crate::compress::ReadAhead;
 use crate::error::{Error, IoContext, Result};
 use crate::layout::transaction::{BlobPath, Stage};
 use crate::layout::{blob_path, Layout, VerifiedReader};
-use crate::observer::{Observer, Silent};
 use crate::oci::Descriptor;
+use crate::work::{Observer, Silent};
 
 /// How much is believed of a blob that another layout shares with the new one. What is copied is always verified.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

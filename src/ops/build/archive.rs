@@ -10,9 +10,9 @@ use crate::error::{Error, IoContext, Result};
 use crate::image::kept_content::KeptContent;
 use crate::layer::Fold;
 use crate::layer::{Changeset, Contents};
-use crate::observer::Observer;
 use crate::ops::build::rootfs::ReadRootfs;
 use crate::tree::{is_reserved, ScanPolicy};
+use crate::work::Observer;
 
 /// Reads an archive. Of one that is plain and seekable nothing is copied; the files of any other go into `spool`, since
 /// a layer is written in another order than the archive's.

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
-use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use crate::compress::Decoder;
@@ -13,13 +12,13 @@ use crate::image::tree::{digests_with, read_layers, ImageLayers, ImageTree};
 use crate::layer::Origin;
 use crate::layout::{Image, Layout, Location, Stage};
 use crate::media_type::{MediaKind, MediaType};
-use crate::observer::Observer;
 use crate::oci::annotations::{BASE_DIGEST, BASE_NAME};
 use crate::oci::{Annotations, Descriptor, History, ImageConfig};
 use crate::parallel;
 use crate::platform::{Platform, PlatformPattern};
 use crate::tar;
 use crate::tree::{Content, Entry, TarPath, Tree};
+use crate::work::Work;
 
 /// How the base image is compared with the rootfs.
 #[derive(Clone, Debug, Default)]
@@ -75,14 +74,9 @@ impl Base {
     }
 
     /// Reads and verifies the layers.
-    pub(super) fn read(
-        &self,
-        cache: Option<&Path>,
-        threads: NonZeroUsize,
-        observer: &dyn Observer,
-    ) -> Result<ImageLayers> {
+    pub(super) fn read(&self, cache: Option<&Path>, work: &Work<'_>) -> Result<ImageLayers> {
         let mut layers = ImageLayers::default();
-        layers.push(read_layers(&self.layout, &self.image, usize::MAX, &digests_with(cache), threads, observer)?)?;
+        layers.push(read_layers(&self.layout, &self.image, usize::MAX, &digests_with(cache), work)?)?;
         Ok(layers)
     }
 
@@ -150,8 +144,7 @@ pub(super) fn changed_contents<'t>(
     tree: &'t Tree,
     known: &BTreeMap<TarPath, ContentDigest>,
     content: &(dyn Content + Sync),
-    threads: NonZeroUsize,
-    observer: &dyn Observer,
+    work: &Work<'_>,
 ) -> Result<BTreeSet<(&'t TarPath, &'t TarPath)>> {
     let mut changed = BTreeSet::new();
     let mut unknown = BTreeMap::new();
@@ -170,9 +163,9 @@ pub(super) fn changed_contents<'t>(
         }
     }
     let unknown: Vec<(&Entry, &Entry)> = unknown.into_values().collect();
-    observer.expect(unknown.iter().map(|(_, new)| new.size()).sum());
-    let differ = parallel::map(&unknown, threads, |(old, new)| {
-        Ok(base.digest(&old.path) != Some(&content_digests::digest(new, content, observer)?))
+    work.observer.expect(unknown.iter().map(|(_, new)| new.size()).sum());
+    let differ = parallel::map(&unknown, work.threads, |(old, new)| {
+        Ok(base.digest(&old.path) != Some(&content_digests::digest(new, content, work.observer)?))
     })?;
     let pairs = unknown.iter().map(|(old, new)| (&old.path, &new.path));
     changed.extend(pairs.zip(differ).filter_map(|(pair, differs)| differs.then_some(pair)));

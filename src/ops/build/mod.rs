@@ -11,7 +11,6 @@ pub use base::{BaseOptions, VolumeMask};
 pub use report::{BuildReport, BuildStats, TargetReport};
 pub use rootfs::Rootfs;
 
-use std::num::NonZeroUsize;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::Instant;
@@ -21,20 +20,22 @@ use crate::image::publish::{self, publish, write_layer, TargetOptions};
 use crate::image::tree::{ImageLayers, ImageTree};
 use crate::layer::{self, Layer, LayerTimes, Step};
 use crate::layout::{Location, Stage};
-use crate::observer::Observer;
 use crate::oci::ContainerConfig;
 use crate::platform::Platform;
 use crate::settings::BuildSpec;
 use crate::time::Timestamp;
 use crate::tree::{clamp_times, DeviceTable, Entry, Mask, OwnerPolicy, ScanPolicy, TarPath, Tree};
+use crate::work::Work;
 
 use base::Base;
 use documents::Documents;
 use rootfs::ReadRootfs;
 
 /// How the rootfs is read and what is changed on the way.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct BuildOptions {
+    /// What the image is to be.
+    pub spec: BuildSpec,
     /// What is left out.
     pub scan: ScanPolicy,
     /// Who owns the entries.
@@ -45,40 +46,20 @@ pub struct BuildOptions {
     pub base: BaseOptions,
     /// How the image appears in its targets; its tags come beside those of the spec.
     pub target: TargetOptions,
-    /// How many threads read, hash and compress. The image does not depend on it.
-    pub threads: NonZeroUsize,
-}
-
-impl Default for BuildOptions {
-    fn default() -> Self {
-        BuildOptions {
-            scan: ScanPolicy::default(),
-            owner: OwnerPolicy::default(),
-            device_table: DeviceTable::default(),
-            base: BaseOptions::default(),
-            target: TargetOptions::default(),
-            threads: NonZeroUsize::MIN,
-        }
-    }
 }
 
 /// Builds an image of `rootfs`. No target changes unless all of them can be written.
-pub fn build(
-    rootfs: &Rootfs,
-    targets: &[Location],
-    spec: &BuildSpec,
-    options: &BuildOptions,
-    observer: &dyn Observer,
-) -> Result<BuildReport> {
+pub fn build(rootfs: &Rootfs, targets: &[Location], options: &BuildOptions, work: &Work<'_>) -> Result<BuildReport> {
+    let spec = &options.spec;
     let start = Instant::now();
-    let mut stats = BuildStats { threads: options.threads.get(), ..BuildStats::default() };
+    let mut stats = BuildStats { threads: work.threads.get(), ..BuildStats::default() };
     check_targets(rootfs, targets)?;
     let base = spec.base.as_ref().map(|location| Base::open(location, spec.platform.as_ref())).transpose()?;
     let platform = platform(spec, base.as_ref())?;
-    let target_options = target_options(spec, options);
+    let target_options = target_options(options);
     let mut opened = publish::open(targets, &target_options)?;
 
-    let read = read_rootfs(rootfs, base.as_ref(), opened[0].stage(), spec, options, observer)?;
+    let read = read_rootfs(rootfs, base.as_ref(), opened[0].stage(), options, work)?;
     stats.entries = read.rootfs.tree.len();
     stats.content_bytes = read.rootfs.tree.content_size();
     stats.scan_seconds = read.scan_seconds;
@@ -90,14 +71,14 @@ pub fn build(
         let tree = &read.rootfs.tree;
         match &read.base {
             None => Some(tree.iter().map(Step::Put).collect()),
-            Some(base) => difference(base, &read, &mask, options, observer)?,
+            Some(base) => difference(base, &read, &mask, work)?,
         }
     };
     stats.compare_seconds = compare_start.elapsed().as_secs_f64() + read.base_seconds;
     let write = |steps| {
         let content = read.rootfs.content.as_ref();
         let compression = target_options.compression(targets, spec.compression);
-        write_layer(steps, content, &mut opened, compression, options.threads, observer)
+        write_layer(steps, content, &mut opened, compression, work)
     };
     let layer = layer.map(write).transpose()?;
     if let Some((layer, times)) = &layer {
@@ -111,7 +92,7 @@ pub fn build(
         opened.iter_mut().try_for_each(|target| base.share_layers(target.stage_mut()))?;
     }
     let Documents { config, manifest } = documents;
-    let descriptor = publish(opened, &config, &manifest, &target_options, options.threads, observer)?;
+    let descriptor = publish(opened, &config, &manifest, &target_options, work)?;
 
     stats.total_seconds = start.elapsed().as_secs_f64();
     stats.peak_memory_bytes = report::peak_memory();
@@ -131,8 +112,8 @@ pub fn build(
 
 /// Whether [`build`] would take the targets as they are asked for: names that are none there, and targets that exclude
 /// each other, are errors. Nothing is read or written.
-pub fn check(targets: &[Location], spec: &BuildSpec, options: &BuildOptions) -> Result<()> {
-    publish::check(targets, &target_options(spec, options))
+pub fn check(targets: &[Location], options: &BuildOptions) -> Result<()> {
+    publish::check(targets, &target_options(options))
 }
 
 /// Refuses targets inside of the rootfs: the image would be part of itself.
@@ -183,15 +164,15 @@ fn read_rootfs<'a>(
     rootfs: &Rootfs,
     base: Option<&'a Base>,
     stage: &Stage,
-    spec: &BuildSpec,
     options: &BuildOptions,
-    observer: &dyn Observer,
+    work: &Work<'_>,
 ) -> Result<ReadTrees<'a>> {
+    let (spec, observer) = (&options.spec, work.observer);
     let base_start = Instant::now();
     let layers = match base {
         Some(base) => {
             observer.step(&format!("read the base image of {} layers", base.image.manifest.value().layers.len()));
-            Some(base.read(options.base.cache.as_deref(), options.threads, observer)?)
+            Some(base.read(options.base.cache.as_deref(), work)?)
         }
         None => None,
     };
@@ -284,13 +265,12 @@ fn difference<'a>(
     base: &'a ImageTree,
     read: &'a ReadTrees<'_>,
     mask: &Mask,
-    options: &BuildOptions,
-    observer: &dyn Observer,
+    work: &Work<'_>,
 ) -> Result<Option<Vec<Step<'a>>>> {
     let ReadRootfs { tree, content, of_base, .. } = &read.rootfs;
     let old = &base.folded.tree;
-    observer.step(&format!("compare {} entries with {} of the base", tree.len(), old.len()));
-    let changed = base::changed_contents(base, tree, of_base, content.as_ref(), options.threads, observer)?;
+    work.observer.step(&format!("compare {} entries with {} of the base", tree.len(), old.len()));
+    let changed = base::changed_contents(base, tree, of_base, content.as_ref(), work)?;
     let same_content = |old: &Entry, new: &Entry| Ok(!changed.contains(&(&old.path, &new.path)));
     let plan = layer::difference(old, tree, mask, same_content)?;
     Ok((!plan.is_empty()).then(|| plan.into_iter().collect()))
@@ -302,8 +282,8 @@ fn created(spec: &BuildSpec, tree: &Tree) -> Timestamp {
     spec.created.or(spec.source_date_epoch).unwrap_or_else(newest)
 }
 
-fn target_options(spec: &BuildSpec, options: &BuildOptions) -> TargetOptions {
-    let tags = spec.tags.iter().chain(&options.target.tags).cloned().collect();
+fn target_options(options: &BuildOptions) -> TargetOptions {
+    let tags = options.spec.tags.iter().chain(&options.target.tags).cloned().collect();
     TargetOptions { tags, ..options.target.clone() }
 }
 

@@ -10,12 +10,12 @@ use std::path::Path;
 
 use crate::error::{Error, Result};
 use crate::layer::{Changeset, Origin};
-use crate::observer::Observer;
 use crate::ops::build::base::Base;
 use crate::tree::{
     scan, Content, Device, Directory, Entry, Globs, Kind, Metadata, ScanPolicy, TarPath, Tree, Whiteout, XattrPolicy,
     Xattrs,
 };
+use crate::work::Observer;
 
 /// What the upper directory changes, and the sockets in it. The members stand in tree order. `policies` see
 /// the upper directory alone: what is the base's stays as it is.

@@ -12,8 +12,8 @@ use rustix::fs::FileType;
 
 use crate::digest::ContentDigest;
 use crate::error::{Error, IoContext, Result};
-use crate::observer::Observer;
 use crate::tree::{self, Content, Directory, Scan, ScanPolicy, TarPath, Tree};
+use crate::work::Observer;
 
 /// A root filesystem.
 #[derive(Clone, Debug, PartialEq, Eq)]

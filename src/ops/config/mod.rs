@@ -4,28 +4,43 @@ mod image;
 mod parents;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::num::NonZeroUsize;
 
 use serde::Serialize;
 
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::layout::{called, Draft, Image, Location, Stage, Transaction};
-use crate::observer::Observer;
 use crate::oci::{Descriptor, RefName};
 use crate::platform::PlatformPattern;
 use crate::settings::changes::ImageChanges;
-use crate::work::Work;
+use crate::work::{Observer, Work};
 use image::{changed, changes_index, changes_platform};
 use parents::{without_index, Parents, Replacement};
 
 /// Which images of those that a location leads to.
-#[derive(Clone, Copy, Debug)]
-pub enum Which<'a> {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Which {
     /// One; where there is a choice, that for this platform.
-    One(Option<&'a PlatformPattern>),
+    One(Option<PlatformPattern>),
     /// Each.
     All,
+}
+
+impl Default for Which {
+    fn default() -> Self {
+        Which::One(None)
+    }
+}
+
+/// How images are edited.
+#[derive(Clone, Debug, Default)]
+pub struct ConfigOptions {
+    /// Which images.
+    pub which: Which,
+    /// What is changed.
+    pub changes: ImageChanges,
+    /// The names of the new image; without any, those of the old one move to it.
+    pub tags: Vec<RefName>,
 }
 
 /// What was edited.
@@ -62,30 +77,17 @@ pub struct EditedImage {
 /// The location's name moves, or without one all names of the image; or `tags` lead to the new image and the old one
 /// stays as it is. Other names of the same manifest are not touched. Documents that nothing leads to any more go in the
 /// same step. Nothing is read but what leads to the image, and, to know what can go, the documents of the layout.
-pub fn config(
-    location: &Location,
-    which: Which,
-    changes: &ImageChanges,
-    tags: &[RefName],
-    threads: NonZeroUsize,
-    observer: &dyn Observer,
-) -> Result<ConfigReport> {
-    let report = Transaction::edit(location)?
-        .commit(&Work::new(threads, observer), |draft| edit(draft, which, changes, tags, observer))?;
-    report.warnings.iter().for_each(|warning| observer.warning(warning));
+pub fn config(location: &Location, options: &ConfigOptions, work: &Work<'_>) -> Result<ConfigReport> {
+    let report = Transaction::edit(location)?.commit(work, |draft| edit(draft, options, work.observer))?;
+    report.warnings.iter().for_each(|warning| work.observer.warning(warning));
     Ok(report)
 }
 
-fn edit(
-    draft: &mut Draft<'_>,
-    which: Which,
-    changes: &ImageChanges,
-    tags: &[RefName],
-    observer: &dyn Observer,
-) -> Result<ConfigReport> {
+fn edit(draft: &mut Draft<'_>, options: &ConfigOptions, observer: &dyn Observer) -> Result<ConfigReport> {
+    let ConfigOptions { which, changes, tags } = options;
     let location = draft.target();
     let images = match which {
-        Which::One(platform) => vec![draft.layout()?.image(platform)?],
+        Which::One(platform) => vec![draft.layout()?.image(platform.as_ref())?],
         Which::All => draft.layout()?.all_images()?,
     };
     if images.len() > 1 && changes_platform(changes) {

@@ -16,33 +16,28 @@ use crate::error::{Error, Result};
 use crate::image::publish::{self, TargetOptions};
 use crate::layout::{DockerForm, Draft, Layout, Location, Names, Transaction, Transport, Trust};
 use crate::media_type::MediaType;
-use crate::observer::Observer;
 use crate::oci::{Annotations, Descriptor, Document, Index};
 use crate::work::Work;
 use existing::{Existing, Stand};
 use member::{gather, join, one_for, remove, Member};
 use source::{stage, Source};
 
-/// Makes one index of what the locations of the layouts mean, in the order in which they are given: readers take the first
+/// Makes one index of what the locations mean, in the order in which they are given: readers take the first
 /// that they can run. Blobs that can be linked are not even read. The target changes only if all can be written, and
 /// many that add to one index at once lose nothing.
-pub fn index(
-    layouts: &[Layout],
-    target: &Location,
-    options: &IndexOptions,
-    observer: &dyn Observer,
-) -> Result<IndexReport> {
+pub fn index(images: &[Location], target: &Location, options: &IndexOptions, work: &Work<'_>) -> Result<IndexReport> {
+    let layouts: Vec<Layout> = images.iter().map(Layout::open).collect::<Result<_>>()?;
     let sources: Vec<Source<'_>> = layouts.iter().map(Source::read).collect::<Result<_>>()?;
     let new = gather(sources.iter().map(|source| source.members.as_slice()))?;
     let names = options.target.names(target)?;
     let stand = stand(target, options, &names)?;
     let mut opened = open(target, options)?;
-    observer.step(&format!("take the blobs of {} images", new.len()));
+    work.observer.step(&format!("take the blobs of {} images", new.len()));
     // What is linked is believed, what is written is read first.
     let trust = if target.transport == Transport::Oci { Trust::Layout } else { Trust::Nothing };
-    let blobs = stage(&sources, &mut opened, trust, options.threads, observer)?;
+    let blobs = stage(&sources, &mut opened, trust, work)?;
     let attached: Vec<Descriptor> = sources.iter().flat_map(|source| source.attached.clone()).collect();
-    let listed = opened.commit(&Work::new(options.threads, observer), |draft| {
+    let listed = opened.commit(work, |draft| {
         let listed = list(draft, target, (&stand, &names), &new, options)?;
         attached.iter().try_for_each(|entry| draft.list(entry.clone()))?;
         if target.transport != Transport::Oci {

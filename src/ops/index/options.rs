@@ -1,4 +1,3 @@
-use std::num::NonZeroUsize;
 use std::str::FromStr;
 
 use crate::error::{Error, Result};
@@ -9,7 +8,7 @@ use crate::platform::PlatformPattern;
 use crate::settings::ANNOTATION;
 
 /// What the index is to be.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct IndexOptions {
     /// How it stands in its target.
     pub shape: Shape,
@@ -23,8 +22,6 @@ pub struct IndexOptions {
     pub descriptor_annotations: Vec<PlatformAnnotation>,
     /// What it is called.
     pub target: TargetOptions,
-    /// How many threads read and hash.
-    pub threads: NonZeroUsize,
 }
 
 impl IndexOptions {

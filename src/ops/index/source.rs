@@ -1,13 +1,12 @@
 use std::collections::{BTreeMap, BTreeSet};
-use std::num::NonZeroUsize;
 
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::image::transfer::{self, move_all, BlobReport, Entry, EntryKind, Graph, Plan, Rewritten};
 use crate::layout::{Layout, Transaction, Trust};
-use crate::observer::Observer;
 use crate::oci::Descriptor;
 use crate::ops::index::member::{members, Member};
+use crate::work::Work;
 
 /// A layout with images for the index.
 pub(super) struct Source<'a> {
@@ -63,12 +62,11 @@ pub(super) fn stage(
     sources: &[Source<'_>],
     target: &mut Transaction,
     trust: Trust,
-    threads: NonZeroUsize,
-    observer: &dyn Observer,
+    work: &Work<'_>,
 ) -> Result<Vec<BlobReport>> {
     let from: Vec<transfer::Source<'_>> =
         sources.iter().map(|source| transfer::Source { layout: source.layout, plan: &source.plan }).collect();
-    let (blobs, _) = move_all(&from, std::slice::from_mut(target), None, trust, threads, observer)?;
+    let (blobs, _) = move_all(&from, std::slice::from_mut(target), None, trust, work)?;
     sources.iter().try_for_each(|source| source.rewritten.store(target.stage_mut()))?;
     Ok(blobs)
 }

@@ -7,10 +7,10 @@ use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::layer::stream;
 use crate::layout::Layout;
-use crate::observer::Observer;
 use crate::oci::Descriptor;
 use crate::ops::unpack::disk::Disk;
 use crate::tree::{TarPath, Whiteout};
+use crate::work::Observer;
 
 /// Applies a layer, verified. One thread reads, hashes and decompresses the blob; this one hashes the tar and writes.
 /// Gives back what is to be said about names that were ignored.

@@ -20,12 +20,12 @@ use rustix::fs::{FileType, Mode, CWD};
 use rustix::io::Errno;
 
 use crate::error::{Error, IoContext, Result};
-use crate::observer::Observer;
 use crate::ops::unpack::content::Copier;
 use crate::ops::unpack::dress::{self, dress, LeftOut, Place};
 use crate::ops::unpack::xattr;
 use crate::ops::unpack::Rights;
 use crate::tree::{Device, Entry, Kind, Metadata, TarPath, Whiteout};
+use crate::work::Observer;
 
 /// A tree on disk under construction.
 #[derive(Debug)]

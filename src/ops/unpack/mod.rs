@@ -23,17 +23,20 @@ use serde::Serialize;
 
 use crate::digest::Digest;
 use crate::error::{Error, IoContext, Result};
-use crate::layout::{Image, Layout, Staging};
+use crate::layout::{Image, Layout, Location, Staging};
 use crate::media_type::MediaKind;
-use crate::observer::Observer;
 use crate::oci::Descriptor;
+use crate::platform::PlatformPattern;
+use crate::work::Work;
 
 use disk::Disk;
 pub use skipped::Skipped;
 
 /// How an image is unpacked.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct UnpackOptions {
+    /// Which image where there is a choice.
+    pub platform: Option<PlatformPattern>,
     /// What the directory holds.
     pub form: Form,
     /// What happens to what this user must not set.
@@ -78,13 +81,10 @@ pub struct UnpackReport {
 /// Unpacks an image into a directory that does not exist or is empty.
 ///
 /// The process's umask must leave the owner's bits alone; beyond that it does not matter.
-pub fn unpack(
-    layout: &Layout,
-    image: &Image,
-    directory: &Path,
-    options: UnpackOptions,
-    observer: &dyn Observer,
-) -> Result<UnpackReport> {
+pub fn unpack(location: &Location, directory: &Path, options: &UnpackOptions, work: &Work<'_>) -> Result<UnpackReport> {
+    let observer = work.observer;
+    let layout = &Layout::open(location)?;
+    let image = &layout.image(options.platform.as_ref())?;
     let layers = layers(layout, image)?;
     let target = target(directory)?;
     let staging = Staging::beside(&target)?;

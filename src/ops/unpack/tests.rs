@@ -12,9 +12,9 @@ use super::disk::Disk;
 use super::Rights;
 use crate::error::Result;
 use crate::layer::{Fold, Folded};
-use crate::observer::Silent;
 use crate::testing::TempDir;
 use crate::tree::{self, Entry, Kind, Metadata, OwnerPolicy, ScanPolicy, TarPath, Tree, Whiteout};
+use crate::work::Silent;
 
 /// The tree's directory with another beside it, which nothing may touch.
 struct Place {

@@ -8,12 +8,12 @@ use crate::digest::{Algorithm, Digest};
 use crate::error::Result;
 use crate::layout::{blob_path, Layout};
 use crate::media_type::{LayerEncoding, MediaKind};
-use crate::observer::Observer;
 use crate::ops::verify::finding::{quoted, Findings, Place};
 use crate::ops::verify::layer::{self, LayerFacts};
 use crate::ops::verify::mention::Mention;
 use crate::ops::verify::stored::{self, Stored, StoredReader};
 use crate::ops::verify::Rule;
+use crate::work::Observer;
 
 /// A blob that is no document, and all that mentions it.
 #[derive(Debug)]

@@ -12,7 +12,6 @@ use crate::compress::Format;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::layout::{blob_path, Layout, MARKER};
-use crate::observer::Observer;
 use crate::oci::{self, LayoutMarker, MAX_DOCUMENT_SIZE};
 use crate::ops::verify::blob::{self, Blobs};
 use crate::ops::verify::config::{self, ConfigFacts};
@@ -20,6 +19,7 @@ use crate::ops::verify::finding::{quoted, Findings, Place};
 use crate::ops::verify::mention::{check_annotations, check_media_type, digest_in, listed_in, AnnotationsOf, Mention};
 use crate::ops::verify::stored::{self, Stored, StoredReader};
 use crate::ops::verify::{json, shape, Rule};
+use crate::work::Observer;
 
 /// A walk and what it has found.
 pub(super) struct Documents<'a> {

@@ -8,11 +8,11 @@ use std::thread;
 use crate::compress::{Decoder, Format, ReadAhead};
 use crate::digest::{Algorithm, Digest, Hasher};
 use crate::error::{Error, IoContext, Result};
-use crate::observer::Observer;
 use crate::ops::verify::changeset;
 use crate::ops::verify::finding::{Findings, Place};
 use crate::ops::verify::stored::{drain, StoredReader};
 use crate::ops::verify::Rule;
+use crate::work::Observer;
 
 /// What reading a layer brought to light.
 pub(super) struct LayerFacts {

@@ -32,15 +32,19 @@ use serde::Serialize;
 
 use crate::digest::Digest;
 use crate::error::Result;
-use crate::layout::{blob_path, digest_of_path, is_docker_file, Layout, DOCKER_MANIFEST, INDEX, MARKER};
-use crate::observer::Observer;
+use crate::layout::{blob_path, digest_of_path, is_docker_file, Layout, Location, DOCKER_MANIFEST, INDEX, MARKER};
+use crate::work::{Observer, Work};
 use blob::Blobs;
 use documents::Documents;
 use finding::{Findings, Place};
 
+/// How images are verified.
+#[derive(Clone, Debug, Default)]
+pub struct VerifyOptions {}
+
 /// What was looked at and what was found.
 #[derive(Clone, Debug, Serialize)]
-pub struct Report {
+pub struct VerifyReport {
     /// Where it is.
     pub image: String,
     /// How many manifests of images there are.
@@ -57,14 +61,14 @@ pub struct Report {
     pub findings: Vec<Finding>,
 }
 
-impl Report {
+impl VerifyReport {
     /// Whether no finding is an error.
     pub fn is_good(&self) -> bool {
         self.errors == 0
     }
 }
 
-/// Verifies what the layout's location means: the images of a ref name, or without one all that the layout holds, blobs
+/// Verifies what the location means: the images of a ref name, or without one all that the layout holds, blobs
 /// that nothing refers to included.
 ///
 /// Memory grows with the number of entries of the largest layer, never with the size of blobs.
@@ -73,7 +77,9 @@ impl Report {
 ///
 /// What is wrong with the image is a [`Finding`]. An error says that there is no such ref name, that the layout itself
 /// cannot be read, or that the observer wanted to stop.
-pub fn verify(layout: &Layout, observer: &dyn Observer) -> Result<Report> {
+pub fn verify(location: &Location, _: &VerifyOptions, work: &Work<'_>) -> Result<VerifyReport> {
+    let layout = &Layout::open(location)?;
+    let observer = work.observer;
     let mut findings = Findings::default();
     let sizes: BTreeMap<String, u64> = layout.files()?.into_iter().map(|file| (file.name, file.size)).collect();
 
@@ -103,7 +109,7 @@ pub fn verify(layout: &Layout, observer: &dyn Observer) -> Result<Report> {
     }
     let findings = findings.finish();
     let errors = findings.iter().filter(|finding| finding.severity() == Severity::Error).count();
-    Ok(Report {
+    Ok(VerifyReport {
         image: layout.location().to_string(),
         images,
         blobs: blobs_read,
@@ -146,7 +152,6 @@ mod tests {
 
     use super::*;
     use crate::error::Error;
-    use crate::layout::Location;
     use crate::testing::TempDir;
 
     /// Wants to stop when it was asked so many times.
@@ -179,8 +184,11 @@ mod tests {
         }
 
         let location = Location::parse(format!("oci:{}", layout.display()).as_ref()).unwrap();
-        let layout = Layout::open(&location).unwrap();
-        let patience = (0..1000).find(|patience| match verify(&layout, &Impatient(AtomicU32::new(*patience))) {
+        let verify = |patience| {
+            let work = Work { observer: &Impatient(AtomicU32::new(patience)), ..Work::default() };
+            verify(&location, &VerifyOptions::default(), &work)
+        };
+        let patience = (0..1000).find(|patience| match verify(*patience) {
             Err(Error::Interrupted) => false,
             Err(error) => panic!("{error}"),
             Ok(report) => {

@@ -5,9 +5,9 @@ use std::io::{self, Read};
 use crate::digest::{Algorithm, Digest, Hasher};
 use crate::error::{Error, Result};
 use crate::layout::{blob_path, Layout};
-use crate::observer::Observer;
 use crate::ops::verify::finding::{Findings, Place};
 use crate::ops::verify::Rule;
+use crate::work::Observer;
 
 /// A blob's file, as the layout has it.
 pub(super) enum Stored<'a> {

@@ -47,6 +47,12 @@ pub enum HistoryChange {
     Step(HistoryStep),
 }
 
+impl Default for HistoryChange {
+    fn default() -> Self {
+        HistoryChange::Step(HistoryStep::default())
+    }
+}
+
 /// What the new step says, as far as somebody said so.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HistoryStep {
@@ -62,7 +68,7 @@ pub struct HistoryStep {
 
 /// Changes of one image, or of each of several. What is cleared is cleared first, then things are taken away by their
 /// names, then those that are given are set.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct ImageChanges {
     /// What is emptied.
     pub clear: Vec<Field>,
