@@ -88,6 +88,14 @@ impl Error {
         Error::Malformed { subject: subject.into(), reason: reason.into() }
     }
 
+    /// The error of this library that travelled as an I/O error, or the I/O error as it was.
+    pub fn carried_by(mut error: io::Error) -> Result<Self, io::Error> {
+        match error.get_mut().and_then(|inner| inner.downcast_mut::<Error>()) {
+            Some(carried) => Ok(std::mem::replace(carried, Error::Interrupted)),
+            None => Err(error),
+        }
+    }
+
     /// What a person can do about it, for a `hint:` line.
     pub fn hint(&self) -> Option<&str> {
         match self {
@@ -106,14 +114,13 @@ pub(crate) trait IoContext<T> {
 
 impl<T> IoContext<T> for io::Result<T> {
     fn at(self, action: &'static str, path: &Path) -> Result<T> {
-        self.map_err(|mut source| match source.get_mut().and_then(|inner| inner.downcast_mut::<Error>()) {
-            Some(carried) => std::mem::replace(carried, Error::Interrupted),
-            None => Error::Io { action, path: path.to_path_buf(), cause: source },
+        self.map_err(|error| {
+            Error::carried_by(error).unwrap_or_else(|cause| Error::Io { action, path: path.to_path_buf(), cause })
         })
     }
 }
 
-/// Lets an [`Error`] travel through `Read` and `Write`; `IoContext::at` takes it out again.
+/// Lets an [`Error`] travel through `Read` and `Write`; [`Error::carried_by`] takes it out again.
 impl From<Error> for io::Error {
     fn from(error: Error) -> Self {
         io::Error::other(error)

@@ -5,6 +5,7 @@ use clap::ValueEnum;
 use ocibake::layout::Location;
 use ocibake::ops::inspect::{copy_attached, document, inspect, Files, ImageDocument, InspectOptions};
 use ocibake::platform::PlatformPattern;
+use ocibake::Error;
 
 use super::output::print;
 use super::progress::ProgressMode;
@@ -72,7 +73,8 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Answer> {
     if let Some(which) = args.raw {
         out.write_all(&document(&args.image, which.into(), &options)?)?;
     } else if let Some(wanted) = &args.attached {
-        copy_attached(&args.image, wanted, &options, &work, &mut out)?;
+        copy_attached(&args.image, wanted, &options, &work, &mut out)
+            .map_err(|error| Error::carried_by(error).map_or_else(anyhow::Error::from, anyhow::Error::from))?;
     } else {
         let report = inspect(&args.image, &options, &work)?;
         print(args.json, &report, || report::image(&report))?;
