@@ -37,6 +37,7 @@ demo: ## bake a real rootfs, verify it, run a command in it
 check: ## what takes no peers and little time: formatting, clippy, unit tests, and the tests of the tool by itself
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
+	$(CARGO) clippy --locked --lib --no-default-features -- -D warnings
 	OCIBAKE_PEERS=none $(CARGO) test --locked
 	@echo 'Peers were left out: `make test` asks them too.'
 
@@ -67,6 +68,7 @@ lint: lint-rust lint-crates lint-yocto ## formatting, clippy with the house's ru
 lint-rust:
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
+	$(CARGO) clippy --locked --lib --no-default-features -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --document-private-items
 
 # cargo-deny takes minutes to build and its advisories come from the network, so neither is forced on anybody.

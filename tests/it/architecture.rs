@@ -187,11 +187,12 @@ fn nothing_unordered_no_clock_no_type_of_a_listing() {
 }
 
 /// `cargo metadata` of what is locked, as built for Linux.
-fn metadata() -> Value {
+fn metadata(features: &[&str]) -> Value {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let output = Command::new(cargo)
         .args(["metadata", "--locked", "--offline", "--format-version=1"])
         .args(["--filter-platform=x86_64-unknown-linux-gnu"])
+        .args(features)
         .current_dir(clone())
         .output()
         .unwrap();
@@ -199,7 +200,7 @@ fn metadata() -> Value {
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
-/// The packages that the binary is made of, with their features: no build scripts, no tests.
+/// The packages that the library or the binary is made of, with their features: no build scripts, no tests.
 fn normal_dependencies(metadata: &Value) -> BTreeMap<String, Vec<String>> {
     let nodes: BTreeMap<&str, &Value> = metadata["resolve"]["nodes"]
         .as_array()
@@ -231,9 +232,22 @@ fn normal_dependencies(metadata: &Value) -> BTreeMap<String, Vec<String>> {
     seen
 }
 
+/// A program that uses the library builds nothing of what draws bars and reads flags.
+#[test]
+fn the_library_alone_needs_no_crate_of_the_command_line() {
+    let (all, library) =
+        (normal_dependencies(&metadata(&[])), normal_dependencies(&metadata(&["--no-default-features"])));
+    for name in BEYOND_THE_BOUNDARY.iter().filter(|name| !name.starts_with("crate::")) {
+        let name = name.replace("signal_hook", "signal-hook");
+        assert!(all.contains_key(&name), "{name} is gone: take it off the list");
+        assert!(!library.contains_key(&name), "{name} comes with the library");
+    }
+    assert!(library.len() + 15 < all.len(), "{} of {}", library.len(), all.len());
+}
+
 #[test]
 fn no_dependency_asks_the_kernel_behind_the_back_of_pseudo() {
-    let dependencies = normal_dependencies(&metadata());
+    let dependencies = normal_dependencies(&metadata(&[]));
     assert!(dependencies.len() > 20, "{dependencies:?}");
     for (name, why) in [
         ("tempfile", "renames by raw system calls"),
@@ -267,7 +281,7 @@ fn no_dependency_asks_the_kernel_behind_the_back_of_pseudo() {
 #[test]
 fn everything_that_is_locked_builds_with_the_oldest_compiler() {
     let version = |text: &str| -> Vec<u32> { text.split('.').map(|part| part.parse().unwrap()).collect() };
-    let metadata = metadata();
+    let metadata = metadata(&[]);
     let mut young = Vec::new();
     for package in metadata["packages"].as_array().unwrap() {
         let needs = package["rust_version"].as_str().unwrap_or("1.0");

@@ -3,6 +3,8 @@
 //! Read the list of modules as the promise: each name is a sentence of it. What a test needs and does not find (a
 //! peer, root) it says on stderr; in CI that is a failure. `tests/peers` installs the peers.
 
+// Without its feature there is no command to test.
+#![cfg(feature = "cli")]
 // A test may panic anywhere; the lint knows only functions that are tests themselves.
 #![allow(clippy::unwrap_used)]
 // Building text piece by piece reads better than the writing that the lint wants, and speed is no matter here.
