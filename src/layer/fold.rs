@@ -28,6 +28,8 @@ pub struct Folded {
 #[derive(Clone, Debug, Default)]
 pub struct Fold {
     nodes: BTreeMap<TarPath, Node>,
+    /// What AUFS kept for itself in the layer that is being applied: nothing but targets of its hard links.
+    kept_by_aufs: BTreeMap<TarPath, Node>,
     /// What has, or had, more than one name.
     linked: BTreeSet<Origin>,
     layers: usize,
@@ -87,10 +89,21 @@ impl Fold {
             }
         }
         for (member, entry) in members.into_iter().enumerate() {
-            if Whiteout::of(&entry.path)? == Whiteout::None {
-                self.put(entry, Origin { layer, member })?;
+            let origin = Origin { layer, member };
+            match Whiteout::of(&entry.path)? {
+                Whiteout::None => {
+                    self.make_parents(&entry.path, origin);
+                    let node = self.resolve(entry, origin)?;
+                    self.put(node);
+                }
+                Whiteout::Aufs => {
+                    let node = self.resolve(entry, origin)?;
+                    self.kept_by_aufs.insert(node.entry.path.clone(), node);
+                }
+                Whiteout::Remove(_) | Whiteout::Opaque(_) => {}
             }
         }
+        self.kept_by_aufs.clear();
         Ok(())
     }
 
@@ -116,30 +129,31 @@ impl Fold {
         folded
     }
 
-    fn put(&mut self, entry: Entry, origin: Origin) -> Result<()> {
-        self.make_parents(&entry.path, origin);
-        let node = match &entry.kind {
+    /// What a member stands for: a hard link, for the file that it names.
+    fn resolve(&mut self, entry: Entry, origin: Origin) -> Result<Node> {
+        let Kind::Hardlink { target } = &entry.kind else { return Ok(Node { entry: Box::new(entry), origin }) };
+        match self.nodes.get(target).or_else(|| self.kept_by_aufs.get(target)) {
             // A link's own header says nothing about the file that it names.
-            Kind::Hardlink { target } => match self.nodes.get(target) {
-                Some(node) if !node.is_directory() => {
-                    self.linked.insert(node.origin);
-                    let inode = Entry { path: entry.path.clone(), ..(*node.entry).clone() };
-                    Node { entry: Box::new(inode), origin: node.origin }
-                }
-                found => {
-                    let found = if found.is_some() { "a directory" } else { "nothing" };
-                    let reason = format!("a file at `{target}` expected, found {found}");
-                    return Err(Error::malformed(format!("hard link `{}`", entry.path), reason));
-                }
-            },
-            _ => Node { entry: Box::new(entry), origin },
-        };
+            Some(node) if !node.is_directory() => {
+                self.linked.insert(node.origin);
+                let inode = Entry { path: entry.path, ..(*node.entry).clone() };
+                Ok(Node { entry: Box::new(inode), origin: node.origin })
+            }
+            found => {
+                let found = if found.is_some() { "a directory" } else { "nothing" };
+                let reason = format!("a file at `{target}` expected, found {found}");
+                Err(Error::malformed(format!("hard link `{}`", entry.path), reason))
+            }
+        }
+    }
+
+    /// Puts a node where there are directories that lead to it.
+    fn put(&mut self, node: Node) {
         let path = node.entry.path.clone();
         if self.nodes.get(&path).is_some_and(Node::is_directory) && !node.is_directory() {
             self.remove_below(&path);
         }
         self.nodes.insert(path, node);
-        Ok(())
     }
 
     /// Makes the directories that lead to a path and are missing; what stands in their place is replaced.
@@ -247,10 +261,22 @@ mod tests {
             ("a replaced one too", &[&["a=1", "b=>a", "c=>a"], &["a=9"]], &["a=9", "b=1", "c=>b"]),
             ("a link may name a lower layer's file", &[&["b=1"], &["a=>b"]], &["a=1", "b=>a"]),
             ("a link to a link", &[&["a->x", "b=>a"]], &["a->x", "b=>a"]),
+            ("what AUFS kept", &[&[".wh..wh.plnk/", ".wh..wh.plnk/7.9=3", "a=>.wh..wh.plnk/7.9"]], &["a=3"]),
+            (
+                "for two names",
+                &[&["d/", ".wh..wh.plnk/1.2=3", "d/b=>.wh..wh.plnk/1.2", "a=>.wh..wh.plnk/1.2"]],
+                &["a=3", "d/", "d/b=>a"],
+            ),
+            (
+                "under two names of its own",
+                &[&[".wh..wh.plnk/1=3", ".wh..wh.plnk/2=>.wh..wh.plnk/1", "a=>.wh..wh.plnk/2"]],
+                &["a=3"],
+            ),
         ] {
             assert_eq!(shown(&fold(layers).unwrap()), expected, "{what}");
         }
-        for layers in [&[&["a=>b"][..]][..], &[&["d/", "a=>d"]], &[&["a=1"], &[".wh.a", "b=>a"]]] {
+        let kept_below = &[&[".wh..wh.plnk/1=1", "b=>.wh..wh.plnk/1"][..], &["a=>.wh..wh.plnk/1"]][..];
+        for layers in [&[&["a=>b"][..]][..], &[&["d/", "a=>d"]], &[&["a=1"], &[".wh.a", "b=>a"]], kept_below] {
             assert!(fold(layers).unwrap_err().to_string().starts_with("hard link "), "{layers:?}");
         }
     }

@@ -33,21 +33,26 @@ pub(super) fn layer(
             observer.check()?;
             let entry = member.entry?;
             match Whiteout::of(&entry.path)? {
-                Whiteout::None => {
+                kind @ (Whiteout::None | Whiteout::Aufs) => {
+                    if kind == Whiteout::Aufs {
+                        ignored.add(entry.path.clone());
+                    }
                     let mut content = Content { inner: &mut *reader, progress: &mut progress };
                     disk.put(entry, &mut content, &name)?;
                 }
-                Whiteout::Aufs => ignored.add(entry.path),
                 whiteout => disk.hide(&whiteout)?,
             }
         }
         Ok(())
     })?;
+    if ignored.count > 0 {
+        disk.take_off_what_aufs_kept()?;
+    }
     progress.tell();
     Ok(ignored.note(&name))
 }
 
-/// The bookkeeping of AUFS in a layer.
+/// The bookkeeping of AUFS in a layer: on disk until the layer is, since other names may be linked to it.
 #[derive(Default)]
 struct Ignored {
     first: Option<TarPath>,

@@ -217,6 +217,13 @@ impl Disk {
         Ok(())
     }
 
+    /// Takes away what AUFS kept for itself in this layer; names that are linked to it keep the content.
+    pub(super) fn take_off_what_aufs_kept(&mut self) -> Result<()> {
+        let is_kept = |path: &&TarPath| matches!(Whiteout::of(path), Ok(Whiteout::Aufs));
+        let kept: Vec<TarPath> = self.nodes.keys().filter(is_kept).cloned().collect();
+        kept.iter().rev().try_for_each(|path| self.take_off(path))
+    }
+
     /// Makes the directories that lead to a path and are missing; what stands in their place goes.
     fn make_parents(&mut self, path: &TarPath) -> Result<()> {
         let length = path.as_bytes().len();

@@ -118,13 +118,23 @@ const TABLE: &[Row] = &[
         &["bin->usr", "usr/", "usr/sh=1"],
     ),
     ("* what aufs left", &[&["a=1", ".wh..wh.aufs=x", ".wh..wh.plnk/", ".wh..wh.plnk/1=y", "b=2"]], &["a=1", "b=2"]),
+    (
+        "* what aufs kept for hard links",
+        &[&[".wh..wh.plnk/", ".wh..wh.plnk/8.1=x", "d/", "d/b=>.wh..wh.plnk/8.1", "a=>.wh..wh.plnk/8.1"], &["c=>a"]],
+        &["a=x", "c=>a", "d/", "d/b=>a"],
+    ),
+    (
+        "* without the directory, and for one name",
+        &[&["a=1"], &[".wh..wh.plnk/8.1=x", ".wh.a", "b=>.wh..wh.plnk/8.1", ".wh..wh.plnk/9=y"]],
+        &["b=x"],
+    ),
     ("no layer with anything", &[&[], &[]], &[]),
 ];
 
 #[test]
 fn what_aufs_left_is_ignored_with_a_note() {
     let scratch = Scratch::new();
-    image(&scratch.join("image"), &[layer(&["a=1", ".wh..wh.aufs=x", ".wh..wh.orph/"])], &json!({}));
+    image(&scratch.join("image"), &[layer(&["a=1", ".wh..wh.aufs", ".wh..wh.orph/"])], &json!({}));
     let outcome = Tool::new("unpack").args(["oci:image", "out", "--rootless", "--json"]).within(scratch.path()).run();
     let report = outcome.json();
     let warnings: Vec<&str> = report["warnings"].as_array().unwrap().iter().filter_map(|line| line.as_str()).collect();
