@@ -73,7 +73,10 @@ impl Archive {
         while start < length {
             file.seek(SeekFrom::Start(start)).at("read", &self.path)?;
             let mut reader = tar::Reader::new(&mut *file, self.name()).starting_at(start);
-            let Some(member) = reader.next_member()? else { break };
+            let Some(member) = reader.next_member()? else {
+                reader.finish()?;
+                break;
+            };
             let entry = member.entry?;
             let offset = member.content_offset;
             let end = offset.saturating_add(entry.size());
@@ -138,17 +141,15 @@ impl Archive {
         format!("archive `{}`", self.path.display())
     }
 
+    /// The files, links to them among them.
     pub(super) fn files(&self) -> Vec<Stored> {
-        let files = self.members.iter().filter_map(|(name, member)| match member {
-            Member::File(stretch) => Some(Stored { name: name.clone(), size: stretch.size }),
-            _ => None,
-        });
-        files.collect()
+        let file = |name: &String| Some(Stored { name: name.clone(), size: self.stretch(name)?.size });
+        self.members.keys().filter_map(file).collect()
     }
 
-    /// Where the file of this very name stands.
+    /// Where the file of this name stands, links within the archive followed.
     pub(super) fn stretch(&self, name: &str) -> Option<&Stretch> {
-        match self.members.get(name) {
+        match self.members.get(&self.resolve(name).ok()??) {
             Some(Member::File(stretch)) => Some(stretch),
             _ => None,
         }
@@ -197,11 +198,15 @@ impl Archive {
             rest.extend(target.split('/').rev());
         }
         let name = resolved.join("/");
-        Ok(self.stretch(&name).is_some().then_some(name))
+        Ok(matches!(self.members.get(&name), Some(Member::File(_))).then_some(name))
     }
 
     /// Opens a file of the archive. In a compressed one all before it is decompressed again: nothing is ever extracted.
     pub(super) fn file(&self, name: &str) -> Result<Option<(Box<dyn Read + Send + '_>, u64)>> {
+        let subject = || format!("{}: `{}`", self.name(), name.escape_debug());
+        if let Err(reason) = self.resolve(name) {
+            return Err(Error::malformed(subject(), reason));
+        }
         let Some(stretch) = self.stretch(name) else { return Ok(None) };
         if let Some(content) = &stretch.content {
             return Ok(Some((Box::new(content.as_slice()), stretch.size)));

@@ -143,7 +143,8 @@ impl Layout {
         Document::parse(read_document(reader, size, &subject, &self.location.path)?, &subject)
     }
 
-    /// The files that it holds, in the order of their names. Symbolic links and directories are none.
+    /// The files that it holds, in the order of their names. Directories are none, nor are the symbolic links of a layout that
+    /// is a directory.
     pub fn files(&self) -> Result<Vec<Stored>> {
         let mut files = match &self.store {
             Store::Directory(root) => list_files(root)?,
@@ -210,7 +211,8 @@ impl Layout {
         format!("{}: blob {}", self.location, digest.short())
     }
 
-    /// The sizes of all blobs, by their digests. Files that are not named by a digest are none.
+    /// The sizes of all blobs, by their digests; in a directory, of a symbolic link to a file, that of the link. Files that are
+    /// not named by a digest are none.
     pub fn blobs(&self) -> Result<BTreeMap<Digest, u64>> {
         let files = match &self.store {
             Store::Directory(root) => list_blobs(root)?,
@@ -240,15 +242,16 @@ pub(super) fn read_document(reader: impl Read, size: u64, subject: &str, path: &
 }
 
 fn list_files(root: &Path) -> Result<Vec<Stored>> {
-    list_below(root, "")
+    list_below(root, "", |_| false)
 }
 
 fn list_blobs(root: &Path) -> Result<Vec<Stored>> {
-    list_below(&root.join(BLOBS), &format!("{BLOBS}/"))
+    let leads_to_file = |link: &Path| link.metadata().is_ok_and(|metadata| metadata.is_file());
+    list_below(&root.join(BLOBS), &format!("{BLOBS}/"), leads_to_file)
 }
 
-/// The files below a directory, their names with `prefix` before them.
-fn list_below(directory: &Path, prefix: &str) -> Result<Vec<Stored>> {
+/// The files below a directory, and the symbolic links that count as such, their names with `prefix` before them.
+fn list_below(directory: &Path, prefix: &str, link_counts: impl Fn(&Path) -> bool) -> Result<Vec<Stored>> {
     let mut files = Vec::new();
     let mut directories = vec![(directory.to_path_buf(), prefix.to_owned())];
     while let Some((directory, prefix)) = directories.pop() {
@@ -258,7 +261,7 @@ fn list_below(directory: &Path, prefix: &str) -> Result<Vec<Stored>> {
             let name = format!("{prefix}{}", entry.file_name().to_string_lossy());
             if metadata.is_dir() {
                 directories.push((entry.path(), format!("{name}/")));
-            } else if metadata.is_file() {
+            } else if metadata.is_file() || (metadata.is_symlink() && link_counts(&entry.path())) {
                 files.push(Stored { name, size: metadata.len() });
             }
         }

@@ -6,7 +6,7 @@ use std::fmt;
 pub enum Anomaly {
     /// The name begins with a slash; it is taken as relative to the root.
     AbsoluteName,
-    /// The name has a `.` behind its beginning, or an empty component.
+    /// The name has a `.` after its beginning, or an empty component.
     RedundantComponent,
     /// The name of what is no directory ends with a slash.
     TrailingSlash,
@@ -24,6 +24,10 @@ pub enum Anomaly {
     GlobalHeader,
     /// A PAX keyword that is neither known nor known to be harmless; ignored.
     UnknownKeyword(Box<[u8]>),
+    /// A PAX keyword for an ACL, a label or file flags, which runtimes do not apply from a layer: [`Member::unapplied`].
+    ///
+    /// [`Member::unapplied`]: crate::tar::Member::unapplied
+    ForeignKeyword(Box<[u8]>),
     /// A PAX keyword that comes twice in one header; the later holds.
     RepeatedKeyword(Box<[u8]>),
     /// An attribute with two values, as `SCHILY.xattr` and as `LIBARCHIVE.xattr`; the first holds.
@@ -45,6 +49,12 @@ pub enum Anomaly {
     Sparse,
     /// A contiguous file, type `7`; it is read as a regular file.
     ContiguousFile,
+    /// A directory with a list of what is in it, type `D` of GNU tar; the list is passed over.
+    DumpDirectory,
+    /// The name of the archive, type `V` of GNU tar, stands before this member; it is passed over.
+    VolumeLabel,
+    /// A directory without a name: the root.
+    EmptyName,
     /// A regular file or directory of before ustar, type NUL.
     OldTypeflag,
     /// A header without the magic of ustar.
@@ -53,6 +63,8 @@ pub enum Anomaly {
     SignedChecksum,
     /// Something other than zeros fills up the block before this place.
     Padding,
+    /// The archive ends with its last member's content, which is not filled up to a block.
+    MissingPadding,
     /// An archive ends with two blocks of zeros; this one has fewer.
     MissingEnd {
         /// How many there are, none or one.
@@ -78,6 +90,9 @@ impl fmt::Display for Anomaly {
             Anomaly::RepeatedHeader => f.write_str("two extended headers of one kind"),
             Anomaly::GlobalHeader => f.write_str("a global PAX header"),
             Anomaly::UnknownKeyword(keyword) => write!(f, "unknown PAX keyword `{}`", keyword.escape_ascii()),
+            Anomaly::ForeignKeyword(keyword) => {
+                write!(f, "PAX keyword `{}`, which nobody applies from a layer", keyword.escape_ascii())
+            }
             Anomaly::RepeatedKeyword(keyword) => write!(f, "PAX keyword `{}` comes twice", keyword.escape_ascii()),
             Anomaly::ConflictingXattr(name) => {
                 write!(f, "extended attribute `{}` has two values", name.escape_ascii())
@@ -90,13 +105,17 @@ impl fmt::Display for Anomaly {
             Anomaly::TypeBits(mode) => write!(f, "the mode {mode:o} has bits beyond 7777"),
             Anomaly::Sparse => f.write_str("a sparse file"),
             Anomaly::ContiguousFile => f.write_str("a contiguous file"),
+            Anomaly::DumpDirectory => f.write_str("a directory of an incremental archive of GNU tar"),
+            Anomaly::VolumeLabel => f.write_str("the label of the archive before it"),
+            Anomaly::EmptyName => f.write_str("a directory without a name"),
             Anomaly::OldTypeflag => f.write_str("the typeflag is NUL"),
             Anomaly::OldFormat => f.write_str("the header has no `ustar` magic"),
             Anomaly::SignedChecksum => f.write_str("the checksum is a sum of signed bytes"),
             Anomaly::Padding => f.write_str("the padding before it is not zero"),
+            Anomaly::MissingPadding => f.write_str("the last content is not filled up to a block"),
             Anomaly::MissingEnd { found } => write!(f, "two blocks of zeros expected at the end, found {found}"),
             Anomaly::TrailingBytes { offset } => {
-                write!(f, "nothing but zeros expected behind the end, found something at byte {offset}")
+                write!(f, "nothing but zeros expected after the end, found something at byte {offset}")
             }
         }
     }

@@ -4,6 +4,7 @@ use std::path::Path;
 use tar::Header;
 
 use crate::error::{Error, IoContext, Result};
+use crate::tar::header::checksum;
 use crate::tar::BLOCK;
 
 /// The bytes of an archive, counted and taken in blocks.
@@ -12,6 +13,25 @@ pub(super) struct Blocks<R> {
     source: BufReader<R>,
     position: u64,
     archive: String,
+}
+
+/// What stands where a header can stand.
+pub(super) enum Block {
+    /// A header, or what should be one.
+    Header(Header),
+    /// Zeros.
+    Zero,
+    /// The source ends, within zeros at most.
+    End,
+}
+
+/// What bytes were that were passed over.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Skipped {
+    /// As many as there should be.
+    pub(super) whole: bool,
+    /// Nothing but zeros.
+    pub(super) zero: bool,
 }
 
 impl<R: Read> Blocks<R> {
@@ -39,12 +59,15 @@ impl<R: Read> Blocks<R> {
         Error::malformed(&*self.archive, format!("at byte {offset}: {}", reason.as_ref()))
     }
 
-    /// The next header; none where the source ends.
-    pub(super) fn header(&mut self) -> Result<Option<Header>> {
+    /// The next block.
+    pub(super) fn next(&mut self) -> Result<Block> {
         let mut header = Header::new_old();
-        match self.fill(header.as_mut_bytes())? {
-            0 => Ok(None),
-            BLOCK => Ok(Some(header)),
+        let length = self.fill(header.as_mut_bytes())?;
+        let is_zero = header.as_bytes()[..length].iter().all(|byte| *byte == 0);
+        match length {
+            BLOCK if is_zero => Ok(Block::Zero),
+            BLOCK => Ok(Block::Header(header)),
+            _ if is_zero => Ok(Block::End),
             _ => Err(self.truncated()),
         }
     }
@@ -85,42 +108,57 @@ impl<R: Read> Blocks<R> {
         Ok(read)
     }
 
-    /// Passes over `count` bytes and says where the first stands that is not zero.
-    pub(super) fn skip(&mut self, count: u64) -> Result<Option<u64>> {
+    /// Passes over `count` bytes, or as many as there are, and says what they were.
+    pub(super) fn skip(&mut self, count: u64) -> Result<Skipped> {
+        let mut skipped = Skipped { whole: true, zero: true };
         let mut left = count;
-        let mut first = None;
         while left > 0 {
-            let Some(taken) = self.pass(left, &mut first)? else { return Err(self.truncated()) };
-            left -= taken;
-        }
-        Ok(first)
-    }
-
-    /// Reads the source to its end and says where the first byte stands that is not zero.
-    pub(super) fn drain(&mut self) -> Result<Option<u64>> {
-        let mut first = None;
-        while self.pass(u64::MAX, &mut first)?.is_some() {}
-        Ok(first)
-    }
-
-    /// Passes over what is in the buffer, `limit` bytes at most; none where the source ends.
-    fn pass(&mut self, limit: u64, first: &mut Option<u64>) -> Result<Option<u64>> {
-        let bytes = loop {
-            match self.source.fill_buf() {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                result => break result.at("read", Path::new(&self.archive))?,
+            let bytes = loop {
+                match self.source.fill_buf() {
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                    result => break result.at("read", Path::new(&self.archive))?,
+                }
+            };
+            if bytes.is_empty() {
+                skipped.whole = false;
+                break;
             }
-        };
-        if bytes.is_empty() {
-            return Ok(None);
+            let taken = bytes.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+            skipped.zero = skipped.zero && bytes[..taken].iter().all(|byte| *byte == 0);
+            self.source.consume(taken);
+            self.position += taken as u64;
+            left -= taken as u64;
         }
-        let taken = bytes.len().min(usize::try_from(limit).unwrap_or(usize::MAX));
-        if first.is_none() {
-            *first = bytes[..taken].iter().position(|byte| *byte != 0).map(|at| self.position + at as u64);
+        Ok(skipped)
+    }
+
+    /// Passes over `count` bytes that must be there, and says whether they were zeros.
+    pub(super) fn skip_whole(&mut self, count: u64) -> Result<bool> {
+        let skipped = self.skip(count)?;
+        if skipped.whole {
+            Ok(skipped.zero)
+        } else {
+            Err(self.truncated())
         }
-        self.source.consume(taken);
-        self.position += taken as u64;
-        Ok(Some(taken as u64))
+    }
+
+    /// Reads what follows the end of the archive, and says where the first byte stands that is not zero. A member there
+    /// would be lost without a word: it is an error.
+    pub(super) fn read_after_end(&mut self) -> Result<Option<u64>> {
+        let mut first = None;
+        loop {
+            let start = self.position;
+            let mut header = Header::new_old();
+            let length = self.fill(header.as_mut_bytes())?;
+            let nonzero = header.as_bytes()[..length].iter().position(|byte| *byte != 0);
+            if nonzero.is_some() && length == BLOCK && checksum(&header).is_some() {
+                return Err(self.malformed(start, "a member after the end of the archive, where no reader finds it"));
+            }
+            first = first.or(nonzero.map(|at| start + at as u64));
+            if length < BLOCK {
+                return Ok(first);
+            }
+        }
     }
 
     pub(super) fn truncated(&self) -> Error {

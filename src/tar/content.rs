@@ -1,7 +1,7 @@
 use std::io::{self, Read};
 
 use crate::error::Result;
-use crate::tar::blocks::Blocks;
+use crate::tar::blocks::{Blocks, Skipped};
 use crate::tar::padding;
 use crate::tar::sparse::{Map, Run};
 
@@ -59,10 +59,9 @@ impl Content {
         Ok(count)
     }
 
-    /// Passes over what was not read and over the padding, and says where the first byte of padding stands that is not
-    /// zero.
-    pub(super) fn skip<R: Read>(self, blocks: &mut Blocks<R>) -> Result<Option<u64>> {
-        blocks.skip(self.stored)?;
+    /// Passes over what was not read, which must be there, and over the padding, and says what that was.
+    pub(super) fn skip<R: Read>(self, blocks: &mut Blocks<R>) -> Result<Skipped> {
+        blocks.skip_whole(self.stored)?;
         blocks.skip(self.padding as u64)
     }
 }

@@ -39,7 +39,7 @@ pub fn copy(source: &mut dyn Read, output: &mut impl Output) -> io::Result<()> {
             source.take(stored).read_to_end(&mut body)?;
             output.write_all(&body)?;
             output.read_from(source, padding(stored) as u64)?;
-            if typeflag == b'x' {
+            if matches!(typeflag, b'x' | b'X') {
                 size_record = size_in(&body);
             }
             continue;

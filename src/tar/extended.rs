@@ -25,7 +25,8 @@ pub(super) enum Extension {
 impl Extension {
     pub(super) fn of(typeflag: u8) -> Option<Self> {
         match typeflag {
-            b'x' => Some(Extension::Pax),
+            // `X` is how Solaris wrote them before POSIX had them.
+            b'x' | b'X' => Some(Extension::Pax),
             b'g' => Some(Extension::GlobalPax),
             b'L' => Some(Extension::GnuLongName),
             b'K' => Some(Extension::GnuLongLink),
@@ -46,6 +47,11 @@ pub(super) struct Extended {
 }
 
 impl Extended {
+    /// Nothing yet, but for what is odd about a member that is none.
+    pub(super) fn of_no_member(anomaly: Anomaly) -> Self {
+        Extended { anomalies: vec![anomaly], ..Extended::default() }
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.count == 0
     }
@@ -96,7 +102,9 @@ impl Extended {
                 self.anomalies.push(Anomaly::RepeatedKeyword((*key).into()));
             }
             let charset = *key == b"hdrcharset" && !matches!(*value, b"BINARY" | b"ISO-IR 10646 2000 UTF-8");
-            if charset || !(is_known(key) || is_harmless(key)) {
+            if is_for_filesystems(key) {
+                self.anomalies.push(Anomaly::ForeignKeyword((*key).into()));
+            } else if charset || !(is_known(key) || is_harmless(key)) {
                 self.anomalies.push(Anomaly::UnknownKeyword((*key).into()));
             }
         }
@@ -127,6 +135,9 @@ impl Extended {
     }
 }
 
+/// A keyword and its value.
+pub type Record = (Box<[u8]>, Box<[u8]>);
+
 /// What extended headers say in place of the header of a member.
 #[derive(Debug, Default)]
 pub(super) struct Overrides {
@@ -140,6 +151,8 @@ pub(super) struct Overrides {
     pub(super) device_minor: Option<u32>,
     pub(super) xattrs: Xattrs,
     pub(super) sparse: Option<Description>,
+    /// What [`crate::tar::Member::unapplied`] says.
+    pub(super) unapplied: Vec<Record>,
     pub(super) anomalies: Vec<Anomaly>,
     /// The first reason why no entry can be made of the member.
     pub(super) problem: Option<String>,
@@ -196,6 +209,10 @@ impl Overrides {
                 if given && self.mtime.is_none() {
                     self.refuse(key, value);
                 }
+                return Ok(());
+            }
+            _ if is_for_filesystems(key) => {
+                self.unapplied.push((key.into(), value.into()));
                 return Ok(());
             }
             b"uid" => &mut self.uid,
@@ -256,21 +273,29 @@ fn is_known(key: &[u8]) -> bool {
 
 /// Keywords for what a layer does not hold (image-spec, layer.md#file-attributes), as common tools write them.
 fn is_harmless(key: &[u8]) -> bool {
-    let keywords: [&[u8]; 13] = [
+    let keywords: [&[u8]; 15] = [
         b"atime",
         b"ctime",
         b"comment",
         b"charset",
         b"uname",
         b"gname",
+        b"GNU.dumpdir",
+        b"LIBARCHIVE.creationtime",
+        b"LIBARCHIVE.symlinktype",
         b"SCHILY.dev",
-        b"SCHILY.fflags",
         b"SCHILY.filetype",
         b"SCHILY.ino",
         b"SCHILY.nlink",
         b"SCHILY.release",
         b"SCHILY.volhdr",
     ];
-    let families: [&[u8]; 4] = [b"LIBARCHIVE.", b"SCHILY.acl.", b"RHT.security.", b"MSWINDOWS."];
+    let families: [&[u8]; 2] = [b"GNU.volume.", b"MSWINDOWS."];
     keywords.contains(&key) || families.iter().any(|family| key.starts_with(family))
+}
+
+/// Keywords for what filesystems have beside the attributes that a layer holds: ACLs as text, SELinux labels, file flags.
+/// No runtime applies them from a layer.
+fn is_for_filesystems(key: &[u8]) -> bool {
+    key.starts_with(b"SCHILY.acl.") || matches!(key, b"RHT.security.selinux" | b"SCHILY.fflags")
 }

@@ -1,7 +1,7 @@
 use tar::Header;
 
 use crate::error::{Error, Result};
-use crate::tar::extended::Overrides;
+use crate::tar::extended::{Overrides, Record};
 use crate::tar::header::{has_magic, name, number, text, Form, Number, DEVICE_MAJOR, DEVICE_MINOR};
 use crate::tar::{Anomaly, NAME_LIMIT};
 use crate::tree::{Device, Entry, Kind, Metadata, TarPath};
@@ -17,6 +17,9 @@ pub struct Member {
     pub offset: u64,
     /// Where its stored content begins. Of a sparse file ([`Anomaly::Sparse`]), less is stored than it holds.
     pub content_offset: u64,
+    /// What it says of an ACL, a label or file flags: PAX keywords and their values ([`Anomaly::ForeignKeyword`]). A
+    /// filesystem would have it; runtimes do not apply it from a layer.
+    pub unapplied: Vec<Record>,
     /// What is odd about it, or about the padding before it.
     pub anomalies: Vec<Anomaly>,
 }
@@ -136,7 +139,12 @@ fn kind(
         b'3' => Ok(Kind::CharDevice(device(header, overrides, anomalies)?)),
         b'4' => Ok(Kind::BlockDevice(device(header, overrides, anomalies)?)),
         b'5' => Ok(Kind::Directory),
+        b'D' => {
+            anomalies.push(Anomaly::DumpDirectory);
+            Ok(Kind::Directory)
+        }
         b'6' => Ok(Kind::Fifo),
+        b'M' => Err("the rest of a file stands in another volume".to_owned()),
         other => Err(format!("a layer holds no members of type `{}`", other.escape_ascii())),
     }
 }
@@ -152,7 +160,11 @@ fn device(header: &Header, overrides: &Overrides, anomalies: &mut Vec<Anomaly>) 
 
 fn path(name: &[u8], kind: &Kind, anomalies: &mut Vec<Anomaly>) -> Result<TarPath, String> {
     if name.is_empty() {
-        return Err("it has no name".to_owned());
+        if *kind != Kind::Directory {
+            return Err("it has no name".to_owned());
+        }
+        anomalies.push(Anomaly::EmptyName);
+        return Ok(TarPath::root());
     }
     // Each of its directories may have to be made.
     if name.len() > NAME_LIMIT {

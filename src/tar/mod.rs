@@ -12,6 +12,7 @@ mod copy;
 mod encode;
 mod extended;
 mod header;
+mod keywords;
 mod libarchive;
 mod member;
 mod output;
@@ -25,6 +26,8 @@ mod writer;
 
 pub use anomaly::Anomaly;
 pub use copy::copy;
+pub use extended::Record;
+pub use keywords::LostKeywords;
 pub use member::Member;
 pub use output::{Output, Plain};
 pub use reader::{End, Reader};

@@ -3,13 +3,13 @@ use std::io::{self, Read};
 use tar::Header;
 
 use crate::error::{Error, Result};
-use crate::tar::blocks::Blocks;
+use crate::tar::blocks::{Block, Blocks};
 use crate::tar::content::{Content, Layout};
 use crate::tar::extended::{Extended, Extension, Globals, Overrides};
 use crate::tar::header::{checksum, Checksum, MAX_LONG};
 use crate::tar::member::{entry, field, has_content, member_name};
 use crate::tar::sparse::{old_map, Map};
-use crate::tar::{padding, Anomaly, Member, BLOCK, EXTENDED_HEADER_LIMIT, HOLE_LIMIT};
+use crate::tar::{padding, Anomaly, Member, EXTENDED_HEADER_LIMIT, HOLE_LIMIT};
 use crate::tree::{Entry, Kind};
 
 /// Reads an archive member by member, in one pass.
@@ -37,11 +37,14 @@ enum State {
     AtHeader,
     /// Content follows.
     InMember(Content),
-    /// So many blocks of zeros were found, or the source ended.
+    /// So many blocks of zeros were found, two or what there was before the source ended.
     AtEnd { zero_blocks: u8 },
     /// Nobody knows what follows.
     Lost,
 }
+
+/// The type of a member that is no file but the name of the archive, as `tar --label` writes it.
+const VOLUME_LABEL: u8 = b'V';
 
 /// What was found behind the last member.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,8 +75,11 @@ impl<R: Read> Reader<R> {
             State::Lost => Err(self.blocks.malformed(self.blocks.position(), "nothing can be read behind an error")),
             State::AtHeader => self.read_headers(),
             State::InMember(content) => {
-                if content.skip(&mut self.blocks)?.is_some() {
+                let padding = content.skip(&mut self.blocks)?;
+                if !padding.zero {
                     self.padding = Some(Anomaly::Padding);
+                } else if !padding.whole {
+                    self.padding = Some(Anomaly::MissingPadding);
                 }
                 self.read_headers()
             }
@@ -90,16 +96,10 @@ impl<R: Read> Reader<R> {
         while self.next_member()?.is_some() {}
         let State::AtEnd { zero_blocks } = self.state else { return Err(self.blocks.truncated()) };
         let mut anomalies: Vec<_> = self.padding.take().into_iter().collect();
-        let mut second = [0; BLOCK];
-        let start = self.blocks.position();
-        let length = self.blocks.fill(&mut second)?;
-        let mut trailing = second[..length].iter().position(|byte| *byte != 0).map(|at| start + at as u64);
-        let complete = zero_blocks == 1 && length == BLOCK && trailing.is_none();
-        if !complete {
+        if zero_blocks < 2 {
             anomalies.push(Anomaly::MissingEnd { found: zero_blocks });
         }
-        let after = self.blocks.drain()?;
-        trailing = trailing.or(after);
+        let trailing = self.blocks.read_after_end()?;
         anomalies.extend(trailing.map(|offset| Anomaly::TrailingBytes { offset }));
         Ok(End { size: self.blocks.position(), anomalies })
     }
@@ -110,14 +110,16 @@ impl<R: Read> Reader<R> {
         let mut extended = Extended::default();
         loop {
             let at = self.blocks.position();
-            let header = self.blocks.header()?.filter(|header| header.as_bytes().iter().any(|byte| *byte != 0));
-            let Some(header) = header else {
-                if !extended.is_empty() {
-                    return Err(self.blocks.malformed(at, "an extended header needs a member behind it"));
+            let header = match self.blocks.next()? {
+                Block::Header(header) => header,
+                _ if !extended.is_empty() => {
+                    return Err(self.blocks.malformed(at, "an extended header needs a member after it"));
                 }
-                let zero_blocks = u8::from(self.blocks.position() > at);
-                self.state = State::AtEnd { zero_blocks };
-                return Ok(None);
+                Block::Zero => return self.end(at).map(|()| None),
+                Block::End => {
+                    self.state = State::AtEnd { zero_blocks: 0 };
+                    return Ok(None);
+                }
             };
             match checksum(&header) {
                 Some(Checksum::Unsigned) => {}
@@ -126,17 +128,36 @@ impl<R: Read> Reader<R> {
             }
             let typeflag = header.as_old().linkflag[0];
             let size = self.size(&header, at, &mut extended.anomalies)?;
+            if typeflag == VOLUME_LABEL {
+                self.blocks.skip_whole(size.saturating_add(padding(size) as u64))?;
+                extended = Extended::of_no_member(Anomaly::VolumeLabel);
+                continue;
+            }
             let Some(kind) = Extension::of(typeflag) else {
                 return self.read_member(&header, size, extended, offset).map(Some);
             };
             let body = self.blocks.body(size, EXTENDED_HEADER_LIMIT)?;
-            if self.blocks.skip(padding(size) as u64)?.is_some() {
+            if !self.blocks.skip_whole(padding(size) as u64)? {
                 self.padding = Some(Anomaly::Padding);
             }
             extended
                 .add(kind, &body, &mut self.globals)
                 .map_err(|reason| self.blocks.malformed(at, format!("extended header: {reason}")))?;
         }
+    }
+
+    /// After one block of zeros there can only be another, or nothing. Some readers end at the first, and what comes after it
+    /// would be lost without a word.
+    fn end(&mut self, at: u64) -> Result<()> {
+        let zero_blocks = match self.blocks.next()? {
+            Block::Zero => 2,
+            Block::End => 1,
+            Block::Header(_) => {
+                return Err(self.blocks.malformed(at, "two blocks of zeros end an archive, found one and then more"));
+            }
+        };
+        self.state = State::AtEnd { zero_blocks };
+        Ok(())
     }
 
     /// The size in a header: without it, nobody knows where the next one stands.
@@ -180,6 +201,7 @@ impl<R: Read> Reader<R> {
                 }
             }
         };
+        let unapplied = std::mem::take(&mut overrides.unapplied);
         let entry = entry(header, overrides, &name, logical, &mut anomalies).map_err(|reason| {
             let (archive, name) = (self.blocks.archive(), name.escape_ascii());
             Error::malformed(format!("{archive}: member `{name}` at byte {offset}"), reason)
@@ -189,7 +211,7 @@ impl<R: Read> Reader<R> {
             _ => Layout::Hidden,
         };
         self.state = State::InMember(Content::new(size, stored, layout));
-        Ok(Member { entry, name, offset, content_offset, anomalies })
+        Ok(Member { entry, name, offset, content_offset, unapplied, anomalies })
     }
 
     /// Refuses a sparse file whose holes are too many, together with those before it.

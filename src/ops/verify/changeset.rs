@@ -210,7 +210,9 @@ impl Changeset<'_> {
 /// The rule that an anomaly breaks, and what should have been there.
 fn judge(anomaly: &Anomaly) -> (Rule, &'static str) {
     match anomaly {
-        Anomaly::AbsoluteName | Anomaly::AbsoluteLink => (Rule::TarPath, "a relative name"),
+        Anomaly::AbsoluteName | Anomaly::AbsoluteLink | Anomaly::RedundantComponent | Anomaly::EmptyName => {
+            (Rule::TarNameForm, "a relative name in its shortest form")
+        }
         Anomaly::NamedTwice
         | Anomaly::RepeatedHeader
         | Anomaly::RepeatedKeyword(_)
@@ -218,13 +220,13 @@ fn judge(anomaly: &Anomaly) -> (Rule, &'static str) {
         | Anomaly::ConflictingSize { .. }
         | Anomaly::SizeWithoutContent(_) => (Rule::TarAmbiguous, "headers that say one thing"),
         Anomaly::Padding => (Rule::TarPadding, "zeros up to the next block"),
-        Anomaly::MissingEnd { .. } => (Rule::TarEnd, "the end of the tar"),
+        Anomaly::MissingEnd { .. } | Anomaly::MissingPadding => (Rule::TarEnd, "the end of the tar"),
         Anomaly::TrailingBytes { .. } => (Rule::TarTrailingBytes, "the end of the layer"),
-        Anomaly::GlobalHeader | Anomaly::UnknownKeyword(_) => {
+        Anomaly::GlobalHeader | Anomaly::UnknownKeyword(_) | Anomaly::ForeignKeyword(_) => {
             (Rule::TarKeyword, "records of one entry with known keywords")
         }
         Anomaly::Sparse => (Rule::TarSparse, "a file stored whole"),
-        // RedundantComponent, TrailingSlash, GnuLongName, GnuLongLink, BinaryNumber, TypeBits, ContiguousFile,
+        // TrailingSlash, GnuLongName, GnuLongLink, BinaryNumber, TypeBits, ContiguousFile, DumpDirectory, VolumeLabel,
         // OldTypeflag, OldFormat, SignedChecksum: readers take them alike.
         _ => (Rule::TarDialect, "ustar with PAX headers"),
     }

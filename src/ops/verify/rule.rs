@@ -183,7 +183,9 @@ rules! {
     TarEntry "tar-entry" Error "image-spec, layer.md#file-types"
         "each member of the tar is an entry that a layer can hold";
     TarPath "tar-path" Error "image-spec, layer.md#change-types"
-        "names are relative, without `..`";
+        "no name leads out of the image by `..`";
+    TarNameForm "tar-name-form" Note "image-spec, layer.md#change-types"
+        "names are relative and in their shortest form, without a slash before them or `.` in them";
     TarNameLength "tar-name-length" Error "Linux, PATH_MAX and NAME_MAX"
         "no path is longer than 4095 bytes, and no name in it longer than 255: nothing could unpack it";
     TarRepeatedPath "tar-repeated-path" Error "image-spec, layer.md#representing-changes"
@@ -202,7 +204,7 @@ rules! {
         "files are stored whole";
     TarPadding "tar-padding" Error "POSIX.1-2017, pax, ustar Interchange Format"
         "content is filled up with zeros";
-    TarEnd "tar-end" Error "POSIX.1-2017, pax, ustar Interchange Format"
+    TarEnd "tar-end" Note "POSIX.1-2017, pax, ustar Interchange Format"
         "two blocks of zeros end the tar";
     TarTrailingBytes "tar-trailing-bytes" Error "POSIX.1-2017, pax, ustar Interchange Format"
         "nothing but zeros follows the end of the tar";

@@ -45,18 +45,19 @@ fn headers_that_leave_open_where_the_next_begins_stop_the_reader() {
     );
     assert_eq!(
         stop(&first().pax(b'x', &[("path", b"a")]).end()),
-        "at byte 1536: an extended header needs a member behind it"
+        "at byte 1536: an extended header needs a member after it"
     );
-    assert_eq!(after(first().pax(b'x', &[])), "at byte 1024: an extended header needs a member behind it");
+    assert_eq!(after(first().pax(b'x', &[])), "at byte 1024: an extended header needs a member after it");
 }
 
 #[test]
 fn archives_that_are_cut_off_stop_the_reader() {
     let archive = Raw::default().pax(b'x', &[("path", b"long")]).file("f", &[b'x'; 700]).0;
-    for length in 1..archive.len() {
+    let content_end = 3 * 512 + 700;
+    for length in 1..content_end {
         let error = stop(&archive[..length]);
         let expected = match length {
-            1024 => "at byte 1024: an extended header needs a member behind it".to_owned(),
+            1024 => "at byte 1024: an extended header needs a member after it".to_owned(),
             _ => format!("at byte {length}: the archive is cut off"),
         };
         assert_eq!(error, expected, "{length}");

@@ -86,10 +86,10 @@ fn members_without_an_entry_say_why_and_do_not_stop_the_reader() {
         (".", b'0', "the root of an image can only be a directory"),
         ("a", b'1', "a hard link needs a target"),
         ("a", b'2', "a symbolic link needs a target"),
-        ("a", b'V', "a layer holds no members of type `V`"),
+        ("a", b'Z', "a layer holds no members of type `Z`"),
     ];
     for (name, typeflag, reason) in table {
-        let content: &[u8] = if typeflag == b'0' || typeflag == b'V' { b"content" } else { b"" };
+        let content: &[u8] = if typeflag == b'0' || typeflag == b'Z' { b"content" } else { b"" };
         let archive = Raw::default().member(typeflag, name, content, |_| {}).file("next", b"").end();
         let (members, _) = read(&archive).unwrap();
         let (member, content) = &members[0];
@@ -245,7 +245,7 @@ fn odd_keywords_are_told_and_harmless_ones_are_not() {
         ("uname", b"root"),
         ("gname", b"root"),
         ("LIBARCHIVE.creationtime", b"1"),
-        ("SCHILY.fflags", b"nodump"),
+        ("GNU.volume.label", b"x"),
         ("hdrcharset", b"BINARY"),
     ];
     assert_eq!(Raw::default().pax(b'x', &harmless).file("f", b"").odd().0, []);
@@ -304,10 +304,8 @@ fn what_follows_the_last_member() {
         (zeros(1000), vec![Anomaly::MissingEnd { found: 1 }]),
         ([zeros(1024), b"x".to_vec()].concat(), vec![Anomaly::TrailingBytes { offset: 2048 }]),
         ([zeros(100_000), b"x".to_vec()].concat(), vec![Anomaly::TrailingBytes { offset: 101_024 }]),
-        (
-            [zeros(512), body.clone(), zeros(1024)].concat(),
-            vec![Anomaly::MissingEnd { found: 1 }, Anomaly::TrailingBytes { offset: 1536 }],
-        ),
+        (zeros(100), vec![Anomaly::MissingEnd { found: 0 }]),
+        ([zeros(1024), vec![1; 512]].concat(), vec![Anomaly::TrailingBytes { offset: 2048 }]),
     ];
     for (tail, expected) in table {
         let archive = [body.clone(), tail].concat();
@@ -318,6 +316,64 @@ fn what_follows_the_last_member() {
     let (members, end) = read(b"").unwrap();
     assert!(members.is_empty());
     assert_eq!((end.size, end.anomalies), (0, vec![Anomaly::MissingEnd { found: 0 }]));
+}
+
+#[test]
+fn nothing_after_the_end_is_lost_without_a_word() {
+    let body = Raw::default().file("f", b"content").0;
+    let zeros = |count: usize| vec![0; count];
+    let lone = "at byte 1024: two blocks of zeros end an archive, found one and then more";
+    let after = |offset| format!("at byte {offset}: a member after the end of the archive, where no reader finds it");
+    for (tail, expected) in [
+        ([zeros(512), body.clone(), zeros(1024)].concat(), lone.to_owned()),
+        ([zeros(512), vec![1; 512]].concat(), lone.to_owned()),
+        ([zeros(1024), body.clone()].concat(), after(2048)),
+        ([zeros(10_240), body.clone(), zeros(1024)].concat(), after(11_264)),
+        ([zeros(1024), vec![1; 512], body.clone()].concat(), after(2560)),
+    ] {
+        let error = read(&[body.clone(), tail].concat()).unwrap_err().to_string();
+        assert_eq!(error, format!("test.tar: {expected}"));
+    }
+}
+
+#[test]
+fn the_end_of_the_source_after_a_whole_member_is_an_end() {
+    let body = Raw::default().file("a", b"abc").file("f", b"content").0;
+    let end = body.len() - 512 + 7;
+    for length in [end, end + 1, body.len() - 1] {
+        let (members, found) = read(&body[..length]).unwrap();
+        assert_eq!((members.len(), members[1].1.as_slice()), (2, &b"content"[..]));
+        assert_eq!(found.anomalies, [Anomaly::MissingPadding, Anomaly::MissingEnd { found: 0 }]);
+    }
+    assert!(read(&body[..end - 1]).unwrap_err().to_string().ends_with("the archive is cut off"));
+}
+
+#[test]
+fn labels_are_no_entries_and_lists_make_directories() {
+    let label = |raw: Raw| raw.pax(b'x', &[("mtime", b"7")]).member(b'V', "label", b"", |_| {});
+    let archive =
+        label(Raw::default()).file("f", b"").member(b'D', "d/", b"Nf\0Yg\0\0", |_| {}).file("d/f", b"1").end();
+    let (members, _) = read(&archive).unwrap();
+    let shown: Vec<_> =
+        members.iter().map(|(member, _)| (member.name.as_slice(), member.anomalies.as_slice())).collect();
+    let (label, list) = ([Anomaly::VolumeLabel], [Anomaly::DumpDirectory]);
+    assert_eq!(shown, [(&b"f"[..], &label[..]), (b"d/", &list), (b"d/f", &[])]);
+    assert_eq!(members[0].0.entry.as_ref().unwrap().metadata.mtime, 3.into());
+    assert_eq!((&members[1].0.entry.as_ref().unwrap().kind, members[1].1.len()), (&Kind::Directory, 0));
+    let (anomalies, root) = Raw::default().member(b'5', "", b"", |_| {}).odd();
+    assert_eq!((anomalies, root.path.is_root()), (vec![Anomaly::EmptyName], true));
+    assert!(Raw::default().member(b'M', "f", b"", |_| {}).refusal().ends_with("stands in another volume"));
+}
+
+#[test]
+fn what_a_layer_cannot_say_is_handed_on() {
+    let records: [(&str, &[u8]); 3] =
+        [("SCHILY.acl.access", b"user::rw-"), ("RHT.security.selinux", b"a:b"), ("SCHILY.fflags", b"schg")];
+    let (member, _) = Raw::default().pax(b'x', &records).file("f", b"").only();
+    let unapplied: Vec<_> = member.unapplied.iter().map(|(key, value)| (&**key, &**value)).collect();
+    assert_eq!(unapplied, records.map(|(key, value)| (key.as_bytes(), value)));
+    let keywords = records.map(|(key, _)| Anomaly::ForeignKeyword(key.as_bytes().into()));
+    assert_eq!(member.anomalies, keywords);
 }
 
 #[test]

@@ -118,3 +118,16 @@ pub(crate) fn cut_end(tar: &mut Vec<u8>) {
     // The last member of these tests' trees is a file of text: its last block is not all zeros.
     assert!(!tar.ends_with(&[0; 512]));
 }
+
+/// Puts one block of zeros between the members and one more.
+pub(crate) fn lone_zero_block(tar: &mut Vec<u8>) {
+    cut_end(tar);
+    tar.extend([0; 512]);
+    tar.extend(file("late", "x").bytes());
+    tar.extend([0; 1024]);
+}
+
+/// Where the content of the last file ends, which is a text, before padding and end.
+pub(crate) fn last_content_end(tar: &[u8]) -> usize {
+    tar.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1)
+}

@@ -87,7 +87,10 @@ fn all_that_is_wrong_is_told_and_not_only_the_first() {
     let root = scratch.join("image");
     let changes = change()
         .tar(|tar| {
-            append(tar, &[file("/absolute", "x"), file(".wh.", ""), hardlink("link", "nothing"), file("bin/sh/x", "")]);
+            append(
+                tar,
+                &[file("../outside", "x"), file(".wh.", ""), hardlink("link", "nothing"), file("bin/sh/x", "")],
+            );
         })
         .tar(|tar| tar.extend(b"behind"))
         .blob(|blob| blob.extend(b"behind"))

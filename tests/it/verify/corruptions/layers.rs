@@ -1,7 +1,9 @@
 //! Compressed streams, tars, and the entries in them.
 
 use super::Row;
-use crate::verify::members::{append, cut_end, directory, extended, file, hardlink, member, pax};
+use crate::verify::members::{
+    append, cut_end, directory, extended, file, hardlink, last_content_end, lone_zero_block, member, pax,
+};
 use crate::verify::specimen::{change, gzip};
 
 /// A change of the tar that adds members before its end.
@@ -72,13 +74,15 @@ pub(super) fn tars() -> Vec<Row> {
             members![member(b'x', "PaxHeaders/x").content("99 path=x\n"), file("new", "")],
         ),
         ("tar-framing", "cut off in the middle of a file", change().tar(|tar| tar.truncate(tar.len() - 4000))),
-        ("tar-entry", "an unknown type", members![member(b'V', "label")]),
+        ("tar-entry", "an unknown type", members![member(b'Z', "new")]),
+        ("tar-entry", "the rest of a file of another volume", members![member(b'M', "new")]),
         ("tar-entry", "a hard link without a target", members![hardlink("new", "")]),
         ("tar-entry", "a hard link that leads out", members![hardlink("new", "../etc/passwd")]),
         ("tar-entry", "a PAX record that is no number", members![pax(&[("uid", "root")]), file("new", "")]),
-        ("tar-path", "absolute", members![file("/etc/new", "x")]),
         ("tar-path", "out of the image", members![file("etc/../../new", "x")]),
-        ("tar-path", "a hard link to an absolute name", members![hardlink("new", "/bin/busybox")]),
+        ("tar-name-form", "absolute", members![file("/etc/new", "x")]),
+        ("tar-name-form", "a hard link to an absolute name", members![hardlink("new", "/bin/busybox")]),
+        ("tar-name-form", "a dot within", members![file("etc/./new", "x")]),
         (
             "tar-name-length",
             "a name that no filesystem has",
@@ -98,8 +102,11 @@ pub(super) fn tars() -> Vec<Row> {
         ("tar-ambiguous", "two PAX headers", members![pax(&[("uid", "1")]), pax(&[("uid", "2")]), file("new", "x")]),
         ("tar-ambiguous", "a directory with a size", members![directory("new/").size(512)]),
         ("tar-dialect", "GNU's name", members![member(b'L', "././@LongLink").content("new\0"), file("short", "x")]),
+        ("tar-dialect", "a label", members![member(b'V', "label"), file("new", "x")]),
+        ("tar-dialect", "a directory with a list", members![member(b'D', "new/").content("Yx\0\0")]),
         ("tar-dialect", "a header of before POSIX", members![file("new", "x").without_magic()]),
         ("tar-keyword", "one that nobody knows", members![pax(&[("OCIBAKE.unknown", "1")]), file("new", "x")]),
+        ("tar-keyword", "an ACL as text", members![pax(&[("SCHILY.acl.access", "user::rw-")]), file("new", "x")]),
         ("tar-keyword", "for all that follows", members![extended(b'g', &[("comment", "x")]), file("new", "x")]),
         (
             "tar-sparse",
@@ -122,6 +129,11 @@ pub(super) fn tars() -> Vec<Row> {
         ("tar-padding", "a byte behind the content", broken(padding)),
         ("tar-end", "none", change().tar(cut_end)),
         ("tar-end", "half of it", change().tar(|tar| tar.truncate(tar.len() - 512))),
+        ("tar-end", "nor the padding of the last file", change().tar(|tar| tar.truncate(last_content_end(tar)))),
+        ("tar-end", "within a block of zeros", change().tar(|tar| tar.truncate(tar.len() - 900))),
+        ("tar-framing", "one block of zeros before a member", change().tar(lone_zero_block)),
+        ("tar-framing", "a member after the end", change().tar(|tar| tar.extend(file("late", "x").bytes()))),
+        ("tar-framing", "another archive after the end", change().tar(|tar| tar.extend(tar.clone()))),
         ("tar-trailing-bytes", "a line of text", change().tar(|tar| tar.extend(b"behind the end\n"))),
     ]
 }

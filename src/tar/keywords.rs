@@ -1,0 +1,55 @@
+use std::collections::BTreeMap;
+
+use crate::tar::{Anomaly, Member};
+use crate::tree::TarPath;
+
+/// The PAX keywords of an archive that mean something and that are lost when its entries go elsewhere.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LostKeywords {
+    /// By keyword, the first member that has it and how many there are.
+    found: BTreeMap<Box<[u8]>, (TarPath, u64)>,
+    /// How many more keywords there were.
+    more: u64,
+}
+
+/// So many keywords are told apart: an archive can make up a new one for each member.
+const TOLD_APART: usize = 16;
+/// So much of a keyword is shown.
+const SHOWN: usize = 80;
+
+impl LostKeywords {
+    /// Takes in what a member has.
+    pub fn add(&mut self, member: &Member) {
+        let Ok(entry) = &member.entry else { return };
+        for anomaly in &member.anomalies {
+            let (Anomaly::UnknownKeyword(keyword) | Anomaly::ForeignKeyword(keyword)) = anomaly else { continue };
+            if let Some((_, count)) = self.found.get_mut(keyword) {
+                *count += 1;
+            } else if self.found.len() < TOLD_APART {
+                self.found.insert(keyword.clone(), (entry.path.clone(), 1));
+            } else {
+                self.more += 1;
+            }
+        }
+    }
+
+    /// Forgets the keywords that are applied after all.
+    pub fn retain(&mut self, is_lost: impl Fn(&[u8]) -> bool) {
+        self.found.retain(|keyword, _| is_lost(keyword));
+    }
+
+    /// A line for each keyword. `archive` names the archive.
+    pub fn warnings(&self, archive: &str) -> Vec<String> {
+        let line = |(keyword, (path, count)): (&Box<[u8]>, &(TarPath, u64))| {
+            let keyword = keyword[..keyword.len().min(SHOWN)].escape_ascii();
+            let rest = if *count > 1 { format!(" and {} more", count - 1) } else { String::new() };
+            format!("{archive}: PAX keyword `{keyword}` is not understood and not kept, of `{path}`{rest}")
+        };
+        let mut lines: Vec<String> = self.found.iter().map(line).collect();
+        if self.more > 0 {
+            lines
+                .push(format!("{archive}: {} PAX records of more keywords are not understood and not kept", self.more));
+        }
+        lines
+    }
+}
