@@ -214,7 +214,14 @@ fn options(all: &Args, spec: BuildSpec) -> Result<BuildOptions> {
     let volumes = if all.base.no_mask_volumes { VolumeMask::Compared } else { VolumeMask::Masked };
     let base = BaseOptions { masks: all.base.mask.clone(), volumes, cache: all.base.cache.clone() };
     let target = all.target.options();
-    Ok(BuildOptions { spec, scan: ScanPolicy { exclude, xattrs }, owner, device_table, base, target })
+    Ok(BuildOptions {
+        spec,
+        scan: ScanPolicy { exclude, xattrs, ..ScanPolicy::default() },
+        owner,
+        device_table,
+        base,
+        target,
+    })
 }
 
 /// Patterns, with the flag's name in the error.

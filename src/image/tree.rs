@@ -95,7 +95,7 @@ pub fn read_layers(
 impl ImageLayers {
     /// Puts layers on top.
     pub fn push(&mut self, layers: impl IntoIterator<Item = ReadLayer>) -> Result<()> {
-        for ReadLayer { changeset: Changeset { members, digests, offsets }, kept } in layers {
+        for ReadLayer { changeset: Changeset { members, digests, offsets, .. }, kept } in layers {
             let layer = self.fold.layers();
             self.digests.0.push(digests);
             if let Some(file) = kept {

@@ -8,7 +8,7 @@ use crate::compress::Decoder;
 use crate::digest::{ContentDigest, Digest};
 use crate::error::{Error, IoContext, Result};
 use crate::layer::stream;
-use crate::tar::{Anomaly, Reader};
+use crate::tar::{Anomaly, LostKeywords, Reader, Record};
 use crate::tree::{Entry, Kind};
 use crate::work::Observer;
 
@@ -21,6 +21,10 @@ pub struct Changeset {
     pub digests: ByMember<ContentDigest>,
     /// Where contents begin, in the spool or in the tar, if that was wanted.
     pub offsets: ByMember<u64>,
+    /// What members say that a layer cannot: [`crate::tar::Member::unapplied`].
+    pub unapplied: ByMember<Vec<Record>>,
+    /// What they say that is lost.
+    pub lost: LostKeywords,
 }
 
 /// What is known of some of the members of a tar, by their numbers.
@@ -71,7 +75,8 @@ impl Changeset {
         Ok(changeset)
     }
 
-    /// Reads a layer, and checks the digest of its tar (image-spec, config.md#layer-diffid).
+    /// Reads a layer, and checks the digest of its tar (image-spec, config.md#layer-diffid). The observer is warned of what
+    /// is lost.
     pub fn read_layer(
         blob: impl Read + Send,
         diff_id: &Digest,
@@ -79,7 +84,9 @@ impl Changeset {
         layer: &str,
         observer: &dyn Observer,
     ) -> Result<Self> {
-        stream::read(blob, diff_id, layer, |reader| read_members(reader, contents, layer, observer))
+        let changeset = stream::read(blob, diff_id, layer, |reader| read_members(reader, contents, layer, observer))?;
+        changeset.lost.warnings(layer).iter().for_each(|warning| observer.warning(warning));
+        Ok(changeset)
     }
 }
 
@@ -94,8 +101,12 @@ fn read_members<R: Read>(
     let mut buffer = vec![0; 64 << 10];
     while let Some(member) = reader.next_member()? {
         observer.check()?;
+        changeset.lost.add(&member);
         let entry = member.entry?;
         let number = changeset.members.len();
+        if !member.unapplied.is_empty() {
+            changeset.unapplied.push(number, member.unapplied);
+        }
         if let Kind::File { size } = entry.kind {
             match &mut contents {
                 Contents::Skip => {}

@@ -1,9 +1,7 @@
 //! Device tables in the format of OpenEmbedded's makedevs: owners, modes and devices for people who are not root.
 
-use std::collections::BTreeMap;
-use std::io::Read;
-
-use crate::error::{Error, IoContext, Result};
+use crate::error::{Error, Result};
+use crate::tree::ids::Ids;
 use crate::tree::{Content, Device, Entry, Kind, Metadata, Mtime, TarPath, Tree};
 
 /// Lines of `path type mode user group [major minor [start increment count]]`.
@@ -198,38 +196,10 @@ impl Row {
     }
 }
 
-/// Names and numbers of a passwd or group file.
-struct Ids(BTreeMap<String, u32>);
-
-impl Ids {
-    /// Reads `name:password:id:…` lines of a file of the image; one that is not there has no names.
-    fn read(tree: &Tree, content: &dyn Content, path: &[u8]) -> Result<Self> {
-        let mut names = BTreeMap::new();
-        if let Some(entry) = tree.get(&TarPath::parse(path)?).filter(|entry| entry.size() > 0) {
-            let mut text = Vec::new();
-            let read = content.open(entry)?.take(16 << 20).read_to_end(&mut text);
-            read.at("read", &entry.path.below("/".as_ref()))?;
-            for line in String::from_utf8_lossy(&text).lines() {
-                let mut fields = line.split(':');
-                if let (Some(name), Some(_), Some(Ok(id))) =
-                    (fields.next(), fields.next(), fields.next().map(str::parse))
-                {
-                    names.entry(name.to_owned()).or_insert(id);
-                }
-            }
-        }
-        Ok(Ids(names))
-    }
-
-    fn find(&self, text: &str) -> Option<u32> {
-        text.parse().ok().or_else(|| self.0.get(text).copied())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::io::Cursor;
+    use std::io::{Cursor, Read};
 
     struct Passwd;
 

@@ -28,12 +28,15 @@ pub(crate) struct AclEntry {
     permissions: u16,
 }
 
-const USER_OBJ: u16 = 0x01;
-const USER: u16 = 0x02;
-const GROUP_OBJ: u16 = 0x04;
-const GROUP: u16 = 0x08;
-const MASK: u16 = 0x10;
-const OTHER: u16 = 0x20;
+pub(crate) const USER_OBJ: u16 = 0x01;
+pub(crate) const USER: u16 = 0x02;
+pub(crate) const GROUP_OBJ: u16 = 0x04;
+pub(crate) const GROUP: u16 = 0x08;
+pub(crate) const MASK: u16 = 0x10;
+pub(crate) const OTHER: u16 = 0x20;
+
+/// The id of an entry that names nobody.
+pub(crate) const NO_ID: u32 = u32::MAX;
 
 const ACL_VERSION: [u8; 4] = 2_u32.to_le_bytes();
 const CAPABILITY_2: u32 = 0x0200_0000;
@@ -68,8 +71,7 @@ impl Parsed {
                     }
                 }
                 entries.sort_unstable();
-                let bytes = entries.into_iter().flat_map(AclEntry::bytes);
-                Ok(ACL_VERSION.into_iter().chain(bytes).collect())
+                Ok(acl_value(entries))
             }
             Parsed::Capability { mut head, root: None } => {
                 head[3] = CAPABILITY_2.to_le_bytes()[3];
@@ -86,7 +88,24 @@ impl Parsed {
     }
 }
 
+/// The attribute that holds an ACL, its entries in order.
+pub(crate) fn acl_value(entries: Vec<AclEntry>) -> Vec<u8> {
+    ACL_VERSION.into_iter().chain(entries.into_iter().flat_map(AclEntry::bytes)).collect()
+}
+
 impl AclEntry {
+    pub(crate) fn new(tag: u16, id: u32, permissions: u16) -> Self {
+        AclEntry { tag, id, permissions }
+    }
+
+    pub(crate) fn tag(self) -> u16 {
+        self.tag
+    }
+
+    pub(crate) fn permissions(self) -> u16 {
+        self.permissions
+    }
+
     fn embedded(self) -> Option<EmbeddedId> {
         match self.tag {
             USER => Some(EmbeddedId::User(self.id)),
@@ -113,16 +132,19 @@ fn acl(value: &[u8]) -> Option<Parsed> {
             _ => None,
         })
         .collect();
-    let entries = entries?;
+    entries.filter(|entries| is_acl(entries)).map(Parsed::Acl)
+}
+
+/// Whether the kernel takes these entries in this order.
+pub(crate) fn is_acl(entries: &[AclEntry]) -> bool {
     let count = |tag| entries.iter().filter(|entry| entry.tag == tag).count();
     let needs_mask = count(USER) + count(GROUP) > 0;
-    let is_valid = [USER_OBJ, GROUP_OBJ, OTHER].into_iter().all(|tag| count(tag) == 1)
+    [USER_OBJ, GROUP_OBJ, OTHER].into_iter().all(|tag| count(tag) == 1)
         && if needs_mask { count(MASK) == 1 } else { count(MASK) < 2 }
         && entries.iter().all(|entry| {
             [USER_OBJ, USER, GROUP_OBJ, GROUP, MASK, OTHER].contains(&entry.tag) && entry.permissions <= 0o7
         })
-        && entries.windows(2).all(|pair| pair[0].tag <= pair[1].tag);
-    is_valid.then_some(Parsed::Acl(entries))
+        && entries.windows(2).all(|pair| pair[0].tag <= pair[1].tag)
 }
 
 fn capability(value: &[u8]) -> Option<Parsed> {

@@ -1,5 +1,6 @@
 //! Filesystem trees: what flows through every operation is the [`Entry`], and a [`Tree`] is an ordered map of them.
 
+mod acl;
 mod content;
 mod device_table;
 mod diff;
@@ -7,6 +8,7 @@ mod difference;
 mod embedded_ids;
 mod entry;
 mod glob;
+mod ids;
 mod links;
 mod mask;
 mod mtime;
@@ -29,12 +31,15 @@ pub use mtime::Mtime;
 pub use owner::{clamp_times, IdMap, OwnerPolicy};
 pub use path::TarPath;
 pub use resolve::Resolver;
-pub use scan::{scan, Scan, ScanPolicy};
+pub use scan::{scan, Scan, ScanPolicy, WhiteoutNames};
 pub use whiteout::{is_reserved, Whiteout};
 pub use xattr::XattrPolicy;
 
+pub(crate) use acl::Acl;
 pub(crate) use embedded_ids::Parsed as ParsedXattr;
+pub(crate) use ids::Ids;
 pub(crate) use links::Links;
+pub(crate) use owner::align_hardlinks;
 pub(crate) use pairs::{pairs, Pair};
 pub(crate) use xattr::read as read_xattrs;
 

@@ -24,6 +24,18 @@ pub struct ScanPolicy {
     pub exclude: Globs,
     /// Which extended attributes are read.
     pub xattrs: XattrPolicy,
+    /// What names that begin with `.wh.` are.
+    pub whiteout_names: WhiteoutNames,
+}
+
+/// What a name is that begins with `.wh.`, which a layer cannot hold.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum WhiteoutNames {
+    /// A file that cannot be stored: an error.
+    #[default]
+    Refused,
+    /// A mark of a filesystem that keeps whiteouts so: an entry like others.
+    Kept,
 }
 
 /// A tree and what could not be part of it.
@@ -38,7 +50,7 @@ pub struct Scan {
 /// Reads the metadata of everything below `root`.
 ///
 /// The first path of an inode in order is the file; its other names become hard links to it. Fails on the first name
-/// that cannot be read and on names that begin with `.wh.`.
+/// that cannot be read, and on names that begin with `.wh.` unless the policy keeps them.
 pub fn scan(root: &Path, policy: &ScanPolicy, observer: &dyn Observer) -> Result<Scan> {
     let mut metadata = root.symlink_metadata().at("read the rootfs", root)?;
     // A slash at its end makes a link stand for the directory that it leads to, in every call to come.
@@ -102,7 +114,7 @@ impl Scanner<'_> {
             self.scan.sockets.push(path);
             return Ok(());
         };
-        if is_reserved(&path) {
+        if is_reserved(&path) && self.policy.whiteout_names == WhiteoutNames::Refused {
             return Err(Error::refused_with_hint(
                 format!("`{path}` in the rootfs: a name that begins with `.wh.` means a removal in a layer"),
                 "rename it or leave it out with --exclude",

@@ -40,6 +40,9 @@ mod archives;
 /// So is what an overlay filesystem has written.
 mod overlay;
 
+/// Layers and archives are read as other tools wrote them, odd or old, and nothing in them is lost without a word.
+mod written_by_others;
+
 /// Several layers become one that is all of them.
 mod squash;
 

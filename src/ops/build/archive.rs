@@ -10,6 +10,7 @@ use crate::error::{Error, IoContext, Result};
 use crate::image::kept_content::KeptContent;
 use crate::layer::Fold;
 use crate::layer::{Changeset, Contents};
+use crate::ops::build::attributes::{is_applied, FilesystemAttributes};
 use crate::ops::build::rootfs::ReadRootfs;
 use crate::tree::{is_reserved, ScanPolicy};
 use crate::work::Observer;
@@ -23,12 +24,14 @@ pub(super) fn read(
     spool: impl FnOnce() -> Result<File>,
     observer: &dyn Observer,
 ) -> Result<ReadRootfs<'static>> {
-    let (changeset, file) = if let Some(changeset) = locate(&mut archive, name, observer)? {
+    let (mut changeset, file) = if let Some(changeset) = locate(&mut archive, name, observer)? {
         (changeset, archive)
     } else {
         let mut spool = spool()?;
         (Changeset::read(archive, Contents::Spool(&mut spool), name, observer)?, spool)
     };
+    let attributes = FilesystemAttributes::of(&changeset);
+    changeset.lost.retain(|keyword| !is_applied(keyword));
     let mut members = changeset.members;
     for entry in &mut members {
         if is_reserved(&entry.path) && !policy.exclude.matches(&entry.path) {
@@ -43,13 +46,15 @@ pub(super) fn read(
     let mut fold = Fold::new();
     fold.apply(members)?;
     fold.retain(|path| !policy.exclude.matches(path));
-    let folded = fold.finish();
+    let mut folded = fold.finish();
     if folded.tree.len() < 2 {
         return Err(Error::refused(format!("rootfs `{name}` is empty")));
     }
     let mut content = KeptContent::default();
     content.add(file, &changeset.offsets, &folded.origins, 0);
-    Ok(ReadRootfs { tree: folded.tree, content: Box::new(content), sockets: Vec::new(), of_base: BTreeMap::new() })
+    let mut warnings = attributes.apply(&mut folded.tree, &content, &policy.xattrs, name)?;
+    warnings.extend(changeset.lost.warnings(name));
+    Ok(ReadRootfs { tree: folded.tree, content: Box::new(content), warnings, of_base: BTreeMap::new() })
 }
 
 /// The places of the contents in an archive that can be read at any place; none if it cannot, or if it holds sparse files,

@@ -1,6 +1,7 @@
 //! `build`: a rootfs becomes an image, alone or on a base, in one or several targets at once.
 
 mod archive;
+mod attributes;
 mod base;
 mod documents;
 mod overlay;
@@ -216,12 +217,11 @@ fn read_rootfs<'a>(
             let merged = layers.with(changeset)?;
             let of_base = layers.digests_of(&merged);
             let content = Box::new(overlay::MergedContent::new(path, base, merged.origins));
-            (ReadRootfs { tree: merged.tree, content, sockets, of_base }, Some(layers))
+            (ReadRootfs { tree: merged.tree, content, warnings: rootfs::left_out(&sockets), of_base }, Some(layers))
         }
     };
     options.device_table.apply(&mut read.tree, read.content.as_ref())?;
-    let left_out = |path: &TarPath| format!("`{path}` is a socket, which a layer cannot hold: left out");
-    warnings.extend(read.sockets.iter().map(left_out));
+    warnings.append(&mut read.warnings);
     for warning in &warnings {
         observer.warning(warning);
     }

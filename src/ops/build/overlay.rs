@@ -3,6 +3,8 @@
 //! The marks are those of the kernel's overlayfs: a character device 0:0 or an empty file with the attribute
 //! `overlay.whiteout` is a removed name, and a directory with `overlay.opaque` set to `y` hides what is below it. The
 //! attributes are in the namespace `trusted.`, or `user.` where the overlay was mounted without privilege.
+//! fuse-overlayfs has names of its own for them, and where it cannot make devices it writes the marks of a layer,
+//! `.wh.NAME` and `.wh..wh..opq`. What it cannot set as an ordinary user it keeps in an attribute, `override_stat`.
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -12,8 +14,8 @@ use crate::error::{Error, Result};
 use crate::layer::{Changeset, Origin};
 use crate::ops::build::base::Base;
 use crate::tree::{
-    scan, Content, Device, Directory, Entry, Globs, Kind, Metadata, ScanPolicy, TarPath, Tree, Whiteout, XattrPolicy,
-    Xattrs,
+    scan, Content, Device, Directory, Entry, Globs, Kind, Metadata, ScanPolicy, TarPath, Tree, Whiteout, WhiteoutNames,
+    XattrPolicy, Xattrs,
 };
 use crate::work::Observer;
 
@@ -26,17 +28,35 @@ pub(super) fn read(
     observer: &dyn Observer,
 ) -> Result<(Changeset, Vec<TarPath>)> {
     let everything = XattrPolicy::Matching(Globs::parse(["**"])?);
-    let mut scan = scan(upper, &ScanPolicy { exclude: policy.exclude.clone(), xattrs: everything }, observer)?;
-    for entry in scan.tree.iter_mut() {
-        entry.metadata.xattrs.retain(|name, _| is_overlay(name) || policy.xattrs.keeps(name));
-    }
+    let scan_policy =
+        ScanPolicy { exclude: policy.exclude.clone(), xattrs: everything, whiteout_names: WhiteoutNames::Kept };
+    let mut scan = scan(upper, &scan_policy, observer)?;
+    scan.tree.iter_mut().try_for_each(override_stat)?;
     policies(&mut scan.tree)?;
     let mut changeset = Changeset::default();
     for entry in scan.tree.iter() {
         refuse_what_needs_the_lower(entry)?;
+        match Whiteout::of(&entry.path)? {
+            Whiteout::None => {}
+            // Other names may be linked to it.
+            Whiteout::Aufs => {
+                changeset.members.push(entry.clone());
+                continue;
+            }
+            whiteout => {
+                if !matches!(entry.kind, Kind::File { size: 0 } | Kind::Hardlink { .. } | WHITEOUT) {
+                    let (path, kind) = (&entry.path, entry.kind.name());
+                    return Err(Error::malformed(
+                        format!("whiteout `{path}` in the upper directory"),
+                        format!("an empty file expected, found a {kind} of {} bytes", entry.size()),
+                    ));
+                }
+                changeset.members.push(marker(&whiteout)?);
+                continue;
+            }
+        }
         let is_marked = |name: &str| mark(&entry.metadata.xattrs, name).is_some();
-        let whiteout = Device { major: 0, minor: 0 };
-        if entry.kind == Kind::CharDevice(whiteout) || (entry.size() == 0 && is_marked("whiteout")) {
+        if entry.kind == WHITEOUT || (entry.size() == 0 && is_marked("whiteout")) {
             changeset.members.push(marker(&Whiteout::Remove(entry.path.clone()))?);
             continue;
         }
@@ -44,11 +64,19 @@ pub(super) fn read(
             changeset.members.push(marker(&Whiteout::Opaque(entry.path.clone()))?);
         }
         let mut entry = entry.clone();
-        entry.metadata.xattrs.retain(|name, _| !is_overlay(name));
+        entry.metadata.xattrs.retain(|name, _| !is_overlay(name) && policy.xattrs.keeps(name));
         changeset.members.push(entry);
     }
     Ok((changeset, scan.sockets))
 }
+
+/// The device that stands for a removed name.
+const WHITEOUT: Kind = Kind::CharDevice(Device { major: 0, minor: 0 });
+
+/// The namespaces of the attributes that an overlay keeps for itself.
+const NAMESPACES: [&str; 4] = ["trusted.overlay.", "user.overlay.", "user.fuseoverlayfs.", "security.fuseoverlayfs."];
+/// `override_stat` in the spelling that podman and fuse-overlayfs share.
+const CONTAINERS_STAT: &str = "user.containers.override_stat";
 
 /// The content of the tree that the upper directory and the base make together.
 pub(super) struct MergedContent<'a> {
@@ -74,14 +102,52 @@ impl Content for MergedContent<'_> {
 }
 
 fn is_overlay(name: &[u8]) -> bool {
-    name.starts_with(b"trusted.overlay.") || name.starts_with(b"user.overlay.")
+    name == CONTAINERS_STAT.as_bytes() || NAMESPACES.iter().any(|namespace| name.starts_with(namespace.as_bytes()))
 }
 
 fn mark<'a>(xattrs: &'a Xattrs, name: &str) -> Option<&'a [u8]> {
-    ["trusted", "user"]
-        .iter()
-        .find_map(|namespace| xattrs.get(format!("{namespace}.overlay.{name}").as_bytes()))
-        .map(Vec::as_slice)
+    let mut values = NAMESPACES.iter().filter_map(|namespace| xattrs.get([namespace, name].concat().as_bytes()));
+    values.next().map(Vec::as_slice)
+}
+
+/// Puts owner, mode and type in place that the overlay had no right to set: `UID:GID:MODE`, the mode in octal digits, and
+/// perhaps `:TYPE`.
+fn override_stat(entry: &mut Entry) -> Result<()> {
+    let xattrs = &entry.metadata.xattrs;
+    let Some(value) = mark(xattrs, "override_stat").or(xattrs.get(CONTAINERS_STAT.as_bytes()).map(Vec::as_slice))
+    else {
+        return Ok(());
+    };
+    let text = String::from_utf8_lossy(value).into_owned();
+    let not_accepted = || {
+        let subject = format!("`{}` in the upper directory", entry.path);
+        Error::malformed(subject, format!("override_stat has `UID:GID:MODE:TYPE`, found `{}`", text.escape_debug()))
+    };
+    let fields: Vec<&str> = text.trim_end_matches('\0').split(':').collect();
+    let (uid, gid, mode, kind) = match *fields.as_slice() {
+        [uid, gid, mode] => (uid, gid, mode, ""),
+        [uid, gid, mode, kind] => (uid, gid, mode, kind),
+        _ => return Err(not_accepted()),
+    };
+    let id = |text: &str| text.parse::<u32>().map_err(|_| not_accepted());
+    let (uid, gid) = (id(uid)?, id(gid)?);
+    let mode = u32::from_str_radix(mode, 8).map_err(|_| not_accepted())?;
+    let mut words = kind.split('-');
+    let kind = words.next();
+    let mut number = || words.next().and_then(|word| word.parse().ok()).ok_or_else(not_accepted);
+    let kind = match kind {
+        Some("" | "file" | "dir" | "symlink") | None => None,
+        Some("pipe") => Some(Kind::Fifo),
+        Some("char") => Some(Kind::CharDevice(Device { major: number()?, minor: number()? })),
+        Some("block") => Some(Kind::BlockDevice(Device { major: number()?, minor: number()? })),
+        Some(_) => return Err(not_accepted()),
+    };
+    entry.metadata.mode = (mode & 0o7777) as u16;
+    (entry.metadata.uid, entry.metadata.gid) = (uid, gid);
+    if let (Some(kind), false) = (kind, matches!(entry.kind, Kind::Hardlink { .. })) {
+        entry.kind = kind;
+    }
+    Ok(())
 }
 
 /// Directories that were renamed and files of which only the metadata was copied up are in the lower directories.

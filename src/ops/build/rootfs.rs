@@ -32,8 +32,8 @@ pub enum Rootfs {
 pub(super) struct ReadRootfs<'a> {
     pub(super) tree: Tree,
     pub(super) content: Box<dyn Content + Sync + 'a>,
-    /// Sockets: a layer cannot hold them.
-    pub(super) sockets: Vec<TarPath>,
+    /// What a layer cannot hold.
+    pub(super) warnings: Vec<String>,
     /// Digests of the files whose content is the base's own and not here, by the paths that hold them.
     pub(super) of_base: BTreeMap<TarPath, ContentDigest>,
 }
@@ -75,7 +75,13 @@ pub(super) fn read_directory(root: &Path, policy: &ScanPolicy, observer: &dyn Ob
     if tree.len() == 1 {
         return Err(Error::refused(format!("rootfs `{}` is empty", root.display())));
     }
-    Ok(ReadRootfs { tree, content: Box::new(Directory::new(root)), sockets, of_base: BTreeMap::new() })
+    let warnings = left_out(&sockets);
+    Ok(ReadRootfs { tree, content: Box::new(Directory::new(root)), warnings, of_base: BTreeMap::new() })
+}
+
+/// What is said of sockets.
+pub(super) fn left_out(sockets: &[TarPath]) -> Vec<String> {
+    sockets.iter().map(|path| format!("`{path}` is a socket, which a layer cannot hold: left out")).collect()
 }
 
 /// Opens an archive or standard input.

@@ -1,0 +1,43 @@
+//! The numbers of users and groups, as the image itself gives them.
+
+use std::collections::BTreeMap;
+use std::io::Read;
+
+use crate::error::{IoContext, Result};
+use crate::tree::{Content, TarPath, Tree};
+
+/// Names and numbers of a passwd or group file.
+#[derive(Debug, Default)]
+pub(crate) struct Ids(BTreeMap<String, u32>);
+
+impl Ids {
+    /// Reads `name:password:id:…` lines of a file of the image; one that is not there has no names.
+    pub(crate) fn read(tree: &Tree, content: &dyn Content, path: &[u8]) -> Result<Self> {
+        let mut names = BTreeMap::new();
+        if let Some(entry) = tree.get(&TarPath::parse(path)?).filter(|entry| entry.size() > 0) {
+            let mut text = Vec::new();
+            let read = content.open(entry)?.take(16 << 20).read_to_end(&mut text);
+            read.at("read", &entry.path.below("/".as_ref()))?;
+            for line in String::from_utf8_lossy(&text).lines() {
+                let mut fields = line.split(':');
+                if let (Some(name), Some(_), Some(Ok(id))) =
+                    (fields.next(), fields.next(), fields.next().map(str::parse))
+                {
+                    names.entry(name.to_owned()).or_insert(id);
+                }
+            }
+        }
+        Ok(Ids(names))
+    }
+
+    /// The number that a text is, or has as a name.
+    pub(crate) fn find(&self, text: &str) -> Option<u32> {
+        text.parse().ok().or_else(|| self.0.get(text).copied())
+    }
+}
+
+impl FromIterator<(String, u32)> for Ids {
+    fn from_iter<I: IntoIterator<Item = (String, u32)>>(names: I) -> Self {
+        Ids(names.into_iter().collect())
+    }
+}
