@@ -16,6 +16,8 @@ pub(super) struct Blocks<R> {
 }
 
 /// What stands where a header can stand.
+// Nearly all are headers, and none is kept.
+#[allow(clippy::large_enum_variant)]
 pub(super) enum Block {
     /// A header, or what should be one.
     Header(Header),

@@ -40,12 +40,12 @@ impl LostKeywords {
 
     /// A line for each keyword. `archive` names the archive.
     pub fn warnings(&self, archive: &str) -> Vec<String> {
-        let line = |(keyword, (path, count)): (&Box<[u8]>, &(TarPath, u64))| {
+        let mut lines = Vec::new();
+        for (keyword, (path, count)) in &self.found {
             let keyword = keyword[..keyword.len().min(SHOWN)].escape_ascii();
             let rest = if *count > 1 { format!(" and {} more", count - 1) } else { String::new() };
-            format!("{archive}: PAX keyword `{keyword}` is not understood and not kept, of `{path}`{rest}")
-        };
-        let mut lines: Vec<String> = self.found.iter().map(line).collect();
+            lines.push(format!("{archive}: PAX keyword `{keyword}` is not understood and not kept, of `{path}`{rest}"));
+        }
         if self.more > 0 {
             lines
                 .push(format!("{archive}: {} PAX records of more keywords are not understood and not kept", self.more));
