@@ -1,50 +1,130 @@
+//! Man pages, one for each verb, from what `--help` says and what it has no room for.
+
 use std::fs;
-use std::io::{stdout, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use clap_complete::Shell;
+use clap_mangen::roff::{bold, roman, Roff};
+use clap_mangen::Man;
+use ocibake::settings::VARIABLES;
 
+use super::help::{examples, takes_locations, EXIT_STATUS, NAMES};
 use super::Answer;
-
-/// Print shell completions
-#[derive(clap::Args)]
-pub(super) struct CompletionsArgs {
-    /// The shell
-    shell: Shell,
-}
 
 /// Write the man pages, one for each command
 #[derive(clap::Args)]
-pub(super) struct ManArgs {
+pub(super) struct Args {
     /// The directory that gets `ocibake.1` and its like
     directory: PathBuf,
 }
 
-pub(super) fn completions(args: &CompletionsArgs, mut command: clap::Command) -> Result<Answer> {
-    let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut command, "ocibake", &mut script);
-    stdout().write_all(&script)?;
-    Ok(Answer::Yes)
-}
+/// Programs of other projects that work with the same images.
+const OTHERS: [&str; 5] = ["fakeroot(1)", "podman(1)", "pseudo(1)", "skopeo(1)", "umoci(1)"];
 
-pub(super) fn pages(args: &ManArgs, command: clap::Command) -> Result<Answer> {
+pub(super) fn run(args: &Args, command: clap::Command) -> Result<Answer> {
     let directory = &args.directory;
     fs::create_dir_all(directory).with_context(|| format!("cannot create `{}`", directory.display()))?;
     let mut command = command.disable_help_subcommand(true);
     command.build();
-    write_page(&command, directory, "ocibake")?;
-    for subcommand in command.get_subcommands().filter(|subcommand| subcommand.get_name() != "help") {
-        let name = format!("ocibake-{}", subcommand.get_name());
-        write_page(&subcommand.clone().display_name(&name), directory, &name)?;
+    let verbs: Vec<&clap::Command> = command.get_subcommands().collect();
+    let mut pages = vec!["ocibake(1)".to_owned()];
+    pages.extend(verbs.iter().map(|verb| format!("ocibake-{}(1)", verb.get_name())));
+
+    write_page(&command, &command, &pages, directory, "ocibake")?;
+    for verb in verbs {
+        let name = format!("ocibake-{}", verb.get_name());
+        write_page(&verb.clone().display_name(&name), verb, &pages, directory, &name)?;
     }
     Ok(Answer::Yes)
 }
 
-fn write_page(command: &clap::Command, directory: &Path, name: &str) -> Result<()> {
+fn write_page(
+    command: &clap::Command,
+    verb: &clap::Command,
+    pages: &[String],
+    directory: &Path,
+    name: &str,
+) -> Result<()> {
     let path = directory.join(format!("{name}.1"));
     let mut page = Vec::new();
     // No date: a page is the same bytes whenever it is made.
-    clap_mangen::Man::new(command.clone()).date("").render(&mut page)?;
+    let man = Man::new(command.clone()).date("").manual("ocibake");
+    man.render_title(&mut page)?;
+    man.render_name_section(&mut page)?;
+    man.render_synopsis_section(&mut page)?;
+    man.render_description_section(&mut page)?;
+    man.render_options_section(&mut page)?;
+    if verb.has_subcommands() {
+        man.render_subcommands_section(&mut page)?;
+    }
+    let mut rest = Roff::new();
+    if takes_locations(verb) || verb.has_subcommands() {
+        rest.control("SH", ["IMAGES AND TARGETS"]);
+        paragraphs(&mut rest, NAMES);
+    }
+    environment(&mut rest, verb);
+    rest.control("SH", ["EXIT STATUS"]);
+    for (status, meaning) in EXIT_STATUS {
+        rest.control("TP", []);
+        rest.text([bold(status)]);
+        rest.text([roman(meaning)]);
+    }
+    let examples = examples(verb);
+    if !examples.is_empty() {
+        rest.control("SH", ["EXAMPLES"]);
+        rest.control("nf", []);
+        for example in examples {
+            rest.text([roman(example)]);
+        }
+        rest.control("fi", []);
+    }
+    rest.control("SH", ["SEE ALSO"]);
+    let own = format!("{name}(1)");
+    let others = pages.iter().map(String::as_str).filter(|page| *page != own).chain(OTHERS);
+    rest.text([roman(others.collect::<Vec<_>>().join(", "))]);
+    rest.to_writer(&mut page)?;
     fs::write(&path, page).with_context(|| format!("cannot write `{}`", path.display()))
+}
+
+/// The variables that a verb reads.
+fn environment(roff: &mut Roff, verb: &clap::Command) {
+    let mut rows: Vec<(&str, String)> = Vec::new();
+    let is_all = verb.has_subcommands();
+    if is_all || verb.get_name() == "build" {
+        rows.extend(VARIABLES.iter().map(|variable| {
+            let flag = variable.flag.map(|flag| format!(" The flag {flag} wins over it.")).unwrap_or_default();
+            (variable.name, format!("{}.{flag}", variable.meaning))
+        }));
+    }
+    if verb.get_name() == "config" {
+        rows.push((
+            "SOURCE_DATE_EPOCH",
+            "seconds since 1970: default for `created` where something changes.".to_owned(),
+        ));
+    }
+    rows.push(("COLUMNS", "how wide help texts are where stdout is no terminal.".to_owned()));
+    rows.push((
+        "TERM, LC_ALL, LC_CTYPE, LANG",
+        "no bar moves on a dumb terminal, or where letters are not UTF-8.".to_owned(),
+    ));
+    roff.control("SH", ["ENVIRONMENT"]);
+    for (name, meaning) in rows {
+        roff.control("TP", []);
+        roff.text([bold(name)]);
+        roff.text([roman(meaning)]);
+    }
+}
+
+/// Lines that begin with blanks stand by themselves.
+fn paragraphs(roff: &mut Roff, text: &str) {
+    for line in text.lines() {
+        match line.strip_prefix("  ") {
+            Some(item) => {
+                roff.control("RS", ["4"]);
+                roff.text([roman(item)]);
+                roff.control("RE", []);
+            }
+            None => drop(roff.text([roman(line)])),
+        }
+    }
 }

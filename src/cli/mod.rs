@@ -7,11 +7,14 @@
 
 mod attach;
 mod build;
+mod completion;
 mod config;
 mod convert;
 mod diff;
 mod fakeroot;
+mod foreign;
 mod gc;
+mod help;
 mod index;
 mod inspect;
 mod ls;
@@ -29,12 +32,13 @@ mod unpack;
 mod verify;
 mod work_flags;
 
+use std::env;
 use std::ffi::OsStr;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use clap::error::ErrorKind;
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use ocibake::layout::Location;
 use ocibake::Error;
 
@@ -43,13 +47,8 @@ use progress::{Display, Interruption, ProgressMode, Verbosity};
 /// Bake a root filesystem into an OCI container image
 ///
 /// One pass, no root, no daemon, no network, the same bytes every time.
-///
-/// IMAGE and TARGET are `oci:DIR[:REF]` for a layout directory, `oci-archive:FILE[:REF]` for a tar of one, or
-/// `docker-archive:FILE[:NAME[:TAG]]` for what `docker load` takes. Without the word before the colon, a path that ends
-/// in .tar, .tar.gz, .tar.xz or .tar.zst is an archive of a layout, and any other is a directory. An archive that is
-/// written is compressed as its ending says.
 #[derive(Parser)]
-#[command(name = "ocibake", version, max_term_width = 100)]
+#[command(name = "ocibake", version, after_help = help::NAMES)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -80,8 +79,8 @@ enum Command {
     Gc(gc::Args),
     Verify(verify::Args),
     Platform(platform::Args),
-    Completions(man::CompletionsArgs),
-    Man(man::ManArgs),
+    Completions(completion::Args),
+    Man(man::Args),
 }
 
 /// What a command answers, for the exit status.
@@ -110,9 +109,17 @@ impl Session {
     }
 }
 
+/// What can be typed, and what is said of it.
+fn interface() -> clap::Command {
+    completion::offer(help::explain(Cli::command()))
+}
+
 /// Runs the command line of this process.
 pub(crate) fn run() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    if completion::is_answered(interface) {
+        return ExitCode::SUCCESS;
+    }
+    let cli = match interface().try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches)) {
         Ok(cli) => cli,
         Err(error) => return explain(&error),
     };
@@ -138,8 +145,8 @@ pub(crate) fn run() -> ExitCode {
         Command::Gc(args) => gc::run(&args, &session),
         Command::Verify(args) => verify::run(&args, &session),
         Command::Platform(args) => platform::run(&args),
-        Command::Completions(args) => man::completions(&args, Cli::command()),
-        Command::Man(args) => man::pages(&args, Cli::command()),
+        Command::Completions(args) => completion::run(&args, interface()),
+        Command::Man(args) => man::run(&args, interface()),
     });
     // What stdout still holds back would be lost without a word.
     match result.and_then(|answer| Ok(io::stdout().flush().map(|()| answer)?)) {
@@ -171,6 +178,10 @@ fn explain(error: &clap::Error) -> ExitCode {
     let mut paragraphs = text.split("\n\n");
     let lines = paragraphs.next().unwrap_or_default().lines().map(str::trim);
     say(&format!("ocibake: {}", lines.collect::<Vec<_>>().join(" ")));
+    if let Some(hint) = foreign_verb(error) {
+        say(&format!("hint: {hint}"));
+        return ExitCode::from(2);
+    }
     let tips = paragraphs.clone().filter_map(|paragraph| paragraph.trim().strip_prefix("tip: "));
     let hints: Vec<&str> = tips.chain(text.lines().filter_map(|line| line.strip_prefix("hint: "))).collect();
     for hint in &hints {
@@ -180,6 +191,14 @@ fn explain(error: &clap::Error) -> ExitCode {
         say("hint: `ocibake --help` and `ocibake COMMAND --help` tell what there is");
     }
     ExitCode::from(2)
+}
+
+/// What to type instead of a verb that another tool has.
+fn foreign_verb(error: &clap::Error) -> Option<String> {
+    let Some(ContextValue::String(verb)) = error.get(ContextKind::InvalidSubcommand) else { return None };
+    let args: Vec<String> = env::args_os().map(|arg| arg.to_string_lossy().into_owned()).collect();
+    let at = args.iter().position(|arg| arg == verb)?;
+    foreign::hint(verb, &args[at + 1..])
 }
 
 /// Prints a line of talk. Nobody is left to tell when stderr is gone.

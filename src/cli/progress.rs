@@ -1,5 +1,6 @@
 //! What a person sees while the work goes on, and how a signal stops it.
 
+use std::env;
 use std::io::{stderr, IsTerminal};
 use std::num::NonZeroUsize;
 use std::process::ExitCode;
@@ -95,7 +96,10 @@ struct Percent {
 
 impl Display {
     pub(super) fn new(mode: ProgressMode, verbosity: Verbosity, interruption: &Interruption) -> Self {
-        let wants_bar = mode == ProgressMode::Auto && verbosity != Verbosity::Quiet && stderr().is_terminal();
+        let wants_bar = mode == ProgressMode::Auto
+            && verbosity != Verbosity::Quiet
+            && stderr().is_terminal()
+            && can_show_bar(|name| env::var(name).ok());
         Display {
             verbosity,
             interruption: interruption.clone(),
@@ -120,6 +124,14 @@ impl Display {
             None => say(line),
         }
     }
+}
+
+/// Whether the terminal moves its cursor, and takes the letters that a bar is made of.
+fn can_show_bar(variable: impl Fn(&str) -> Option<String>) -> bool {
+    let locale =
+        ["LC_ALL", "LC_CTYPE", "LANG"].iter().find_map(|name| variable(name).filter(|value| !value.is_empty()));
+    let letters = locale.unwrap_or_default().to_ascii_lowercase().replace('-', "");
+    variable("TERM").is_some_and(|terminal| !matches!(terminal.as_str(), "" | "dumb")) && letters.contains("utf8")
 }
 
 fn bar_style() -> ProgressStyle {
@@ -173,5 +185,30 @@ impl Observer for Display {
 
     fn interrupted(&self) -> bool {
         self.interruption.is_requested()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bar_moves_where_it_can_be_seen() {
+        for (environment, expected) in [
+            (&[("TERM", "xterm"), ("LANG", "en_US.UTF-8")][..], true),
+            (&[("TERM", "xterm"), ("LANG", "de_DE.utf8")], true),
+            (&[("TERM", "xterm"), ("LC_CTYPE", "C.UTF-8"), ("LANG", "C")], true),
+            (&[("TERM", "xterm"), ("LC_ALL", ""), ("LANG", "C.UTF-8")], true),
+            (&[("TERM", "xterm"), ("LC_ALL", "C"), ("LANG", "en_US.UTF-8")], false),
+            (&[("TERM", "xterm"), ("LANG", "de_DE.ISO-8859-1")], false),
+            (&[("TERM", "xterm")], false),
+            (&[("TERM", "dumb"), ("LANG", "en_US.UTF-8")], false),
+            (&[("TERM", ""), ("LANG", "en_US.UTF-8")], false),
+            (&[("LANG", "en_US.UTF-8")], false),
+        ] {
+            let variable =
+                |name: &str| environment.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
+            assert_eq!(can_show_bar(variable), expected, "{environment:?}");
+        }
     }
 }

@@ -119,6 +119,13 @@ pub fn is_known_os(name: &str) -> bool {
     SYSTEMS.contains(&name)
 }
 
+/// The names that an architecture with a name in OCI may be given by, those of OCI first.
+pub fn known_names() -> impl Iterator<Item = &'static str> {
+    let goarches = LINUX.iter().chain(BIG_ENDIAN_ARM).map(|(goarch, _)| *goarch);
+    let others = LINUX.iter().chain(BIG_ENDIAN_ARM).flat_map(|(_, names)| names.iter().copied());
+    goarches.chain(others).chain(ARM.iter().map(|(name, _)| *name))
+}
+
 /// What an architecture may be called, for a message.
 pub fn accepted_names() -> String {
     let goarches: Vec<_> = LINUX.iter().map(|(goarch, _)| *goarch).collect();

@@ -8,7 +8,7 @@ mod machine;
 mod pattern;
 mod variant;
 
-pub use architecture::{accepted_names, is_known_name, is_known_os};
+pub use architecture::{accepted_names, is_known_name, is_known_os, known_names};
 pub use machine::Machine;
 pub use pattern::PlatformPattern;
 pub use variant::VariantPolicy;

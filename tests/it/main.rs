@@ -106,6 +106,9 @@ mod unpack;
 /// The other verbs answer, and every verb talks where it should.
 mod verbs;
 
+/// Help, man pages and completions say what there is, in the width and in the shell that somebody has.
+mod help;
+
 /// `make install` puts the tool, its man pages and its completions where they are looked for.
 mod installation;
 

@@ -1,9 +1,8 @@
 use std::fs;
-use std::path::Path;
 
 use serde_json::{json, Value};
 
-use crate::harness::{names_below, sha256, Layout, Peer, Scratch, Tool};
+use crate::harness::{sha256, Layout, Peer, Scratch, Terminal, Tool};
 
 pub(crate) const VERBS: &[&str] = &[
     "build",
@@ -267,42 +266,55 @@ fn a_reader_that_has_seen_enough_is_no_trouble() {
 }
 
 #[test]
-fn completions_and_man_pages_know_every_verb_and_flag() {
+fn a_bar_moves_on_terminals_that_can_show_it() {
     let scratch = Scratch::new();
-    let help = run(&scratch, &["build", "--help"]).run().stdout();
-    let flags: Vec<&str> = help.split_whitespace().filter(|word| word.starts_with("--")).collect();
-    let flags: Vec<&str> = flags.iter().map(|flag| flag.trim_end_matches([',', '.', ')', ']'])).collect();
-    assert!(flags.len() > 40, "{flags:?}");
-
-    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
-        let script = run(&scratch, &["completions", shell]).run().stdout();
-        for word in VERBS.iter().copied().chain(["--device-table", "--healthcheck-start-period"]) {
-            let word = if shell == "fish" { word.trim_start_matches('-') } else { word };
-            assert!(script.contains(word), "{shell} does not know {word}");
-        }
-        if let ("bash", Some(bash)) = (shell, Peer::find("bash")) {
-            fs::write(scratch.join("completions"), &script).unwrap();
-            bash.run(["-n".as_ref(), scratch.join("completions").as_os_str()]);
-        }
+    scratch.small_rootfs();
+    for (env, expected) in [
+        (&[("TERM", "xterm"), ("LC_ALL", "C.UTF-8")][..], true),
+        (&[("TERM", "dumb"), ("LC_ALL", "C.UTF-8")], false),
+        (&[("TERM", "xterm"), ("LC_ALL", "C")], false),
+    ] {
+        let terminal = Terminal { columns: 100, env, directory: scratch.path() };
+        let words = ["ocibake", "build", "rootfs", "oci:out", "--arch", "amd64", "--owner", "0:0"];
+        let Some(shown) = terminal.run(&words) else { return };
+        assert_eq!(shown.contains('\u{1b}'), expected, "{env:?}: {shown:?}");
+        assert!(shown.contains("sha256:"), "{shown}");
     }
-    assert!(run(&scratch, &["completions", "cmd"]).run().error().contains("cmd"));
+}
 
-    assert_eq!(run(&scratch, &["man", "pages/of/man"]).run().stdout(), "");
-    let pages = scratch.join("pages/of/man");
-    let mut expected: Vec<String> = VERBS.iter().map(|verb| format!("ocibake-{verb}.1")).collect();
-    expected.push("ocibake.1".to_owned());
-    expected.sort();
-    assert_eq!(names_below(&pages), expected);
-    let page = fs::read_to_string(pages.join("ocibake-build.1")).unwrap();
-    assert!(page.contains(".TH ocibake-build 1"), "{page}");
-    let unescaped = page.replace("\\-", "-");
-    for flag in flags {
-        let name = flag.split('=').next().unwrap().trim_end_matches(['[', '`']);
-        assert!(unescaped.contains(name), "the man page does not know {name}");
+/// What somebody types who comes from another tool is answered with what does the job here.
+#[test]
+fn verbs_of_other_tools_are_answered_with_what_does_their_job() {
+    for (words, hint) in [
+        ("push oci:out:v1 registry.example/app:v1", "`skopeo copy oci:out:v1 docker://registry.example/app:v1`"),
+        ("pull registry.example/app", "`skopeo copy docker://registry.example/app oci:app:latest`"),
+        ("copy oci:out:v1 app.tar", "`ocibake convert oci:out:v1 app.tar`"),
+        ("run oci:out:v1", "podman run --rm"),
+        ("save oci:out:v1", "`ocibake convert oci:out:v1 docker-archive:FILE:NAME:TAG`"),
+        ("load app.tar", "`ocibake convert app.tar oci:DIR`"),
+        ("history oci:out:v1", "`ocibake inspect oci:out:v1 --raw config | jq .history`"),
+        ("-q push oci:out:v1 registry.example/app", "`skopeo copy oci:out:v1 docker://registry.example/app`"),
+    ] {
+        let words: Vec<&str> = words.split(' ').collect();
+        let error = Tool::new(words[0]).args(&words[1..]).run().error();
+        let verb = words.iter().find(|word| !word.starts_with('-')).unwrap();
+        assert!(error.starts_with(&format!("unrecognized subcommand '{verb}'")) && error.contains(hint), "{error}");
     }
-    let before = crate::harness::bytes_of(Path::new(&pages));
-    let _ = run(&scratch, &["man", "pages/of/man"]).env("LC_ALL", "de_DE.UTF-8").run().stdout();
-    assert!(crate::harness::bytes_of(Path::new(&pages)) == before, "pages differ from run to run");
+    let error = Tool::new("biuld").run().error();
+    assert!(error.contains("'build'") && !error.contains("skopeo"), "{error}");
+}
+
+/// The hints name verbs that there are.
+#[test]
+fn hints_for_verbs_of_other_tools_can_be_typed() {
+    for verb in
+        ["copy", "save", "load", "history", "images", "rmi", "prune", "extract", "import", "commit", "merge", "edit"]
+    {
+        let error = Tool::new(verb).run().error();
+        let named =
+            error.split("`ocibake ").nth(1).unwrap_or_else(|| panic!("{error}")).split([' ', '`']).next().unwrap();
+        assert!(VERBS.contains(&named), "{error}");
+    }
 }
 
 #[test]

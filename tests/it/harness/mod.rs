@@ -15,6 +15,7 @@ mod registry;
 mod scratch;
 mod script;
 mod storage;
+mod terminal;
 mod tool;
 mod words;
 
@@ -31,4 +32,5 @@ pub(crate) use place::{clone, place};
 pub(crate) use registry::Registry;
 pub(crate) use scratch::{bytes_of, is_missing, names_below, Scratch};
 pub(crate) use storage::Storage;
+pub(crate) use terminal::Terminal;
 pub(crate) use tool::{until_it_writes, Outcome, Tool};

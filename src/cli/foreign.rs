@@ -1,0 +1,200 @@
+//! Verbs of other tools, and what does their job here.
+
+use std::path::Path;
+
+/// A command that does what `ocibake VERB ARGS...` was meant to do, as a hint; none if no tool is known by the verb.
+pub(super) fn hint(verb: &str, args: &[String]) -> Option<String> {
+    let operands: Vec<&str> = args.iter().map(String::as_str).filter(|arg| !arg.starts_with('-')).collect();
+    let operand = |number: usize, placeholder: &str| {
+        operands.get(number).map_or_else(|| placeholder.to_owned(), |given| (*given).to_owned())
+    };
+    let image = || operand(0, "oci:DIR:REF");
+    Some(match verb {
+        "push" | "upload" => {
+            let target = in_registry(&operand(1, "REGISTRY/NAME:TAG"));
+            format!(
+                "skopeo sends images to registries: {}",
+                command(&["skopeo", "copy", &with_transport(&image()), &target])
+            )
+        }
+        "pull" | "fetch" => {
+            let source = operand(0, "REGISTRY/NAME:TAG");
+            let (name, tag) = name_and_tag(&source);
+            let target = operand(1, &format!("oci:{name}:{tag}"));
+            let words = ["skopeo", "copy", &in_registry(&source), &with_transport(&target)];
+            format!("skopeo takes images from registries: {}", command(&words))
+        }
+        "copy" | "cp" if operands.iter().any(|operand| is_in_registry(operand)) => {
+            let words = [operand(0, "SOURCE"), operand(1, "TARGET")].map(|given| {
+                if is_in_registry(&given) {
+                    in_registry(&given)
+                } else {
+                    with_transport(&given)
+                }
+            });
+            format!("skopeo copies from and to registries: {}", command(&["skopeo", "copy", &words[0], &words[1]]))
+        }
+        "copy" => {
+            let words = ["ocibake", "convert", &image(), &operand(1, "oci-archive:FILE:REF")];
+            format!("`convert` copies images between layouts and archives: {}", command(&words))
+        }
+        "run" | "exec" | "start" => {
+            let pull = format!("podman pull -q {}", quoted(&with_transport(&image())));
+            format!("podman runs an image from its layout or archive: `podman run --rm \"$({pull})\"`")
+        }
+        "save" => {
+            let words = ["ocibake", "convert", &image(), "docker-archive:FILE:NAME:TAG"];
+            format!("`convert` writes archives that `docker load` and `podman load` take: {}", command(&words))
+        }
+        "load" => {
+            let file = operand(0, "FILE");
+            let words = ["ocibake", "convert", &with_archive(&file), "oci:DIR"];
+            format!(
+                "`convert` reads what `docker save` wrote: {}; `docker load -i FILE` loads what is in an archive",
+                command(&words)
+            )
+        }
+        "history" | "log" => {
+            let steps = command(&["ocibake", "inspect", &image(), "--raw", "config"]);
+            let steps = steps.trim_end_matches('`');
+            format!("`inspect` shows the layers with what made them, and {steps} | jq .history` all steps")
+        }
+        "images" | "list" => {
+            format!("`ls` lists what a layout holds: {}", command(&["ocibake", "ls", &operand(0, "oci:DIR")]))
+        }
+        "rmi" | "remove" | "delete" | "untag" => {
+            format!("`rm` takes a name away, and `gc` the blobs: {}", command(&["ocibake", "rm", &image()]))
+        }
+        "prune" => {
+            format!("`gc` removes what nothing leads to: {}", command(&["ocibake", "gc", &operand(0, "oci:DIR")]))
+        }
+        "extract" | "export" | "mount" => {
+            let words = ["ocibake", "unpack", &image(), &operand(1, "DIR")];
+            format!("`unpack` puts the filesystem of an image on disk: {}", command(&words))
+        }
+        "create" | "new" | "import" | "bake" => {
+            let words = ["ocibake", "build", &operand(0, "ROOTFS"), &operand(1, "oci:DIR:REF")];
+            format!("`build` makes an image of a rootfs, a directory or a tar: {}", command(&words))
+        }
+        "commit" | "insert" | "repack" => {
+            let words = ["ocibake", "build", "ROOTFS", "oci:DIR:NEW", "--base", &image()];
+            format!("`build --base` adds what a rootfs has beyond an image: {}", command(&words))
+        }
+        "manifest" | "merge" => {
+            format!(
+                "`index` makes one image for several platforms: {}",
+                command(&["ocibake", "index", "IMAGE...", "TARGET"])
+            )
+        }
+        "edit" | "mutate" | "annotate" => {
+            format!("`config` edits an image: {}", command(&["ocibake", "config", &image(), "--label", "KEY=VALUE"]))
+        }
+        "show" | "info" | "stat" => format!("`inspect` shows an image: {}", command(&["ocibake", "inspect", &image()])),
+        "validate" | "check" | "fsck" => {
+            format!("`verify` checks an image: {}", command(&["ocibake", "verify", &image()]))
+        }
+        "sign" | "sbom" => {
+            let words = ["ocibake", "attach", &image(), "FILE", "--type", "MEDIATYPE"];
+            format!("`attach` joins a signature or an SBOM that another tool made to an image: {}", command(&words))
+        }
+        "login" | "logout" | "search" => {
+            "skopeo and podman talk to registries; ocibake never opens a network".to_owned()
+        }
+        _ => return None,
+    })
+}
+
+/// A command to type, in backquotes.
+fn command(words: &[&str]) -> String {
+    format!("`{}`", words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" "))
+}
+
+fn quoted(word: &str) -> String {
+    shell_words::quote(word).into_owned()
+}
+
+/// With the word before the colon that skopeo wants.
+fn with_transport(image: &str) -> String {
+    if has_transport(image) {
+        return image.to_owned();
+    }
+    format!("{}:{image}", if is_archive(image) { "oci-archive" } else { "oci" })
+}
+
+/// The same for a file that `docker save` may have written.
+fn with_archive(file: &str) -> String {
+    if has_transport(file) || is_archive(file) {
+        return file.to_owned();
+    }
+    format!("docker-archive:{file}")
+}
+
+fn is_archive(image: &str) -> bool {
+    let path = image.split(':').next().unwrap_or_default();
+    let name = Path::new(path).file_name().unwrap_or_default().to_string_lossy();
+    name.contains(".tar") || name.ends_with(".tgz")
+}
+
+/// Whether a transport's name stands in front.
+fn has_transport(image: &str) -> bool {
+    ["oci:", "oci-archive:", "docker-archive:", "docker:", "docker-daemon:", "containers-storage:", "dir:"]
+        .iter()
+        .any(|transport| image.starts_with(transport))
+}
+
+/// Whether this names an image in a registry: `docker://…`, or a first part that is a host.
+fn is_in_registry(name: &str) -> bool {
+    name.starts_with("docker://") || (!has_transport(name) && host(name).is_some())
+}
+
+/// The host of `registry.example/app`, `localhost:5000/app`.
+fn host(name: &str) -> Option<&str> {
+    let (host, rest) = name.split_once('/')?;
+    let is_host = host == "localhost" || host.contains(':') || (host.contains('.') && !host.starts_with('.'));
+    (is_host && !rest.is_empty() && !Path::new(host).is_dir()).then_some(host)
+}
+
+fn in_registry(name: &str) -> String {
+    let name = name.strip_prefix("docker://").unwrap_or(name);
+    format!("docker://{name}")
+}
+
+/// `app` and `v1` of `registry.example:5000/team/app:v1`.
+fn name_and_tag(source: &str) -> (&str, &str) {
+    let last = source.rsplit('/').next().unwrap_or(source);
+    let last = last.split('@').next().unwrap_or(last);
+    last.split_once(':').unwrap_or((last, "latest"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_filled_in_as_each_tool_wants_them() {
+        for (typed, expected) in [
+            ("push oci:out:v1 registry.example/app:v1", "`skopeo copy oci:out:v1 docker://registry.example/app:v1`"),
+            ("push out docker://localhost:5000/app", "`skopeo copy oci:out docker://localhost:5000/app`"),
+            ("push -q app.tar.zst:v1 r.example/a", "`skopeo copy oci-archive:app.tar.zst:v1 docker://r.example/a`"),
+            ("push", "`skopeo copy oci:DIR:REF docker://REGISTRY/NAME:TAG`"),
+            ("pull debian", "`skopeo copy docker://debian oci:debian:latest`"),
+            ("pull r.example:5000/team/app:v2", "`skopeo copy docker://r.example:5000/team/app:v2 oci:app:v2`"),
+            ("pull r.example/app@sha256:0123 out:v1", "`skopeo copy docker://r.example/app@sha256:0123 oci:out:v1`"),
+            ("copy oci:out:v1 docker://r.example/a", "`skopeo copy oci:out:v1 docker://r.example/a`"),
+            ("copy localhost/app:v1 'my dir'", "`skopeo copy docker://localhost/app:v1 'oci:my dir'`"),
+            ("copy oci:out:v1 app.tar", "`ocibake convert oci:out:v1 app.tar`"),
+            ("run oci:out:v1", "`podman run --rm \"$(podman pull -q oci:out:v1)\"`"),
+            ("save oci:out:v1 -o x.tar", "`ocibake convert oci:out:v1 docker-archive:FILE:NAME:TAG`"),
+            ("load -i app.tar", "`ocibake convert app.tar oci:DIR`"),
+            ("load saved", "`ocibake convert docker-archive:saved oci:DIR`"),
+            ("history oci:out:v1", "`ocibake inspect oci:out:v1 --raw config | jq .history`"),
+            ("images", "`ocibake ls oci:DIR`"),
+            ("rmi oci:out:v1", "`ocibake rm oci:out:v1`"),
+        ] {
+            let words = shell_words::split(typed).unwrap();
+            let found = hint(&words[0], &words[1..]).unwrap();
+            assert!(found.contains(expected), "{typed}: {found}");
+        }
+        assert_eq!(hint("biuld", &[]), None);
+    }
+}

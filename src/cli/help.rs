@@ -1,0 +1,107 @@
+//! What help texts and man pages say beside the arguments: how images are named, examples, exit statuses, and a width that
+//! the terminal has.
+
+use std::env;
+use std::io::stdout;
+
+use clap::Command;
+
+/// How images and targets are named, for verbs that take one.
+pub(super) const NAMES: &str = "\
+Images and targets are named by a transport, a path, and a name where one is needed:
+  oci:DIR[:REF] is a layout directory,
+  oci-archive:FILE[:REF] is a tar of a layout,
+  docker-archive:FILE[:NAME[:TAG]] is what `docker load` takes.
+Without a transport, a path that ends in .tar, .tar.gz, .tar.xz or .tar.zst is an archive of a layout, and any other is a \
+layout directory. An archive that is written is compressed as its ending says.";
+
+const NAMES_IN_SHORT: &str =
+    "An image or target is oci:DIR[:REF], oci-archive:FILE[:REF], docker-archive:FILE[:NAME[:TAG]] or a path; --help says more";
+
+/// Arguments that are images, targets or layouts.
+pub(super) const LOCATIONS: [&str; 7] = ["image", "images", "targets", "layout", "locations", "old", "new"];
+
+/// What exit statuses mean everywhere.
+pub(super) const EXIT_STATUS: [(&str, &str); 4] = [
+    ("0", "Yes: it is done, or there is no difference and no error."),
+    ("1", "No: `verify` found errors, or `diff` found differences."),
+    ("2", "Trouble: a line on stderr says what was wanted and what was found."),
+    ("128+N", "Signal N ended it."),
+];
+
+/// Help that explains the names of images in each verb that takes one, as wide as the terminal is.
+pub(super) fn explain(command: Command) -> Command {
+    let width = width();
+    let is_narrow = width < 80;
+    let mut command = command.term_width(width.min(100)).next_line_help(is_narrow);
+    let verbs: Vec<String> = command.get_subcommands().map(|verb| verb.get_name().to_owned()).collect();
+    for verb in verbs {
+        command = command.mut_subcommand(verb, |verb| {
+            let verb = verb.next_line_help(is_narrow);
+            if takes_locations(&verb) {
+                let examples = verb.get_after_help().map(|text| format!("{text}\n\n")).unwrap_or_default();
+                verb.after_help(format!("{examples}{NAMES_IN_SHORT}")).after_long_help(format!("{examples}{NAMES}"))
+            } else {
+                verb
+            }
+        });
+    }
+    if is_narrow {
+        wrap_usages(command, width)
+    } else {
+        command
+    }
+}
+
+/// Whether a verb works on images or targets.
+pub(super) fn takes_locations(verb: &Command) -> bool {
+    verb.get_arguments().any(|arg| LOCATIONS.contains(&arg.get_id().as_str()))
+}
+
+/// The commands of the examples of a verb.
+pub(super) fn examples(verb: &Command) -> Vec<String> {
+    let text = verb.get_after_help().map(ToString::to_string).unwrap_or_default();
+    let paragraph = text.split("\n\n").find(|paragraph| paragraph.starts_with("Example")).unwrap_or_default();
+    paragraph.lines().filter_map(|line| line.strip_prefix("  ")).map(str::to_owned).collect()
+}
+
+/// clap wraps all of a help text but its usage.
+fn wrap_usages(command: Command, width: usize) -> Command {
+    let mut built = command.clone();
+    built.build();
+    let usages = built.get_subcommands_mut().map(|verb| (verb.get_name().to_owned(), verb.render_usage().to_string()));
+    usages.fold(command, |command, (verb, usage)| {
+        let usage = wrapped(usage.trim_start_matches("Usage: "), width.saturating_sub("Usage: ".len()));
+        if verb == "help" {
+            command
+        } else {
+            command.mut_subcommand(verb, |verb| verb.override_usage(usage))
+        }
+    })
+}
+
+/// Lines of words that fit into a width, those after the first indented like what clap has in front.
+fn wrapped(usage: &str, width: usize) -> String {
+    let mut lines: Vec<String> = Vec::new();
+    for line in usage.lines() {
+        let mut current = String::new();
+        for word in line.split_whitespace() {
+            if !current.is_empty() && current.len() + 1 + word.len() > width {
+                lines.push(std::mem::take(&mut current));
+            }
+            if !current.is_empty() {
+                current.push(' ');
+            }
+            current += word;
+        }
+        lines.push(current);
+    }
+    lines.join("\n       ")
+}
+
+/// The columns of the terminal, else what COLUMNS says, else a page.
+fn width() -> usize {
+    let of_terminal = rustix::termios::tcgetwinsize(stdout()).ok().map(|size| usize::from(size.ws_col));
+    let said = || env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
+    of_terminal.filter(|columns| *columns > 0).or_else(said).filter(|columns| *columns > 0).unwrap_or(100)
+}
