@@ -74,6 +74,23 @@ impl Fold {
         });
     }
 
+    /// What stands at a path.
+    pub(crate) fn kind(&self, path: &TarPath) -> Option<&Kind> {
+        self.nodes.get(path).map(|node| &node.entry.kind)
+    }
+
+    /// Takes away what the whiteouts among the members of a layer hide, and puts nothing.
+    pub(crate) fn hide(&mut self, members: &[Entry]) -> Result<()> {
+        for entry in members {
+            match Whiteout::of(&entry.path)? {
+                Whiteout::Remove(path) => self.remove(&path),
+                Whiteout::Opaque(directory) => self.remove_below(&directory),
+                Whiteout::None | Whiteout::Aufs => {}
+            }
+        }
+        Ok(())
+    }
+
     /// Puts a layer on top, its members in the order of its tar.
     ///
     /// Whiteouts, opaque ones included, hide what lower layers have and nothing else, wherever they stand. Of two
@@ -81,13 +98,7 @@ impl Fold {
     pub fn apply(&mut self, members: Vec<Entry>) -> Result<()> {
         let layer = self.layers;
         self.layers += 1;
-        for entry in &members {
-            match Whiteout::of(&entry.path)? {
-                Whiteout::Remove(path) => self.remove(&path),
-                Whiteout::Opaque(directory) => self.remove_below(&directory),
-                Whiteout::None | Whiteout::Aufs => {}
-            }
-        }
+        self.hide(&members)?;
         for (member, entry) in members.into_iter().enumerate() {
             let origin = Origin { layer, member };
             match Whiteout::of(&entry.path)? {

@@ -10,7 +10,8 @@ use crate::layout::{blob_path, Layout};
 use crate::media_type::{LayerEncoding, MediaKind};
 use crate::ops::verify::finding::{quoted, Findings, Place};
 use crate::ops::verify::layer::{self, LayerFacts};
-use crate::ops::verify::mention::Mention;
+use crate::ops::verify::links::LinksOf;
+use crate::ops::verify::mention::{IfMissing, Mention};
 use crate::ops::verify::stored::{self, Stored, StoredReader};
 use crate::ops::verify::Rule;
 use crate::work::Observer;
@@ -67,12 +68,14 @@ impl Blobs {
 }
 
 impl Blob {
-    /// Reads it and holds it to what is said of it. Gives back its size, unless it cannot be read.
+    /// Reads it and holds it to what is said of it, and adds what it has to do with links if it is a layer. Gives back its size,
+    /// unless it cannot be read.
     pub(super) fn check(
         &self,
         layout: &Layout,
         observer: &dyn Observer,
         findings: &mut Findings,
+        links: &mut LinksOf,
     ) -> Result<Option<u64>> {
         let mut stored = match stored::open(layout, &self.digest, observer, findings) {
             Stored::Here(stored) => stored,
@@ -107,6 +110,7 @@ impl Blob {
             }
         }
         if let Some(facts) = facts {
+            links.insert(self.digest.clone(), facts.links.clone());
             diff_ids.for_each(|(place, diff_id)| check_diff_id(diff_id, &self.digest, &facts, place, findings));
         }
         Ok(size)
@@ -126,7 +130,11 @@ impl Blob {
 
 /// That a blob is missing; which is no error where it may be elsewhere.
 pub(super) fn add_missing(mention: &Mention, findings: &mut Findings) {
-    let rule = if mention.is_elsewhere { Rule::BlobElsewhere } else { Rule::BlobMissing };
+    let rule = match mention.if_missing {
+        IfMissing::Error => Rule::BlobMissing,
+        IfMissing::Elsewhere => Rule::BlobElsewhere,
+        IfMissing::OtherPlatform => Rule::PlatformMissing,
+    };
     findings.add(rule, &mention.place, format!("the blob {}", mention.digest), "nothing");
 }
 

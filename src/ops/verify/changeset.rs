@@ -7,14 +7,21 @@ use std::ops::Bound;
 
 use crate::error::{Error, Result};
 use crate::ops::verify::finding::{Findings, Place};
+use crate::ops::verify::links::LayerLinks;
 use crate::ops::verify::{Rule, Severity};
 use crate::tar::{Anomaly, Member, Reader};
 use crate::tree::{Entry, Kind, TarPath, Whiteout};
 
-/// Walks the tar. An error is one that nothing can be read behind.
-pub(super) fn check(source: &mut impl Read, place: &Place, findings: &mut Findings) -> Result<()> {
+/// Walks the tar, and takes note of what it has to do with links. An error is one that nothing can be read after.
+pub(super) fn check(
+    source: &mut impl Read,
+    place: &Place,
+    findings: &mut Findings,
+    links: &mut LayerLinks,
+) -> Result<()> {
     let mut changeset = Changeset { place, findings, paths: BTreeMap::new(), removed: Vec::new(), notes: Vec::new() };
     let result = changeset.read(source);
+    *links = changeset.links();
     changeset.finish();
     result
 }
@@ -33,6 +40,7 @@ struct Changeset<'a> {
 enum Node {
     Directory,
     Marker,
+    Symlink,
     Other,
 }
 
@@ -122,12 +130,12 @@ impl Changeset<'_> {
         }
         if let Kind::Hardlink { target } = &entry.kind {
             let problem = match self.paths.get(target) {
-                Some(Node::Other) => None,
+                Some(Node::Other | Node::Symlink) => None,
                 Some(Node::Directory) => Some("a directory"),
                 Some(Node::Marker) => Some("a whiteout"),
                 None => Some("nothing"),
             };
-            if let (Some(problem), Node::Other) = (problem, node) {
+            if let (Some(problem), true) = (problem, node != Node::Marker) {
                 // A runtime that unpacks layers one by one, each into a directory of its own, has no other to link to.
                 let expected = format!("its target {target} before it in the same layer");
                 self.findings.add(Rule::TarHardlink, place, expected, problem);
@@ -140,7 +148,12 @@ impl Changeset<'_> {
     /// What an entry is as a node, and whether a whiteout is the empty file that it should be; none if its name says
     /// nothing that makes sense.
     fn whiteout(&mut self, entry: &Entry, place: &Place) -> Option<Node> {
-        let own = if entry.kind == Kind::Directory { Node::Directory } else { Node::Other };
+        let own = match &entry.kind {
+            Kind::Directory => Node::Directory,
+            Kind::Symlink { .. } => Node::Symlink,
+            Kind::Hardlink { target } if self.paths.get(target) == Some(&Node::Symlink) => Node::Symlink,
+            _ => Node::Other,
+        };
         match Whiteout::of(&entry.path) {
             Ok(Whiteout::None) => return Some(own),
             Ok(Whiteout::Aufs) => {
@@ -180,6 +193,23 @@ impl Changeset<'_> {
                 self.findings.add(Rule::TarBelowFile, place, "a directory", found);
             }
         }
+    }
+
+    fn links(&self) -> LayerLinks {
+        let mut links = LayerLinks::default();
+        for (path, node) in &self.paths {
+            if *node == Node::Symlink {
+                links.links.insert(path.clone());
+            }
+            let parents = std::iter::successors(path.parent(), TarPath::parent);
+            for parent in parents.take_while(|parent| !parent.is_root() && !self.paths.contains_key(parent)) {
+                if links.implied.contains_key(&parent) {
+                    break;
+                }
+                links.implied.insert(parent, path.clone());
+            }
+        }
+        links
     }
 
     fn finish(self) {

@@ -1,7 +1,7 @@
 //! The walk through the documents: from `index.json` through indexes and manifests to configs. Each document is read
 //! once and each descriptor of it is held to what was read; blobs that are no documents are noted for later.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io::Read;
 use std::rc::Rc;
 
@@ -33,6 +33,8 @@ pub(super) struct Documents<'a> {
     pub(super) blobs: Blobs,
     /// How many manifests of images there are.
     pub(super) images: u64,
+    /// The layers of those that have several, the base's first.
+    pub(super) layered: BTreeSet<Vec<Digest>>,
     /// The names of digests that `index.json` gives, and what they lead to.
     pub(super) referrers_tags: Vec<(String, Digest)>,
 }
@@ -117,6 +119,7 @@ impl<'a> Documents<'a> {
             queue: VecDeque::new(),
             blobs: Blobs::default(),
             images: 0,
+            layered: BTreeSet::new(),
             referrers_tags: Vec::new(),
         }
     }

@@ -13,7 +13,7 @@ use crate::ops::verify::blob::Role;
 use crate::ops::verify::config::{ConfigFacts, PLATFORM_MEMBERS};
 use crate::ops::verify::documents::{Documents, Kind};
 use crate::ops::verify::finding::{quoted, Place};
-use crate::ops::verify::mention::{check_annotations, AnnotationsOf, Mention};
+use crate::ops::verify::mention::{check_annotations, AnnotationsOf, IfMissing, Mention};
 use crate::ops::verify::{shape, Rule};
 
 impl Documents<'_> {
@@ -51,7 +51,13 @@ impl Documents<'_> {
         if of == AnnotationsOf::IndexEntry {
             self.choose(descriptors, &mut mentions, place)?;
         }
-        for (_, mention) in mentions {
+        // Whoever copies an image for several platforms may copy those that are wanted alone, and the index as it is.
+        let is_here = |mention: &Mention| self.layout.stored_blob(&mention.digest).map_or(true, |blob| blob.is_some());
+        let is_partial = of != AnnotationsOf::IndexEntry && mentions.iter().any(|(_, mention)| is_here(mention));
+        for (_, mut mention) in mentions {
+            if is_partial && mention.if_missing == IfMissing::Error {
+                mention.if_missing = IfMissing::OtherPlatform;
+            }
             match mention.media_type.kind() {
                 MediaKind::Manifest => self.queue.push_back((mention, Kind::Manifest)),
                 MediaKind::Index => self.queue.push_back((mention, Kind::Index)),

@@ -10,6 +10,7 @@ use crate::digest::{Algorithm, Digest, Hasher};
 use crate::error::{Error, IoContext, Result};
 use crate::ops::verify::changeset;
 use crate::ops::verify::finding::{Findings, Place};
+use crate::ops::verify::links::LayerLinks;
 use crate::ops::verify::stored::{drain, StoredReader};
 use crate::ops::verify::Rule;
 use crate::work::Observer;
@@ -19,6 +20,7 @@ pub(super) struct LayerFacts {
     pub(super) format: Format,
     /// One of each algorithm that was asked for; none if the layer cannot be decompressed.
     pub(super) diff_ids: Vec<Digest>,
+    pub(super) links: LayerLinks,
 }
 
 /// Reads a layer to the end of what can be decompressed; none if the file cannot be read.
@@ -35,6 +37,7 @@ pub(super) fn read(
     let observer = stored.observer();
     let mut outcome = Outcome::default();
     let stored_algorithm = stored.algorithm();
+    let mut links = LayerLinks::default();
     let (format, diff_ids) = match Decoder::new(&mut *stored) {
         Err(error) => {
             outcome.failure = Some(error.to_string());
@@ -47,7 +50,7 @@ pub(super) fn read(
                 algorithms.retain(|algorithm| Some(*algorithm) != stored_algorithm);
             }
             let decoding = Decoding { decoder: Some(decoder), observer, outcome: &mut outcome };
-            let (result, diff_ids) = walk(decoding, &algorithms, place, findings)?;
+            let (result, diff_ids) = walk(decoding, &algorithms, place, findings, &mut links)?;
             // What cannot be decompressed cannot be a whole tar either.
             if let (Err(error), None) = (result, &outcome.failure) {
                 let expected = "a tar that can be followed to its end";
@@ -62,7 +65,7 @@ pub(super) fn read(
     }
     if let Some(failure) = outcome.failure {
         findings.add(Rule::LayerCompression, place, "a layer that can be decompressed", failure);
-        return Ok(Some(LayerFacts { format, diff_ids: Vec::new() }));
+        return Ok(Some(LayerFacts { format, diff_ids: Vec::new(), links }));
     }
     if format == Format::Gzip && outcome.streams > 1 {
         findings.add(Rule::GzipMembers, place, "one gzip member", format!("{} of them", outcome.streams));
@@ -72,7 +75,7 @@ pub(super) fn read(
         findings.add(Rule::LayerTrailingBytes, place, "the end of the compressed stream", found);
     }
     let stored_digest = if format == Format::Plain { stored.digest() } else { None };
-    Ok(Some(LayerFacts { format, diff_ids: diff_ids.into_iter().chain(stored_digest).collect() }))
+    Ok(Some(LayerFacts { format, diff_ids: diff_ids.into_iter().chain(stored_digest).collect(), links }))
 }
 
 /// Walks the tar and takes its digests to the very end: the tail is part of the `diff_id`, whether somebody could read
@@ -82,12 +85,13 @@ fn walk(
     algorithms: &[Algorithm],
     place: &Place,
     findings: &mut Findings,
+    links: &mut LayerLinks,
 ) -> Result<(Result<()>, Vec<Digest>)> {
     thread::scope(|scope| {
         let ahead = ReadAhead::new(scope, decoding).at("read", Path::new(&place.to_string()))?;
         let hashers = algorithms.iter().copied().map(Hasher::new).collect();
         let mut tar = Hashed { inner: ahead, hashers };
-        let result = changeset::check(&mut tar, place, findings);
+        let result = changeset::check(&mut tar, place, findings, links);
         // An error is kept in the outcome.
         let _ = drain(&mut tar);
         Ok((result, tar.hashers.into_iter().map(Hasher::finish).collect()))

@@ -72,6 +72,11 @@ impl Documents<'_> {
         if count == 0 {
             self.findings.add(Rule::NoLayers, place, "a layer", "none");
         }
+        let is_layer = |mention: &&Mention| matches!(mention.media_type.kind(), MediaKind::Layer(_));
+        let digests = layers.iter().flatten().filter(is_layer).map(|mention| mention.digest.clone());
+        if count > 1 {
+            self.layered.insert(digests.collect());
+        }
         let mut diff_ids: &[Option<Digest>] = &[];
         if let Some(config) = config {
             let expected = |what: &str| format!("{count} {what}, as there are {place}");

@@ -20,10 +20,20 @@ pub(super) struct Mention {
     /// None if it is no size.
     pub(super) size: Option<u64>,
     pub(super) artifact_type: Option<String>,
-    /// Whether the blob may have to be fetched from elsewhere.
-    pub(super) is_elsewhere: bool,
+    pub(super) if_missing: IfMissing,
     /// The platform that an index gives.
     pub(super) platform: Option<Map<String, Value>>,
+}
+
+/// What it means that a blob is not there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum IfMissing {
+    /// Something was promised that is not there.
+    Error,
+    /// It may have to be fetched from elsewhere.
+    Elsewhere,
+    /// It is of a platform that nobody copied, and others of the same index are there.
+    OtherPlatform,
 }
 
 impl Mention {
@@ -51,7 +61,7 @@ impl Mention {
             findings.add(Rule::NonDistributable, &place.member("mediaType"), "a layer that may be distributed", found);
         }
         Some(Mention {
-            is_elsewhere: is_non_distributable || !urls.is_empty(),
+            if_missing: if is_non_distributable || !urls.is_empty() { IfMissing::Elsewhere } else { IfMissing::Error },
             artifact_type: value["artifactType"].as_str().filter(|text| !text.is_empty()).map(str::to_owned),
             platform: value["platform"].as_object().cloned(),
             place,

@@ -16,6 +16,7 @@ mod finding;
 mod index;
 mod json;
 mod layer;
+mod links;
 mod manifest;
 mod mention;
 mod referrers;
@@ -37,6 +38,7 @@ use crate::work::{Observer, Work};
 use blob::Blobs;
 use documents::Documents;
 use finding::{Findings, Place};
+use links::LinksOf;
 
 /// How images are verified.
 #[derive(Clone, Debug, Default)]
@@ -71,7 +73,7 @@ impl VerifyReport {
 /// Verifies what the location means: the images of a ref name, or without one all that the layout holds, blobs
 /// that nothing refers to included.
 ///
-/// Memory grows with the number of entries of the largest layer, never with the size of blobs.
+/// Memory grows with the number of entries of the largest layer and of the links of all, never with the size of blobs.
 ///
 /// # Errors
 ///
@@ -94,18 +96,23 @@ pub fn verify(location: &Location, _: &VerifyOptions, work: &Work<'_>) -> Result
         None => sizes.keys().filter(|name| !is_expected(name)).collect(),
         Some(_) => Vec::new(),
     };
+    let layered = documents.layered;
     let mut blobs = documents.blobs;
     add_unmentioned(&unmentioned, &mut blobs, &mut findings);
 
     let stored = |digest: &Digest| sizes.get(&blob_path(digest)).copied().unwrap_or_default();
     observer.expect(bytes_read + blobs.iter().map(|blob| stored(&blob.digest)).sum::<u64>());
     observer.advance(bytes_read);
+    let mut links = LinksOf::new();
     for blob in blobs.iter() {
         observer.step(&format!("read blob {}", blob.digest));
-        if let Some(size) = blob.check(layout, observer, &mut findings)? {
+        if let Some(size) = blob.check(layout, observer, &mut findings, &mut links)? {
             blobs_read += 1;
             bytes_read += size;
         }
+    }
+    for layers in &layered {
+        links::check(layout, layers, &links, &quiet, &mut findings)?;
     }
     let findings = findings.finish();
     let errors = findings.iter().filter(|finding| finding.severity() == Severity::Error).count();

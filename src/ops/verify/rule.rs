@@ -134,6 +134,8 @@ rules! {
         "a blob is there for each descriptor";
     BlobElsewhere "blob-elsewhere" Note "image-spec, layer.md#non-distributable-layers"
         "no blob is left to be fetched from elsewhere";
+    PlatformMissing "platform-missing" Note "image-spec, image-layout.md#blobs"
+        "an index and the images that it lists are there together, not for some platforms alone";
     BlobUnreadable "blob-unreadable" Error "image-spec, image-layout.md#blobs"
         "blobs can be read";
     BlobSize "blob-size" Error "image-spec, descriptor.md#properties"
@@ -194,6 +196,8 @@ rules! {
         "the target of a hard link stands before it in the same layer, and is no directory";
     TarBelowFile "tar-below-file" Error "image-spec, layer.md#applying-changesets"
         "nothing lies below an entry of the same layer that is no directory";
+    TarBelowLink "tar-below-link" Error "image-spec, layer.md#applying-changesets"
+        "nothing lies below a symbolic link of a lower layer: readers follow it, or make a directory in its place";
     TarAmbiguous "tar-ambiguous" Error "POSIX.1-2017, pax, pax Extended Header"
         "headers do not contradict each other: readers choose differently";
     TarDialect "tar-dialect" Note "POSIX.1-2017, pax, pax Interchange Format"

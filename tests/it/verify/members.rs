@@ -115,6 +115,9 @@ pub(crate) fn append(tar: &mut Vec<u8>, members: &[Member]) {
 pub(crate) fn cut_end(tar: &mut Vec<u8>) {
     assert!(tar.ends_with(&[0; 1024]));
     tar.truncate(tar.len() - 1024);
+    if tar.is_empty() {
+        return;
+    }
     // The last member of these tests' trees is a file of text: its last block is not all zeros.
     assert!(!tar.ends_with(&[0; 512]));
 }

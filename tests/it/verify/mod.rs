@@ -9,8 +9,8 @@ use std::path::Path;
 
 use serde_json::{json, Value};
 
-use crate::harness::{names_below, sha256, Scratch, Tool};
-use members::{append, file, hardlink};
+use crate::harness::{make_layout, names_below, sha256, Scratch, Tool};
+use members::{append, directory, file, hardlink, member};
 use specimen::{change, Specimen};
 
 /// What `verify --json` prints, and the exit status.
@@ -166,6 +166,36 @@ fn a_line_a_finding_on_stdout_and_a_summary_on_stderr() {
     assert!(!printed.contains('\u{1b}'), "{printed}");
     assert!(printed.lines().all(|line| line.starts_with("error: ") || line.starts_with("note: ")), "{printed}");
     assert!(printed.contains("note: extra-file: new\\nline: expected nothing, found a file\n"), "{printed}");
+}
+
+/// Links of lower layers that are links no longer, and links that lead nowhere near.
+#[test]
+fn an_entry_below_a_link_is_held_to_all_layers() {
+    let scratch = Scratch::new();
+    let tar = |members: &[members::Member]| {
+        let mut tar = vec![0; 1024];
+        append(&mut tar, members);
+        tar
+    };
+    let link = || tar(&[directory("usr/"), member(b'2', "bin").link("usr")]);
+    let through = || tar(&[file("bin/sh", "x")]);
+    for (what, layers, expected) in [
+        ("through it", vec![link(), through()], true),
+        ("with the directory", vec![link(), tar(&[directory("bin/"), file("bin/sh", "x")])], false),
+        ("after a directory", vec![link(), tar(&[directory("bin/")]), through()], false),
+        ("after a file", vec![link(), tar(&[file("bin", "")]), through()], false),
+        ("after a whiteout", vec![link(), tar(&[file(".wh.bin", "")]), through()], false),
+        ("with a whiteout of all", vec![link(), tar(&[file(".wh..wh..opq", ""), file("bin/sh", "x")])], false),
+        ("after a directory and a link again", vec![link(), tar(&[directory("bin/")]), link(), through()], true),
+        ("by another name of it", vec![tar(&[member(b'2', "a").link("b"), hardlink("bin", "a")]), through()], true),
+        ("beside it", vec![link(), tar(&[file("bin2/sh", "x"), file("usr/sh", "x")])], false),
+    ] {
+        let root = scratch.join("image");
+        let _ = fs::remove_dir_all(&root);
+        make_layout(&root, &layers);
+        let (report, code) = verify(&oci(&root));
+        assert_eq!((rules(&report).contains("tar-below-link"), code), (expected, i32::from(expected)), "{what}");
+    }
 }
 
 #[test]

@@ -4,13 +4,41 @@ use std::fs;
 
 use serde_json::json;
 
-use super::Row;
+use super::{Row, INDEX, MANIFEST};
 use crate::verify::specimen::{change, gzip};
 
 pub(super) fn blobs() -> Vec<Row> {
     vec![
         ("blob-missing", "the layer", change().files(|layout| fs::remove_file(layout.layer()).unwrap())),
         ("blob-missing", "the config", change().files(|layout| fs::remove_file(layout.config()).unwrap())),
+        (
+            "platform-missing",
+            "a manifest that nobody copied",
+            change().index_and_blobs(|index, blobs| {
+                let mut here = index["manifests"][0].clone();
+                here.as_object_mut().unwrap().remove("annotations");
+                let gone = json!({
+                    "mediaType": MANIFEST, "digest": format!("sha256:{}", "0".repeat(64)), "size": 100,
+                    "platform": {"architecture": "amd64", "os": "linux"},
+                });
+                let nested = json!({"schemaVersion": 2, "mediaType": INDEX, "manifests": [here, gone]});
+                let descriptor = blobs.add_document(INDEX, &nested);
+                index["manifests"][0].as_object_mut().unwrap().remove("platform");
+                index["manifests"][0].as_object_mut().unwrap().extend(descriptor.as_object().unwrap().clone());
+            }),
+        ),
+        (
+            "blob-missing",
+            "all that an index lists",
+            change().index_and_blobs(|index, blobs| {
+                let gone = json!({
+                    "mediaType": MANIFEST, "digest": format!("sha256:{}", "0".repeat(64)), "size": 100,
+                });
+                let nested = json!({"schemaVersion": 2, "mediaType": INDEX, "manifests": [gone]});
+                let descriptor = blobs.add_document(INDEX, &nested);
+                index["manifests"].as_array_mut().unwrap().push(descriptor);
+            }),
+        ),
         (
             "blob-elsewhere",
             "a layer to be fetched",

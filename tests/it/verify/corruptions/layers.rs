@@ -1,10 +1,13 @@
 //! Compressed streams, tars, and the entries in them.
 
-use super::Row;
+use serde_json::json;
+
+use super::{Row, LAYER};
+use crate::harness::sha256;
 use crate::verify::members::{
-    append, cut_end, directory, extended, file, hardlink, last_content_end, lone_zero_block, member, pax,
+    append, cut_end, directory, extended, file, hardlink, last_content_end, lone_zero_block, member, pax, Member,
 };
-use crate::verify::specimen::{change, gzip};
+use crate::verify::specimen::{change, gzip, Changes};
 
 /// A change of the tar that adds members before its end.
 macro_rules! members {
@@ -135,6 +138,30 @@ pub(super) fn tars() -> Vec<Row> {
         ("tar-framing", "a member after the end", change().tar(|tar| tar.extend(file("late", "x").bytes()))),
         ("tar-framing", "another archive after the end", change().tar(|tar| tar.extend(tar.clone()))),
         ("tar-trailing-bytes", "a line of text", change().tar(|tar| tar.extend(b"behind the end\n"))),
+    ]
+}
+
+/// A second layer of these members over that of the good image.
+fn over(members: &[Member]) -> Changes {
+    let mut tar = vec![0; 1024];
+    append(&mut tar, members);
+    let diff_id = format!("sha256:{}", sha256(&tar));
+    change()
+        .config(move |config| {
+            config["rootfs"]["diff_ids"].as_array_mut().unwrap().push(diff_id.clone().into());
+            config["history"].as_array_mut().unwrap().push(json!({}));
+        })
+        .manifest_and_blobs(move |manifest, blobs| {
+            let layer = blobs.add(LAYER, &gzip(&tar));
+            manifest["layers"].as_array_mut().unwrap().push(layer);
+        })
+}
+
+pub(super) fn layers_over_layers() -> Vec<Row> {
+    vec![
+        ("tar-below-link", "a file", over(&[file("etc/mtab/new", "x")])),
+        ("tar-below-link", "a directory", over(&[directory("etc/"), directory("etc/mtab/new/")])),
+        ("tar-below-link", "a whiteout", over(&[file("etc/mtab/.wh.new", "")])),
     ]
 }
 

@@ -30,6 +30,7 @@ pub(super) fn rows() -> Vec<Row> {
         configs::configs(),
         layers::compression(),
         layers::tars(),
+        layers::layers_over_layers(),
         layers::whiteouts(),
     ]
     .into_iter()

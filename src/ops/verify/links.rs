@@ -1,0 +1,67 @@
+//! Entries of a layer that lie below what is a symbolic link in a lower one. Where the layer has no entry for the directory,
+//! an overlay makes one in the place of the link, and others follow it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::digest::Digest;
+use crate::error::Result;
+use crate::layer::{Changeset, Contents, Fold};
+use crate::layout::{blob_path, Layout};
+use crate::ops::verify::finding::{Findings, Place};
+use crate::ops::verify::Rule;
+use crate::tree::{Kind, TarPath};
+use crate::work::Observer;
+
+/// What a layer has to do with links: little beside its entries.
+#[derive(Clone, Debug, Default)]
+pub(super) struct LayerLinks {
+    /// Its symbolic links.
+    pub(super) links: BTreeSet<TarPath>,
+    /// Directories that lead to entries and are none themselves, each with the first of those entries.
+    pub(super) implied: BTreeMap<TarPath, TarPath>,
+}
+
+/// Layers by the digests of their blobs.
+pub(super) type LinksOf = BTreeMap<Digest, LayerLinks>;
+
+/// Holds the layers of an image, the base's first, to each other.
+pub(super) fn check(
+    layout: &Layout,
+    layers: &[Digest],
+    links: &LinksOf,
+    observer: &dyn Observer,
+    findings: &mut Findings,
+) -> Result<()> {
+    let is_suspect = |number: usize, path: &TarPath| {
+        layers[..number].iter().any(|lower| links.get(lower).is_some_and(|lower| lower.links.contains(path)))
+    };
+    let suspects = |number: usize| -> Vec<(&TarPath, &TarPath)> {
+        let implied = links.get(&layers[number]).into_iter().flat_map(|layer| &layer.implied);
+        implied.filter(|(directory, _)| is_suspect(number, directory)).collect()
+    };
+    let suspects: Vec<_> = (0..layers.len()).map(suspects).collect();
+    let Some(last) = suspects.iter().rposition(|suspects| !suspects.is_empty()) else { return Ok(()) };
+    // A layer between may have put something else in the place of the link: only all of them together tell.
+    let mut fold = Fold::new();
+    for (layer, suspects) in layers.iter().zip(&suspects).take(last + 1) {
+        let place = Place::file(blob_path(layer));
+        let Some((blob, _)) = layout.stored_blob(layer)? else { return Ok(()) };
+        let Ok(changeset) = Changeset::read(blob, Contents::Skip, &place.to_string(), observer) else {
+            observer.check()?;
+            return Ok(());
+        };
+        if fold.hide(&changeset.members).is_err() {
+            return Ok(());
+        }
+        for (directory, entry) in suspects {
+            if matches!(fold.kind(directory), Some(Kind::Symlink { .. })) {
+                let found = format!("{directory} is a symbolic link in a lower layer");
+                findings.add(Rule::TarBelowLink, &place.entry(entry), "a directory above it", found);
+            }
+        }
+        if fold.apply(changeset.members).is_err() {
+            return Ok(());
+        }
+    }
+    Ok(())
+}
