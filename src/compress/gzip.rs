@@ -61,9 +61,17 @@ fn compressor(level: u8) -> io::Result<Compressor> {
 /// Whether fewer than one byte in eight is 0x80 or more, as in text, and in tables of names and small numbers. Level 1
 /// loses least on these: a third of a root filesystem, where it takes a third less time and makes 2.5% more.
 fn has_low_bytes(block: &[u8]) -> bool {
-    // Pieces of a size that a byte can count, so that the compiler adds up many at once.
-    let high = |piece: &[u8]| piece.iter().map(|byte| byte >> 7).sum::<u8>();
-    block.chunks(255).map(|piece| usize::from(high(piece))).sum::<usize>() < block.len() / 8
+    // The topmost bit of each byte of a word; eight counts that a byte each can hold are added up side by side.
+    const ONES: u64 = u64::MAX / 0xFF;
+    let word = |bytes: &[u8]| <[u8; 8]>::try_from(bytes).map_or(0, u64::from_le_bytes);
+    let mut high = 0;
+    for piece in block.chunks(8 * 255) {
+        let words = piece.chunks_exact(8);
+        high += words.remainder().iter().filter(|byte| **byte >= 0x80).count();
+        let counts = words.fold(0_u64, |counts, bytes| counts + (word(bytes) >> 7 & ONES));
+        high += counts.to_le_bytes().map(usize::from).iter().sum::<usize>();
+    }
+    high < block.len() / 8
 }
 
 impl BlockEncoder for Encoder {
@@ -174,6 +182,21 @@ mod tests {
         }
         let fixed = |level: u8| join(level, &[with_high(0)]);
         assert!(fixed(default) == fixed(1) && fixed(default) != fixed(3));
+    }
+
+    #[test]
+    fn high_bytes_are_counted_wherever_they_are() {
+        for size in (0..40).chain(2030..2060).chain([4095, 6001]) {
+            let mut block = vec![0x7F; size];
+            assert_eq!(has_low_bytes(&block), size >= 8, "{size}");
+            block.fill(0x80);
+            assert!(!has_low_bytes(&block), "{size}");
+            block.fill(0);
+            for (count, at) in (0..size).rev().step_by(3).enumerate() {
+                assert_eq!(has_low_bytes(&block), count < size / 8, "{size}: {count}");
+                block[at] = 0xFF;
+            }
+        }
     }
 
     /// However many bits of its last byte a block uses, the next one starts on a byte.

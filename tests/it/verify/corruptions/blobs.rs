@@ -7,6 +7,7 @@ use serde_json::json;
 use super::{Row, INDEX, MANIFEST};
 use crate::verify::specimen::{change, gzip};
 
+#[allow(clippy::too_many_lines)] // A table.
 pub(super) fn blobs() -> Vec<Row> {
     vec![
         ("blob-missing", "the layer", change().files(|layout| fs::remove_file(layout.layer()).unwrap())),
