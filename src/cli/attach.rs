@@ -51,12 +51,11 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args, session: &Session) -> Result<Answer> {
-    let options = AttachOptions {
-        platform: args.platform.clone(),
-        media_type: args.r#type.clone(),
-        artifact_type: args.artifact_type.clone(),
-        annotations: annotations("--annotation", &args.annotation)?,
-    };
+    let mut options = AttachOptions::default();
+    options.platform = args.platform.clone();
+    options.media_type = args.r#type.clone();
+    options.artifact_type = args.artifact_type.clone();
+    options.annotations = annotations("--annotation", &args.annotation)?;
     let display = session.display(ProgressMode::None);
     let report = attach(&args.image, &args.file, &options, &display.work(None)?)?;
     print(args.json, &report, || format!("{}\n", report.digest))?;

@@ -7,9 +7,9 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 use clap::ValueEnum;
 use ocibake::layout::Location;
-use ocibake::ops::build::{build, check, BaseOptions, BuildOptions, Rootfs, VolumeMask};
+use ocibake::ops::build::{build, check, BuildOptions, Rootfs, VolumeMask};
 use ocibake::settings::{BuildSpec, Settings, VarsFile};
-use ocibake::tree::{DeviceTable, Globs, IdMap, OwnerPolicy, ScanPolicy, TarPath, XattrPolicy};
+use ocibake::tree::{DeviceTable, Globs, IdMap, OwnerPolicy, TarPath, XattrPolicy};
 use ocibake::Error;
 
 use super::output::print;
@@ -210,18 +210,17 @@ fn options(all: &Args, spec: BuildSpec) -> Result<BuildOptions> {
         let text = fs::read_to_string(path).with_context(|| format!("cannot read `{}`", path.display()))?;
         device_table.extend(DeviceTable::parse(&text, &path.display().to_string())?);
     }
-    let exclude = named_globs("--exclude (OCI_IMAGE_EXCLUDE)", &spec.exclude)?;
-    let volumes = if all.base.no_mask_volumes { VolumeMask::Compared } else { VolumeMask::Masked };
-    let base = BaseOptions { masks: all.base.mask.clone(), volumes, cache: all.base.cache.clone() };
-    let target = all.target.options();
-    Ok(BuildOptions {
-        spec,
-        scan: ScanPolicy { exclude, xattrs, ..ScanPolicy::default() },
-        owner,
-        device_table,
-        base,
-        target,
-    })
+    let mut options = BuildOptions::default();
+    options.scan.exclude = named_globs("--exclude (OCI_IMAGE_EXCLUDE)", &spec.exclude)?;
+    options.spec = spec;
+    options.scan.xattrs = xattrs;
+    options.owner = owner;
+    options.device_table = device_table;
+    options.base.masks.clone_from(&all.base.mask);
+    options.base.volumes = if all.base.no_mask_volumes { VolumeMask::Compared } else { VolumeMask::Masked };
+    options.base.cache.clone_from(&all.base.cache);
+    options.target = all.target.options();
+    Ok(options)
 }
 
 /// Patterns, with the flag's name in the error.

@@ -147,11 +147,10 @@ struct HistoryArgs {
 }
 
 pub(super) fn run(args: &Args, session: &Session) -> Result<Answer> {
-    let options = ConfigOptions {
-        which: if args.all_platforms { Which::All } else { Which::One(args.platform.clone()) },
-        changes: changes(args)?,
-        tags: args.tag.clone(),
-    };
+    let mut options = ConfigOptions::default();
+    options.which = if args.all_platforms { Which::All } else { Which::One(args.platform.clone()) };
+    options.changes = changes(args)?;
+    options.tags = args.tag.clone();
     let display = session.display(ProgressMode::None);
     let report = config(&args.image, &options, &display.work(None)?)?;
     drop(display);
@@ -185,12 +184,12 @@ fn changes(args: &Args) -> Result<ImageChanges> {
     changes.history = match &args.history {
         HistoryArgs { no_history: true, .. } => HistoryChange::Kept,
         HistoryArgs { history_author, history_comment, history_created, history_created_by, .. } => {
-            HistoryChange::Step(HistoryStep {
-                author: history_author.clone(),
-                comment: history_comment.clone(),
-                created: *history_created,
-                created_by: history_created_by.clone(),
-            })
+            let mut step = HistoryStep::default();
+            step.author.clone_from(history_author);
+            step.comment.clone_from(history_comment);
+            step.created = *history_created;
+            step.created_by.clone_from(history_created_by);
+            HistoryChange::Step(step)
         }
     };
     Ok(changes)

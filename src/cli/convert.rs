@@ -51,12 +51,11 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args, session: &Session) -> Result<Answer> {
-    let options = ConvertOptions {
-        platform: args.platform.clone(),
-        compression: args.compression,
-        digests: if args.preserve_digests { Digests::Preserved } else { Digests::MayChange },
-        target: args.target.options(),
-    };
+    let mut options = ConvertOptions::default();
+    options.platform = args.platform.clone();
+    options.compression = args.compression;
+    options.digests = if args.preserve_digests { Digests::Preserved } else { Digests::MayChange };
+    options.target = args.target.options();
     let display = args.work.display(session);
     let report = convert(&args.image, &args.targets, &options, &display.work(args.work.threads)?)?;
     drop(display);

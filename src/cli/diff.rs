@@ -42,7 +42,8 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Answer> {
         let path = PathBuf::from(operand);
         Ok(if is_rootfs(&path) { Side::Rootfs(path) } else { Side::Image(Location::parse(operand)?) })
     };
-    let options = DiffOptions { platform: args.platform.clone() };
+    let mut options = DiffOptions::default();
+    options.platform = args.platform.clone();
     let display = session.display(ProgressMode::None);
     let report = diff(&side(&args.old)?, &side(&args.new)?, &options, &display.work(args.threads)?)?;
     print(args.json, &report, || report::differences(&report))?;

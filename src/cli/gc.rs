@@ -29,7 +29,8 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args, session: &Session) -> Result<Answer> {
     let display = session.display(ProgressMode::None);
-    let options = GcOptions { mode: if args.dry_run { GcMode::DryRun } else { GcMode::Free } };
+    let mut options = GcOptions::default();
+    options.mode = if args.dry_run { GcMode::DryRun } else { GcMode::Free };
     let report = gc(&args.layout, &options, &display.work(None)?)?;
     let listed = if args.dry_run || session.verbosity == Verbosity::Verbose { &report.freed[..] } else { &[] };
     print(args.json, &report, || lines(listed.iter().map(|blob| format!("{} {}", blob.digest, blob.size))))?;

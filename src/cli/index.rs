@@ -72,14 +72,13 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Answer> {
         .into());
     }
     let same = if args.replace { SamePlatform::Replaced } else { SamePlatform::Refused };
-    let options = IndexOptions {
-        shape: if args.flat { Shape::Flat } else { Shape::Nested },
-        existing: if args.add { ExistingIndex::Extended(same) } else { ExistingIndex::Superseded },
-        remove: args.remove.clone(),
-        annotations: args.annotation.clone(),
-        descriptor_annotations: args.descriptor_annotation.clone(),
-        target: args.target.options(),
-    };
+    let mut options = IndexOptions::default();
+    options.shape = if args.flat { Shape::Flat } else { Shape::Nested };
+    options.existing = if args.add { ExistingIndex::Extended(same) } else { ExistingIndex::Superseded };
+    options.remove = args.remove.clone();
+    options.annotations = args.annotation.clone();
+    options.descriptor_annotations = args.descriptor_annotation.clone();
+    options.target = args.target.options();
     let display = args.work.display(session);
     let report = index(images, target, &options, &display.work(args.work.threads)?)?;
     drop(display);

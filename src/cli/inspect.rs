@@ -62,11 +62,10 @@ impl From<RawDocument> for ImageDocument {
 }
 
 pub(super) fn run(args: &Args, session: &Session) -> Result<Answer> {
-    let options = InspectOptions {
-        platform: args.platform.clone(),
-        files: if args.files { Files::Listed } else { Files::Omitted },
-        largest: args.largest,
-    };
+    let mut options = InspectOptions::default();
+    options.platform = args.platform.clone();
+    options.files = if args.files { Files::Listed } else { Files::Omitted };
+    options.largest = args.largest;
     let display = session.display(ProgressMode::None);
     let work = display.work(None)?;
     let mut out = stdout().lock();

@@ -4,6 +4,8 @@
 
 // Comments on arguments are help texts, which terminals show as they are.
 #![allow(clippy::doc_markdown)]
+// Options are made by default and filled in by assignment, field by field.
+#![allow(clippy::assigning_clones)]
 
 mod attach;
 mod build;
@@ -144,7 +146,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Rm(args) => rm::run(&args, &session),
         Command::Gc(args) => gc::run(&args, &session),
         Command::Verify(args) => verify::run(&args, &session),
-        Command::Platform(args) => platform::run(&args),
+        Command::Platform(args) => platform::run(&args, &session),
         Command::Completions(args) => completion::run(&args, interface()),
         Command::Man(args) => man::run(&args, interface()),
     });

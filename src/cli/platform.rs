@@ -1,10 +1,10 @@
-use std::io::{stdout, Write};
-
 use anyhow::Result;
+use ocibake::ops::platform::{platform, PlatformOptions};
 use ocibake::platform::{Machine, VariantPolicy};
-use serde_json::json;
 
-use super::Answer;
+use super::output::print;
+use super::progress::ProgressMode;
+use super::{Answer, Session};
 
 /// Show how an architecture of Yocto, uname or Debian maps to an OCI platform
 ///
@@ -38,21 +38,18 @@ pub(super) struct Args {
     json: bool,
 }
 
-pub(super) fn run(args: &Args) -> Result<Answer> {
+pub(super) fn run(args: &Args, session: &Session) -> Result<Answer> {
     let machine = Machine {
         architecture: "",
         target_arch: &args.arch,
         tune_features: &args.tune_features,
         machine_overrides: &args.machine_overrides,
     };
-    let mut platform = machine.platform(&args.variant)?;
-    platform.os.clone_from(&args.os);
-    let mut out = stdout().lock();
-    if args.json {
-        let object = json!({ "os": platform.os, "architecture": platform.architecture, "variant": platform.variant });
-        writeln!(out, "{object}")?;
-    } else {
-        writeln!(out, "{platform}")?;
-    }
+    let mut options = PlatformOptions::default();
+    options.variant = args.variant.clone();
+    options.os = args.os.clone();
+    let display = session.display(ProgressMode::None);
+    let report = platform(&machine, &options, &display.work(None)?)?;
+    print(args.json, &report, || format!("{report}\n"))?;
     Ok(Answer::Yes)
 }

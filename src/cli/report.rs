@@ -78,7 +78,7 @@ pub(super) fn image(image: &InspectReport) -> String {
     let config = &image.config;
     row("refs", &image.refs.join(", "));
     row("digest", image.digest.as_str());
-    row("platform", &image.platform);
+    row("platform", &image.platform.to_string());
     row("created", image.created.as_deref().unwrap_or_default());
     row("author", image.author.as_deref().unwrap_or_default());
     for field in ConfigField::all() {
@@ -150,8 +150,8 @@ fn list(listed: &Listed, indent: &str, what: &str, rows: &mut Vec<[String; 4]>) 
         None if indent.is_empty() => "(no name)".to_owned(),
         None => what.to_owned(),
     };
-    let kind = [&listed.artifact_type, &listed.platform].into_iter().flatten().next();
-    let kind = kind.map_or_else(|| listed.media_type.to_string(), Clone::clone);
+    let platform = || listed.platform.as_ref().map(ToString::to_string);
+    let kind = listed.artifact_type.clone().or_else(platform).unwrap_or_else(|| listed.media_type.to_string());
     let is_index = !listed.manifests.is_empty() && listed.artifact_type.is_none();
     rows.push([
         format!("{indent}{name}"),
@@ -216,7 +216,7 @@ fn mode(entry: &Entry) -> String {
 /// The reason first, then a line for each entry and each member of a document: `+` added, `-` removed, `~` changed.
 pub(super) fn differences(report: &DiffReport) -> String {
     let mut text = format!("{}\n", report.reason);
-    for Difference { path, change } in &report.entries {
+    for Difference { path, change, .. } in &report.entries {
         match change {
             Change::Added { kind } => writeln!(text, "+ {path} ({})", kind.name()),
             Change::Removed { kind } => writeln!(text, "- {path} ({})", kind.name()),
@@ -227,7 +227,7 @@ pub(super) fn differences(report: &DiffReport) -> String {
         }
         .expect("writing to a string");
     }
-    for DocumentDifference { document, member, from, to } in &report.documents {
+    for DocumentDifference { document, member, from, to, .. } in &report.documents {
         match (from, to) {
             (None, Some(to)) => writeln!(text, "+ {document} {member} {to}"),
             (Some(from), None) => writeln!(text, "- {document} {member} {from}"),

@@ -28,7 +28,8 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args, session: &Session) -> Result<Answer> {
-    let options = RmOptions { what: if args.untagged { Removed::Untagged } else { Removed::Named } };
+    let mut options = RmOptions::default();
+    options.what = if args.untagged { Removed::Untagged } else { Removed::Named };
     let display = session.display(ProgressMode::None);
     let report = rm(&args.image, &options, &display.work(None)?)?;
     print(args.json, &report, || lines(report.removed.iter().map(line)))?;

@@ -48,13 +48,12 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args, session: &Session) -> Result<Answer> {
-    let options = SquashOptions {
-        platform: args.platform.clone(),
-        first: Some(args.from),
-        last: args.to,
-        compression: args.compression,
-        target: args.target.options(),
-    };
+    let mut options = SquashOptions::default();
+    options.platform = args.platform.clone();
+    options.first = Some(args.from);
+    options.last = args.to;
+    options.compression = args.compression;
+    options.target = args.target.options();
     let display = args.work.display(session);
     let report = squash(&args.image, &args.targets, &options, &display.work(args.work.threads)?)?;
     drop(display);

@@ -29,7 +29,9 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args, session: &Session) -> Result<Answer> {
     let display = session.display(ProgressMode::None);
-    let report = tag(&args.image, &TagOptions { names: args.names.clone() }, &display.work(None)?)?;
+    let mut options = TagOptions::default();
+    options.names.clone_from(&args.names);
+    let report = tag(&args.image, &options, &display.work(None)?)?;
     print(args.json, &report, || format!("{}\n", report.digest))?;
     Ok(Answer::Yes)
 }

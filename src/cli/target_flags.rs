@@ -32,14 +32,18 @@ pub(super) struct TargetFlagsBesideTags {
 
 impl TargetFlags {
     pub(super) fn options(&self) -> TargetOptions {
-        TargetOptions { tags: self.tag.clone(), ..self.beside_tags.options() }
+        let mut options = self.beside_tags.options();
+        options.tags.clone_from(&self.tag);
+        options
     }
 }
 
 impl TargetFlagsBesideTags {
     pub(super) fn options(&self) -> TargetOptions {
-        let docker_form = if self.docker_legacy_only { DockerForm::LegacyOnly } else { DockerForm::Dual };
-        let checksum = if self.checksum { Checksum::Sha256 } else { Checksum::None };
-        TargetOptions { tags: Vec::new(), additional_tags: self.additional_tag.clone(), docker_form, checksum }
+        let mut options = TargetOptions::default();
+        options.additional_tags.clone_from(&self.additional_tag);
+        options.docker_form = if self.docker_legacy_only { DockerForm::LegacyOnly } else { DockerForm::Dual };
+        options.checksum = if self.checksum { Checksum::Sha256 } else { Checksum::None };
+        options
     }
 }

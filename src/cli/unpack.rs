@@ -48,11 +48,10 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args, session: &Session) -> Result<Answer> {
-    let options = UnpackOptions {
-        platform: args.platform.clone(),
-        form: if args.bundle { Form::Bundle } else { Form::Rootfs },
-        rights: if args.rootless { Rights::Rootless } else { Rights::Full },
-    };
+    let mut options = UnpackOptions::default();
+    options.platform = args.platform.clone();
+    options.form = if args.bundle { Form::Bundle } else { Form::Rootfs };
+    options.rights = if args.rootless { Rights::Rootless } else { Rights::Full };
     // Modes are the image's; until an entry has its own, it is nobody else's business.
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     let display = session.display(args.progress);

@@ -1,7 +1,6 @@
 use anyhow::Result;
 use ocibake::layout::Location;
-use ocibake::ops::verify::{verify, Rule, VerifyOptions, VerifyReport};
-use serde_json::json;
+use ocibake::ops::verify::{verify, Rule, RuleReport, VerifyOptions, VerifyReport};
 
 use super::output::{lines, print};
 use super::progress::{ProgressMode, Verbosity};
@@ -66,18 +65,9 @@ fn summary(report: &VerifyReport) -> String {
 }
 
 fn print_rules(json: bool) -> Result<()> {
-    let object = |rule: &Rule| {
-        json!({
-            "rule": rule,
-            "severity": rule.severity(),
-            "meaning": rule.meaning(),
-            "source": rule.source(),
-        })
+    let rules: Vec<RuleReport> = Rule::ALL.iter().map(|rule| rule.report()).collect();
+    let line = |RuleReport { rule, severity, meaning, source, .. }: &RuleReport| {
+        format!("{:<5} {:<27} {meaning} ({source})", severity.name(), rule.name())
     };
-    let line = |rule: &Rule| {
-        let (severity, name) = (rule.severity().name(), rule.name());
-        format!("{severity:<5} {name:<27} {} ({})", rule.meaning(), rule.source())
-    };
-    let objects: Vec<_> = Rule::ALL.iter().map(object).collect();
-    print(json, &objects, || lines(Rule::ALL.iter().map(line)))
+    print(json, &rules, || lines(rules.iter().map(line)))
 }

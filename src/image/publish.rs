@@ -13,6 +13,7 @@ use crate::work::Work;
 
 /// How an image appears in its targets.
 #[derive(Clone, Debug, Default)]
+#[non_exhaustive]
 pub struct TargetOptions {
     /// Its names where a target gives none. Without any, it is `latest` in a layout and has no name in a docker archive.
     /// To a target that names no more than what is tagged (`docker-archive:FILE:NAME`) they are its tags.

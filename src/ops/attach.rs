@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use crate::digest::Digest;
 use crate::error::{Error, IoContext, Result};
+use crate::json;
 use crate::layout::{is_referrers_tag, referrers_tag, Draft, Location, Stage, Transaction};
 use crate::media_type::{MediaKind, MediaType};
 use crate::oci::annotations::TITLE;
@@ -17,6 +18,7 @@ use crate::work::{Observer, Work};
 
 /// What is said of the file that is attached, and to what it is attached.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct AttachOptions {
     /// The platform whose image it is about; what the location means as a whole, if none.
     pub platform: Option<PlatformPattern>,
@@ -42,13 +44,15 @@ impl Default for AttachOptions {
 
 /// What was attached.
 #[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
 pub struct AttachReport {
     /// The digest of the artifact's manifest.
     pub digest: Digest,
     /// The digest of what it is attached to.
     pub subject: Digest,
     /// The name of the list that it stands in, the referrers tag of the subject.
-    pub referrers_tag: String,
+    #[serde(serialize_with = "json::text")]
+    pub referrers_tag: RefName,
     /// Whether it was not there before.
     pub changed: bool,
 }
@@ -79,7 +83,7 @@ pub fn attach(location: &Location, file: &Path, options: &AttachOptions, work: &
         Ok(AttachReport {
             digest: artifact.digest,
             subject: subject.digest,
-            referrers_tag: tag.to_string(),
+            referrers_tag: tag,
             changed: draft.is_change(),
         })
     })

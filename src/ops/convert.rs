@@ -10,15 +10,17 @@ use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::image::publish::{open, TargetOptions};
 use crate::image::transfer::{self, move_all, BlobReport, Entry, Graph, Plan, Rewritten, Source};
+use crate::json;
 use crate::layout::{commit_all, DockerForm, Draft, Layout, Location, Trust};
 use crate::media_type::MediaType;
 use crate::oci::Descriptor;
 use crate::ops::build::TargetReport;
-use crate::platform::PlatformPattern;
+use crate::platform::{Platform, PlatformPattern};
 use crate::work::Work;
 
 /// How images are converted.
 #[derive(Clone, Debug, Default)]
+#[non_exhaustive]
 pub struct ConvertOptions {
     /// The one platform that is wanted; all, if none is given.
     pub platform: Option<PlatformPattern>,
@@ -42,6 +44,7 @@ pub enum Digests {
 
 /// What a conversion made.
 #[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
 pub struct ConvertReport {
     /// What the targets list, in its order.
     pub images: Vec<ConvertedImage>,
@@ -55,6 +58,7 @@ pub struct ConvertReport {
 
 /// A manifest or an index that is listed.
 #[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
 pub struct ConvertedImage {
     /// Its digest.
     pub digest: Digest,
@@ -62,8 +66,9 @@ pub struct ConvertedImage {
     pub from: Digest,
     /// What it is.
     pub media_type: MediaType,
-    /// `os/architecture[/variant]`, if the descriptor tells.
-    pub platform: Option<String>,
+    /// What it runs on, if the descriptor tells.
+    #[serde(serialize_with = "json::optional_text")]
+    pub platform: Option<Platform>,
     /// What it is called in the first target.
     pub refs: Vec<String>,
 }
@@ -136,7 +141,7 @@ fn image(from: &Digest, descriptor: &Descriptor, refs: Vec<String>) -> Converted
         digest: descriptor.digest.clone(),
         from: from.clone(),
         media_type: descriptor.media_type.clone(),
-        platform: descriptor.platform.as_ref().map(ToString::to_string),
+        platform: descriptor.platform.clone(),
         refs,
     }
 }

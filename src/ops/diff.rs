@@ -27,6 +27,7 @@ pub enum Side {
 
 /// How two sides are compared.
 #[derive(Clone, Debug, Default)]
+#[non_exhaustive]
 pub struct DiffOptions {
     /// Which images where there is a choice.
     pub platform: Option<PlatformPattern>,
@@ -34,6 +35,7 @@ pub struct DiffOptions {
 
 /// What differs.
 #[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
 pub struct DiffReport {
     /// In one line, why the digests differ, or that they do not.
     pub reason: String,
@@ -48,6 +50,7 @@ pub struct DiffReport {
 
 /// A member of a document that differs.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct DocumentDifference {
     /// `index`, `manifest` or `config`.
     pub document: &'static str,

@@ -15,6 +15,7 @@ use crate::work::{Observer, Work};
 
 /// How a layout is cleared.
 #[derive(Clone, Debug, Default)]
+#[non_exhaustive]
 pub struct GcOptions {
     /// Whether blobs are removed.
     pub mode: GcMode,
@@ -32,6 +33,7 @@ pub enum GcMode {
 
 /// What was, or would be, removed.
 #[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
 pub struct GcReport {
     /// Where the layout is.
     pub image: String,
@@ -49,6 +51,7 @@ pub struct GcReport {
 
 /// A blob that nothing leads to.
 #[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
 pub struct FreedBlob {
     /// Its digest.
     pub digest: Digest,

@@ -10,16 +10,18 @@ use crate::compress::Decoder;
 use crate::digest::Digest;
 use crate::error::{Error, IoContext, Result};
 use crate::image::tree::{read_layers, ImageLayers, Wanted};
+use crate::json;
 use crate::layout::{AttachedFile, Image, ImagePath, Layout, Location, Referrer, Watched};
 use crate::media_type::{LayerEncoding, MediaKind, MediaType};
 use crate::oci::{Annotations, ContainerConfig, Descriptor, History};
-use crate::platform::PlatformPattern;
+use crate::platform::{Platform, PlatformPattern};
 use crate::tar;
 use crate::tree::{Entry, Kind, TarPath};
 use crate::work::Work;
 
 /// What is shown of an image.
 #[derive(Clone, Debug, Default)]
+#[non_exhaustive]
 pub struct InspectOptions {
     /// Which image where there is a choice.
     pub platform: Option<PlatformPattern>,
@@ -41,6 +43,7 @@ pub enum Files {
 
 /// An image as its documents describe it.
 #[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
 pub struct InspectReport {
     /// Where it is.
     pub image: String,
@@ -50,9 +53,10 @@ pub struct InspectReport {
     pub digest: Digest,
     /// The manifest's media type.
     pub media_type: MediaType,
-    /// `os/architecture[/variant]`.
-    pub platform: String,
-    /// When it was made, RFC 3339.
+    /// What it runs on.
+    #[serde(serialize_with = "json::text")]
+    pub platform: Platform,
+    /// When it was made, as the configuration has it: RFC 3339, perhaps with an offset and a fraction of a second.
     pub created: Option<String>,
     /// Who made it.
     pub author: Option<String>,
@@ -78,6 +82,7 @@ pub struct InspectReport {
 
 /// An entry of a layer.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct LayerEntry {
     /// The number of the layer, the base's being 1.
     pub layer: usize,
@@ -110,6 +115,7 @@ impl Serialize for LayerEntry {
 
 /// An artifact that is attached.
 #[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
 pub struct Attached {
     /// The digest of its manifest.
     pub digest: Digest,
@@ -125,6 +131,7 @@ pub struct Attached {
 
 /// A file that is attached.
 #[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
 pub struct AttachedContent {
     /// The digest of its blob.
     pub digest: Digest,
@@ -138,6 +145,7 @@ pub struct AttachedContent {
 
 /// A layer as the documents describe it.
 #[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
 pub struct LayerInspection {
     /// The digest of its blob.
     pub digest: Digest,
@@ -197,7 +205,7 @@ fn describe(layout: &Layout, image: &Image) -> Result<InspectReport> {
         refs,
         digest: digest.clone(),
         media_type: image.path.manifest().media_type.clone(),
-        platform: config.platform().to_string(),
+        platform: config.platform(),
         created: config.created.clone(),
         author: config.author.clone(),
         config: config.config.clone().unwrap_or_default(),
@@ -340,6 +348,7 @@ fn files(layout: &Layout, image: &Image, work: &Work<'_>) -> Result<Vec<LayerEnt
 
 /// How much a file or directory holds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Usage {
     /// Its path, with a leading slash; bytes that are not UTF-8 replaced.
     pub path: String,

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use crate::digest::Digest;
 use crate::error::Result;
+use crate::json;
 use crate::layout::{called, is_referrers_tag, links, names, Layout, Link, Location, MAX_DEPTH};
 use crate::media_type::{MediaKind, MediaType};
 use crate::oci::{Descriptor, Document, ImageConfig, Index};
@@ -14,11 +15,13 @@ use crate::work::Work;
 
 /// How a layout is listed.
 #[derive(Clone, Debug, Default)]
+#[non_exhaustive]
 pub struct LsOptions {}
 
 /// What a layout lists.
 #[derive(Clone, Debug, Serialize)]
 #[serde(transparent)]
+#[non_exhaustive]
 pub struct LsReport {
     /// What is listed, in the order of the index.
     pub entries: Vec<Listed>,
@@ -26,6 +29,7 @@ pub struct LsReport {
 
 /// Something that an index lists, or that is attached.
 #[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
 pub struct Listed {
     /// Its name, if it has one.
     #[serde(rename = "ref")]
@@ -37,7 +41,8 @@ pub struct Listed {
     /// Of an artifact, its kind.
     pub artifact_type: Option<String>,
     /// Of an image, what it runs on.
-    pub platform: Option<String>,
+    #[serde(serialize_with = "json::optional_text")]
+    pub platform: Option<Platform>,
     /// Bytes of all blobs that it leads to, each counted once; none if a document among them is missing.
     pub size: Option<u64>,
     /// Of an index, what it lists.
@@ -102,7 +107,7 @@ impl<'a> Listing<'a> {
             digest: descriptor.digest.clone(),
             media_type: descriptor.media_type.clone(),
             artifact_type: descriptor.artifact_type.clone(),
-            platform: descriptor.platform.as_ref().map(Platform::to_string),
+            platform: descriptor.platform.clone(),
             size: self.size(descriptor),
             manifests: Vec::new(),
             attached: Vec::new(),
@@ -133,7 +138,7 @@ impl<'a> Listing<'a> {
         if config.media_type.kind() == MediaKind::Config {
             let config = Descriptor::new(config.media_type, config.digest, config.size);
             let config: Option<Document<ImageConfig>> = self.layout.document(&config).ok();
-            listed.platform = config.map(|config| config.value().platform().to_string());
+            listed.platform = config.map(|config| config.value().platform());
         } else {
             listed.artifact_type = found.artifact_type.or_else(|| Some(config.media_type.to_string()));
         }

@@ -9,6 +9,7 @@ pub mod gc;
 pub mod index;
 pub mod inspect;
 pub mod ls;
+pub mod platform;
 pub mod rm;
 pub mod squash;
 pub mod tag;

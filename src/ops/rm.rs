@@ -12,6 +12,7 @@ use crate::work::{Observer, Work};
 
 /// Which entries leave the index.
 #[derive(Clone, Debug, Default)]
+#[non_exhaustive]
 pub struct RmOptions {
     /// What leaves it.
     pub what: Removed,
@@ -29,6 +30,7 @@ pub enum Removed {
 
 /// What has left the index.
 #[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
 pub struct RmReport {
     /// Where the layout is.
     pub image: String,
@@ -38,6 +40,7 @@ pub struct RmReport {
 
 /// An entry that has left the index.
 #[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
 pub struct RemovedEntry {
     /// Its name.
     #[serde(rename = "ref")]

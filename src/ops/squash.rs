@@ -18,6 +18,7 @@ use crate::work::Work;
 
 /// How layers become one.
 #[derive(Clone, Debug, Default)]
+#[non_exhaustive]
 pub struct SquashOptions {
     /// Which image where there is a choice.
     pub platform: Option<PlatformPattern>,
@@ -33,6 +34,7 @@ pub struct SquashOptions {
 
 /// What a squash made.
 #[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
 pub struct SquashReport {
     /// The digest of the image's manifest.
     pub digest: Digest,

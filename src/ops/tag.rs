@@ -4,12 +4,14 @@ use serde::Serialize;
 
 use crate::digest::Digest;
 use crate::error::{Error, Result};
+use crate::json;
 use crate::layout::{Location, Transaction};
 use crate::oci::{Descriptor, RefName};
 use crate::work::Work;
 
 /// What is to be named.
 #[derive(Clone, Debug, Default)]
+#[non_exhaustive]
 pub struct TagOptions {
     /// The names, one at least.
     pub names: Vec<RefName>,
@@ -17,11 +19,13 @@ pub struct TagOptions {
 
 /// What was named.
 #[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
 pub struct TagReport {
     /// The digest of the manifest or index that the names lead to.
     pub digest: Digest,
     /// The names that were given.
-    pub refs: Vec<String>,
+    #[serde(serialize_with = "json::texts")]
+    pub refs: Vec<RefName>,
     /// Whether one of them did not lead there before.
     pub changed: bool,
 }
@@ -42,10 +46,6 @@ pub fn tag(location: &Location, options: &TagOptions, work: &Work<'_>) -> Result
                 draft.name(&entry, name);
             }
         }
-        Ok(TagReport {
-            digest: entry.digest,
-            refs: names.iter().map(ToString::to_string).collect(),
-            changed: draft.is_change(),
-        })
+        Ok(TagReport { digest: entry.digest, refs: names.clone(), changed: draft.is_change() })
     })
 }

@@ -28,6 +28,7 @@ use sources::Layer;
 
 /// Everything that settings say of an image.
 #[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
 pub struct BuildSpec {
     /// What it runs on; none where the base image's platform is to be kept.
     pub platform: Option<Platform>,

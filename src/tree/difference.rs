@@ -4,13 +4,15 @@ use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 
+use crate::json;
 use crate::tree::{Device, Kind, Mtime, TarPath};
 
 /// What happened to one path.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Difference {
     /// Where.
-    #[serde(serialize_with = "path_text")]
+    #[serde(serialize_with = "json::text")]
     pub path: TarPath,
     /// What.
     #[serde(flatten)]
@@ -45,6 +47,7 @@ pub enum Change {
 /// For people it is a line, `mode 0644 -> 0755`; for programs an object, `{"field":"mode","from":"0644","to":"0755"}`.
 /// In either, link targets and attributes that are no text are escaped, so that different bytes look different.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum FieldChange {
     /// What it is, as [`Kind::name`] says it; a further name of a file counts as the file.
     Type(FromTo<&'static str>),
@@ -179,10 +182,6 @@ fn text(bytes: &[u8]) -> String {
         Ok(text) if !text.contains(char::is_control) => text.escape_debug().to_string(),
         _ => bytes.escape_ascii().to_string(),
     }
-}
-
-fn path_text<S: Serializer>(path: &TarPath, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(path)
 }
 
 fn kind_name<S: Serializer>(kind: &Kind, serializer: S) -> Result<S::Ok, S::Error> {

@@ -19,6 +19,7 @@ use crate::work::Observer;
 
 /// What a scan leaves out.
 #[derive(Clone, Debug, Default)]
+#[non_exhaustive]
 pub struct ScanPolicy {
     /// Paths that are not looked at; an excluded directory hides all below it.
     pub exclude: Globs,

@@ -109,6 +109,9 @@ mod verbs;
 /// Help, man pages and completions say what there is, in the width and in the shell that somebody has.
 mod help;
 
+/// Programs read the reports by keys that are all described, and by no others.
+mod json;
+
 /// `make install` puts the tool, its man pages and its completions where they are looked for.
 mod installation;
 

@@ -16,6 +16,7 @@ use crate::work::{Observer, Work};
 
 /// What became of a blob.
 #[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
 pub struct BlobReport {
     /// The digest that it had.
     pub from: Digest,
@@ -30,6 +31,7 @@ pub struct BlobReport {
 /// How a blob got into the targets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum How {
     /// It is one file with that of the source.
     Linked,

@@ -22,6 +22,7 @@ use crate::work::Work;
 
 /// How the base image is compared with the rootfs.
 #[derive(Clone, Debug, Default)]
+#[non_exhaustive]
 pub struct BaseOptions {
     /// Paths that are left out of the comparison, with all below them: they stay as they are in the base.
     pub masks: Vec<TarPath>,

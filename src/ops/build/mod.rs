@@ -34,6 +34,7 @@ use rootfs::ReadRootfs;
 
 /// How the rootfs is read and what is changed on the way.
 #[derive(Clone, Debug, Default)]
+#[non_exhaustive]
 pub struct BuildOptions {
     /// What the image is to be.
     pub spec: BuildSpec,
@@ -99,8 +100,8 @@ pub fn build(rootfs: &Rootfs, targets: &[Location], options: &BuildOptions, work
     stats.peak_memory_bytes = report::peak_memory();
     let layer_sizes = manifest.value().layers.iter().map(|layer| layer.size);
     Ok(BuildReport {
-        platform: platform.to_string(),
-        created: created.to_string(),
+        platform,
+        created,
         size: descriptor.size + config.raw().len() as u64 + layer_sizes.sum::<u64>(),
         digest: descriptor.digest,
         targets: targets.iter().map(|target| target_report(target, &target_options)).collect::<Result<_>>()?,

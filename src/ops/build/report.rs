@@ -1,16 +1,22 @@
 use serde::Serialize;
 
 use crate::digest::Digest;
+use crate::json;
+use crate::platform::Platform;
+use crate::time::Timestamp;
 
 /// What a build made.
 #[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
 pub struct BuildReport {
     /// The digest of the image's manifest.
     pub digest: Digest,
-    /// `os/architecture[/variant]`.
-    pub platform: String,
-    /// When the image says that it was made, RFC 3339.
-    pub created: String,
+    /// What it runs on.
+    #[serde(serialize_with = "json::text")]
+    pub platform: Platform,
+    /// When the image says that it was made.
+    #[serde(serialize_with = "json::text")]
+    pub created: Timestamp,
     /// Bytes of all blobs of the image.
     pub size: u64,
     /// The digest of the new layer's tar; none if nothing differs from the base.
@@ -27,6 +33,7 @@ pub struct BuildReport {
 
 /// One place of the image.
 #[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
 pub struct TargetReport {
     /// Transport and path.
     pub target: String,
@@ -36,6 +43,7 @@ pub struct TargetReport {
 
 /// What a build took. Times of stages are summed over their threads and overlap with each other.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
+#[non_exhaustive]
 pub struct BuildStats {
     /// Entries of the rootfs.
     pub entries: usize,

@@ -9,9 +9,10 @@ use serde::Serialize;
 
 use crate::digest::Digest;
 use crate::error::{Error, Result};
+use crate::json;
 use crate::layout::{called, Draft, Image, Location, Stage, Transaction};
 use crate::oci::{Descriptor, RefName};
-use crate::platform::PlatformPattern;
+use crate::platform::{Platform, PlatformPattern};
 use crate::settings::changes::ImageChanges;
 use crate::work::{Observer, Work};
 use image::{changed, changes_index, changes_platform};
@@ -34,6 +35,7 @@ impl Default for Which {
 
 /// How images are edited.
 #[derive(Clone, Debug, Default)]
+#[non_exhaustive]
 pub struct ConfigOptions {
     /// Which images.
     pub which: Which,
@@ -45,6 +47,7 @@ pub struct ConfigOptions {
 
 /// What was edited.
 #[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
 pub struct ConfigReport {
     /// Where it is.
     pub image: String,
@@ -62,9 +65,11 @@ pub struct ConfigReport {
 
 /// An image that was edited.
 #[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
 pub struct EditedImage {
-    /// `os/architecture[/variant]`.
-    pub platform: String,
+    /// What it runs on.
+    #[serde(serialize_with = "json::text")]
+    pub platform: Platform,
     /// The digest of its manifest.
     pub digest: Digest,
     /// The digest that its manifest had before.
@@ -100,7 +105,7 @@ fn edit(draft: &mut Draft<'_>, options: &ConfigOptions, observer: &dyn Observer)
     for image in &images {
         let replacement = replace(draft.stage_mut(), image, changes, observer)?;
         edited.push(EditedImage {
-            platform: replacement.platform.to_string(),
+            platform: replacement.platform.clone(),
             digest: replacement.digest.clone(),
             previous: image.path.manifest().digest.clone(),
         });

@@ -9,6 +9,7 @@ use crate::settings::ANNOTATION;
 
 /// What the index is to be.
 #[derive(Clone, Debug, Default)]
+#[non_exhaustive]
 pub struct IndexOptions {
     /// How it stands in its target.
     pub shape: Shape,

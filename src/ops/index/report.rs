@@ -2,12 +2,14 @@ use serde::Serialize;
 
 use crate::digest::Digest;
 use crate::image::transfer::BlobReport;
+use crate::json;
 use crate::media_type::MediaType;
 use crate::ops::index::member::Member;
 use crate::platform::Platform;
 
 /// What the target lists now.
 #[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
 pub struct IndexReport {
     /// The digest of the index; a flat one has none.
     pub digest: Option<Digest>,
@@ -25,13 +27,15 @@ pub struct IndexReport {
 
 /// A manifest that an index lists.
 #[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
 pub struct ListedManifest {
     /// Its digest.
     pub digest: Digest,
     /// What it is.
     pub media_type: MediaType,
-    /// What it runs on, `os/architecture[/variant]`; none if it is no image.
-    pub platform: Option<String>,
+    /// What it runs on; none if it is no image.
+    #[serde(serialize_with = "json::optional_text")]
+    pub platform: Option<Platform>,
     /// The layout that it was found in.
     pub from: String,
 }
@@ -41,7 +45,7 @@ impl ListedManifest {
         ListedManifest {
             digest: member.descriptor.digest.clone(),
             media_type: member.descriptor.media_type.clone(),
-            platform: member.platform.as_ref().map(Platform::in_full),
+            platform: member.platform.clone(),
             from: member.place.clone(),
         }
     }

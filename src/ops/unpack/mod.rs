@@ -34,6 +34,7 @@ pub use skipped::Skipped;
 
 /// How an image is unpacked.
 #[derive(Clone, Debug, Default)]
+#[non_exhaustive]
 pub struct UnpackOptions {
     /// Which image where there is a choice.
     pub platform: Option<PlatformPattern>,
@@ -65,6 +66,7 @@ pub enum Rights {
 
 /// What was unpacked.
 #[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
 pub struct UnpackReport {
     /// The digest of the image's manifest.
     pub digest: Digest,

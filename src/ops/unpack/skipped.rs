@@ -11,6 +11,7 @@ use crate::tree::{Kind, TarPath};
 
 /// Something that the image has and the disk has not.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Skipped {
     /// Where, with a leading slash; bytes that are not UTF-8 replaced.
     pub path: String,

@@ -7,6 +7,7 @@ use crate::ops::verify::{Rule, Severity};
 
 /// One thing that is not as it should be.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Finding {
     /// The rule that it breaks.
     pub rule: Rule,

@@ -25,7 +25,7 @@ mod shape;
 mod stored;
 
 pub use finding::Finding;
-pub use rule::{Rule, Severity};
+pub use rule::{Rule, RuleReport, Severity};
 
 use std::collections::BTreeMap;
 
@@ -42,10 +42,12 @@ use links::LinksOf;
 
 /// How images are verified.
 #[derive(Clone, Debug, Default)]
+#[non_exhaustive]
 pub struct VerifyOptions {}
 
 /// What was looked at and what was found.
 #[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
 pub struct VerifyReport {
     /// Where it is.
     pub image: String,

@@ -220,6 +220,27 @@ rules! {
         "a layer holds no bookkeeping of AUFS";
 }
 
+/// A rule with all that is said of it.
+#[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
+pub struct RuleReport {
+    /// The rule, by its name.
+    pub rule: Rule,
+    /// How much a finding of it weighs.
+    pub severity: Severity,
+    /// What holds where nothing is found, in one clause.
+    pub meaning: &'static str,
+    /// The document that it comes from, with the section.
+    pub source: &'static str,
+}
+
+impl Rule {
+    /// All that is said of it.
+    pub fn report(self) -> RuleReport {
+        RuleReport { rule: self, severity: self.severity(), meaning: self.meaning(), source: self.source() }
+    }
+}
+
 impl Serialize for Rule {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(self.name())

@@ -55,6 +55,7 @@ impl Default for HistoryChange {
 
 /// What the new step says, as far as somebody said so.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct HistoryStep {
     /// By whom.
     pub author: Option<String>,
@@ -69,6 +70,7 @@ pub struct HistoryStep {
 /// Changes of one image, or of each of several. What is cleared is cleared first, then things are taken away by their
 /// names, then those that are given are set.
 #[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
 pub struct ImageChanges {
     /// What is emptied.
     pub clear: Vec<Field>,

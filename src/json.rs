@@ -1,0 +1,24 @@
+//! How values stand in the JSON of reports where that is not how documents have them: as the text that people read.
+
+use std::fmt::Display;
+
+use serde::Serializer;
+
+/// A value as its text.
+pub(crate) fn text<T: Display, S: Serializer>(value: &T, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(value)
+}
+
+/// A value as its text, null if there is none. Serde hands over fields by reference.
+#[allow(clippy::ref_option)]
+pub(crate) fn optional_text<T: Display, S: Serializer>(value: &Option<T>, serializer: S) -> Result<S::Ok, S::Error> {
+    match value {
+        Some(value) => serializer.collect_str(value),
+        None => serializer.serialize_none(),
+    }
+}
+
+/// Values as their texts.
+pub(crate) fn texts<T: Display, S: Serializer>(values: &[T], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(values.iter().map(T::to_string))
+}
