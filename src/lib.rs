@@ -56,6 +56,7 @@ pub mod time;
 pub mod tree;
 pub mod work;
 
+mod base64;
 mod json;
 mod parallel;
 mod spelling;

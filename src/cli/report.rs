@@ -8,7 +8,7 @@ use ocibake::ops::inspect::{InspectReport, Usage};
 use ocibake::ops::ls::Listed;
 use ocibake::settings::ConfigField;
 use ocibake::time::Timestamp;
-use ocibake::tree::{Change, Difference, Entry, Kind};
+use ocibake::tree::{shown, Change, Difference, Entry, Kind};
 
 /// A number of bytes with three digits and a decimal unit: `1.54 GB`.
 pub(super) fn bytes(count: u64) -> String {
@@ -174,7 +174,7 @@ fn entry(entry: &Entry) -> String {
         Kind::CharDevice(device) | Kind::BlockDevice(device) => format!("{},{}", device.major, device.minor),
         _ => entry.size().to_string(),
     };
-    let target = entry.kind.target().map(|target| format!(" -> {}", printable(&target))).unwrap_or_default();
+    let target = entry.kind.target().map(|target| format!(" -> {}", shown(&target))).unwrap_or_default();
     let xattrs = if metadata.xattrs.is_empty() { ' ' } else { '+' };
     format!(
         "{}{xattrs} {:>5}:{:<5} {size:>10} {} {}{target}",
@@ -248,7 +248,7 @@ fn usage(largest: &[Usage]) -> String {
     let mut text = String::from("largest\n");
     for usage in largest {
         let bar = "#".repeat((u128::from(usage.size) * u128::from(WIDTH)).div_ceil(u128::from(most)) as usize);
-        let slash = if usage.directory && usage.path != "/" { "/" } else { "" };
+        let slash = if usage.directory && !usage.path.is_root() { "/" } else { "" };
         writeln!(text, "{:>9}  {bar:<24}  {}{slash}", bytes(usage.size), usage.path).expect("writing to a string");
     }
     text

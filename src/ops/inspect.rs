@@ -16,7 +16,7 @@ use crate::media_type::{LayerEncoding, MediaKind, MediaType};
 use crate::oci::{Annotations, ContainerConfig, Descriptor, History};
 use crate::platform::{Platform, PlatformPattern};
 use crate::tar;
-use crate::tree::{Entry, Kind, TarPath};
+use crate::tree::{members, path_members, shown, Entry, Kind, TarPath};
 use crate::work::Work;
 
 /// What is shown of an image.
@@ -93,10 +93,15 @@ pub struct LayerEntry {
 impl Serialize for LayerEntry {
     fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
         let Entry { path, metadata, kind } = &self.entry;
-        let xattrs: Vec<_> = metadata.xattrs.keys().map(|name| String::from_utf8_lossy(name)).collect();
-        let mut object = serializer.serialize_struct("LayerEntry", 11)?;
+        let xattrs: Vec<_> = metadata.xattrs.keys().map(|name| shown(name)).collect();
+        let mut object = serializer.serialize_struct("LayerEntry", 13)?;
         object.serialize_field("layer", &self.layer)?;
-        object.serialize_field("path", &path.to_string())?;
+        let (text, raw) = members(&[b"/", path.as_bytes()].concat());
+        object.serialize_field("path", &text)?;
+        match raw {
+            Some(raw) => object.serialize_field("path_base64", &raw)?,
+            None => object.skip_field("path_base64")?,
+        }
         object.serialize_field("type", kind.name())?;
         object.serialize_field("mode", &format!("{:04o}", metadata.mode))?;
         object.serialize_field("uid", &metadata.uid)?;
@@ -107,7 +112,12 @@ impl Serialize for LayerEntry {
             0 => object.skip_field("mtime_nanoseconds")?,
             nanoseconds => object.serialize_field("mtime_nanoseconds", &nanoseconds)?,
         }
-        object.serialize_field("target", &kind.target())?;
+        let (target, raw) = kind.target().map(|target| members(&target)).unzip();
+        object.serialize_field("target", &target)?;
+        match raw.flatten() {
+            Some(raw) => object.serialize_field("target_base64", &raw)?,
+            None => object.skip_field("target_base64")?,
+        }
         object.serialize_field("xattrs", &xattrs)?;
         object.end()
     }
@@ -350,8 +360,9 @@ fn files(layout: &Layout, image: &Image, work: &Work<'_>) -> Result<Vec<LayerEnt
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Usage {
-    /// Its path, with a leading slash; bytes that are not UTF-8 replaced.
-    pub path: String,
+    /// Its path.
+    #[serde(flatten, serialize_with = "path_members")]
+    pub path: TarPath,
     /// Bytes of content at and below it.
     pub size: u64,
     /// Whether it is a directory.
@@ -372,7 +383,7 @@ fn largest(layout: &Layout, image: &Image, count: usize, work: &Work<'_>) -> Res
     }
     let usage = |(path, size): (TarPath, u64)| Usage {
         directory: tree.get(&path).is_some_and(|entry| entry.kind == Kind::Directory),
-        path: path.to_string(),
+        path,
         size,
     };
     let mut all: Vec<Usage> = sizes.into_iter().map(usage).collect();

@@ -4,15 +4,14 @@ use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 
-use crate::json;
-use crate::tree::{Device, Kind, Mtime, TarPath};
+use crate::tree::{path_members, Device, Kind, Mtime, TarPath};
 
 /// What happened to one path.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Difference {
     /// Where.
-    #[serde(serialize_with = "json::text")]
+    #[serde(flatten, serialize_with = "path_members")]
     pub path: TarPath,
     /// What.
     #[serde(flatten)]
@@ -266,14 +265,14 @@ mod tests {
     fn a_difference_is_one_flat_object() {
         let of = |change| Difference { path: path("a\n"), change };
         for (difference, object) in [
-            (of(Change::Added { kind: Kind::Fifo }), r#"{"path":"/a\\n","change":"added","type":"fifo"}"#),
+            (of(Change::Added { kind: Kind::Fifo }), r#"{"path":"/a\n","change":"added","type":"fifo"}"#),
             (
                 of(Change::Removed { kind: Kind::Hardlink { target: path("b") } }),
-                r#"{"path":"/a\\n","change":"removed","type":"hardlink"}"#,
+                r#"{"path":"/a\n","change":"removed","type":"hardlink"}"#,
             ),
             (
                 of(Change::Changed { fields: vec![FieldChange::Content] }),
-                r#"{"path":"/a\\n","change":"changed","fields":[{"field":"content"}]}"#,
+                r#"{"path":"/a\n","change":"changed","fields":[{"field":"content"}]}"#,
             ),
         ] {
             assert_eq!(serde_json::to_string(&difference).unwrap(), object);

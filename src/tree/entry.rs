@@ -95,11 +95,11 @@ impl Kind {
         }
     }
 
-    /// Where a symbolic or hard link points, bytes that are not UTF-8 replaced; none of anything else.
-    pub fn target(&self) -> Option<String> {
+    /// Where a symbolic or hard link points, the latter with a leading slash; none of anything else.
+    pub fn target(&self) -> Option<Vec<u8>> {
         match self {
-            Kind::Symlink { target } => Some(String::from_utf8_lossy(target).into_owned()),
-            Kind::Hardlink { target } => Some(target.to_string()),
+            Kind::Symlink { target } => Some(target.to_vec()),
+            Kind::Hardlink { target } => Some([b"/", target.as_bytes()].concat()),
             _ => None,
         }
     }

@@ -5,6 +5,10 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use serde::ser::SerializeMap;
+use serde::Serializer;
+
+use crate::base64;
 use crate::error::Error;
 
 /// A path inside an image: relative to its root, components of any bytes joined by single slashes, no `.`, no `..`.
@@ -123,10 +127,55 @@ impl PartialOrd for TarPath {
 }
 
 impl fmt::Display for TarPath {
-    /// With a leading slash, bytes that are not UTF-8 as replacement characters, control characters escaped.
+    /// With a leading slash, as [`shown`] shows it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "/{}", String::from_utf8_lossy(&self.0).escape_debug())
+        write!(f, "/{}", shown(&self.0))
     }
+}
+
+/// Serialises a path as the members `path` and, where that is not UTF-8, `path_base64`, both with a leading slash.
+pub(crate) fn path_members<S: Serializer>(path: &TarPath, serializer: S) -> Result<S::Ok, S::Error> {
+    let mut object = serializer.serialize_map(None)?;
+    let (text, raw) = members(&[b"/", path.as_bytes()].concat());
+    object.serialize_entry("path", &text)?;
+    if let Some(raw) = raw {
+        object.serialize_entry("path_base64", &raw)?;
+    }
+    object.end()
+}
+
+/// A name for a program: as it is and nothing else, or where it is not UTF-8 as it is shown and in base64.
+pub(crate) fn members(name: &[u8]) -> (String, Option<String>) {
+    match std::str::from_utf8(name) {
+        Ok(text) => (text.to_owned(), None),
+        Err(_) => (shown(name), Some(base64::encode(name))),
+    }
+}
+
+/// A name for people: bytes that are not UTF-8 as `\xff`, control characters and backslashes escaped.
+pub fn shown(name: &[u8]) -> String {
+    let mut text = String::with_capacity(name.len());
+    let mut rest = name;
+    while !rest.is_empty() {
+        let (valid, invalid) = match std::str::from_utf8(rest) {
+            Ok(valid) => (valid, 0),
+            Err(error) => {
+                let valid = std::str::from_utf8(&rest[..error.valid_up_to()]).unwrap_or_default();
+                (valid, error.error_len().unwrap_or(rest.len() - error.valid_up_to()))
+            }
+        };
+        for c in valid.chars() {
+            if c.is_control() || c == '\\' {
+                text.extend(c.escape_default());
+            } else {
+                text.push(c);
+            }
+        }
+        let invalid = &rest[valid.len()..valid.len() + invalid];
+        text += &invalid.iter().map(|byte| format!("\\x{byte:02x}")).collect::<String>();
+        rest = &rest[valid.len() + invalid.len()..];
+    }
+    text
 }
 
 impl fmt::Debug for TarPath {
@@ -179,5 +228,26 @@ mod tests {
         assert!(!path("foobar").starts_with(&path("foo")));
         assert!(path("foo").starts_with(&TarPath::root()));
         assert_eq!(path("a\n").to_string(), "/a\\n");
+    }
+
+    #[test]
+    fn names_that_are_no_text_are_shown_without_doubt() {
+        for (name, text) in [
+            (&b"it's \"quoted\""[..], "it's \"quoted\""),
+            (b"a\xffb", "a\\xffb"),
+            (b"\xff\xfe", "\\xff\\xfe"),
+            (b"a\\xffb", "a\\\\xffb"),
+            ("größe".as_bytes(), "größe"),
+            (b"cut \xc3", "cut \\xc3"),
+            (b"\xe2\x82ab", "\\xe2\\x82ab"),
+            (b"\x1b[31m\t\x7f", "\\u{1b}[31m\\t\\u{7f}"),
+            (b"", ""),
+        ] {
+            assert_eq!(shown(name), text);
+            let is_text = std::str::from_utf8(name).is_ok();
+            let (member, raw) = members(name);
+            assert_eq!(raw.map(|raw| base64::decode(&raw).unwrap()), (!is_text).then(|| name.to_vec()));
+            assert_eq!(member.as_bytes() == name, is_text, "{member}");
+        }
     }
 }

@@ -160,6 +160,49 @@ fn the_reason_in_one_line() {
     );
 }
 
+/// Names of any bytes are shown without doubt, and programs get them as they are.
+#[test]
+fn names_that_are_no_text() {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+
+    let scratch = Scratch::new();
+    let rootfs = scratch.small_rootfs();
+    let out = scratch.join("out");
+    let _ = Tool::build(&rootfs).oci(&out).args(["--owner", "0:0"]).bake();
+    for name in [&b"it's"[..], b"back\\slash", b"caf\xe9", "größe".as_bytes()] {
+        std::fs::write(rootfs.join(OsStr::from_bytes(name)), "text").unwrap();
+    }
+    std::os::unix::fs::symlink(OsStr::from_bytes(b"to \xff"), rootfs.join("link")).unwrap();
+    let new = scratch.join("new");
+    let _ = Tool::build(&rootfs).oci(&new).args(["--owner", "0:0"]).bake();
+
+    let shown = diff(&out, &new).run().printed();
+    for line in ["+ /back\\\\slash (file)", "+ /caf\\xe9 (file)", "+ /größe (file)", "+ /it's (file)"] {
+        assert!(shown.lines().any(|found| found == line), "{line}: {shown}");
+    }
+    let report: serde_json::Value = serde_json::from_str(&diff(&out, &new).arg("--json").run().printed()).unwrap();
+    let added = |path: &str| json!({"path": path, "change": "added", "type": "file"});
+    for path in ["/back\\slash", "/größe", "/it's"] {
+        assert!(report["entries"].as_array().unwrap().contains(&added(path)), "{path}: {report:#}");
+    }
+    let mut raw = added("/caf\\xe9");
+    // The bytes `/caf\xe9`.
+    raw["path_base64"] = "L2NhZuk=".into();
+    assert!(report["entries"].as_array().unwrap().contains(&raw), "{report:#}");
+
+    let files = Tool::new("inspect").arg(&new).args(["--files", "--largest", "99", "--json"]).run().json();
+    let entry = |path: &str| files["files"].as_array().unwrap().iter().find(|entry| entry["path"] == path).unwrap();
+    assert_eq!(entry("/caf\\xe9")["path_base64"], "L2NhZuk=");
+    assert_eq!(entry("/link")["target"], "to \\xff");
+    assert_eq!(entry("/link")["target_base64"], "dG8g/w==");
+    assert!(entry("/it's").get("path_base64").is_none());
+    let largest = files["largest"].as_array().unwrap();
+    assert!(largest.contains(&json!({"path": "/caf\\xe9", "path_base64": "L2NhZuk=", "size": 4, "directory": false})));
+    let shown = Tool::new("inspect").arg(&new).arg("--files").run().stdout();
+    assert!(shown.contains("/link -> to \\xff\n") && shown.contains(" /caf\\xe9\n"), "{shown}");
+}
+
 #[test]
 fn trouble_is_neither_yes_nor_no() {
     let scratch = Scratch::new();

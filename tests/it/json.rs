@@ -5,7 +5,7 @@ use std::path::Path;
 use serde_json::{json, Value};
 
 use crate::harness::{clone, make_layout, named, tar_of, ByHand, Fixture, Member, Order, Scratch, Tool};
-use crate::verify::members::{file, pax};
+use crate::verify::members::{file, member, pax};
 
 /// The keys of a verb's JSON, as `docs/json.md` writes them: `layers[].digest` is a member of each element of `layers`.
 type Keys = BTreeSet<String>;
@@ -93,10 +93,14 @@ fn odd_layout(path: &Path) {
     layout.list(&[named(&index, "latest")]);
 }
 
-/// An image of one file with a part of a second and an attribute that no filesystem takes.
+/// An image of files with a part of a second and an attribute that no filesystem takes, and of names that are no text.
 fn strange_image(path: &Path) {
     let records = pax(&[("mtime", "1.5"), ("SCHILY.xattr.windows.acl", "x")]);
-    make_layout(path, &[[records.bytes(), file("changed", "new").bytes(), vec![0; 1024]].concat()]);
+    let no_text = member(b'0', b"caf\xe9").content("x");
+    let link = member(b'2', b"link").link(b"\xff");
+    let members =
+        [records.clone().bytes(), no_text.bytes(), records.bytes(), file("changed", "new").bytes(), link.bytes()];
+    make_layout(path, &[[members.concat(), vec![0; 1024]].concat()]);
 }
 
 #[test]
@@ -119,7 +123,7 @@ fn keys_are_printed_as_they_are_described() {
     printed.run("diff oci:out:v1 oci:out:v2");
     printed.run("diff oci:out:v2 oci:out:v1");
     printed.run("diff oci:out:v2 oci:strange");
-    printed.run("inspect oci:strange --files");
+    printed.run("inspect oci:strange --files --largest 9");
     printed.run("unpack oci:strange unpacked --rootless");
     printed.run("squash oci:out:v1 oci:squashed");
     printed.run("convert oci:odd oci:converted --compression zstd");

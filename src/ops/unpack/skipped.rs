@@ -7,14 +7,15 @@ use serde::Serialize;
 use crate::ops::unpack::disk::Disk;
 use crate::ops::unpack::dress::LeftOut;
 use crate::ops::unpack::xattr::Why;
-use crate::tree::{Kind, TarPath};
+use crate::tree::{path_members, shown, Kind, TarPath};
 
 /// Something that the image has and the disk has not.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Skipped {
-    /// Where, with a leading slash; bytes that are not UTF-8 replaced.
-    pub path: String,
+    /// Where.
+    #[serde(flatten, serialize_with = "path_members")]
+    pub path: TarPath,
     /// `owner`, `setuid` (or setgid), `char`, `block`, `fifo`, `xattr`; `host xattr` for one that describes a host and
     /// no image.
     pub what: &'static str,
@@ -41,11 +42,11 @@ fn describe(path: &TarPath, left_out: &LeftOut) -> Skipped {
         LeftOut::Special(kind) => (kind.name(), String::new()),
         LeftOut::Xattr { name, why } => {
             why_not = reason(*why);
-            ("xattr", String::from_utf8_lossy(name).into_owned())
+            ("xattr", shown(name))
         }
-        LeftOut::HostXattr(name) => ("host xattr", String::from_utf8_lossy(name).into_owned()),
+        LeftOut::HostXattr(name) => ("host xattr", shown(name)),
     };
-    Skipped { path: path.to_string(), what, wanted, why: why_not }
+    Skipped { path: path.clone(), what, wanted, why: why_not }
 }
 
 fn reason(why: Why) -> Option<&'static str> {
@@ -81,7 +82,7 @@ pub(super) fn summary(skipped: &[Skipped]) -> Vec<String> {
         for (why, all) in by_reason {
             let shown = all.iter().take(SHOWN).map(|skipped| match skipped.wanted.as_str() {
                 "" => format!("`{}`", skipped.path),
-                wanted => format!("`{}` ({})", skipped.path, wanted.escape_debug()),
+                wanted => format!("`{}` ({})", skipped.path, wanted),
             });
             let shown = shown.collect::<Vec<_>>().join(", ");
             let more = if all.len() > SHOWN { " …" } else { "" };

@@ -2,10 +2,10 @@
 
 use serde_json::{Map, Value};
 
+use crate::base64;
 use crate::digest::{Digest, Hasher};
 use crate::media_type::MediaType;
 use crate::oci::{annotations, RefName};
-use crate::ops::verify::base64;
 use crate::ops::verify::finding::{quoted, Findings, Place};
 use crate::ops::verify::Rule;
 use crate::time::Timestamp;

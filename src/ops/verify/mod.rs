@@ -7,7 +7,6 @@
 //! Documents are held to tables rather than read into structs: a struct is read whole or not at all, and one bad digest
 //! would hide what is wrong with the rest.
 
-mod base64;
 mod blob;
 mod changeset;
 mod config;

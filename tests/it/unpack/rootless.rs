@@ -1,5 +1,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
@@ -40,7 +41,8 @@ fn expected(tree: &Listing) -> (Listing, BTreeSet<(String, String)>) {
         _ => node.clone(),
     };
     for (path, node) in tree {
-        let shown = path.to_string_lossy().escape_debug().to_string();
+        // Names of the fixture that are not UTF-8 are ASCII beside that.
+        let shown = path.to_str().map_or_else(|| path.as_os_str().as_bytes().escape_ascii().to_string(), str::to_owned);
         let mut skip = |what: &str| skipped.insert((format!("/{shown}"), what.to_owned()));
         let first = first_of(node);
         if is_device(&first) {

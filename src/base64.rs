@@ -1,5 +1,22 @@
-/// The bytes that base64 stands for (RFC 4648, 4: with padding, without line breaks); none if it is malformed.
-pub(super) fn decode(text: &str) -> Option<Vec<u8>> {
+//! Bytes as text (RFC 4648, 4: with padding, without line breaks).
+
+/// Bytes as base64.
+pub(crate) fn encode(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
+    for group in bytes.chunks(3) {
+        let byte = |at: usize| u32::from(group.get(at).copied().unwrap_or(0));
+        let bits = byte(0) << 16 | byte(1) << 8 | byte(2);
+        for digit in 0..4 {
+            let value = bits >> (18 - 6 * digit) & 0x3f;
+            text.push(if digit <= group.len() { DIGITS[value as usize].into() } else { '=' });
+        }
+    }
+    text
+}
+
+/// The bytes that base64 stands for; none if it is malformed.
+pub(crate) fn decode(text: &str) -> Option<Vec<u8>> {
     if text.len() % 4 != 0 {
         return None;
     }
@@ -55,6 +72,7 @@ mod tests {
             ("é30", None),
         ] {
             assert_eq!(decode(text).as_deref(), bytes, "{text}");
+            assert!(bytes.map_or(true, |bytes| encode(bytes) == text), "{text}");
         }
     }
 }
