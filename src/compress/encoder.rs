@@ -2,12 +2,14 @@
 
 use std::io::{self, Read, Write};
 use std::num::NonZeroUsize;
+use std::sync::Arc;
 
-use super::block::{self, BlockSize, Frame};
-use super::buffer::{Buffer, Pool};
+use super::block::{BlockSize, Frame};
+use super::buffer::Buffer;
 use super::codec::Codec;
+use super::compressors::Compressors;
 use super::encoded::{Encoded, InputDigest};
-use super::pipeline::{Pipeline, Plan, Workers};
+use super::pipeline::Pipeline;
 
 /// Compresses what is written into it with several threads, and writes the result to `W` in a thread of its own.
 ///
@@ -17,7 +19,7 @@ use super::pipeline::{Pipeline, Plan, Workers};
 /// block's end.
 pub struct Encoder<W: Write + Send + 'static> {
     pipeline: Pipeline<W>,
-    inputs: Pool,
+    compressors: Arc<Compressors>,
     size: BlockSize,
     /// The block in the making.
     block: Option<Buffer>,
@@ -34,15 +36,25 @@ impl<W: Write + Send + 'static> Encoder<W> {
     ///
     /// If a thread cannot be started.
     pub fn new(inner: W, codec: impl Into<Codec>, threads: NonZeroUsize, input: InputDigest) -> io::Result<Self> {
-        let codec = codec.into();
-        let size = BlockSize::of(codec);
-        let bound = block::bound(codec, size.limit);
-        let workers = block::encoder(codec).map(|encoder| Workers { encoder, count: threads, bound });
-        // One for each worker, one that is filled, and one that is ready for the next worker that has time.
-        let inputs = Pool::new(if workers.is_some() { threads.get() } else { 1 } + 2, size.limit);
-        let needs_block = matches!(codec, Codec::Zstd(_) | Codec::Xz(_));
-        let pipeline = Pipeline::start(inner, Plan { workers, frame: Frame::of(codec), input })?;
-        Ok(Encoder { pipeline, inputs, size, block: None, ends_here: false, needs_block })
+        Encoder::with(inner, &Compressors::start(codec, threads)?, input)
+    }
+
+    /// An encoder in front of `inner` that shares its threads and their memory with others; two more hash and write. Each
+    /// must have ended before the next is written to.
+    ///
+    /// # Errors
+    ///
+    /// If a thread cannot be started.
+    pub fn with(inner: W, compressors: &Arc<Compressors>, input: InputDigest) -> io::Result<Self> {
+        let codec = compressors.codec;
+        Ok(Encoder {
+            pipeline: Pipeline::start(inner, compressors, Frame::of(codec), input)?,
+            compressors: Arc::clone(compressors),
+            size: BlockSize::of(codec),
+            block: None,
+            ends_here: false,
+            needs_block: matches!(codec, Codec::Zstd(_) | Codec::Xz(_)),
+        })
     }
 
     /// Says that an entry starts with the next byte.
@@ -79,13 +91,24 @@ impl<W: Write + Send + 'static> Encoder<W> {
     /// # Errors
     ///
     /// Those of the inner writer.
-    pub fn finish(mut self) -> io::Result<(W, Encoded)> {
+    pub fn finish(self) -> io::Result<(W, Encoded)> {
+        self.end()?.wait()
+    }
+
+    /// Writes what is left and ends the stream, without waiting until it is written: another encoder with the same threads
+    /// can begin.
+    ///
+    /// # Errors
+    ///
+    /// Those of the inner writer, as far as they are known.
+    pub fn end(mut self) -> io::Result<Ending<W>> {
         let block = self.block.take().filter(|block| !block.is_empty());
         let empty = self.needs_block && block.is_none();
-        if let Some(block) = block.or_else(|| empty.then(|| self.inputs.take())) {
+        if let Some(block) = block.or_else(|| empty.then(|| self.compressors.input())) {
             self.pipeline.push(block)?;
         }
-        self.pipeline.finish()
+        self.pipeline.end()?;
+        Ok(Ending(self.pipeline))
     }
 
     /// The block in the making, with room for at least one more byte.
@@ -100,7 +123,21 @@ impl<W: Write + Send + 'static> Encoder<W> {
         if self.block.is_none() {
             self.pipeline.running()?;
         }
-        Ok(self.block.get_or_insert_with(|| self.inputs.take()))
+        Ok(self.block.get_or_insert_with(|| self.compressors.input()))
+    }
+}
+
+/// A stream that has ended, of which some may still have to be written.
+pub struct Ending<W: Write + Send + 'static>(Pipeline<W>);
+
+impl<W: Write + Send + 'static> Ending<W> {
+    /// Waits until all is written; returns the inner writer and what was found out.
+    ///
+    /// # Errors
+    ///
+    /// Those of the inner writer.
+    pub fn wait(self) -> io::Result<(W, Encoded)> {
+        self.0.wait()
     }
 }
 
@@ -182,6 +219,28 @@ mod tests {
                 decoder.read_to_end(&mut back).unwrap();
                 assert!(back == bytes, "{codec:?}, {} bytes", bytes.len());
                 assert_eq!(decoder.finish().unwrap().trailing, 0);
+            }
+        }
+    }
+
+    #[test]
+    fn encoders_with_the_same_threads_write_what_they_would_write_alone() {
+        for codec in codecs() {
+            let compressors = Compressors::start(codec, threads(2)).unwrap();
+            let inputs: Vec<Vec<u8>> = [0, 100, 3_000_000, 0, 5_000_001, 7].into_iter().map(mixed).collect();
+            let endings: Vec<_> = inputs
+                .iter()
+                .map(|bytes| {
+                    let mut encoder = Encoder::with(Vec::new(), &compressors, InputDigest::Compute).unwrap();
+                    encoder.write_all(bytes).unwrap();
+                    encoder.end().unwrap()
+                })
+                .collect();
+            for (bytes, ending) in inputs.iter().zip(endings) {
+                let (together, summary) = ending.wait().unwrap();
+                let (alone, expected) = encode(codec, 2, bytes);
+                assert!(together == alone, "{codec:?}");
+                assert_eq!((summary.input, summary.output), (expected.input, expected.output));
             }
         }
     }

@@ -8,6 +8,7 @@ mod block;
 mod block_encoder;
 mod buffer;
 mod codec;
+mod compressors;
 mod decoder;
 mod deflate_scan;
 mod encoded;
@@ -17,7 +18,8 @@ mod pipeline;
 mod read_ahead;
 
 pub use codec::{Codec, Compression, GzipLevel, XzLevel, ZstdLevel};
+pub use compressors::Compressors;
 pub use decoder::{Decoder, Format, Rest};
 pub use encoded::{Busy, Encoded, InputDigest};
-pub use encoder::Encoder;
+pub use encoder::{Encoder, Ending};
 pub use read_ahead::ReadAhead;

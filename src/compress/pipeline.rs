@@ -10,65 +10,31 @@
 //! others, and drops the buffers in them, which frees them.
 
 use std::io::{self, Write};
-use std::num::NonZeroUsize;
-use std::sync::mpsc::{channel, sync_channel, Receiver, Sender, SyncSender};
-use std::sync::{Arc, Mutex};
+use std::sync::mpsc::{channel, Receiver, Sender};
+use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use super::block::Frame;
-use super::block_encoder::{BlockEncoder, MakeEncoder};
-use super::buffer::{Buffer, Pool};
+use super::buffer::Buffer;
+use super::compressors::{Compressed, Compressors};
 use super::encoded::{Busy, Encoded, InputDigest};
 use crate::digest::{Digest, Hasher};
 
-/// What happens to the blocks.
-pub(super) struct Plan {
-    /// What compresses them, if anything does.
-    pub(super) workers: Option<Workers>,
-    /// What stands around them.
-    pub(super) frame: Frame,
-    /// Whether the input is hashed.
-    pub(super) input: InputDigest,
-}
-
-/// Threads that compress.
-pub(super) struct Workers {
-    pub(super) encoder: MakeEncoder,
-    pub(super) count: NonZeroUsize,
-    /// The most bytes that a block can become.
-    pub(super) bound: usize,
-}
-
-/// The running threads. Dropped before its end, it waits for them.
+/// The running threads. Dropped before its end, it waits for its own.
 pub(super) struct Pipeline<W> {
     /// Gone when the pipeline has ended.
     channels: Option<Channels>,
-    /// Where compressed blocks go.
-    outputs: Pool,
     joiner: Option<JoinHandle<io::Result<Joined<W>>>>,
-    workers: Vec<JoinHandle<Duration>>,
     hasher: Option<JoinHandle<(Digest, Duration)>>,
     input: InputDigest,
     failure: Option<io::Error>,
+    compressors: Arc<Compressors>,
 }
 
 struct Channels {
-    jobs: Option<Sender<Job>>,
     order: Sender<Pending>,
     hash: Option<Sender<Arc<Buffer>>>,
-}
-
-struct Job {
-    input: Arc<Buffer>,
-    output: Buffer,
-    answer: SyncSender<io::Result<Compressed>>,
-}
-
-struct Compressed {
-    output: Buffer,
-    checksum: crc32fast::Hasher,
-    input_size: usize,
 }
 
 /// What the joiner writes next.
@@ -80,36 +46,28 @@ enum Pending {
 }
 
 impl<W: Write + Send + 'static> Pipeline<W> {
-    /// Starts the threads; the head is written to `inner` at once.
-    pub(super) fn start(inner: W, plan: Plan) -> io::Result<Self> {
-        let Plan { workers, frame, input } = plan;
+    /// Starts the threads that write and hash; the head is written to `inner` at once.
+    pub(super) fn start(
+        inner: W,
+        compressors: &Arc<Compressors>,
+        frame: Frame,
+        input: InputDigest,
+    ) -> io::Result<Self> {
         let (order, queue) = channel();
-        let mut channels = Channels { jobs: None, order, hash: None };
+        let mut channels = Channels { order, hash: None };
         let mut pipeline = Pipeline {
             channels: None,
-            outputs: Pool::new(0, 0),
             joiner: Some(spawn("write", move || join(inner, &queue, frame))?),
-            workers: Vec::new(),
             hasher: None,
             input,
             failure: None,
+            compressors: Arc::clone(compressors),
         };
-        if let Some(Workers { encoder, count, bound }) = workers {
-            let (jobs, queue) = channel();
-            channels.jobs = Some(jobs);
-            // One for each worker, one that is written, and one that waits for that.
-            pipeline.outputs = Pool::new(count.get() + 2, bound);
-            let queue = Arc::new(Mutex::new(queue));
-            for number in 0..count.get() {
-                let (encoder, queue) = (Arc::clone(&encoder), Arc::clone(&queue));
-                pipeline.workers.push(spawn(&format!("compress-{number}"), move || work(&*encoder, &queue))?);
-            }
-            // Without workers, input and output are the same.
-            if input == InputDigest::Compute {
-                let (hash, blocks) = channel();
-                channels.hash = Some(hash);
-                pipeline.hasher = Some(spawn("hash", move || hash_all(&blocks))?);
-            }
+        // Where nothing is compressed, input and output are the same.
+        if input == InputDigest::Compute && compressors.compress() {
+            let (hash, blocks) = channel();
+            channels.hash = Some(hash);
+            pipeline.hasher = Some(spawn("hash", move || hash_all(&blocks))?);
         }
         pipeline.channels = Some(channels);
         Ok(pipeline)
@@ -119,22 +77,21 @@ impl<W: Write + Send + 'static> Pipeline<W> {
     pub(super) fn push(&mut self, block: Buffer) -> io::Result<()> {
         let Some(channels) = &self.channels else { return Err(self.ended()) };
         let block = Arc::new(block);
-        let mut sent = match &channels.hash {
+        let hashed = match &channels.hash {
             Some(hash) => hash.send(Arc::clone(&block)).is_ok(),
             None => true,
         };
-        let pending = match &channels.jobs {
-            Some(jobs) => {
-                // In the order of the blocks: so the block that the joiner waits for always has its buffer.
-                let output = self.outputs.take();
-                let (answer, compressed) = sync_channel(1);
-                sent &= jobs.send(Job { input: block, output, answer }).is_ok();
-                Pending::Compressed(compressed)
-            }
-            None => Pending::Plain(block),
+        let pending = if self.compressors.compress() {
+            self.compressors.send(block).map(Pending::Compressed)
+        } else {
+            Some(Pending::Plain(block))
         };
-        sent &= channels.order.send(pending).is_ok();
-        if sent {
+        let Some(pending) = pending else {
+            let _ = self.stop();
+            self.failure = Some(panicked("compressing"));
+            return Err(self.ended());
+        };
+        if channels.order.send(pending).is_ok() && hashed {
             Ok(())
         } else {
             Err(self.stop())
@@ -149,14 +106,18 @@ impl<W: Write + Send + 'static> Pipeline<W> {
         }
     }
 
-    /// Waits until all is written and gives back what was wrapped.
-    pub(super) fn finish(mut self) -> io::Result<(W, Encoded)> {
+    /// Says that all blocks were there.
+    pub(super) fn end(&mut self) -> io::Result<()> {
         let Some(channels) = self.channels.take() else { return Err(self.ended()) };
         // If the joiner has ended early, its result says why.
         let _ = channels.order.send(Pending::End);
-        drop(channels);
-        let (joined, hashed, compress) = (self.join_joiner(), self.join_hasher(), self.join_workers());
-        let (joined, hashed, compress) = (joined?, hashed?, compress?);
+        Ok(())
+    }
+
+    /// Waits until all is written and gives back what was wrapped. It must have ended.
+    pub(super) fn wait(mut self) -> io::Result<(W, Encoded)> {
+        let (joined, hashed) = (self.join_joiner(), self.join_hasher());
+        let (joined, hashed) = (joined?, hashed?);
         let output = joined.hasher.finish();
         let (input, hash) = match (self.input, hashed) {
             (InputDigest::Skip, _) => (None, Duration::ZERO),
@@ -168,7 +129,7 @@ impl<W: Write + Send + 'static> Pipeline<W> {
             input_size: joined.input_size,
             output,
             output_size: joined.output_size,
-            busy: Busy { hash: hash + joined.busy.hash, compress, write: joined.busy.write },
+            busy: Busy { hash: hash + joined.busy.hash, ..joined.busy },
         };
         Ok((joined.inner, encoded))
     }
@@ -176,8 +137,8 @@ impl<W: Write + Send + 'static> Pipeline<W> {
     /// Ends the pipeline after a failure and says what it was.
     fn stop(&mut self) -> io::Error {
         self.channels = None;
-        let (joined, hashed, worked) = (self.join_joiner(), self.join_hasher(), self.join_workers());
-        self.failure = joined.err().or(hashed.err()).or(worked.err());
+        let (joined, hashed) = (self.join_joiner(), self.join_hasher());
+        self.failure = joined.err().or(hashed.err());
         self.ended()
     }
 
@@ -203,12 +164,6 @@ impl<W: Write + Send + 'static> Pipeline<W> {
     fn join_hasher(&mut self) -> io::Result<Option<(Digest, Duration)>> {
         self.hasher.take().map(|thread| thread.join().map_err(|_| panicked("hashing"))).transpose()
     }
-
-    fn join_workers(&mut self) -> io::Result<Duration> {
-        // All of them, also behind one that panicked.
-        let ends: Vec<_> = self.workers.drain(..).map(JoinHandle::join).collect();
-        ends.into_iter().sum::<Result<_, _>>().map_err(|_| panicked("compressing"))
-    }
 }
 
 impl<W> Drop for Pipeline<W> {
@@ -216,9 +171,6 @@ impl<W> Drop for Pipeline<W> {
         self.channels = None;
         let _ = self.joiner.take().map(JoinHandle::join);
         let _ = self.hasher.take().map(JoinHandle::join);
-        for worker in self.workers.drain(..) {
-            let _ = worker.join();
-        }
     }
 }
 
@@ -232,29 +184,6 @@ fn panicked(thread: &str) -> io::Error {
 
 fn given_up() -> io::Error {
     io::Error::other("the stream was given up before its end")
-}
-
-/// Compresses blocks until there are no more; returns the time it took.
-fn work(make: &dyn Fn() -> io::Result<Box<dyn BlockEncoder>>, queue: &Mutex<Receiver<Job>>) -> Duration {
-    let mut busy = Duration::ZERO;
-    let mut encoder = None;
-    loop {
-        // Nothing can panic while the lock is held, so it is never poisoned.
-        let job = queue.lock().ok().and_then(|queue| queue.recv().ok());
-        let Some(Job { input, mut output, answer }) = job else { return busy };
-        let start = Instant::now();
-        let checksum = match &mut encoder {
-            Some(encoder) => Ok(encoder),
-            None => make().map(|made| encoder.insert(made)),
-        }
-        .and_then(|encoder| encoder.encode(&input, &mut output));
-        busy += start.elapsed();
-        let input_size = input.len();
-        drop(input);
-        if answer.send(checksum.map(|checksum| Compressed { output, checksum, input_size })).is_err() {
-            return busy;
-        }
-    }
 }
 
 fn hash_all(blocks: &Receiver<Arc<Buffer>>) -> (Digest, Duration) {
@@ -292,6 +221,7 @@ fn join<W: Write>(inner: W, queue: &Receiver<Pending>, frame: Frame) -> io::Resu
             Pending::Compressed(answer) => {
                 let block = answer.recv().map_err(|_| panicked("compressing"))??;
                 joined.input_size += block.input_size as u64;
+                joined.busy.compress += block.took;
                 checksum.combine(&block.checksum);
                 joined.put(&block.output)?;
             }
@@ -320,9 +250,14 @@ impl<W: Write> Joined<W> {
 
 #[cfg(test)]
 mod tests {
+    use std::num::NonZeroUsize;
     use std::sync::mpsc::RecvTimeoutError;
+    use std::sync::Mutex;
 
     use super::*;
+    use crate::compress::block_encoder::{BlockEncoder, MakeEncoder};
+    use crate::compress::buffer::Pool;
+    use crate::compress::Codec;
 
     /// Fails if `run` hangs, which is what errors in threads do when they go wrong.
     fn ends<T: Send + 'static>(run: impl FnOnce() -> T + Send + 'static) -> T {
@@ -388,11 +323,22 @@ mod tests {
         }
     }
 
-    fn start<W: Write + Send + 'static>(inner: W, threads: usize) -> Pipeline<W> {
+    fn compressors(threads: usize) -> Arc<Compressors> {
         let encoder: MakeEncoder = Arc::new(|| Ok(Box::new(Copy)));
-        let workers = Workers { encoder, count: NonZeroUsize::new(threads).unwrap(), bound: 100 };
-        let plan = Plan { workers: Some(workers), frame: Frame::Bare, input: InputDigest::Compute };
-        Pipeline::start(inner, plan).unwrap()
+        Compressors::with(Codec::Plain, Some(encoder), NonZeroUsize::new(threads).unwrap(), 100, 100).unwrap()
+    }
+
+    fn start<W: Write + Send + 'static>(inner: W, threads: usize) -> Pipeline<W> {
+        start_with(inner, &compressors(threads))
+    }
+
+    fn start_with<W: Write + Send + 'static>(inner: W, compressors: &Arc<Compressors>) -> Pipeline<W> {
+        Pipeline::start(inner, compressors, Frame::Bare, InputDigest::Compute).unwrap()
+    }
+
+    fn finish<W: Write + Send + 'static>(mut pipeline: Pipeline<W>) -> io::Result<(W, Encoded)> {
+        pipeline.end()?;
+        pipeline.wait()
     }
 
     /// Pushes blocks of 100 bytes, `odd` as the one numbered `at`, until one is refused; returns how many were taken.
@@ -426,7 +372,7 @@ mod tests {
                 assert!((10..=10 + threads + 3).contains(&taken), "{taken}");
                 assert!(*dropped.lock().unwrap());
                 assert_eq!(pipeline.running().unwrap_err().raw_os_error(), Some(28));
-                assert_eq!(pipeline.finish().map(|_| ()).unwrap_err().raw_os_error(), Some(28));
+                assert_eq!(finish(pipeline).map(|_| ()).unwrap_err().raw_os_error(), Some(28));
             });
         }
     }
@@ -438,7 +384,7 @@ mod tests {
             let mut block = Pool::new(1, 100).take();
             block.fill(100);
             pipeline.push(block).unwrap();
-            assert_eq!(pipeline.finish().map(|_| ()).unwrap_err().raw_os_error(), Some(28));
+            assert_eq!(finish(pipeline).map(|_| ()).unwrap_err().raw_os_error(), Some(28));
         });
     }
 
@@ -478,5 +424,36 @@ mod tests {
             drop(pipeline);
             assert!(*dropped.lock().unwrap());
         });
+    }
+
+    #[test]
+    fn one_that_fails_does_not_disturb_its_neighbours() {
+        for odd in [0, FAIL] {
+            ends(move || {
+                let shared = compressors(2);
+                let mut inputs = Pool::new(3, 100);
+                let mut block = |first: u8| {
+                    let mut block = inputs.take();
+                    block.room()[0] = first;
+                    block.fill(100);
+                    block
+                };
+                let mut before = start_with(Vec::new(), &shared);
+                before.push(block(0)).unwrap();
+                before.end().unwrap();
+                let mut failing =
+                    start_with(Sink { room: 300, fault: Fault::NoSpace, dropped: Arc::default() }, &shared);
+                let (_, error) = push_until_refused(&mut failing, 2, odd);
+                assert!(matches!(error.raw_os_error(), Some(5 | 28)), "{error}");
+                let mut after = start_with(Vec::new(), &shared);
+                drop(shared);
+                for _ in 0..20 {
+                    after.push(block(0)).unwrap();
+                }
+                after.end().unwrap();
+                assert_eq!(after.wait().unwrap().0, vec![0; 2000]);
+                assert_eq!(before.wait().unwrap().0, vec![0; 100]);
+            });
+        }
     }
 }
