@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use clap::ValueEnum;
+use ocibake::layer::groups::PackageMap;
 use ocibake::layout::Location;
 use ocibake::ops::build::{build, check, BuildOptions, Rootfs, VolumeMask};
 use ocibake::settings::{BuildSpec, Settings, VarsFile};
@@ -60,6 +61,11 @@ pub(super) struct Args {
 
     #[command(flatten)]
     tree: TreeArgs,
+
+    /// Take who owns which file from a table of PATH, PACKAGE, RECIPE and VERSION, with tabs between them: for --layers,
+    /// in the place of the rootfs's package database
+    #[arg(long, value_name = "FILE", help_heading = "The tree")]
+    package_map: Option<PathBuf>,
 
     #[command(flatten)]
     base: BaseArgs,
@@ -220,6 +226,10 @@ fn options(all: &Args, spec: BuildSpec) -> Result<BuildOptions> {
     options.base.volumes = if all.base.no_mask_volumes { VolumeMask::Compared } else { VolumeMask::Masked };
     options.base.cache.clone_from(&all.base.cache);
     options.target = all.target.options();
+    if let Some(path) = &all.package_map {
+        let text = fs::read(path).with_context(|| format!("cannot read `{}`", path.display()))?;
+        options.package_map = Some(PackageMap::parse(&path.display().to_string(), &text)?);
+    }
     Ok(options)
 }
 

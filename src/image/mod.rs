@@ -3,6 +3,7 @@
 
 pub(crate) mod changeset_cache;
 pub(crate) mod content_digests;
+pub(crate) mod few_files;
 pub(crate) mod kept_content;
 pub(crate) mod publish;
 pub mod transfer;

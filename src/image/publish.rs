@@ -100,17 +100,39 @@ pub(crate) fn write_layer(
     compression: Compression,
     work: &Work<'_>,
 ) -> Result<(Layer, LayerTimes)> {
-    work.observer.step(&format!("write a layer of {} entries, {compression}", steps.len()));
-    work.observer.expect(steps.iter().map(Step::size).sum());
+    let written = write_layers(vec![steps], content, targets, compression, work)?;
+    Ok(written.into_iter().next().expect("one layer was given"))
+}
+
+/// Writes layers, each once.
+pub(crate) fn write_layers(
+    layers: Vec<Vec<Step<'_>>>,
+    content: &dyn Content,
+    targets: &mut [Transaction],
+    compression: Compression,
+    work: &Work<'_>,
+) -> Result<Vec<(Layer, LayerTimes)>> {
+    let steps = || layers.iter().flatten();
+    let (count, entries) = (layers.len(), steps().count());
+    let what = if count == 1 { "a layer".to_owned() } else { format!("{count} layers") };
+    work.observer.step(&format!("write {what} of {entries} entries, {compression}"));
+    work.observer.expect(steps().map(Step::size).sum());
     let (first, others) = targets.split_first_mut().expect("there is a target");
     let first = first.stage_mut();
-    let (file, place) = first.blob_file()?;
-    let (layer, times) = layer::write(steps, content, file, compression, work)?;
-    first.adopt(&place, &layer.descriptor.digest, layer.descriptor.size)?;
-    for other in others {
-        other.stage_mut().share(first, &layer.descriptor.digest)?;
+    let mut places = Vec::with_capacity(count);
+    let blob = || {
+        let (file, place) = first.blob_file()?;
+        places.push(place);
+        Ok(file)
+    };
+    let written = layer::write_all(layers, content, blob, compression, work)?;
+    for ((layer, _), place) in written.iter().zip(&places) {
+        first.adopt(place, &layer.descriptor.digest, layer.descriptor.size)?;
+        for other in &mut *others {
+            other.stage_mut().share(first, &layer.descriptor.digest)?;
+        }
     }
-    Ok((layer, times))
+    Ok(written)
 }
 
 /// Stores the documents in all targets, whose layers are there already, and shows the image. No target changes unless

@@ -15,4 +15,4 @@ pub use changeset::{ByMember, Changeset, Contents};
 pub use cut::{cut, Cut, LayerGroups};
 pub use difference::{difference, Steps};
 pub use fold::{Fold, Folded, Origin};
-pub use write::{recompress, write, Layer, LayerTimes, Step};
+pub use write::{recompress, write, write_all, Layer, LayerTimes, Step};

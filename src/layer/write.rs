@@ -1,6 +1,7 @@
 //! A layer is written: one pass in which each byte is read, hashed and compressed once.
 
 use std::cell::Cell;
+use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::num::NonZeroUsize;
@@ -8,7 +9,7 @@ use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::compress::{Busy, Compression, Encoded, Encoder, InputDigest, ReadAhead};
+use crate::compress::{Busy, Compression, Compressors, Encoded, Encoder, Ending, InputDigest, ReadAhead};
 use crate::digest::{Algorithm, Digest};
 use crate::error::{Error, IoContext, Result};
 use crate::layer::stream::{self, Hashed, WholeBlob};
@@ -39,7 +40,7 @@ pub struct LayerTimes {
 }
 
 /// One member of a layer that is to be written. All entries of a tree, each as a [`Step::Put`], are a layer that stands
-/// on nothing; what makes one tree into another is a [`crate::layer::plan`].
+/// on nothing; what makes one tree into another is their [`difference`](crate::layer::difference()).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step<'a> {
     /// An entry, in the place of what the layers below have at its path; a directory keeps what it holds there.
@@ -80,39 +81,81 @@ impl<'a> Step<'a> {
     }
 }
 
-/// Writes a layer to `blob`, member by member in the order of `steps`; `content` has what the sources hold. `threads`
-/// of them compress, and the bytes do not depend on how many.
+/// Writes a layer to `blob`, member by member in the order of `steps`; `content` has what the sources hold. The work's
+/// threads compress, and the bytes do not depend on how many they are.
 ///
 /// A file that is larger or smaller than its entry says was changed in the meantime: an error that names it.
-pub fn write<'a>(
-    steps: impl IntoIterator<Item = Step<'a>>,
+pub fn write(
+    steps: Vec<Step<'_>>,
     content: &dyn Content,
     blob: File,
     compression: Compression,
     work: &Work<'_>,
 ) -> Result<(Layer, LayerTimes)> {
+    let mut blob = Some(blob);
+    let written = write_all(vec![steps], content, || Ok(blob.take().expect("there is one layer")), compression, work)?;
+    Ok(written.into_iter().next().expect("there is one layer"))
+}
+
+/// So many layers may be on their way at once: each has two threads of its own beside those that compress.
+const ON_THEIR_WAY: usize = 4;
+
+/// Writes several layers, each as [`write()`] would, to files that `blob` makes. While the last blocks of one are hashed,
+/// compressed and written, the next is read: they share one set of threads, and the memory of one layer.
+pub fn write_all(
+    layers: Vec<Vec<Step<'_>>>,
+    content: &dyn Content,
+    mut blob: impl FnMut() -> Result<File>,
+    compression: Compression,
+    work: &Work<'_>,
+) -> Result<Vec<(Layer, LayerTimes)>> {
+    let the_encoder = Path::new("the encoder");
+    let compressors = Compressors::start(compression, work.threads).at("start", the_encoder)?;
+    let mut written = Vec::with_capacity(layers.len());
+    let mut on_their_way = VecDeque::new();
+    for steps in layers {
+        if on_their_way.len() == ON_THEIR_WAY {
+            written.extend(on_their_way.pop_front().map(|ended| finish(ended, compression)).transpose()?);
+        }
+        let encoder = Encoder::with(blob()?, &compressors, InputDigest::Compute).at("start", the_encoder)?;
+        on_their_way.push_back(write_members(&steps, content, encoder, work)?);
+    }
+    for ended in on_their_way {
+        written.push(finish(ended, compression)?);
+    }
+    Ok(written)
+}
+
+/// A layer all of whose members were read.
+type Ended = (Ending<File>, Duration);
+
+fn write_members(steps: &[Step<'_>], content: &dyn Content, encoder: Encoder<File>, work: &Work<'_>) -> Result<Ended> {
+    let observer = work.observer;
     let read = Cell::new(Duration::ZERO);
-    let encoder =
-        Encoder::new(blob, compression, work.threads, InputDigest::Compute).at("start", Path::new("the encoder"))?;
     let mut writer = tar::Writer::new(LayerOutput(encoder));
     for step in steps {
-        work.observer.check()?;
+        observer.check()?;
         let appended = match step.entry_and_source() {
-            Some((entry, source)) => writer
-                .append(entry, &mut EntryReader { source, content, open: None, read: &read, observer: work.observer }),
+            Some((entry, source)) => {
+                writer.append(entry, &mut EntryReader { source, content, open: None, read: &read, observer })
+            }
             None => writer.append_whiteout(step.path()),
         };
-        appended.map_err(|error| if work.observer.interrupted() { Error::Interrupted } else { error })?;
+        appended.map_err(|error| if observer.interrupted() { Error::Interrupted } else { error })?;
     }
-    let ended = writer.finish().and_then(|output| output.0.finish());
-    let (_, Encoded { input, input_size, output, output_size, busy }) = ended.at("write", Path::new("the layer"))?;
+    let ended = writer.finish().and_then(|output| output.0.end());
+    Ok((ended.at("write", Path::new("the layer"))?, read.get()))
+}
+
+fn finish((ending, read): Ended, compression: Compression) -> Result<(Layer, LayerTimes)> {
+    let ended = ending.wait().at("write", Path::new("the layer"))?;
+    let (_, Encoded { input, input_size, output, output_size, busy }) = ended;
     let layer = Layer {
         descriptor: Descriptor::new(MediaType::layer(compression.encoding()), output, output_size),
         diff_id: input.expect("the encoder was told to compute it"),
         unpacked_size: input_size,
     };
-    let times = LayerTimes { read: read.get(), busy };
-    Ok((layer, times))
+    Ok((layer, LayerTimes { read, busy }))
 }
 
 /// Compresses a layer anew: the bytes of its blob, compressed or not, become those of `to`, with the same tar in them,

@@ -12,5 +12,9 @@ pub const BASE_DIGEST: &str = "org.opencontainers.image.base.digest";
 pub const BASE_NAME: &str = "org.opencontainers.image.base.name";
 /// A title for people; of an artifact's layer, the name of the file.
 pub const TITLE: &str = "org.opencontainers.image.title";
+/// The name of a layer in the plan that an image was cut by; our own.
+pub const LAYER_NAME: &str = "io.github.ocibake.layer";
+/// What a layer holds of which groups: words `RECIPE=VERSION`; our own.
+pub const LAYER_GROUPS: &str = "io.github.ocibake.groups";
 /// The prefix that `.x=` is short for in labels and annotations.
 pub const PREFIX: &str = "org.opencontainers.image";

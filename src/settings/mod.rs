@@ -20,6 +20,7 @@ pub use vars_file::VarsFile;
 
 use crate::compress::Compression;
 use crate::error::{Error, Result};
+use crate::layer::plan::Layering;
 use crate::layout::{ImageName, Location};
 use crate::oci::{Annotations, ContainerConfig};
 use crate::platform::{self, Machine, Platform};
@@ -52,6 +53,8 @@ pub struct BuildSpec {
     pub compression: Compression,
     /// Globs of paths in the image that are left out.
     pub exclude: Vec<String>,
+    /// How the tree is cut into layers; none for one layer that says nothing of it.
+    pub layers: Option<Layering>,
 }
 
 impl BuildSpec {
@@ -73,6 +76,7 @@ impl BuildSpec {
             source_date_epoch: settings.one(&variables::SOURCE_DATE_EPOCH, &values::EPOCH)?,
             compression: settings.one(&variables::COMPRESSION, &values::COMPRESSION)?.unwrap_or_default(),
             exclude: settings.list(&variables::EXCLUDE, &values::NOT_EMPTY)?,
+            layers: layers(settings)?,
         })
     }
 }
@@ -83,6 +87,15 @@ fn base(settings: &Settings) -> Result<Option<Location>> {
     let text = setting.text()?;
     let location = Location::parse(text.as_ref());
     location.map(Some).map_err(|error| setting.error(text, &error.to_string()))
+}
+
+/// How the tree is cut. No word of it holds a blank, so that several may stand in one flag.
+fn layers(settings: &Settings) -> Result<Option<Layering>> {
+    let Some(setting) = settings.find(&variables::LAYERS) else { return Ok(None) };
+    let lists = settings.list(&variables::LAYERS, &values::NOT_EMPTY)?;
+    let words: Vec<&str> = lists.iter().flat_map(|list| list.split_whitespace()).collect();
+    let layering = Layering::parse(&words).map_err(|reason| setting.error(&words.join(" "), &reason))?;
+    Ok(Some(layering))
 }
 
 /// The platform that the settings name. Nobody needs to name one where there is a base image.
@@ -163,6 +176,7 @@ mod tests {
             source_date_epoch: None,
             compression: Compression::default(),
             exclude: Vec::new(),
+            layers: None,
         };
         assert_eq!(spec, expected);
 

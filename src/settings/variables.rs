@@ -137,6 +137,8 @@ variables! {
         "`gzip[:LEVEL]` (default), `zstd[:LEVEL]` or `none`";
     EXCLUDE = List "OCI_IMAGE_EXCLUDE" Some("--exclude"),
         "globs of paths in the image that are left out";
+    LAYERS = List "OCI_IMAGE_LAYERS" Some("--layers"),
+        "how it is cut: `packages[:MAX]`, `@FILE`, `NAME=SELECTOR[,…]`";
     BASE_IMAGE = Text "OCI_BASE_IMAGE" Some("--base"),
         "an image to build on: only the difference becomes a layer";
     SOURCE_DATE_EPOCH = Text "SOURCE_DATE_EPOCH" None,

@@ -43,6 +43,9 @@ mod overlay;
 /// Layers and archives are read as other tools wrote them, odd or old, and nothing in them is lost without a word.
 mod written_by_others;
 
+/// A plan cuts a rootfs into layers, of which an update changes few; together they are the rootfs.
+mod layers;
+
 /// Several layers become one that is all of them.
 mod squash;
 

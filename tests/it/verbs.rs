@@ -86,8 +86,7 @@ fn build_reports_in_json_what_it_made() {
         ("platform", json!("linux/amd64/v2")),
         ("created", json!("1970-01-01T00:00:00Z")),
         ("size", json!(size(&image.descriptor) + size(&image.manifest["config"]) + size(layer))),
-        ("diff_id", json!(image.diff_id())),
-        ("layer", layer["digest"].clone()),
+        ("layers", json!([{"digest": layer["digest"], "diff_id": image.diff_id(), "size": layer["size"]}])),
         ("targets", json!([{"target": format!("oci:{}", scratch.join("out").display()), "refs": ["v1"]}])),
         ("warnings", json!([])),
     ] {

@@ -4,11 +4,11 @@ use super::{Database, Installed, Owned, Package};
 use crate::error::Result;
 
 /// Where it may be; the second is the place since version 3.
-const PLACES: [&str; 2] = ["lib/apk/db/installed", "usr/lib/apk/db/installed"];
+pub(super) const ROOTS: [&str; 2] = ["lib/apk/db", "usr/lib/apk/db"];
 
 pub(super) fn read(database: &Database<'_>) -> Result<Vec<Installed>> {
-    for place in PLACES {
-        if let Some(text) = database.read(place)? {
+    for root in ROOTS {
+        if let Some(text) = database.read(&format!("{root}/installed"))? {
             return Ok(parse(&text));
         }
     }

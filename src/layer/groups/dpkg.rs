@@ -7,7 +7,7 @@ use super::stanza::Stanza;
 use super::{Database, Installed, Owned, Package};
 use crate::error::Result;
 
-const ROOT: &str = "var/lib/dpkg";
+pub(super) const ROOT: &str = "var/lib/dpkg";
 
 pub(super) fn read(database: &Database<'_>) -> Result<Vec<Installed>> {
     let mut packages = with_lists(database)?;

@@ -16,7 +16,7 @@ use std::io::Read;
 use std::path::Path;
 
 use crate::error::{Error, IoContext, Result};
-use crate::tree::{Content, Kind, Resolver, TarPath, Tree};
+use crate::tree::{Content, Entry, Kind, Resolver, TarPath, Tree};
 
 pub use map::PackageMap;
 
@@ -145,6 +145,21 @@ fn add(numbers: &mut Vec<usize>, number: usize) {
     if !numbers.contains(&number) {
         numbers.push(number);
     }
+}
+
+/// The files of a tree that [`Groups::detect`] may read.
+pub(crate) fn database_files(tree: &Tree) -> Vec<&Entry> {
+    let resolver = Resolver::new(tree);
+    let roots = [dpkg::ROOT].into_iter().chain(opkg::ROOTS).chain(apk::ROOTS);
+    let directories = roots.filter_map(|root| resolver.follow(root.as_bytes()));
+    let below = directories.flat_map(|directory| tree.below(&directory.path)).filter_map(|path| tree.get(path));
+    // Of what a package has there, its scripts are the largest part.
+    let is_read = |entry: &&Entry| {
+        let name = entry.path.file_name();
+        let is_script = [&b".postinst"[..], b".postrm", b".preinst", b".prerm", b".templates", b".triggers"];
+        entry.is_file() && !is_script.iter().any(|ending| name.ends_with(ending))
+    };
+    below.filter(is_read).map(|entry| tree.inode(entry)).collect()
 }
 
 type Reader = fn(&Database<'_>) -> Result<Vec<Installed>>;

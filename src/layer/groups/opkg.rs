@@ -8,7 +8,7 @@ use crate::error::Result;
 use crate::tree::Resolver;
 
 /// Where it may be; the second is that of `OpenWrt`.
-const ROOTS: [&str; 2] = ["var/lib/opkg", "usr/lib/opkg"];
+pub(super) const ROOTS: [&str; 2] = ["var/lib/opkg", "usr/lib/opkg"];
 
 pub(super) fn read(database: &Database<'_>) -> Result<Vec<Installed>> {
     let mut packages = Vec::new();

@@ -4,7 +4,6 @@ use std::path::{Path, PathBuf};
 
 use super::*;
 use crate::testing::model::{path, Inode, Model};
-use crate::tree::Entry;
 
 impl Content for Model {
     fn open<'a>(&'a self, entry: &Entry) -> Result<Box<dyn Read + 'a>> {

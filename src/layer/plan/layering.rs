@@ -40,7 +40,10 @@ impl Layering {
             } else if let Some((name, selectors)) = word.split_once('=') {
                 parsed.push(Word::Layer(PlannedLayer::parse(name, selectors.split(','))?));
             } else {
-                return Err(format!("`{word}`: `packages[:MAX]`, `@FILE` or `NAME=SELECTOR[,SELECTOR…]` expected"));
+                let hint =
+                    if Path::new(word).is_file() { format!(" (a plan file is `@{word}`)") } else { String::new() };
+                let message = "`packages[:MAX]`, `@FILE` or `NAME=SELECTOR[,SELECTOR…]` expected";
+                return Err(format!("`{word}`: {message}{hint}"));
             }
         }
         if parsed.iter().filter(|word| matches!(word, Word::Packages(_))).count() > 1 {

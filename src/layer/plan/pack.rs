@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use crate::layer::groups::Groups;
 use crate::layer::plan::PlannedLayer;
-use crate::tree::Tree;
+use crate::tree::{Kind, Tree};
 
 /// What a recipe has in a tree.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -23,10 +23,11 @@ pub struct Weight {
 pub fn weigh(groups: &Groups, tree: &Tree) -> BTreeMap<String, Weight> {
     let mut weights: BTreeMap<String, Weight> = BTreeMap::new();
     for entry in tree.iter() {
-        if let [owner] = groups.owners(&entry.path) {
+        // A directory is with each of its owners.
+        for owner in groups.owners(&entry.path) {
             let weight = weights.entry(groups.packages()[*owner].recipe.clone()).or_default();
             weight.bytes += 512 + entry.size().next_multiple_of(512);
-            weight.entries += usize::from(entry.kind != crate::tree::Kind::Directory);
+            weight.entries += usize::from(entry.kind != Kind::Directory);
         }
     }
     weights

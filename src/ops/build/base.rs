@@ -8,8 +8,9 @@ use crate::compress::Decoder;
 use crate::digest::ContentDigest;
 use crate::error::{Error, IoContext, Result};
 use crate::image::content_digests;
+use crate::image::few_files::FewFiles;
 use crate::image::tree::{digests_with, read_layers, ImageLayers, ImageTree};
-use crate::layer::Origin;
+use crate::layer::{Folded, Origin};
 use crate::layout::{Image, Layout, Location, Stage};
 use crate::media_type::{MediaKind, MediaType};
 use crate::oci::annotations::{BASE_DIGEST, BASE_NAME};
@@ -96,6 +97,15 @@ impl Base {
             reader.next_member()?;
         }
         Ok(Box::new(reader))
+    }
+
+    /// Reads some files of the layers into memory.
+    pub(super) fn few_files<'a>(
+        &self,
+        folded: &Folded,
+        wanted: impl IntoIterator<Item = &'a Entry>,
+    ) -> Result<FewFiles> {
+        FewFiles::read(&self.layout, &self.image.manifest.value().layers, &folded.origins, wanted)
     }
 
     /// Takes the layers over byte for byte, and describes them in OCI's media types.

@@ -1,9 +1,9 @@
 //! The configuration and the manifest of a built image.
 
-use crate::layer::Layer;
 use crate::media_type::MediaType;
 use crate::oci::{ContainerConfig, Document, History, ImageConfig, Manifest, RootFs};
 use crate::ops::build::base::Base;
+use crate::ops::build::layers::NewLayer;
 use crate::platform::Platform;
 use crate::settings::fields::{merge, MergePolicy};
 use crate::settings::BuildSpec;
@@ -30,19 +30,22 @@ pub(super) fn documents(
     platform: &Platform,
     container: ContainerConfig,
     base: Option<&Base>,
-    layer: Option<&Layer>,
+    new: &[NewLayer],
     created: Timestamp,
 ) -> crate::error::Result<Documents> {
-    let mut history = base.map(Base::history).unwrap_or_default();
-    history.push(History {
+    let step = History {
         created: Some(created.to_string()),
         created_by: Some("ocibake build".to_owned()),
         author: spec.author.clone(),
-        empty_layer: layer.is_none().then_some(true),
         ..History::default()
-    });
+    };
+    let mut history = base.map(Base::history).unwrap_or_default();
+    if new.is_empty() {
+        history.push(History { empty_layer: Some(true), ..step.clone() });
+    }
+    history.extend(new.iter().map(|layer| layer.history(&step)));
     let mut diff_ids = base.map(|base| base.config().rootfs.diff_ids.clone()).unwrap_or_default();
-    diff_ids.extend(layer.map(|layer| layer.diff_id.clone()));
+    diff_ids.extend(new.iter().map(|layer| layer.layer.diff_id.clone()));
 
     let Platform { architecture, os, os_version, os_features, variant, .. } = platform.clone();
     let config = Document::seal(ImageConfig {
@@ -59,7 +62,7 @@ pub(super) fn documents(
         other: base.map(|base| base.config().other.clone()).unwrap_or_default(),
     });
     let mut layers = base.map(Base::layer_descriptors).transpose()?.unwrap_or_default();
-    layers.extend(layer.map(|layer| layer.descriptor.clone()));
+    layers.extend(new.iter().map(NewLayer::descriptor));
     let mut manifest = Manifest::new(config.descriptor(MediaType::CONFIG), layers);
     let mut annotations = base.map(Base::annotations).unwrap_or_default();
     annotations.extend(spec.annotations.clone());

@@ -4,12 +4,13 @@ mod archive;
 mod attributes;
 mod base;
 mod documents;
+mod layers;
 mod overlay;
 mod report;
 mod rootfs;
 
 pub use base::{BaseOptions, VolumeMask};
-pub use report::{BuildReport, BuildStats, TargetReport};
+pub use report::{BuildReport, BuildStats, LayerReport, TargetReport};
 pub use rootfs::Rootfs;
 
 use std::os::unix::fs::MetadataExt;
@@ -17,8 +18,10 @@ use std::path::Path;
 use std::time::Instant;
 
 use crate::error::{Error, IoContext, Result};
-use crate::image::publish::{self, publish, write_layer, TargetOptions};
+use crate::image::few_files::FewFiles;
+use crate::image::publish::{self, publish, write_layers, TargetOptions};
 use crate::image::tree::{ImageLayers, ImageTree};
+use crate::layer::groups::{database_files, PackageMap};
 use crate::layer::{self, Layer, LayerTimes, Step};
 use crate::layout::{Location, Stage};
 use crate::oci::ContainerConfig;
@@ -30,6 +33,7 @@ use crate::work::Work;
 
 use base::Base;
 use documents::Documents;
+use layers::{Cutting, NewLayer, PlannedSteps};
 use rootfs::ReadRootfs;
 
 /// How the rootfs is read and what is changed on the way.
@@ -46,6 +50,8 @@ pub struct BuildOptions {
     pub device_table: DeviceTable,
     /// How a base image, if the spec names one, is compared with the rootfs.
     pub base: BaseOptions,
+    /// Who owns what, where the rootfs is cut into layers; without it, the rootfs's package database says.
+    pub package_map: Option<PackageMap>,
     /// How the image appears in its targets; its tags come beside those of the spec.
     pub target: TargetOptions,
 }
@@ -61,7 +67,8 @@ pub fn build(rootfs: &Rootfs, targets: &[Location], options: &BuildOptions, work
     let target_options = target_options(options);
     let mut opened = publish::open(targets, &target_options)?;
 
-    let read = read_rootfs(rootfs, base.as_ref(), opened[0].stage(), options, work)?;
+    let mut read = read_rootfs(rootfs, base.as_ref(), opened[0].stage(), options, work)?;
+    let mut warnings = std::mem::take(&mut read.warnings);
     stats.entries = read.rootfs.tree.len();
     stats.content_bytes = read.rootfs.tree.content_size();
     stats.scan_seconds = read.scan_seconds;
@@ -69,27 +76,29 @@ pub fn build(rootfs: &Rootfs, targets: &[Location], options: &BuildOptions, work
     let container = documents::container_config(spec, base.as_ref());
     let compare_start = Instant::now();
     let mask = mask(&container, &options.base)?;
-    let layer = {
-        let tree = &read.rootfs.tree;
-        match &read.base {
-            None => Some(tree.iter().map(Step::Put).collect()),
-            Some(base) => difference(base, &read, &mask, work)?,
-        }
+    let steps = match &read.base {
+        None => Some(read.rootfs.tree.iter().map(Step::Put).collect()),
+        Some(base) => difference(base, &read, &mask, work)?,
     };
+    let planned = planned(steps, &read, options, base.as_ref(), &mut warnings, work)?;
     stats.compare_seconds = compare_start.elapsed().as_secs_f64() + read.base_seconds;
-    let write = |steps| {
+    let (described, steps): (Vec<_>, Vec<_>) =
+        planned.into_iter().map(|planned| (planned.described, planned.steps)).unzip();
+    let written = if steps.is_empty() {
+        Vec::new()
+    } else {
         let content = read.rootfs.content.as_ref();
         let compression = target_options.compression(targets, spec.compression);
-        write_layer(steps, content, &mut opened, compression, work)
+        write_layers(steps, content, &mut opened, compression, work)?
     };
-    let layer = layer.map(write).transpose()?;
-    if let Some((layer, times)) = &layer {
+    for (layer, times) in &written {
         add_layer(&mut stats, layer, *times);
     }
-    let layer = layer.map(|(layer, _)| layer);
+    let new_layer = |((layer, _), described)| NewLayer { layer, described };
+    let new: Vec<NewLayer> = written.into_iter().zip(described).map(new_layer).collect();
 
     let created = created(spec, &read.rootfs.tree);
-    let documents = documents::documents(spec, &platform, container, base.as_ref(), layer.as_ref(), created)?;
+    let documents = documents::documents(spec, &platform, container, base.as_ref(), &new, created)?;
     if let Some(base) = &base {
         opened.iter_mut().try_for_each(|target| base.share_layers(target.stage_mut()))?;
     }
@@ -105,10 +114,9 @@ pub fn build(rootfs: &Rootfs, targets: &[Location], options: &BuildOptions, work
         size: descriptor.size + config.raw().len() as u64 + layer_sizes.sum::<u64>(),
         digest: descriptor.digest,
         targets: targets.iter().map(|target| target_report(target, &target_options)).collect::<Result<_>>()?,
-        warnings: read.warnings,
+        warnings,
         stats,
-        diff_id: layer.as_ref().map(|layer| layer.diff_id.clone()),
-        layer: layer.map(|layer| layer.descriptor.digest),
+        layers: new.into_iter().map(layer_report).collect(),
     })
 }
 
@@ -217,7 +225,12 @@ fn read_rootfs<'a>(
             let (changeset, sockets) = overlay::read(path, &options.scan, owners_and_times, observer)?;
             let merged = layers.with(changeset)?;
             let of_base = layers.digests_of(&merged);
-            let content = Box::new(overlay::MergedContent::new(path, base, merged.origins));
+            // Of the base's files that are read here, there are few: those of package databases.
+            let few = match spec.layers {
+                Some(_) if options.package_map.is_none() => base.few_files(&merged, database_files(&merged.tree))?,
+                _ => FewFiles::default(),
+            };
+            let content = Box::new(overlay::MergedContent::new(path, base, few, merged.origins));
             (ReadRootfs { tree: merged.tree, content, warnings: rootfs::left_out(&sockets), of_base }, Some(layers))
         }
     };
@@ -277,6 +290,36 @@ fn difference<'a>(
     Ok((!plan.is_empty()).then(|| plan.into_iter().collect()))
 }
 
+/// The new layers and what they hold.
+fn planned<'a>(
+    steps: Option<Vec<Step<'a>>>,
+    read: &'a ReadTrees<'_>,
+    options: &BuildOptions,
+    base: Option<&Base>,
+    warnings: &mut Vec<String>,
+    work: &Work<'_>,
+) -> Result<Vec<PlannedSteps<'a>>> {
+    let Some(layering) = &options.spec.layers else {
+        return Ok(steps.into_iter().map(|steps| PlannedSteps { described: None, steps }).collect());
+    };
+    work.observer.step("plan the layers");
+    let trees = read.base.as_ref().map(|base| &base.folded.tree).zip(base.map(Base::layer_count));
+    let cutting = Cutting { layering, map: options.package_map.as_ref(), base: trees };
+    let ReadRootfs { tree, content, .. } = &read.rootfs;
+    let (planned, about_plan) = cutting.cut(&steps.unwrap_or_default(), tree, content.as_ref())?;
+    for warning in &about_plan {
+        work.observer.warning(warning);
+    }
+    warnings.extend(about_plan);
+    Ok(planned)
+}
+
+fn layer_report(new: NewLayer) -> LayerReport {
+    let (name, groups) = new.described.map(|described| (described.name, described.groups.words())).unzip();
+    let Layer { descriptor, diff_id, .. } = new.layer;
+    LayerReport { name, groups, digest: descriptor.digest, diff_id, size: descriptor.size }
+}
+
 /// The spec's time, else the epoch that file times are clamped to, else the newest file's: never the clock's.
 fn created(spec: &BuildSpec, tree: &Tree) -> Timestamp {
     let newest = || Timestamp::saturating(tree.newest_mtime().unwrap_or_default().seconds());
@@ -296,10 +339,10 @@ fn target_report(target: &Location, options: &TargetOptions) -> Result<TargetRep
 }
 
 fn add_layer(stats: &mut BuildStats, layer: &Layer, times: LayerTimes) {
-    stats.tar_bytes = layer.unpacked_size;
-    stats.layer_bytes = layer.descriptor.size;
-    stats.read_seconds = times.read.as_secs_f64();
-    stats.hash_seconds = times.busy.hash.as_secs_f64();
-    stats.compress_seconds = times.busy.compress.as_secs_f64();
-    stats.write_seconds = times.busy.write.as_secs_f64();
+    stats.tar_bytes += layer.unpacked_size;
+    stats.layer_bytes += layer.descriptor.size;
+    stats.read_seconds += times.read.as_secs_f64();
+    stats.hash_seconds += times.busy.hash.as_secs_f64();
+    stats.compress_seconds += times.busy.compress.as_secs_f64();
+    stats.write_seconds += times.busy.write.as_secs_f64();
 }

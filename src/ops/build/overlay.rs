@@ -11,6 +11,7 @@ use std::io::Read;
 use std::path::Path;
 
 use crate::error::{Error, Result};
+use crate::image::few_files::FewFiles;
 use crate::layer::{Changeset, Origin};
 use crate::ops::build::base::Base;
 use crate::tree::{
@@ -82,20 +83,25 @@ const CONTAINERS_STAT: &str = "user.containers.override_stat";
 pub(super) struct MergedContent<'a> {
     upper: Directory,
     base: &'a Base,
+    few: FewFiles,
     origins: BTreeMap<TarPath, Origin>,
 }
 
 impl<'a> MergedContent<'a> {
-    /// `origins` tell where the content of each regular file is: in a layer of the base, or above them.
-    pub(super) fn new(upper: &Path, base: &'a Base, origins: BTreeMap<TarPath, Origin>) -> Self {
-        MergedContent { upper: Directory::new(upper), base, origins }
+    /// `origins` tell where the content of each regular file is: in a layer of the base, or above them. What `few` has of
+    /// the base need not be decompressed again.
+    pub(super) fn new(upper: &Path, base: &'a Base, few: FewFiles, origins: BTreeMap<TarPath, Origin>) -> Self {
+        MergedContent { upper: Directory::new(upper), base, few, origins }
     }
 }
 
 impl Content for MergedContent<'_> {
     fn open<'a>(&'a self, entry: &Entry) -> Result<Box<dyn Read + 'a>> {
         match self.origins.get(&entry.path) {
-            Some(origin) if origin.layer < self.base.layer_count() => self.base.content(*origin),
+            Some(origin) if origin.layer < self.base.layer_count() => match self.few.get(&entry.path) {
+                Some(content) => Ok(Box::new(content)),
+                None => self.base.content(*origin),
+            },
             _ => self.upper.open(entry),
         }
     }

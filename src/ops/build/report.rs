@@ -19,16 +19,32 @@ pub struct BuildReport {
     pub created: Timestamp,
     /// Bytes of all blobs of the image.
     pub size: u64,
-    /// The digest of the new layer's tar; none if nothing differs from the base.
-    pub diff_id: Option<Digest>,
-    /// The blob of the new layer.
-    pub layer: Option<Digest>,
+    /// The new layers, the lowest first; none if nothing differs from the base.
+    pub layers: Vec<LayerReport>,
     /// Where the image is, with its ref names.
     pub targets: Vec<TargetReport>,
     /// What was odd.
     pub warnings: Vec<String>,
     /// What it took.
     pub stats: BuildStats,
+}
+
+/// A new layer.
+#[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
+pub struct LayerReport {
+    /// Its name in the plan, if there was one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// The groups in it: words `RECIPE=VERSION`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub groups: Option<String>,
+    /// The digest of its blob.
+    pub digest: Digest,
+    /// The digest of its tar.
+    pub diff_id: Digest,
+    /// The blob's bytes.
+    pub size: u64,
 }
 
 /// One place of the image.
@@ -49,9 +65,9 @@ pub struct BuildStats {
     pub entries: usize,
     /// Bytes of the content of the rootfs' files.
     pub content_bytes: u64,
-    /// Bytes of the new layer's tar.
+    /// Bytes of the new layers' tars.
     pub tar_bytes: u64,
-    /// Bytes of the new layer's blob.
+    /// Bytes of the new layers' blobs.
     pub layer_bytes: u64,
     /// Threads that compressed.
     pub threads: usize,
@@ -59,13 +75,13 @@ pub struct BuildStats {
     pub scan_seconds: f64,
     /// Seconds of reading the base image and comparing it with the rootfs.
     pub compare_seconds: f64,
-    /// Seconds of opening and reading files for the layer.
+    /// Seconds of opening and reading files for the layers.
     pub read_seconds: f64,
     /// Seconds of SHA-256.
     pub hash_seconds: f64,
     /// Seconds of compressing.
     pub compress_seconds: f64,
-    /// Seconds of writing the layer's blob.
+    /// Seconds of writing the layers' blobs.
     pub write_seconds: f64,
     /// Seconds from the first look at the rootfs to the last rename.
     pub total_seconds: f64,

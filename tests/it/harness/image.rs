@@ -108,6 +108,24 @@ impl Image {
         archive.entries().unwrap().map(name).collect()
     }
 
+    /// The name of each layer in the plan that the image was cut by, and its members with their times, each in the order
+    /// of its tar.
+    pub(crate) fn named_layers(&self) -> Vec<(String, Vec<(String, u64)>)> {
+        let layers = self.manifest["layers"].as_array().expect("layers").iter();
+        let named = layers.map(|layer| {
+            let tar = unpack_blob(&text(&layer["mediaType"]), &self.layout.blob(layer));
+            let mut archive = tar::Archive::new(tar.as_slice());
+            let member = |entry: std::io::Result<tar::Entry<'_, _>>| {
+                let entry = entry.unwrap();
+                let name = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
+                (name, entry.header().mtime().expect("a time"))
+            };
+            let name = layer["annotations"]["io.github.ocibake.layer"].as_str().unwrap_or_default();
+            (name.to_owned(), archive.entries().unwrap().map(member).collect())
+        });
+        named.collect()
+    }
+
     /// The bytes of the only layer's blob.
     pub(crate) fn layer_blob(&self) -> Vec<u8> {
         assert_eq!(self.manifest["layers"].as_array().map(Vec::len), Some(1), "{:#}", self.manifest);

@@ -1,0 +1,95 @@
+//! The new layers: one, or several as a plan says.
+
+use crate::error::{Error, Result};
+use crate::layer::groups::{Groups, PackageMap};
+use crate::layer::plan::{Assignment, Layering, MAX_LAYERS};
+use crate::layer::{cut, Layer, LayerGroups, Step};
+use crate::oci::annotations::{LAYER_GROUPS, LAYER_NAME};
+use crate::oci::{Annotations, Descriptor, History};
+use crate::tree::{Content, Entry, Tree};
+
+/// A layer that is to be written.
+pub(super) struct PlannedSteps<'a> {
+    pub(super) described: Option<Described>,
+    pub(super) steps: Vec<Step<'a>>,
+}
+
+/// What a plan says of a layer.
+pub(super) struct Described {
+    pub(super) name: String,
+    pub(super) groups: LayerGroups,
+}
+
+/// A layer that was written.
+pub(super) struct NewLayer {
+    pub(super) layer: Layer,
+    pub(super) described: Option<Described>,
+}
+
+impl NewLayer {
+    /// Its step of the history, after one that says nothing of layers.
+    pub(super) fn history(&self, step: &History) -> History {
+        match &self.described {
+            None => step.clone(),
+            Some(Described { name, groups }) => History {
+                created_by: step.created_by.as_ref().map(|made| format!("{made}: layer {name}")),
+                comment: Some(groups.words()),
+                ..step.clone()
+            },
+        }
+    }
+
+    /// How the manifest lists it.
+    pub(super) fn descriptor(&self) -> Descriptor {
+        let mut descriptor = self.layer.descriptor.clone();
+        if let Some(Described { name, groups }) = &self.described {
+            let annotations = [(LAYER_NAME, name.clone()), (LAYER_GROUPS, groups.words())];
+            descriptor.annotations =
+                Some(annotations.into_iter().map(|(key, value)| (key.to_owned(), value)).collect::<Annotations>());
+        }
+        descriptor
+    }
+}
+
+/// How the tree is cut, and by whom its entries are owned.
+#[derive(Clone, Copy)]
+pub(super) struct Cutting<'a> {
+    pub(super) layering: &'a Layering,
+    pub(super) map: Option<&'a PackageMap>,
+    /// The tree of the base and how many layers it has.
+    pub(super) base: Option<(&'a Tree, usize)>,
+}
+
+impl Cutting<'_> {
+    /// Cuts the members of what would be one layer, which stand in the order of the tree. The warnings are about the plan.
+    pub(super) fn cut<'a>(
+        self,
+        steps: &[Step<'a>],
+        tree: &Tree,
+        content: &dyn Content,
+    ) -> Result<(Vec<PlannedSteps<'a>>, Vec<String>)> {
+        let groups = match self.map {
+            Some(map) => Groups::of_map(map, tree)?,
+            None => Groups::detect(tree, content)?,
+        };
+        let plan = self.layering.plan(&groups, tree);
+        let assignment = Assignment::new(&plan, &groups, tree);
+        let is_changed = |entry: &Entry| self.base.map_or(true, |(base, _)| base.get(&entry.path) != Some(entry));
+        let layers: Vec<PlannedSteps<'a>> = cut(steps, &assignment, is_changed)
+            .into_iter()
+            .map(|cut| PlannedSteps {
+                described: Some(Described { name: cut.name, groups: cut.groups }),
+                steps: cut.steps,
+            })
+            .collect();
+        let below = self.base.map_or(0, |(_, layers)| layers);
+        if layers.len() + below > MAX_LAYERS {
+            let message = format!(
+                "the image would have {} layers, {below} of them the base's: {MAX_LAYERS} at most expected",
+                layers.len() + below
+            );
+            return Err(Error::refused_with_hint(message, "plan fewer, or squash the base first"));
+        }
+        Ok((layers, assignment.warnings().to_vec()))
+    }
+}
