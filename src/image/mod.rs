@@ -6,6 +6,7 @@ pub(crate) mod content_digests;
 pub(crate) mod few_files;
 pub(crate) mod kept_content;
 pub(crate) mod publish;
+pub(crate) mod sealed;
 pub mod transfer;
 pub mod tree;
 

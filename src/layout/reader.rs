@@ -14,7 +14,7 @@ use crate::layout::archive::Archive;
 use crate::layout::blob::VerifiedReader;
 use crate::layout::docker::{is_docker_archive, DockerArchive};
 use crate::layout::{blob_path, digest_of_path, Location, Transport, BLOBS, INDEX, MARKER};
-use crate::oci::{Descriptor, Document, Index, LayoutMarker, MAX_DOCUMENT_SIZE};
+use crate::oci::{Descriptor, Document, Index, LayoutMarker, MAX_DOCUMENT_SIZE, MAX_INDEX_SIZE};
 
 /// A layout that is read: a directory or an archive.
 #[derive(Debug)]
@@ -79,7 +79,8 @@ impl Layout {
     fn open_archive(location: &Location, archive: Archive) -> Result<Self> {
         let (is_layout, is_docker) = (archive.stretch(INDEX).is_some(), is_docker_archive(&archive));
         let transport = match location.transport {
-            Transport::Archive if is_docker && !is_layout => Transport::DockerArchive,
+            // Docker 25 has written an index of nothing beside its own list.
+            Transport::Archive if is_docker && !(is_layout && lists_something(&archive)) => Transport::DockerArchive,
             Transport::Archive => Transport::OciArchive,
             transport => transport,
         };
@@ -193,6 +194,9 @@ impl Layout {
 
     /// A blob, held to its descriptor on the way through.
     pub fn blob(&self, descriptor: &Descriptor) -> Result<VerifiedReader<Box<dyn Read + Send + '_>>> {
+        if let Store::DockerArchive(archive) = &self.store {
+            archive.check_promise(&descriptor.digest)?;
+        }
         match self.stored_blob(&descriptor.digest)? {
             Some((reader, _)) => VerifiedReader::new(reader, descriptor),
             None => Err(Error::malformed(self.location.to_string(), format!("blob {} is missing", descriptor.digest))),
@@ -221,6 +225,13 @@ impl Layout {
         let blob = |file: Stored| Some((digest_of_path(&file.name)?, file.size));
         Ok(files.into_iter().filter_map(blob).collect())
     }
+}
+
+/// Whether the index of an archive lists something, or nobody can tell.
+fn lists_something(archive: &Archive) -> bool {
+    let Ok(Some((reader, _))) = archive.file(INDEX) else { return true };
+    let index: Result<Index, _> = serde_json::from_reader(reader.take(MAX_INDEX_SIZE));
+    index.map_or(true, |index| !index.manifests.is_empty())
 }
 
 /// The flag of `open` by the type that it takes.

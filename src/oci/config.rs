@@ -15,9 +15,11 @@ pub struct ImageConfig {
     /// Who made it: `Name <email>`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub author: Option<String>,
-    /// A GOARCH.
+    /// A GOARCH. Empty where it is not said, which no spec permits and some writers do.
+    #[serde(default, deserialize_with = "null_as_default")]
     pub architecture: String,
-    /// A GOOS.
+    /// A GOOS. Empty where it is not said.
+    #[serde(default, deserialize_with = "null_as_default")]
     pub os: String,
     /// Version of the operating system; used by Windows.
     #[serde(rename = "os.version", default, skip_serializing_if = "Option::is_none")]

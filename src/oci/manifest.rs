@@ -1,6 +1,7 @@
 use serde::{Deserialize, Serialize};
 
-use crate::media_type::MediaType;
+use crate::media_type::{MediaKind, MediaType};
+use crate::oci::config::null_as_default;
 use crate::oci::{Annotations, Descriptor, Unknown};
 
 /// An image manifest (image-spec, manifest.md).
@@ -17,7 +18,8 @@ pub struct Manifest {
     pub artifact_type: Option<String>,
     /// The image's configuration.
     pub config: Descriptor,
-    /// The layers, base first.
+    /// The layers, base first. BuildKit writes `null` for none.
+    #[serde(default, deserialize_with = "null_as_default")]
     pub layers: Vec<Descriptor>,
     /// What it refers to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -43,5 +45,13 @@ impl Manifest {
             annotations: None,
             other: Unknown::new(),
         }
+    }
+
+    /// Whether it is the manifest of an image. Signatures of cosign and attestations of BuildKit have the config of one, and
+    /// nothing that a filesystem could be made of.
+    pub fn is_image(&self) -> bool {
+        let is_layer = |layer: &Descriptor| matches!(layer.media_type.kind(), MediaKind::Layer(_));
+        self.config.media_type.kind() == MediaKind::Config
+            && (self.layers.is_empty() || self.layers.iter().any(is_layer))
     }
 }

@@ -6,12 +6,13 @@ use crate::compress::Compression;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::image::publish::{open, publish, write_layer, TargetOptions};
+use crate::image::sealed::{fit_history, seal, Sealed};
 use crate::image::tree::{read_layers, ImageLayers, Wanted};
 use crate::layer::Folded;
 use crate::layer::{self, Layer, Step};
 use crate::layout::{Image, Layout, Location};
 use crate::oci::annotations::{BASE_DIGEST, BASE_NAME};
-use crate::oci::{Document, History, ImageConfig, Manifest};
+use crate::oci::History;
 use crate::platform::PlatformPattern;
 use crate::tree::{Entry, Mask};
 use crate::work::Work;
@@ -46,6 +47,8 @@ pub struct SquashReport {
     pub diff_id: Digest,
     /// Bytes of the new layer's blob.
     pub size: u64,
+    /// What was odd about the image and is mended.
+    pub warnings: Vec<String>,
 }
 
 /// Squashes layers of an image.
@@ -88,7 +91,8 @@ pub fn squash(
             target.stage_mut().copy_blob(layout, unchanged)?;
         }
     }
-    let (config, manifest) = documents(image, first, last, &layer);
+    let Sealed { config, manifest, notes: warnings } = documents(image, first, last, &layer)?;
+    warnings.iter().for_each(|warning| work.observer.warning(warning));
     let descriptor = publish(opened, &config, &manifest, &options.target, work)?;
     Ok(SquashReport {
         digest: descriptor.digest,
@@ -96,6 +100,7 @@ pub fn squash(
         layers: manifest.value().layers.len(),
         diff_id: layer.diff_id,
         size: layer.descriptor.size,
+        warnings,
     })
 }
 
@@ -118,14 +123,13 @@ fn difference<'a>(lower: &'a Folded, upper: &'a Folded) -> Result<Vec<Step<'a>>>
 
 /// The documents with one layer in place of several. The steps of the history that made those are kept, marked as making
 /// none, and followed by one that says what became of them.
-fn documents(image: &Image, first: usize, last: usize, layer: &Layer) -> (Document<ImageConfig>, Document<Manifest>) {
+fn documents(image: &Image, first: usize, last: usize, layer: &Layer) -> Result<Sealed> {
     let replaced = first - 1..last;
     let mut config = image.config.value().clone();
+    let mut manifest = image.manifest.value().clone();
+    let mended = fit_history(&mut config.history, manifest.layers.len());
     config.rootfs.diff_ids.splice(replaced.clone(), [layer.diff_id.clone()]);
     config.history = config.history.map(|history| squashed_history(history, first, last, config.created.as_deref()));
-    let config = Document::seal(config);
-
-    let mut manifest = image.manifest.value().clone();
     if first == 1 {
         // The layers of the image that this one was built on are no longer part of it.
         if let Some(annotations) = &mut manifest.annotations {
@@ -134,8 +138,9 @@ fn documents(image: &Image, first: usize, last: usize, layer: &Layer) -> (Docume
         manifest.annotations = manifest.annotations.filter(|annotations| !annotations.is_empty());
     }
     manifest.layers.splice(replaced, [layer.descriptor.clone()]);
-    manifest.config.redirect(&config.descriptor(manifest.config.media_type.clone()));
-    (config, Document::seal(manifest))
+    let mut sealed = seal(config, manifest, Some(image))?;
+    sealed.notes.extend(mended);
+    Ok(sealed)
 }
 
 fn squashed_history(history: Vec<History>, first: usize, last: usize, created: Option<&str>) -> Vec<History> {

@@ -565,7 +565,7 @@ fn an_image_without_a_name_moves_with_all_its_names() {
 }
 
 #[test]
-fn documents_of_docker_stay_documents_of_docker() {
+fn documents_of_docker_become_those_of_oci() {
     let scratch = Scratch::new();
     let out = scratch.join("out");
     let layout = ByHand::at(&out);
@@ -580,8 +580,10 @@ fn documents_of_docker_stay_documents_of_docker() {
     layout.list(&[named(&layout.document(&manifest), "v1")]);
     let _ = config(oci(&out, ":v1")).args(["--env", "A=1"]).bake();
     let after = Layout::at(&out).image("v1");
-    assert_eq!((&after.descriptor["mediaType"], &after.manifest["mediaType"]), (&json!(docker), &json!(docker)));
-    assert_eq!(after.manifest["config"]["mediaType"], manifest["config"]["mediaType"]);
+    assert_eq!((&after.descriptor["mediaType"], &after.manifest["mediaType"]), (&json!(MANIFEST), &json!(MANIFEST)));
+    let types = [&after.manifest["config"]["mediaType"], &after.manifest["layers"][0]["mediaType"]];
+    let expected = ["application/vnd.oci.image.config.v1+json", "application/vnd.oci.image.layer.v1.tar"];
+    assert_eq!(types, expected);
     assert_eq!(after.config["config"], json!({"Hostname": "x", "Env": ["A=1"]}));
     assert_eq!((&after.config["container"], &after.config["docker_version"]), (&json!("abc"), &json!("20")));
     assert_verified(oci(&out, ":v1"));

@@ -46,6 +46,9 @@ mod written_by_others;
 /// A plan cuts a rootfs into layers, of which an update changes few; together they are the rootfs.
 mod layers;
 
+/// Images of eighteen tools are read by every verb, and what is made of them is clean.
+mod foreign;
+
 /// Several layers become one that is all of them.
 mod squash;
 

@@ -32,13 +32,38 @@ pub(crate) const MANIFEST: &str = "manifest.json";
 /// The older list, of names.
 const REPOSITORIES: &str = "repositories";
 
-/// An image in [`MANIFEST`]. Go writes an empty list as `null`.
+/// An image in [`MANIFEST`]. Go writes an empty list as `null`, and reads names of members in any case, which some writers
+/// take at its word.
 #[derive(Serialize, Deserialize)]
-#[serde(rename_all = "PascalCase")]
+#[serde(rename_all = "PascalCase", try_from = "Members")]
 struct Item {
     config: String,
     repo_tags: Option<Vec<String>>,
     layers: Option<Vec<String>>,
+}
+
+/// The members of an object, before their names are looked at.
+type Members = BTreeMap<String, serde_json::Value>;
+
+impl TryFrom<Members> for Item {
+    type Error = String;
+
+    fn try_from(members: Members) -> Result<Self, String> {
+        fn member<T: serde::de::DeserializeOwned>(members: &Members, name: &str) -> Result<Option<T>, String> {
+            // The name as it should be holds over all others.
+            let found = members.get(name).or_else(|| {
+                let mut others = members.iter().filter(|(other, _)| other.eq_ignore_ascii_case(name));
+                others.next().map(|(_, value)| value)
+            });
+            let value = found.cloned().unwrap_or_default();
+            Option::deserialize(value).map_err(|error| format!("`{name}`: {error}"))
+        }
+        Ok(Item {
+            config: member(&members, "Config")?.ok_or("the member `Config` is missing")?,
+            repo_tags: member(&members, "RepoTags")?,
+            layers: member(&members, "Layers")?,
+        })
+    }
 }
 
 /// Names of images in [`REPOSITORIES`]: by repository and tag, the v1 id of the top layer.

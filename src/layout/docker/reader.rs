@@ -9,8 +9,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read};
 
-use crate::compress::Format;
-use crate::digest::{Digest, HashWriter};
+use crate::compress::{Decoder, Format};
+use crate::digest::{Algorithm, Digest, Hasher};
 use crate::error::{Error, IoContext, Result};
 use crate::layout::archive::Archive;
 use crate::layout::docker::parts::{document, member, read, Parts, Source};
@@ -27,8 +27,17 @@ pub(in crate::layout) struct DockerArchive {
     archive: Archive,
     /// By their paths in the layout.
     files: BTreeMap<String, Source>,
-    /// Digests that had to be computed, by the names of members: images share layers.
-    computed: BTreeMap<String, Digest>,
+    /// What had to be computed, by the names of members: images share layers.
+    computed: BTreeMap<String, Computed>,
+    /// What is wrong with layers whose digest nobody promised, by that digest.
+    damaged: BTreeMap<Digest, String>,
+}
+
+/// The digest of a member's bytes, and of the tar in them, or why there is none.
+#[derive(Clone, Debug)]
+struct Computed {
+    stored: Digest,
+    tar: Result<Digest, String>,
 }
 
 /// Whether an archive has what makes a docker archive.
@@ -44,7 +53,8 @@ impl DockerArchive {
             Some(items) => parts(&archive, items)?,
             None => legacy::images(&archive)?.ok_or_else(|| no_manifest(&archive))?,
         };
-        let mut docker_archive = DockerArchive { archive, files: BTreeMap::new(), computed: BTreeMap::new() };
+        let mut docker_archive =
+            DockerArchive { archive, files: BTreeMap::new(), computed: BTreeMap::new(), damaged: BTreeMap::new() };
         let mut index = Index::default();
         for image in images {
             index.manifests.extend(docker_archive.add(image)?);
@@ -57,7 +67,7 @@ impl DockerArchive {
     /// Shows an image; gives back a descriptor of its manifest for each name.
     fn add(&mut self, image: Parts) -> Result<Vec<Descriptor>> {
         let (raw, promised) = match &image.config {
-            Source::Member(name) => (read(&self.archive, name)?, config_digest(name)),
+            Source::Member(name) => (read(&self.archive, name)?, blob_digest(name)),
             Source::Made(raw) => (raw.clone(), None),
         };
         let subject = match &image.config {
@@ -100,23 +110,49 @@ impl DockerArchive {
             }
         };
         let size = stretch.size;
-        let digest = if media_type == MediaType::LAYER { diff_id.clone() } else { self.stored_digest(&name)? };
+        let digest = match blob_digest(&name) {
+            _ if media_type == MediaType::LAYER => diff_id.clone(),
+            Some(promised) => promised,
+            // The digest of what is there says nothing about what should be: only the diff_id does.
+            None => {
+                let computed = self.compute(&name, diff_id)?;
+                let damage = match computed.tar {
+                    Ok(tar) if tar == *diff_id => None,
+                    Ok(tar) => Some(format!("diff_id should be {diff_id}, found {tar}")),
+                    Err(reason) => Some(reason),
+                };
+                if let Some(damage) = damage {
+                    self.damaged.insert(computed.stored.clone(), format!("layer `{path}`: {damage}"));
+                }
+                computed.stored
+            }
+        };
         let descriptor = Descriptor::new(media_type, digest, size);
         self.files.insert(blob_path(&descriptor.digest), Source::Member(name));
         Ok(descriptor)
     }
 
-    /// The digest of a member's bytes: what its name promises, or else computed.
-    fn stored_digest(&mut self, name: &str) -> Result<Digest> {
-        if let Some(digest) = blob_digest(name).or_else(|| self.computed.get(name).cloned()) {
-            return Ok(digest);
+    /// Reads a compressed layer once for both its digests.
+    fn compute(&mut self, name: &str, diff_id: &Digest) -> Result<Computed> {
+        if let Some(computed) = self.computed.get(name) {
+            return Ok(computed.clone());
         }
-        let (mut reader, _) = self.archive.file(name)?.expect("the name is that of a file");
-        let mut writer = HashWriter::new(io::sink());
-        io::copy(&mut reader, &mut writer).at("read", self.archive.path())?;
-        let (_, digest, _) = writer.finish();
-        self.computed.insert(name.to_owned(), digest.clone());
-        Ok(digest)
+        let (reader, _) = self.archive.file(name)?.expect("the name is that of a file");
+        let mut stored = Hashing { inner: reader, hasher: Hasher::new(Algorithm::Sha256) };
+        let algorithm = diff_id.algorithm().unwrap_or(Algorithm::Sha256);
+        let tar = tar_digest(&mut stored, algorithm).map_err(|error| error.to_string());
+        io::copy(&mut stored, &mut io::sink()).at("read", self.archive.path())?;
+        let computed = Computed { stored: stored.hasher.finish(), tar };
+        self.computed.insert(name.to_owned(), computed.clone());
+        Ok(computed)
+    }
+
+    /// Fails if what has this digest is not what the config promises: its digest promises nothing.
+    pub(in crate::layout) fn check_promise(&self, digest: &Digest) -> Result<()> {
+        match self.damaged.get(digest) {
+            Some(reason) => Err(Error::malformed(self.archive.name(), reason)),
+            None => Ok(()),
+        }
     }
 
     fn make<T>(&mut self, path: String, document: &Document<T>) {
@@ -140,6 +176,28 @@ impl DockerArchive {
             None => Ok(None),
         }
     }
+}
+
+/// Hashes what is read through it.
+struct Hashing<R> {
+    inner: R,
+    hasher: Hasher,
+}
+
+impl<R: Read> Read for Hashing<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.inner.read(buffer)?;
+        self.hasher.update(&buffer[..read]);
+        Ok(read)
+    }
+}
+
+/// The digest of what is compressed in `stored`.
+fn tar_digest(stored: impl Read, algorithm: Algorithm) -> io::Result<Digest> {
+    let mut tar = Hashing { inner: Decoder::new(stored)?, hasher: Hasher::new(algorithm) };
+    io::copy(&mut tar, &mut io::sink())?;
+    tar.inner.finish()?;
+    Ok(tar.hasher.finish())
 }
 
 /// The images of `manifest.json`. Where one has no name there, the older list may have one for its top layer; but other
@@ -177,14 +235,6 @@ fn no_manifest(archive: &Archive) -> Error {
             None => format!("no docker archive: the file `{MANIFEST}` is missing"),
         },
     )
-}
-
-/// The digest that the name of a config promises: Docker calls it `HEX.json`, others `ALGORITHM:HEX`.
-fn config_digest(name: &str) -> Option<Digest> {
-    let last = name.rsplit('/').next().unwrap_or_default();
-    let stem = last.strip_suffix(".json").unwrap_or(last);
-    let digest = blob_digest(name).or_else(|| stem.parse().ok()).or_else(|| format!("sha256:{stem}").parse().ok());
-    digest.filter(|digest: &Digest| digest.algorithm().is_some())
 }
 
 /// The digest that the name of a blob in a layout promises.

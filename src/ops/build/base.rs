@@ -9,6 +9,7 @@ use crate::digest::ContentDigest;
 use crate::error::{Error, IoContext, Result};
 use crate::image::content_digests;
 use crate::image::few_files::FewFiles;
+use crate::image::sealed::fit_history;
 use crate::image::tree::{digests_with, read_layers, ImageLayers, ImageTree};
 use crate::layer::{Folded, Origin};
 use crate::layout::{Image, Layout, Location, Stage};
@@ -128,13 +129,13 @@ impl Base {
         self.image.manifest.value().layers.iter().map(describe).collect()
     }
 
-    /// The history, with a step for each layer even where the base's says nothing: readers refuse an image whose steps
-    /// do not match its layers.
-    pub(super) fn history(&self) -> Vec<History> {
-        let mut history = self.config().history.clone().unwrap_or_default();
-        let steps = history.iter().filter(|step| !step.is_empty_layer()).count();
-        history.resize_with(history.len() + self.layer_count().saturating_sub(steps), History::default);
-        history
+    /// The history, with a step for each layer even where the base's says nothing, and what was mended in it: readers refuse an
+    /// image whose steps do not match its layers.
+    pub(super) fn history(&self) -> (Vec<History>, Option<String>) {
+        let mut history = self.config().history.clone().filter(|history| !history.is_empty());
+        let note = fit_history(&mut history, self.layer_count());
+        let steps = history.unwrap_or_else(|| vec![History::default(); self.layer_count()]);
+        (steps, note.map(|note| format!("base image: {note}")))
     }
 
     /// What the new manifest says of its base (image-spec, annotations.md#pre-defined-annotation-keys).

@@ -1,19 +1,16 @@
 //! The configuration and the manifest of a built image.
 
+use crate::digest::Digest;
+use crate::error::Result;
+use crate::image::sealed::{seal, Sealed};
 use crate::media_type::MediaType;
-use crate::oci::{ContainerConfig, Document, History, ImageConfig, Manifest, RootFs};
+use crate::oci::{ContainerConfig, Descriptor, History, ImageConfig, Manifest, RootFs};
 use crate::ops::build::base::Base;
 use crate::ops::build::layers::NewLayer;
 use crate::platform::Platform;
 use crate::settings::fields::{merge, MergePolicy};
 use crate::settings::BuildSpec;
 use crate::time::Timestamp;
-
-/// The two documents of an image.
-pub(super) struct Documents {
-    pub(super) config: Document<ImageConfig>,
-    pub(super) manifest: Document<Manifest>,
-}
 
 /// How the image runs: as the spec says, over what the base says.
 pub(super) fn container_config(spec: &BuildSpec, base: Option<&Base>) -> ContainerConfig {
@@ -32,14 +29,14 @@ pub(super) fn documents(
     base: Option<&Base>,
     new: &[NewLayer],
     created: Timestamp,
-) -> crate::error::Result<Documents> {
+) -> Result<Sealed> {
     let step = History {
         created: Some(created.to_string()),
         created_by: Some("ocibake build".to_owned()),
         author: spec.author.clone(),
         ..History::default()
     };
-    let mut history = base.map(Base::history).unwrap_or_default();
+    let (mut history, mended) = base.map(Base::history).unwrap_or_default();
     if new.is_empty() {
         history.push(History { empty_layer: Some(true), ..step.clone() });
     }
@@ -48,7 +45,7 @@ pub(super) fn documents(
     diff_ids.extend(new.iter().map(|layer| layer.layer.diff_id.clone()));
 
     let Platform { architecture, os, os_version, os_features, variant, .. } = platform.clone();
-    let config = Document::seal(ImageConfig {
+    let config = ImageConfig {
         created: Some(created.to_string()),
         author: spec.author.clone().or_else(|| base.and_then(|base| base.config().author.clone())),
         architecture,
@@ -60,14 +57,17 @@ pub(super) fn documents(
         rootfs: RootFs::layers(diff_ids),
         history: Some(history),
         other: base.map(|base| base.config().other.clone()).unwrap_or_default(),
-    });
+    };
     let mut layers = base.map(Base::layer_descriptors).transpose()?.unwrap_or_default();
     layers.extend(new.iter().map(NewLayer::descriptor));
-    let mut manifest = Manifest::new(config.descriptor(MediaType::CONFIG), layers);
+    // The descriptor of the config is made when it is sealed.
+    let mut manifest = Manifest::new(Descriptor::new(MediaType::CONFIG, Digest::of(b""), 0), layers);
     let mut annotations = base.map(Base::annotations).unwrap_or_default();
     annotations.extend(spec.annotations.clone());
     if !annotations.is_empty() {
         manifest.annotations = Some(annotations);
     }
-    Ok(Documents { config, manifest: Document::seal(manifest) })
+    let mut sealed = seal(config, manifest, None)?;
+    sealed.notes.extend(mended);
+    Ok(sealed)
 }

@@ -20,6 +20,7 @@ use std::time::Instant;
 use crate::error::{Error, IoContext, Result};
 use crate::image::few_files::FewFiles;
 use crate::image::publish::{self, publish, write_layers, TargetOptions};
+use crate::image::sealed::Sealed;
 use crate::image::tree::{ImageLayers, ImageTree};
 use crate::layer::groups::{database_files, PackageMap};
 use crate::layer::{self, Layer, LayerTimes, Step};
@@ -32,7 +33,6 @@ use crate::tree::{clamp_times, DeviceTable, Entry, Mask, OwnerPolicy, ScanPolicy
 use crate::work::Work;
 
 use base::Base;
-use documents::Documents;
 use layers::{Cutting, NewLayer, PlannedSteps};
 use rootfs::ReadRootfs;
 
@@ -102,7 +102,11 @@ pub fn build(rootfs: &Rootfs, targets: &[Location], options: &BuildOptions, work
     if let Some(base) = &base {
         opened.iter_mut().try_for_each(|target| base.share_layers(target.stage_mut()))?;
     }
-    let Documents { config, manifest } = documents;
+    let Sealed { config, manifest, notes } = documents;
+    for note in notes {
+        work.observer.warning(&note);
+        warnings.push(note);
+    }
     let descriptor = publish(opened, &config, &manifest, &target_options, work)?;
 
     stats.total_seconds = start.elapsed().as_secs_f64();

@@ -1,20 +1,15 @@
 //! The documents of one image, with the changes.
 
 use crate::error::{Error, Result};
+use crate::image::sealed::{seal, Sealed};
 use crate::layout::Image;
-use crate::oci::{Annotations, ContainerConfig, Document, History, ImageConfig, Manifest};
+use crate::oci::{Annotations, ContainerConfig, History, ImageConfig};
 use crate::platform::Platform;
 use crate::settings::changes::{is_name, Annotated, Field, HistoryChange, HistoryStep, ImageChanges, Removal};
 use crate::settings::fields::{merge, MergePolicy};
 
-/// An image's documents; of one that did not change, the old one.
-pub(super) struct Changed {
-    pub(super) config: Document<ImageConfig>,
-    pub(super) manifest: Document<Manifest>,
-}
-
 /// The documents with the changes; none if nothing is different.
-pub(super) fn changed(image: &Image, changes: &ImageChanges) -> Result<Option<Changed>> {
+pub(super) fn changed(image: &Image, changes: &ImageChanges) -> Result<Option<Sealed>> {
     let (old_config, old_manifest) = (image.config.value(), image.manifest.value());
     let mut config = old_config.clone();
     change_config(&mut config, changes);
@@ -33,14 +28,7 @@ pub(super) fn changed(image: &Image, changes: &ImageChanges) -> Result<Option<Ch
     if let HistoryChange::Step(step) = &changes.history {
         add_step(&mut config, manifest.layers.len(), step, changes, is_asked_for)?;
     }
-    let config = if config == *old_config {
-        image.config.clone()
-    } else {
-        let config = Document::seal(config);
-        manifest.config.redirect(&config.descriptor(manifest.config.media_type.clone()));
-        config
-    };
-    Ok(Some(Changed { config, manifest: Document::seal(manifest) }))
+    seal(config, manifest, Some(image)).map(Some)
 }
 
 fn change_config(config: &mut ImageConfig, changes: &ImageChanges) {

@@ -11,6 +11,7 @@ use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::json;
 use crate::layout::{called, Draft, Image, Location, Stage, Transaction};
+use crate::media_type::MediaType;
 use crate::oci::{Descriptor, RefName};
 use crate::platform::{Platform, PlatformPattern};
 use crate::settings::changes::ImageChanges;
@@ -148,9 +149,10 @@ fn replace(stage: &mut Stage, image: &Image, changes: &ImageChanges, observer: &
         });
     };
     if new.config.digest() != image.manifest.value().config.digest {
-        stage.put(&new.config, image.manifest.value().config.media_type.clone())?;
+        stage.put(&new.config, MediaType::CONFIG)?;
     }
-    let manifest = stage.put(&new.manifest, old.media_type.clone())?;
+    let manifest = stage.put(&new.manifest, MediaType::MANIFEST)?;
+    new.notes.iter().for_each(|note| observer.warning(note));
     observer.step(&format!("manifest {} takes the place of {}", manifest.digest, old.digest));
     Ok(Replacement { digest: manifest.digest, size: manifest.size, platform: new.config.value().platform() })
 }

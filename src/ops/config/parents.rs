@@ -87,10 +87,11 @@ impl<'a> Parents<'a> {
         }
         let mut renewed = (descriptor.digest.clone(), descriptor.size);
         if index != *old.value() {
+            index.media_type = index.media_type.map(|media_type| media_type.in_oci());
             if changes_platform(self.changes) {
                 refuse_second(&index, draft.target())?;
             }
-            let new = draft.put(&Document::seal(index), descriptor.media_type.clone())?;
+            let new = draft.put(&Document::seal(index), descriptor.media_type.in_oci())?;
             renewed = (new.digest, new.size);
         }
         self.indexes.insert(descriptor.digest.clone(), Some(renewed.clone()));
@@ -123,7 +124,7 @@ fn refuse_second(index: &Index, location: &Location) -> Result<()> {
 /// A descriptor of another blob in the place of the old one. The blob itself, which it may hold, would be the old one's.
 fn moved(old: &Descriptor, digest: &Digest, size: u64) -> Descriptor {
     let mut moved = old.clone();
-    moved.redirect(&Descriptor::new(old.media_type.clone(), digest.clone(), size));
+    moved.redirect(&Descriptor::new(old.media_type.in_oci(), digest.clone(), size));
     moved
 }
 

@@ -87,6 +87,8 @@ rules! {
         "no member differs from a known one only in upper and lower case, which Go's readers do not tell apart";
     DocumentStructure "document-structure" Error "image-spec, schema/"
         "required members are there, and members have the type that they should have";
+    DocumentNull "document-null" Note "image-spec, schema/"
+        "a list that must be there and is empty is an empty list, not null";
     SchemaVersion "schema-version" Error "image-spec, manifest.md#image-manifest-property-descriptions"
         "`schemaVersion` is 2";
     DocumentMediaType "document-media-type" Error "image-spec, manifest.md#image-manifest-property-descriptions"

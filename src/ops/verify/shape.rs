@@ -185,6 +185,10 @@ fn check_members(members: &[Member], object: &Map<String, Value>, place: &Place,
     for member in members {
         match object.get(member.name) {
             Some(Value::Null) if member.presence == Presence::Optional => {}
+            // Go's writers and readers take it for an empty list.
+            Some(Value::Null) if matches!(member.shape, Shape::List(_)) => {
+                findings.add(Rule::DocumentNull, &place.member(member.name), member.shape.name(), "null");
+            }
             Some(value) => member.shape.check(value, &place.member(member.name), findings),
             None if member.presence == Presence::Required => {
                 findings.add(Rule::DocumentStructure, &place.member(member.name), member.shape.name(), "nothing");

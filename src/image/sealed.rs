@@ -1,0 +1,105 @@
+//! The one place where the documents of an image become bytes: whatever they came from, what is written is clean.
+
+use crate::error::{Error, Result};
+use crate::layout::Image;
+use crate::media_type::MediaType;
+use crate::oci::{Document, History, ImageConfig, Manifest};
+
+/// The documents of an image that is written.
+#[derive(Debug)]
+pub(crate) struct Sealed {
+    pub(crate) config: Document<ImageConfig>,
+    pub(crate) manifest: Document<Manifest>,
+    /// What was mended.
+    pub(crate) notes: Vec<String>,
+}
+
+/// Seals the documents of an image, the manifest's descriptor of the config with them.
+///
+/// Media types are OCI's; the history has an entry for each layer (image-spec, config.md#properties); a platform that the
+/// config of the `old` image does not name is that of its descriptor. A config that did not change stays as it is, byte for
+/// byte.
+///
+/// # Errors
+///
+/// The config names no platform: nobody could tell where the image runs.
+pub(crate) fn seal(mut config: ImageConfig, mut manifest: Manifest, old: Option<&Image>) -> Result<Sealed> {
+    let mut notes = Vec::new();
+    notes.extend(fit_history(&mut config.history, manifest.layers.len()));
+    if let Some(platform) = old.and_then(|old| old.path.manifest().platform.as_ref()) {
+        for (said, listed) in [(&mut config.architecture, &platform.architecture), (&mut config.os, &platform.os)] {
+            if said.is_empty() && !listed.is_empty() {
+                notes.push(format!("the config named no platform, and names `{listed}` now, as the index does"));
+                said.clone_from(listed);
+            }
+        }
+    }
+    let config = match old {
+        Some(old) if *old.config.value() == config => old.config.clone(),
+        _ if config.architecture.is_empty() || config.os.is_empty() => {
+            return Err(Error::refused_with_hint(
+                "the image's config names no architecture or no operating system",
+                "say them first: `ocibake config IMAGE --arch ARCH --os OS`",
+            ));
+        }
+        _ => Document::seal(config),
+    };
+    normalise(&mut manifest);
+    manifest.config.redirect(&config.descriptor(MediaType::CONFIG));
+    Ok(Sealed { config, manifest: Document::seal(manifest), notes })
+}
+
+/// Puts OCI's media types in the place of Docker's.
+pub(crate) fn normalise(manifest: &mut Manifest) {
+    manifest.schema_version = 2;
+    manifest.media_type = Some(MediaType::MANIFEST);
+    for descriptor in manifest.layers.iter_mut().chain([&mut manifest.config]) {
+        descriptor.media_type = descriptor.media_type.in_oci();
+    }
+}
+
+/// Makes a history fit so many layers. Which of its entries made no layer, if it has too many that did, nobody can tell:
+/// the last ones are taken for those. Gives back what was mended.
+pub(crate) fn fit_history(history: &mut Option<Vec<History>>, layers: usize) -> Option<String> {
+    let steps = history.as_mut().filter(|history| !history.is_empty())?;
+    let found = steps.iter().filter(|step| !step.is_empty_layer()).count();
+    if found == layers {
+        return None;
+    }
+    for step in steps.iter_mut().rev().filter(|step| !step.is_empty_layer()).take(found.saturating_sub(layers)) {
+        step.empty_layer = Some(true);
+    }
+    steps.resize_with(steps.len() + layers.saturating_sub(found), History::default);
+    Some(format!("the history had {found} entries for {layers} layers, and has one for each now"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn step(name: &str, empty: bool) -> History {
+        History { created_by: Some(name.to_owned()), empty_layer: empty.then_some(true), ..History::default() }
+    }
+
+    #[test]
+    fn a_history_fits_its_layers() {
+        let history = || Some(vec![step("a", false), step("env", true), step("b", false)]);
+        let shown = |layers| {
+            let mut history = history();
+            let note = fit_history(&mut history, layers);
+            let steps = history.unwrap();
+            let name = |step: &History| step.created_by.clone().unwrap_or_else(|| "?".to_owned());
+            let steps: Vec<String> =
+                steps.iter().map(|step| name(step) + if step.is_empty_layer() { "-" } else { "" }).collect();
+            (steps.join(" "), note.is_some())
+        };
+        assert_eq!(shown(2), ("a env- b".to_owned(), false));
+        assert_eq!(shown(1), ("a env- b-".to_owned(), true));
+        assert_eq!(shown(0), ("a- env- b-".to_owned(), true));
+        assert_eq!(shown(4), ("a env- b ? ?".to_owned(), true));
+        for nothing in [None, Some(Vec::new())] {
+            let mut history = nothing.clone();
+            assert_eq!((fit_history(&mut history, 3), history), (None, nothing));
+        }
+    }
+}
