@@ -1,7 +1,6 @@
 use std::env;
 use std::ffi::OsString;
 use std::fs;
-use std::io::{stdout, Write};
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
@@ -9,7 +8,7 @@ use clap::ValueEnum;
 use ocibake::layer::groups::PackageMap;
 use ocibake::layout::Location;
 use ocibake::ops::build::{build, check, BuildOptions, Rootfs, VolumeMask};
-use ocibake::settings::{BuildSpec, Settings, VarsFile};
+use ocibake::settings::{unknown_names, BuildSpec, Settings, VarsFile};
 use ocibake::tree::{DeviceTable, Globs, IdMap, OwnerPolicy, TarPath, XattrPolicy};
 use ocibake::Error;
 
@@ -49,7 +48,8 @@ pub(super) struct Args {
     #[arg(long)]
     dry_run: bool,
 
-    /// Tell on stderr how much work there was and how long it took
+    /// Tell on stderr how much work there was and how long it took: wall time, and where threads share a stage their time
+    /// summed up, which is CPU time where nothing has to be waited for
     #[arg(long, value_name = "FORMAT", num_args = 0..=1, require_equals = true, default_missing_value = "text")]
     stats: Option<StatsFormat>,
 
@@ -131,8 +131,8 @@ struct BaseArgs {
     cache: Option<PathBuf>,
 }
 
-fn parse_mask(text: &str) -> Result<TarPath, String> {
-    TarPath::parse(text.as_bytes()).map_err(|error| error.to_string())
+fn parse_mask(text: &str) -> Result<TarPath, Error> {
+    TarPath::parse(text.as_bytes())
 }
 
 /// What becomes the image.
@@ -152,21 +152,26 @@ fn targets(args: &Args) -> Result<Vec<Location>> {
 fn parse_owner(text: &str) -> Result<(u32, u32), String> {
     text.split_once(':')
         .and_then(|(uid, gid)| Some((uid.parse().ok()?, gid.parse().ok()?)))
-        .ok_or_else(|| "UID:GID expected, two numbers such as 0:0".to_owned())
+        .ok_or_else(|| "UID:GID, two numbers such as 0:0".to_owned())
 }
 
 pub(super) fn run(args: &Args, session: &Session) -> Result<Answer> {
+    // Before anything can fail: a name that is misspelt may be why it does.
+    for warning in unknown_names(env::vars_os()) {
+        session.warn(&warning);
+    }
     let settings = gather(&args.settings, args.vars.as_ref())?;
     let options = options(args, BuildSpec::resolve(&settings)?)?;
-    for warning in settings.warnings() {
-        session.warn(warning);
-    }
     let targets = targets(args)?;
     if args.dry_run {
-        check(&targets, &options)?;
-        let platform =
-            options.spec.platform.as_ref().map_or("(that of the base image)".to_owned(), ToString::to_string);
-        writeln!(stdout().lock(), "{platform}")?;
+        let mut report = check(&targets, &options)?;
+        for warning in &report.warnings {
+            session.warn(warning);
+        }
+        report.warnings.splice(0..0, settings.warnings().iter().cloned());
+        print(args.work.json, &report, || {
+            format!("{}\n", report.platform.as_deref().unwrap_or("(that of the base image)"))
+        })?;
         return Ok(Answer::Yes);
     }
 

@@ -9,6 +9,7 @@ use ocibake::platform::PlatformPattern;
 
 use super::output::print;
 use super::progress::ProgressMode;
+use super::usage::count;
 use super::{report, Answer, Session};
 
 /// Show what differs between two images, or between an image and a rootfs
@@ -29,7 +30,7 @@ pub(super) struct Args {
     platform: Option<PlatformPattern>,
 
     /// Work with so many threads [default: the machine's cores]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = count, allow_hyphen_values = true)]
     threads: Option<NonZeroUsize>,
 
     /// Print an object for programs

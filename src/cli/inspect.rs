@@ -1,4 +1,5 @@
 use std::io::{stdout, Write};
+use std::num::NonZeroUsize;
 
 use anyhow::Result;
 use clap::ValueEnum;
@@ -9,6 +10,7 @@ use ocibake::Error;
 
 use super::output::print;
 use super::progress::ProgressMode;
+use super::usage::count;
 use super::{report, Answer, LocationParser, Session};
 
 /// Show what is in an image
@@ -28,8 +30,8 @@ pub(super) struct Args {
     files: bool,
 
     /// Show the N largest files and directories
-    #[arg(long, value_name = "N")]
-    largest: Option<usize>,
+    #[arg(long, value_name = "N", value_parser = count, allow_hyphen_values = true)]
+    largest: Option<NonZeroUsize>,
 
     /// Print an object for programs
     #[arg(long, conflicts_with = "raw")]
@@ -65,7 +67,7 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Answer> {
     let mut options = InspectOptions::default();
     options.platform = args.platform.clone();
     options.files = if args.files { Files::Listed } else { Files::Omitted };
-    options.largest = args.largest;
+    options.largest = args.largest.map(NonZeroUsize::get);
     let display = session.display(ProgressMode::None);
     let work = display.work(None)?;
     let mut out = stdout().lock();

@@ -31,6 +31,7 @@ mod squash;
 mod tag;
 mod target_flags;
 mod unpack;
+mod usage;
 mod verify;
 mod work_flags;
 
@@ -172,25 +173,14 @@ fn explain(error: &clap::Error) -> ExitCode {
         let _ = error.print();
         return ExitCode::SUCCESS;
     }
-    let text = error.to_string();
     if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
-        say(text.trim_end());
+        say(error.to_string().trim_end());
         return ExitCode::from(2);
     }
-    let mut paragraphs = text.split("\n\n");
-    let lines = paragraphs.next().unwrap_or_default().lines().map(str::trim);
-    say(&format!("ocibake: {}", lines.collect::<Vec<_>>().join(" ")));
-    if let Some(hint) = foreign_verb(error) {
-        say(&format!("hint: {hint}"));
-        return ExitCode::from(2);
-    }
-    let tips = paragraphs.clone().filter_map(|paragraph| paragraph.trim().strip_prefix("tip: "));
-    let hints: Vec<&str> = tips.chain(text.lines().filter_map(|line| line.strip_prefix("hint: "))).collect();
-    for hint in &hints {
-        say(&format!("hint: {hint}"));
-    }
-    if hints.is_empty() {
-        say("hint: `ocibake --help` and `ocibake COMMAND --help` tell what there is");
+    let (message, hint) = usage::explanation(error);
+    say(&format!("ocibake: error: {}", shortened(message)));
+    if let Some(hint) = foreign_verb(error).or(hint) {
+        say(&format!("hint: {}", shortened(hint)));
     }
     ExitCode::from(2)
 }

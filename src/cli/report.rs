@@ -43,18 +43,19 @@ pub(super) fn stats(stats: &BuildStats) -> String {
     row("tar", bytes(stats.tar_bytes));
     row("layer", bytes(stats.layer_bytes));
     row("threads", stats.threads.to_string());
-    row("scan", format!("{:.3} s, {:.0} entries/s", stats.scan_seconds, stats.entries as f64 / stats.scan_seconds));
+    let entries = stats.entries as f64 / stats.scan_seconds;
+    row("scan", format!("{:.3} s wall, {entries:.0} entries/s", stats.scan_seconds));
     if stats.compare_seconds > 0.001 {
-        row("compare", format!("{:.3} s", stats.compare_seconds));
+        row("compare", format!("{:.3} s wall", stats.compare_seconds));
     }
-    for (name, seconds, amount) in [
-        ("read", stats.read_seconds, stats.content_bytes),
-        ("hash", stats.hash_seconds, stats.tar_bytes + stats.layer_bytes),
-        ("compress", stats.compress_seconds, stats.tar_bytes),
-        ("write", stats.write_seconds, stats.layer_bytes),
-        ("total", stats.total_seconds, stats.content_bytes),
+    for (name, seconds, time, amount) in [
+        ("read", stats.read_seconds, "CPU", stats.content_bytes),
+        ("hash", stats.hash_seconds, "CPU", stats.tar_bytes + stats.layer_bytes),
+        ("compress", stats.compress_seconds, "CPU", stats.tar_bytes),
+        ("write", stats.write_seconds, "CPU", stats.layer_bytes),
+        ("total", stats.total_seconds, "wall", stats.content_bytes),
     ] {
-        row(name, format!("{seconds:.3} s, {:.0} MB/s", amount as f64 / 1e6 / seconds.max(1e-9)));
+        row(name, format!("{seconds:.3} s {time}, {:.0} MB/s", amount as f64 / 1e6 / seconds.max(1e-9)));
     }
     if let Some(peak) = stats.peak_memory_bytes {
         row("peak memory", bytes(peak));

@@ -1,3 +1,5 @@
+use std::num::NonZeroUsize;
+
 use anyhow::Result;
 use ocibake::compress::Compression;
 use ocibake::layout::Location;
@@ -6,6 +8,7 @@ use ocibake::platform::PlatformPattern;
 
 use super::output::print;
 use super::target_flags::TargetFlags;
+use super::usage::count;
 use super::work_flags::WorkFlags;
 use super::{Answer, LocationParser, Session};
 
@@ -29,12 +32,12 @@ pub(super) struct Args {
     platform: Option<PlatformPattern>,
 
     /// The first layer that is squashed, counted from 1
-    #[arg(long, value_name = "N", default_value = "1")]
-    from: usize,
+    #[arg(long, value_name = "N", default_value = "1", value_parser = count, allow_hyphen_values = true)]
+    from: NonZeroUsize,
 
     /// The last layer that is squashed [default: the last there is]
-    #[arg(long, value_name = "N")]
-    to: Option<usize>,
+    #[arg(long, value_name = "N", value_parser = count, allow_hyphen_values = true)]
+    to: Option<NonZeroUsize>,
 
     /// How the new layer is compressed: `none`, `gzip[:LEVEL]` or `zstd[:LEVEL]`
     #[arg(long, value_name = "COMPRESSION", default_value_t)]
@@ -50,8 +53,8 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args, session: &Session) -> Result<Answer> {
     let mut options = SquashOptions::default();
     options.platform = args.platform.clone();
-    options.first = Some(args.from);
-    options.last = args.to;
+    options.first = Some(args.from.get());
+    options.last = args.to.map(NonZeroUsize::get);
     options.compression = args.compression;
     options.target = args.target.options();
     let display = args.work.display(session);

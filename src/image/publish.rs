@@ -42,6 +42,24 @@ impl TargetOptions {
         target.name.is_some() || !self.tags.is_empty() || !self.additional_tags.is_empty()
     }
 
+    /// What is to be said of names that no target takes, since each gives the image one itself.
+    pub(crate) fn unused_tags(&self, targets: &[Location]) -> Result<Vec<String>> {
+        let mut unused = Vec::new();
+        for tag in &self.tags {
+            let mut is_used = false;
+            for target in targets {
+                let texts = |tags: &[ImageName]| Ok(Names::of(target, tags, &self.additional_tags)?.texts());
+                let with: Vec<String> = texts(std::slice::from_ref(tag))?;
+                is_used |= with != texts(&[])? || with.iter().any(|text| text == tag.as_str());
+            }
+            if !is_used {
+                let names = if targets.len() == 1 { "the target names" } else { "the targets name" };
+                unused.push(format!("the tag `{tag}` is not used: {names} the image already"));
+            }
+        }
+        Ok(unused)
+    }
+
     /// What the image is called in a target.
     pub(crate) fn names(&self, target: &Location) -> Result<Names> {
         Names::of(target, &self.tags, &self.additional_tags)

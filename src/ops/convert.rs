@@ -96,6 +96,7 @@ pub fn convert(
         refuse_change(&graph, &plan, options.target.docker_form)?;
     }
     transfer::check_names(&entries, layout, targets, &options.target)?;
+    let mut warnings = options.target.unused_tags(targets)?;
     let mut opened = open(targets, &options.target)?;
 
     work.observer.step(&format!("take {} blobs, compress {} anew", plan.taken.len(), plan.recompressed.len()));
@@ -107,7 +108,7 @@ pub fn convert(
 
     opened.iter_mut().try_for_each(|target| rewritten.store(target.stage_mut()))?;
     let listed = commit_all(opened, work, |draft| list(&entries, draft, &options.target))?;
-    let mut warnings = transfer::warnings(&graph, &plan);
+    warnings.extend(transfer::warnings(&graph, &plan));
     let mut reports = Vec::with_capacity(targets.len());
     for (target, listed) in targets.iter().zip(&listed) {
         warnings.extend(listed.warnings.iter().cloned());

@@ -39,7 +39,11 @@ pub struct PlatformReport {
 /// Maps a machine to its platform. An architecture that OCI has no name for is an error, never a guess.
 pub fn platform(machine: &Machine<'_>, options: &PlatformOptions, work: &Work<'_>) -> Result<PlatformReport> {
     work.observer.check()?;
-    let Platform { architecture, variant, .. } = machine.platform(&options.variant)?;
+    let platform = machine.platform(&options.variant)?;
+    if let Some(warning) = platform.unknown_variant() {
+        work.observer.warning(&warning);
+    }
+    let Platform { architecture, variant, .. } = platform;
     Ok(PlatformReport { os: options.os.clone(), architecture, variant })
 }
 

@@ -66,6 +66,9 @@ pub fn squash(
     let image = &layout.image(options.platform.as_ref())?;
     let count = image.manifest.value().layers.len();
     let (first, last) = checked(options.first, options.last, count)?;
+    for warning in options.target.unused_tags(targets)? {
+        work.observer.warning(&warning);
+    }
     let mut opened = open(targets, &options.target)?;
 
     work.observer.step(&format!("read layers 1 to {last} of {count}"));

@@ -1,6 +1,8 @@
 use std::str::FromStr;
 
 use crate::error::Error;
+use crate::platform::Platform;
+use crate::spelling::edit_distance;
 
 /// Which variant of the CPU an image names.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -39,6 +41,41 @@ impl FromStr for VariantPolicy {
     }
 }
 
+/// The variants that builders and container engines know, in Go's names; none where they know of no difference.
+fn known(architecture: &str) -> &'static [&'static str] {
+    match architecture {
+        "386" => &["softfloat", "sse2"],
+        "amd64" => &["v1", "v2", "v3", "v4"],
+        "arm" => &["v5", "v6", "v7", "v8"],
+        "arm64" => &[
+            "v8", "v8.0", "v8.1", "v8.2", "v8.3", "v8.4", "v8.5", "v8.6", "v8.7", "v8.8", "v8.9", "v9", "v9.0", "v9.1",
+            "v9.2", "v9.3", "v9.4", "v9.5", "v9.6", "v9.7",
+        ],
+        "mips" | "mipsle" | "mips64" | "mips64le" => &["hardfloat", "softfloat"],
+        "ppc64" | "ppc64le" => &["power7", "power8", "power9", "power10", "power11"],
+        "riscv64" => &["rva20u64", "rva22u64", "rva23u64"],
+        _ => &[],
+    }
+}
+
+impl Platform {
+    /// What is to be said of a variant that nobody knows, where there is something to compare it with.
+    pub fn unknown_variant(&self) -> Option<String> {
+        let (variant, known) = (self.variant.as_deref()?, known(&self.architecture));
+        if known.is_empty() || known.contains(&variant) {
+            return None;
+        }
+        let said = format!("`{variant}` is no variant of {} that is known", self.architecture);
+        // So much of it that `armv7` still means `v7`, but not all of it.
+        let allowed = (variant.len() * 3 / 5).max(2).min(variant.len() - 1);
+        let distances = known.iter().map(|known| (edit_distance(known, variant), known));
+        Some(match distances.min_by_key(|(distance, _)| *distance).filter(|(distance, _)| *distance <= allowed) {
+            Some((_, nearest)) => format!("{said}, did you mean `{nearest}`"),
+            None => format!("{said}: there is {}", known.join(", ")),
+        })
+    }
+}
+
 fn is_variant(text: &str) -> bool {
     text.starts_with(|c: char| c.is_ascii_lowercase()) && is_word(text)
 }
@@ -52,6 +89,27 @@ pub(super) fn is_word(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn unknown_ones() {
+        for (architecture, variant, said) in [
+            ("arm64", "v8", None),
+            ("arm64", "v9.2", None),
+            ("arm64", "v77", Some("did you mean `v8`")),
+            ("arm", "v77", Some("did you mean `v7`")),
+            ("arm", "armv7", Some("did you mean `v7`")),
+            ("amd64", "v3.0", Some("did you mean `v3`")),
+            ("amd64", "haswell", Some("there is v1, v2, v3, v4")),
+            ("ppc64le", "power12", Some("did you mean `power10`")),
+            ("s390x", "z14", None),
+        ] {
+            let (architecture, variant) = (architecture.to_owned(), Some(variant.to_owned()));
+            let platform = Platform { architecture, variant, ..Platform::default() };
+            let found = platform.unknown_variant();
+            assert_eq!(found.is_some(), said.is_some(), "{platform}: {found:?}");
+            assert!(found.unwrap_or_default().ends_with(said.unwrap_or_default()), "{platform}");
+        }
+    }
 
     #[test]
     fn grammar() {

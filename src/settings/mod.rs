@@ -13,7 +13,7 @@ mod vars_file;
 mod words;
 
 pub use fields::ConfigField;
-pub use sources::{FlagValue, Settings};
+pub use sources::{unknown_names, FlagValue, Settings};
 pub(crate) use values::ANNOTATION;
 pub use variables::{Kind, Variable, VARIABLES};
 pub use vars_file::VarsFile;
@@ -55,17 +55,20 @@ pub struct BuildSpec {
     pub exclude: Vec<String>,
     /// How the tree is cut into layers; none for one layer that says nothing of it.
     pub layers: Option<Layering>,
+    /// What is odd in the settings.
+    pub warnings: Vec<String>,
 }
 
 impl BuildSpec {
     /// Reads and checks all settings.
     pub fn resolve(settings: &Settings) -> Result<Self> {
         let base = base(settings)?;
+        let base_is_set = base.is_some();
         let mut tags = settings.list(&variables::TAG, &values::NAME)?;
         let mut seen = std::collections::BTreeSet::new();
         tags.retain(|tag| seen.insert(tag.clone()));
         Ok(BuildSpec {
-            platform: platform(settings, base.is_some())?,
+            platform: platform(settings, base_is_set)?,
             base,
             cleared: fields::cleared(settings),
             author: author(settings)?,
@@ -77,8 +80,20 @@ impl BuildSpec {
             compression: settings.one(&variables::COMPRESSION, &values::COMPRESSION)?.unwrap_or_default(),
             exclude: settings.list(&variables::EXCLUDE, &values::NOT_EMPTY)?,
             layers: layers(settings)?,
+            warnings: without_effect(settings, base_is_set),
         })
     }
+}
+
+/// Settings of the platform that say nothing by themselves, where the base image brings the platform.
+fn without_effect(settings: &Settings, base_is_set: bool) -> Vec<String> {
+    let names_platform = [variables::ARCH, variables::TARGET_ARCH].iter().any(|name| settings.find(name).is_some());
+    if !base_is_set || names_platform {
+        return Vec::new();
+    }
+    let given = [variables::SUBARCH, variables::OS];
+    let given = given.iter().filter_map(|variable| settings.find(variable));
+    given.map(|setting| format!("{} has no effect: the platform is the base image's", setting.origin)).collect()
 }
 
 /// Where the base image is.
@@ -177,6 +192,7 @@ mod tests {
             compression: Compression::default(),
             exclude: Vec::new(),
             layers: None,
+            warnings: Vec::new(),
         };
         assert_eq!(spec, expected);
 

@@ -49,9 +49,8 @@ impl Settings {
                     accepted: "text in UTF-8".to_owned(),
                 })?;
                 settings.environment.insert(variable.name, value);
-            } else if name.starts_with("OCI_") {
-                settings.warnings.push(unknown(name));
             }
+            settings.warnings.extend(unknown(name));
         }
         settings.warnings.sort();
         Ok(settings)
@@ -65,13 +64,13 @@ impl Settings {
     /// The value of a variable: that of the first layer which has it; none where nobody has it or it is
     /// [cleared](Settings::clears).
     pub(super) fn find(&self, variable: &Variable) -> Option<Setting<'_>> {
-        self.first(variable).filter(|setting| !setting.clears(variable.kind))
+        self.first(variable).filter(|setting| !setting.clears())
     }
 
     /// Whether emptiness was asked for on purpose, so that nothing is to be inherited: an empty flag, or the empty word
     /// `''` alone in a list or a command.
     pub(super) fn clears(&self, variable: &Variable) -> bool {
-        self.first(variable).is_some_and(|setting| setting.clears(variable.kind))
+        self.first(variable).is_some_and(|setting| setting.clears())
     }
 
     fn first(&self, variable: &Variable) -> Option<Setting<'_>> {
@@ -101,7 +100,7 @@ impl Settings {
                 }
             }
             if let Some(found) = new.or(old) {
-                return if found.clears(variable.kind) { Ok(None) } else { found.command() };
+                return if found.clears() { Ok(None) } else { found.command() };
             }
         }
         Ok(None)
@@ -127,7 +126,7 @@ impl Settings {
             Value::Words(words) => words.is_empty(),
         };
         // An empty variable is unset; a flag that is given empty is meant so.
-        (!is_empty || layer == Layer::Flag).then_some(Setting { layer, origin, value })
+        (!is_empty || layer == Layer::Flag).then_some(Setting { layer, origin, kind: variable.kind, value })
     }
 }
 
@@ -135,12 +134,23 @@ fn from_environment(variable: &Variable) -> String {
     format!("{} (environment)", variable.name)
 }
 
-fn unknown(name: &str) -> String {
+/// What is to be said of names in the environment that look like variables and are none, whatever else goes wrong.
+pub fn unknown_names(environment: impl IntoIterator<Item = (OsString, OsString)>) -> Vec<String> {
+    let mut warnings: Vec<String> =
+        environment.into_iter().filter_map(|(name, _)| name.to_str().and_then(unknown)).collect();
+    warnings.sort();
+    warnings
+}
+
+fn unknown(name: &str) -> Option<String> {
+    if !name.starts_with("OCI_") || Variable::named(name).is_some() {
+        return None;
+    }
     let message = format!("{} (environment): there is no such variable", name.escape_debug());
-    match Variable::nearest(name) {
+    Some(match Variable::nearest(name) {
         Some(nearest) => format!("{message}, did you mean {}", nearest.name),
         None => message,
-    }
+    })
 }
 
 /// Who gave a value, the first to be asked first.
@@ -171,6 +181,7 @@ pub(super) struct Setting<'a> {
     pub(super) layer: Layer,
     /// The flag or variable, as the person wrote it.
     pub(super) origin: String,
+    kind: Kind,
     value: Value<'a>,
 }
 
@@ -184,8 +195,8 @@ impl<'a> Setting<'a> {
         self.without_nul(text)
     }
 
-    fn clears(&self, kind: Kind) -> bool {
-        match kind {
+    fn clears(&self) -> bool {
+        match self.kind {
             Kind::Text => matches!(self.text(), Ok(text) if text.trim().is_empty()),
             Kind::Command | Kind::List => {
                 self.words().is_ok_and(|words| words.iter().all(String::is_empty) && words.len() < 2)
@@ -193,7 +204,8 @@ impl<'a> Setting<'a> {
         }
     }
 
-    /// The value as shell words. A word that begins with `#` must be quoted: leaving out the rest would be silent loss.
+    /// The value as shell words, or a command as Docker writes it, a list of strings in JSON. A word that begins with `#`
+    /// must be quoted: leaving out the rest would be silent loss.
     pub(super) fn words(&self) -> Result<Vec<String>> {
         let text = match self.value {
             Value::Text(text) => self.without_nul(text)?,
@@ -201,6 +213,10 @@ impl<'a> Setting<'a> {
                 return words.iter().map(|word| self.without_nul(word).map(str::to_owned)).collect();
             }
         };
+        if self.kind == Kind::Command && words::is_meant_as_json(text) {
+            let list = serde_json::from_str(text).ok();
+            return list.ok_or_else(|| self.error(text, "shell words, or a list of strings in JSON"));
+        }
         let tokens = words::scan(text).map_err(|_| self.error(text, "shell words with each quote closed"))?;
         let words = tokens.into_iter().map(|token| match token {
             Token::Word(word) => Ok(word.unquote()),
@@ -345,6 +361,24 @@ mod tests {
             ("\\\n", Ok(None)),
             ("''", Ok(None)),
             ("'' a", Err(())),
+            (r#"["/bin/sh","-c","echo \"$HOME\"; # x"]"#, Ok(Some(vec!["/bin/sh", "-c", "echo \"$HOME\"; # x"]))),
+            (" [ \"/a b\",\n\"\\u00e9\" , \"\" ]\n", Ok(Some(vec!["/a b", "é", ""]))),
+            ("[]", Ok(None)),
+            (r#"[""]"#, Ok(None)),
+            (r#"["", "a"]"#, Err(())),
+            (r#"["/bin/sh", "-c""#, Err(())),
+            (r#"["/bin/sh", "-c",]"#, Err(())),
+            (r#"["/bin/sh", 1]"#, Err(())),
+            (r#"["/bin/sh"] -c"#, Err(())),
+            ("['/bin/sh', '-c']", Err(())),
+            ("[/bin/sh, -c]", Err(())),
+            (r#"[ "/bin/sh", "-c""#, Err(())),
+            ("[ /bin/sh, -c ]", Err(())),
+            // The program that tests things.
+            ("[ -f /etc/motd ]", Ok(Some(vec!["[", "-f", "/etc/motd", "]"]))),
+            (r#"[ "a b" = "$X" ]"#, Ok(Some(vec!["[", "a b", "=", "$X", "]"]))),
+            ("a ['b']", Ok(Some(vec!["a", "[b]"]))),
+            ("[a-z]x", Ok(Some(vec!["[a-z]x"]))),
         ] {
             let settings = Settings::new([(variables::ENTRYPOINT, text(value))], [], None).unwrap();
             let command = settings.command(&variables::ENTRYPOINT).map_err(|_| ());

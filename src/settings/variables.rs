@@ -2,6 +2,7 @@
 
 use super::fields::{FieldKind, Fills, HealthcheckNumber};
 use super::values;
+use crate::spelling::nearest;
 
 /// One setting: the name that Yocto, scripts and variables files use, and the flag of the same meaning.
 #[derive(Clone, Copy, Debug)]
@@ -73,10 +74,10 @@ variables! {
     TAG = List "OCI_IMAGE_TAG" Some("--tag"),
         "ref names, used where a target names none; default `latest`";
     ENTRYPOINT = Command "OCI_IMAGE_ENTRYPOINT" Some("--entrypoint"),
-        "the command's beginning, shell words"
+        "the command's beginning, shell words or a list in JSON"
         => Fills::Field("Entrypoint", FieldKind::Words(|config| &mut config.entrypoint));
     CMD = Command "OCI_IMAGE_CMD" Some("--cmd"),
-        "the command's arguments, or the command, shell words"
+        "the command's arguments, or the command, as --entrypoint takes it"
         => Fills::Field("Cmd", FieldKind::Words(|config| &mut config.cmd));
     ENTRYPOINT_ARGS = Command "OCI_IMAGE_ENTRYPOINT_ARGS" None,
         "the older name of OCI_IMAGE_CMD"
@@ -164,16 +165,12 @@ impl Variable {
     /// The variable that a misspelt name is nearest to, where one is near. A variable goes by its flag's name too:
     /// `OCI_IMAGE_USER` is meant for `OCI_IMAGE_RUNTIME_UID`.
     pub fn nearest(name: &str) -> Option<&'static Variable> {
-        VARIABLES
-            .iter()
-            .map(|variable| {
-                let by_name = edit_distance(variable.name, name);
-                let by_flag = variable.name_by_flag().map_or(usize::MAX, |by_flag| edit_distance(&by_flag, name));
-                (by_name.min(by_flag), variable)
-            })
-            .min_by_key(|(distance, _)| *distance)
-            .filter(|(distance, _)| *distance <= name.chars().count() / 4)
-            .map(|(_, variable)| variable)
+        let by_flag: Vec<(&Variable, String)> =
+            VARIABLES.iter().filter_map(|variable| Some((variable, variable.name_by_flag()?))).collect();
+        let spellings = VARIABLES.iter().map(|variable| variable.name);
+        let spellings = spellings.chain(by_flag.iter().map(|(_, name)| name.as_str()));
+        let found = nearest(name, spellings)?;
+        Variable::named(found).or_else(|| by_flag.iter().find(|(_, name)| name == found).map(|(variable, _)| *variable))
     }
 
     /// What it would be called after its flag: `OCI_IMAGE_USER` of `--user`.
@@ -181,26 +178,6 @@ impl Variable {
         let flag = self.flag?.strip_prefix("--")?;
         Some(format!("OCI_IMAGE_{}", flag.replace('-', "_").to_ascii_uppercase()))
     }
-}
-
-/// How many characters must be added, removed, replaced or swapped with their neighbour.
-fn edit_distance(a: &str, b: &str) -> usize {
-    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
-    let mut before_last = Vec::new();
-    let mut last: Vec<usize> = (0..=b.len()).collect();
-    for i in 1..=a.len() {
-        let mut row = vec![i];
-        for j in 1..=b.len() {
-            let replaced = last[j - 1] + usize::from(a[i - 1] != b[j - 1]);
-            let mut distance = replaced.min(last[j] + 1).min(row[j - 1] + 1);
-            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
-                distance = distance.min(before_last[j - 2] + 1);
-            }
-            row.push(distance);
-        }
-        before_last = std::mem::replace(&mut last, row);
-    }
-    last[b.len()]
 }
 
 #[cfg(test)]
@@ -225,19 +202,6 @@ mod tests {
         }
     }
 
-    /// All but the one that the class keeps from the tool.
-    #[test]
-    fn the_class_hands_them_all_over() {
-        let class = include_str!("../../classes/image_types_oci.bbclass");
-        let list = class.split_once("OCI_VARIABLES = \"").unwrap().1.split_once('"').unwrap().0;
-        let names: Vec<&str> = list.split_whitespace().filter(|word| *word != "\\").collect();
-        for variable in VARIABLES {
-            let is_listed = names.contains(&variable.name);
-            assert_eq!(is_listed, variable.name != "SOURCE_DATE_EPOCH", "{}", variable.name);
-        }
-        assert_eq!(names.len(), VARIABLES.len() - 1);
-    }
-
     #[test]
     fn the_nearest_name() {
         for (name, nearest) in [
@@ -254,21 +218,6 @@ mod tests {
             ("", None),
         ] {
             assert_eq!(Variable::nearest(name).map(|variable| variable.name), nearest, "{name}");
-        }
-    }
-
-    #[test]
-    fn distances() {
-        for (a, b, distance) in [
-            ("", "", 0),
-            ("", "ab", 2),
-            ("ab", "ba", 1),
-            ("kitten", "sitting", 3),
-            ("größe", "grösse", 2),
-            ("a", "a", 0),
-        ] {
-            assert_eq!(edit_distance(a, b), distance, "{a} {b}");
-            assert_eq!(edit_distance(b, a), distance, "{b} {a}");
         }
     }
 }

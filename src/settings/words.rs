@@ -88,6 +88,16 @@ fn word_length(text: &str, first_line: usize) -> Result<usize, UnclosedQuote> {
     }
 }
 
+/// Whether somebody means a list in JSON, as Docker writes commands, be it a good one or not: a bracket with a quote or a
+/// comma at an end of a word behind it. `[ -f FILE ]` is a command.
+pub(super) fn is_meant_as_json(text: &str) -> bool {
+    let Some(rest) = text.trim().strip_prefix('[') else { return false };
+    let is_test = || rest.starts_with(char::is_whitespace) && rest.ends_with(" ]");
+    let looks_quoted = rest.trim_start().starts_with(['"', '\'', ']']);
+    let has_commas = rest.split_whitespace().any(|word| word.ends_with(','));
+    serde_json::from_str::<Vec<serde_json::Value>>(text).is_ok() || has_commas || (looks_quoted && !is_test())
+}
+
 impl Word<'_> {
     /// The word itself.
     pub(super) fn unquote(&self) -> String {

@@ -164,6 +164,8 @@ impl<R: Read> Blocks<R> {
     }
 
     pub(super) fn truncated(&self) -> Error {
-        self.malformed(self.position, "the archive is cut off")
+        // What is shorter than a header was never an archive that somebody cut.
+        let is_tar = self.position >= BLOCK as u64;
+        self.malformed(self.position, if is_tar { "the archive is cut off" } else { "this is no tar archive" })
     }
 }

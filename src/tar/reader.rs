@@ -124,6 +124,7 @@ impl<R: Read> Reader<R> {
             match checksum(&header) {
                 Some(Checksum::Unsigned) => {}
                 Some(Checksum::Signed) => extended.anomalies.push(Anomaly::SignedChecksum),
+                None if at == 0 => return Err(self.blocks.malformed(at, "this is no tar archive")),
                 None => return Err(self.blocks.malformed(at, "no tar header: the checksum is wrong")),
             }
             let typeflag = header.as_old().linkflag[0];

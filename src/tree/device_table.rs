@@ -9,7 +9,7 @@ use crate::tree::{Content, Device, Entry, Kind, Metadata, Mtime, TarPath, Tree};
 /// `d` directories, `c` and `b` devices and `p` fifos are made where they are missing, with the directories that lead
 /// to them; `f` files must be there. A count above zero makes a row of devices: `NAME<start>` and so on, with minors that
 /// grow by the increment. Users and groups are numbers or names of the image's own `etc/passwd` and `etc/group`.
-/// Columns at the end may be missing or `-`.
+/// Columns at the end may be missing or `-`, but for the numbers of a device.
 #[derive(Clone, Debug, Default)]
 pub struct DeviceTable {
     rows: Vec<Row>,
@@ -52,6 +52,11 @@ impl DeviceTable {
             }
         }
         Ok(DeviceTable { rows })
+    }
+
+    /// Whether it says nothing.
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
     }
 
     /// Adds the rows of another table behind the rows of this one.
@@ -155,13 +160,14 @@ impl Row {
             .ok_or_else(|| malformed("the mode must be octal, 7777 at most"))?;
         let mut owner = || columns.next().filter(|column| *column != "-").unwrap_or("0").to_owned();
         let (user, group) = (owner(), owner());
-        let mut numbers: [u32; 5] = [0, 0, 0, 1, 0];
+        let mut numbers = [None; 5];
         for number in &mut numbers {
             match columns.next() {
                 None => break,
                 Some("-") => {}
                 Some(column) => {
-                    *number = column.parse().map_err(|_| malformed(&format!("`{column}` is no number")))?;
+                    let parsed: u32 = column.parse().map_err(|_| malformed(&format!("`{column}` is no number")))?;
+                    *number = Some(parsed);
                 }
             }
         }
@@ -170,6 +176,11 @@ impl Row {
         }
         let [major, minor, start, increment, count] = numbers;
         let device = |block| -> Result<RowKind> {
+            // Nobody means the device 0,0, which an overlay filesystem takes for a removed file.
+            let (Some(major), Some(minor)) = (major, minor) else {
+                return Err(malformed("a device needs its numbers: `path type mode user group major minor` expected"));
+            };
+            let (start, increment, count) = (start.unwrap_or(0), increment.unwrap_or(1), count.unwrap_or(0));
             let in_range = count <= 4096
                 && start.checked_add(count).is_some()
                 && increment.checked_mul(count).and_then(|span| span.checked_add(minor)).is_some();
@@ -266,6 +277,10 @@ mod tests {
             ("/dev d 17777", "octal"),
             ("/dev x 755", "type `x`"),
             ("/dev/a c 600 0 0 one", "no number"),
+            ("/dev/null c 666 0", "a device needs its numbers"),
+            ("/dev/null c 666 0 0 1", "a device needs its numbers"),
+            ("/dev/sda b 660 0 6 - -", "a device needs its numbers"),
+            ("/dev/tty c 660 0 5 - 1 0 1 4", "a device needs its numbers"),
             ("/dev/a c 600 0 0 1 1 0 1 5000", "4096"),
             ("/a d 755 1 2 3 4 5 6 7 8", "ten columns"),
             ("/a/../b d 755", "`..`"),

@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+
 use regex::bytes::{RegexSet, RegexSetBuilder};
 
 use crate::error::{Error, Result};
@@ -11,15 +13,16 @@ use crate::tree::TarPath;
 #[derive(Clone, Debug, Default)]
 pub struct Globs {
     set: RegexSet,
+    patterns: Vec<Vec<u8>>,
 }
 
 impl Globs {
     /// Compiles patterns; the error names the one that is none.
     pub fn parse<I: IntoIterator<Item = S>, S: AsRef<[u8]>>(patterns: I) -> Result<Self> {
+        let patterns: Vec<Vec<u8>> = patterns.into_iter().map(|pattern| pattern.as_ref().to_owned()).collect();
         let expressions = patterns
-            .into_iter()
+            .iter()
             .map(|pattern| {
-                let pattern = pattern.as_ref();
                 to_regex(pattern).ok_or_else(|| Error::Setting {
                     name: "pattern".to_owned(),
                     value: String::from_utf8_lossy(pattern).into_owned(),
@@ -31,7 +34,7 @@ impl Globs {
             .unicode(false)
             .build()
             .map_err(|error| Error::refused(format!("patterns are too large together: {error}")))?;
-        Ok(Globs { set })
+        Ok(Globs { set, patterns })
     }
 
     /// Whether any pattern matches the path. The root never does.
@@ -42,6 +45,44 @@ impl Globs {
     /// Whether any pattern matches a name that is not a path.
     pub(crate) fn matches_name(&self, name: &[u8]) -> bool {
         self.set.is_match(name)
+    }
+}
+
+/// Patterns at work: paths are left out, and it is kept in mind which of the patterns did so.
+pub(crate) struct Exclusion<'a> {
+    globs: &'a Globs,
+    met: BTreeSet<usize>,
+}
+
+/// What patterns have done to a tree.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Excluded {
+    /// Whether anything was left out.
+    pub anything: bool,
+    /// The patterns that matched nothing, or nothing that another had not left out with the directory above it.
+    pub idle: Vec<String>,
+}
+
+impl<'a> Exclusion<'a> {
+    pub(crate) fn new(globs: &'a Globs) -> Self {
+        Exclusion { globs, met: BTreeSet::new() }
+    }
+
+    /// Whether a path is left out, with all below it.
+    pub(crate) fn leaves_out(&mut self, path: &TarPath) -> bool {
+        let is_match = self.globs.matches(path);
+        if is_match && self.met.len() < self.globs.patterns.len() {
+            self.met.extend(self.globs.set.matches(path.as_bytes()).iter());
+        }
+        is_match
+    }
+
+    pub(crate) fn finish(self) -> Excluded {
+        let idle = self.globs.patterns.iter().enumerate().filter(|(at, _)| !self.met.contains(at));
+        Excluded {
+            anything: !self.met.is_empty(),
+            idle: idle.map(|(_, pattern)| String::from_utf8_lossy(pattern).into_owned()).collect(),
+        }
     }
 }
 
@@ -124,6 +165,22 @@ mod tests {
                 assert!(!globs.matches(&TarPath::parse(path.as_bytes()).unwrap()), "{pattern} should not match {path}");
             }
         }
+    }
+
+    #[test]
+    fn patterns_that_did_nothing_are_told() {
+        let globs = Globs::parse(["usr", "usr/share/*", "var/*", "*.pyc", "etc/m?td"]).unwrap();
+        let mut exclusion = Exclusion::new(&globs);
+        let left_out: Vec<&str> = ["etc", "etc/motd", "usr", "var", "x.pyc", "y"]
+            .into_iter()
+            .filter(|path| exclusion.leaves_out(&TarPath::parse(path.as_bytes()).unwrap()))
+            .collect();
+        assert_eq!(left_out, ["etc/motd", "usr", "x.pyc"]);
+        assert_eq!(
+            exclusion.finish(),
+            Excluded { anything: true, idle: vec!["usr/share/*".to_owned(), "var/*".to_owned()] }
+        );
+        assert_eq!(Exclusion::new(&Globs::default()).finish(), Excluded::default());
     }
 
     #[test]

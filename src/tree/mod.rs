@@ -25,7 +25,7 @@ pub use device_table::DeviceTable;
 pub use diff::diff;
 pub use difference::{Change, Difference, FieldChange, FromTo};
 pub use entry::{Device, Entry, Kind, Metadata, Xattrs};
-pub use glob::Globs;
+pub use glob::{Excluded, Globs};
 pub use mask::Mask;
 pub use mtime::Mtime;
 pub use owner::{clamp_times, IdMap, OwnerPolicy};
@@ -38,6 +38,7 @@ pub use xattr::XattrPolicy;
 
 pub(crate) use acl::Acl;
 pub(crate) use embedded_ids::Parsed as ParsedXattr;
+pub(crate) use glob::Exclusion;
 pub(crate) use ids::Ids;
 pub(crate) use links::Links;
 pub(crate) use owner::align_hardlinks;

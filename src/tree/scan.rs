@@ -14,7 +14,7 @@ use rustix::fs::FileType;
 
 use crate::error::{Error, IoContext, Result};
 use crate::tree::xattr::{self, XattrPolicy};
-use crate::tree::{is_reserved, Device, Entry, Globs, Kind, Metadata, TarPath, Tree};
+use crate::tree::{is_reserved, Device, Entry, Excluded, Exclusion, Globs, Kind, Metadata, TarPath, Tree};
 use crate::work::Observer;
 
 /// What a scan leaves out.
@@ -46,6 +46,8 @@ pub struct Scan {
     pub tree: Tree,
     /// Sockets: a layer cannot hold them.
     pub sockets: Vec<TarPath>,
+    /// What was left out.
+    pub excluded: Excluded,
 }
 
 /// Reads the metadata of everything below `root`.
@@ -63,6 +65,7 @@ pub fn scan(root: &Path, policy: &ScanPolicy, observer: &dyn Observer) -> Result
     if !metadata.is_dir() {
         return Err(Error::refused(format!("rootfs `{}`: a directory is wanted, found a file", root.display())));
     }
+    let mut exclusion = Exclusion::new(&policy.exclude);
     let mut scanner = Scanner { root, policy, scan: Scan::default(), first_names: BTreeMap::new() };
     scanner.add(TarPath::root(), &metadata)?;
 
@@ -74,7 +77,7 @@ pub fn scan(root: &Path, policy: &ScanPolicy, observer: &dyn Observer) -> Result
             continue;
         };
         let path = directory.join(&name);
-        if policy.exclude.matches(&path) {
+        if exclusion.leaves_out(&path) {
             continue;
         }
         observer.check()?;
@@ -86,7 +89,7 @@ pub fn scan(root: &Path, policy: &ScanPolicy, observer: &dyn Observer) -> Result
             open.push((path, names));
         }
     }
-    Ok(scanner.scan)
+    Ok(Scan { excluded: exclusion.finish(), ..scanner.scan })
 }
 
 struct Scanner<'a> {

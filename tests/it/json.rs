@@ -71,7 +71,12 @@ impl Printed<'_> {
         let outcome = Tool::new(words[0]).args(&words[1..]).arg("--json").within(self.scratch.path()).run();
         let value: Value = serde_json::from_str(&outcome.printed())
             .unwrap_or_else(|error| panic!("{words:?}: {error}: {}", outcome.stderr()));
-        self.add(if words.contains(&"--rules") { "verify --rules" } else { words[0] }, &value);
+        let verb = match words[0] {
+            "verify" if words.contains(&"--rules") => "verify --rules",
+            "build" if words.contains(&"--dry-run") => "build --dry-run",
+            verb => verb,
+        };
+        self.add(verb, &value);
         value
     }
 }
@@ -115,6 +120,7 @@ fn keys_are_printed_as_they_are_described() {
 
     printed.run("build rootfs oci:out:v1 oci:other:v1 --arch amd64 --label a=b --annotation c=d --cmd sh");
     printed.run("build newer oci:out:v2 --arch arm64 --layers all=*");
+    printed.run("build rootfs oci:out:v1 --arch arm64 --dry-run");
     printed.run("attach oci:out:v1 bill --type text/plain --annotation .title=x");
     printed.run("inspect oci:out:v1 --files --largest 2");
     printed.run("ls oci:out");

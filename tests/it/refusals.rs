@@ -38,7 +38,65 @@ fn a_rootfs_that_is_none() {
         refused(&scratch, Tool::build(rootfs).arg("oci:out").arg("out.tar"), words);
     }
     // What is excluded is no content either.
-    refused(&scratch, Tool::build("rootfs").arg("oci:out").args(["--exclude", "*"]), &["empty"]);
+    refused(&scratch, Tool::build("rootfs").arg("oci:out").args(["--exclude", "*"]), &["`rootfs`", "nothing is left"]);
+}
+
+#[test]
+fn files_that_are_no_archives() {
+    let scratch = Scratch::new();
+    scratch.small_rootfs();
+    let noise: Vec<u8> = (0..100_u32).flat_map(|i| (i * i).to_le_bytes().repeat(5)).collect();
+    fs::write(scratch.join("noise.tar"), &noise).unwrap();
+    fs::write(scratch.join("letter.tar"), "Dear reader,\n").unwrap();
+    fs::write(scratch.join("page.tar.gz"), "<!DOCTYPE html>\n".repeat(100)).unwrap();
+    for name in ["noise.tar", "letter.tar", "page.tar.gz"] {
+        let words = [name, "no tar archive"];
+        refused(&scratch, Tool::build(name).arg("oci:out"), &words);
+        refused(&scratch, Tool::build("rootfs").args(["oci:out", "--base", name]), &words);
+        for verb in ["inspect", "verify", "ls"] {
+            refused(&scratch, Tool::new(verb).arg(name), &words);
+        }
+        for transport in ["oci-archive", "docker-archive"] {
+            refused(&scratch, Tool::new("inspect").arg(format!("{transport}:{name}")), &words);
+        }
+    }
+}
+
+#[test]
+fn words_that_mean_nothing_on_the_command_line() {
+    let scratch = Scratch::new();
+    scratch.small_rootfs();
+    for (words, message) in [
+        ("build rootfs oci:out --threads 0", "--threads: `0` is not accepted: a whole number from 1 on"),
+        ("build rootfs oci:out --threads -2", "--threads: `-2` is not accepted: a whole number from 1 on"),
+        ("build rootfs oci:out --stat", "there is no flag `--stat`\nhint: did you mean `--stats`"),
+        ("inspect oci:out --largest -3", "--largest: `-3` is not accepted: a whole number from 1 on"),
+        ("squash oci:out oci:flat --to 0", "--to: `0` is not accepted: a whole number from 1 on"),
+        (
+            "convert oci:out oci:other --progress fast",
+            "--progress: `fast` is not accepted: `auto`, `percent` or `none`",
+        ),
+        ("vrify oci:out", "there is no command `vrify`\nhint: did you mean `verify`"),
+    ] {
+        let error = Tool::new("--quiet").args(words.split(' ')).within(scratch.path()).run().error();
+        assert_eq!(error.trim_end_matches("\nhint: "), message, "{words}");
+    }
+}
+
+#[test]
+fn lines_of_a_device_table() {
+    let scratch = Scratch::new();
+    scratch.small_rootfs();
+    for (line, words) in [
+        ("/dev/null c 666 0", &["table:1: ", "numbers"][..]),
+        ("/dev/null c 666 0 0", &["numbers"]),
+        ("/dev/null c 666 0 0 1", &["numbers"]),
+        ("/dev/vda b 660 0 6 - 0", &["numbers"]),
+        ("/dev/null c 666 0 0 1 x", &["`x`", "number"]),
+    ] {
+        fs::write(scratch.join("table"), format!("{line}\n")).unwrap();
+        refused(&scratch, Tool::build("rootfs").args(["oci:out", "--device-table", "table"]), words);
+    }
 }
 
 #[test]
@@ -69,7 +127,8 @@ fn a_rootfs_that_this_user_cannot_read_in_parts() {
         assert_eq!(names_below(&directory), before);
         fs::set_permissions(&path, mode).unwrap();
     }
-    let _ = build().run().digest();
+    // Everything is this user's own, which is told.
+    let _ = build().run().digest_despite_warnings();
 }
 
 #[test]
@@ -111,6 +170,9 @@ fn values_of_every_setting() {
         ("OCI_IMAGE_TAG", "--tag", "a/../b", &["ref name"]),
         ("OCI_IMAGE_ENTRYPOINT", "--entrypoint", "sh 'unclosed", &["shell words"]),
         ("OCI_IMAGE_CMD", "--cmd", "\"", &["shell words"]),
+        ("OCI_IMAGE_CMD", "--cmd", r#"["/bin/sh", "-c""#, &["JSON"]),
+        ("OCI_IMAGE_ENTRYPOINT", "--entrypoint", "['/bin/sh']", &["JSON"]),
+        ("OCI_IMAGE_HEALTHCHECK", "--healthcheck", r#"["CMD", 1]"#, &["JSON"]),
         ("OCI_IMAGE_WORKINGDIR", "--working-dir", "srv", &["absolute"]),
         ("OCI_IMAGE_RUNTIME_UID", "--user", "a b", &["USER[:GROUP]"]),
         ("OCI_IMAGE_RUNTIME_UID", "--user", "4294967295", &["USER[:GROUP]"]),

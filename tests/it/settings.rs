@@ -3,7 +3,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{json, Value};
 
-use crate::harness::{names_below, Image, Layout, Scratch, Tool};
+use crate::harness::{is_root, names_below, unprivileged_words, Fixture, Image, Layout, Order, Scratch, Tool, NOBODY};
 
 /// Where a value can come from.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -68,6 +68,35 @@ fn rows() -> Vec<Row> {
             &[("--entrypoint", r#"/bin/sh -c 'echo "$HOME" `id` > /dev/null; exit' "two words" \$ '' ü"#)],
             "/config/config/Entrypoint",
             json!(["/bin/sh", "-c", "echo \"$HOME\" `id` > /dev/null; exit", "two words", "$", "", "ü"]),
+        ),
+        row(
+            "OCI_IMAGE_ENTRYPOINT",
+            r#"["/bin/sh", "-c", "echo \"$HOME\" 'x' \u00fc\n", ""]"#,
+            &[("--entrypoint", r#"["/bin/sh", "-c", "echo \"$HOME\" 'x' \u00fc\n", ""]"#)],
+            "/config/config/Entrypoint",
+            json!(["/bin/sh", "-c", "echo \"$HOME\" 'x' ü\n", ""]),
+        ),
+        row(
+            "OCI_IMAGE_CMD",
+            r#"["-a","b c"]"#,
+            &[("--cmd", r#" [ "-a", "b c" ] "#)],
+            "/config/config/Cmd",
+            json!(["-a", "b c"]),
+        ),
+        row(
+            "OCI_IMAGE_CMD",
+            "[ -e /x ]",
+            &[("--cmd", "[ -e /x ]")],
+            "/config/config/Cmd",
+            json!(["[", "-e", "/x", "]"]),
+        ),
+        row("OCI_IMAGE_ENTRYPOINT_ARGS", r#"["b c"]"#, &[], "/config/config/Cmd", json!(["b c"])),
+        row(
+            "OCI_IMAGE_HEALTHCHECK",
+            r#"["CMD-SHELL", "a | b"]"#,
+            &[("--healthcheck", r#"["CMD-SHELL", "a | b"]"#)],
+            "/config/config/Healthcheck/Test",
+            json!(["CMD-SHELL", "a | b"]),
         ),
         row("OCI_IMAGE_CMD", "-a 'b c'", &[("--cmd", "-a 'b c'")], "/config/config/Cmd", json!(["-a", "b c"])),
         row("OCI_IMAGE_ENTRYPOINT_ARGS", "-a 'b c'", &[], "/config/config/Cmd", json!(["-a", "b c"])),
@@ -257,7 +286,8 @@ impl Bench {
     #[track_caller]
     fn image(&self, tool: Tool) -> Value {
         let out = self.scratch.join("out");
-        let _ = tool.bake();
+        // The rootfs knows no users, which is told.
+        let _ = tool.run().digest_despite_warnings();
         let layout = Layout::at(&out);
         let names: Vec<String> = layout.refs().into_keys().collect();
         assert_eq!(names.len(), 1, "{names:?}");
@@ -398,6 +428,128 @@ fn an_unknown_name_in_the_file_stops_and_in_the_environment_warns() {
     let _ = build().env("OCI_X", "1").arg("-q").bake();
     let report = build().env("OCI_X", "1").args(["-q", "--json"]).run().json();
     assert_eq!(report["warnings"], json!(["OCI_X (environment): there is no such variable"]));
+
+    // It may be why something else fails.
+    let bare = || Tool::new("build").arg(&bench.rootfs).oci(&bench.scratch.join("out")).env("OCI_IMAGE_ARHC", "arm64");
+    let warning =
+        "ocibake: warning: OCI_IMAGE_ARHC (environment): there is no such variable, did you mean OCI_IMAGE_ARCH\n";
+    let broken = bench.vars("OCI_IMAGE_CMD='");
+    for (tool, words) in [
+        (bare(), "architecture is not set"),
+        (bare().arg("--vars").arg(&broken), "quote is not closed"),
+        (bare().args(["--arch", "z80"]), "--arch"),
+        (bare().args(["--arch", "arm", "--base", "oci:nowhere"]), "nowhere"),
+    ] {
+        let outcome = tool.run();
+        assert!(outcome.stderr().starts_with(warning), "{}", outcome.stderr());
+        assert!(outcome.error().contains(words));
+    }
+}
+
+/// Whatever is given and has no effect, or an effect that nobody wants.
+#[test]
+fn what_is_odd_is_told_and_done_all_the_same() {
+    let bench = Bench::new();
+    let out = bench.scratch.join("out");
+    let base = bench.scratch.join("base");
+    let _ = Tool::build(&bench.rootfs).target("oci", &base, "v1").bake();
+    let base = format!("oci:{}:v1", base.display());
+    let build = |name: &str| Tool::build(&bench.rootfs).target("oci", &out, name);
+    let on_base = || Tool::new("build").arg(&bench.rootfs).oci(&out).args(["--base", &base]);
+    let vars = bench.vars("OCI_IMAGE_TAG='v2 v3' OCI_IMAGE_EXCLUDE='usr/nowhere/* tmp'");
+    for (tool, warnings) in [
+        (build("v1").args(["--tag", "v1"]), &[][..]),
+        (build("v1").args(["--tag", "v2"]), &["the tag `v2` is not used: the target names the image already"]),
+        (
+            build("v1").arg("--vars").arg(&vars),
+            &[
+                "the tag `v2` is not used: the target names the image already",
+                "the tag `v3` is not used: the target names the image already",
+                "nothing in the rootfs is called as the pattern to exclude says: `usr/nowhere/*`",
+            ],
+        ),
+        (
+            build("v1").args(["--exclude", "/usr/words", "--exclude", "**/*.pyc"]),
+            &["nothing in the rootfs is called as the pattern to exclude says: `**/*.pyc`"],
+        ),
+        (build("v1").args(["--mask", "/tmp"]), &["without a base image, the mask `/tmp` has no effect"]),
+        (on_base().args(["--mask", "tmp"]), &[]),
+        (
+            on_base().args(["--mask", "srv/data", "--mask", "usr"]),
+            &["neither the base image nor the rootfs has what is masked: `/srv/data`"],
+        ),
+        (build("v1").args(["--variant", "v33"]), &["`v33` is no variant of amd64 that is known, did you mean `v3`"]),
+        (build("v1").args(["--variant", "v3"]), &[]),
+        (on_base().args(["--variant", "v3"]), &["--variant has no effect: the platform is the base image's"]),
+        (build("v1").args(["--user", "0:0"]), &[]),
+        (build("v1").args(["--user", "4711"]), &[]),
+        (
+            build("v1").args(["--user", "www:staff"]),
+            &[
+                "the user `www` who runs the image is not in its `/etc/passwd`",
+                "the group `staff` who runs the image is not in its `/etc/group`",
+            ],
+        ),
+    ] {
+        let shown = format!("{warnings:?}");
+        let report = tool.args(["-q", "--json"]).run().json();
+        assert_eq!(report["warnings"], json!(warnings), "{shown}");
+    }
+    std::fs::write(bench.rootfs.join("etc/passwd"), "root:x:0:0::/:/bin/sh\nwww:x:33:33::/:/bin/sh\n").unwrap();
+    std::fs::write(bench.rootfs.join("etc/group"), "staff:x:50:\n").unwrap();
+    let _ = build("v1").args(["--user", "www:staff"]).bake();
+    let dry = build("v1").args(["--dry-run", "--json", "--tag", "v2", "--variant", "v33"]).run();
+    assert!(dry.stderr().contains("the tag `v2`") && dry.stderr().contains("did you mean `v3`"), "{}", dry.stderr());
+    let dry = dry.json();
+    assert_eq!(dry["platform"], "linux/amd64/v33");
+    assert_eq!(dry["targets"], json!([{"target": format!("oci:{}", out.display()), "refs": ["v1"]}]));
+    assert_eq!(dry["warnings"].as_array().unwrap().len(), 2);
+}
+
+#[test]
+fn archives_of_a_rootfs_know_what_was_excluded_too() {
+    let bench = Bench::new();
+    let tar = crate::harness::tar_of(&[crate::harness::Member::File("a", "1")]);
+    let archive = bench.scratch.join("rootfs.tar");
+    fs::write(&archive, tar).unwrap();
+    let build = || Tool::build(&archive).oci(&bench.scratch.join("out"));
+    let report = build().args(["-q", "--json", "--exclude", "b"]).run().json();
+    assert_eq!(report["warnings"], json!(["nothing in the rootfs is called as the pattern to exclude says: `b`"]));
+    let error = build().args(["--exclude", "a"]).run().error();
+    assert!(error.contains("nothing is left of the rootfs"), "{error}");
+}
+
+/// Whoever is not root owns all that he makes.
+#[test]
+fn an_owner_that_is_whoever_builds_is_told() {
+    let scratch = Scratch::new();
+    let directory = scratch.make_directory("nobodys");
+    fs::copy(Tool::path(), directory.join("ocibake")).unwrap();
+    let rootfs = directory.join("rootfs");
+    Fixture::named("small").make(&rootfs, Order::AsListed);
+    if is_root() {
+        let mut paths = vec![directory.clone(), rootfs.clone()];
+        paths.extend(names_below(&rootfs).iter().map(|name| rootfs.join(name)));
+        for path in paths {
+            std::os::unix::fs::lchown(path, Some(NOBODY), Some(NOBODY)).unwrap();
+        }
+    }
+    fs::write(directory.join("table"), "/etc d 755 0 0\n").unwrap();
+    let build = |flags: &[&str]| {
+        let tool = Tool::build("rootfs").arg("oci:out").args(flags).args(["-q", "--json"]);
+        let tool = tool.behind(unprivileged_words()).program(&directory.join("ocibake")).within(&directory);
+        tool.run().json()["warnings"].as_array().unwrap().clone()
+    };
+    let told = build(&[]);
+    assert_eq!(told.len(), 1, "{told:?}");
+    for word in ["uid", "--owner 0:0", "--device-table", "fakeroot"] {
+        assert!(told[0].as_str().unwrap().contains(word), "{told:?}");
+    }
+    let uid = if is_root() { NOBODY } else { rustix::process::getuid().as_raw() };
+    let map = format!("0:{uid}:1");
+    for flags in [&["--owner", "0:0"][..], &["--device-table", "table"], &["--uid-map", &map]] {
+        assert_eq!(build(flags), [] as [Value; 0], "{flags:?}");
+    }
 }
 
 #[test]
@@ -432,7 +584,8 @@ fn several_tags_name_one_image() {
 
     // A target's own name wins over them.
     let named = scratch.join("named");
-    let _ = Tool::build(&rootfs).target("oci", &named, "localhost:5000/x").args(["--tag", "unused"]).bake();
+    let outcome = Tool::build(&rootfs).target("oci", &named, "localhost:5000/x").args(["--tag", "unused"]).run();
+    let _ = outcome.digest_despite_warnings();
     assert_eq!(Layout::at(&named).refs().into_keys().collect::<Vec<_>>(), ["localhost:5000/x"]);
     assert_eq!(Path::new("named"), named.strip_prefix(scratch.path()).unwrap());
 }

@@ -62,6 +62,11 @@ fn build_says_on_stderr_what_it_does_and_nothing_unless_asked() {
     for name in ["entries", "content", "tar", "layer", "threads", "scan", "read", "hash", "compress", "peak memory"] {
         assert!(said(&["--stats"]).lines().any(|line| line.starts_with(name)), "{name}");
     }
+    // Each time says of which kind it is.
+    for line in said(&["--stats"]).lines().filter(|line| line.contains(" s ")) {
+        let wall = ["scan", "compare", "total"].iter().any(|name| line.starts_with(name));
+        assert!(line.contains(if wall { " s wall, " } else { " s CPU, " }), "{line}");
+    }
     let stats: Value = serde_json::from_str(&said(&["--stats=json", "--threads=3"])).unwrap();
     assert_eq!(stats["entries"], 12);
     assert_eq!(stats["threads"], 3);
@@ -297,10 +302,10 @@ fn verbs_of_other_tools_are_answered_with_what_does_their_job() {
         let words: Vec<&str> = words.split(' ').collect();
         let error = Tool::new(words[0]).args(&words[1..]).run().error();
         let verb = words.iter().find(|word| !word.starts_with('-')).unwrap();
-        assert!(error.starts_with(&format!("unrecognized subcommand '{verb}'")) && error.contains(hint), "{error}");
+        assert!(error.starts_with(&format!("there is no command `{verb}`")) && error.contains(hint), "{error}");
     }
     let error = Tool::new("biuld").run().error();
-    assert!(error.contains("'build'") && !error.contains("skopeo"), "{error}");
+    assert!(error.contains("`build`") && !error.contains("skopeo"), "{error}");
 }
 
 /// The hints name verbs that there are.

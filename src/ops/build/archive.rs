@@ -11,8 +11,8 @@ use crate::image::kept_content::KeptContent;
 use crate::layer::Fold;
 use crate::layer::{Changeset, Contents};
 use crate::ops::build::attributes::{is_applied, FilesystemAttributes};
-use crate::ops::build::rootfs::ReadRootfs;
-use crate::tree::{is_reserved, ScanPolicy};
+use crate::ops::build::rootfs::{nothing_in, ReadRootfs};
+use crate::tree::{is_reserved, Exclusion, ScanPolicy};
 use crate::work::Observer;
 
 /// Reads an archive. Of one that is plain and seekable nothing is copied; the files of any other go into `spool`, since
@@ -45,16 +45,17 @@ pub(super) fn read(
     }
     let mut fold = Fold::new();
     fold.apply(members)?;
-    fold.retain(|path| !policy.exclude.matches(path));
-    let mut folded = fold.finish();
+    let mut exclusion = Exclusion::new(&policy.exclude);
+    fold.retain(|path| !exclusion.leaves_out(path));
+    let (mut folded, excluded) = (fold.finish(), exclusion.finish());
     if folded.tree.len() < 2 {
-        return Err(Error::refused(format!("rootfs `{name}` is empty")));
+        return Err(nothing_in(name, &excluded));
     }
     let mut content = KeptContent::default();
     content.add(file, &changeset.offsets, &folded.origins, 0);
     let mut warnings = attributes.apply(&mut folded.tree, &content, &policy.xattrs, name)?;
     warnings.extend(changeset.lost.warnings(name));
-    Ok(ReadRootfs { tree: folded.tree, content: Box::new(content), warnings, of_base: BTreeMap::new() })
+    Ok(ReadRootfs { tree: folded.tree, content: Box::new(content), warnings, excluded, of_base: BTreeMap::new() })
 }
 
 /// The places of the contents in an archive that can be read at any place; none if it cannot, or if it holds sparse files,

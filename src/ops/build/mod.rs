@@ -8,9 +8,10 @@ mod layers;
 mod overlay;
 mod report;
 mod rootfs;
+mod warnings;
 
 pub use base::{BaseOptions, VolumeMask};
-pub use report::{BuildReport, BuildStats, LayerReport, TargetReport};
+pub use report::{BuildReport, BuildStats, CheckReport, LayerReport, TargetReport};
 pub use rootfs::Rootfs;
 
 use std::os::unix::fs::MetadataExt;
@@ -68,7 +69,6 @@ pub fn build(rootfs: &Rootfs, targets: &[Location], options: &BuildOptions, work
     let mut opened = publish::open(targets, &target_options)?;
 
     let mut read = read_rootfs(rootfs, base.as_ref(), opened[0].stage(), options, work)?;
-    let mut warnings = std::mem::take(&mut read.warnings);
     stats.entries = read.rootfs.tree.len();
     stats.content_bytes = read.rootfs.tree.content_size();
     stats.scan_seconds = read.scan_seconds;
@@ -76,9 +76,18 @@ pub fn build(rootfs: &Rootfs, targets: &[Location], options: &BuildOptions, work
     let container = documents::container_config(spec, base.as_ref());
     let compare_start = Instant::now();
     let mask = mask(&container, &options.base)?;
+    let mut warnings = settings_warnings(targets, spec, &target_options)?;
+    warnings.append(&mut read.warnings);
+    let base_tree = read.base.as_ref().map(|base| &base.folded.tree);
+    warnings.extend(warnings::idle_masks(&options.base.masks, base_tree, &read.rootfs.tree));
+    let user = container.user.as_deref().unwrap_or_default();
+    warnings.extend(warnings::unknown_accounts(user, &read.rootfs.tree, read.rootfs.content.as_ref())?);
+    for warning in &warnings {
+        work.observer.warning(warning);
+    }
     let steps = match &read.base {
         None => Some(read.rootfs.tree.iter().map(Step::Put).collect()),
-        Some(base) => difference(base, &read, &mask, work)?,
+        Some(base) => difference(base, &read.rootfs, &mask, work)?,
     };
     let planned = planned(steps, &read, options, base.as_ref(), &mut warnings, work)?;
     stats.compare_seconds = compare_start.elapsed().as_secs_f64() + read.base_seconds;
@@ -124,10 +133,24 @@ pub fn build(rootfs: &Rootfs, targets: &[Location], options: &BuildOptions, work
     })
 }
 
-/// Whether [`build`] would take the targets as they are asked for: names that are none there, and targets that exclude
-/// each other, are errors. Nothing is read or written.
-pub fn check(targets: &[Location], options: &BuildOptions) -> Result<()> {
-    publish::check(targets, &target_options(options))
+/// What [`build`] would make of the settings. Names that are none in a target, and targets that exclude each other, are
+/// errors. Nothing is read or written.
+pub fn check(targets: &[Location], options: &BuildOptions) -> Result<CheckReport> {
+    let (spec, target_options) = (&options.spec, target_options(options));
+    publish::check(targets, &target_options)?;
+    Ok(CheckReport {
+        platform: spec.platform.as_ref().map(ToString::to_string),
+        targets: targets.iter().map(|target| target_report(target, &target_options)).collect::<Result<_>>()?,
+        warnings: settings_warnings(targets, spec, &target_options)?,
+    })
+}
+
+/// What is odd, as far as settings and targets tell.
+fn settings_warnings(targets: &[Location], spec: &BuildSpec, options: &TargetOptions) -> Result<Vec<String>> {
+    let mut warnings = spec.warnings.clone();
+    warnings.extend(spec.platform.as_ref().and_then(Platform::unknown_variant));
+    warnings.extend(options.unused_tags(targets)?);
+    Ok(warnings)
 }
 
 /// Refuses targets inside of the rootfs: the image would be part of itself.
@@ -196,6 +219,9 @@ fn read_rootfs<'a>(
     let name = rootfs.name();
     let mut warnings = Vec::new();
     let mut owners_and_times = |tree: &mut Tree| -> Result<()> {
+        if rootfs.directory().is_some() && options.owner == OwnerPolicy::Keep && options.device_table.is_empty() {
+            warnings.extend(warnings::foreign_owner(tree, rustix::process::geteuid().as_raw()));
+        }
         options.owner.apply(tree)?;
         warnings.extend(options.owner.note(tree));
         // Parts of a second come from the clock of whoever made the rootfs, and would be a record in each entry.
@@ -226,7 +252,7 @@ fn read_rootfs<'a>(
                     "name the image that the lower directory was unpacked from with --base",
                 ));
             };
-            let (changeset, sockets) = overlay::read(path, &options.scan, owners_and_times, observer)?;
+            let (changeset, upper) = overlay::read(path, &options.scan, owners_and_times, observer)?;
             let merged = layers.with(changeset)?;
             let of_base = layers.digests_of(&merged);
             // Of the base's files that are read here, there are few: those of package databases.
@@ -235,14 +261,13 @@ fn read_rootfs<'a>(
                 _ => FewFiles::default(),
             };
             let content = Box::new(overlay::MergedContent::new(path, base, few, merged.origins));
-            (ReadRootfs { tree: merged.tree, content, warnings: rootfs::left_out(&sockets), of_base }, Some(layers))
+            let (warnings, excluded) = (rootfs::left_out(&upper.sockets), upper.excluded);
+            (ReadRootfs { tree: merged.tree, content, warnings, excluded, of_base }, Some(layers))
         }
     };
     options.device_table.apply(&mut read.tree, read.content.as_ref())?;
     warnings.append(&mut read.warnings);
-    for warning in &warnings {
-        observer.warning(warning);
-    }
+    warnings.extend(warnings::idle_patterns(&read.excluded));
     let scan_seconds = scan_start.elapsed().as_secs_f64();
     let mut base = base.map(ImageLayers::into_tree);
     // Attributes that are not read from the rootfs say nothing about what changed, be they of the base, or of what an upper
@@ -281,11 +306,11 @@ fn mask(container: &ContainerConfig, options: &BaseOptions) -> Result<Mask> {
 /// What the layer over the base must hold; none if there is no difference.
 fn difference<'a>(
     base: &'a ImageTree,
-    read: &'a ReadTrees<'_>,
+    rootfs: &'a ReadRootfs<'_>,
     mask: &Mask,
     work: &Work<'_>,
 ) -> Result<Option<Vec<Step<'a>>>> {
-    let ReadRootfs { tree, content, of_base, .. } = &read.rootfs;
+    let ReadRootfs { tree, content, of_base, .. } = rootfs;
     let old = &base.folded.tree;
     work.observer.step(&format!("compare {} entries with {} of the base", tree.len(), old.len()));
     let changed = base::changed_contents(base, tree, of_base, content.as_ref(), work)?;

@@ -15,19 +15,19 @@ use crate::image::few_files::FewFiles;
 use crate::layer::{Changeset, Origin};
 use crate::ops::build::base::Base;
 use crate::tree::{
-    scan, Content, Device, Directory, Entry, Globs, Kind, Metadata, ScanPolicy, TarPath, Tree, Whiteout, WhiteoutNames,
-    XattrPolicy, Xattrs,
+    scan, Content, Device, Directory, Entry, Globs, Kind, Metadata, Scan, ScanPolicy, TarPath, Tree, Whiteout,
+    WhiteoutNames, XattrPolicy, Xattrs,
 };
 use crate::work::Observer;
 
-/// What the upper directory changes, and the sockets in it. The members stand in tree order. `policies` see
+/// What the upper directory changes, and what was read of it. The members stand in tree order. `policies` see
 /// the upper directory alone: what is the base's stays as it is.
 pub(super) fn read(
     upper: &Path,
     policy: &ScanPolicy,
     policies: impl FnOnce(&mut Tree) -> Result<()>,
     observer: &dyn Observer,
-) -> Result<(Changeset, Vec<TarPath>)> {
+) -> Result<(Changeset, Scan)> {
     let everything = XattrPolicy::Matching(Globs::parse(["**"])?);
     let scan_policy =
         ScanPolicy { exclude: policy.exclude.clone(), xattrs: everything, whiteout_names: WhiteoutNames::Kept };
@@ -68,7 +68,7 @@ pub(super) fn read(
         entry.metadata.xattrs.retain(|name, _| !is_overlay(name) && policy.xattrs.keeps(name));
         changeset.members.push(entry);
     }
-    Ok((changeset, scan.sockets))
+    Ok((changeset, scan))
 }
 
 /// The device that stands for a removed name.

@@ -47,6 +47,18 @@ pub struct LayerReport {
     pub size: u64,
 }
 
+/// What a build would make.
+#[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
+pub struct CheckReport {
+    /// `os/architecture[/variant]`; none where it is the base image's.
+    pub platform: Option<String>,
+    /// Where the image would be, with its ref names.
+    pub targets: Vec<TargetReport>,
+    /// What is odd in the settings.
+    pub warnings: Vec<String>,
+}
+
 /// One place of the image.
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
@@ -57,7 +69,8 @@ pub struct TargetReport {
     pub refs: Vec<String>,
 }
 
-/// What a build took. Times of stages are summed over their threads and overlap with each other.
+/// What a build took. Times are wall time, but for those of stages that threads share: these are summed over the threads,
+/// and overlap with each other.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
 #[non_exhaustive]
 pub struct BuildStats {

@@ -12,7 +12,7 @@ use rustix::fs::FileType;
 
 use crate::digest::ContentDigest;
 use crate::error::{Error, IoContext, Result};
-use crate::tree::{self, Content, Directory, Scan, ScanPolicy, TarPath, Tree};
+use crate::tree::{self, Content, Directory, Excluded, Scan, ScanPolicy, TarPath, Tree};
 use crate::work::Observer;
 
 /// A root filesystem.
@@ -34,6 +34,8 @@ pub(super) struct ReadRootfs<'a> {
     pub(super) content: Box<dyn Content + Sync + 'a>,
     /// What a layer cannot hold.
     pub(super) warnings: Vec<String>,
+    /// What was left out.
+    pub(super) excluded: Excluded,
     /// Digests of the files whose content is the base's own and not here, by the paths that hold them.
     pub(super) of_base: BTreeMap<TarPath, ContentDigest>,
 }
@@ -71,17 +73,27 @@ impl Rootfs {
 
 /// Reads a directory.
 pub(super) fn read_directory(root: &Path, policy: &ScanPolicy, observer: &dyn Observer) -> Result<ReadRootfs<'static>> {
-    let Scan { tree, sockets } = tree::scan(root, policy, observer)?;
+    let Scan { tree, sockets, excluded } = tree::scan(root, policy, observer)?;
     if tree.len() == 1 {
-        return Err(Error::refused(format!("rootfs `{}` is empty", root.display())));
+        return Err(nothing_in(&root.display().to_string(), &excluded));
     }
     let warnings = left_out(&sockets);
-    Ok(ReadRootfs { tree, content: Box::new(Directory::new(root)), warnings, of_base: BTreeMap::new() })
+    Ok(ReadRootfs { tree, content: Box::new(Directory::new(root)), warnings, excluded, of_base: BTreeMap::new() })
 }
 
 /// What is said of sockets.
 pub(super) fn left_out(sockets: &[TarPath]) -> Vec<String> {
     sockets.iter().map(|path| format!("`{path}` is a socket, which a layer cannot hold: left out")).collect()
+}
+
+/// That a rootfs has nothing that could be in an image.
+pub(super) fn nothing_in(name: &str, excluded: &Excluded) -> Error {
+    if excluded.anything {
+        let message = format!("nothing is left of the rootfs `{name}`: all of it is excluded");
+        Error::refused_with_hint(message, "`dir/*` is what is in one directory, `*` is all there is")
+    } else {
+        Error::refused(format!("rootfs `{name}` is empty"))
+    }
 }
 
 /// Opens an archive or standard input.

@@ -101,10 +101,14 @@ fn edit(draft: &mut Draft<'_>, options: &ConfigOptions, observer: &dyn Observer)
         return Err(Error::refused_with_hint(message, "choose one with --platform"));
     }
 
+    let mut warnings = Vec::new();
     let mut edited = Vec::new();
     let mut replacements = BTreeMap::new();
     for image in &images {
         let replacement = replace(draft.stage_mut(), image, changes, observer)?;
+        if changes.platform.is_change() {
+            warnings.extend(replacement.platform.unknown_variant());
+        }
         edited.push(EditedImage {
             platform: replacement.platform.clone(),
             digest: replacement.digest.clone(),
@@ -124,7 +128,7 @@ fn edit(draft: &mut Draft<'_>, options: &ConfigOptions, observer: &dyn Observer)
         images: edited,
         refs,
         removed: BTreeSet::new(),
-        warnings: Vec::new(),
+        warnings,
     };
     if report.changed {
         observer.step("look for documents that nothing leads to any more");
@@ -132,7 +136,7 @@ fn edit(draft: &mut Draft<'_>, options: &ConfigOptions, observer: &dyn Observer)
         report.removed = replaced.freed;
         if tags.is_empty() {
             let left = parents.replaced().filter(|digest| replaced.subjects.contains(digest));
-            report.warnings = left.map(|digest| format!("what is attached to {digest} stays with it")).collect();
+            report.warnings.extend(left.map(|digest| format!("what is attached to {digest} stays with it")));
         }
     }
     Ok(report)

@@ -1,0 +1,150 @@
+//! Mistakes on the command line, in words of the job rather than of the parser.
+
+use std::error::Error as _;
+use std::num::NonZeroUsize;
+
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use ocibake::Error;
+
+/// Reads a number of things: threads, layers, files.
+pub(super) fn count(text: &str) -> Result<NonZeroUsize, String> {
+    text.parse().map_err(|_| "a whole number from 1 on".to_owned())
+}
+
+/// What was wrong, in one line, and what to do about it.
+pub(super) fn explanation(error: &clap::Error) -> (String, Option<String>) {
+    let given = |kind| context(error, kind).first().cloned().unwrap_or_default();
+    let flag = named(&given(ContextKind::InvalidArg));
+    let value = given(ContextKind::InvalidValue);
+    match error.kind() {
+        ErrorKind::ValueValidation | ErrorKind::InvalidValue if flag.is_empty() => as_it_is(error),
+        ErrorKind::InvalidValue if value.is_empty() => (format!("{flag}: a value is missing"), None),
+        ErrorKind::InvalidValue => {
+            (not_accepted(&flag, &value, &one_of(&context(error, ContextKind::ValidValue))), None)
+        }
+        ErrorKind::ValueValidation => match error.source().and_then(|source| source.downcast_ref::<Error>()) {
+            Some(Error::Malformed { reason, .. }) => (not_accepted(&flag, &value, reason), None),
+            Some(error) => (format!("{flag}: {error}"), error.hint().map(str::to_owned)),
+            None => (not_accepted(&flag, &value, &error.source().map(ToString::to_string).unwrap_or_default()), None),
+        },
+        ErrorKind::UnknownArgument => {
+            let what = if flag.starts_with('-') { "flag" } else { "argument" };
+            let message = format!("there is no {what} `{}`", flag.escape_debug());
+            (message, nearest(&context(error, ContextKind::SuggestedArg)).or_else(|| Some(HELP.to_owned())))
+        }
+        ErrorKind::InvalidSubcommand => {
+            let message = format!("there is no command `{}`", given(ContextKind::InvalidSubcommand).escape_debug());
+            (message, nearest(&context(error, ContextKind::SuggestedSubcommand)).or_else(|| Some(HELP.to_owned())))
+        }
+        ErrorKind::MissingRequiredArgument => {
+            let missing: Vec<String> = context(error, ContextKind::InvalidArg).iter().map(|arg| named(arg)).collect();
+            let is = if missing.len() == 1 { "is" } else { "are" };
+            let usage = given(ContextKind::Usage).trim_start_matches("Usage: ").to_owned();
+            (format!("{} {is} missing", missing.join(" and ")), Some(usage).filter(|usage| !usage.is_empty()))
+        }
+        ErrorKind::ArgumentConflict => {
+            let others: Vec<String> = context(error, ContextKind::PriorArg).iter().map(|arg| named(arg)).collect();
+            match others.as_slice() {
+                [] => as_it_is(error),
+                [other] if *other == flag => (format!("{flag} is given twice"), None),
+                others => (format!("{flag} does not go together with {}", others.join(" and ")), None),
+            }
+        }
+        _ => as_it_is(error),
+    }
+}
+
+/// The same form as a setting's.
+fn not_accepted(flag: &str, value: &str, accepted: &str) -> String {
+    format!("{flag}: `{}` is not accepted: {accepted}", value.escape_debug())
+}
+
+fn one_of(words: &[String]) -> String {
+    let words: Vec<String> = words.iter().map(|word| format!("`{word}`")).collect();
+    match words.as_slice() {
+        [first @ .., last] if !first.is_empty() => format!("{} or {last}", first.join(", ")),
+        words => words.join(""),
+    }
+}
+
+fn nearest(candidates: &[String]) -> Option<String> {
+    (!candidates.is_empty()).then(|| format!("did you mean {}", one_of(candidates)))
+}
+
+const HELP: &str = "`ocibake --help` and `ocibake COMMAND --help` tell what there is";
+
+/// `--threads <N>` is `--threads`, and `<IMAGE>` is IMAGE.
+fn named(argument: &str) -> String {
+    let word = argument.split([' ', '=', '[']).next().unwrap_or_default();
+    if word.starts_with('-') {
+        word.to_owned()
+    } else {
+        argument.replace(['<', '>', '[', ']'], "")
+    }
+}
+
+fn context(error: &clap::Error, kind: ContextKind) -> Vec<String> {
+    match error.get(kind) {
+        Some(ContextValue::String(text)) => vec![text.clone()],
+        Some(ContextValue::Strings(texts)) => texts.clone(),
+        Some(ContextValue::StyledStr(text)) => vec![text.to_string()],
+        _ => Vec::new(),
+    }
+}
+
+/// What the house's own parsers wrote, or clap where nothing better is known.
+fn as_it_is(error: &clap::Error) -> (String, Option<String>) {
+    let text = error.to_string();
+    let first = text.split("\n\n").next().unwrap_or_default();
+    let message: Vec<&str> = first.lines().map(str::trim).collect();
+    let message = message.join(" ");
+    let hint = text.lines().find_map(|line| line.strip_prefix("hint: ")).map(str::to_owned);
+    (message.strip_prefix("error: ").unwrap_or(&message).to_owned(), hint.or_else(|| Some(HELP.to_owned())))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::super::Cli;
+    use super::*;
+
+    #[test]
+    fn in_words_of_the_job() {
+        for (line, message, hint) in [
+            ("build r o --threads 0", "--threads: `0` is not accepted: a whole number from 1 on", ""),
+            ("build r o --threads=-1", "--threads: `-1` is not accepted: a whole number from 1 on", ""),
+            ("inspect o --largest -3", "--largest: `-3` is not accepted: a whole number from 1 on", ""),
+            ("inspect o --largest 1.5", "--largest: `1.5` is not accepted: a whole number from 1 on", ""),
+            ("squash o p --from 0", "--from: `0` is not accepted: a whole number from 1 on", ""),
+            ("build r o --stat", "there is no flag `--stat`", "did you mean `--stats`"),
+            ("build r o --frobnicate", "there is no flag `--frobnicate`", "tell what there is"),
+            ("build r o -x", "there is no flag `-x`", "tell what there is"),
+            ("ls a b", "there is no argument `b`", "tell what there is"),
+            ("biuld r o", "there is no command `biuld`", "did you mean `build`"),
+            ("build r o --progress fast", "--progress: `fast` is not accepted: `auto`, `percent` or `none`", ""),
+            ("build r o --stats=xml", "--stats: `xml` is not accepted: `text` or `json`", ""),
+            ("build r o --arch", "--arch: a value is missing", ""),
+            ("build r o --arch a --arch b", "--arch is given twice", ""),
+            ("build r o --no-xattrs --xattrs x", "--no-xattrs does not go together with --xattrs", ""),
+            ("build r o --owner 0", "--owner: `0` is not accepted: UID:GID, two numbers such as 0:0", ""),
+            ("build r o --uid-map 0:1", "--uid-map: `0:1` is not accepted: CONTAINER:HOST:SIZE expected", ""),
+            ("build r o --mask a/../b", "--mask: `a/../b` is not accepted: `..` leads out of the tree", ""),
+            ("config o --tag a=", "--tag: `a=` is not accepted: letters and digits expected", ""),
+            ("config o --remove-port http", "--remove-port: `http` is not accepted: PORT", ""),
+            ("config o --clear foo", "--clear: `foo` is not accepted: one of entrypoint, cmd", ""),
+            ("build r", "TARGETS... is missing", "ocibake build"),
+            ("verify", "IMAGE is missing", "ocibake verify"),
+        ] {
+            let words = std::iter::once("ocibake").chain(line.split(' '));
+            let error = Cli::command().try_get_matches_from(words).map(|matches| {
+                use clap::FromArgMatches;
+                Cli::from_arg_matches(&matches).map(|_| ())
+            });
+            let error = error.and_then(|matches| matches).unwrap_err();
+            let (found, found_hint) = explanation(&error);
+            assert!(found.starts_with(message), "{line}: {found}");
+            assert!(found_hint.clone().unwrap_or_default().contains(hint), "{line}: {found_hint:?}");
+        }
+    }
+}
