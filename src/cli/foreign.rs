@@ -34,6 +34,11 @@ pub(super) fn hint(verb: &str, args: &[String]) -> Option<String> {
             });
             format!("skopeo copies from and to registries: {}", command(&["skopeo", "copy", &words[0], &words[1]]))
         }
+        "cp" => {
+            let path = operand(1, "PATH");
+            let words = ["ocibake", "cat", &image(), &path, "-o", &operand(2, "FILE")];
+            format!("`cat` takes one file out of an image, and `unpack` all: {}", command(&words))
+        }
         "copy" => {
             let words = ["ocibake", "convert", &image(), &operand(1, "oci-archive:FILE:REF")];
             format!("`convert` copies images between layouts and archives: {}", command(&words))
@@ -189,6 +194,7 @@ mod tests {
             ("load saved", "`ocibake convert docker-archive:saved oci:DIR`"),
             ("history oci:out:v1", "`ocibake inspect oci:out:v1 --raw config | jq .history`"),
             ("images", "`ocibake ls oci:DIR`"),
+            ("cp oci:out:v1 /etc/motd motd", "`ocibake cat oci:out:v1 /etc/motd -o motd`"),
             ("rmi oci:out:v1", "`ocibake rm oci:out:v1`"),
         ] {
             let words = shell_words::split(typed).unwrap();

@@ -9,6 +9,7 @@
 
 mod attach;
 mod build;
+mod cat;
 mod completion;
 mod config;
 mod convert;
@@ -70,6 +71,7 @@ enum Command {
     Build(Box<build::Args>),
     Inspect(inspect::Args),
     Unpack(unpack::Args),
+    Cat(cat::Args),
     Diff(diff::Args),
     Squash(squash::Args),
     Convert(convert::Args),
@@ -136,6 +138,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Build(args) => build::run(&args, &session),
         Command::Inspect(args) => inspect::run(&args, &session),
         Command::Unpack(args) => unpack::run(&args, &session),
+        Command::Cat(args) => cat::run(&args, &session),
         Command::Diff(args) => diff::run(&args, &session),
         Command::Squash(args) => squash::run(&args, &session),
         Command::Convert(args) => convert::run(&args, &session),

@@ -31,7 +31,7 @@ pub use mtime::Mtime;
 pub use owner::{clamp_times, IdMap, OwnerPolicy};
 pub(crate) use path::{members, path_members};
 pub use path::{shown, TarPath};
-pub use resolve::Resolver;
+pub use resolve::{Lost, Resolver};
 pub use scan::{scan, Scan, ScanPolicy, WhiteoutNames};
 pub use whiteout::{is_reserved, Whiteout};
 pub use xattr::XattrPolicy;

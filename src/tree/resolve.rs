@@ -14,6 +14,17 @@ pub struct Resolver<'a> {
     directories: BTreeMap<Box<[u8]>, Option<TarPath>>,
 }
 
+/// Why a name stands for nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Lost {
+    /// Nothing is there.
+    Missing(TarPath),
+    /// What is there is no directory, and the way leads on.
+    NoDirectory(TarPath),
+    /// More links than a kernel follows.
+    Loop,
+}
+
 impl<'a> Resolver<'a> {
     /// A resolver for one tree, which remembers what it found.
     pub fn new(tree: &'a Tree) -> Self {
@@ -46,12 +57,21 @@ impl<'a> Resolver<'a> {
         self.tree.get(&path).map(|entry| self.tree.inode(entry))
     }
 
+    /// The same, or where the way to it ends.
+    pub fn find(&self, name: &[u8]) -> Result<Option<&'a Entry>, Lost> {
+        self.way(name).map(|path| self.tree.get(&path).map(|entry| self.tree.inode(entry)))
+    }
+
     fn is_directory(&self, path: &TarPath) -> bool {
         self.tree.get(path).is_some_and(|entry| entry.kind == Kind::Directory)
     }
 
-    /// Follows a name to its end.
     fn walk(&self, name: &[u8]) -> Option<TarPath> {
+        self.way(name).ok()
+    }
+
+    /// Follows a name to its end.
+    fn way(&self, name: &[u8]) -> Result<TarPath, Lost> {
         let mut reached = TarPath::root();
         // What is still to go, the next component last.
         let mut ahead: Vec<&[u8]> = name.split(|byte| *byte == b'/').rev().collect();
@@ -65,7 +85,7 @@ impl<'a> Resolver<'a> {
                 }
                 component => reached.join(component),
             };
-            let entry = self.tree.get(&next)?;
+            let Some(entry) = self.tree.get(&next) else { return Err(Lost::Missing(next)) };
             match &self.tree.inode(entry).kind {
                 Kind::Directory => reached = next,
                 Kind::Symlink { target } if links < MAX_LINKS => {
@@ -75,12 +95,12 @@ impl<'a> Resolver<'a> {
                     }
                     ahead.extend(target.split(|byte| *byte == b'/').rev());
                 }
-                Kind::Symlink { .. } => return None,
-                _ if ahead.is_empty() => return Some(next),
-                _ => return None,
+                Kind::Symlink { .. } => return Err(Lost::Loop),
+                _ if ahead.is_empty() => return Ok(next),
+                _ => return Err(Lost::NoDirectory(next)),
             }
         }
-        Some(reached)
+        Ok(reached)
     }
 }
 
@@ -148,6 +168,14 @@ mod tests {
             ("missing", None),
         ] {
             assert_eq!(resolver.follow(name.as_bytes()).map(|entry| entry.path.clone()), expected.map(path), "{name}");
+        }
+        for (name, lost) in [
+            ("loop", Lost::Loop),
+            ("dangling", Lost::Missing(path("nowhere"))),
+            ("file", Lost::NoDirectory(path("usr/lib/libc.so"))),
+            ("lib/missing", Lost::Missing(path("usr/lib/missing"))),
+        ] {
+            assert_eq!(resolver.find(name.as_bytes()), Err(lost), "{name}");
         }
     }
 }

@@ -109,6 +109,9 @@ mod verify;
 /// What was baked can be unpacked, into a directory and nowhere else.
 mod unpack;
 
+/// One file of it can be had alone.
+mod cat;
+
 /// The other verbs answer, and every verb talks where it should.
 mod verbs;
 

@@ -8,6 +8,7 @@ pub(crate) const VERBS: &[&str] = &[
     "build",
     "inspect",
     "unpack",
+    "cat",
     "verify",
     "diff",
     "squash",

@@ -1,0 +1,68 @@
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::io::{self, stdout, BufWriter, Write};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use ocibake::layout::Location;
+use ocibake::ops::cat::{cat, CatOptions};
+use ocibake::platform::PlatformPattern;
+use ocibake::Error;
+
+use super::progress::ProgressMode;
+use super::{Answer, LocationParser, Session};
+
+/// Print one file of an image
+///
+/// Symbolic links on the way to it are followed as in a container of the image: none leads out. All layers are verified
+/// before the first byte is printed.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:\n  ocibake cat oci:out:v1 /etc/os-release\n  ocibake cat app.tar /bin/app -o app")]
+pub(super) struct Args {
+    /// The image
+    #[arg(value_parser = LocationParser)]
+    image: Location,
+
+    /// The file's path in the image
+    path: OsString,
+
+    /// Write it to a file instead, which appears when it is whole
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+
+    /// Which platform, where there is a choice: `os/architecture[/variant]`
+    #[arg(long, value_name = "PLATFORM")]
+    platform: Option<PlatformPattern>,
+}
+
+pub(super) fn run(args: &Args, session: &Session) -> Result<Answer> {
+    let mut options = CatOptions::default();
+    options.platform = args.platform.clone();
+    let display = session.display(if args.output.is_some() { ProgressMode::Auto } else { ProgressMode::None });
+    let work = display.work(None)?;
+    let copy = |out: &mut dyn Write| {
+        cat(&args.image, args.path.as_bytes(), &options, &work, out).map(drop).and_then(|()| out.flush())
+    };
+    match &args.output {
+        None => copy(&mut stdout().lock())
+            .map_err(|error| Error::carried_by(error).map_or_else(anyhow::Error::from, anyhow::Error::from))?,
+        Some(path) => write_whole(path, copy)?,
+    }
+    Ok(Answer::Yes)
+}
+
+/// Writes a file that takes its name when it is whole.
+fn write_whole(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), Error> {
+    let io = |action, cause| Error::Io { action, path: path.to_path_buf(), cause };
+    let mut beside = path.as_os_str().to_os_string();
+    beside.push(format!(".ocibake-{}", std::process::id()));
+    let file = File::options().write(true).create_new(true).open(&beside).map_err(|error| io("create", error))?;
+    let written = write(&mut BufWriter::new(file))
+        .map_err(|error| Error::carried_by(error).unwrap_or_else(|error| io("write", error)))
+        .and_then(|()| fs::rename(&beside, path).map_err(|error| io("write", error)));
+    if written.is_err() {
+        let _ = fs::remove_file(&beside);
+    }
+    written
+}
