@@ -129,7 +129,7 @@ impl Layout {
     pub(super) fn raw_index(&self) -> Result<Option<Vec<u8>>> {
         let Some((reader, _)) = self.file(INDEX)? else { return Ok(None) };
         let mut raw = Vec::new();
-        reader.take(MAX_DOCUMENT_SIZE).read_to_end(&mut raw).at("read", &self.location.path)?;
+        reader.take(MAX_INDEX_SIZE).read_to_end(&mut raw).at("read", &self.location.path)?;
         Ok(Some(raw))
     }
 
@@ -141,7 +141,8 @@ impl Layout {
                 format!("no image layout: the file `{name}` is missing"),
             ));
         };
-        Document::parse(read_document(reader, size, &subject, &self.location.path)?, &subject)
+        let limit = if name == INDEX { MAX_INDEX_SIZE } else { MAX_DOCUMENT_SIZE };
+        Document::parse(read_up_to(limit, reader, size, &subject, &self.location.path)?, &subject)
     }
 
     /// The files that it holds, in the order of their names. Directories are none, nor are the symbolic links of a layout that
@@ -240,11 +241,16 @@ const NONBLOCK: i32 = OFlags::NONBLOCK.bits() as i32;
 
 /// The bytes of a document, of a size that documents may have; `subject` names it in an error, and `path` what holds it.
 pub(super) fn read_document(reader: impl Read, size: u64, subject: &str, path: &Path) -> Result<Vec<u8>> {
-    if size > MAX_DOCUMENT_SIZE {
-        return Err(Error::malformed(subject, format!("a document of 4 MiB at most expected, found {size} bytes")));
+    read_up_to(MAX_DOCUMENT_SIZE, reader, size, subject, path)
+}
+
+fn read_up_to(limit: u64, reader: impl Read, size: u64, subject: &str, path: &Path) -> Result<Vec<u8>> {
+    if size > limit {
+        let reason = format!("a document of {} MiB at most expected, found {size} bytes", limit >> 20);
+        return Err(Error::malformed(subject, reason));
     }
     let mut raw = Vec::with_capacity(size as usize);
-    reader.take(MAX_DOCUMENT_SIZE + 1).read_to_end(&mut raw).at("read", path)?;
+    reader.take(limit + 1).read_to_end(&mut raw).at("read", path)?;
     if raw.len() as u64 != size {
         let (expected, found) = (size.to_string(), raw.len().to_string());
         return Err(Error::Mismatch { subject: subject.to_owned(), what: "size", expected, found });

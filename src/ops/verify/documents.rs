@@ -11,8 +11,8 @@ use serde_json::Value;
 use crate::compress::Format;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
-use crate::layout::{blob_path, Layout, MARKER};
-use crate::oci::{self, LayoutMarker, MAX_DOCUMENT_SIZE};
+use crate::layout::{blob_path, Layout, INDEX, MARKER};
+use crate::oci::{self, LayoutMarker, MAX_DOCUMENT_SIZE, MAX_INDEX_SIZE};
 use crate::ops::verify::blob::{self, Blobs};
 use crate::ops::verify::config::{self, ConfigFacts};
 use crate::ops::verify::finding::{quoted, Findings, Place};
@@ -172,24 +172,25 @@ impl<'a> Documents<'a> {
     pub(super) fn top_level(&mut self, name: &str) -> Result<Option<Vec<u8>>> {
         let Some((reader, size)) = self.layout.file(name)? else { return Ok(None) };
         let mut raw = Vec::new();
-        let read = reader.take(MAX_DOCUMENT_SIZE + 1).read_to_end(&mut raw);
+        let limit = limit(name);
+        let read = reader.take(limit + 1).read_to_end(&mut raw);
         if let Err(error) = read {
             return Err(Error::malformed(format!("{}: {name}", self.layout.location()), error.to_string()));
         }
-        if raw.len() as u64 > MAX_DOCUMENT_SIZE {
-            self.add_too_large(size, &Place::file(name));
+        if raw.len() as u64 > limit {
+            self.add_too_large(size, limit, &Place::file(name));
         }
         Ok(Some(raw))
     }
 
-    fn add_too_large(&mut self, size: u64, place: &Place) {
-        let expected = format!("at most {MAX_DOCUMENT_SIZE} bytes");
+    fn add_too_large(&mut self, size: u64, limit: u64, place: &Place) {
+        let expected = format!("at most {limit} bytes");
         self.findings.add(Rule::DocumentSize, place, expected, format!("{size} bytes"));
     }
 
     /// The value of a document; none if it is no JSON, which the findings know then.
     pub(super) fn parse(&mut self, raw: &[u8], place: &Place) -> Option<Value> {
-        if raw.len() as u64 > MAX_DOCUMENT_SIZE {
+        if raw.len() as u64 > limit(place.file_name()) {
             return None;
         }
         match json::read(raw) {
@@ -255,7 +256,7 @@ impl<'a> Documents<'a> {
         };
         let place = Place::file(blob_path(digest));
         if size > MAX_DOCUMENT_SIZE {
-            self.add_too_large(size, &place);
+            self.add_too_large(size, MAX_DOCUMENT_SIZE, &place);
         } else if let Some(found) = what_is_no_document(&raw) {
             self.findings.add(Rule::BlobContent, &place, format!("{} in JSON", wanted.name()), found);
         } else if let Some(value) = self.parse(&raw, &place) {
@@ -335,6 +336,15 @@ impl<'a> Documents<'a> {
     pub(super) fn add_misplaced(&mut self, mention: &Mention, expected: &str) {
         let place = mention.place.member("mediaType");
         self.findings.add(Rule::DescriptorKind, &place, expected, quoted(mention.media_type.as_str()));
+    }
+}
+
+/// How many bytes a file that is a document may have.
+fn limit(name: &str) -> u64 {
+    if name == INDEX {
+        MAX_INDEX_SIZE
+    } else {
+        MAX_DOCUMENT_SIZE
     }
 }
 

@@ -99,6 +99,11 @@ impl Place {
         Place { file: name.into(), within: String::new() }
     }
 
+    /// The name of the file.
+    pub(super) fn file_name(&self) -> &str {
+        &self.file
+    }
+
     /// A member or element of the document, or of what stands at this place in it.
     pub(super) fn member(&self, name: impl fmt::Display) -> Self {
         let mark = if self.within.is_empty() { "#/" } else { "/" };

@@ -78,7 +78,7 @@ rules! {
         "something refers to each blob";
 
     DocumentSize "document-size" Error "distribution-spec, spec.md#pushing-manifests"
-        "a document has 4 MiB at most";
+        "a document has 4 MiB at most, `index.json` 64 MiB";
     DocumentJson "document-json" Error "image-spec, considerations.md#json"
         "a document is well-formed JSON";
     DocumentRepeatedMember "document-repeated-member" Error "RFC 7493, 2.3"

@@ -42,7 +42,11 @@ pub(super) fn documents() -> Vec<Row> {
     let blank = |text: &mut Vec<u8>| text.resize((4 << 20) + 1, b' ');
     vec![
         ("document-size", "4 MiB of blanks behind the config", change().config_text(blank)),
-        ("document-size", "4 MiB of blanks behind the index", change().index_text(blank)),
+        (
+            "document-size",
+            "64 MiB of blanks after the index",
+            change().index_text(|text| text.resize((64 << 20) + 1, b' ')),
+        ),
         ("document-json", "half a config", change().config_text(|text| text.truncate(text.len() / 2))),
         ("document-json", "a comma too many", change().index_text(|text| text.insert(1, b','))),
         (
