@@ -101,9 +101,11 @@ pub(crate) fn open(targets: &[Location], options: &TargetOptions) -> Result<Vec<
 
 /// Refuses a checksum where no target is a file that could have one.
 pub(crate) fn check_checksum(targets: &[Location], checksum: Checksum) -> Result<()> {
-    if checksum != Checksum::None && targets.iter().all(|target| target.transport == Transport::Oci) {
+    if checksum != Checksum::None
+        && targets.iter().all(|target| target.transport == Transport::Oci || target.is_stream())
+    {
         return Err(Error::refused_with_hint(
-            "checksums are for archives, and no target is one",
+            "checksums are for archives in files, and no target is one",
             "what a layout holds goes by its digests: leave --checksum out",
         ));
     }

@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 
 use crate::compress::{Codec, GzipLevel, XzLevel, ZstdLevel};
 use crate::error::{Error, Result};
+use crate::layout::names::ending::{Ending, Outer};
+use crate::layout::names::mistaken;
 use crate::layout::{DockerName, ImageName};
 
 /// The place of one image, or of all that a layout holds.
@@ -35,32 +37,22 @@ pub enum Transport {
     Archive,
 }
 
-/// Transports that others know and this tool does not.
-const FOREIGN: [&str; 7] = ["containers-storage", "dir", "docker", "docker-daemon", "ostree", "sif", "tarball"];
+/// What a location looks like, for messages.
+pub(super) const FORMS: &str = "`oci:DIR[:REF]`, `oci-archive:FILE[:REF]` or `docker-archive:FILE[:NAME[:TAG]]`";
 
-/// Endings that make a bare path an archive, and the compression of the archive as a whole.
-const ARCHIVE_ENDINGS: [(&str, Outer); 11] = [
-    (".tar", Outer::None),
-    (".tar.gz", Outer::Gzip),
-    (".tgz", Outer::Gzip),
-    (".tar.xz", Outer::Xz),
-    (".txz", Outer::Xz),
-    (".tar.zst", Outer::Zstd),
-    (".tar.zstd", Outer::Zstd),
-    (".tzst", Outer::Zstd),
-    (".tar.bz2", Outer::Bzip2),
-    (".tbz2", Outer::Bzip2),
-    (".tbz", Outer::Bzip2),
-];
+/// What a location is given for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Role {
+    /// It is read, or changed in place.
+    Image,
+    /// It is written.
+    Target,
+}
 
-#[derive(Clone, Copy)]
-enum Outer {
-    None,
-    Gzip,
-    Xz,
-    Zstd,
-    /// For reading only.
-    Bzip2,
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if *self == Role::Image { "image" } else { "target" })
+    }
 }
 
 impl Transport {
@@ -74,45 +66,69 @@ impl Transport {
 }
 
 impl Location {
-    /// Reads a location as it was typed.
+    /// Reads the location of an image as it was typed.
     ///
-    /// A name may hold colons (`registry:5000/app:v2`) and so may a path: the longest path that is on disk wins, and
-    /// where nothing is on disk the first colon behind which a whole name stands.
+    /// A name may hold colons (`registry:5000/app:v2`) and so may a path. The longest path that is on disk wins; where
+    /// nothing is, the path ends at the first colon after the directories that are.
+    ///
+    /// # Errors
+    ///
+    /// The path is missing, what stands after it is no name, or the text looks like something else than a place on disk:
+    /// an image in a registry, a transport that is unknown here, an archive of a form that is unknown here.
     pub fn parse(text: &OsStr) -> Result<Self> {
+        Location::read(text, Role::Image)
+    }
+
+    /// Reads the location of a target as it was typed. `-` as an archive is standard output.
+    ///
+    /// # Errors
+    ///
+    /// As of [`parse`](Self::parse).
+    pub fn parse_target(text: &OsStr) -> Result<Self> {
+        Location::read(text, Role::Target)
+    }
+
+    fn read(text: &OsStr, role: Role) -> Result<Self> {
         let on_disk = |path: &Path| path.symlink_metadata().is_ok();
         let bytes = text.as_bytes();
-        let error =
-            |reason: &str| Error::malformed(format!("image `{}`", text.to_string_lossy().escape_debug()), reason);
+        let shown = text.to_string_lossy().escape_debug().to_string();
         for transport in [Transport::Oci, Transport::OciArchive, Transport::DockerArchive] {
             let rest = bytes.strip_prefix(transport.name().as_bytes()).and_then(|rest| rest.strip_prefix(b":"));
-            if let Some(rest) = rest {
-                let (path, name) = split_name(rest, on_disk).map_err(|no| error(no.reason(transport)))?;
-                return Ok(Location { transport, path, name });
+            let Some(rest) = rest else { continue };
+            let is_stream = rest == b"-" || rest.starts_with(b"-:");
+            match (transport, role) {
+                (Transport::Oci, _) if is_stream => return Err(mistaken::layout_as_stream(&shown, role)),
+                (_, Role::Image) if is_stream => return Err(mistaken::from_standard_input(&shown)),
+                _ => {}
             }
+            let split = if is_stream { Split::of(rest, |_| false) } else { Split::of(rest, on_disk) };
+            return split.location(transport).map_err(|reason| Error::malformed(format!("{role} `{shown}`"), reason));
         }
-        let foreign =
-            FOREIGN.iter().find(|name| bytes.starts_with(name.as_bytes()) && bytes.get(name.len()) == Some(&b':'));
-        if let (Some(name), false) = (foreign, on_disk(Path::new(text))) {
-            return Err(Error::refused_with_hint(
-                format!(
-                    "transport `{name}:` is unknown: `oci:DIR[:REF]`, `oci-archive:FILE[:REF]` or \
-                     `docker-archive:FILE[:NAME[:TAG]]` expected"
-                ),
-                "read and write archives, and let `skopeo copy` carry them to and fro",
-            ));
+        if !on_disk(Path::new(text)) {
+            mistaken::refuse(&shown, role, on_disk)?;
         }
-        let (path, name) = split_name(bytes, on_disk).map_err(|no| error(no.reason(Transport::Archive)))?;
-        let transport = if archive_ending(&path).is_some() && !path.is_dir() {
-            Transport::Archive
-        } else if path.is_file() {
+        let split = Split::of(bytes, on_disk);
+        let transport = match Ending::of(&split.path) {
+            _ if split.path.is_dir() => Transport::Oci,
+            Ending::Archive(_) => Transport::Archive,
+            Ending::Unknown(_) if role == Role::Image && split.path.is_file() => Transport::Oci,
+            Ending::Unknown(ending) => return Err(unknown_ending(format!("{role} `{shown}`"), ending)),
+            Ending::Plain => Transport::Oci,
+        };
+        let location =
+            split.location(transport).map_err(|reason| Error::malformed(format!("{role} `{shown}`"), reason))?;
+        if transport == Transport::Oci && location.path.is_file() {
             return Err(Error::refused_with_hint(
-                format!("image `{}`: a layout directory is wanted, found a file", path.display()),
+                format!("{role} `{}`: a layout directory is wanted, found a file", location.path.display()),
                 "if it is an archive, put `oci-archive:` or `docker-archive:` before it",
             ));
-        } else {
-            Transport::Oci
-        };
-        Ok(Location { transport, path, name })
+        }
+        Ok(location)
+    }
+
+    /// Whether it is standard output.
+    pub fn is_stream(&self) -> bool {
+        self.transport != Transport::Oci && self.path.as_os_str() == "-"
     }
 
     /// Whether it is named as a docker archive.
@@ -131,19 +147,26 @@ impl Location {
 
     /// How an archive that is written to this path is compressed as a whole: by its ending. bzip2 is only read.
     pub fn outer_codec(&self) -> Result<Codec> {
-        Ok(match archive_ending(&self.path).unwrap_or(Outer::None) {
-            Outer::None => Codec::Plain,
-            Outer::Gzip => Codec::Gzip(GzipLevel::default()),
-            Outer::Xz => Codec::Xz(XzLevel::default()),
-            Outer::Zstd => Codec::Zstd(ZstdLevel::default()),
-            Outer::Bzip2 => {
+        Ok(match Ending::of(&self.path) {
+            Ending::Plain | Ending::Archive(Outer::None) => Codec::Plain,
+            Ending::Archive(Outer::Gzip) => Codec::Gzip(GzipLevel::default()),
+            Ending::Archive(Outer::Xz) => Codec::Xz(XzLevel::default()),
+            Ending::Archive(Outer::Zstd) => Codec::Zstd(ZstdLevel::default()),
+            Ending::Archive(Outer::Bzip2) => {
                 return Err(Error::refused_with_hint(
                     format!("target `{self}`: archives in bzip2 are read, not written"),
-                    "end its name in `.tar`, `.tar.gz`, `.tar.xz` or `.tar.zst`",
+                    ENDINGS,
                 ))
             }
+            Ending::Unknown(ending) => return Err(unknown_ending(format!("target `{self}`"), ending)),
         })
     }
+}
+
+const ENDINGS: &str = "end its name in `.tar`, `.tar.gz`, `.tar.xz` or `.tar.zst`";
+
+fn unknown_ending(subject: String, ending: &str) -> Error {
+    Error::refused_with_hint(format!("{subject}: archives that end in `{ending}` are not known here"), ENDINGS)
 }
 
 impl fmt::Display for Location {
@@ -156,55 +179,51 @@ impl fmt::Display for Location {
     }
 }
 
-fn archive_ending(path: &Path) -> Option<Outer> {
-    let bytes = path.as_os_str().as_bytes();
-    ARCHIVE_ENDINGS.iter().find(|(ending, _)| bytes.ends_with(ending.as_bytes())).map(|(_, outer)| *outer)
+/// A text cut into `PATH[:NAME]`.
+struct Split<'a> {
+    path: PathBuf,
+    name: Option<&'a [u8]>,
 }
 
-/// What is missing in the text of a location.
-enum Missing {
-    Path,
-    Name,
-}
-
-impl Missing {
-    fn reason(&self, transport: Transport) -> &'static str {
-        match (self, transport) {
-            (Missing::Path, _) => "a path is missing",
-            (Missing::Name, Transport::DockerArchive) => DockerName::ACCEPTED,
-            (Missing::Name, _) => {
-                "what stands behind the colon is no ref name: letters and digits expected, joined by `/`, by one of \
-                 `-` `.` `_` `:` `@` `+`, or by `--`"
-            }
+impl<'a> Split<'a> {
+    fn of(text: &'a [u8], on_disk: impl Fn(&Path) -> bool) -> Self {
+        let as_path = |bytes: &[u8]| PathBuf::from(OsString::from_vec(bytes.to_vec()));
+        let is_there = |end: usize| on_disk(&as_path(&text[..end]));
+        let ends = |byte: u8| text.iter().enumerate().filter(move |(_, b)| **b == byte).map(|(at, _)| at);
+        let colons: Vec<usize> = ends(b':').collect();
+        let Some(first) = colons.first() else { return Split { path: as_path(text), name: None } };
+        if is_there(text.len()) {
+            return Split { path: as_path(text), name: None };
+        }
+        let end = colons.iter().rev().copied().find(|colon| is_there(*colon)).or_else(|| {
+            // Directories with a colon in their names, and a path below them that is yet to be made.
+            let slashes: Vec<usize> = ends(b'/').filter(|slash| slash > first).collect();
+            let below = slashes.into_iter().rev().find(|slash| is_there(*slash)).unwrap_or(0);
+            colons.iter().copied().find(|colon| *colon >= below)
+        });
+        match end {
+            Some(end) => Split { path: as_path(&text[..end]), name: Some(&text[end + 1..]) },
+            None => Split { path: as_path(text), name: None },
         }
     }
-}
 
-/// Cuts `PATH[:NAME]`.
-fn split_name(text: &[u8], on_disk: impl Fn(&Path) -> bool) -> Result<(PathBuf, Option<ImageName>), Missing> {
-    let as_path = |bytes: &[u8]| PathBuf::from(OsString::from_vec(bytes.to_vec()));
-    if text.is_empty() || text.starts_with(b":") {
-        return Err(Missing::Path);
-    }
-    let whole = as_path(text);
-    if !text.contains(&b':') || on_disk(&whole) {
-        return Ok((whole, None));
-    }
-    let splits: Vec<(PathBuf, ImageName)> = text
-        .iter()
-        .enumerate()
-        .filter(|(_, byte)| **byte == b':')
-        .filter_map(|(colon, _)| {
-            let name = std::str::from_utf8(&text[colon + 1..]).ok()?.parse().ok()?;
-            Some((as_path(&text[..colon]), name))
-        })
-        .collect();
-    // Behind two colons a name is missing, rather than that the path ends in one.
-    let ends_in_colon = |path: &Path| path.as_os_str().as_bytes().ends_with(b":");
-    let found = splits.iter().rev().find(|(path, _)| on_disk(path));
-    match found.or_else(|| splits.iter().find(|(path, _)| !ends_in_colon(path))) {
-        Some((path, name)) => Ok((path.clone(), Some(name.clone()))),
-        None => Err(Missing::Name),
+    /// The location; an error says what is wrong with the text.
+    fn location(self, transport: Transport) -> Result<Location, String> {
+        if self.path.as_os_str().is_empty() {
+            return Err("a path is missing".to_owned());
+        }
+        let Some(name) = self.name else { return Ok(Location { transport, path: self.path, name: None }) };
+        let read = std::str::from_utf8(name).ok().and_then(|name| name.parse().ok());
+        if let Some(name) = read {
+            return Ok(Location { transport, path: self.path, name: Some(name) });
+        }
+        let expected = match transport {
+            Transport::DockerArchive => DockerName::ACCEPTED,
+            _ => "letters and digits expected, joined by `/`, by one of `-` `.` `_` `:` `@` `+`, or by `--`",
+        };
+        let (path, name) = (self.path.display().to_string(), String::from_utf8_lossy(name));
+        let (path, name) = (path.escape_debug(), name.escape_debug());
+        Err(format!("read as the path `{path}` and the name `{name}`, which is no name: {expected}"))
     }
 }
 
@@ -213,8 +232,9 @@ mod tests {
     use super::*;
 
     fn split(text: &str, disk: &[&str]) -> Option<(String, Option<String>)> {
-        let (path, name) = split_name(text.as_bytes(), |path| disk.iter().any(|d| Path::new(d) == path)).ok()?;
-        Some((path.display().to_string(), name.map(|name| name.to_string())))
+        let split = Split::of(text.as_bytes(), |path| disk.iter().any(|d| Path::new(d) == path));
+        let location = split.location(Transport::Oci).ok()?;
+        Some((location.path.display().to_string(), location.name.map(|name| name.to_string())))
     }
 
     #[test]
@@ -233,6 +253,12 @@ mod tests {
             ("out::v1", &[], None),
             ("out::v1", &["out:"], some("out:", Some("v1"))),
             ("out:my__app:v1", &[], some("out", Some("my__app:v1"))),
+            ("dir:x/out:v1", &["dir:x"], some("dir:x/out", Some("v1"))),
+            ("dir:x/y/out", &["dir:x", "dir:x/y"], some("dir:x/y/out", None)),
+            ("out:app~x:1", &[], None),
+            ("out.tar:a..b:v1", &[], None),
+            ("out.tar:a b:c", &["out.tar"], None),
+            ("a:b:c d", &["a:b"], None),
             ("", &[], None),
             (":x", &[], None),
         ] {

@@ -2,8 +2,10 @@
 //! layout. The grammar of ref names stands with the descriptors that hold them ([`RefName`](crate::oci::RefName)).
 
 mod docker;
+mod ending;
 mod image_name;
 mod location;
+mod mistaken;
 mod target;
 
 pub(in crate::layout) use docker::whole_name;

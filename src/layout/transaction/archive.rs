@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 use std::fs::File;
+use std::io;
+use std::os::fd::AsFd;
 use std::path::PathBuf;
 
 use crate::compress::Codec;
@@ -20,7 +22,8 @@ const CHECKSUM: &str = "checksum";
 
 impl Transaction {
     /// Makes the archive: of what is staged, and of what `layout`, an archive that is edited, holds beside the blobs that
-    /// are `freed`. Returns what is to be renamed.
+    /// are `freed`. Returns what is to be renamed;
+    /// of what went to standard output, nothing.
     pub(super) fn pack(
         &mut self,
         layout: Option<&Layout>,
@@ -50,6 +53,9 @@ impl Transaction {
             }
             TargetKind::Directory | TargetKind::NewLayout => unreachable!("a layout is not packed"),
         };
+        if self.target.is_stream() {
+            return Ok(Vec::new());
+        }
         let staging = self.stage.directory()?;
         let mut renames = vec![(staging.join(ARCHIVE), self.target.path.clone())];
         if let Some(checksum) = &self.checksum {
@@ -84,8 +90,12 @@ impl Transaction {
         codec: Codec,
         work: &Work<'_>,
     ) -> Result<Digest> {
-        let path = self.stage.directory()?.join(ARCHIVE);
-        let file = File::create(path).at("write", self.stage.place())?;
+        let file = if self.target.is_stream() {
+            io::stdout().as_fd().try_clone_to_owned().map(File::from)
+        } else {
+            File::create(self.stage.directory()?.join(ARCHIVE))
+        };
+        let file = file.at("write", self.stage.place())?;
         pack::write(files, file, self.stage.place(), codec, work.threads)
     }
 }

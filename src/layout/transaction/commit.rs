@@ -31,12 +31,8 @@ pub(crate) fn commit_all<R>(
     let parts = transactions.into_iter().map(Part::new).collect();
     let mut commit = Commit { parts, change, work };
     commit.prepare()?;
-    commit.hold_layouts()?;
-    work.observer.check()?;
-    for number in 0..commit.parts.len() {
-        commit.show(number).map_err(|error| commit.partly(error, number))?;
-    }
-    commit.parts.iter().try_for_each(Part::free)?;
+    let shown = commit.hold_layouts().and_then(|()| work.observer.check()).and_then(|()| commit.show_all());
+    shown.map_err(|error| commit.partly(error))?;
     let results = commit.parts.into_iter().map(|Part { transaction, result, .. }| {
         let home = transaction.stage.home().to_path_buf();
         drop(transaction);
@@ -70,7 +66,10 @@ struct Part<R> {
 impl<R, F: FnMut(&mut Draft<'_>) -> Result<R>> Commit<'_, R, F> {
     /// Does all that takes time.
     fn prepare(&mut self) -> Result<()> {
-        for number in 0..self.parts.len() {
+        // What goes to a stream cannot be taken back: it is sent when all else is ready.
+        let is_stream = |number: &usize| self.parts[*number].transaction.target.is_stream();
+        let (streams, others): (Vec<usize>, Vec<usize>) = (0..self.parts.len()).partition(is_stream);
+        for number in others.into_iter().chain(streams) {
             let transaction = &self.parts[number].transaction;
             self.work.observer.check()?;
             if !transaction.stage.blobs().is_empty() {
@@ -112,6 +111,7 @@ impl<R, F: FnMut(&mut Draft<'_>) -> Result<R>> Commit<'_, R, F> {
             part.renames.iter().try_for_each(|(from, to)| sync(from, to, self.work.durability))?;
         }
         part.held = held;
+        part.is_shown = part.transaction.target.is_stream();
         Ok(())
     }
 
@@ -162,6 +162,11 @@ impl<R, F: FnMut(&mut Draft<'_>) -> Result<R>> Commit<'_, R, F> {
         Ok(())
     }
 
+    fn show_all(&mut self) -> Result<()> {
+        (0..self.parts.len()).try_for_each(|number| self.show(number))?;
+        self.parts.iter().try_for_each(Part::free)
+    }
+
     /// Shows a target.
     fn show(&mut self, number: usize) -> Result<()> {
         let renames = std::mem::take(&mut self.parts[number].renames);
@@ -176,7 +181,9 @@ impl<R, F: FnMut(&mut Draft<'_>) -> Result<R>> Commit<'_, R, F> {
                 // The lock of the staging directory is one of the layout now.
                 self.parts[number].transaction.stage.leave();
             }
-            self.parts[number].is_shown = true;
+            // Beside the archive or the index there may be a checksum or a marker.
+            let is_it = to == self.parts[number].transaction.target.path || to.ends_with(INDEX);
+            self.parts[number].is_shown |= is_it;
             sync_name(&to, self.work.durability)?;
         }
         self.parts[number].is_shown = true;
@@ -200,14 +207,14 @@ impl<R, F: FnMut(&mut Draft<'_>) -> Result<R>> Commit<'_, R, F> {
         Ok(())
     }
 
-    /// What an error leaves behind that came while the targets were shown.
-    fn partly(&self, error: Error, number: usize) -> Error {
+    /// An error that came while the targets were shown, with what is new and what is not.
+    fn partly(&self, error: Error) -> Error {
         let names = |shown: bool| -> String {
             let meant = self.parts.iter().filter(|part| part.is_shown == shown);
             let names: Vec<String> = meant.map(|part| format!("`{}`", part.transaction.target)).collect();
             names.join(", ")
         };
-        if !self.parts[..=number].iter().any(|part| part.is_shown) {
+        if !self.parts.iter().any(|part| part.is_shown) || matches!(error, Error::Interrupted) {
             return error;
         }
         let is_all = self.parts.iter().all(|part| part.is_shown);

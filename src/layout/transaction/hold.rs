@@ -5,9 +5,12 @@ use std::fs::File;
 use crate::error::{Error, Result};
 use crate::layout::transaction::lock::lock;
 use crate::layout::transaction::Existing;
-use crate::layout::{digest_of_path, Layout, Location, Transport, INDEX, MARKER};
+use crate::layout::{digest_of_path, Layout, Location, Transport, BLOBS, INDEX, MARKER};
 use crate::oci::{Index, LayoutMarker};
 use crate::work::Observer;
+
+/// Whose blobs have directories of their own.
+const ALGORITHMS: [&str; 2] = ["sha256", "sha512"];
 
 /// A layout, directory or archive, that is locked and was read after that.
 #[derive(Debug)]
@@ -26,6 +29,7 @@ impl Held {
     }
 
     fn read(target: &Location, existing: Existing, lock: File) -> Result<Self> {
+        refuse_linked_blobs(target)?;
         if existing == Existing::Edited {
             let layout = Layout::open(target)?;
             check_transport(&layout)?;
@@ -42,6 +46,20 @@ impl Held {
         let layout = Layout::open(&Location { name: None, ..target.clone() })?;
         let index = layout.index()?.into_value();
         Ok(Held { layout: Some(layout), index, _lock: lock })
+    }
+}
+
+/// Refuses a layout whose directory of blobs is a link: what is written or taken away there belongs to another, which
+/// knows nothing of it.
+pub(super) fn refuse_linked_blobs(target: &Location) -> Result<()> {
+    let mut directories = vec![target.path.join(BLOBS)];
+    directories.extend(ALGORITHMS.iter().map(|algorithm| target.path.join(BLOBS).join(algorithm)));
+    match directories.iter().find(|directory| directory.is_symlink()) {
+        Some(link) => Err(Error::refused_with_hint(
+            format!("`{target}` is read, but not changed: `{}` is a symbolic link", link.display()),
+            "make a layout with blobs of its own with `ocibake convert`",
+        )),
+        None => Ok(()),
     }
 }
 

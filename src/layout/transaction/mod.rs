@@ -94,7 +94,7 @@ impl Transaction {
 
     /// Opens a target that may be new, and keeps what an archive holds.
     pub(crate) fn extend(target: &Location, form: DockerForm, checksum: Checksum) -> Result<Self> {
-        if target.path.is_file() {
+        if target.path.is_file() && !target.is_stream() {
             return Transaction::edit(&Location { name: None, ..target.clone() })?.with_checksum(checksum);
         }
         Transaction::create(target, form, checksum)
@@ -105,9 +105,9 @@ impl Transaction {
         Transaction { target: target.clone(), kind, existing, stage: Stage::new(target, home), checksum: None }
     }
 
-    /// An archive gets a checksum, in a file beside it that appears right after it. A layout has none.
+    /// An archive gets a checksum, in a file beside it that appears right after it. A layout or a stream has none.
     fn with_checksum(mut self, checksum: Checksum) -> Result<Self> {
-        if checksum == Checksum::Sha256 && self.kind.is_archive() {
+        if checksum == Checksum::Sha256 && self.kind.is_archive() && !self.target.is_stream() {
             self.checksum = Some(checksum::place(&self.target)?);
         }
         Ok(self)

@@ -72,7 +72,11 @@ impl Stage {
 
     /// Where it all goes. Errors name this rather than files that the person never saw.
     pub(super) fn place(&self) -> &Path {
-        &self.target.path
+        if self.target.is_stream() {
+            Path::new("standard output")
+        } else {
+            &self.target.path
+        }
     }
 
     /// What is staged: sizes by digest.

@@ -1,11 +1,12 @@
 //! What stands where a target is to be, and how it is written for that.
 
 use std::fs;
+use std::io::{self, IsTerminal};
 use std::os::unix::ffi::OsStrExt;
 
 use crate::compress::Codec;
 use crate::error::{Error, IoContext, Result};
-use crate::layout::transaction::hold::check_version;
+use crate::layout::transaction::hold::{check_version, refuse_linked_blobs};
 use crate::layout::transaction::staging::STAGING_PREFIX;
 use crate::layout::{DockerForm, Layout, Location, Transport, INDEX, MARKER};
 
@@ -33,14 +34,17 @@ impl TargetKind {
     /// docker archive alone.
     pub(super) fn of(target: &Location, form: DockerForm) -> Result<Self> {
         let path = &target.path;
-        let metadata = match path.metadata() {
-            Err(_) if path.symlink_metadata().is_ok() => return Err(not_followed(target)),
-            metadata => metadata.ok(),
-        };
         let archive = match target.transport {
             Transport::Oci => None,
             Transport::OciArchive | Transport::Archive => Some(TargetKind::Archive(target.outer_codec()?)),
             Transport::DockerArchive => Some(TargetKind::DockerArchive(target.outer_codec()?, form)),
+        };
+        if let (Some(archive), true) = (archive, target.is_stream()) {
+            return refuse_terminal(target).map(|()| archive);
+        }
+        let metadata = match path.metadata() {
+            Err(_) if path.symlink_metadata().is_ok() => return Err(not_followed(target)),
+            metadata => metadata.ok(),
         };
         // A slash at its end makes a name that of a directory, whether there is one or not.
         let is_directory = metadata.as_ref().map_or(path.as_os_str().as_bytes().ends_with(b"/"), fs::Metadata::is_dir);
@@ -69,6 +73,7 @@ impl TargetKind {
 /// A directory is a layout, or holds nothing but what a killed run may have left: the index would have been its last act.
 pub(super) fn check_directory(target: &Location) -> Result<()> {
     let path = &target.path;
+    refuse_linked_blobs(target)?;
     if !path.join(INDEX).is_file() {
         let is_ours =
             |name: &[u8]| name == b"blobs" || name == MARKER.as_bytes() || name.starts_with(STAGING_PREFIX.as_bytes());
@@ -84,6 +89,16 @@ pub(super) fn check_directory(target: &Location) -> Result<()> {
     let layout = Layout::open(target)?;
     layout.index()?;
     check_version(&layout)
+}
+
+fn refuse_terminal(target: &Location) -> Result<()> {
+    if io::stdout().is_terminal() {
+        return Err(Error::refused_with_hint(
+            format!("target `{target}`: standard output is a terminal"),
+            "send it to a file, or through a pipe to `docker load` or `podman load`",
+        ));
+    }
+    Ok(())
 }
 
 /// Refuses an archive that is a link.

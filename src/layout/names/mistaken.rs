@@ -1,0 +1,203 @@
+//! What looks like something else than a place of images on disk, and what to type instead.
+
+use std::path::Path;
+
+use crate::error::Error;
+use crate::layout::names::ending::Ending;
+use crate::layout::names::location::{Role, FORMS};
+use crate::layout::DockerName;
+
+/// Transports that others know and this tool does not.
+const FOREIGN: [&str; 7] = ["containers-storage", "dir", "docker", "docker-daemon", "ostree", "sif", "tarball"];
+
+/// Transports of this tool, and words that are meant for one: without `-` and `_`, in lower case.
+const MEANT: [(&str, &str); 8] = [
+    ("oci", "oci"),
+    ("ocidir", "oci"),
+    ("ocilayout", "oci"),
+    ("ociarchive", "oci-archive"),
+    ("ocitar", "oci-archive"),
+    ("dockerarchive", "docker-archive"),
+    ("dockertar", "docker-archive"),
+    ("dockersave", "docker-archive"),
+];
+
+/// What a text without a known transport means, if that is no path; `on_disk` tells whether a path is there.
+pub(super) fn refuse(text: &str, role: Role, on_disk: impl Fn(&Path) -> bool) -> Result<(), Error> {
+    if text == "-" || text.starts_with("-:") {
+        return Err(stream_without_transport(text, role));
+    }
+    if let Some((scheme, rest)) = text.split_once("://") {
+        if !scheme.contains(['/', ':']) {
+            return Err(foreign(text, scheme, rest, role));
+        }
+    }
+    if let Some((word, rest)) = text.split_once(':') {
+        if FOREIGN.contains(&word.to_ascii_lowercase().as_str()) {
+            return Err(foreign(text, word, rest, role));
+        }
+        let plain: String = word.chars().filter(|c| !"-_".contains(*c)).collect::<String>().to_ascii_lowercase();
+        if let Some((_, meant)) = MEANT.iter().find(|(mistaken, _)| *mistaken == plain) {
+            let message = format!("{role} `{text}`: transport `{word}:` is unknown: {FORMS} expected");
+            return Err(Error::refused_with_hint(message, format!("write `{meant}:{rest}`")));
+        }
+    }
+    if looks_like_a_registry(text, on_disk) {
+        let message = format!("{role} `{text}` looks like an image in a registry, which is neither read nor written");
+        let hint = format!("{}; if it is a path, write `oci:` before it", skopeo(&format!("docker://{text}"), role));
+        return Err(Error::refused_with_hint(message, hint));
+    }
+    Ok(())
+}
+
+fn foreign(text: &str, scheme: &str, rest: &str, role: Role) -> Error {
+    let message = format!("{role} `{text}`: transport `{scheme}:` is unknown: {FORMS} expected");
+    let scheme = scheme.to_ascii_lowercase();
+    let rest = rest.trim_start_matches('/');
+    let there = match scheme.as_str() {
+        "docker" | "http" | "https" | "registry" => format!("docker://{rest}"),
+        known if FOREIGN.contains(&known) => format!("{known}:{}", text.split_once(':').map_or("", |(_, rest)| rest)),
+        _ => return Error::refused(message),
+    };
+    Error::refused_with_hint(message, skopeo(&there, role))
+}
+
+/// The command that carries an image from where it is, or to where it is to go.
+fn skopeo(there: &str, role: Role) -> String {
+    let here = local(there);
+    match role {
+        Role::Image => format!("`skopeo copy {there} {here}` fetches it, and `{here}` names it then"),
+        Role::Target => format!("write to `{here}`, and carry it there with `skopeo copy {here} {there}`"),
+    }
+}
+
+/// A place on disk for an image that is called so elsewhere.
+fn local(there: &str) -> String {
+    let name = there.split_once(':').map_or(there, |(_, rest)| rest).trim_start_matches('/');
+    let name = name.split_once('@').map_or(name, |(name, _)| name).trim_end_matches('/');
+    let last = name.rsplit('/').next().filter(|last| !last.is_empty()).unwrap_or("image");
+    let (last, tag) = last.split_once(':').unwrap_or((last, "latest"));
+    match there.split_once(':') {
+        // Where the name is a path already, this must be another.
+        Some(("dir" | "ostree" | "sif" | "tarball", _)) => format!("oci:{last}.oci:latest"),
+        _ => format!("oci:{last}:{tag}"),
+    }
+}
+
+/// Whether a bare text is `HOST/NAME` or `HOST:PORT/NAME`, and no path that is there or could be made.
+fn looks_like_a_registry(text: &str, on_disk: impl Fn(&Path) -> bool) -> bool {
+    let name = text.split_once('@').map_or(text, |(name, _)| name);
+    let Some((host, _)) = name.split_once('/') else { return false };
+    let without_port = host.rsplit_once(':').map(|(host, _)| host);
+    let is_archive = || Ending::of(Path::new(name.rsplit_once(':').map_or(name, |(path, _)| path))) != Ending::Plain;
+    let is_domain = || (host == "localhost" || host.contains('.')) && !is_archive();
+    (without_port.is_some() || is_domain())
+        && !host.starts_with('.')
+        && name.parse::<DockerName>().is_ok()
+        && !on_disk(Path::new(host))
+        && !without_port.is_some_and(|host| on_disk(Path::new(host)))
+}
+
+fn stream_without_transport(text: &str, role: Role) -> Error {
+    match role {
+        Role::Image => from_standard_input(text),
+        Role::Target => Error::refused_with_hint(
+            format!("target `{text}`: which kind of archive should go to standard output"),
+            "write `oci-archive:-` or `docker-archive:-:NAME:TAG`; a directory of this name is `oci:./-`",
+        ),
+    }
+}
+
+/// That an archive is read more than once.
+pub(super) fn from_standard_input(text: &str) -> Error {
+    Error::refused_with_hint(
+        format!("image `{text}`: images are not read from standard input"),
+        "write it to a file first; a file or directory of this name is `./-`",
+    )
+}
+
+/// That a layout is no stream.
+pub(super) fn layout_as_stream(text: &str, role: Role) -> Error {
+    Error::refused_with_hint(
+        format!("{role} `{text}`: a layout is a directory, and no stream"),
+        "an archive can go to standard output: `oci-archive:-` or `docker-archive:-:NAME:TAG`; a directory of this name \
+         is `oci:./-`",
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(text: &str, role: Role, disk: &[&str]) -> Option<(String, String)> {
+        let error = refuse(text, role, |path| disk.iter().any(|known| Path::new(known) == path)).err()?;
+        Some((error.to_string(), error.hint().unwrap_or_default().to_owned()))
+    }
+
+    #[test]
+    fn what_is_elsewhere_is_carried_by_skopeo() {
+        for (text, fetched) in [
+            ("docker://localhost:5000/app:v1", "skopeo copy docker://localhost:5000/app:v1 oci:app:v1"),
+            ("docker://alpine", "skopeo copy docker://alpine oci:alpine:latest"),
+            ("docker:alpine:3", "skopeo copy docker://alpine:3 oci:alpine:3"),
+            ("Docker://alpine", "skopeo copy docker://alpine oci:alpine:latest"),
+            ("https://quay.io/team/app:v1", "skopeo copy docker://quay.io/team/app:v1 oci:app:v1"),
+            ("docker-daemon:team/app:v1", "skopeo copy docker-daemon:team/app:v1 oci:app:v1"),
+            ("containers-storage:app", "skopeo copy containers-storage:app oci:app:latest"),
+            ("dir:x2", "skopeo copy dir:x2 oci:x2.oci:latest"),
+            ("dir:/tmp/x/", "skopeo copy dir:/tmp/x/ oci:x.oci:latest"),
+            ("localhost:5000/app:v1", "skopeo copy docker://localhost:5000/app:v1 oci:app:v1"),
+            ("127.0.0.1:5057/team/app:v1", "skopeo copy docker://127.0.0.1:5057/team/app:v1 oci:app:v1"),
+            ("localhost/app", "skopeo copy docker://localhost/app oci:app:latest"),
+            ("registry.example/a/b", "skopeo copy docker://registry.example/a/b oci:b:latest"),
+            ("[::1]:5000/app", "skopeo copy docker://[::1]:5000/app oci:app:latest"),
+        ] {
+            let (_, hint) = refused(text, Role::Image, &[]).unwrap_or_else(|| panic!("{text} is taken"));
+            assert!(hint.contains(&format!("`{fetched}`")), "{text}: {hint}");
+        }
+        let digest = format!("quay.io/app@sha256:{}", "0".repeat(64));
+        let (_, hint) = refused(&digest, Role::Image, &[]).unwrap();
+        assert!(hint.contains(&format!("`skopeo copy docker://{digest} oci:app:latest`")), "{hint}");
+        let (error, hint) = refused("localhost:5000/app:v1", Role::Target, &[]).unwrap();
+        assert!(error.starts_with("target `localhost:5000/app:v1` looks like"), "{error}");
+        assert!(
+            hint.contains("`oci:app:v1`") && hint.contains("`skopeo copy oci:app:v1 docker://localhost:5000/app:v1`")
+        );
+    }
+
+    #[test]
+    fn transports_that_are_nearly_right() {
+        for (text, meant) in [
+            ("OCI:x2", "oci:x2"),
+            ("Oci-Archive:x.tar:v1", "oci-archive:x.tar:v1"),
+            ("docker_archive:x.tar:app", "docker-archive:x.tar:app"),
+            ("oci-dir:x", "oci:x"),
+            ("dockerarchive:x", "docker-archive:x"),
+        ] {
+            let (error, hint) = refused(text, Role::Image, &[]).unwrap();
+            assert!(error.contains("transport `") && hint == format!("write `{meant}`"), "{error} {hint}");
+        }
+        let (error, hint) = refused("ftp://host/x", Role::Image, &[]).unwrap();
+        assert!(error.contains("`ftp:`") && hint.is_empty(), "{error} {hint}");
+    }
+
+    #[test]
+    fn paths_are_paths() {
+        for (text, disk) in [
+            ("out", &[][..]),
+            ("out:v1", &[]),
+            ("./localhost/app", &[]),
+            ("../a.b/app", &[]),
+            ("a/b:v1", &[]),
+            ("localhost/app", &["localhost"]),
+            ("out.d/app:v1", &["out.d"]),
+            ("out:5000/app:v1", &["out"]),
+            ("/docker.io/app", &[]),
+            ("Out.d/App", &[]),
+            ("out.d/app.tar", &[]),
+            ("out.d/app.tar:v1", &[]),
+        ] {
+            assert_eq!(refused(text, Role::Target, disk), None, "{text}");
+        }
+    }
+}
