@@ -105,9 +105,10 @@ OCI_VARIABLES = "\
 "
 
 # One command for every type, since a type is named after ocibake's transport. SOURCE_DATE_EPOCH of an image recipe is a
-# time before the rootfs was made: it would clamp every file's time.
+# time before the rootfs was made: it would clamp every file's time. What IMGDEPLOYDIR holds is made anew by a later build,
+# so that nothing has to wait for the disk.
 OCI_BUILD = "\
-    SOURCE_DATE_EPOCH= ocibake build --vars '${T}/${type}.vars' --progress percent --json ${EXTRA_IMAGECMD} \
+    SOURCE_DATE_EPOCH= ocibake build --vars '${T}/${type}.vars' --progress percent --json --no-sync ${EXTRA_IMAGECMD} \
     ${OCI_ROOTFS} '${type}:${IMGDEPLOYDIR}/${IMAGE_NAME}.${type}' > '${T}/${type}.json'\
 "
 IMAGE_CMD:oci = "${OCI_BUILD}${OCI_ATTACH}"

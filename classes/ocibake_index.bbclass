@@ -139,7 +139,7 @@ python do_deploy () {
         target = "%s:%s" % (imagetype, os.path.join(d.getVar("DEPLOYDIR"), name))
         # A layout's images without a name are meant with what is attached to them. Archives hold no more than the index.
         sources = images if imagetype == "oci" else ["%s:%s" % (image, taken) for image in images]
-        bb.note("%s: %s" % (name, ocibake_run(["index", *flags, *sources, target]).strip()))
+        bb.note("%s: %s" % (name, ocibake_run(["index", "--no-sync", *flags, *sources, target]).strip()))
         ending = "oci" if imagetype == "oci" else "oci.tar"
         for link in sorted({ocibake_link(d.getVar("PN"), tag, ending) for tag in tags}):
             os.symlink(name, os.path.join(d.getVar("DEPLOYDIR"), link))

@@ -36,7 +36,7 @@ def oci_attach(d):
     """
     if not oci_spdx_version(d):
         return ""
-    return ("; if [ -e '${OCI_SPDX_DOCUMENT}' ]; then ocibake attach '${type}:${IMGDEPLOYDIR}/${IMAGE_NAME}.${type}' "
+    return ("; if [ -e '${OCI_SPDX_DOCUMENT}' ]; then ocibake attach --no-sync '${type}:${IMGDEPLOYDIR}/${IMAGE_NAME}.${type}' "
             "'${OCI_SPDX_DOCUMENT}' --type application/spdx+json; fi")
 
 def oci_join_spdx(d, path):

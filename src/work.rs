@@ -34,6 +34,12 @@ impl<'a> Work<'a> {
     pub fn new(threads: NonZeroUsize, observer: &'a dyn Observer) -> Self {
         Work { threads, observer, durability: Durability::default() }
     }
+
+    /// The same work for targets that are durable, or not.
+    #[must_use]
+    pub fn with_durability(self, durability: Durability) -> Self {
+        Work { durability, ..self }
+    }
 }
 
 /// As many threads as the machine has cores, watched by no one.

@@ -10,6 +10,7 @@ use ocibake::settings::changes::annotations;
 
 use super::output::print;
 use super::progress::ProgressMode;
+use super::work_flags::SyncFlag;
 use super::{Answer, LocationParser, Session};
 
 /// Attach a file to an image: an SBOM, provenance, a signature
@@ -48,6 +49,9 @@ pub(super) struct Args {
     /// Print a report in JSON instead of the digest
     #[arg(long)]
     json: bool,
+
+    #[command(flatten)]
+    sync: SyncFlag,
 }
 
 pub(super) fn run(args: &Args, session: &Session) -> Result<Answer> {
@@ -57,7 +61,8 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Answer> {
     options.artifact_type = args.artifact_type.clone();
     options.annotations = annotations("--annotation", &args.annotation)?;
     let display = session.display(ProgressMode::None);
-    let report = attach(&args.image, &args.file, &options, &display.work(None)?)?;
+    let report =
+        attach(&args.image, &args.file, &options, &display.work(None)?.with_durability(args.sync.durability()))?;
     print(args.json, &report, || format!("{}\n", report.digest))?;
     Ok(Answer::Yes)
 }

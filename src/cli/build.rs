@@ -12,7 +12,7 @@ use ocibake::settings::{unknown_names, BuildSpec, Settings, VarsFile};
 use ocibake::tree::{DeviceTable, Globs, IdMap, OwnerPolicy, TarPath, XattrPolicy};
 use ocibake::Error;
 
-use super::output::print;
+use super::output::print_beside;
 use super::setting_flags::SettingFlags;
 use super::target_flags::TargetFlagsBesideTags;
 use super::work_flags::WorkFlags;
@@ -146,7 +146,7 @@ fn rootfs(args: &Args) -> Result<Rootfs> {
 /// The targets: with an upper directory, all positions are targets.
 fn targets(args: &Args) -> Result<Vec<Location>> {
     let first = args.base.overlay_upper.is_some().then_some(&args.rootfs);
-    Ok(first.into_iter().chain(&args.targets).map(|target| Location::parse(target)).collect::<Result<_, _>>()?)
+    Ok(first.into_iter().chain(&args.targets).map(|target| Location::parse_target(target)).collect::<Result<_, _>>()?)
 }
 
 fn parse_owner(text: &str) -> Result<(u32, u32), String> {
@@ -176,10 +176,10 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Answer> {
     }
 
     let display = args.work.display(session);
-    let mut report = build(&rootfs(args)?, &targets, &options, &display.work(args.work.threads)?)?;
+    let mut report = build(&rootfs(args)?, &targets, &options, &args.work.of(&display)?)?;
     drop(display);
     report.warnings.splice(0..0, settings.warnings().iter().cloned());
-    print(args.work.json, &report, || format!("{}\n", report.digest))?;
+    print_beside(&targets, args.work.json, &report, || format!("{}\n", report.digest))?;
     match args.stats {
         Some(StatsFormat::Text) => report::stats(&report.stats).lines().for_each(say),
         Some(StatsFormat::Json) => say(&serde_json::to_string(&report.stats)?),

@@ -13,6 +13,7 @@ use ocibake::time::Timestamp;
 use super::output::{lines, print};
 use super::progress::{ProgressMode, Verbosity};
 use super::setting_flags::{ChangeFlags, RemovalFlags};
+use super::work_flags::SyncFlag;
 use super::{say, Answer, LocationParser, Session};
 
 /// Edit an image's configuration, history and annotations
@@ -48,6 +49,9 @@ pub(super) struct Args {
     /// Print a report in JSON instead of the digest
     #[arg(long)]
     json: bool,
+
+    #[command(flatten)]
+    sync: SyncFlag,
 
     #[command(flatten)]
     given: GivenArgs,
@@ -152,7 +156,7 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Answer> {
     options.changes = changes(args)?;
     options.tags = args.tag.clone();
     let display = session.display(ProgressMode::None);
-    let report = config(&args.image, &options, &display.work(None)?)?;
+    let report = config(&args.image, &options, &display.work(None)?.with_durability(args.sync.durability()))?;
     drop(display);
     if !args.json && !report.changed && session.verbosity != Verbosity::Quiet {
         say(&format!("ocibake: {}: nothing is different, nothing was written", report.image));

@@ -6,10 +6,10 @@ use ocibake::layout::Location;
 use ocibake::ops::convert::{convert, ConvertOptions, ConvertReport, Digests};
 use ocibake::platform::PlatformPattern;
 
-use super::output::{lines, print};
+use super::output::{lines, print_beside};
 use super::target_flags::TargetFlags;
 use super::work_flags::WorkFlags;
-use super::{Answer, LocationParser, Session};
+use super::{Answer, LocationParser, Session, TargetParser};
 
 /// Carry images to other transports and compressions
 ///
@@ -26,7 +26,7 @@ pub(super) struct Args {
     image: Location,
 
     /// Where it goes
-    #[arg(required = true, value_parser = LocationParser)]
+    #[arg(required = true, value_parser = TargetParser)]
     targets: Vec<Location>,
 
     /// Take the image for this platform alone: `os/architecture[/variant]`
@@ -57,12 +57,12 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Answer> {
     options.digests = if args.preserve_digests { Digests::Preserved } else { Digests::MayChange };
     options.target = args.target.options();
     let display = args.work.display(session);
-    let report = convert(&args.image, &args.targets, &options, &display.work(args.work.threads)?)?;
+    let report = convert(&args.image, &args.targets, &options, &args.work.of(&display)?)?;
     drop(display);
     for warning in &report.warnings {
         session.warn(warning);
     }
-    print(args.work.json, &report, || listed(&report))?;
+    print_beside(&args.targets, args.work.json, &report, || listed(&report))?;
     Ok(Answer::Yes)
 }
 

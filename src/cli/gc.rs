@@ -4,6 +4,7 @@ use ocibake::ops::gc::{gc, GcMode, GcOptions, GcReport};
 
 use super::output::{lines, print};
 use super::progress::{ProgressMode, Verbosity};
+use super::work_flags::SyncFlag;
 use super::{report, say, Answer, LocationParser, Session};
 
 /// Remove the blobs of a layout that nothing leads to
@@ -25,13 +26,16 @@ pub(super) struct Args {
     /// Print a report in JSON
     #[arg(long)]
     json: bool,
+
+    #[command(flatten)]
+    sync: SyncFlag,
 }
 
 pub(super) fn run(args: &Args, session: &Session) -> Result<Answer> {
     let display = session.display(ProgressMode::None);
     let mut options = GcOptions::default();
     options.mode = if args.dry_run { GcMode::DryRun } else { GcMode::Free };
-    let report = gc(&args.layout, &options, &display.work(None)?)?;
+    let report = gc(&args.layout, &options, &display.work(None)?.with_durability(args.sync.durability()))?;
     let listed = if args.dry_run || session.verbosity == Verbosity::Verbose { &report.freed[..] } else { &[] };
     print(args.json, &report, || lines(listed.iter().map(|blob| format!("{} {}", blob.digest, blob.size))))?;
     if !args.json && session.verbosity != Verbosity::Quiet {

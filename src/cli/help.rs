@@ -13,7 +13,8 @@ Images and targets are named by a transport, a path, and a name where one is nee
   oci-archive:FILE[:REF] is a tar of a layout,
   docker-archive:FILE[:NAME[:TAG]] is what `docker load` takes.
 Without a transport, a path that ends in .tar, .tar.gz, .tar.xz or .tar.zst is an archive of a layout, and any other is a \
-layout directory. An archive that is written is compressed as its ending says.";
+layout directory. An archive that is written is compressed as its ending says, and goes to standard output if FILE is `-`. \
+What is in a registry is fetched and pushed with `skopeo copy`.";
 
 const NAMES_IN_SHORT: &str =
     "An image or target is oci:DIR[:REF], oci-archive:FILE[:REF], docker-archive:FILE[:NAME[:TAG]] or a path; --help says more";

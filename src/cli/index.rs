@@ -1,3 +1,5 @@
+use std::ffi::OsString;
+
 use anyhow::Result;
 use ocibake::layout::Location;
 use ocibake::ops::index::{
@@ -6,10 +8,10 @@ use ocibake::ops::index::{
 use ocibake::platform::PlatformPattern;
 use ocibake::Error;
 
-use super::output::{lines, print};
+use super::output::{lines, print_beside};
 use super::target_flags::TargetFlags;
 use super::work_flags::WorkFlags;
-use super::{Answer, LocationParser, Session};
+use super::{Answer, Session};
 
 /// Make one multi-platform image of images for several platforms
 ///
@@ -27,8 +29,8 @@ use super::{Answer, LocationParser, Session};
 )]
 pub(super) struct Args {
     /// The images, and at the end where the index goes
-    #[arg(required = true, value_name = "IMAGE... TARGET", value_parser = LocationParser)]
-    locations: Vec<Location>,
+    #[arg(required = true, value_name = "IMAGE... TARGET")]
+    locations: Vec<OsString>,
 
     /// Put the images into `index.json` itself, each under the name with its platform behind it (`v1-arm-v7`) if a name
     /// is given
@@ -64,6 +66,8 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args, session: &Session) -> Result<Answer> {
     let (target, images) = args.locations.split_last().expect("clap wants one at least");
+    let target = Location::parse_target(target)?;
+    let images: Vec<Location> = images.iter().map(|image| Location::parse(image)).collect::<Result<_, _>>()?;
     if images.is_empty() && args.remove.is_empty() && !args.add {
         return Err(Error::refused_with_hint(
             format!("`{target}` is the target, and the images are missing"),
@@ -80,12 +84,12 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Answer> {
     options.descriptor_annotations = args.descriptor_annotation.clone();
     options.target = args.target.options();
     let display = args.work.display(session);
-    let report = index(images, target, &options, &display.work(args.work.threads)?)?;
+    let report = index(&images, &target, &options, &args.work.of(&display)?)?;
     drop(display);
     for warning in &report.warnings {
         session.warn(warning);
     }
-    print(args.work.json, &report, || listed(&report))?;
+    print_beside(std::slice::from_ref(&target), args.work.json, &report, || listed(&report))?;
     Ok(Answer::Yes)
 }
 

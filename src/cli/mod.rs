@@ -228,7 +228,7 @@ fn stdout_trouble(error: &anyhow::Error) -> Option<io::ErrorKind> {
     of_json.or_else(|| outermost.downcast_ref::<io::Error>().map(io::Error::kind))
 }
 
-/// The value parser of images and targets.
+/// The value parser of images.
 #[derive(Clone)]
 struct LocationParser;
 
@@ -242,6 +242,23 @@ impl clap::builder::TypedValueParser for LocationParser {
         value: &OsStr,
     ) -> Result<Location, clap::Error> {
         Location::parse(value).map_err(|error| refuse(command, &error))
+    }
+}
+
+/// The value parser of targets.
+#[derive(Clone)]
+struct TargetParser;
+
+impl clap::builder::TypedValueParser for TargetParser {
+    type Value = Location;
+
+    fn parse_ref(
+        &self,
+        command: &clap::Command,
+        _: Option<&clap::Arg>,
+        value: &OsStr,
+    ) -> Result<Location, clap::Error> {
+        Location::parse_target(value).map_err(|error| refuse(command, &error))
     }
 }
 

@@ -1,16 +1,33 @@
 //! What a verb answers on stdout.
 
 use std::fmt::Display;
-use std::io::{stdout, Write};
+use std::io::{stderr, stdout, Write};
 
 use anyhow::Result;
+use ocibake::layout::Location;
 use serde::Serialize;
 
 /// Prints a report: in JSON for programs, else as text, which has its own line ends.
 pub(super) fn print(json: bool, report: &impl Serialize, text: impl FnOnce() -> String) -> Result<()> {
-    let mut out = stdout().lock();
+    write_to(&mut stdout().lock(), json, report, text)
+}
+
+/// The same for what was written to targets: on stderr where one of them is stdout.
+pub(super) fn print_beside(
+    targets: &[Location],
+    json: bool,
+    report: &impl Serialize,
+    text: impl FnOnce() -> String,
+) -> Result<()> {
+    if targets.iter().any(Location::is_stream) {
+        return write_to(&mut stderr().lock(), json, report, text);
+    }
+    print(json, report, text)
+}
+
+fn write_to(out: &mut dyn Write, json: bool, report: &impl Serialize, text: impl FnOnce() -> String) -> Result<()> {
     if json {
-        serde_json::to_writer_pretty(&mut out, report)?;
+        serde_json::to_writer_pretty(&mut *out, report)?;
         writeln!(out)?;
     } else {
         write!(out, "{}", text())?;

@@ -4,6 +4,7 @@ use ocibake::ops::rm::{rm, Removed, RemovedEntry, RmOptions};
 
 use super::output::{lines, print};
 use super::progress::ProgressMode;
+use super::work_flags::SyncFlag;
 use super::{report::printable, Answer, LocationParser, Session};
 
 /// Remove a name from a layout
@@ -25,13 +26,16 @@ pub(super) struct Args {
     /// Print a report in JSON
     #[arg(long)]
     json: bool,
+
+    #[command(flatten)]
+    sync: SyncFlag,
 }
 
 pub(super) fn run(args: &Args, session: &Session) -> Result<Answer> {
     let mut options = RmOptions::default();
     options.what = if args.untagged { Removed::Untagged } else { Removed::Named };
     let display = session.display(ProgressMode::None);
-    let report = rm(&args.image, &options, &display.work(None)?)?;
+    let report = rm(&args.image, &options, &display.work(None)?.with_durability(args.sync.durability()))?;
     print(args.json, &report, || lines(report.removed.iter().map(line)))?;
     Ok(Answer::Yes)
 }

@@ -6,11 +6,11 @@ use ocibake::layout::Location;
 use ocibake::ops::squash::{squash, SquashOptions};
 use ocibake::platform::PlatformPattern;
 
-use super::output::print;
+use super::output::print_beside;
 use super::target_flags::TargetFlags;
 use super::usage::count;
 use super::work_flags::WorkFlags;
-use super::{Answer, LocationParser, Session};
+use super::{Answer, LocationParser, Session, TargetParser};
 
 /// Make one layer of all layers of an image, or of some
 ///
@@ -24,7 +24,7 @@ pub(super) struct Args {
     image: Location,
 
     /// Where the new image goes
-    #[arg(required = true, value_parser = LocationParser)]
+    #[arg(required = true, value_parser = TargetParser)]
     targets: Vec<Location>,
 
     /// Which platform, where there is a choice: `os/architecture[/variant]`
@@ -58,8 +58,8 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Answer> {
     options.compression = args.compression;
     options.target = args.target.options();
     let display = args.work.display(session);
-    let report = squash(&args.image, &args.targets, &options, &display.work(args.work.threads)?)?;
+    let report = squash(&args.image, &args.targets, &options, &args.work.of(&display)?)?;
     drop(display);
-    print(args.work.json, &report, || format!("{}\n", report.digest))?;
+    print_beside(&args.targets, args.work.json, &report, || format!("{}\n", report.digest))?;
     Ok(Answer::Yes)
 }

@@ -5,6 +5,7 @@ use ocibake::ops::tag::{tag, TagOptions};
 
 use super::output::print;
 use super::progress::ProgressMode;
+use super::work_flags::SyncFlag;
 use super::{Answer, LocationParser, Session};
 
 /// Give an image more names
@@ -25,13 +26,16 @@ pub(super) struct Args {
     /// Print a report in JSON instead of the digest
     #[arg(long)]
     json: bool,
+
+    #[command(flatten)]
+    sync: SyncFlag,
 }
 
 pub(super) fn run(args: &Args, session: &Session) -> Result<Answer> {
     let display = session.display(ProgressMode::None);
     let mut options = TagOptions::default();
     options.names.clone_from(&args.names);
-    let report = tag(&args.image, &options, &display.work(None)?)?;
+    let report = tag(&args.image, &options, &display.work(None)?.with_durability(args.sync.durability()))?;
     print(args.json, &report, || format!("{}\n", report.digest))?;
     Ok(Answer::Yes)
 }

@@ -2,6 +2,9 @@
 
 use std::num::NonZeroUsize;
 
+use anyhow::Result;
+use ocibake::work::{Durability, Work};
+
 use super::progress::{Display, ProgressMode};
 use super::usage::count;
 use super::Session;
@@ -11,7 +14,7 @@ use super::Session;
 pub(super) struct WorkFlags {
     /// Work with so many threads; the result is the same for any number [default: the machine's cores]
     #[arg(long, value_name = "N", value_parser = count, allow_hyphen_values = true)]
-    pub(super) threads: Option<NonZeroUsize>,
+    threads: Option<NonZeroUsize>,
 
     /// How to show progress
     #[arg(long, value_name = "HOW", default_value = "auto")]
@@ -20,9 +23,35 @@ pub(super) struct WorkFlags {
     /// Print a report in JSON instead of the digest
     #[arg(long)]
     pub(super) json: bool,
+
+    #[command(flatten)]
+    pub(super) sync: SyncFlag,
+}
+
+/// Whether a change survives that the machine stops.
+#[derive(clap::Args)]
+pub(super) struct SyncFlag {
+    /// Do not wait until what is written is on the disk; for targets that are made anew if the machine stops
+    #[arg(long)]
+    no_sync: bool,
+}
+
+impl SyncFlag {
+    pub(super) fn durability(&self) -> Durability {
+        if self.no_sync {
+            Durability::Unsynced
+        } else {
+            Durability::Synced
+        }
+    }
 }
 
 impl WorkFlags {
+    /// What the library is given.
+    pub(super) fn of<'a>(&self, display: &'a Display) -> Result<Work<'a>> {
+        Ok(display.work(self.threads)?.with_durability(self.sync.durability()))
+    }
+
     pub(super) fn display(&self, session: &Session) -> Display {
         session.display(self.progress)
     }

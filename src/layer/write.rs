@@ -2,7 +2,6 @@
 
 use std::cell::Cell;
 use std::collections::VecDeque;
-use std::fs::File;
 use std::io::{self, Read, Write};
 use std::num::NonZeroUsize;
 use std::path::Path;
@@ -88,7 +87,7 @@ impl<'a> Step<'a> {
 pub fn write(
     steps: Vec<Step<'_>>,
     content: &dyn Content,
-    blob: File,
+    blob: impl Write + Send + 'static,
     compression: Compression,
     work: &Work<'_>,
 ) -> Result<(Layer, LayerTimes)> {
@@ -102,10 +101,10 @@ const ON_THEIR_WAY: usize = 4;
 
 /// Writes several layers, each as [`write()`] would, to files that `blob` makes. While the last blocks of one are hashed,
 /// compressed and written, the next is read: they share one set of threads, and the memory of one layer.
-pub fn write_all(
+pub fn write_all<W: Write + Send + 'static>(
     layers: Vec<Vec<Step<'_>>>,
     content: &dyn Content,
-    mut blob: impl FnMut() -> Result<File>,
+    mut blob: impl FnMut() -> Result<W>,
     compression: Compression,
     work: &Work<'_>,
 ) -> Result<Vec<(Layer, LayerTimes)>> {
@@ -127,9 +126,14 @@ pub fn write_all(
 }
 
 /// A layer all of whose members were read.
-type Ended = (Ending<File>, Duration);
+type Ended<W> = (Ending<W>, Duration);
 
-fn write_members(steps: &[Step<'_>], content: &dyn Content, encoder: Encoder<File>, work: &Work<'_>) -> Result<Ended> {
+fn write_members<W: Write + Send + 'static>(
+    steps: &[Step<'_>],
+    content: &dyn Content,
+    encoder: Encoder<W>,
+    work: &Work<'_>,
+) -> Result<Ended<W>> {
     let observer = work.observer;
     let read = Cell::new(Duration::ZERO);
     let mut writer = tar::Writer::new(LayerOutput(encoder));
@@ -147,7 +151,10 @@ fn write_members(steps: &[Step<'_>], content: &dyn Content, encoder: Encoder<Fil
     Ok((ended.at("write", Path::new("the layer"))?, read.get()))
 }
 
-fn finish((ending, read): Ended, compression: Compression) -> Result<(Layer, LayerTimes)> {
+fn finish<W: Write + Send + 'static>(
+    (ending, read): Ended<W>,
+    compression: Compression,
+) -> Result<(Layer, LayerTimes)> {
     let ended = ending.wait().at("write", Path::new("the layer"))?;
     let (_, Encoded { input, input_size, output, output_size, busy }) = ended;
     let layer = Layer {
@@ -167,7 +174,7 @@ pub fn recompress(
     blob: impl Read + Send,
     diff_id: &Digest,
     name: &str,
-    to: File,
+    to: impl Write + Send + 'static,
     compression: Compression,
     threads: NonZeroUsize,
 ) -> Result<Layer> {
@@ -195,9 +202,9 @@ pub fn recompress(
 }
 
 /// The encoder as the place where a tar goes: content flows straight into its blocks, which end at entry edges.
-struct LayerOutput(Encoder<File>);
+struct LayerOutput<W: Write + Send + 'static>(Encoder<W>);
 
-impl Write for LayerOutput {
+impl<W: Write + Send + 'static> Write for LayerOutput<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.0.write(bytes)
     }
@@ -207,7 +214,7 @@ impl Write for LayerOutput {
     }
 }
 
-impl Output for LayerOutput {
+impl<W: Write + Send + 'static> Output for LayerOutput<W> {
     fn entry_edge(&mut self) {
         self.0.entry_edge();
     }
@@ -245,6 +252,8 @@ impl Read for EntryReader<'_> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::File;
+
     use super::*;
     use crate::testing::TempDir;
     use crate::tree::{Kind, Metadata};

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
@@ -41,7 +41,7 @@ impl Content {
 /// Writes files in the order in which they come; returns the digest of the tar as it is stored. Errors call it `place`.
 pub(super) fn write(
     files: impl IntoIterator<Item = Result<Packed>>,
-    output: File,
+    output: impl Write + Send + 'static,
     place: &Path,
     codec: Codec,
     threads: NonZeroUsize,

@@ -101,7 +101,10 @@ fn base(settings: &Settings) -> Result<Option<Location>> {
     let Some(setting) = settings.find(&variables::BASE_IMAGE) else { return Ok(None) };
     let text = setting.text()?;
     let location = Location::parse(text.as_ref());
-    location.map(Some).map_err(|error| setting.error(text, &error.to_string()))
+    location.map(Some).map_err(|error| match error.hint() {
+        Some(hint) => Error::refused_with_hint(format!("{}: {error}", setting.origin()), hint),
+        None => setting.error(text, &error.to_string()),
+    })
 }
 
 /// How the tree is cut. No word of it holds a blank, so that several may stand in one flag.

@@ -240,6 +240,11 @@ impl<'a> Setting<'a> {
         (grammar.read)(value).ok_or_else(|| self.error(value, grammar.accepted))
     }
 
+    /// The flag or variable, as the person wrote it.
+    pub(super) fn origin(&self) -> &str {
+        &self.origin
+    }
+
     /// The error for a part of the value.
     pub(super) fn error(&self, value: &str, accepted: &str) -> Error {
         Error::Setting { name: self.origin.clone(), value: value.to_owned(), accepted: accepted.to_owned() }

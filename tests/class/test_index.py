@@ -114,7 +114,7 @@ class Made(IndexTest):
     def test_index(self):
         arm, x86 = self.both()
         self.assertEqual(self.deploy(self.datastore(OCI_INDEX_IMAGES=self.images)), [
-            "index --tag=latest oci:%s oci:%s oci:%s/deploy/app.oci" % (arm, x86, self.directory)])
+            "index --no-sync --tag=latest oci:%s oci:%s oci:%s/deploy/app.oci" % (arm, x86, self.directory)])
         self.assertEqual({path.name: os.readlink(path) for path in (self.directory / "deploy").iterdir()},
                          {"app-latest-oci": "app.oci"})
 
@@ -124,7 +124,7 @@ class Made(IndexTest):
         d = self.datastore(OCI_INDEX_IMAGES=self.images + " other", OCI_IMAGE_TAG="1.0 reg:5000/app:1", OCI_INDEX_FLAT="1",
                            OCI_INDEX_IMAGE_TAG="v1", OCI_INDEX_TYPES="oci oci-archive",
                            OCI_INDEX_ANNOTATIONS="a='b c' d=$(id)")
-        common = "index --tag=1.0 --tag=reg:5000/app:1 --annotation=a=b c --annotation=d=$(id) --flat"
+        common = "index --no-sync --tag=1.0 --tag=reg:5000/app:1 --annotation=a=b c --annotation=d=$(id) --flat"
         self.assertEqual(self.deploy(d), [
             "%s oci-archive:%s oci-archive:%s oci:%s oci:%s/deploy/app.oci" % (common, arm, x86, here, self.directory),
             "%s oci-archive:%s:v1 oci-archive:%s:v1 oci:%s:v1 oci-archive:%s/deploy/app.oci-archive" % (

@@ -58,7 +58,7 @@ class Attached(SpdxTest):
                 task = self.task([inherited])
                 (build, attach), status = self.calls(task)
                 self.assertTrue(build.startswith("build "), build)
-                self.assertEqual(attach, "attach oci:%s %s --type application/spdx+json" % (task.image, self.document))
+                self.assertEqual(attach, "attach --no-sync oci:%s %s --type application/spdx+json" % (task.image, self.document))
                 self.assertEqual(status, 0)
 
     def test_not_without_the_class_and_not_if_it_is_not_wanted(self):

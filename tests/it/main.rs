@@ -85,6 +85,12 @@ mod policies;
 /// Layouts gain an image and keep the rest, archives are replaced, and many at once lose nothing.
 mod targets;
 
+/// What is typed as a place is one on disk, or an error that says what to type; archives go to standard output too.
+mod places;
+
+/// A target survives that the machine stops, and a disk or a lock that fails is told.
+mod durability;
+
 /// An image is edited in place or beside itself, and nothing else changes.
 mod config;
 

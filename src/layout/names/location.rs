@@ -112,7 +112,7 @@ impl Location {
             _ if split.path.is_dir() => Transport::Oci,
             Ending::Archive(_) => Transport::Archive,
             Ending::Unknown(_) if role == Role::Image && split.path.is_file() => Transport::Oci,
-            Ending::Unknown(ending) => return Err(unknown_ending(format!("{role} `{shown}`"), ending)),
+            Ending::Unknown(ending) => return Err(unknown_ending(&format!("{role} `{shown}`"), ending)),
             Ending::Plain => Transport::Oci,
         };
         let location =
@@ -158,14 +158,14 @@ impl Location {
                     ENDINGS,
                 ))
             }
-            Ending::Unknown(ending) => return Err(unknown_ending(format!("target `{self}`"), ending)),
+            Ending::Unknown(ending) => return Err(unknown_ending(&format!("target `{self}`"), ending)),
         })
     }
 }
 
 const ENDINGS: &str = "end its name in `.tar`, `.tar.gz`, `.tar.xz` or `.tar.zst`";
 
-fn unknown_ending(subject: String, ending: &str) -> Error {
+fn unknown_ending(subject: &str, ending: &str) -> Error {
     Error::refused_with_hint(format!("{subject}: archives that end in `{ending}` are not known here"), ENDINGS)
 }
 
@@ -217,13 +217,16 @@ impl<'a> Split<'a> {
         if let Some(name) = read {
             return Ok(Location { transport, path: self.path, name: Some(name) });
         }
-        let expected = match transport {
-            Transport::DockerArchive => DockerName::ACCEPTED,
-            _ => "letters and digits expected, joined by `/`, by one of `-` `.` `_` `:` `@` `+`, or by `--`",
+        let (kind, expected) = match transport {
+            Transport::DockerArchive => ("name", DockerName::ACCEPTED),
+            _ => (
+                "ref name",
+                "letters and digits expected, joined by `/`, by one of `-` `.` `_` `:` `@` `+`, or by `--`",
+            ),
         };
         let (path, name) = (self.path.display().to_string(), String::from_utf8_lossy(name));
         let (path, name) = (path.escape_debug(), name.escape_debug());
-        Err(format!("read as the path `{path}` and the name `{name}`, which is no name: {expected}"))
+        Err(format!("read as the path `{path}` and the name `{name}`, which is no {kind}: {expected}"))
     }
 }
 

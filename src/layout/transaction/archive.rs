@@ -10,6 +10,7 @@ use crate::compress::Codec;
 use crate::digest::Digest;
 use crate::error::{IoContext, Result};
 use crate::layout::pack::{self, Content, Packed};
+use crate::layout::transaction::stage::TargetFile;
 use crate::layout::transaction::target::TargetKind;
 use crate::layout::transaction::{checksum, Transaction};
 use crate::layout::{blob_path, docker, Layout, INDEX, MARKER};
@@ -95,7 +96,7 @@ impl Transaction {
         } else {
             File::create(self.stage.directory()?.join(ARCHIVE))
         };
-        let file = file.at("write", self.stage.place())?;
+        let file = TargetFile::new(file.at("write", self.stage.place())?, self.stage.place());
         pack::write(files, file, self.stage.place(), codec, work.threads)
     }
 }

@@ -17,6 +17,8 @@ mod stage;
 mod staging;
 mod take;
 mod target;
+#[cfg(test)]
+mod tests;
 
 pub use checksum::Checksum;
 pub(crate) use commit::commit_all;

@@ -32,6 +32,33 @@ pub(crate) struct Stage {
 #[derive(Debug)]
 pub(crate) struct BlobPath(PathBuf);
 
+/// A file that is written for a target, whose errors name the target: that is what the person knows.
+#[derive(Debug)]
+pub(crate) struct TargetFile {
+    file: File,
+    target: PathBuf,
+}
+
+impl TargetFile {
+    pub(super) fn new(file: File, target: &Path) -> Self {
+        TargetFile { file, target: target.to_path_buf() }
+    }
+}
+
+impl Write for TargetFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self.file.write(bytes) {
+            // Who writes all of it tries again.
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => Err(error),
+            written => Ok(written.at("write", &self.target)?),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(self.file.flush().at("write", &self.target)?)
+    }
+}
+
 impl BlobPath {
     pub(super) fn path(&self) -> &Path {
         &self.0
@@ -85,10 +112,10 @@ impl Stage {
     }
 
     /// A file for a blob whose digest is not known yet, and its place for [`adopt`](Self::adopt).
-    pub(crate) fn blob_file(&self) -> Result<(File, BlobPath)> {
+    pub(crate) fn blob_file(&self) -> Result<(TargetFile, BlobPath)> {
         let place = self.new_place()?;
         let file = File::create(place.path()).at("write", self.place())?;
-        Ok((file, place))
+        Ok((TargetFile::new(file, self.place()), place))
     }
 
     /// A place for a blob, which no other blob gets.
