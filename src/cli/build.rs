@@ -12,7 +12,7 @@ use ocibake::settings::{unknown_names, BuildSpec, Settings, VarsFile};
 use ocibake::tree::{DeviceTable, Globs, IdMap, OwnerPolicy, TarPath, XattrPolicy};
 use ocibake::Error;
 
-use super::output::print_beside;
+use super::output::{print, print_beside};
 use super::setting_flags::SettingFlags;
 use super::target_flags::TargetFlagsBesideTags;
 use super::work_flags::WorkFlags;
