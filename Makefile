@@ -53,7 +53,7 @@ test-class: ## the Yocto class with a datastore of its own, and the recipe again
 	OCIBAKE=$(CURDIR)/target/debug/ocibake $(PYTHON) -m unittest discover -s tests/class
 	$(PYTHON) -m unittest tests/recipe/test_crates.py
 
-test-vendored: ## a build from the crates that the recipe fetches and nothing else
+test-vendored: ## the crates that the recipe fetches are enough, without network
 	$(CARGO) fetch --locked
 	$(PYTHON) -m unittest tests/recipe/test_vendored_build.py
 
@@ -103,4 +103,4 @@ fuzz: ## every fuzz target for FUZZ_SECONDS (needs cargo-fuzz and a nightly comp
 
 clean: ## remove everything that was made
 	$(CARGO) clean
-	rm -rf build
+	rm -rf build "$${OCIBAKE_TEST_DIR:-/var/tmp}/ocibake-tests-$$(id -u)/$$(stat -c %d-%i .)"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Build what the recipe fetches the way cargo.bbclass does: its files, its crates, and nothing else.
+"""Check what the recipe fetches the way cargo.bbclass does: its files, its crates, and nothing else.
 
 The crates come from cargo's own download cache, which `cargo fetch` fills.
 """
@@ -52,9 +52,9 @@ def unpack_crates(directory):
 
 
 class VendoredBuild(unittest.TestCase):
-    """cargo build --frozen without network and without a cargo home."""
+    """cargo without network and without a cargo home. It checks and does not build: the test is about what is there."""
 
-    def test_build(self):
+    def test_check(self):
         subprocess.run([CARGO, "fetch", "--locked", "--manifest-path", REPOSITORY / "Cargo.toml"], check=True)
         with tempfile.TemporaryDirectory() as directory:
             directory = pathlib.Path(directory)
@@ -70,28 +70,19 @@ class VendoredBuild(unittest.TestCase):
                 "RUSTUP_HOME": os.environ.get("RUSTUP_HOME", str(pathlib.Path.home() / ".rustup")),
                 "CARGO_TARGET_DIR": str(directory / "build"),
                 "CARGO_NET_OFFLINE": "true",
-                # As the recipe has it.
-                "CARGO_PROFILE_RELEASE_STRIP": "none",
-                # The test is about what is there, not about speed.
+                # For the libraries in C, which are built all the same.
                 "CARGO_PROFILE_RELEASE_OPT_LEVEL": "0",
-                "CARGO_PROFILE_RELEASE_LTO": "off",
-                "CARGO_PROFILE_RELEASE_CODEGEN_UNITS": "16",
             }
             host = re.search("^host: (.*)$", subprocess.check_output(["rustc", "-vV"], text=True), re.MULTILINE)[1]
-            subprocess.run([CARGO, "build", "--frozen", "--target", host, "--profile=release",
+            subprocess.run([CARGO, "check", "--frozen", "--target", host, "--profile=release",
                             "--manifest-path=%s" % (sources / "Cargo.toml")], check=True, cwd=directory, env=environment)
-            built = directory / "build" / host / "release"
-            # cargo_do_install takes every program that it finds.
-            self.assertEqual([path.name for path in built.iterdir() if path.is_file() and os.access(path, os.X_OK)],
-                             ["ocibake"])
-            self.assertFalse(list(built.glob("examples/*")))
-            # do_install:append
-            pages = directory / "man1"
-            pages.mkdir()
-            subprocess.run([built / "ocibake", "man", pages], check=True)
-            self.assertTrue((pages / "ocibake.1").is_file())
-            for shell in ("bash", "zsh", "fish"):
-                self.assertIn(b"ocibake", subprocess.check_output([built / "ocibake", "completions", shell]))
+            # cargo_do_install takes every program and example that was built.
+            metadata = json.loads(subprocess.check_output(
+                [CARGO, "metadata", "--frozen", "--no-deps", "--format-version=1",
+                 "--manifest-path=%s" % (sources / "Cargo.toml")], cwd=directory, env=environment))
+            built = [(target["name"], kind) for package in metadata["packages"] for target in package["targets"]
+                     for kind in target["kind"] if kind in ("bin", "example")]
+            self.assertEqual(built, [("ocibake", "bin")])
 
 
 if __name__ == "__main__":
