@@ -26,7 +26,7 @@ pub(crate) struct Sealed {
 pub(crate) fn seal(mut config: ImageConfig, mut manifest: Manifest, old: Option<&Image>) -> Result<Sealed> {
     let mut notes = Vec::new();
     notes.extend(fit_history(&mut config.history, manifest.layers.len()));
-    if let Some(platform) = old.and_then(|old| old.path.manifest().platform.as_ref()) {
+    if let Some(platform) = old.and_then(|old| old.path.descriptor().platform.as_ref()) {
         for (said, listed) in [(&mut config.architecture, &platform.architecture), (&mut config.os, &platform.os)] {
             if said.is_empty() && !listed.is_empty() {
                 notes.push(format!("the config named no platform, and names `{listed}` now, as the index does"));

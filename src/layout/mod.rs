@@ -8,32 +8,28 @@ mod archive;
 mod blob;
 mod docker;
 mod graph;
-mod links;
 mod names;
 mod pack;
 mod reader;
-mod referrers;
 #[cfg(test)]
 mod tests;
 mod transaction;
-mod walk;
 
 pub use blob::VerifiedReader;
 pub use docker::DockerForm;
 pub(crate) use docker::{is_docker_file, MANIFEST as DOCKER_MANIFEST};
-pub(crate) use graph::{choose, fitting, Choice};
-pub(crate) use links::{links, Link, Missing, Reach};
+pub(crate) use graph::{
+    choose, fitting, is_referrers_tag, named, names_digest, Choice, Content, Documents, Found, Graph, Links, Named,
+    Node, Opened, Reach, Redirects, Rooted, Subjects, Walk, MAX_DEPTH,
+};
+pub use graph::{referrers_tag, AttachedFile, DescriptorPath, Image, Referrer};
 pub(crate) use names::Names;
-pub use names::{AdditionalName, DockerName, DockerTag, ImageName, Location, Transport};
+pub use names::{AdditionalName, DigestPrefix, DockerName, DockerTag, ImageName, Location, Transport};
 pub use reader::{Layout, Stored};
-pub(crate) use referrers::{is_referrers_tag, names_digest, Rooted};
-pub use referrers::{referrers_tag, AttachedFile, Referrer};
 pub use transaction::Checksum;
 pub(crate) use transaction::{
     commit_all, Abandoned, BlobPath, Draft, Stage, Staging, Taken, TakenBlob, Transaction, Trust, Watched,
 };
-pub(crate) use walk::{called, names, MAX_DEPTH};
-pub use walk::{Image, ImagePath};
 
 use crate::digest::Digest;
 

@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::Read;
+use std::io::{self, Read};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -13,6 +13,7 @@ use crate::error::{Error, IoContext, Result};
 use crate::layout::archive::Archive;
 use crate::layout::blob::VerifiedReader;
 use crate::layout::docker::{is_docker_archive, DockerArchive};
+use crate::layout::graph::Snapshot;
 use crate::layout::{blob_path, digest_of_path, Location, Transport, BLOBS, INDEX, MARKER};
 use crate::oci::{Descriptor, Document, Index, LayoutMarker, MAX_DOCUMENT_SIZE, MAX_INDEX_SIZE};
 
@@ -21,6 +22,7 @@ use crate::oci::{Descriptor, Document, Index, LayoutMarker, MAX_DOCUMENT_SIZE, M
 pub struct Layout {
     location: Location,
     store: Store,
+    pub(super) snapshot: Snapshot,
 }
 
 #[derive(Debug)]
@@ -51,7 +53,11 @@ impl Layout {
                     "if it is an archive, put `oci-archive:` or `docker-archive:` before it",
                 ));
             }
-            return Ok(Layout { location: location.clone(), store: Store::Directory(path.clone()) });
+            return Ok(Layout {
+                location: location.clone(),
+                store: Store::Directory(path.clone()),
+                snapshot: Snapshot::default(),
+            });
         }
         if kind == FileType::Directory {
             return Err(Error::refused_with_hint(
@@ -71,7 +77,7 @@ impl Layout {
     /// What is staged in a directory for a target, which is what messages call it.
     pub(super) fn staged(target: &Location, directory: &Path) -> Self {
         let location = Location { transport: Transport::Oci, ..target.clone() };
-        Layout { location, store: Store::Directory(directory.to_path_buf()) }
+        Layout { location, store: Store::Directory(directory.to_path_buf()), snapshot: Snapshot::default() }
     }
 
     /// An archive is what its transport says; one that was named without a transport is what it holds, and where it
@@ -99,7 +105,7 @@ impl Layout {
             }
             _ => Store::Archive(archive),
         };
-        Ok(Layout { location, store })
+        Ok(Layout { location, store, snapshot: Snapshot::default() })
     }
 
     /// Where it is.
@@ -115,11 +121,6 @@ impl Layout {
         }
     }
 
-    /// The list of what it holds (image-spec, image-layout.md#indexjson-file).
-    pub fn index(&self) -> Result<Document<Index>> {
-        self.top_level(INDEX)
-    }
-
     /// The file that says which version of the layout this is (image-spec, image-layout.md#oci-layout-file).
     pub fn marker(&self) -> Result<Document<LayoutMarker>> {
         self.top_level(MARKER)
@@ -133,7 +134,7 @@ impl Layout {
         Ok(Some(raw))
     }
 
-    fn top_level<T: DeserializeOwned>(&self, name: &'static str) -> Result<Document<T>> {
+    pub(super) fn top_level<T: DeserializeOwned>(&self, name: &'static str) -> Result<Document<T>> {
         let subject = format!("{}: {name}", self.location);
         let Some((reader, size)) = self.file(name)? else {
             return Err(Error::malformed(
@@ -164,19 +165,29 @@ impl Layout {
                 let path = root.join(name);
                 // To open a fifo would be to wait for somebody who writes to it.
                 let file = match File::options().read(true).custom_flags(NONBLOCK).open(&path) {
-                    Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
                     opened => opened.at("open", &path)?,
                 };
-                let metadata = file.metadata().at("read the metadata of", &path)?;
-                if !metadata.is_file() {
-                    let reason = "a regular file expected, found something else";
-                    return Err(Error::malformed(format!("`{}`", path.display()), reason));
-                }
-                let size = metadata.len();
+                let size = size_of_file(&file.metadata().at("read the metadata of", &path)?, &path)?;
                 Ok(Some((Box::new(file), size)))
             }
             Store::Archive(archive) => archive.file(name),
             Store::DockerArchive(archive) => archive.file(name),
+        }
+    }
+
+    /// Whether a file is there. It is not opened.
+    pub(super) fn has_file(&self, name: &str) -> Result<bool> {
+        match &self.store {
+            Store::Directory(root) => {
+                let path = root.join(name);
+                match path.metadata() {
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+                    found => size_of_file(&found.at("read the metadata of", &path)?, &path).map(|_| true),
+                }
+            }
+            Store::Archive(archive) => Ok(archive.stretch(name).is_some()),
+            Store::DockerArchive(archive) => Ok(archive.has(name)),
         }
     }
 
@@ -200,15 +211,8 @@ impl Layout {
         }
         match self.stored_blob(&descriptor.digest)? {
             Some((reader, _)) => VerifiedReader::new(reader, descriptor),
-            None => Err(Error::malformed(self.location.to_string(), format!("blob {} is missing", descriptor.digest))),
+            None => Err(self.lacks(&descriptor.digest)),
         }
-    }
-
-    /// A document, held to its descriptor and of a size that documents may have.
-    pub fn document<T: DeserializeOwned>(&self, descriptor: &Descriptor) -> Result<Document<T>> {
-        let subject = self.name_of(&descriptor.digest);
-        let raw = read_document(self.blob(descriptor)?, descriptor.size, &subject, &self.location.path)?;
-        Document::parse(raw, &subject)
     }
 
     /// What messages call a blob.
@@ -228,11 +232,19 @@ impl Layout {
     }
 }
 
-/// Whether the index of an archive lists something, or nobody can tell.
+/// Whether the index of an archive lists something, or no one can tell.
 fn lists_something(archive: &Archive) -> bool {
     let Ok(Some((reader, _))) = archive.file(INDEX) else { return true };
     let index: Result<Index, _> = serde_json::from_reader(reader.take(MAX_INDEX_SIZE));
     index.map_or(true, |index| !index.manifests.is_empty())
+}
+
+/// The size of a file of a layout; an error if it is something else.
+fn size_of_file(metadata: &fs::Metadata, path: &Path) -> Result<u64> {
+    if metadata.is_file() {
+        return Ok(metadata.len());
+    }
+    Err(Error::malformed(format!("`{}`", path.display()), "a regular file expected, found something else"))
 }
 
 /// The flag of `open` by the type that it takes.

@@ -70,7 +70,7 @@ pub fn attach(location: &Location, file: &Path, options: &AttachOptions, work: &
     target.commit(work, |draft| {
         let layout = draft.layout()?;
         let subject = match &options.platform {
-            Some(platform) => layout.image(Some(platform))?.path.manifest().clone(),
+            Some(platform) => layout.image(Some(platform))?.path.descriptor().clone(),
             None => layout.entry()?,
         };
         check_subject(location, &subject)?;

@@ -9,9 +9,9 @@ use crate::compress::Compression;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::image::publish::{open, TargetOptions};
-use crate::image::transfer::{self, move_all, BlobReport, Entry, Graph, Plan, Rewritten, Source};
+use crate::image::transfer::{self, move_all, BlobReport, Entry, Plan, Rewritten, Source};
 use crate::json;
-use crate::layout::{commit_all, DockerForm, Draft, Layout, Location, Trust};
+use crate::layout::{commit_all, DockerForm, Draft, Graph, Layout, Location, Trust};
 use crate::media_type::MediaType;
 use crate::oci::Descriptor;
 use crate::ops::build::TargetReport;
@@ -82,16 +82,19 @@ pub fn convert(
     work: &Work<'_>,
 ) -> Result<ConvertReport> {
     let layout = &Layout::open(location)?;
-    let mut entries = transfer::entries(layout)?;
-    if layout.location().name.is_none() {
+    if layout.location().part().is_none() {
         refuse_itself(layout, targets)?;
     }
-    if let Some(platform) = &options.platform {
-        entries = transfer::of_platform(layout, entries, platform)?;
-    }
-    let graph = Graph::read(layout, entries.iter().map(|entry| &entry.descriptor))?;
     let compression = options.compression.map(|wanted| options.target.compression(targets, wanted));
-    let plan = Plan::of(&graph, compression)?;
+    let (entries, graph, plan) = layout.by_one_index(|| {
+        let mut entries = transfer::entries(layout)?;
+        if let Some(platform) = &options.platform {
+            entries = transfer::of_platform(layout, entries, platform)?;
+        }
+        let graph = Graph::read(layout, entries.iter().map(|entry| &entry.descriptor))?;
+        let plan = Plan::of(&graph, compression)?;
+        Ok((entries, graph, plan))
+    })?;
     if options.digests == Digests::Preserved {
         refuse_change(&graph, &plan, options.target.docker_form)?;
     }

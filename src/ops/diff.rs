@@ -110,7 +110,7 @@ impl Opened {
     /// The digest of the manifest; a rootfs has none.
     fn digest(&self) -> Option<&Digest> {
         match self {
-            Opened::Image(_, image) => Some(&image.path.manifest().digest),
+            Opened::Image(_, image) => Some(&image.path.descriptor().digest),
             Opened::Rootfs(_) => None,
         }
     }

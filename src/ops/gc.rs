@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use crate::digest::Digest;
 use crate::error::{Error, IoContext, Result};
-use crate::layout::{Abandoned, Draft, Location, Missing, Reach, Transaction, Transport};
+use crate::layout::{Abandoned, Draft, Location, Reach, Transaction, Transport};
 use crate::work::{Observer, Work};
 
 /// How a layout is cleared.
@@ -70,9 +70,9 @@ pub struct FreedBlob {
 /// Nothing is removed where a document is malformed or a blob is missing, since nobody knows then what else is needed,
 /// and where umoci is writing, whose blobs stand among the others before anything leads to them.
 pub fn gc(location: &Location, options: &GcOptions, work: &Work<'_>) -> Result<GcReport> {
-    if let Some(name) = &location.name {
-        let message = format!("image `{location}`: a whole layout is wanted, found a ref name");
-        return Err(Error::refused_with_hint(message, format!("leave `:{name}` out")));
+    if let Some(part) = location.part() {
+        let message = format!("image `{location}`: a whole layout is wanted, found one of its images");
+        return Err(Error::refused_with_hint(message, format!("leave `{part}` out")));
     }
     let mode = options.mode;
     let target = Transaction::edit(location)?;
@@ -96,10 +96,10 @@ fn collect(draft: &mut Draft<'_>, mode: GcMode, observer: &dyn Observer) -> Resu
     }
     observer.step(&format!("follow what {location} lists"));
     let stored = layout.blobs()?;
-    let reach = Reach::of(layout, &draft.index().manifests, Missing::Refused).map_err(nothing_was_freed)?;
+    let reach = Reach::of(layout, &draft.index().manifests).map_err(nothing_was_freed)?;
     let missing = reach.blobs.iter().find(|(digest, need)| need.is_promised && !stored.contains_key(digest));
     if let Some((digest, _)) = missing {
-        return Err(nothing_was_freed(Error::malformed(location.to_string(), format!("blob {digest} is missing"))));
+        return Err(nothing_was_freed(layout.lacks(digest)));
     }
     let kept = stored.keys().filter(|digest| reach.blobs.contains_key(digest)).count();
     let freed: Vec<FreedBlob> = stored

@@ -11,7 +11,7 @@ use crate::digest::Digest;
 use crate::error::{Error, IoContext, Result};
 use crate::image::tree::{read_layers, ImageLayers, Wanted};
 use crate::json;
-use crate::layout::{AttachedFile, Image, ImagePath, Layout, Location, Referrer, Watched};
+use crate::layout::{AttachedFile, DescriptorPath, Image, Layout, Location, Referrer, Watched};
 use crate::media_type::{LayerEncoding, MediaKind, MediaType};
 use crate::oci::{Annotations, ContainerConfig, Descriptor, History};
 use crate::platform::{Platform, PlatformPattern};
@@ -174,8 +174,11 @@ pub struct LayerInspection {
 /// Describes the one image that the location means.
 pub fn inspect(location: &Location, options: &InspectOptions, work: &Work<'_>) -> Result<InspectReport> {
     let layout = Layout::open(location)?;
-    let image = layout.image(options.platform.as_ref())?;
-    let mut report = describe(&layout, &image)?;
+    let (image, mut report) = layout.by_one_index(|| {
+        let image = layout.image_now(options.platform.as_ref())?;
+        let report = describe(&layout, &image)?;
+        Ok((image, report))
+    })?;
     if options.files == Files::Listed {
         report.files = Some(files(&layout, &image, work)?);
     }
@@ -184,17 +187,9 @@ pub fn inspect(location: &Location, options: &InspectOptions, work: &Work<'_>) -
 }
 
 fn describe(layout: &Layout, image: &Image) -> Result<InspectReport> {
-    let index = layout.index()?;
     let manifest = image.manifest.value();
     let config = image.config.value();
-    let digest = &image.path.manifest().digest;
-    let refs: Vec<String> = index
-        .value()
-        .manifests
-        .iter()
-        .filter(|descriptor| descriptor.digest == image.path.entry().digest)
-        .filter_map(|descriptor| descriptor.ref_name().map(str::to_owned))
-        .collect();
+    let digest = &image.path.descriptor().digest;
     let history = config.history.clone().unwrap_or_default();
     let mut steps = history.iter().filter(|step| !step.is_empty_layer());
     let layers: Vec<LayerInspection> = manifest
@@ -212,15 +207,15 @@ fn describe(layout: &Layout, image: &Image) -> Result<InspectReport> {
         .collect();
     Ok(InspectReport {
         image: layout.location().to_string(),
-        refs,
+        refs: refs(layout, image.path.entry())?,
         digest: digest.clone(),
-        media_type: image.path.manifest().media_type.clone(),
+        media_type: image.path.descriptor().media_type.clone(),
         platform: config.platform(),
         created: config.created.clone(),
         author: config.author.clone(),
         config: config.config.clone().unwrap_or_default(),
         annotations: manifest.annotations.clone().unwrap_or_default(),
-        size: image.path.manifest().size + manifest.config.size + layers.iter().map(|layer| layer.size).sum::<u64>(),
+        size: image.path.descriptor().size + manifest.config.size + layers.iter().map(|layer| layer.size).sum::<u64>(),
         layers,
         history,
         attached: attached_to(layout, &image.path)?,
@@ -229,8 +224,15 @@ fn describe(layout: &Layout, image: &Image) -> Result<InspectReport> {
     })
 }
 
+/// The names by which the layout lists what an entry leads to.
+fn refs(layout: &Layout, entry: &Descriptor) -> Result<Vec<String>> {
+    let index = layout.index()?;
+    let entries = index.value().manifests.iter().filter(|other| other.digest == entry.digest);
+    Ok(entries.filter_map(|entry| entry.ref_name().map(str::to_owned)).collect())
+}
+
 /// What is attached to the descriptors of a path.
-fn attached_to(layout: &Layout, path: &ImagePath) -> Result<Vec<Attached>> {
+fn attached_to(layout: &Layout, path: &DescriptorPath) -> Result<Vec<Attached>> {
     let referrers = layout.referrers()?.into_iter().filter(|referrer| path.leads_through(&referrer.subject));
     let content = |file: AttachedFile| AttachedContent {
         digest: file.descriptor.digest,
@@ -286,16 +288,16 @@ pub fn copy_attached(
     out: &mut dyn Write,
 ) -> io::Result<()> {
     let layout = Layout::open(location)?;
-    let file = attached_file(&layout, options.platform.as_ref(), wanted)?;
+    let file = layout.by_one_index(|| attached_file(&layout, options.platform.as_ref(), wanted))?;
     let mut content = Watched { inner: layout.blob(&file)?, observer: work.observer };
     io::copy(&mut content, out).map(drop)
 }
 
 fn attached_file(layout: &Layout, platform: Option<&PlatformPattern>, wanted: &str) -> Result<Descriptor> {
-    let subjects = match (layout.image(platform), platform) {
+    let subjects = match (layout.image_now(platform), platform) {
         (Ok(image), _) => image.path,
         // Of an image for several platforms, all that is meant without one is its index.
-        (Err(_), None) => ImagePath::from(layout.entry()?),
+        (Err(_), None) => DescriptorPath::from(layout.entry()?),
         (Err(error), Some(_)) => return Err(error),
     };
     let mut found = Vec::new();

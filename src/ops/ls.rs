@@ -1,15 +1,17 @@
 //! `ls`: what a layout lists.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use serde::Serialize;
 
 use crate::digest::Digest;
 use crate::error::Result;
 use crate::json;
-use crate::layout::{called, is_referrers_tag, links, names, Layout, Link, Location, MAX_DEPTH};
+use crate::layout::{is_referrers_tag, Documents, Found, Layout, Links, Location, Opened, Subjects, Walk, MAX_DEPTH};
 use crate::media_type::{MediaKind, MediaType};
-use crate::oci::{Descriptor, Document, ImageConfig, Index};
+use crate::oci::{Descriptor, Document, ImageConfig};
 use crate::platform::Platform;
 use crate::work::Work;
 
@@ -59,23 +61,17 @@ pub fn ls(location: &Location, _: &LsOptions, work: &Work<'_>) -> Result<LsRepor
 }
 
 fn entries(layout: &Layout) -> Result<Vec<Listed>> {
-    let index = layout.index()?.into_value();
-    let listing = Listing::of(layout)?;
-    let Some(name) = &layout.location().name else {
-        let all: Vec<Listed> = index.manifests.iter().map(|entry| listing.entry(entry)).collect();
-        let shown = listing.attached_below(&all);
-        let is_shown_elsewhere = |entry: &Descriptor| match listing.below_tag(entry) {
-            Some(digests) => !digests.is_empty() && digests.iter().all(|digest| shown.contains(digest)),
-            None => entry.ref_name().is_none() && shown.contains(&entry.digest),
-        };
-        let entries = index.manifests.iter().zip(all);
-        return Ok(entries.filter(|(entry, _)| !is_shown_elsewhere(entry)).map(|(_, listed)| listed).collect());
-    };
-    let meant = called(&index.manifests, name, Descriptor::annotation);
-    if meant.is_empty() {
-        return Err(layout.unknown_ref_name(name, &names(&index)));
-    }
-    Ok(meant.into_iter().map(|entry| listing.entry(entry)).collect())
+    layout.by_one_index(|| {
+        let listing = Listing::of(layout)?;
+        let meant = layout.meant()?;
+        let mut all: Vec<Listed> = meant.iter().map(|path| listing.entry(path.descriptor())).collect();
+        if layout.location().part().is_none() {
+            let shown = listing.attached_below(&all);
+            let mut entries = meant.iter();
+            all.retain(|_| !entries.next().is_some_and(|path| listing.is_shown_elsewhere(path.entry(), &shown)));
+        }
+        Ok(all)
+    })
 }
 
 struct Listing<'a> {
@@ -83,11 +79,18 @@ struct Listing<'a> {
     /// What is attached to anything.
     attached: BTreeSet<Digest>,
     by_subject: BTreeMap<Digest, Vec<Descriptor>>,
+    /// Of what was listed, by its digest.
+    sizes: RefCell<BTreeMap<Digest, Option<u64>>>,
 }
 
 impl<'a> Listing<'a> {
     fn of(layout: &'a Layout) -> Result<Self> {
-        let mut listing = Listing { layout, attached: BTreeSet::new(), by_subject: BTreeMap::new() };
+        let mut listing = Listing {
+            layout,
+            attached: BTreeSet::new(),
+            by_subject: BTreeMap::new(),
+            sizes: RefCell::new(BTreeMap::new()),
+        };
         for referrer in layout.referrers()? {
             listing.attached.insert(referrer.descriptor.digest.clone());
             listing.by_subject.entry(referrer.subject).or_default().push(referrer.descriptor);
@@ -120,48 +123,67 @@ impl<'a> Listing<'a> {
         }
         let mut below = |all: &[Descriptor]| all.iter().map(|one| self.listed(one, depth - 1, seen)).collect();
         if descriptor.media_type.kind() == MediaKind::Index {
-            if let Ok(index) = self.layout.document::<Index>(descriptor) {
-                listed.manifests = below(&index.value().manifests);
+            if let Some(links) = self.links(descriptor) {
+                listed.manifests = below(links.manifests());
             }
         }
         listed.attached = self.by_subject.get(&descriptor.digest).map(|all| below(all)).unwrap_or_default();
         listed
     }
 
+    /// What a document leads to, if it can be read.
+    fn links(&self, descriptor: &Descriptor) -> Option<Arc<Links>> {
+        self.layout.links(descriptor).ok()?
+    }
+
     /// What the descriptor does not say, its documents may.
     fn describe(&self, listed: &mut Listed, descriptor: &Descriptor) {
-        let link = Link::from(descriptor);
-        let (MediaKind::Manifest, Ok(Some(found))) = (descriptor.media_type.kind(), links(self.layout, &link)) else {
-            return;
-        };
-        let Some(config) = found.config else { return };
+        let MediaKind::Manifest = descriptor.media_type.kind() else { return };
+        let Some(links) = self.links(descriptor) else { return };
+        let Some(config) = &links.config else { return };
         if config.media_type.kind() == MediaKind::Config {
-            let config = Descriptor::new(config.media_type, config.digest, config.size);
-            let config: Option<Document<ImageConfig>> = self.layout.document(&config).ok();
+            let config: Option<Document<ImageConfig>> = self.layout.document(&config.descriptor()).ok();
             listed.platform = config.map(|config| config.value().platform());
         } else {
-            listed.artifact_type = found.artifact_type.or_else(|| Some(config.media_type.to_string()));
+            listed.artifact_type = links.artifact_type.clone().or_else(|| Some(config.media_type.to_string()));
         }
     }
 
     fn size(&self, descriptor: &Descriptor) -> Option<u64> {
-        let mut sizes = BTreeMap::new();
-        let mut open = vec![Link::from(descriptor)];
-        while let Some(link) = open.pop() {
-            let is_document = matches!(link.media_type.kind(), MediaKind::Index | MediaKind::Manifest);
-            if sizes.insert(link.digest.clone(), link.size).is_none() && is_document {
-                let found = links(self.layout, &link).ok()??;
-                open.extend(found.config);
-                open.extend(found.layers.into_iter().chain(found.manifests).flatten());
+        if let Some(known) = self.sizes.borrow().get(&descriptor.digest) {
+            return *known;
+        }
+        let size = self.sum(descriptor);
+        self.sizes.borrow_mut().insert(descriptor.digest.clone(), size);
+        size
+    }
+
+    /// The bytes of all that a descriptor leads to.
+    fn sum(&self, descriptor: &Descriptor) -> Option<u64> {
+        let mut sizes = BTreeMap::from([(descriptor.digest.clone(), descriptor.size)]);
+        for met in Walk::new(self.layout, Opened::Manifests, Subjects::Left, [descriptor.clone()]) {
+            match met.ok()?.found {
+                Found::Read(links) => {
+                    let held = links.config.iter().chain(links.layers());
+                    sizes.extend(held.map(|link| (link.digest.clone(), link.size)));
+                    sizes.extend(links.manifests().iter().map(|listed| (listed.digest.clone(), listed.size)));
+                }
+                Found::Missing => return None,
+                Found::Unopened => {}
             }
         }
         Some(sizes.values().sum())
     }
 
-    /// Of a referrers tag, what it lists.
-    fn below_tag(&self, entry: &Descriptor) -> Option<Vec<Digest>> {
-        let index: Document<Index> = is_referrers_tag(entry).then(|| self.layout.document(entry).ok())??;
-        Some(index.into_value().manifests.into_iter().map(|manifest| manifest.digest).collect())
+    /// Whether an entry is only there for what it is attached to, or lists, which is shown.
+    fn is_shown_elsewhere(&self, entry: &Descriptor, shown: &BTreeSet<Digest>) -> bool {
+        match self.links(entry).filter(|_| is_referrers_tag(entry)) {
+            Some(list) => {
+                let listed = list.manifests();
+                !listed.is_empty() && listed.iter().all(|listed| shown.contains(&listed.digest))
+            }
+            None => entry.ref_name().is_none() && shown.contains(&entry.digest),
+        }
     }
 
     /// The digests of what is shown as attached to something that is not attached itself.

@@ -1,13 +1,13 @@
 //! `rm`: names and entries leave the index of a layout. Blobs stay until they are collected.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
 use crate::digest::Digest;
 use crate::error::{Error, Result};
-use crate::layout::{called, is_referrers_tag, names, Draft, Layout, Location, Referrer, Rooted, Transaction};
-use crate::oci::{Descriptor, Index};
+use crate::layout::{is_referrers_tag, DescriptorPath, Draft, Layout, Location, Referrer, Rooted, Transaction};
+use crate::oci::{Descriptor, Document, Index};
 use crate::work::{Observer, Work};
 
 /// Which entries leave the index.
@@ -21,7 +21,7 @@ pub struct RmOptions {
 /// What leaves the index.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Removed {
-    /// What the location names.
+    /// What the location means, by name or digest.
     #[default]
     Named,
     /// All that has no name and is attached to nothing that has one.
@@ -64,37 +64,55 @@ fn take_out(draft: &mut Draft<'_>, what: Removed, observer: &dyn Observer) -> Re
     let layout = draft.layout()?;
     let before = draft.index().manifests.clone();
     let referrers = layout.referrers()?;
-    let is_meant = meant(layout, draft.index(), what, &referrers)?;
+    let is_meant = meant(layout, &before, what, &referrers)?;
     let kept: Vec<Descriptor> =
         before.iter().zip(&is_meant).filter(|(_, is_meant)| !**is_meant).map(|(entry, _)| entry.clone()).collect();
-    let is_lost = lost(layout, &before, &kept, &referrers, what);
+    let artifacts = artifacts(layout, &kept, &referrers)?;
+    let is_lost = lost(layout, &before, &kept, &referrers, &artifacts, what);
 
     let mut removed = Vec::new();
     let mut stays = Vec::new();
-    for (entry, is_meant) in before.into_iter().zip(is_meant) {
-        if is_meant || is_lost(&entry) {
+    for (mut entry, is_meant) in before.into_iter().zip(is_meant) {
+        if is_meant || is_lost(&entry) || unlist(draft, &mut entry, &artifacts)? == Left::Nothing {
             observer.step(&format!("remove {} {}", entry.ref_name().unwrap_or("(no name)"), entry.digest));
-            let name = entry.ref_name().map(str::to_owned);
-            removed.push(RemovedEntry { name, digest: entry.digest, artifact_type: entry.artifact_type });
+            removed.push(RemovedEntry::of(&entry));
         } else {
             stays.push(entry);
         }
     }
+    let is_told = |artifact: &&Descriptor| !removed.iter().any(|removed| removed.digest == artifact.digest);
+    let unlisted: Vec<RemovedEntry> = artifacts.values().filter(is_told).map(RemovedEntry::of).collect();
     draft.index_mut().manifests = stays;
-    Ok(removed)
+    Ok(removed.into_iter().chain(unlisted).collect())
+}
+
+impl RemovedEntry {
+    fn of(entry: &Descriptor) -> Self {
+        RemovedEntry {
+            name: entry.ref_name().map(str::to_owned),
+            digest: entry.digest.clone(),
+            artifact_type: entry.artifact_type.clone(),
+        }
+    }
 }
 
 /// Of each entry of the index, whether it is to go by what was asked for.
-fn meant(layout: &Layout, index: &Index, what: Removed, referrers: &[Referrer]) -> Result<Vec<bool>> {
+fn meant(layout: &Layout, entries: &[Descriptor], what: Removed, referrers: &[Referrer]) -> Result<Vec<bool>> {
     let location = layout.location();
-    let entries = &index.manifests;
-    match (what, &location.name) {
-        (Removed::Named, Some(name)) => {
-            let meant = called(entries, name, Descriptor::annotation);
-            if meant.is_empty() {
-                return Err(layout.unknown_ref_name(name, &names(index)));
+    match (what, location.part()) {
+        (Removed::Named, Some(_)) => {
+            let meant = layout.meant()?;
+            let listed = meant.iter().find(|path| path.index().is_some() && !is_referrers_tag(path.entry()));
+            if let Some(index) = listed.and_then(DescriptorPath::index) {
+                let message =
+                    format!("image `{location}`: the index {} lists it, and `index.json` does not", index.digest);
+                return Err(Error::refused_with_hint(
+                    message,
+                    "`ocibake index --remove` takes an image out of an index",
+                ));
             }
-            Ok(entries.iter().map(|entry| meant.iter().any(|meant| std::ptr::eq(*meant, entry))).collect())
+            let entry = |entry| meant.iter().any(|path| path.index().is_none() && path.entry() == entry);
+            Ok(entries.iter().map(entry).collect())
         }
         (Removed::Untagged, None) => {
             let attached: BTreeSet<&Digest> = referrers.iter().map(|referrer| &referrer.descriptor.digest).collect();
@@ -103,26 +121,67 @@ fn meant(layout: &Layout, index: &Index, what: Removed, referrers: &[Referrer]) 
         }
         (Removed::Named, None) => {
             let message = format!("image `{location}`: the name of what should go is missing");
-            Err(Error::refused_with_hint(message, "write it behind a colon, or give --untagged"))
+            Err(Error::refused_with_hint(message, "write it or a digest behind the path, or give --untagged"))
         }
-        (Removed::Untagged, Some(name)) => {
-            let message = format!("image `{location}`: a whole layout is wanted for --untagged, found a name");
-            Err(Error::refused_with_hint(message, format!("leave `:{name}` out")))
+        (Removed::Untagged, Some(part)) => {
+            let message =
+                format!("image `{location}`: a whole layout is wanted for --untagged, found one of its images");
+            Err(Error::refused_with_hint(message, format!("leave `{part}` out")))
         }
     }
 }
 
+/// What is attached to something, was asked for by its digest, and has no entry that is `kept`. It is to go from the lists
+/// of what is attached too.
+fn artifacts(layout: &Layout, kept: &[Descriptor], referrers: &[Referrer]) -> Result<BTreeMap<Digest, Descriptor>> {
+    if layout.location().digest.is_none() {
+        return Ok(BTreeMap::new());
+    }
+    let kept: BTreeSet<&Digest> = kept.iter().map(|entry| &entry.digest).collect();
+    let attached: BTreeSet<&Digest> = referrers.iter().map(|referrer| &referrer.descriptor.digest).collect();
+    let meant = layout.meant()?.into_iter().map(|path| path.descriptor().clone());
+    let gone = meant.filter(|meant| attached.contains(&meant.digest) && !kept.contains(&meant.digest));
+    Ok(gone.map(|descriptor| (descriptor.digest.clone(), descriptor)).collect())
+}
+
+/// What is left of a list.
+#[derive(PartialEq, Eq)]
+enum Left {
+    Something,
+    Nothing,
+}
+
+/// Takes artifacts out of a list of what is attached, if that is what an entry is.
+fn unlist(draft: &mut Draft<'_>, entry: &mut Descriptor, artifacts: &BTreeMap<Digest, Descriptor>) -> Result<Left> {
+    if artifacts.is_empty() || !is_referrers_tag(entry) {
+        return Ok(Left::Something);
+    }
+    let mut list: Index = draft.document(entry)?.into_value();
+    let count = list.manifests.len();
+    list.manifests.retain(|listed| !artifacts.contains_key(&listed.digest));
+    if list.manifests.is_empty() {
+        return Ok(Left::Nothing);
+    }
+    if list.manifests.len() < count {
+        let new = draft.put(&Document::seal(list), entry.media_type.clone())?;
+        entry.redirect(&new);
+    }
+    Ok(Left::Something)
+}
+
 /// Tells of what is attached whether it has lost that to which it was attached; where only untagged things go, also
-/// whether it had lost it before. Where a document cannot be read, nobody knows, and it stays.
+/// whether it had lost it before. Where a document cannot be read, that is not known, and it stays.
 fn lost<'a>(
     layout: &Layout,
     before: &[Descriptor],
     kept: &[Descriptor],
     referrers: &'a [Referrer],
+    artifacts: &BTreeMap<Digest, Descriptor>,
     what: Removed,
 ) -> impl Fn(&Descriptor) -> bool + 'a {
-    let rooted = |entries| Rooted::of(layout, entries, referrers).ok();
-    let both = rooted(before).zip(rooted(kept));
+    let stays = |referrer: &&Referrer| !artifacts.contains_key(&referrer.descriptor.digest);
+    let left: Vec<Referrer> = referrers.iter().filter(stays).cloned().collect();
+    let both = Rooted::of(layout, before, referrers).ok().zip(Rooted::of(layout, kept, &left).ok());
     let attached: BTreeSet<&Digest> = referrers.iter().map(|referrer| &referrer.descriptor.digest).collect();
     move |entry| {
         let is_attached = entry.ref_name().is_none() && attached.contains(&entry.digest);

@@ -788,3 +788,44 @@ fn an_ordinary_user_under_pseudo_edits_as_everybody_does() {
     assert_eq!(pseudo.log_of_trouble(), Vec::<String>::new());
     assert_eq!(Layout::at(&pseudo.home().join("out")).image("v2").config["config"]["User"], "app");
 }
+
+/// An image may stand in `index.json` and in an index too: what leads to it from the name, or from anywhere if none was
+/// given, is what is edited.
+#[test]
+fn an_index_is_met_wherever_it_lists_the_image() {
+    let scratch = Scratch::new();
+    let out = scratch.join("out");
+    let write = || {
+        let layout = ByHand::at(&out);
+        let image = layout.platform("amd64", None);
+        let index = layout.index(&[image.clone()]);
+        layout.list(&[named(&image, "direct"), named(&index, "multi"), named(&layout.index(&[index]), "outer")]);
+    };
+    write();
+    let _ = config(oci(&out, "")).args(["--index-annotation", "a=b"]).bake();
+    let layout = Layout::at(&out);
+    let read = |out: &Path, entry: &Value| -> Value { serde_json::from_slice(&Layout::at(out).blob(entry)).unwrap() };
+    let index = read(&out, &layout.index()["manifests"][1]);
+    assert_eq!(index["annotations"], json!({"a": "b"}));
+    // Only what lists the image itself is annotated.
+    let outer = read(&out, &layout.index()["manifests"][2]);
+    assert_eq!(outer.get("annotations"), None);
+    assert_eq!(outer["manifests"][0]["digest"], layout.index()["manifests"][1]["digest"]);
+
+    write();
+    let before = bytes_of(&out);
+    let error = config(oci(&out, ":direct")).args(["--index-annotation", "a=b"]).run().error();
+    assert!(error.contains("no index of its own that could have annotations"), "{error}");
+    assert!(bytes_of(&out) == before);
+    let _ = config(oci(&out, ":outer")).args(["--index-annotation", "a=b", "--user", "x"]).bake();
+    let refs = layout.refs();
+    let outer = read(&out, &layout.index()["manifests"][2]);
+    assert_eq!(read(&out, &outer["manifests"][0])["annotations"], json!({"a": "b"}));
+    // What has other names stays under them.
+    let made = scratch.join("made");
+    fs::rename(&out, &made).unwrap();
+    write();
+    for name in ["direct", "multi"] {
+        assert_eq!(refs[name], Layout::at(&out).refs()[name], "{name}");
+    }
+}

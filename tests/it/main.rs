@@ -61,6 +61,9 @@ mod index;
 /// Where there are several, the platform that is asked for finds the one that is meant.
 mod platforms;
 
+/// And a digest finds it whatever it is called, or where nothing else does.
+mod digests;
+
 /// What differs is told field by field, and why in a line.
 mod differences;
 

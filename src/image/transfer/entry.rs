@@ -1,11 +1,10 @@
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::image::publish::TargetOptions;
-use crate::image::transfer::graph::{Content, Graph};
 use crate::image::transfer::rewrite::Rewritten;
-use crate::layout::{called, choose, fitting, names, Choice, ImageName, Layout, Location, Transport};
+use crate::layout::{choose, fitting, Choice, Content, DescriptorPath, Graph, ImageName, Layout, Location, Transport};
 use crate::media_type::MediaKind;
 use crate::oci::annotations::{CONTAINERD_NAME, REF_NAME};
 use crate::oci::{Annotations, Descriptor};
@@ -27,46 +26,34 @@ pub(crate) enum EntryKind {
     Attached,
 }
 
-/// The entries that the layout's location means: those of its name, or all.
+/// The entries that the layout's location means: those of its name, what its digest is of, or all.
 pub(crate) fn entries(layout: &Layout) -> Result<Vec<Entry>> {
-    let index = layout.index()?.into_value();
-    let meant: Vec<Descriptor> = match &layout.location().name {
-        None => index.manifests.clone(),
-        Some(name) => called(&index.manifests, name, Descriptor::annotation).into_iter().cloned().collect(),
-    };
-    match &layout.location().name {
-        Some(name) if meant.is_empty() => return Err(layout.unknown_ref_name(name, &names(&index))),
-        None if meant.is_empty() => {
-            return Err(Error::refused(format!("image `{}`: the layout holds no image", layout.location())));
-        }
-        // What was asked for by its name is wanted for itself.
-        Some(_) => {
-            return Ok(meant.into_iter().map(|descriptor| Entry { descriptor, kind: EntryKind::Image }).collect())
-        }
-        None => {}
+    let meant = layout.meant()?;
+    let image = |descriptor: &Descriptor| Entry { descriptor: descriptor.clone(), kind: EntryKind::Image };
+    // What was asked for is wanted for itself.
+    if layout.location().name.is_some() {
+        return Ok(meant.iter().map(|path| image(path.entry()).with(path.descriptor().clone())).collect());
     }
-    let graph = Graph::read(layout, &meant)?;
-    let mut entries: Vec<Entry> = meant
-        .into_iter()
-        .map(|descriptor| {
-            let is_attached = TagOfDigest::parse(&descriptor).is_some() || has_subject(&graph, &descriptor);
-            Entry { descriptor, kind: if is_attached { EntryKind::Attached } else { EntryKind::Image } }
-        })
-        .collect();
+    if layout.location().digest.is_some() {
+        return Ok(meant.iter().map(|path| image(path.descriptor())).collect());
+    }
+    if meant.is_empty() {
+        return Err(Error::refused(format!("image `{}`: the layout holds no image", layout.location())));
+    }
+    let graph = Graph::read(layout, meant.iter().map(DescriptorPath::descriptor))?;
+    let entry = |path: &DescriptorPath| {
+        let descriptor = path.descriptor().clone();
+        let has_subject = graph.node(&descriptor.digest).content.subject().is_some();
+        let is_attached = TagOfDigest::parse(&descriptor).is_some() || has_subject;
+        Entry { descriptor, kind: if is_attached { EntryKind::Attached } else { EntryKind::Image } }
+    };
+    let mut entries: Vec<Entry> = meant.iter().map(entry).collect();
     if entries.iter().all(|entry| entry.kind == EntryKind::Attached) {
         for entry in &mut entries {
             entry.kind = EntryKind::Image;
         }
     }
     Ok(entries)
-}
-
-fn has_subject(graph: &Graph<'_>, descriptor: &Descriptor) -> bool {
-    match &graph.node(&descriptor.digest).content {
-        Content::Index(index) => index.value().subject.is_some(),
-        Content::Manifest(manifest, _) => manifest.value().subject.is_some(),
-        Content::Unknown | Content::Missing => false,
-    }
 }
 
 /// The image for a platform in the place of each entry that has one.
@@ -78,7 +65,7 @@ pub(crate) fn of_platform(layout: &Layout, entries: Vec<Entry>, platform: &Platf
     for entry in entries.into_iter().filter(|entry| entry.kind == EntryKind::Image) {
         let mut manifests = Vec::new();
         let mut choices = Vec::new();
-        for manifest in graph.manifests_below(&entry.descriptor) {
+        for manifest in graph.manifests_below([&entry.descriptor])? {
             let config = match &graph.node(&manifest.digest).content {
                 Content::Manifest(_, Some(config)) => Some(config.value().platform()),
                 Content::Missing if manifest.media_type.kind() == MediaKind::Manifest => None,
@@ -100,6 +87,29 @@ pub(crate) fn of_platform(layout: &Layout, entries: Vec<Entry>, platform: &Platf
         choose(&subject, platform, &all)?;
     }
     Ok(chosen)
+}
+
+/// Those entries that are attached to images, and to what is attached to these.
+pub(crate) fn attached_to<'e>(
+    entries: &'e [Entry],
+    graph: &Graph<'_>,
+    images: impl IntoIterator<Item = &'e Digest>,
+) -> Vec<&'e Entry> {
+    let mut by_subject: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+    for (at, entry) in entries.iter().enumerate() {
+        entry.subjects(graph).into_iter().for_each(|subject| by_subject.entry(subject).or_default().push(at));
+    }
+    let mut attached = BTreeSet::new();
+    let mut open: Vec<&Digest> = images.into_iter().collect();
+    while let Some(digest) = open.pop() {
+        let about_it = [digest.to_string(), TagOfDigest::of(digest)];
+        for at in about_it.iter().filter_map(|subject| by_subject.remove(subject)).flatten() {
+            if attached.insert(at) {
+                open.push(&entries[at].descriptor.digest);
+            }
+        }
+    }
+    attached.into_iter().map(|at| &entries[at]).collect()
 }
 
 /// Refuses a name that would be given to several images, before anything is written.
@@ -138,26 +148,21 @@ impl Entry {
         Entry { descriptor, kind: self.kind }
     }
 
-    /// Whether it says something of one of these.
-    pub(crate) fn is_attached_to(&self, graph: &Graph<'_>, images: &BTreeSet<&Digest>) -> bool {
+    /// What it says something of: the digests of subjects, and the names that say it by themselves.
+    fn subjects(&self, graph: &Graph<'_>) -> Vec<String> {
         if self.kind == EntryKind::Image {
-            return false;
+            return Vec::new();
         }
-        let subject = match &graph.node(&self.descriptor.digest).content {
-            Content::Index(index) => index.value().subject.as_ref(),
-            Content::Manifest(manifest, _) => manifest.value().subject.as_ref(),
-            Content::Unknown | Content::Missing => None,
-        };
+        let subject = graph.node(&self.descriptor.digest).content.subject();
         let tag = TagOfDigest::parse(&self.descriptor);
-        subject.is_some_and(|subject| images.contains(&subject.digest))
-            || tag.is_some_and(|tag| images.iter().any(|digest| tag.is_about(digest)))
+        subject.map(|subject| subject.digest.to_string()).into_iter().chain(tag.map(|tag| tag.subject())).collect()
     }
 
     /// The entry of what stands in the place of what it listed.
     pub(crate) fn redirected(&self, rewritten: &Rewritten) -> Self {
         let mut descriptor = rewritten.redirected(self.descriptor.clone());
         if let Some(tag) = TagOfDigest::parse(&self.descriptor) {
-            if let Some(new) = rewritten.replacement(|old| tag.is_about(old)) {
+            if let Some(new) = rewritten.replacement(|old| TagOfDigest::of(old) == tag.subject()) {
                 let annotations = descriptor.annotations.get_or_insert_with(Annotations::new);
                 annotations.insert(REF_NAME.to_owned(), tag.about(&new.digest));
             }
@@ -225,14 +230,20 @@ impl<'a> TagOfDigest<'a> {
         is_tag.then(|| TagOfDigest { algorithm, encoded: &rest[..length], suffix: &rest[length..] })
     }
 
-    fn is_about(&self, digest: &Digest) -> bool {
-        digest.algorithm_name() == self.algorithm && digest.encoded().starts_with(self.encoded)
+    /// What it is about, as [`of`](Self::of) has it.
+    fn subject(&self) -> String {
+        format!("{}-{}", self.algorithm, self.encoded)
+    }
+
+    /// The beginning of every name that is about a digest.
+    fn of(digest: &Digest) -> String {
+        let length = digest.encoded().len().min(Self::LENGTH);
+        format!("{}-{}", digest.algorithm_name(), &digest.encoded()[..length])
     }
 
     /// The same name about something else.
     fn about(&self, digest: &Digest) -> String {
-        let length = digest.encoded().len().min(Self::LENGTH);
-        format!("{}-{}{}", digest.algorithm_name(), &digest.encoded()[..length], self.suffix)
+        format!("{}{}", Self::of(digest), self.suffix)
     }
 }
 

@@ -1,21 +1,21 @@
 //! Images on their way from layouts to targets, for `convert` and `index`.
 //!
-//! A `Graph` is what descriptors lead to, a `Plan` says what of it stays and what becomes something else,
-//! `move_all` moves the blobs, and `Rewritten` are the documents that have to mention others than before: from
-//! manifests up to the entries of `index.json`. Documents that nothing forces to change are copied byte for byte.
+//! Of a [`Graph`], a `Plan` says what stays and what becomes something else, `move_all` moves the blobs, and `Rewritten` are
+//! the documents that have to mention others than before: from manifests up to the entries of `index.json`. Documents that
+//! nothing forces to change are copied byte for byte.
 
 mod blobs;
 mod entry;
-mod graph;
 mod plan;
 mod rewrite;
 
 pub(crate) use blobs::{move_all, Source};
 pub use blobs::{BlobReport, How};
-pub(crate) use entry::{check_names, entries, of_platform, without_names, Entry, EntryKind};
-pub(crate) use graph::{Content, Graph};
+pub(crate) use entry::{attached_to, check_names, entries, of_platform, without_names, Entry, EntryKind};
 pub(crate) use plan::Plan;
 pub(crate) use rewrite::{Rewritten, ATTESTED};
+
+use crate::layout::Graph;
 
 /// What people should know before they trust in the result.
 pub(crate) fn warnings(graph: &Graph<'_>, plan: &Plan) -> Vec<String> {
@@ -29,11 +29,7 @@ pub(crate) fn warnings(graph: &Graph<'_>, plan: &Plan) -> Vec<String> {
         warnings.push(format!("an index lists {first}{others}, which `{}` does not hold", graph.layout().location()));
     }
     for node in graph.nodes() {
-        let subject = match &node.content {
-            Content::Index(index) => index.value().subject.as_ref(),
-            Content::Manifest(manifest, _) => manifest.value().subject.as_ref(),
-            Content::Unknown | Content::Missing => None,
-        };
+        let subject = node.content.subject();
         if let Some(subject) = subject.filter(|subject| plan.changed.contains_key(&subject.digest)) {
             let attached = &node.descriptor.digest;
             let subject = &subject.digest;

@@ -3,8 +3,7 @@ use std::collections::BTreeMap;
 use crate::compress::Compression;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
-use crate::image::transfer::graph::{Content, Graph, Node};
-use crate::layout::Layout;
+use crate::layout::{Content, Graph, Layout, Node};
 use crate::media_type::MediaKind;
 use crate::oci::{Descriptor, ImageConfig, Manifest};
 
@@ -90,7 +89,7 @@ impl Plan {
             blobs.push(layer);
             if may_be_elsewhere(layer) {
                 // Its addresses lead to these very bytes.
-                if layout.stored_blob(&layer.digest)?.is_some() {
+                if layout.holds(&layer.digest)? {
                     self.taken.insert(layer.digest.clone(), layer.clone());
                 }
                 continue;

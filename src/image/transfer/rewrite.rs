@@ -2,9 +2,8 @@ use std::collections::BTreeMap;
 
 use crate::digest::Digest;
 use crate::error::Result;
-use crate::image::transfer::graph::{Content, Graph};
 use crate::image::transfer::plan::{may_be_elsewhere, Plan};
-use crate::layout::Stage;
+use crate::layout::{Content, Graph, Redirects, Stage};
 use crate::media_type::MediaType;
 use crate::oci::{Descriptor, Document, Index, Manifest};
 
@@ -21,16 +20,16 @@ const OF_COMPRESSED_BYTES: [&str; 3] =
 pub(crate) struct Rewritten {
     indexes: Vec<Document<Index>>,
     manifests: Vec<Document<Manifest>>,
-    /// By the digest of the document that was there: media type, digest and size of the one that is there now.
-    replaced: BTreeMap<Digest, Descriptor>,
+    replaced: Redirects,
     /// The same of layers of images.
-    layers: BTreeMap<Digest, Descriptor>,
+    layers: Redirects,
 }
 
 impl Rewritten {
     /// Writes all that the plan says will be other documents. `layers` are those that were compressed anew, by the digests
     /// that they had.
     pub(crate) fn of(graph: &Graph<'_>, plan: &Plan, layers: BTreeMap<Digest, Descriptor>) -> Self {
+        let layers = layers.into_iter().collect();
         let mut rewritten = Rewritten { layers, ..Rewritten::default() };
         for node in graph.nodes().filter(|node| plan.changed.contains_key(&node.descriptor.digest)) {
             let described = match &node.content {
@@ -49,7 +48,7 @@ impl Rewritten {
                 }
                 Content::Unknown | Content::Missing => continue,
             };
-            rewritten.replaced.insert(node.descriptor.digest.clone(), described);
+            rewritten.replaced.put(node.descriptor.digest.clone(), described);
         }
         rewritten
     }
@@ -67,14 +66,12 @@ impl Rewritten {
 
     /// What stands in the place of a document; none if no such document changed.
     pub(crate) fn replacement(&self, is_meant: impl Fn(&Digest) -> bool) -> Option<&Descriptor> {
-        self.replaced.iter().find(|(old, _)| is_meant(old)).map(|(_, new)| new)
+        self.replaced.pairs().find(|(old, _)| is_meant(old)).map(|(_, new)| new)
     }
 
     /// The descriptor of what stands in the place of what it describes. All else that it says stays.
-    pub(crate) fn redirected(&self, mut descriptor: Descriptor) -> Descriptor {
-        if let Some(new) = self.replaced.get(&descriptor.digest) {
-            descriptor.redirect(new);
-        }
+    pub(crate) fn redirected(&self, descriptor: Descriptor) -> Descriptor {
+        let mut descriptor = self.replaced.redirected(&descriptor).unwrap_or(descriptor);
         if let Some(attested) = descriptor.annotations.as_mut().and_then(|annotations| annotations.get_mut(ATTESTED)) {
             if let Some(new) = attested.parse().ok().and_then(|digest: Digest| self.replaced.get(&digest)) {
                 *attested = new.digest.to_string();
@@ -94,9 +91,9 @@ impl Rewritten {
         manifest.media_type = Some(MediaType::MANIFEST);
         manifest.config.media_type = manifest.config.media_type.in_oci();
         for layer in &mut manifest.layers {
-            match self.layers.get(&layer.digest) {
+            match self.layers.redirected(layer) {
                 Some(new) if is_image && !may_be_elsewhere(layer) => {
-                    layer.redirect(new);
+                    *layer = new;
                     forget_compressed_bytes(layer);
                 }
                 _ => layer.media_type = layer.media_type.in_oci(),

@@ -168,6 +168,11 @@ impl DockerArchive {
         self.files.iter().map(|(name, source)| Stored { name: name.clone(), size: size(source) }).collect()
     }
 
+    /// Whether the layout has a file.
+    pub(in crate::layout) fn has(&self, name: &str) -> bool {
+        self.files.contains_key(name)
+    }
+
     /// A file of the layout and its size.
     pub(in crate::layout) fn file(&self, name: &str) -> Result<Option<(Box<dyn Read + Send + '_>, u64)>> {
         match self.files.get(name) {

@@ -111,7 +111,7 @@ impl StoredLayer {
             let found = descriptor.media_type.as_str().escape_debug();
             return Err(Error::malformed(subject(), format!("a tar expected, as Docker has it, found `{found}`")));
         };
-        if layout.stored_blob(&descriptor.digest)?.is_none() {
+        if !layout.holds(&descriptor.digest)? {
             return Err(Error::malformed(subject(), "its blob is missing"));
         }
         Ok(StoredLayer { digest: descriptor.digest.clone(), encoding, diff_id: diff_id.clone() })
@@ -144,7 +144,7 @@ impl Listed {
         let descriptors = &image.manifest.value().layers;
         if diff_ids.len() != descriptors.len() {
             let (expected, found) = (diff_ids.len().to_string(), descriptors.len().to_string());
-            let subject = format!("image {}", image.path.manifest().digest.short());
+            let subject = format!("image {}", image.path.descriptor().digest.short());
             return Err(Error::Mismatch { subject, what: "number of layers", expected, found });
         }
         let layers = descriptors.iter().zip(diff_ids);
@@ -170,7 +170,7 @@ struct Named {
 fn read(layout: &Layout, descriptors: &[Descriptor]) -> Result<Vec<Named>> {
     let mut all = Vec::<Named>::new();
     for descriptor in descriptors {
-        let images = layout.images_below(descriptor)?;
+        let images = layout.images([descriptor.clone()])?;
         let name = if images.is_empty() { None } else { docker_name(descriptor) };
         let whole = name.as_ref().map(DockerName::whole);
         all.retain(|other| match &whole {

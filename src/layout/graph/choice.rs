@@ -1,5 +1,7 @@
 //! One of several images, chosen by its platform.
 
+use std::collections::BTreeMap;
+
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::oci::annotations::CONTAINERD_NAME;
@@ -88,8 +90,12 @@ pub(crate) fn choose(subject: &str, pattern: &PlatformPattern, choices: &[Choice
 
 /// The images for people, with their digests where nothing else tells them apart.
 pub(crate) fn list(choices: &[Choice]) -> String {
-    let is_alone = |choice: &Choice| choices.iter().filter(|other| other.text == choice.text).count() == 1;
-    let text = |choice| if is_alone(choice) { choice.text.clone() } else { choice.with_digest() };
+    let mut counts = BTreeMap::<&str, usize>::new();
+    for choice in choices {
+        *counts.entry(&choice.text).or_default() += 1;
+    }
+    let text =
+        |choice: &Choice| if counts[choice.text.as_str()] == 1 { choice.text.clone() } else { choice.with_digest() };
     choices.iter().map(text).collect::<Vec<_>>().join(", ")
 }
 

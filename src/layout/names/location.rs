@@ -1,5 +1,5 @@
 //! Where an image is or goes: `oci:DIR[:REF]`, `oci-archive:FILE[:REF]`, `docker-archive:FILE[:NAME[:TAG]]`, or a bare
-//! path.
+//! path. Of an image that is there, a digest may tell which one it is: `oci:DIR@sha256:…`, `oci:DIR:REF@sha256:…`.
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
@@ -10,7 +10,7 @@ use crate::compress::{Codec, GzipLevel, XzLevel, ZstdLevel};
 use crate::error::{Error, Result};
 use crate::layout::names::ending::{Ending, Outer};
 use crate::layout::names::mistaken;
-use crate::layout::{DockerName, ImageName};
+use crate::layout::{DigestPrefix, DockerName, ImageName};
 
 /// The place of one image, or of all that a layout holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +21,8 @@ pub struct Location {
     pub path: PathBuf,
     /// Which of its images; none was named if none.
     pub name: Option<ImageName>,
+    /// The digest of what is meant, if one was given. A target has none.
+    pub digest: Option<DigestPrefix>,
 }
 
 /// The forms in which a layout exists, in the names that skopeo and podman use.
@@ -68,8 +70,8 @@ impl Transport {
 impl Location {
     /// Reads the location of an image as it was typed.
     ///
-    /// A name may hold colons (`registry:5000/app:v2`) and so may a path. The longest path that is on disk wins; where
-    /// nothing is, the path ends at the first colon after the directories that are.
+    /// A name may hold colons (`registry:5000/app:v2`) and so may a path, which may also hold what looks like a digest. The
+    /// longest path that is on disk wins; where nothing is, the path ends at the first colon after the directories that are.
     ///
     /// # Errors
     ///
@@ -104,10 +106,10 @@ impl Location {
             let split = if is_stream { Split::of(rest, |_| false) } else { Split::of(rest, on_disk) };
             return split.location(transport).map_err(|reason| Error::malformed(format!("{role} `{shown}`"), reason));
         }
-        if !on_disk(Path::new(text)) {
+        let split = Split::of(bytes, on_disk);
+        if !on_disk(Path::new(text)) && !(split.digest.is_some() && on_disk(&split.path)) {
             mistaken::refuse(&shown, role, on_disk)?;
         }
-        let split = Split::of(bytes, on_disk);
         let transport = match Ending::of(&split.path) {
             _ if split.path.is_dir() => Transport::Oci,
             Ending::Archive(_) => Transport::Archive,
@@ -129,6 +131,28 @@ impl Location {
     /// Whether it is standard output.
     pub fn is_stream(&self) -> bool {
         self.transport != Transport::Oci && self.path.as_os_str() == "-"
+    }
+
+    /// The whole of it, whatever was named.
+    pub(crate) fn of_all(&self) -> Self {
+        Location { name: None, digest: None, ..self.clone() }
+    }
+
+    /// What stands behind the path, as it is written; nothing, if all is meant.
+    pub(crate) fn part(&self) -> Option<String> {
+        let name = self.name.as_ref().map(|name| format!(":{name}"));
+        let digest = self.digest.as_ref().map(|digest| format!("@{digest}"));
+        let words: Vec<String> = name.into_iter().chain(digest).collect();
+        (!words.is_empty()).then(|| words.concat())
+    }
+
+    /// Refuses a digest in what is to be written.
+    pub(crate) fn refuse_digest(&self) -> Result<()> {
+        let Some(digest) = &self.digest else { return Ok(()) };
+        Err(Error::refused_with_hint(
+            format!("target `{self}`: a name is wanted, found a digest"),
+            format!("what is written has a digest of its own: leave `@{digest}` out"),
+        ))
     }
 
     /// Whether it is named as a docker archive.
@@ -172,28 +196,38 @@ fn unknown_ending(subject: &str, ending: &str) -> Error {
 impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}", self.transport.name(), self.path.display())?;
-        match &self.name {
-            Some(name) => write!(f, ":{name}"),
-            None => Ok(()),
-        }
+        f.write_str(&self.part().unwrap_or_default())
     }
 }
 
-/// A text cut into `PATH[:NAME]`.
+/// A text cut into `PATH[:NAME][@DIGEST]`.
 struct Split<'a> {
     path: PathBuf,
     name: Option<&'a [u8]>,
+    digest: Option<&'a [u8]>,
 }
 
 impl<'a> Split<'a> {
     fn of(text: &'a [u8], on_disk: impl Fn(&Path) -> bool) -> Self {
-        let as_path = |bytes: &[u8]| PathBuf::from(OsString::from_vec(bytes.to_vec()));
+        let at = (0..text.len()).rev().find(|at| text[*at] == b'@' && DigestPrefix::is_meant_by(&text[at + 1..]));
+        let Some(at) = at else { return Split::named(text, on_disk) };
+        // What looks like a digest may be part of a path that is there.
+        let ends = (at + 1..=text.len()).filter(|end| *end == text.len() || text[*end] == b':');
+        if ends.into_iter().any(|end| on_disk(&as_path(&text[..end]))) {
+            return Split::named(text, on_disk);
+        }
+        Split { digest: Some(&text[at + 1..]), ..Split::named(&text[..at], on_disk) }
+    }
+
+    /// Cuts `PATH[:NAME]`.
+    fn named(text: &'a [u8], on_disk: impl Fn(&Path) -> bool) -> Self {
+        let whole = Split { path: as_path(text), name: None, digest: None };
         let is_there = |end: usize| on_disk(&as_path(&text[..end]));
         let ends = |byte: u8| text.iter().enumerate().filter(move |(_, b)| **b == byte).map(|(at, _)| at);
         let colons: Vec<usize> = ends(b':').collect();
-        let Some(first) = colons.first() else { return Split { path: as_path(text), name: None } };
+        let Some(first) = colons.first() else { return whole };
         if is_there(text.len()) {
-            return Split { path: as_path(text), name: None };
+            return whole;
         }
         let end = colons.iter().rev().copied().find(|colon| is_there(*colon)).or_else(|| {
             // Directories with a colon in their names, and a path below them that is yet to be made.
@@ -202,8 +236,8 @@ impl<'a> Split<'a> {
             colons.iter().copied().find(|colon| *colon >= below)
         });
         match end {
-            Some(end) => Split { path: as_path(&text[..end]), name: Some(&text[end + 1..]) },
-            None => Split { path: as_path(text), name: None },
+            Some(end) => Split { path: as_path(&text[..end]), name: Some(&text[end + 1..]), digest: None },
+            None => whole,
         }
     }
 
@@ -212,10 +246,14 @@ impl<'a> Split<'a> {
         if self.path.as_os_str().is_empty() {
             return Err("a path is missing".to_owned());
         }
-        let Some(name) = self.name else { return Ok(Location { transport, path: self.path, name: None }) };
+        let digest = match self.digest.map(|digest| std::str::from_utf8(digest).ok()?.parse().ok()) {
+            Some(None) => return Err(format!("{} expected after `@`", DigestPrefix::ACCEPTED)),
+            digest => digest.flatten(),
+        };
+        let Some(name) = self.name else { return Ok(Location { transport, path: self.path, name: None, digest }) };
         let read = std::str::from_utf8(name).ok().and_then(|name| name.parse().ok());
         if let Some(name) = read {
-            return Ok(Location { transport, path: self.path, name: Some(name) });
+            return Ok(Location { transport, path: self.path, name: Some(name), digest });
         }
         let (kind, expected) = match transport {
             Transport::DockerArchive => ("name", DockerName::ACCEPTED),
@@ -230,14 +268,55 @@ impl<'a> Split<'a> {
     }
 }
 
+fn as_path(bytes: &[u8]) -> PathBuf {
+    PathBuf::from(OsString::from_vec(bytes.to_vec()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn split(text: &str, disk: &[&str]) -> Option<(String, Option<String>)> {
+    fn parts(text: &str, disk: &[&str]) -> Option<(String, Option<String>, Option<String>)> {
         let split = Split::of(text.as_bytes(), |path| disk.iter().any(|d| Path::new(d) == path));
-        let location = split.location(Transport::Oci).ok()?;
-        Some((location.path.display().to_string(), location.name.map(|name| name.to_string())))
+        let Location { path, name, digest, .. } = split.location(Transport::Oci).ok()?;
+        Some((path.display().to_string(), name.map(|name| name.to_string()), digest.map(|digest| digest.to_string())))
+    }
+
+    #[test]
+    fn digests_stand_behind_the_last_at_sign() {
+        const D: &str = "sha256:0123456789ab";
+        for (text, disk, expected) in [
+            ("out@D", &[][..], Some(("out", None, true))),
+            ("out@D", &["out"], Some(("out", None, true))),
+            ("out:v1@D", &["out"], Some(("out", Some("v1"), true))),
+            ("out:reg:5000/app:v1@D", &[], Some(("out", Some("reg:5000/app:v1"), true))),
+            ("a:b@D", &["a:b"], Some(("a:b", None, true))),
+            ("a:b:v1@D", &["a:b"], Some(("a:b", Some("v1"), true))),
+            ("team@home", &[], Some(("team@home", None, false))),
+            ("team@home:v1", &["team@home"], Some(("team@home", Some("v1"), false))),
+            ("team@home@D", &[], Some(("team@home", None, true))),
+            ("out:app@home", &[], Some(("out", Some("app@home"), false))),
+            // What is on disk is meant, whatever its path looks like.
+            ("out@D", &["out", "out@D"], Some(("out@D", None, false))),
+            ("out@sha256:v1", &["out@sha256"], Some(("out@sha256", Some("v1"), false))),
+            ("out@D", &["out", "out@sha256"], Some(("out@sha256", Some("0123456789ab"), false))),
+            ("out@D@D", &["out@D"], Some(("out@D", None, true))),
+            ("@home", &[], Some(("@home", None, false))),
+            ("out@sha256:0123", &[], None),
+            ("out:v1@sha256:0123", &["out"], None),
+            ("out@sha256:", &[], None),
+            ("out@sha256:0123456789aB", &["out"], None),
+            ("out:@D", &[], None),
+            ("out::v1@D", &[], None),
+            ("@D", &[], None),
+        ] {
+            let (text, disk) = (text.replace('D', D), disk.iter().map(|d| d.replace('D', D)).collect::<Vec<_>>());
+            let disk: Vec<&str> = disk.iter().map(String::as_str).collect();
+            let expected = expected.map(|(path, name, has_digest)| {
+                (path.replace('D', D), name.map(str::to_owned), has_digest.then(|| D.to_owned()))
+            });
+            assert_eq!(parts(&text, &disk), expected, "{text} with {disk:?}");
+        }
     }
 
     #[test]
@@ -265,7 +344,8 @@ mod tests {
             ("", &[], None),
             (":x", &[], None),
         ] {
-            assert_eq!(split(text, disk), expected, "{text} with {disk:?}");
+            let found = parts(text, disk).map(|(path, name, _)| (path, name));
+            assert_eq!(found, expected, "{text} with {disk:?}");
         }
     }
 

@@ -1,6 +1,7 @@
 //! What images are called, and where they are: a location, the name behind it, and what that name is in each form of a
 //! layout. The grammar of ref names stands with the descriptors that hold them ([`RefName`](crate::oci::RefName)).
 
+mod digest_prefix;
 mod docker;
 mod ending;
 mod image_name;
@@ -8,6 +9,7 @@ mod location;
 mod mistaken;
 mod target;
 
+pub use digest_prefix::DigestPrefix;
 pub(in crate::layout) use docker::whole_name;
 pub use docker::{DockerName, DockerTag};
 pub use image_name::ImageName;

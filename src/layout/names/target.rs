@@ -39,6 +39,7 @@ pub(crate) enum Names {
 impl Names {
     /// The name that the target gives, else `tags`; and those beside it. An error says which name is none here.
     pub(crate) fn of(target: &Location, tags: &[ImageName], additional: &[AdditionalName]) -> Result<Self> {
+        target.refuse_digest()?;
         match target.transport {
             Transport::DockerArchive => docker_names(target, tags, additional).map(Names::Docker),
             Transport::Oci | Transport::OciArchive | Transport::Archive => {

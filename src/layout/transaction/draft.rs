@@ -2,12 +2,13 @@
 
 use std::collections::BTreeSet;
 use std::io;
+use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 
 use crate::digest::Digest;
 use crate::error::{IoContext, Result};
-use crate::layout::links::{Documents, Link, Missing, Reach};
+use crate::layout::graph::{Documents, Links, Reach};
 use crate::layout::transaction::merge::{join_list, merge};
 use crate::layout::transaction::Stage;
 use crate::layout::{Layout, Location};
@@ -144,15 +145,15 @@ impl<'a> Draft<'a> {
     pub(crate) fn free_replaced(&mut self) -> Result<Replaced> {
         let mut replaced = Replaced::default();
         let Some(layout) = self.layout else { return Ok(replaced) };
-        let Ok(kept) = Reach::of(self, &self.index.manifests, Missing::Passed) else { return Ok(replaced) };
+        let Ok(kept) = Reach::of(self, &self.index.manifests) else { return Ok(replaced) };
         let listed: BTreeSet<&Digest> = self.index.manifests.iter().map(|descriptor| &descriptor.digest).collect();
         for gone in self.before.manifests.iter().filter(|old| !listed.contains(&old.digest)) {
-            let Ok(reached) = Reach::of(layout, [gone], Missing::Passed) else { continue };
+            let Ok(reached) = Reach::of(layout, std::slice::from_ref(gone)) else { continue };
             let is_lost = |digest: &Digest| !kept.blobs.contains_key(digest);
             let lost: Vec<_> = reached.blobs.into_iter().filter(|(digest, _)| is_lost(digest)).collect();
             if lost.iter().all(|(_, need)| need.is_document) {
                 for (digest, _) in lost {
-                    if layout.stored_blob(&digest)?.is_some() {
+                    if layout.holds(&digest)? {
                         replaced.freed.insert(digest);
                     }
                 }
@@ -164,16 +165,24 @@ impl<'a> Draft<'a> {
     }
 }
 
+/// New documents before old ones.
 impl Documents for Draft<'_> {
-    fn raw(&self, link: &Link) -> Result<Option<Vec<u8>>> {
-        match (self.stage.staged(&link.digest)?, self.layout) {
-            (Some(raw), _) => Ok(Some(raw)),
-            (None, Some(layout)) => layout.raw(link),
+    fn raw(&self, descriptor: &Descriptor) -> Result<Option<Arc<[u8]>>> {
+        match (self.stage.staged(&descriptor.digest)?, self.layout) {
+            (Some(raw), _) => Ok(Some(raw.into())),
+            (None, Some(layout)) => layout.raw(descriptor),
             (None, None) => Ok(None),
         }
     }
 
     fn subject(&self, digest: &Digest) -> String {
         format!("{}: blob {}", self.target, digest.short())
+    }
+
+    fn links(&self, descriptor: &Descriptor) -> Result<Option<Arc<Links>>> {
+        match self.layout {
+            Some(layout) if !self.stage.holds(&descriptor.digest) => layout.links(descriptor),
+            _ => Links::read(self, descriptor),
+        }
     }
 }

@@ -37,14 +37,14 @@ impl Held {
             if layout.location().transport != Transport::Oci {
                 check_archive(&layout)?;
             }
-            let index = layout.index()?.into_value();
+            let index = layout.index()?.value().clone();
             return Ok(Held { layout: Some(layout), index, _lock: lock });
         }
         if !target.path.join(INDEX).is_file() {
             return Ok(Held { layout: None, index: Index::default(), _lock: lock });
         }
-        let layout = Layout::open(&Location { name: None, ..target.clone() })?;
-        let index = layout.index()?.into_value();
+        let layout = Layout::open(&target.of_all())?;
+        let index = layout.index()?.value().clone();
         Ok(Held { layout: Some(layout), index, _lock: lock })
     }
 }

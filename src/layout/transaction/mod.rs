@@ -97,7 +97,7 @@ impl Transaction {
     /// Opens a target that may be new, and keeps what an archive holds.
     pub(crate) fn extend(target: &Location, form: DockerForm, checksum: Checksum) -> Result<Self> {
         if target.path.is_file() && !target.is_stream() {
-            return Transaction::edit(&Location { name: None, ..target.clone() })?.with_checksum(checksum);
+            return Transaction::edit(&target.of_all())?.with_checksum(checksum);
         }
         Transaction::create(target, form, checksum)
     }

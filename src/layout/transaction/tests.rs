@@ -49,7 +49,7 @@ fn put(path: &Path, bytes: &[u8], name: &str) {
 }
 
 fn names(path: &Path) -> Vec<String> {
-    let index = Layout::open(&location(path)).unwrap().index().unwrap().into_value();
+    let index = Layout::open(&location(path)).unwrap().index().unwrap().value().clone();
     index.manifests.iter().map(|entry| entry.ref_name().unwrap().to_owned()).collect()
 }
 
@@ -310,7 +310,7 @@ fn lists_of_what_is_attached_are_joined() {
     };
     let listed = |path: &Path| -> Vec<Digest> {
         let layout = Layout::open(&location(path)).unwrap();
-        let index = layout.index().unwrap().into_value();
+        let index = layout.index().unwrap().value().clone();
         assert_eq!(index.manifests.len(), 1);
         let list: Document<Index> = layout.document(&index.manifests[0]).unwrap();
         list.value().manifests.iter().map(|entry| entry.digest.clone()).collect()

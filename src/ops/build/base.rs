@@ -140,7 +140,7 @@ impl Base {
 
     /// What the new manifest says of its base (image-spec, annotations.md#pre-defined-annotation-keys).
     pub(super) fn annotations(&self) -> Annotations {
-        let digest = self.image.path.manifest().digest.to_string();
+        let digest = self.image.path.descriptor().digest.to_string();
         let mut annotations = Annotations::from([(BASE_DIGEST.to_owned(), digest)]);
         if let Some(name) = self.image.path.entry().ref_name() {
             annotations.insert(BASE_NAME.to_owned(), name.to_owned());

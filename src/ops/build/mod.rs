@@ -361,10 +361,7 @@ fn target_options(options: &BuildOptions) -> TargetOptions {
 }
 
 fn target_report(target: &Location, options: &TargetOptions) -> Result<TargetReport> {
-    Ok(TargetReport {
-        target: Location { name: None, ..target.clone() }.to_string(),
-        refs: options.names(target)?.texts(),
-    })
+    Ok(TargetReport { target: target.of_all().to_string(), refs: options.names(target)?.texts() })
 }
 
 fn add_layer(stats: &mut BuildStats, layer: &Layer, times: LayerTimes) {

@@ -3,21 +3,21 @@
 mod image;
 mod parents;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use serde::Serialize;
 
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::json;
-use crate::layout::{called, Draft, Image, Location, Stage, Transaction};
+use crate::layout::{named, Draft, Image, Location, Stage, Transaction};
 use crate::media_type::MediaType;
 use crate::oci::{Descriptor, RefName};
 use crate::platform::{Platform, PlatformPattern};
 use crate::settings::changes::ImageChanges;
 use crate::work::{Observer, Work};
 use image::{changed, changes_index, changes_platform};
-use parents::{without_index, Parents, Replacement};
+use parents::{without_index, Parents};
 
 /// Which images of those that a location leads to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -103,20 +103,16 @@ fn edit(draft: &mut Draft<'_>, options: &ConfigOptions, observer: &dyn Observer)
 
     let mut warnings = Vec::new();
     let mut edited = Vec::new();
-    let mut replacements = BTreeMap::new();
+    let mut parents = Parents::new(changes);
     for image in &images {
-        let replacement = replace(draft.stage_mut(), image, changes, observer)?;
+        let (new, platform) = replace(draft.stage_mut(), image, changes, observer)?;
         if changes.platform.is_change() {
-            warnings.extend(replacement.platform.unknown_variant());
+            warnings.extend(platform.unknown_variant());
         }
-        edited.push(EditedImage {
-            platform: replacement.platform.clone(),
-            digest: replacement.digest.clone(),
-            previous: image.path.manifest().digest.clone(),
-        });
-        replacements.insert(image.path.manifest().digest.clone(), replacement);
+        let previous = image.path.descriptor().digest.clone();
+        edited.push(EditedImage { platform: platform.clone(), digest: new.digest.clone(), previous: previous.clone() });
+        parents.replace(previous, new, platform);
     }
-    let mut parents = Parents::new(changes, replacements);
     let refs = renew_entries(draft, &mut parents, tags)?;
     if changes_index(changes) && !parents.met_index {
         return Err(without_index(location));
@@ -142,15 +138,17 @@ fn edit(draft: &mut Draft<'_>, options: &ConfigOptions, observer: &dyn Observer)
     Ok(report)
 }
 
-/// Stores the new documents of an image, if it has any.
-fn replace(stage: &mut Stage, image: &Image, changes: &ImageChanges, observer: &dyn Observer) -> Result<Replacement> {
-    let old = image.path.manifest();
+/// Stores the new documents of an image, if it has any. Returns the descriptor of its manifest, and what its config says that
+/// it runs on.
+fn replace(
+    stage: &mut Stage,
+    image: &Image,
+    changes: &ImageChanges,
+    observer: &dyn Observer,
+) -> Result<(Descriptor, Platform)> {
+    let old = image.path.descriptor();
     let Some(new) = changed(image, changes)? else {
-        return Ok(Replacement {
-            digest: old.digest.clone(),
-            size: old.size,
-            platform: image.config.value().platform(),
-        });
+        return Ok((old.clone(), image.config.value().platform()));
     };
     if new.config.digest() != image.manifest.value().config.digest {
         stage.put(&new.config, MediaType::CONFIG)?;
@@ -158,21 +156,20 @@ fn replace(stage: &mut Stage, image: &Image, changes: &ImageChanges, observer: &
     let manifest = stage.put(&new.manifest, MediaType::MANIFEST)?;
     new.notes.iter().for_each(|note| observer.warning(note));
     observer.step(&format!("manifest {} takes the place of {}", manifest.digest, old.digest));
-    Ok(Replacement { digest: manifest.digest, size: manifest.size, platform: new.config.value().platform() })
+    Ok((manifest, new.config.value().platform()))
 }
 
 /// Renews the entries of `index.json` that the location means, or lists what becomes of them under other names. Gives
 /// back the names that lead to the images then.
 fn renew_entries(draft: &mut Draft<'_>, parents: &mut Parents, tags: &[RefName]) -> Result<Vec<String>> {
     let entries = draft.index().manifests.clone();
-    let meant: Vec<&Descriptor> = match &draft.target().name {
-        Some(name) => called(&entries, name, Descriptor::annotation),
-        None => entries.iter().collect(),
-    };
+    let meant = named(&entries, draft.target(), Descriptor::annotation).found;
+    parents.renew_indexes(draft, &meant)?;
+    let mut meant = meant.into_iter().peekable();
     let mut renewed = Vec::new();
     for (position, entry) in entries.iter().enumerate() {
-        if meant.iter().any(|meant| std::ptr::eq(*meant, entry)) {
-            renewed.extend(parents.renewed(draft, entry)?.map(|new| (position, new)));
+        if meant.next_if(|meant| std::ptr::eq(*meant, entry)).is_some() {
+            renewed.extend(parents.renewed(entry).map(|new| (position, new)));
         }
     }
     if tags.is_empty() {

@@ -4,105 +4,83 @@ use std::collections::BTreeMap;
 
 use crate::digest::Digest;
 use crate::error::{Error, Result};
-use crate::layout::{Draft, Location};
-use crate::media_type::MediaKind;
+use crate::layout::{Draft, Location, Redirects};
 use crate::oci::{Descriptor, Document, Index};
 use crate::ops::config::image::{annotated, changes_platform, platform};
 use crate::platform::Platform;
 use crate::settings::changes::{Annotated, ImageChanges};
 
-/// A manifest and what comes into its place.
-pub(super) struct Replacement {
-    pub(super) digest: Digest,
-    pub(super) size: u64,
-    /// What its config says.
-    pub(super) platform: Platform,
-}
-
 /// How descriptors of images are changed, and the indexes around them.
 pub(super) struct Parents<'a> {
     changes: &'a ImageChanges,
-    /// By the digest of the old manifest.
-    replacements: BTreeMap<Digest, Replacement>,
-    /// Digest and size of what came into the place of indexes, by their old digest; none if they lead to no image that
-    /// is replaced.
-    indexes: BTreeMap<Digest, Option<(Digest, u64)>>,
-    /// Whether one of them lists an image that is replaced.
+    /// What the configs of the new images say, by the digests of the old manifests.
+    platforms: BTreeMap<Digest, Platform>,
+    /// Manifests and indexes that lead to an image that is replaced.
+    redirects: Redirects,
+    /// Whether one of these indexes lists such an image itself.
     pub(super) met_index: bool,
 }
 
 impl<'a> Parents<'a> {
-    pub(super) fn new(changes: &'a ImageChanges, replacements: BTreeMap<Digest, Replacement>) -> Self {
-        Parents { changes, replacements, indexes: BTreeMap::new(), met_index: false }
+    pub(super) fn new(changes: &'a ImageChanges) -> Self {
+        Parents { changes, platforms: BTreeMap::new(), redirects: Redirects::default(), met_index: false }
     }
 
-    /// The descriptor with all that changes below it; none if it leads to no image that is replaced. New documents are
-    /// stored.
-    pub(super) fn renewed(&mut self, draft: &mut Draft<'_>, old: &Descriptor) -> Result<Option<Descriptor>> {
-        match old.media_type.kind() {
-            MediaKind::Manifest => Ok(self.replacements.get(&old.digest).map(|by| self.described(old, by))),
-            MediaKind::Index => {
-                let index = self.renewed_index(draft, old)?;
-                Ok(index.map(|(digest, size)| moved(old, &digest, size)))
-            }
-            _ => Ok(None),
-        }
+    /// Puts a manifest into the place of another; `platform` is what its config says.
+    pub(super) fn replace(&mut self, old: Digest, new: Descriptor, platform: Platform) {
+        self.platforms.insert(old.clone(), platform);
+        self.redirects.put(old, new);
     }
 
-    fn described(&self, old: &Descriptor, by: &Replacement) -> Descriptor {
-        let mut new = moved(old, &by.digest, by.size);
-        new.annotations = annotated(new.annotations, Annotated::Descriptor, self.changes);
-        new.platform = match &old.platform {
-            Some(old) => Some(platform(old, self.changes)),
-            None => changes_platform(self.changes).then(|| by.platform.clone()),
-        };
-        new
+    /// Writes the indexes anew that lead from entries to an image that is replaced.
+    pub(super) fn renew_indexes(&mut self, draft: &mut Draft<'_>, entries: &[&Descriptor]) -> Result<()> {
+        let layout = draft.layout()?;
+        for descriptor in Redirects::indexes(layout, entries.iter().copied())? {
+            let old: Document<Index> = layout.document(&descriptor)?;
+            let mut index = old.value().clone();
+            let mut leads_to_image = false;
+            for listed in &mut index.manifests {
+                if let Some(new) = self.renewed(listed) {
+                    *listed = new;
+                    leads_to_image = true;
+                }
+            }
+            if !leads_to_image {
+                continue;
+            }
+            if old.value().manifests.iter().any(|listed| self.platforms.contains_key(&listed.digest)) {
+                index.annotations = annotated(index.annotations, Annotated::Index, self.changes);
+                self.met_index = true;
+            }
+            let mut new = descriptor.clone();
+            if index != *old.value() {
+                if changes_platform(self.changes) {
+                    refuse_second(&index, draft.target())?;
+                }
+                index.media_type = index.media_type.map(|media_type| media_type.in_oci());
+                new = draft.put(&Document::seal(index), descriptor.media_type.in_oci())?;
+            }
+            self.redirects.put(descriptor.digest, new);
+        }
+        Ok(())
     }
 
-    fn renewed_index(&mut self, draft: &mut Draft<'_>, descriptor: &Descriptor) -> Result<Option<(Digest, u64)>> {
-        if let Some(done) = self.indexes.get(&descriptor.digest) {
-            return Ok(done.clone());
+    /// The descriptor with all that changes below it; none if it leads to no image that is replaced.
+    pub(super) fn renewed(&self, old: &Descriptor) -> Option<Descriptor> {
+        let mut new = self.redirects.redirected(old)?;
+        if let Some(told) = self.platforms.get(&old.digest) {
+            new.annotations = annotated(new.annotations, Annotated::Descriptor, self.changes);
+            new.platform = match &old.platform {
+                Some(old) => Some(platform(old, self.changes)),
+                None => changes_platform(self.changes).then(|| told.clone()),
+            };
         }
-        // Should somebody find out how an index can hold itself, it is not followed round and round.
-        self.indexes.insert(descriptor.digest.clone(), None);
-        // Of indexes within indexes, people often copy only those that they use.
-        if draft.layout()?.stored_blob(&descriptor.digest)?.is_none() {
-            return Ok(None);
-        }
-        let old: Document<Index> = draft.layout()?.document(descriptor)?;
-        let mut index = old.value().clone();
-        let mut leads_to_image = false;
-        for descriptor in &mut index.manifests {
-            if let Some(new) = self.renewed(draft, descriptor)? {
-                *descriptor = new;
-                leads_to_image = true;
-            }
-        }
-        if !leads_to_image {
-            return Ok(None);
-        }
-        if old.value().manifests.iter().any(|descriptor| self.replacements.contains_key(&descriptor.digest)) {
-            index.annotations = annotated(index.annotations, Annotated::Index, self.changes);
-            self.met_index = true;
-        }
-        let mut renewed = (descriptor.digest.clone(), descriptor.size);
-        if index != *old.value() {
-            index.media_type = index.media_type.map(|media_type| media_type.in_oci());
-            if changes_platform(self.changes) {
-                refuse_second(&index, draft.target())?;
-            }
-            let new = draft.put(&Document::seal(index), descriptor.media_type.in_oci())?;
-            renewed = (new.digest, new.size);
-        }
-        self.indexes.insert(descriptor.digest.clone(), Some(renewed.clone()));
-        Ok(Some(renewed))
+        Some(new)
     }
 
     /// The manifests and indexes in whose place another came.
     pub(super) fn replaced(&self) -> impl Iterator<Item = &Digest> {
-        let manifests = self.replacements.iter().filter(|(old, by)| **old != by.digest).map(|(old, _)| old);
-        let indexes = self.indexes.iter().filter_map(|(old, by)| Some((old, &by.as_ref()?.0)));
-        manifests.chain(indexes.filter(|(old, by)| old != by).map(|(old, _)| old))
+        self.redirects.replaced()
     }
 }
 
@@ -119,13 +97,6 @@ fn refuse_second(index: &Index, location: &Location) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// A descriptor of another blob in the place of the old one. The blob itself, which it may hold, would be the old one's.
-fn moved(old: &Descriptor, digest: &Digest, size: u64) -> Descriptor {
-    let mut moved = old.clone();
-    moved.redirect(&Descriptor::new(old.media_type.in_oci(), digest.clone(), size));
-    moved
 }
 
 /// That there is an index to annotate.

@@ -1,8 +1,8 @@
 //! What the target lists already, where that is added to, and what it is to list.
 
 use crate::error::{Error, Result};
-use crate::image::transfer::{Content, Graph, Plan, Rewritten, ATTESTED};
-use crate::layout::{Draft, Layout};
+use crate::image::transfer::{Plan, Rewritten, ATTESTED};
+use crate::layout::{Content, Draft, Graph, Layout};
 use crate::media_type::MediaKind;
 use crate::oci::{Descriptor, Index, RefName};
 use crate::ops::index::member::{members, Member};
@@ -41,7 +41,7 @@ pub(super) struct Existing {
 impl Existing {
     /// Reads what a layout has.
     pub(super) fn of(layout: &Layout, stand: &Stand) -> Result<Self> {
-        let entries = stand.own_entries(&layout.index()?.into_value());
+        let entries = stand.own_entries(layout.index()?.value());
         if stand.shape == Shape::Nested && entries.iter().any(|entry| entry.digest != entries[0].digest) {
             let names: Vec<&str> = stand.names.iter().map(RefName::as_str).collect();
             let message = format!("`{}` of `{}` lead to different images", names.join("`, `"), layout.location());

@@ -2,8 +2,8 @@
 
 use crate::digest::Digest;
 use crate::error::{Error, Result};
-use crate::image::transfer::{without_names, Content, Graph, ATTESTED};
-use crate::layout::{choose, Choice};
+use crate::image::transfer::{without_names, ATTESTED};
+use crate::layout::{choose, Choice, Content, Graph};
 use crate::media_type::MediaKind;
 use crate::oci::{Descriptor, ImageConfig};
 use crate::platform::{Platform, PlatformPattern};
@@ -44,14 +44,11 @@ impl Member {
 pub(super) fn members<'d>(graph: &Graph<'_>, roots: impl IntoIterator<Item = &'d Descriptor>) -> Result<Vec<Member>> {
     let place = graph.layout().location().to_string();
     let mut members = Vec::<Member>::new();
-    for descriptor in roots.into_iter().flat_map(|root| graph.manifests_below(root)) {
-        if members.iter().any(|known| known.descriptor.digest == descriptor.digest) {
-            continue;
-        }
+    for descriptor in graph.manifests_below(roots)? {
         let mut descriptor = without_names(descriptor);
         let platform = match &graph.node(&descriptor.digest).content {
             Content::Missing if descriptor.media_type.kind() == MediaKind::Manifest => {
-                return Err(graph.missing(&descriptor));
+                return Err(graph.layout().lacks(&descriptor.digest));
             }
             // BuildKit's attestations stand there as images for `unknown/unknown`.
             Content::Manifest(_, Some(config)) if config.value().os != "unknown" => {

@@ -1,9 +1,8 @@
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use crate::digest::Digest;
 use crate::error::{Error, Result};
-use crate::image::transfer::{self, move_all, BlobReport, Entry, EntryKind, Graph, Plan, Rewritten};
-use crate::layout::{Layout, Transaction, Trust};
+use crate::image::transfer::{self, attached_to, move_all, BlobReport, Entry, EntryKind, Plan, Rewritten};
+use crate::layout::{Graph, Layout, Transaction, Trust};
 use crate::oci::Descriptor;
 use crate::ops::index::member::{members, Member};
 use crate::work::Work;
@@ -21,6 +20,10 @@ pub(super) struct Source<'a> {
 
 impl<'a> Source<'a> {
     pub(super) fn read(layout: &'a Layout) -> Result<Self> {
+        layout.by_one_index(|| Source::read_now(layout))
+    }
+
+    fn read_now(layout: &'a Layout) -> Result<Self> {
         let entries = transfer::entries(layout)?;
         let images = entries.iter().filter(|entry| entry.kind == EntryKind::Image).map(|entry| &entry.descriptor);
         let all = Graph::read(layout, entries.iter().map(|entry| &entry.descriptor))?;
@@ -28,7 +31,8 @@ impl<'a> Source<'a> {
         if members.iter().all(|member| member.platform.is_none()) {
             return Err(Error::refused(format!("image `{}`: it holds no image for an index", layout.location())));
         }
-        let attached = attached(&entries, &all, members.iter().map(|member| &member.descriptor.digest).collect());
+        let images = members.iter().map(|member| &member.descriptor.digest);
+        let attached: Vec<Entry> = attached_to(&entries, &all, images).into_iter().cloned().collect();
 
         // Of the rest, the indexes that were taken apart among it, nothing goes along.
         let taken = members.iter().map(|member| &member.descriptor);
@@ -41,19 +45,6 @@ impl<'a> Source<'a> {
         }
         let warnings = transfer::warnings(&graph, &plan);
         Ok(Source { layout, members, attached, warnings, plan, rewritten })
-    }
-}
-
-/// What is attached to images, and what is attached to that.
-fn attached<'e>(entries: &'e [Entry], graph: &Graph<'_>, images: BTreeSet<&'e Digest>) -> Vec<&'e Entry> {
-    let mut subjects = images;
-    loop {
-        let attached: Vec<&Entry> = entries.iter().filter(|entry| entry.is_attached_to(graph, &subjects)).collect();
-        let count = subjects.len();
-        subjects.extend(attached.iter().map(|entry| &entry.descriptor.digest));
-        if subjects.len() == count {
-            return attached;
-        }
     }
 }
 

@@ -126,7 +126,7 @@ pub fn unpack(location: &Location, directory: &Path, options: &UnpackOptions, wo
     for warning in &warnings {
         observer.warning(warning);
     }
-    let digest = image.path.manifest().digest.clone();
+    let digest = image.path.descriptor().digest.clone();
     Ok(UnpackReport { digest, entries: disk.entries(), bytes: disk.written(), skipped, warnings })
 }
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Map, Value};
 
 use crate::error::Result;
-use crate::layout::{called, INDEX};
+use crate::layout::{blob_path, named, DigestPrefix, Named, INDEX};
 use crate::media_type::{MediaKind, MediaType};
 use crate::oci::annotations::{CONTAINERD_NAME, REF_NAME};
 use crate::oci::Index;
@@ -52,7 +52,7 @@ impl Documents<'_> {
             self.choose(descriptors, &mut mentions, place)?;
         }
         // Whoever copies an image for several platforms may copy those that are wanted alone, and the index as it is.
-        let is_here = |mention: &Mention| self.layout.stored_blob(&mention.digest).map_or(true, |blob| blob.is_some());
+        let is_here = |mention: &Mention| self.layout.holds(&mention.digest).unwrap_or(true);
         let is_partial = of != AnnotationsOf::IndexEntry && mentions.iter().any(|(_, mention)| is_here(mention));
         for (_, mut mention) in mentions {
             if is_partial && mention.if_missing == IfMissing::Error {
@@ -73,12 +73,10 @@ impl Documents<'_> {
 
     /// Leaves those descriptors of `index.json` that the location's name means, and tells names that mean several.
     fn choose(&mut self, descriptors: &[Value], mentions: &mut Vec<(usize, Mention)>, place: &Place) -> Result<()> {
-        let wanted = self.layout.location().name.as_ref();
+        let wanted = self.layout.location();
         let descriptors: Vec<(usize, &Value)> = descriptors.iter().enumerate().collect();
-        let meant = match wanted {
-            Some(wanted) => called(&descriptors, wanted, |(_, descriptor), key| annotation(descriptor, key)),
-            None => descriptors.iter().collect(),
-        };
+        let Named { found: meant, digest } =
+            named(&descriptors, wanted, |(_, descriptor), key| annotation(descriptor, key));
         let mut seen = BTreeMap::new();
         for (number, descriptor) in &meant {
             let Some(name) = annotation(descriptor, REF_NAME) else { continue };
@@ -91,14 +89,31 @@ impl Documents<'_> {
                 seen.insert(name, number);
             }
         }
-        if let Some(wanted) = wanted {
+        if let Some(wanted) = &wanted.name {
             if meant.is_empty() {
                 let name = |descriptor| annotation(descriptor, CONTAINERD_NAME).or(annotation(descriptor, REF_NAME));
                 let names = descriptors.iter().filter_map(|(_, descriptor)| name(descriptor).map(str::to_owned));
-                return Err(self.layout.unknown_ref_name(wanted, &names.collect::<Vec<_>>()));
+                return Err(self.layout.unknown_name(wanted, &names.collect::<Vec<_>>()));
             }
             let meant: BTreeSet<usize> = meant.iter().map(|(number, _)| *number).collect();
             mentions.retain(|(number, _)| meant.contains(number));
+        }
+        digest.map_or(Ok(()), |digest| self.choose_digest(digest, mentions))
+    }
+
+    /// Leaves those that the location's digest means, or puts in their place what an index lists by it.
+    fn choose_digest(&mut self, wanted: &DigestPrefix, mentions: &mut Vec<(usize, Mention)>) -> Result<()> {
+        mentions.retain(|(_, mention)| wanted.begins(&mention.digest));
+        if wanted.is_whole() && !mentions.is_empty() {
+            return Ok(());
+        }
+        let meant = self.layout.meant()?;
+        mentions.retain(|(_, mention)| meant.iter().any(|path| path.descriptor().digest == mention.digest));
+        if let (true, [path, ..]) = (mentions.is_empty(), &meant[..]) {
+            let file = path.index().map_or(INDEX.to_owned(), |index| blob_path(&index.digest));
+            let descriptor = serde_json::to_value(path.descriptor()).expect("a descriptor has string keys");
+            let mention = Mention::read(&descriptor, Place::file(file), self.findings);
+            mentions.extend(mention.map(|mention| (0, mention)));
         }
         Ok(())
     }

@@ -123,7 +123,7 @@ impl Documents<'_> {
     /// A subject need not be there: the association is a weak one (image-spec, manifest.md, `subject`).
     pub(super) fn follow_subject(&mut self, subject: Option<Mention>) {
         let Some(mention) = subject else { return };
-        let is_here = self.layout.stored_blob(&mention.digest).map_or(true, |blob| blob.is_some());
+        let is_here = self.layout.holds(&mention.digest).unwrap_or(true);
         match mention.media_type.kind() {
             MediaKind::Manifest if is_here => self.queue.push_back((mention, Kind::Manifest)),
             MediaKind::Index if is_here => self.queue.push_back((mention, Kind::Index)),

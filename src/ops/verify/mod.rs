@@ -93,7 +93,7 @@ pub fn verify(location: &Location, _: &VerifyOptions, work: &Work<'_>) -> Result
     let images = documents.images;
     let is_dockers_too = sizes.contains_key(DOCKER_MANIFEST);
     let is_expected = |name: &str| is_mentioned(name, &documents) || (is_dockers_too && is_docker_file(name));
-    let unmentioned: Vec<&String> = match layout.location().name {
+    let unmentioned: Vec<&String> = match layout.location().part() {
         None => sizes.keys().filter(|name| !is_expected(name)).collect(),
         Some(_) => Vec::new(),
     };

@@ -3,14 +3,16 @@
 //! (distribution-spec, spec.md#referrers-tag-schema).
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use crate::digest::Digest;
 use crate::error::Result;
-use crate::layout::links::{links, Documents, Link, Links, Reach};
+use crate::layout::graph::documents::{Documents, Link, Links};
+use crate::layout::graph::reach::Reach;
 use crate::layout::Layout;
 use crate::media_type::MediaKind;
 use crate::oci::annotations::TITLE;
-use crate::oci::{Annotations, Descriptor, Index, RefName};
+use crate::oci::{Annotations, Descriptor, RefName};
 
 /// A manifest or an index that is attached to another.
 #[derive(Clone, Debug)]
@@ -40,40 +42,40 @@ impl Layout {
     /// All that is attached to anything, each once, in the order in which it is listed. What cannot be read is left out:
     /// it need not have to do with what the caller looks for.
     pub fn referrers(&self) -> Result<Vec<Referrer>> {
-        let index = self.index()?.into_value();
+        let index = self.index()?;
         let mut seen = BTreeSet::new();
         let mut referrers = Vec::new();
-        let (tags, others): (Vec<_>, Vec<_>) = index.manifests.into_iter().partition(is_referrers_tag);
-        let below_tags = tags.iter().filter_map(|tag| self.document::<Index>(tag).ok());
-        let below_tags = below_tags.flat_map(|index| index.into_value().manifests);
-        for descriptor in others.into_iter().chain(below_tags) {
+        let (tags, others): (Vec<_>, Vec<_>) =
+            index.value().manifests.iter().partition(|entry| is_referrers_tag(entry));
+        let lists: Vec<Arc<Links>> = tags.into_iter().filter_map(|tag| self.links(tag).ok()?).collect();
+        for descriptor in others.into_iter().chain(lists.iter().flat_map(|list| list.manifests())) {
             if !matches!(descriptor.media_type.kind(), MediaKind::Manifest | MediaKind::Index) {
                 continue;
             }
-            if !seen.insert(descriptor.digest.clone()) {
+            if !seen.insert(&descriptor.digest) {
                 continue;
             }
-            if let Ok(Some(found)) = links(self, &Link::from(&descriptor)) {
-                referrers.extend(referrer(descriptor, found));
+            if let Ok(Some(found)) = self.links(descriptor) {
+                referrers.extend(referrer(descriptor, &found));
             }
         }
         Ok(referrers)
     }
 }
 
-fn referrer(descriptor: Descriptor, found: Links) -> Option<Referrer> {
-    let config_type = found.config.map(|config| config.media_type.to_string());
-    let file = |link: Link| {
-        let mut descriptor = Descriptor::new(link.media_type, link.digest, link.size);
-        descriptor.annotations = link.annotations;
+fn referrer(descriptor: &Descriptor, found: &Links) -> Option<Referrer> {
+    let config_type = found.config.as_ref().map(|config| config.media_type.to_string());
+    let file = |link: &Link| {
+        let mut descriptor = Descriptor::new(link.media_type.clone(), link.digest.clone(), link.size);
+        descriptor.annotations.clone_from(&link.annotations);
         AttachedFile { title: descriptor.annotation(TITLE).map(str::to_owned), descriptor }
     };
     Some(Referrer {
-        descriptor,
-        subject: found.subject?.digest,
-        artifact_type: found.artifact_type.filter(|text| !text.is_empty()).or(config_type),
-        annotations: found.annotations.unwrap_or_default(),
-        files: found.layers.into_iter().flatten().map(file).collect(),
+        descriptor: descriptor.clone(),
+        subject: found.subject.as_ref()?.digest.clone(),
+        artifact_type: found.artifact_type.clone().filter(|text| !text.is_empty()).or(config_type),
+        annotations: found.annotations.clone().unwrap_or_default(),
+        files: found.layers().iter().map(file).collect(),
     })
 }
 
@@ -119,16 +121,9 @@ impl Rooted {
         let is_root = |entry: &&Descriptor| {
             !is_referrers_tag(entry) && (entry.ref_name().is_some() || !attached.contains(&entry.digest))
         };
-        let mut digests = BTreeSet::new();
-        let mut open = Reach::without_subjects(documents, entries.iter().filter(is_root))?.blobs;
-        while let Some((digest, _)) = open.pop_first() {
-            // What is attached may hold again what led to it.
-            if let Some(about_it) = by_subject.get(&digest).filter(|_| !digests.contains(&digest)) {
-                let referrers = about_it.iter().copied();
-                open.extend(Reach::without_subjects(documents, referrers)?.blobs);
-            }
-            digests.insert(digest);
-        }
+        let roots: Vec<Descriptor> = entries.iter().filter(is_root).cloned().collect();
+        let digests: BTreeSet<Digest> =
+            Reach::with_referrers(documents, &roots, &by_subject)?.blobs.into_keys().collect();
         let tags = digests.iter().filter_map(|digest| referrers_tag(digest).ok()).map(|tag| tag.to_string()).collect();
         Ok(Rooted { digests, tags })
     }

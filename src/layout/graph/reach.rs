@@ -1,0 +1,115 @@
+//! All blobs that descriptors lead to, and what for.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::digest::Digest;
+use crate::error::Result;
+use crate::layout::graph::documents::{Documents, Links};
+use crate::layout::graph::walk::{Found, Met, Opened, Subjects, Walk};
+use crate::media_type::MediaKind;
+use crate::oci::Descriptor;
+
+/// All that descriptors lead to.
+#[derive(Debug, Default)]
+pub(crate) struct Reach {
+    /// Every blob that is mentioned.
+    pub(crate) blobs: BTreeMap<Digest, Need>,
+    /// What manifests and indexes name as their subject.
+    pub(crate) subjects: BTreeSet<Digest>,
+    /// What was mentioned for the first time.
+    fresh: Vec<Digest>,
+}
+
+/// What a layout has a blob for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Need {
+    /// Whether it is an index, a manifest or a config.
+    pub(crate) is_document: bool,
+    /// Whether a descriptor promises that it is there. Of a subject, none does (image-spec, manifest.md, `subject`).
+    pub(crate) is_promised: bool,
+}
+
+impl Reach {
+    /// Walks from descriptors to all that they lead to, through nested indexes and subjects. Where an index lists a
+    /// document of a kind that is not known here, whatever looks like a digest in it is taken for a mention. What is
+    /// missing leads to nothing.
+    ///
+    /// # Errors
+    ///
+    /// A manifest or index cannot be read or is malformed.
+    pub(crate) fn of(documents: &dyn Documents, roots: &[Descriptor]) -> Result<Self> {
+        let mut reach = Reach::default();
+        let mut walk = Walk::new(documents, Opened::All, Subjects::Followed, roots.iter().cloned());
+        reach.mention_all(roots);
+        walk.try_for_each(|met| met.map(|met| reach.add(&met, Subjects::Followed)))?;
+        Ok(reach)
+    }
+
+    /// The same without what is only named as a subject, and with what refers to any of it.
+    pub(super) fn with_referrers(
+        documents: &dyn Documents,
+        roots: &[Descriptor],
+        by_subject: &BTreeMap<&Digest, Vec<&Descriptor>>,
+    ) -> Result<Self> {
+        let mut reach = Reach::default();
+        let mut walk = Walk::new(documents, Opened::All, Subjects::Left, roots.iter().cloned());
+        reach.mention_all(roots);
+        loop {
+            for met in walk.by_ref() {
+                reach.add(&met?, Subjects::Left);
+            }
+            let Some(digest) = reach.fresh.pop() else { return Ok(reach) };
+            for referrer in by_subject.get(&digest).into_iter().flatten() {
+                reach.mention(referrer, is_promised(referrer));
+                walk.go_on_from((*referrer).clone());
+            }
+        }
+    }
+
+    fn add(&mut self, met: &Met, subjects: Subjects) {
+        let Found::Read(links) = &met.found else { return };
+        let Links { config, subject, mentions, digests, .. } = &**links;
+        for held in config.iter().chain(links.layers()) {
+            let held = held.descriptor();
+            self.mention(&held, is_promised(&held));
+        }
+        self.mention_all(links.manifests());
+        for aside in mentions {
+            self.mention(&aside.descriptor(), false);
+        }
+        for digest in digests {
+            let _ = self.need(digest);
+        }
+        if let Some(subject) = subject {
+            self.subjects.insert(subject.digest.clone());
+            if subjects == Subjects::Followed {
+                self.mention(&subject.descriptor(), false);
+            }
+        }
+    }
+
+    fn mention_all(&mut self, listed: &[Descriptor]) {
+        for descriptor in listed {
+            self.mention(descriptor, is_promised(descriptor));
+        }
+    }
+
+    fn mention(&mut self, descriptor: &Descriptor, is_promised: bool) {
+        let kind = descriptor.media_type.kind();
+        let need = self.need(&descriptor.digest);
+        need.is_promised |= is_promised;
+        need.is_document |= matches!(kind, MediaKind::Index | MediaKind::Manifest | MediaKind::Config);
+    }
+
+    fn need(&mut self, digest: &Digest) -> &mut Need {
+        if !self.blobs.contains_key(digest) {
+            self.fresh.push(digest.clone());
+        }
+        self.blobs.entry(digest.clone()).or_default()
+    }
+}
+
+/// Whether a descriptor in an index or a manifest promises that its blob is there, rather than to be fetched from elsewhere.
+fn is_promised(descriptor: &Descriptor) -> bool {
+    descriptor.urls.is_empty() && !descriptor.media_type.is_non_distributable()
+}

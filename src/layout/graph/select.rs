@@ -1,0 +1,258 @@
+//! What a location means: by name, by digest or all that a layout holds, and the images below it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::digest::Digest;
+use crate::error::{Error, Result};
+use crate::layout::graph::choice::{choose, list, Choice};
+use crate::layout::graph::referrers::is_referrers_tag;
+use crate::layout::graph::walk::{DescriptorPath, Found, Met, Opened, Subjects, Walk};
+use crate::layout::names::whole_name;
+use crate::layout::{DigestPrefix, ImageName, Layout, Location};
+use crate::media_type::{MediaKind, MediaType};
+use crate::oci::annotations::{CONTAINERD_NAME, REF_NAME};
+use crate::oci::{Descriptor, Document, ImageConfig, Index, Manifest};
+use crate::platform::PlatformPattern;
+
+/// An image's documents.
+#[derive(Debug)]
+pub struct Image {
+    /// How it was found.
+    pub path: DescriptorPath,
+    /// Its manifest.
+    pub manifest: Document<Manifest>,
+    /// Its configuration.
+    pub config: Document<ImageConfig>,
+}
+
+impl Image {
+    /// It among others. The config tells its platform, if nothing else does.
+    fn choice(&self) -> Choice {
+        let platform = self.config.value().platform();
+        Choice::new(self.path.descriptor(), self.path.entry(), Some(&platform)).expect("a platform was given")
+    }
+}
+
+/// A layout and what it lists, as one state of `index.json` has it.
+impl Layout {
+    /// What the location means: the entries of `index.json` by its name, what its digest is of, or all entries. Never
+    /// nothing by a name or a digest.
+    pub(crate) fn meant(&self) -> Result<Vec<DescriptorPath>> {
+        let index = self.index()?;
+        let location = self.location();
+        let Named { found, digest } = named(&index.value().manifests, location, Descriptor::annotation);
+        if let (Some(name), true) = (&location.name, found.is_empty()) {
+            return Err(self.unknown_name(name, &names(index.value())));
+        }
+        match digest {
+            Some(digest) => self.of_digest(&found, digest),
+            None => Ok(found.into_iter().cloned().map(DescriptorPath::from).collect()),
+        }
+    }
+
+    /// What entries lead to by this digest: the entries themselves, or else what an index among them lists.
+    fn of_digest(&self, entries: &[&Descriptor], wanted: &DigestPrefix) -> Result<Vec<DescriptorPath>> {
+        let is_meant = |path: &DescriptorPath| wanted.begins(&path.descriptor().digest);
+        let listed = entries.iter().map(|entry| DescriptorPath::from((*entry).clone()));
+        let listed: Vec<DescriptorPath> = listed.filter(is_meant).collect();
+        if !listed.is_empty() && wanted.is_whole() {
+            return Ok(listed);
+        }
+        let mut found = BTreeMap::new();
+        for met in Walk::new(self, Opened::Indexes, Subjects::Left, entries.iter().copied().cloned()) {
+            let Met { path, .. } = met?;
+            if is_meant(&path) {
+                found.insert(path.descriptor().digest.clone(), path);
+            }
+        }
+        let digests: Vec<&str> = found.keys().map(Digest::as_str).collect();
+        match (digests.len(), &self.location().name) {
+            (1, _) if !listed.is_empty() => Ok(listed),
+            (1, _) => Ok(found.into_values().collect()),
+            (0, None) => Err(Error::refused(format!(
+                "image `{}`: the index of the layout leads to no image, index or artifact of this digest",
+                self.location()
+            ))),
+            (0, Some(name)) => {
+                let digests: BTreeSet<&str> = entries.iter().map(|entry| entry.digest.as_str()).collect();
+                let digests: Vec<&str> = digests.into_iter().collect();
+                Err(Error::refused_with_hint(
+                    format!("image `{}`: `{name}` does not lead to this digest", self.location()),
+                    format!("`{name}` is {}", digests.join(", ")),
+                ))
+            }
+            (count, _) => Err(Error::refused_with_hint(
+                format!("image `{}`: one digest is wanted, found {count} that begin so", self.location()),
+                format!("there is {}", digests.join(", ")),
+            )),
+        }
+    }
+
+    /// The one descriptor that the location means, of an image, an index of several or an artifact. Several names of one
+    /// thing are one thing, and artifacts are only meant by their name or digest.
+    pub fn entry(&self) -> Result<Descriptor> {
+        let location = self.location();
+        let is_told = location.name.is_some() || location.digest.is_some();
+        let mut entries = self.meant()?;
+        entries.retain(|path| is_told || !(is_artifact(path.descriptor()) || is_referrers_tag(path.descriptor())));
+        let digests: BTreeSet<&Digest> = entries.iter().map(|path| &path.descriptor().digest).collect();
+        match (entries.first(), digests.len()) {
+            (Some(entry), 1) => Ok(entry.descriptor().clone()),
+            (None, _) => Err(self.holds_no_image()),
+            (Some(_), count) => Err(Error::refused_with_hint(
+                format!("image `{location}`: one image is wanted, found {count}"),
+                format!("name one: {}", in_hint(entries.iter().map(|path| shown(path.entry())))),
+            )),
+        }
+    }
+
+    /// That no descriptor has the location's name; `names` are those that there are.
+    pub(crate) fn unknown_name(&self, wanted: &ImageName, names: &[String]) -> Error {
+        Error::refused_with_hint(
+            format!("image `{}`: no image of this name is in the layout", self.location()),
+            if names.is_empty() {
+                format!("none has a name: leave `:{wanted}` out")
+            } else {
+                format!("there is {}", in_hint(names.iter().map(String::as_str)))
+            },
+        )
+    }
+
+    fn holds_no_image(&self) -> Error {
+        let location = self.location();
+        Error::refused(match &location.digest {
+            Some(_) => format!("image `{location}`: an image is wanted, found something else of this digest"),
+            None => format!("image `{location}`: the layout holds no image"),
+        })
+    }
+
+    /// The one image that the location means. Where there is a choice, `platform` makes it; the error lists what there is.
+    pub fn image(&self, platform: Option<&PlatformPattern>) -> Result<Image> {
+        self.by_one_index(|| self.image_now(platform))
+    }
+
+    /// The same by the index that was read.
+    pub(crate) fn image_now(&self, platform: Option<&PlatformPattern>) -> Result<Image> {
+        let mut images = self.images(self.meant()?)?;
+        if images.is_empty() {
+            return Err(self.holds_no_image());
+        }
+        let choices: Vec<Choice> = images.iter().map(Image::choice).collect();
+        let subject = format!("image `{}`", self.location());
+        match platform {
+            Some(platform) => choose(&subject, platform, &choices).map(|at| images.swap_remove(at)),
+            None if images.len() == 1 => Ok(images.remove(0)),
+            None => Err(Error::refused_with_hint(
+                format!("{subject}: one image is wanted, found {}", images.len()),
+                format!("name one, or choose with --platform: {}", list(&choices)),
+            )),
+        }
+    }
+
+    /// Every image that the location means.
+    pub fn all_images(&self) -> Result<Vec<Image>> {
+        let images = self.by_one_index(|| self.images(self.meant()?))?;
+        if images.is_empty() {
+            return Err(self.holds_no_image());
+        }
+        Ok(images)
+    }
+
+    /// The images that descriptors lead to, each once. Several names of one image are one image, and artifacts are none. Of
+    /// an image for several platforms, people often copy only those that they use: what is missing is none either, unless
+    /// everything is.
+    pub(crate) fn images<P: Into<DescriptorPath>>(&self, roots: impl IntoIterator<Item = P>) -> Result<Vec<Image>> {
+        let mut images = Vec::new();
+        let mut missing = None;
+        for met in Walk::new(self, Opened::Indexes, Subjects::Left, roots) {
+            let Met { path, found } = met?;
+            let descriptor = path.descriptor();
+            match (descriptor.media_type.kind(), found) {
+                (MediaKind::Index, Found::Missing) => missing = missing.or(Some(descriptor.digest.clone())),
+                (MediaKind::Manifest, _) if is_artifact(descriptor) => {}
+                (MediaKind::Manifest, _) if !self.holds(&descriptor.digest)? => {
+                    missing = missing.or(Some(descriptor.digest.clone()));
+                }
+                (MediaKind::Manifest, _) => images.extend(self.read_image(path)?),
+                // An unknown media type must be skipped (image-spec, image-index.md, `mediaType` of `manifests`).
+                _ => {}
+            }
+        }
+        match missing {
+            Some(digest) if images.is_empty() => Err(self.lacks(&digest)),
+            _ => Ok(images),
+        }
+    }
+
+    /// The documents of an image; nothing, if it is an artifact.
+    fn read_image(&self, path: DescriptorPath) -> Result<Option<Image>> {
+        let manifest: Document<Manifest> = self.document(path.descriptor())?;
+        if manifest.value().config.media_type.kind() != MediaKind::Config {
+            return Ok(None);
+        }
+        let config = self.document(&manifest.value().config)?;
+        Ok(Some(Image { path, manifest, config }))
+    }
+}
+
+/// What a location names.
+pub(crate) struct Named<'a, T> {
+    /// The descriptors by its name, in their order, or all.
+    pub(crate) found: Vec<&'a T>,
+    /// Of which digest one of them, or what it leads to, is meant.
+    pub(crate) digest: Option<&'a DigestPrefix>,
+}
+
+/// The descriptors with the location's ref name; if there is none, those which Docker would find by that name. `annotation`
+/// looks up a key of a descriptor. Others write names that end in a digest, perhaps that of something else: such a name
+/// is meant as it is.
+pub(crate) fn named<'a, T>(
+    descriptors: &'a [T],
+    location: &'a Location,
+    annotation: impl Fn(&'a T, &str) -> Option<&'a str>,
+) -> Named<'a, T> {
+    let Location { name, digest, .. } = location;
+    let digest = digest.as_ref();
+    let Some(name) = name else { return Named { found: descriptors.iter().collect(), digest } };
+    let called = |name: &str| -> Vec<&'a T> {
+        descriptors.iter().filter(|descriptor| annotation(descriptor, REF_NAME) == Some(name)).collect()
+    };
+    let with_digest = digest.map(|digest| called(&format!("{name}@{digest}"))).unwrap_or_default();
+    if !with_digest.is_empty() {
+        return Named { found: with_digest, digest: None };
+    }
+    let found = called(name.as_str());
+    if !found.is_empty() {
+        return Named { found, digest };
+    }
+    let whole = whole_name(name.as_str());
+    let is_meant =
+        |descriptor: &&'a T| annotation(descriptor, CONTAINERD_NAME).is_some_and(|found| whole_name(found) == whole);
+    Named { found: descriptors.iter().filter(is_meant).collect(), digest }
+}
+
+/// The name that tells most: containerd's holds the repository too.
+fn name(descriptor: &Descriptor) -> Option<&str> {
+    descriptor.annotation(CONTAINERD_NAME).or(descriptor.ref_name())
+}
+
+/// What somebody can write for an entry: its name, else its digest.
+fn shown(entry: &Descriptor) -> &str {
+    name(entry).unwrap_or(entry.digest.as_str())
+}
+
+fn in_hint<'n>(names: impl Iterator<Item = &'n str>) -> String {
+    names.map(|name| format!("`{}`", name.escape_debug())).collect::<Vec<_>>().join(", ")
+}
+
+fn names(index: &Index) -> Vec<String> {
+    index.manifests.iter().filter_map(name).map(str::to_owned).collect()
+}
+
+/// Whether an index says of a manifest that it is no image. `BuildKit`'s attestations stand there as images for
+/// `unknown/unknown`.
+fn is_artifact(descriptor: &Descriptor) -> bool {
+    let artifact_type = descriptor.artifact_type.clone().map(|text| MediaType::from(text).kind());
+    artifact_type.is_some_and(|kind| kind != MediaKind::Config)
+        || descriptor.platform.as_ref().is_some_and(|platform| platform.os == "unknown")
+}

@@ -1,0 +1,201 @@
+//! A layout as one state of its index has it. Readers lock nothing, and whoever edits an image takes its old documents away.
+
+use std::io::Read;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use serde::de::DeserializeOwned;
+
+use crate::digest::Digest;
+use crate::error::{Error, Result};
+use crate::layout::graph::documents::{Documents, Kept, Links};
+use crate::layout::reader::read_document;
+use crate::layout::{blob_path, Layout, VerifiedReader, INDEX};
+use crate::oci::{Descriptor, Document, Index};
+
+/// What was read of a layout.
+#[derive(Debug, Default)]
+pub(in crate::layout) struct Snapshot {
+    index: Mutex<Option<Arc<Document<Index>>>>,
+    documents: Mutex<Kept>,
+    /// Whether anything was looked for and is not there.
+    missed: AtomicBool,
+}
+
+/// How often the index is read anew. Whoever edits writes it once; no one writes it as often as this while it is read.
+const ATTEMPTS: usize = 16;
+
+impl Layout {
+    /// The list of what it holds (image-spec, image-layout.md#indexjson-file), as it was when it was read first.
+    pub fn index(&self) -> Result<Arc<Document<Index>>> {
+        let mut known = locked(&self.snapshot.index);
+        if known.is_none() {
+            *known = Some(Arc::new(self.top_level(INDEX)?));
+        }
+        Ok(Arc::clone(known.as_ref().expect("it was read")))
+    }
+
+    /// What `read` finds by one state of the index. Where something is missing and somebody has written another index in the
+    /// meantime, it is looked for once more by that.
+    pub(crate) fn by_one_index<T>(&self, read: impl Fn() -> Result<T>) -> Result<T> {
+        for _ in 1..ATTEMPTS {
+            self.snapshot.missed.store(false, Ordering::Relaxed);
+            let found = read();
+            if !self.snapshot.missed.load(Ordering::Relaxed) || !self.is_outdated()? {
+                return found;
+            }
+            *locked(&self.snapshot.index) = None;
+        }
+        read()
+    }
+
+    /// Whether the index is not as it was read.
+    fn is_outdated(&self) -> Result<bool> {
+        let known = locked(&self.snapshot.index).clone();
+        let Some(known) = known else { return Ok(false) };
+        Ok(self.raw_index()?.as_deref() != Some(known.raw()))
+    }
+
+    /// Whether a blob is there. It is not opened.
+    pub fn holds(&self, digest: &Digest) -> Result<bool> {
+        let is_there = self.has_file(&blob_path(digest))?;
+        if !is_there {
+            self.snapshot.missed.store(true, Ordering::Relaxed);
+        }
+        Ok(is_there)
+    }
+
+    /// A document, held to its descriptor and of a size that documents may have.
+    pub fn document<T: DeserializeOwned>(&self, descriptor: &Descriptor) -> Result<Document<T>> {
+        if descriptor.digest.algorithm().is_none() {
+            // The error says that it cannot be held to anything.
+            self.blob(descriptor)?;
+        }
+        match self.raw(descriptor)? {
+            Some(raw) => Document::parse(raw.to_vec(), &self.subject(&descriptor.digest)),
+            None => Err(self.lacks(&descriptor.digest)),
+        }
+    }
+
+    /// That a blob is not there.
+    pub(crate) fn lacks(&self, digest: &Digest) -> Error {
+        Error::malformed(self.location().to_string(), format!("blob {digest} is missing"))
+    }
+}
+
+impl Documents for Layout {
+    fn raw(&self, descriptor: &Descriptor) -> Result<Option<Arc<[u8]>>> {
+        if let Some(raw) = locked(&self.snapshot.documents).raw(descriptor) {
+            return Ok(Some(raw));
+        }
+        let Some((stored, _)) = self.stored_blob(&descriptor.digest)? else {
+            self.snapshot.missed.store(true, Ordering::Relaxed);
+            return Ok(None);
+        };
+        let reader: Box<dyn Read> = match descriptor.digest.algorithm() {
+            Some(_) => Box::new(VerifiedReader::new(stored, descriptor)?),
+            None => stored,
+        };
+        let subject = self.subject(&descriptor.digest);
+        let raw: Arc<[u8]> = read_document(reader, descriptor.size, &subject, &self.location().path)?.into();
+        locked(&self.snapshot.documents).keep(&descriptor.digest, &raw);
+        Ok(Some(raw))
+    }
+
+    fn subject(&self, digest: &Digest) -> String {
+        self.name_of(digest)
+    }
+
+    fn links(&self, descriptor: &Descriptor) -> Result<Option<Arc<Links>>> {
+        if let Some(links) = locked(&self.snapshot.documents).links(descriptor) {
+            return Ok(Some(links));
+        }
+        let links = Links::read(self, descriptor)?;
+        if let Some(links) = &links {
+            locked(&self.snapshot.documents).keep_links(descriptor, links);
+        }
+        Ok(links)
+    }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::fs;
+
+    use serde_json::Value;
+
+    use super::*;
+    use crate::layout::graph::tests::{ByHand, OCI};
+
+    fn digest(descriptor: &Value) -> Digest {
+        descriptor["digest"].as_str().unwrap().parse().unwrap()
+    }
+
+    fn remove(layout: &ByHand, descriptor: &Value) {
+        fs::remove_file(layout.0.path().join(blob_path(&digest(descriptor)))).unwrap();
+    }
+
+    #[test]
+    fn what_is_gone_is_looked_for_by_the_index_that_is_there_now() {
+        let by_hand = ByHand::new("outdated");
+        let (old, new) = (by_hand.image(&OCI, "amd64", None), by_hand.image(&OCI, "arm64", None));
+        by_hand.list(&[old.clone()]);
+        let layout = by_hand.open("");
+        layout.index().unwrap();
+        by_hand.list(&[new.clone()]);
+        // As long as all is there, nothing else is looked at.
+        assert_eq!(layout.image(None).unwrap().path.descriptor().digest, digest(&old));
+
+        let layout = by_hand.open("");
+        by_hand.list(&[old.clone()]);
+        layout.index().unwrap();
+        by_hand.list(&[new.clone()]);
+        remove(&by_hand, &old);
+        assert_eq!(layout.image(None).unwrap().path.descriptor().digest, digest(&new));
+        // What is missing by the index that is there is missing.
+        remove(&by_hand, &new);
+        let error = by_hand.open("").image(None).unwrap_err().to_string();
+        assert!(error.ends_with(&format!("blob {} is missing", digest(&new))), "{error}");
+    }
+
+    #[test]
+    fn the_index_is_not_followed_for_ever() {
+        let by_hand = ByHand::new("followed");
+        let image = by_hand.image(&OCI, "amd64", None);
+        remove(&by_hand, &image);
+        by_hand.list(&[image.clone()]);
+        let layout = by_hand.open("");
+        let count = Cell::new(0);
+        let found = layout.by_one_index(|| {
+            let listed = layout.index()?.value().manifests.len();
+            assert_eq!(listed, count.get() + 1, "each attempt sees one index, the last");
+            count.set(listed);
+            by_hand.list(&vec![image.clone(); listed + 1]);
+            layout.holds(&digest(&image))
+        });
+        assert_eq!((found.unwrap(), count.get()), (false, ATTEMPTS));
+    }
+
+    #[test]
+    fn what_was_read_is_not_read_again() {
+        let by_hand = ByHand::new("kept");
+        let image = by_hand.image(&OCI, "amd64", None);
+        by_hand.list(&[image.clone()]);
+        let layout = by_hand.open("");
+        let descriptor: Descriptor = serde_json::from_value(image.clone()).unwrap();
+        layout.links(&descriptor).unwrap().unwrap();
+        remove(&by_hand, &image);
+        layout.document::<Value>(&descriptor).unwrap();
+        // But it is held to each descriptor, and to what that says it is.
+        let larger = Descriptor { size: descriptor.size + 1, ..descriptor.clone() };
+        assert!(layout.document::<Value>(&larger).is_err());
+        let index = Descriptor { media_type: crate::media_type::MediaType::INDEX, ..descriptor };
+        let error = layout.links(&index).unwrap_err().to_string();
+        assert!(error.ends_with("the member `manifests` of an index expected, found none"), "{error}");
+    }
+}

@@ -1,0 +1,297 @@
+//! The walk over documents that everything goes by: each document once, and none deeper than documents may be nested.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use crate::digest::Digest;
+use crate::error::{Error, Result};
+use crate::layout::graph::documents::{Documents, Links};
+use crate::media_type::MediaKind;
+use crate::oci::{Descriptor, MAX_DOCUMENT_SIZE};
+
+/// How deep indexes may be nested. No one goes beyond two.
+pub(crate) const MAX_DEPTH: usize = 8;
+
+/// The descriptors that lead from `index.json` to a document, through nested indexes if there are any. Never empty.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DescriptorPath(Vec<Descriptor>);
+
+impl DescriptorPath {
+    /// The document's own descriptor.
+    pub fn descriptor(&self) -> &Descriptor {
+        self.0.last().expect("a path has a descriptor")
+    }
+
+    /// Whether a descriptor of it has this digest.
+    pub fn leads_through(&self, digest: &Digest) -> bool {
+        self.0.iter().any(|descriptor| descriptor.digest == *digest)
+    }
+
+    /// The index that lists the document; none if that is `index.json`.
+    pub fn index(&self) -> Option<&Descriptor> {
+        self.0.iter().rev().nth(1)
+    }
+
+    /// The entry of `index.json` that it starts from.
+    pub fn entry(&self) -> &Descriptor {
+        self.0.first().expect("a path has a descriptor")
+    }
+}
+
+/// A path of one descriptor.
+impl From<Descriptor> for DescriptorPath {
+    fn from(descriptor: Descriptor) -> Self {
+        DescriptorPath(vec![descriptor])
+    }
+}
+
+/// Which documents are opened on the way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Opened {
+    /// Indexes: what is needed to come to manifests.
+    Indexes,
+    /// Manifests too.
+    Manifests,
+    /// And those of a kind that is not known here. Whatever looks like a descriptor in them is followed.
+    All,
+}
+
+/// Whether a document leads to its subject.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Subjects {
+    Followed,
+    Left,
+}
+
+/// A document that the walk came to.
+#[derive(Debug)]
+pub(crate) struct Met {
+    /// How; of what no index lists, but something has as its subject, its descriptor alone.
+    pub(crate) path: DescriptorPath,
+    pub(crate) found: Found,
+}
+
+/// What is there.
+#[derive(Clone, Debug)]
+pub(crate) enum Found {
+    Read(Arc<Links>),
+    /// It was not opened, and may be missing.
+    Unopened,
+    /// Nothing: of an image for several platforms, people often copy only those that they use. A subject need not be there
+    /// at all (image-spec, manifest.md, `subject`).
+    Missing,
+}
+
+/// Walks from descriptors to all that they lead to. Each document comes once, after those that it lists and has as its
+/// subject, and those that an index lists in their order. So time is bounded by what is there, not by the number of ways
+/// to it.
+///
+/// After an error, nothing comes any more.
+pub(crate) struct Walk<'a> {
+    documents: &'a dyn Documents,
+    opened: Opened,
+    subjects: Subjects,
+    roots: VecDeque<DescriptorPath>,
+    /// The way to where the walk is.
+    steps: Vec<Step>,
+    seen: BTreeMap<Digest, MediaKind>,
+}
+
+/// A document whose own are being walked.
+struct Step {
+    path: DescriptorPath,
+    found: Found,
+    next: usize,
+}
+
+/// How a descriptor was met.
+enum Way {
+    /// In an index, or as a root.
+    Listed,
+    /// As a subject, or in a document of an unknown kind.
+    Aside,
+}
+
+impl<'a> Walk<'a> {
+    pub(crate) fn new<P: Into<DescriptorPath>>(
+        documents: &'a dyn Documents,
+        opened: Opened,
+        subjects: Subjects,
+        roots: impl IntoIterator<Item = P>,
+    ) -> Self {
+        let roots = roots.into_iter().map(Into::into).collect();
+        Walk { documents, opened, subjects, roots, steps: Vec::new(), seen: BTreeMap::new() }
+    }
+
+    /// Goes on from another root, without what was met already.
+    pub(crate) fn go_on_from(&mut self, root: Descriptor) {
+        self.roots.push_back(root.into());
+    }
+
+    /// Comes to a document, unless it was met before.
+    fn come_to(&mut self, path: DescriptorPath, way: &Way) -> Result<()> {
+        let descriptor = path.descriptor();
+        let kind = descriptor.media_type.kind();
+        if let Some(known) = self.seen.get(&descriptor.digest) {
+            // Who takes one document for two things may show each reader another image (CVE-2021-41190).
+            if matches!(way, Way::Listed) && *known != kind {
+                let found = &descriptor.media_type;
+                let reason = format!("one media type expected, found `{found}` and another");
+                return Err(Error::malformed(self.documents.subject(&descriptor.digest), reason));
+            }
+            return Ok(());
+        }
+        if path.0.len() > MAX_DEPTH {
+            let reason = format!("documents are nested deeper than {MAX_DEPTH}");
+            return Err(Error::malformed(self.documents.subject(&path.entry().digest), reason));
+        }
+        let is_opened = match kind {
+            MediaKind::Index => true,
+            MediaKind::Manifest => self.opened != Opened::Indexes,
+            MediaKind::Other => {
+                let may_be_document = matches!(way, Way::Listed) && descriptor.size <= MAX_DOCUMENT_SIZE;
+                self.opened == Opened::All && may_be_document
+            }
+            _ => false,
+        };
+        let found = if is_opened {
+            self.documents.links(descriptor)?.map_or(Found::Missing, Found::Read)
+        } else {
+            Found::Unopened
+        };
+        self.seen.insert(descriptor.digest.clone(), kind);
+        self.steps.push(Step { path, found, next: 0 });
+        Ok(())
+    }
+
+    /// The next document that the last step leads to.
+    fn next_child(&mut self) -> Option<(DescriptorPath, Way)> {
+        let step = self.steps.last_mut()?;
+        let Found::Read(links) = &step.found else { return None };
+        let at = step.next;
+        step.next += 1;
+        if let Some(listed) = links.manifests().get(at) {
+            let mut path = step.path.clone();
+            path.0.push(listed.clone());
+            return Some((path, Way::Listed));
+        }
+        let at = at - links.manifests().len();
+        let aside = match &links.subject {
+            Some(subject) if at == 0 && self.subjects == Subjects::Followed => subject,
+            Some(_) => return None,
+            None => links.mentions.get(at)?,
+        };
+        Some((aside.descriptor().into(), Way::Aside))
+    }
+
+    fn advance(&mut self) -> Result<Option<Met>> {
+        loop {
+            if let Some((path, way)) = self.next_child() {
+                self.come_to(path, &way)?;
+            } else if let Some(Step { path, found, .. }) = self.steps.pop() {
+                return Ok(Some(Met { path, found }));
+            } else if let Some(root) = self.roots.pop_front() {
+                self.come_to(root, &Way::Listed)?;
+            } else {
+                return Ok(None);
+            }
+        }
+    }
+}
+
+impl Iterator for Walk<'_> {
+    type Item = Result<Met>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let met = self.advance();
+        if met.is_err() {
+            self.steps.clear();
+            self.roots.clear();
+        }
+        met.transpose()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{json, Value};
+
+    use super::*;
+    use crate::layout::graph::tests::{ByHand, OCI};
+    use crate::media_type::MediaType;
+
+    fn descriptor(value: &Value) -> Descriptor {
+        serde_json::from_value(value.clone()).unwrap()
+    }
+
+    fn index(layout: &ByHand, members: &Value) -> Value {
+        let mut document = json!({"schemaVersion": 2});
+        document.as_object_mut().unwrap().extend(members.as_object().unwrap().clone());
+        layout.put(&MediaType::INDEX, &document)
+    }
+
+    /// What a walk comes to, each with the digests of its path.
+    fn walked(layout: &ByHand, roots: &[&Value], opened: Opened, subjects: Subjects) -> Result<Vec<Vec<Digest>>> {
+        let layout = layout.open("");
+        let walk = Walk::new(&layout, opened, subjects, roots.iter().map(|root| descriptor(root)));
+        let digests = |met: Met| met.path.0.into_iter().map(|descriptor| descriptor.digest).collect();
+        walk.map(|met| met.map(digests)).collect()
+    }
+
+    fn paths(all: &[&[&Value]]) -> Vec<Vec<Digest>> {
+        all.iter().map(|path| path.iter().map(|document| descriptor(document).digest).collect()).collect()
+    }
+
+    #[test]
+    fn each_document_comes_once_after_what_it_leads_to() {
+        let layout = ByHand::new("walk");
+        let (a, b) = (layout.image(&OCI, "amd64", None), layout.image(&OCI, "arm64", None));
+        let inner = index(&layout, &json!({"manifests": [b, a]}));
+        let about_a = index(&layout, &json!({"manifests": [], "subject": a}));
+        let outer = index(&layout, &json!({"manifests": [a, inner, about_a], "subject": b}));
+        let gone = json!({"mediaType": MediaType::INDEX, "digest": Digest::of(b"gone"), "size": 4});
+        let found = walked(&layout, &[&outer, &inner, &gone], Opened::Indexes, Subjects::Left).unwrap();
+        let below: &[&[&Value]] = &[&[&outer, &a], &[&outer, &inner, &b], &[&outer, &inner], &[&outer, &about_a]];
+        assert_eq!(found, paths(&[below, &[&[&outer], &[&gone]]].concat()));
+        // A subject is not below what is about it.
+        let found = walked(&layout, &[&about_a, &outer], Opened::Manifests, Subjects::Followed).unwrap();
+        let expected: &[&[&Value]] = &[&[&a], &[&about_a], &[&outer, &inner, &b], &[&outer, &inner], &[&outer]];
+        assert_eq!(found, paths(expected));
+    }
+
+    #[test]
+    fn one_document_is_not_taken_for_two_things() {
+        let layout = ByHand::new("two-things");
+        let image = layout.image(&OCI, "amd64", None);
+        let mut other = image.clone();
+        other["mediaType"] = json!(MediaType::INDEX);
+        let error = walked(&layout, &[&image, &other], Opened::Indexes, Subjects::Left).unwrap_err().to_string();
+        assert!(error.contains("one media type expected"), "{error}");
+        // A subject may be described as it likes: no one is led to another image by it.
+        let about = index(&layout, &json!({"manifests": [], "subject": other}));
+        walked(&layout, &[&image, &about], Opened::Indexes, Subjects::Followed).unwrap();
+    }
+
+    #[test]
+    fn the_walk_ends_with_an_error() {
+        let layout = ByHand::new("walk-error");
+        let image = layout.image(&OCI, "amd64", None);
+        let bad = layout.put(&MediaType::INDEX, &json!({}));
+        let layout_read = layout.open("");
+        let roots = [&bad, &image].map(descriptor);
+        let mut walk = Walk::new(&layout_read, Opened::Indexes, Subjects::Left, roots);
+        assert!(walk.next().unwrap().is_err());
+        assert!(walk.next().is_none());
+    }
+
+    #[test]
+    fn a_chain_of_subjects_may_be_longer_than_indexes_are_deep() {
+        let layout = ByHand::new("subject-chain");
+        let mut last = layout.image(&OCI, "amd64", None);
+        for _ in 0..3 * MAX_DEPTH {
+            last = index(&layout, &json!({"manifests": [], "subject": last}));
+        }
+        let found = walked(&layout, &[&last], Opened::Manifests, Subjects::Followed).unwrap();
+        assert_eq!(found.len(), 3 * MAX_DEPTH + 1);
+    }
+}
