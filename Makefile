@@ -10,8 +10,8 @@ PREFIX ?= /usr/local
 DESTDIR ?=
 BINARY ?= target/release/ocibake
 
-.PHONY: help build install demo check test test-rust test-class test-vendored test-odd-path test-bitbake lint lint-rust \
-	lint-crates lint-yocto bench fuzz crates clean
+.PHONY: help build install demo check test test-rust test-class test-vendored test-odd-path \
+	test-faults test-bitbake lint lint-rust lint-crates lint-yocto bench fuzz crates clean
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t16
@@ -59,6 +59,10 @@ test-vendored: ## the crates that the recipe fetches are enough, without network
 
 test-odd-path: ## some tests again, from a clone with a capital letter and a blank in its path where others may not look
 	tests/odd-path
+
+test-faults: ## every verb with every call failing, killed and interrupted (FAULT_FLAGS=--quick for a sample)
+	$(CARGO) build --locked
+	tests/faults/run $(FAULT_FLAGS)
 
 test-bitbake: build ## real BitBake builds; BITBAKE, OECORE and META_VIRT name trees
 	tests/bitbake/run
