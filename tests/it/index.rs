@@ -478,6 +478,33 @@ fn a_flat_index_is_index_json_itself() {
     assert_eq!(nested_again, Layout::at(&scratch.join("nested")).refs()["v1"]);
 }
 
+/// Whoever brings an image brings what is attached to it, and takes nothing away that others have attached: in a layout that
+/// is there as in an archive that is written anew.
+#[test]
+fn what_is_attached_to_an_image_in_two_places_comes_together() {
+    let scratch = Scratch::new();
+    scratch.small_rootfs();
+    let run = |words: &[&str]| Tool::new(words[0]).args(&words[1..]).within(scratch.path()).run();
+    for place in ["a", "b"] {
+        let _ = run(&["build", "rootfs", &format!("oci:{place}:v1"), "--arch", "amd64"]).digest();
+        fs::write(scratch.join(place).with_extension("json"), format!("[\"{place}\"]")).unwrap();
+        let words = ["attach", &format!("oci:{place}:v1"), &format!("{place}.json"), "--type", "application/json"];
+        let _ = run(&words).digest();
+    }
+    for target in ["oci:all:v1", "oci-archive:all.tar:v1"] {
+        for place in ["oci:a", "oci:b", "oci:a"] {
+            let _ = index(&scratch, &[place, target, "--add"]).bake();
+        }
+        let layout = format!("oci:shown-{}", target.len());
+        let _ = run(&["convert", target.strip_suffix(":v1").unwrap(), &layout]).stdout();
+        let refs = Layout::at(&scratch.join(layout.strip_prefix("oci:").unwrap())).refs();
+        let tags: Vec<&String> = refs.keys().filter(|name| name.starts_with("sha256-")).collect();
+        assert_eq!(tags.len(), 1, "{target}: {refs:#?}");
+        let list = named_index(&scratch.join(layout.strip_prefix("oci:").unwrap()), tags[0]);
+        assert_eq!(list["manifests"].as_array().unwrap().len(), 2, "{target}: {list:#}");
+    }
+}
+
 #[test]
 fn many_that_add_at_once_lose_nothing() {
     let scratch = Scratch::new();

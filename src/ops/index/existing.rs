@@ -131,3 +131,42 @@ fn flat_name(name: &RefName, platform: &Platform) -> String {
     let words = [Some(name.as_str()), os, Some(&platform.architecture), variant, platform.os_version.as_deref()];
     words.into_iter().flatten().collect::<Vec<_>>().join("-")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::digest::Digest;
+    use crate::media_type::MediaType;
+    use crate::oci::Annotations;
+
+    fn image(text: &str, name: Option<&str>, architecture: &str) -> Descriptor {
+        let mut image = Descriptor::new(MediaType::MANIFEST, Digest::of(text.as_bytes()), 1);
+        image.platform = Some(Platform { architecture: architecture.to_owned(), ..Platform::default() });
+        image.platform.iter_mut().for_each(|platform| platform.os = "linux".to_owned());
+        name.map_or(image.clone(), |name| image.with_ref_name(&name.parse().unwrap()))
+    }
+
+    fn attestation(of: &Descriptor) -> Descriptor {
+        let mut attestation =
+            Descriptor::new(MediaType::MANIFEST, Digest::of(format!("of {}", of.digest).as_bytes()), 1);
+        attestation.annotations = Some(Annotations::from([(ATTESTED.to_owned(), of.digest.to_string())]));
+        attestation
+    }
+
+    /// What is attested of an image belongs to the flat index whose image it is, and to none if it is that of two.
+    #[test]
+    fn a_flat_index_of_a_name_has_its_images_and_what_is_attested_of_them() {
+        let (ours, other) = (image("a", Some("v1-amd64"), "amd64"), image("b", Some("v2-arm64"), "arm64"));
+        let shared = image("c", Some("v1-riscv64"), "riscv64");
+        let shared_too = image("c", Some("v2-riscv64"), "riscv64");
+        let (of_ours, of_other, of_shared) = (attestation(&ours), attestation(&other), attestation(&shared));
+        let named = attestation(&ours).with_ref_name(&"v3".parse().unwrap());
+        let of_none = attestation(&image("d", None, "amd64"));
+        let all = [&ours, &of_ours, &other, &of_other, &shared, &shared_too, &of_shared, &named, &of_none];
+        let index = Index { manifests: all.map(Clone::clone).to_vec(), ..Index::default() };
+        let own = |name: &str| Stand { shape: Shape::Flat, names: vec![name.parse().unwrap()] }.own_entries(&index);
+        assert_eq!(own("v1"), [ours, of_ours, shared]);
+        assert_eq!(own("v2"), [other, of_other, shared_too]);
+        assert_eq!(own("v3"), []);
+    }
+}
