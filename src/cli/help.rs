@@ -12,6 +12,8 @@ Images and targets are named by a transport, a path, and a name where one is nee
   oci:DIR[:REF] is a layout directory,
   oci-archive:FILE[:REF] is a tar of a layout,
   docker-archive:FILE[:NAME[:TAG]] is what `docker load` takes.
+An image that is read or changed can also be named by its digest, oci:DIR@sha256:… or oci:DIR:REF@sha256:…, whole or by 12 digits \
+at least. \
 Without a transport, a path that ends in .tar, .tar.gz, .tar.xz or .tar.zst is an archive of a layout, and any other is a \
 layout directory. An archive that is written is compressed as its ending says, and goes to standard output if FILE is `-`. \
 What is in a registry is fetched and pushed with `skopeo copy`.";

@@ -11,11 +11,11 @@ use super::{report::printable, Answer, LocationParser, Session};
 ///
 /// Other names of the same image stay. With the last entry that leads to an image goes what is attached to it. Blobs stay
 /// in the layout until `ocibake gc`. An archive is written anew. Prints a line for each entry that went: its digest, and
-/// its name if it had one.
+/// its name if it had one. By a digest go all entries that it has, and an artifact leaves the list of its image too.
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  ocibake rm oci:out:v1")]
 pub(super) struct Args {
-    /// The image, by its name
+    /// The image, by name or digest
     #[arg(value_parser = LocationParser)]
     image: Location,
 
