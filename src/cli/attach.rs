@@ -19,9 +19,12 @@ use super::{Answer, LocationParser, Session};
 /// the layout, and for readers that look there by the image's referrers tag `sha256-…`. A multi-platform image is meant
 /// as a whole, unless --platform chooses. The same file once more changes nothing.
 ///
+/// SPDX, CycloneDX, OpenVEX, in-toto and Sigstore documents are known by themselves; of other files --type says what they
+/// are.
+///
 /// `ocibake inspect` shows what is attached and gets it out again.
 #[derive(clap::Args)]
-#[command(after_help = "Example:\n  ocibake attach oci:out:v1 sbom.spdx.json --type application/spdx+json")]
+#[command(after_help = "Example:\n  ocibake attach oci:out:v1 sbom.spdx.json")]
 pub(super) struct Args {
     /// The image
     #[arg(value_parser = LocationParser)]
@@ -30,9 +33,9 @@ pub(super) struct Args {
     /// The file
     file: PathBuf,
 
-    /// What the file holds, a media type
+    /// What the file holds, a media type [default: what its content says, else its name]
     #[arg(long, value_name = "MEDIATYPE", value_parser = MediaType::from_str)]
-    r#type: MediaType,
+    r#type: Option<MediaType>,
 
     /// What kind of artifact it is, a media type [default: that of the file]
     #[arg(long, value_name = "MEDIATYPE", value_parser = MediaType::from_str)]

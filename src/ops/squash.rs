@@ -95,7 +95,9 @@ pub fn squash(
         }
     }
     let Sealed { config, manifest, notes: warnings } = documents(image, first, last, &layer)?;
-    warnings.iter().for_each(|warning| work.observer.warning(warning));
+    for warning in &warnings {
+        work.observer.warning(warning);
+    }
     let descriptor = publish(opened, &config, &manifest, &options.target, work)?;
     Ok(SquashReport {
         digest: descriptor.digest,

@@ -172,7 +172,7 @@ pub fn shown(name: &[u8]) -> String {
             }
         }
         let invalid = &rest[valid.len()..valid.len() + invalid];
-        text += &invalid.iter().map(|byte| format!("\\x{byte:02x}")).collect::<String>();
+        text.extend(invalid.escape_ascii().map(char::from));
         rest = &rest[valid.len() + invalid.len()..];
     }
     text

@@ -462,13 +462,63 @@ fn what_cannot_be_attached() {
     for (args, word) in [
         (&["--type", SPDX, "--artifact-type", "x"][..], "--artifact-type"),
         (&["--type", SPDX, "--annotation", "x"], "--annotation: `x` is not accepted"),
-        (&[], "--type"),
+        (&[], "a known kind"),
     ] {
+        // Of what it is, nothing tells.
+        fs::write(scratch.join("bill.json"), "{}\n").unwrap();
         let error =
             Tool::new("attach").args(["oci:out:v1", "bill.json"]).args(args).within(scratch.path()).run().error();
         assert!(error.contains(word), "{error}");
     }
+    fs::write(scratch.join("bill.json"), BILL).unwrap();
     assert!(bytes_of(scratch.path()) == before);
+}
+
+#[test]
+fn what_a_document_is_is_known_from_itself_or_its_name() {
+    let scratch = Scratch::new();
+    let (out, _) = image_and_bill(&scratch);
+    let envelope = r#"{"payloadType":"application/vnd.in-toto+json","payload":"","signatures":[]}"#;
+    for (name, text, flags, artifact, file) in [
+        ("a.json", BILL, &[][..], SPDX, SPDX),
+        ("odd.cdx.json", BILL, &[], SPDX, SPDX),
+        ("b", r#"{"@context":"https://spdx.org/rdf/3.0.1/spdx-context.jsonld","@graph":[]}"#, &[], SPDX, SPDX),
+        ("c.json", "\u{feff} {\"bomFormat\": \"CycloneDX\"}", &[], "application/vnd.cyclonedx+json", ""),
+        (
+            "d",
+            "<?xml version='1.0'?>\n<bom xmlns='http://cyclonedx.org/schema/bom/1.5'/>",
+            &[],
+            "application/vnd.cyclonedx+xml",
+            "",
+        ),
+        ("e", "SPDXVersion: SPDX-2.3\n", &[], "text/spdx", ""),
+        ("f", r#"{"@context":"https://openvex.dev/ns/v0.2.0"}"#, &[], "application/vnd.openvex+json", ""),
+        ("g", r#"{"_type":"https://in-toto.io/Statement/v1"}"#, &[], "application/vnd.in-toto+json", ""),
+        ("h", envelope, &[], "application/vnd.dsse.envelope.v1+json", ""),
+        ("i", &format!("{envelope}\n{envelope}\n"), &[], "application/vnd.in-toto.bundle", ""),
+        (
+            "j",
+            r#"{"mediaType":"application/vnd.dev.sigstore.bundle.v0.3+json"}"#,
+            &[],
+            "application/vnd.dev.sigstore.bundle.v0.3+json",
+            "",
+        ),
+        ("k.spdx.json", "{ not JSON", &[], SPDX, SPDX),
+        ("l.json", BILL, &["--type", "text/plain"], "text/plain", "text/plain"),
+        ("m.json", BILL, &["--artifact-type", "text/x-a"], "text/x-a", SPDX),
+    ] {
+        fs::write(scratch.join(name), text).unwrap();
+        let digest = attach(oci(&out, ":v1"), &scratch.join(name)).args(flags).bake();
+        let manifest: Value = serde_json::from_slice(&fs::read(path_of(&out, &digest)).unwrap()).unwrap();
+        assert_eq!(manifest["artifactType"], artifact, "{name}");
+        let file = if file.is_empty() { artifact } else { file };
+        assert_eq!(manifest["layers"][0]["mediaType"], file, "{name}");
+    }
+    for (name, text) in [("n.json", "{}"), ("o.txt", "spdxVersion"), ("p.png", "\u{89}PNG"), ("q", ""), ("r", "[1]")] {
+        fs::write(scratch.join(name), text).unwrap();
+        let error = attach(oci(&out, ":v1"), &scratch.join(name)).run().error();
+        assert!(error.contains("a known kind is wanted") && error.contains("--type"), "{name}: {error}");
+    }
 }
 
 #[test]

@@ -292,6 +292,105 @@ fn targets_that_cannot_be() {
     }
 }
 
+#[test]
+fn an_image_that_would_become_part_of_itself() {
+    let scratch = Scratch::new();
+    scratch.small_rootfs();
+    fs::create_dir_all(scratch.join("rootfs/sub/deep")).unwrap();
+    std::os::unix::fs::symlink("rootfs", scratch.join("link")).unwrap();
+    std::os::unix::fs::symlink("../rootfs/usr", scratch.make_directory("far").join("link")).unwrap();
+    let _ = Tool::build("rootfs").args(["oci:base:v1", "oci:layout:v1"]).within(scratch.path()).bake();
+    // A rootfs within a layout, and a layout that is called by a link.
+    Fixture::named("small").make(&scratch.join("layout/rootfs"), Order::AsListed);
+    std::os::unix::fs::symlink("layout", scratch.join("alias")).unwrap();
+    let here = scratch.path().display();
+    let (absolute, archive) = (format!("oci:{here}/rootfs/x/y"), format!("oci-archive:{here}/rootfs/o.tar"));
+    let upper = ["--base", "oci:base:v1", "--overlay-upper"];
+    for (rootfs, targets, words) in [
+        ("rootfs", &["oci:rootfs"][..], &["`oci:rootfs`", "`rootfs`", "one directory"][..]),
+        ("rootfs", &["oci:rootfs:v1"], &["one directory"]),
+        ("rootfs", &["oci:./rootfs/"], &["one directory"]),
+        ("rootfs", &["oci:link"], &["one directory"]),
+        ("link", &["oci:rootfs"], &["one directory"]),
+        ("link/.", &["oci:rootfs/sub/.."], &["one directory"]),
+        ("rootfs", &["good", "oci:rootfs/out"], &["inside of the rootfs"]),
+        ("rootfs", &["oci:rootfs/sub/deep"], &["inside of the rootfs"]),
+        ("rootfs", &["oci:far/link"], &["inside of the rootfs"]),
+        ("rootfs", &["oci:far/link/out"], &["inside of the rootfs"]),
+        ("rootfs", &["oci:link/out"], &["inside of the rootfs"]),
+        ("link", &[&absolute], &["inside of the rootfs"]),
+        ("link", &[&archive], &["inside of the rootfs"]),
+        ("rootfs", &["far/link/out.tar"], &["inside of the rootfs"]),
+        ("rootfs", &["docker-archive:rootfs/out.tar:app:v1"], &["inside of the rootfs"]),
+        ("layout/rootfs", &["oci:layout:v2"], &["`layout/rootfs` lies inside of the target `oci:layout:v2`"]),
+        ("layout/rootfs", &["oci:alias"], &["inside of the target"]),
+    ] {
+        refused(&scratch, Tool::build(rootfs).args(targets), words);
+        if words.iter().all(|word| !word.contains("`rootfs`")) {
+            let tool = Tool::new("build").args(targets).args(upper).arg(rootfs);
+            refused(&scratch, tool, &words[words.len() - 1..]);
+        }
+    }
+    refused(
+        &scratch,
+        Tool::build("rootfs").args(["oci:out", "--base", "oci:base", "--cache", "link/c"]),
+        &["cache", "inside"],
+    );
+
+    // An archive that is read, and written to.
+    let tar = crate::harness::tar_of(&[crate::harness::Member::File("a", "1")]);
+    fs::write(scratch.join("root.tar"), &tar).unwrap();
+    fs::hard_link(scratch.join("root.tar"), scratch.join("name.tar")).unwrap();
+    for target in ["root.tar", "oci-archive:./root.tar", "docker-archive:name.tar:app:v1"] {
+        refused(&scratch, Tool::build("root.tar").arg(target), &["`root.tar` are one file"]);
+    }
+    assert_eq!(fs::read(scratch.join("root.tar")).unwrap(), tar);
+    // Beside it there is room, and in a layout for an archive.
+    fs::write(scratch.join("layout/root.tar"), &tar).unwrap();
+    let _ = Tool::build("layout/root.tar").arg("oci:layout:v3").within(scratch.path()).bake();
+}
+
+#[test]
+fn an_image_that_is_given_as_the_rootfs() {
+    let scratch = Scratch::new();
+    scratch.small_rootfs();
+    let _ = Tool::build("rootfs")
+        .args(["oci:image:v1", "image.tar", "docker-archive:docker.tar:app:v1", "docker-archive:old.tar:app:v1"])
+        .args(["packed.tar.xz"])
+        .within(scratch.path())
+        .bake();
+    std::os::unix::fs::symlink("image", scratch.join("link")).unwrap();
+    for (rootfs, location) in [
+        ("image", "oci:image"),
+        ("./image/", "oci:./image/"),
+        ("link", "oci:link"),
+        ("oci:image:v1", "oci:image:v1"),
+        ("oci:nowhere", "oci:nowhere"),
+        ("image.tar", "oci-archive:image.tar"),
+        ("packed.tar.xz", "oci-archive:packed.tar.xz"),
+        ("docker.tar", "docker.tar"),
+        ("docker-archive:docker.tar", "docker-archive:docker.tar"),
+    ] {
+        for words in [
+            &["a root filesystem is wanted, found an image", location][..],
+            &["--base", "ocibake convert", "ocibake config"],
+        ] {
+            refused(&scratch, Tool::build(rootfs).arg("oci:out"), words);
+        }
+    }
+    refused(
+        &scratch,
+        Tool::new("build").args(["oci:out", "--base", "oci:image", "--overlay-upper", "image"]),
+        &["an image"],
+    );
+    // A rootfs may well have files of such names.
+    for name in ["index.json", "manifest.json", "oci-layout"] {
+        fs::write(scratch.join("rootfs").join(name), "{}").unwrap();
+        let _ = Tool::build("rootfs").arg("oci:out").within(scratch.path()).bake();
+        fs::remove_file(scratch.join("rootfs").join(name)).unwrap();
+    }
+}
+
 /// A file of the kernel has another size when it is read than by `lstat`, without any race.
 #[test]
 fn a_file_that_is_shorter_than_it_was() {

@@ -107,7 +107,8 @@ impl Location {
             return split.location(transport).map_err(|reason| Error::malformed(format!("{role} `{shown}`"), reason));
         }
         let split = Split::of(bytes, on_disk);
-        if !on_disk(Path::new(text)) && !(split.digest.is_some() && on_disk(&split.path)) {
+        let is_there = on_disk(Path::new(text)) || (split.digest.is_some() && on_disk(&split.path));
+        if !is_there {
             mistaken::refuse(&shown, role, on_disk)?;
         }
         let transport = match Ending::of(&split.path) {

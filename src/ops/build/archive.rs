@@ -11,8 +11,9 @@ use crate::image::kept_content::KeptContent;
 use crate::layer::Fold;
 use crate::layer::{Changeset, Contents};
 use crate::ops::build::attributes::{is_applied, FilesystemAttributes};
+use crate::ops::build::places::refuse_image;
 use crate::ops::build::rootfs::{nothing_in, ReadRootfs};
-use crate::tree::{is_reserved, Exclusion, ScanPolicy};
+use crate::tree::{is_reserved, Exclusion, ScanPolicy, TarPath};
 use crate::work::Observer;
 
 /// Reads an archive. Of one that is plain and seekable nothing is copied; the files of any other go into `spool`, since
@@ -33,8 +34,9 @@ pub(super) fn read(
     let attributes = FilesystemAttributes::of(&changeset);
     changeset.lost.retain(|keyword| !is_applied(keyword));
     let mut members = changeset.members;
+    let mut exclusion = Exclusion::new(&policy.exclude);
     for entry in &mut members {
-        if is_reserved(&entry.path) && !policy.exclude.matches(&entry.path) {
+        if is_reserved(&entry.path) && !exclusion.leaves_out(&entry.path) {
             let path = &entry.path;
             return Err(Error::refused_with_hint(
                 format!("`{path}` in {name}: a name that begins with `.wh.` means a removal in a layer"),
@@ -45,9 +47,13 @@ pub(super) fn read(
     }
     let mut fold = Fold::new();
     fold.apply(members)?;
-    let mut exclusion = Exclusion::new(&policy.exclude);
     fold.retain(|path| !exclusion.leaves_out(path));
     let (mut folded, excluded) = (fold.finish(), exclusion.finish());
+    let transport =
+        if folded.tree.get(&TarPath::parse(b"oci-layout")?).is_some() { "oci-archive" } else { "docker-archive" };
+    refuse_image(name, transport, |top| {
+        TarPath::parse(top.as_bytes()).is_ok_and(|top| folded.tree.get(&top).is_some())
+    })?;
     if folded.tree.len() < 2 {
         return Err(nothing_in(name, &excluded));
     }

@@ -6,6 +6,7 @@ mod base;
 mod documents;
 mod layers;
 mod overlay;
+mod places;
 mod report;
 mod rootfs;
 mod warnings;
@@ -14,11 +15,9 @@ pub use base::{BaseOptions, VolumeMask};
 pub use report::{BuildReport, BuildStats, CheckReport, LayerReport, TargetReport};
 pub use rootfs::Rootfs;
 
-use std::os::unix::fs::MetadataExt;
-use std::path::Path;
 use std::time::Instant;
 
-use crate::error::{Error, IoContext, Result};
+use crate::error::{Error, Result};
 use crate::image::few_files::FewFiles;
 use crate::image::publish::{self, publish, write_layers, TargetOptions};
 use crate::image::sealed::Sealed;
@@ -62,7 +61,7 @@ pub fn build(rootfs: &Rootfs, targets: &[Location], options: &BuildOptions, work
     let spec = &options.spec;
     let start = Instant::now();
     let mut stats = BuildStats { threads: work.threads.get(), ..BuildStats::default() };
-    check_targets(rootfs, targets)?;
+    places::check(rootfs, targets, options.base.cache.as_deref())?;
     let base = spec.base.as_ref().map(|location| Base::open(location, spec.platform.as_ref())).transpose()?;
     let platform = platform(spec, base.as_ref())?;
     let target_options = target_options(options);
@@ -151,35 +150,6 @@ fn settings_warnings(targets: &[Location], spec: &BuildSpec, options: &TargetOpt
     warnings.extend(spec.platform.as_ref().and_then(Platform::unknown_variant));
     warnings.extend(options.unused_tags(targets)?);
     Ok(warnings)
-}
-
-/// Refuses targets inside of the rootfs: the image would be part of itself.
-fn check_targets(rootfs: &Rootfs, targets: &[Location]) -> Result<()> {
-    let Some(directory) = rootfs.directory() else { return Ok(()) };
-    let metadata = directory.metadata().at("read the rootfs", directory)?;
-    let rootfs_inode = (metadata.dev(), metadata.ino());
-    for target in targets {
-        if with_directories_above(target.directory()).any(|inode| inode == rootfs_inode) {
-            return Err(Error::refused(format!(
-                "target `{target}` lies inside of the rootfs `{}`",
-                directory.display()
-            )));
-        }
-    }
-    Ok(())
-}
-
-/// Device and inode of a directory and of all above it, found by `..`, which no symbolic link can fool.
-fn with_directories_above(directory: &Path) -> impl Iterator<Item = (u64, u64)> {
-    let mut path = directory.to_path_buf();
-    let mut below = None;
-    std::iter::from_fn(move || {
-        let metadata = path.metadata().ok()?;
-        let inode = (metadata.dev(), metadata.ino());
-        path.push("..");
-        // Above the root of the filesystem is the root again.
-        (below.replace(inode) != Some(inode)).then_some(inode)
-    })
 }
 
 /// The spec's platform, else the base's.

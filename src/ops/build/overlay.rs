@@ -14,6 +14,7 @@ use crate::error::{Error, Result};
 use crate::image::few_files::FewFiles;
 use crate::layer::{Changeset, Origin};
 use crate::ops::build::base::Base;
+use crate::ops::build::places::refuse_image;
 use crate::tree::{
     scan, Content, Device, Directory, Entry, Globs, Kind, Metadata, Scan, ScanPolicy, TarPath, Tree, Whiteout,
     WhiteoutNames, XattrPolicy, Xattrs,
@@ -28,6 +29,7 @@ pub(super) fn read(
     policies: impl FnOnce(&mut Tree) -> Result<()>,
     observer: &dyn Observer,
 ) -> Result<(Changeset, Scan)> {
+    refuse_image(&upper.display().to_string(), "oci", |top| upper.join(top).symlink_metadata().is_ok())?;
     let everything = XattrPolicy::Matching(Globs::parse(["**"])?);
     let scan_policy =
         ScanPolicy { exclude: policy.exclude.clone(), xattrs: everything, whiteout_names: WhiteoutNames::Kept };

@@ -5,6 +5,7 @@ use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -12,6 +13,8 @@ use rustix::fs::FileType;
 
 use crate::digest::ContentDigest;
 use crate::error::{Error, IoContext, Result};
+use crate::layout::Location;
+use crate::ops::build::places::{image_as_rootfs, refuse_image};
 use crate::tree::{self, Content, Directory, Excluded, Scan, ScanPolicy, TarPath, Tree};
 use crate::work::Observer;
 
@@ -47,6 +50,9 @@ impl Rootfs {
             return Ok(Rootfs::Stdin);
         }
         let path = PathBuf::from(path);
+        if path.symlink_metadata().is_err() {
+            refuse_location(&path)?;
+        }
         match FileType::from_raw_mode(fs::metadata(&path).at("read the rootfs", &path)?.mode()) {
             FileType::Directory => Ok(Rootfs::Directory(path)),
             FileType::RegularFile | FileType::Fifo | FileType::CharacterDevice => Ok(Rootfs::Archive(path)),
@@ -73,9 +79,11 @@ impl Rootfs {
 
 /// Reads a directory.
 pub(super) fn read_directory(root: &Path, policy: &ScanPolicy, observer: &dyn Observer) -> Result<ReadRootfs<'static>> {
+    let name = root.display().to_string();
+    refuse_image(&name, "oci", |top| root.join(top).symlink_metadata().is_ok())?;
     let Scan { tree, sockets, excluded } = tree::scan(root, policy, observer)?;
     if tree.len() == 1 {
-        return Err(nothing_in(&root.display().to_string(), &excluded));
+        return Err(nothing_in(&name, &excluded));
     }
     let warnings = left_out(&sockets);
     Ok(ReadRootfs { tree, content: Box::new(Directory::new(root)), warnings, excluded, of_base: BTreeMap::new() })
@@ -84,6 +92,17 @@ pub(super) fn read_directory(root: &Path, policy: &ScanPolicy, observer: &dyn Ob
 /// What is said of sockets.
 pub(super) fn left_out(sockets: &[TarPath]) -> Vec<String> {
     sockets.iter().map(|path| format!("`{path}` is a socket, which a layer cannot hold: left out")).collect()
+}
+
+/// Refuses what is named as an image is: `oci:out:v1`.
+fn refuse_location(path: &Path) -> Result<()> {
+    const TRANSPORTS: [&[u8]; 4] = [b"oci:", b"oci-archive:", b"docker-archive:", b"docker:"];
+    let text = path.as_os_str();
+    if !TRANSPORTS.iter().any(|transport| text.as_bytes().starts_with(transport)) {
+        return Ok(());
+    }
+    let location = Location::parse(text)?;
+    Err(image_as_rootfs(&path.display().to_string(), "an image", &location.to_string()))
 }
 
 /// That a rootfs has nothing that could be in an image.

@@ -1,5 +1,7 @@
 //! `attach`: an SBOM, provenance or a signature joins the image that it is about.
 
+mod recognise;
+
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
@@ -15,31 +17,20 @@ use crate::oci::annotations::TITLE;
 use crate::oci::{Annotations, Descriptor, Document, Index, Manifest, RefName};
 use crate::platform::PlatformPattern;
 use crate::work::{Observer, Work};
+use recognise::recognise;
 
 /// What is said of the file that is attached, and to what it is attached.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct AttachOptions {
     /// The platform whose image it is about; what the location means as a whole, if none.
     pub platform: Option<PlatformPattern>,
-    /// What the file holds.
-    pub media_type: MediaType,
+    /// What the file holds; what its content or its name says, if none.
+    pub media_type: Option<MediaType>,
     /// What kind of artifact it makes; the media type if none.
     pub artifact_type: Option<MediaType>,
     /// Annotations of the artifact's manifest.
     pub annotations: Annotations,
-}
-
-/// The media type of any bytes (RFC 2046, section 4.5.1).
-impl Default for AttachOptions {
-    fn default() -> Self {
-        AttachOptions {
-            platform: None,
-            media_type: MediaType::OCTET_STREAM,
-            artifact_type: None,
-            annotations: Annotations::new(),
-        }
-    }
 }
 
 /// What was attached.
@@ -65,8 +56,9 @@ pub struct AttachReport {
 /// image for readers that look there. The same file once more changes nothing.
 pub fn attach(location: &Location, file: &Path, options: &AttachOptions, work: &Work<'_>) -> Result<AttachReport> {
     let content = Content::open(file, work.observer)?;
+    let media_type = options.media_type.clone().map_or_else(|| recognise(file), Ok)?;
     let mut target = Transaction::edit(location)?;
-    let layer = store_file(target.stage_mut(), options, content)?;
+    let layer = store_file(target.stage_mut(), media_type, content)?;
     target.commit(work, |draft| {
         let layout = draft.layout()?;
         let subject = match &options.platform {
@@ -107,8 +99,8 @@ fn check_subject(location: &Location, subject: &Descriptor) -> Result<()> {
 const EMPTY: (&[u8], &str) = (b"{}", "e30=");
 
 /// Stores the file, as the layer of an artifact.
-fn store_file(stage: &mut Stage, options: &AttachOptions, mut content: Content<'_>) -> Result<Descriptor> {
-    let mut layer = stage.put_blob(&mut content, options.media_type.clone())?;
+fn store_file(stage: &mut Stage, media_type: MediaType, mut content: Content<'_>) -> Result<Descriptor> {
+    let mut layer = stage.put_blob(&mut content, media_type)?;
     let title = content.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     layer.annotations = Some(Annotations::from([(TITLE.to_owned(), title)]));
     Ok(layer)
@@ -124,7 +116,7 @@ fn store_manifest(
     let (mut bytes, text) = EMPTY;
     let mut config = stage.put_blob(&mut bytes, MediaType::EMPTY)?;
     config.data = Some(text.to_owned());
-    let artifact_type = options.artifact_type.as_ref().unwrap_or(&options.media_type).to_string();
+    let artifact_type = options.artifact_type.as_ref().unwrap_or(&layer.media_type).to_string();
     let mut manifest = Manifest::new(config, vec![layer]);
     manifest.artifact_type = Some(artifact_type.clone());
     let (media_type, digest) = (subject.media_type.clone(), subject.digest.clone());

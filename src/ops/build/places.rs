@@ -1,0 +1,110 @@
+//! Where rootfs, targets and cache lie: an image must not become part of itself, nor be taken for a rootfs.
+
+use std::io;
+use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use crate::error::{Error, IoContext, Result};
+use crate::layout::{Location, Transport};
+use crate::ops::build::rootfs::Rootfs;
+
+/// Device and inode: the same for one directory under all its names.
+type Inode = (u64, u64);
+
+/// Refuses targets and a cache that lie in the rootfs or are it, and targets in which it lies.
+pub(super) fn check(rootfs: &Rootfs, targets: &[Location], cache: Option<&Path>) -> Result<()> {
+    let name = rootfs.name();
+    let Some(directory) = rootfs.directory() else { return check_archive(rootfs, targets) };
+    let metadata = directory.metadata().at("read the rootfs", directory)?;
+    let inode = inode(&metadata);
+    for target in targets {
+        // A layout that is there is written to wherever its path leads; anything else appears where its name stands.
+        let is_layout = matches!(target.transport, Transport::Oci) && target.path.is_dir();
+        let place = if is_layout { &target.path } else { target.directory() };
+        if is_layout && inode_of(&target.path) == Some(inode) {
+            let message = format!("target `{target}` and the rootfs `{name}` are one directory");
+            return Err(Error::refused_with_hint(message, "write the image beside the rootfs"));
+        }
+        if upwards(place).any(|above| above == inode) {
+            let message = format!("target `{target}` lies inside of the rootfs `{name}`");
+            return Err(Error::refused_with_hint(message, "write the image beside the rootfs"));
+        }
+        if is_layout && inode_of(&target.path).is_some_and(|layout| upwards(directory).any(|above| above == layout)) {
+            let message = format!("the rootfs `{name}` lies inside of the target `{target}`");
+            return Err(Error::refused_with_hint(message, "write the image beside the rootfs"));
+        }
+    }
+    match cache {
+        Some(cache) if upwards(cache).any(|above| above == inode) => {
+            Err(Error::refused(format!("the cache `{}` lies inside of the rootfs `{name}`", cache.display())))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Refuses targets that are the file which is read.
+fn check_archive(rootfs: &Rootfs, targets: &[Location]) -> Result<()> {
+    let metadata = if let Rootfs::Archive(path) = rootfs {
+        path.metadata().at("read the rootfs", path)?
+    } else {
+        let stdin = io::stdin().as_fd().try_clone_to_owned().map(std::fs::File::from);
+        stdin.and_then(|stdin| stdin.metadata()).at("open", Path::new("standard input"))?
+    };
+    if !metadata.is_file() {
+        return Ok(());
+    }
+    match targets.iter().find(|target| inode_of(&target.path) == Some(inode(&metadata))) {
+        Some(target) => {
+            Err(Error::refused(format!("target `{target}` and the rootfs `{}` are one file", rootfs.name())))
+        }
+        None => Ok(()),
+    }
+}
+
+fn inode(metadata: &std::fs::Metadata) -> Inode {
+    (metadata.dev(), metadata.ino())
+}
+
+fn inode_of(path: &Path) -> Option<Inode> {
+    path.metadata().ok().map(|metadata| inode(&metadata))
+}
+
+/// A directory and all above it, found by `..`, which no symbolic link can fool; from the first that is there.
+fn upwards(path: &Path) -> impl Iterator<Item = Inode> {
+    let is_there = |path: &&Path| path.as_os_str().is_empty() || path.is_dir();
+    let mut path = match path.ancestors().find(is_there) {
+        Some(path) if !path.as_os_str().is_empty() => path.to_path_buf(),
+        _ => PathBuf::from("."),
+    };
+    let mut below = None;
+    std::iter::from_fn(move || {
+        let inode = inode_of(&path)?;
+        path.push("..");
+        // Above the root of the filesystem is the root again.
+        (below.replace(inode) != Some(inode)).then_some(inode)
+    })
+}
+
+/// Refuses an image that somebody gives as the rootfs; `has` knows the names at its top.
+pub(super) fn refuse_image(name: &str, transport: &str, has: impl Fn(&str) -> bool) -> Result<()> {
+    let is_layout = has("oci-layout") && has("index.json");
+    let is_docker = has("manifest.json") && (has("repositories") || has("blobs"));
+    let kind = match (is_layout, is_docker) {
+        (true, _) => "an image layout",
+        (false, true) => "an image as Docker saves it",
+        (false, false) => return Ok(()),
+    };
+    Err(image_as_rootfs(name, kind, &format!("{transport}:{name}")))
+}
+
+/// That an image was named where a rootfs is wanted.
+pub(super) fn image_as_rootfs(name: &str, kind: &str, location: &str) -> Error {
+    Error::refused_with_hint(
+        format!("rootfs `{name}`: a root filesystem is wanted, found {kind}"),
+        format!(
+            "build on it with `--base {location}`, carry it on with `ocibake convert {location} TARGET`, or change it with \
+             `ocibake config {location}`"
+        ),
+    )
+}
