@@ -48,6 +48,11 @@ impl Buffer {
         &mut self.bytes[self.filled..]
     }
 
+    /// Says that what is after `length` bytes is not filled.
+    pub(super) fn truncate(&mut self, length: usize) {
+        self.filled = self.filled.min(length);
+    }
+
     /// Says that `count` more bytes of [`room`](Self::room) are filled.
     pub(super) fn fill(&mut self, count: usize) {
         debug_assert!(count <= self.bytes.len() - self.filled);

@@ -50,7 +50,7 @@ impl Compressors {
     /// If a thread cannot be started.
     pub fn start(codec: impl Into<Codec>, threads: NonZeroUsize) -> io::Result<Arc<Self>> {
         let codec = codec.into();
-        let limit = BlockSize::of(codec).limit;
+        let limit = BlockSize::of(codec).most;
         Compressors::with(codec, block::encoder(codec), threads, limit, block::bound(codec, limit))
     }
 

@@ -8,6 +8,7 @@ use super::block::{BlockSize, Frame};
 use super::buffer::Buffer;
 use super::codec::Codec;
 use super::compressors::Compressors;
+use super::cut::Cut;
 use super::encoded::{Encoded, InputDigest};
 use super::pipeline::Pipeline;
 
@@ -20,11 +21,10 @@ use super::pipeline::Pipeline;
 pub struct Encoder<W: Write + Send + 'static> {
     pipeline: Pipeline<W>,
     compressors: Arc<Compressors>,
-    size: BlockSize,
-    /// The block in the making.
+    /// The block in the making, and perhaps the beginning of the next.
     block: Option<Buffer>,
-    /// An entry starts here, and the block is long enough: the next byte belongs to another one.
-    ends_here: bool,
+    /// Where the block in the making ends.
+    cut: Cut,
     /// No block is on its way yet, and an input without a byte needs one too: an empty frame, as opposed to none.
     needs_block: bool,
 }
@@ -50,16 +50,18 @@ impl<W: Write + Send + 'static> Encoder<W> {
         Ok(Encoder {
             pipeline: Pipeline::start(inner, compressors, Frame::of(codec), input)?,
             compressors: Arc::clone(compressors),
-            size: BlockSize::of(codec),
             block: None,
-            ends_here: false,
+            cut: Cut::of(BlockSize::of(codec)),
             needs_block: matches!(codec, Codec::Zstd(_) | Codec::Xz(_)),
         })
     }
 
-    /// Says that an entry starts with the next byte.
-    pub fn entry_edge(&mut self) {
-        self.ends_here = self.block.as_ref().is_some_and(|block| block.len() >= self.size.enough);
+    /// Says that an entry starts with the next byte: one with this many bytes of content, and with a key that follows from
+    /// its name alone.
+    pub fn entry_edge(&mut self, key: u64, size: u64) {
+        if let Some(block) = &self.block {
+            self.cut.entry_edge(block.len(), key, size);
+        }
     }
 
     /// Takes up to `limit` bytes from `reader`, straight into a block; returns how many there were until its end.
@@ -113,13 +115,25 @@ impl<W: Write + Send + 'static> Encoder<W> {
 
     /// The block in the making, with room for at least one more byte.
     fn open_block(&mut self) -> io::Result<&mut Buffer> {
-        if self.block.as_mut().is_some_and(|block| self.ends_here || block.room().is_empty()) {
-            if let Some(block) = self.block.take() {
-                self.needs_block = false;
-                self.pipeline.push(block)?;
+        if let Some(mut block) = self.block.take() {
+            match self.cut.end(block.len()) {
+                None => self.block = Some(block),
+                Some(end) => {
+                    self.pipeline.running()?;
+                    if end < block.len() {
+                        // What is after the end is the beginning of the next block.
+                        let mut next = self.compressors.input();
+                        let rest = block.len() - end;
+                        next.room()[..rest].copy_from_slice(&block[end..]);
+                        next.fill(rest);
+                        block.truncate(end);
+                        self.block = Some(next);
+                    }
+                    self.needs_block = false;
+                    self.pipeline.push(block)?;
+                }
             }
         }
-        self.ends_here = false;
         if self.block.is_none() {
             self.pipeline.running()?;
         }
@@ -261,7 +275,7 @@ mod tests {
         let mut at = 0;
         for &edge in edges.iter().chain([&size]) {
             encoder.write_all(&vec![0; edge - at]).unwrap();
-            encoder.entry_edge();
+            encoder.entry_edge(edge as u64, 0);
             at = edge;
         }
         let (bytes, summary) = encoder.finish().unwrap();
@@ -286,11 +300,11 @@ mod tests {
             (1, &[], vec![1]),
             (4 * MIB, &[], vec![4 * MIB]),
             (9 * MIB, &[], vec![4 * MIB, 8 * MIB, 9 * MIB]),
-            (3 * MIB, &[2 * MIB - 1], vec![3 * MIB]),
-            (3 * MIB, &[2 * MIB], vec![2 * MIB, 3 * MIB]),
-            // The first edge past the size counts, and sizes count from there.
+            // The last block ends with the input, whatever starts in it.
+            (3 * MIB, &[2 * MIB], vec![3 * MIB]),
+            (5 * MIB, &[2 * MIB], vec![2 * MIB, 5 * MIB]),
+            // The keys here are the places: the first edge that may end the block does.
             (9 * MIB, &[MIB, 3 * MIB, 4 * MIB, 6 * MIB], vec![3 * MIB, 6 * MIB, 9 * MIB]),
-            (6 * MIB, &[4 * MIB, 5 * MIB], vec![4 * MIB, 6 * MIB]),
             // An edge twice, and one at the end.
             (5 * MIB, &[3 * MIB, 3 * MIB, 5 * MIB], vec![3 * MIB, 5 * MIB]),
         ] {

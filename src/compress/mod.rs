@@ -9,6 +9,7 @@ mod block_encoder;
 mod buffer;
 mod codec;
 mod compressors;
+mod cut;
 mod decoder;
 mod deflate_scan;
 mod encoded;

@@ -14,7 +14,7 @@ use crate::error::{Error, IoContext, Result};
 use crate::layer::stream::{self, Hashed, WholeBlob};
 use crate::media_type::MediaType;
 use crate::oci::Descriptor;
-use crate::tar::{self, Output};
+use crate::tar::{self, Edge, Output};
 use crate::tree::{Content, Entry, TarPath};
 use crate::work::{Observer, Work};
 
@@ -215,8 +215,8 @@ impl<W: Write + Send + 'static> Write for LayerOutput<W> {
 }
 
 impl<W: Write + Send + 'static> Output for LayerOutput<W> {
-    fn entry_edge(&mut self) {
-        self.0.entry_edge();
+    fn entry_edge(&mut self, edge: Edge) {
+        self.0.entry_edge(edge.key, edge.size);
     }
 
     fn read_from(&mut self, reader: &mut dyn Read, limit: u64) -> io::Result<u64> {

@@ -7,7 +7,7 @@ use tar::Header;
 use crate::tar::extended::Extension;
 use crate::tar::header::{checksum, number};
 use crate::tar::member::has_content;
-use crate::tar::{padding, pax, Output, BLOCK, EXTENDED_HEADER_LIMIT};
+use crate::tar::{padding, pax, Edge, Output, BLOCK, EXTENDED_HEADER_LIMIT};
 
 /// Passes a tar on as it is and tells `output` where entries start, so that a compressing output cuts it into the blocks
 /// that it would have had if [`Writer`](crate::tar::Writer) had written it there.
@@ -18,38 +18,42 @@ use crate::tar::{padding, pax, Output, BLOCK, EXTENDED_HEADER_LIMIT};
 ///
 /// Those of `source` and of `output`.
 pub fn copy(source: &mut dyn Read, output: &mut impl Output) -> io::Result<()> {
-    let mut begun = false;
+    // The headers of the entry in the making, extended ones included.
+    let mut headers = Vec::new();
     let mut size_record = None;
     loop {
+        let at = headers.len();
+        headers.resize(at + BLOCK, 0);
+        let length = fill(source, &mut headers[at..])?;
+        headers.truncate(at + length);
         let mut header = Header::new_old();
-        let length = fill(source, header.as_mut_bytes())?;
-        let stored = if length == BLOCK { stored_size(&header) } else { None };
-        if stored.is_some() && !begun {
-            output.entry_edge();
-        }
-        output.write_all(&header.as_bytes()[..length])?;
-        let Some(stored) = stored else { break };
+        header.as_mut_bytes()[..length].copy_from_slice(&headers[at..]);
+        let Some(stored) = stored_size(&header).filter(|_| length == BLOCK) else { break };
         let typeflag = header.as_old().linkflag[0];
-        begun = Extension::of(typeflag).is_some();
-        if begun {
-            if stored > EXTENDED_HEADER_LIMIT {
+        if Extension::of(typeflag).is_some() {
+            // More than any writer puts before one entry.
+            if stored > EXTENDED_HEADER_LIMIT || headers.len() as u64 > 2 * EXTENDED_HEADER_LIMIT {
                 break;
             }
-            let mut body = Vec::new();
-            source.take(stored).read_to_end(&mut body)?;
-            output.write_all(&body)?;
-            output.read_from(source, padding(stored) as u64)?;
+            let whole = stored + padding(stored) as u64;
+            let body = headers.len();
+            source.take(whole).read_to_end(&mut headers)?;
             if matches!(typeflag, b'x' | b'X') {
-                size_record = size_in(&body);
+                let end = headers.len().min(body + stored as usize);
+                size_record = size_in(&headers[body..end]);
             }
             continue;
         }
         let size = size_record.take().unwrap_or(stored);
         let content = if has_content(typeflag) { size } else { 0 };
-        // Behind the header of an old sparse file, more of its map may come.
+        output.entry_edge(Edge::before(&headers, content));
+        output.write_all(&headers)?;
+        headers.clear();
+        // After the header of an old sparse file, more of its map may come.
         let Some(whole) = content.checked_add(padding(content) as u64).filter(|_| typeflag != b'S') else { break };
         output.read_from(source, whole)?;
     }
+    output.write_all(&headers)?;
     output.read_from(source, u64::MAX)?;
     Ok(())
 }
@@ -94,7 +98,7 @@ mod tests {
 
     /// Keeps the bytes and where entries start.
     #[derive(Default)]
-    struct Edges(Vec<u8>, Vec<usize>);
+    struct Edges(Vec<u8>, Vec<(usize, Edge)>);
 
     impl Write for Edges {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
@@ -107,8 +111,14 @@ mod tests {
     }
 
     impl Output for Edges {
-        fn entry_edge(&mut self) {
-            self.1.push(self.0.len());
+        fn entry_edge(&mut self, edge: Edge) {
+            self.1.push((self.0.len(), edge));
+        }
+    }
+
+    impl Edges {
+        fn places(&self) -> Vec<usize> {
+            self.1.iter().map(|(place, _)| *place).collect()
         }
     }
 
@@ -152,7 +162,7 @@ mod tests {
         }
         let mut damaged = tar.clone();
         damaged[BLOCK + 10] ^= 1;
-        assert_eq!(copied(&damaged).1, [0]);
+        assert_eq!(copied(&damaged).places(), [0]);
         copied(&[&tar[..], b"something behind the end"].concat());
         copied(&[1; 5000]);
     }
@@ -170,7 +180,8 @@ mod tests {
         let mut extended = records.to_vec();
         extended.resize(BLOCK, 0);
         let tar = [header(b'x', records.len()), extended, header(b'0', 0), vec![7; 1024], header(b'0', 0)].concat();
-        assert_eq!(copied(&tar).1, [0, 5 * BLOCK]);
+        assert_eq!(copied(&tar).places(), [0, 5 * BLOCK]);
+        assert_eq!(copied(&tar).1[0].1.size, 700);
         let largest = b"29 size=18446744073709551615\n";
         let mut extended = largest.to_vec();
         extended.resize(BLOCK, 0);

@@ -9,6 +9,7 @@ mod anomaly;
 mod blocks;
 mod content;
 mod copy;
+mod edge;
 mod encode;
 mod extended;
 mod header;
@@ -26,6 +27,7 @@ mod writer;
 
 pub use anomaly::Anomaly;
 pub use copy::copy;
+pub use edge::Edge;
 pub use extended::Record;
 pub use keywords::LostKeywords;
 pub use member::Member;

@@ -1,12 +1,14 @@
 use std::io::{self, Read, Write};
 
+use crate::tar::Edge;
+
 /// Where a tar stream goes.
 ///
 /// More than `Write`, because a compressing encoder cuts its blocks at entry edges and can take content straight into
 /// its buffers.
 pub trait Output: Write {
     /// The next byte is the first of an entry's headers.
-    fn entry_edge(&mut self) {}
+    fn entry_edge(&mut self, _edge: Edge) {}
 
     /// Writes what `reader` yields, `limit` bytes at most, and returns how many there were.
     fn read_from(&mut self, reader: &mut dyn Read, limit: u64) -> io::Result<u64> {
@@ -15,8 +17,8 @@ pub trait Output: Write {
 }
 
 impl<O: Output + ?Sized> Output for &mut O {
-    fn entry_edge(&mut self) {
-        (**self).entry_edge();
+    fn entry_edge(&mut self, edge: Edge) {
+        (**self).entry_edge(edge);
     }
 
     fn read_from(&mut self, reader: &mut dyn Read, limit: u64) -> io::Result<u64> {

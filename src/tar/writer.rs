@@ -4,7 +4,7 @@ use std::path::Path;
 use crate::error::{Error, IoContext, Result};
 use crate::tar::encode::{cannot_store, headers};
 use crate::tar::path_set::PathSet;
-use crate::tar::{padding, Output, BLOCK};
+use crate::tar::{padding, Edge, Output, BLOCK};
 use crate::tree::{is_reserved, Entry, Kind, Metadata, TarPath, Whiteout};
 
 /// Writes entries one behind the other, in the order in which they are given.
@@ -83,7 +83,7 @@ impl<W: Output> Writer<W> {
         }
         let path = entry.path.below(Path::new("/"));
         self.state = State::InEntry;
-        self.output.entry_edge();
+        self.output.entry_edge(Edge::before(&self.headers, entry.size()));
         self.output.write_all(&self.headers).at("store", &path)?;
         if entry.size() > 0 {
             let mut content = Watched { reader: content, failed: false };

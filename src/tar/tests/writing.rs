@@ -1,7 +1,7 @@
 use std::io::{self, Read, Write};
 
 use super::{entry, file, path, read, written};
-use crate::tar::{Output, Writer, EXTENDED_HEADER_LIMIT};
+use crate::tar::{Edge, Output, Writer, EXTENDED_HEADER_LIMIT};
 use crate::tree::{Device, Entry, Kind, Mtime, Xattrs};
 
 /// The bodies of extended headers in an archive of one entry; `None` if there is none.
@@ -97,7 +97,7 @@ impl Write for Headers {
 }
 
 impl Output for Headers {
-    fn entry_edge(&mut self) {
+    fn entry_edge(&mut self, _: Edge) {
         self.edges.push(self.kept.len());
     }
 
