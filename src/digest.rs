@@ -231,11 +231,24 @@ fn text_form(algorithm: &str, bytes: &[u8]) -> Digest {
 
 const HEX: &[u8; 16] = b"0123456789abcdef";
 
-/// The SHA-256 of a file's content: 32 bytes, where the text of a [`Digest`] would be the larger part of an entry.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// The SHA-256 of a file's content or of a block: 32 bytes, where the text of a [`Digest`] would be the larger part of an
+/// entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ContentDigest([u8; 32]);
 
 impl ContentDigest {
+    /// That of bytes in memory.
+    pub fn of(bytes: &[u8]) -> Self {
+        let mut hasher = Sha256State::new();
+        hasher.update(bytes);
+        ContentDigest(hasher.finish())
+    }
+
+    /// Its 32 bytes.
+    pub fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
     /// Reads `content` to its end, piece by piece through `buffer`; `each` is told of every piece.
     pub fn read(
         content: &mut dyn Read,
@@ -254,6 +267,12 @@ impl ContentDigest {
                 Err(error) => return Err(error),
             }
         }
+    }
+}
+
+impl From<[u8; 32]> for ContentDigest {
+    fn from(bytes: [u8; 32]) -> Self {
+        ContentDigest(bytes)
     }
 }
 

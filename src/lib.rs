@@ -40,6 +40,7 @@
 //! # }
 //! ```
 
+pub mod block_cache;
 pub mod compress;
 pub mod digest;
 pub mod error;

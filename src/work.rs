@@ -2,8 +2,10 @@
 
 use std::fmt;
 use std::num::NonZeroUsize;
+use std::sync::Arc;
 use std::thread;
 
+use crate::block_cache::BlockCache;
 use crate::error::{Error, Result};
 
 /// How an operation works. What it makes does not depend on it.
@@ -16,6 +18,8 @@ pub struct Work<'a> {
     pub observer: &'a dyn Observer,
     /// Whether a target survives that the machine stops at any moment.
     pub durability: Durability,
+    /// Where compressed blocks are kept from one run to the next, if anywhere.
+    pub cache: Option<&'a Arc<dyn BlockCache>>,
 }
 
 /// What is done so that a target survives that the machine stops, of a power cut for one.
@@ -32,7 +36,7 @@ pub enum Durability {
 impl<'a> Work<'a> {
     /// Work with so many threads, and with an observer.
     pub fn new(threads: NonZeroUsize, observer: &'a dyn Observer) -> Self {
-        Work { threads, observer, durability: Durability::default() }
+        Work { threads, observer, durability: Durability::default(), cache: None }
     }
 
     /// The same work for targets that are durable, or not.

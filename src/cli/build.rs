@@ -12,6 +12,7 @@ use ocibake::settings::{unknown_names, BuildSpec, Settings, VarsFile};
 use ocibake::tree::{DeviceTable, Globs, IdMap, OwnerPolicy, TarPath, XattrPolicy};
 use ocibake::Error;
 
+use super::cache_flags::{CacheSizeFlag, OpenCache};
 use super::output::{print, print_beside};
 use super::setting_flags::SettingFlags;
 use super::target_flags::TargetFlagsBesideTags;
@@ -55,6 +56,9 @@ pub(super) struct Args {
 
     #[command(flatten)]
     work: WorkFlags,
+
+    #[command(flatten)]
+    cache: CacheSizeFlag,
 
     #[command(flatten)]
     target: TargetFlagsBesideTags,
@@ -125,10 +129,6 @@ struct BaseArgs {
     /// Compare volumes too; otherwise they are masked
     #[arg(long)]
     no_mask_volumes: bool,
-
-    /// Keep lists of layers' entries here, so that a base need be decompressed only once
-    #[arg(long, value_name = "DIR")]
-    cache: Option<PathBuf>,
 }
 
 fn parse_mask(text: &str) -> Result<TarPath, Error> {
@@ -176,8 +176,12 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Answer> {
     }
 
     let display = args.work.display(session);
-    let mut report = build(&rootfs(args)?, &targets, &options, &args.work.of(&display)?)?;
+    let cache = args.cache.open(options.spec.cache.as_deref(), session);
+    let mut work = args.work.of(&display)?;
+    work.cache = cache.as_ref().map(OpenCache::blocks);
+    let mut report = build(&rootfs(args)?, &targets, &options, &work)?;
     drop(display);
+    drop(cache);
     report.warnings.splice(0..0, settings.warnings().iter().cloned());
     print_beside(&targets, args.work.json, &report, || format!("{}\n", report.digest))?;
     match args.stats {
@@ -229,7 +233,7 @@ fn options(all: &Args, spec: BuildSpec) -> Result<BuildOptions> {
     options.device_table = device_table;
     options.base.masks.clone_from(&all.base.mask);
     options.base.volumes = if all.base.no_mask_volumes { VolumeMask::Compared } else { VolumeMask::Masked };
-    options.base.cache.clone_from(&all.base.cache);
+    options.base.cache.clone_from(&options.spec.cache);
     options.target = all.target.options();
     if let Some(path) = &all.package_map {
         let text = fs::read(path).with_context(|| format!("cannot read `{}`", path.display()))?;

@@ -6,6 +6,7 @@ use ocibake::layout::Location;
 use ocibake::ops::convert::{convert, ConvertOptions, ConvertReport, Digests};
 use ocibake::platform::PlatformPattern;
 
+use super::cache_flags::{CacheFlags, OpenCache};
 use super::output::{lines, print_beside};
 use super::target_flags::TargetFlags;
 use super::work_flags::WorkFlags;
@@ -47,6 +48,9 @@ pub(super) struct Args {
     work: WorkFlags,
 
     #[command(flatten)]
+    cache: CacheFlags,
+
+    #[command(flatten)]
     target: TargetFlags,
 }
 
@@ -57,8 +61,12 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Answer> {
     options.digests = if args.preserve_digests { Digests::Preserved } else { Digests::MayChange };
     options.target = args.target.options();
     let display = args.work.display(session);
-    let report = convert(&args.image, &args.targets, &options, &args.work.of(&display)?)?;
+    let cache = args.cache.open(session);
+    let mut work = args.work.of(&display)?;
+    work.cache = cache.as_ref().map(OpenCache::blocks);
+    let report = convert(&args.image, &args.targets, &options, &work)?;
     drop(display);
+    drop(cache);
     for warning in &report.warnings {
         session.warn(warning);
     }

@@ -9,6 +9,8 @@
 
 mod attach;
 mod build;
+mod cache;
+mod cache_flags;
 mod cat;
 mod completion;
 mod config;
@@ -82,6 +84,7 @@ enum Command {
     Tag(tag::Args),
     Rm(rm::Args),
     Gc(gc::Args),
+    Cache(cache::Args),
     Verify(verify::Args),
     Platform(platform::Args),
     Completions(completion::Args),
@@ -149,6 +152,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Tag(args) => tag::run(&args, &session),
         Command::Rm(args) => rm::run(&args, &session),
         Command::Gc(args) => gc::run(&args, &session),
+        Command::Cache(args) => cache::run(&args, &session),
         Command::Verify(args) => verify::run(&args, &session),
         Command::Platform(args) => platform::run(&args, &session),
         Command::Completions(args) => completion::run(&args, interface()),

@@ -42,6 +42,9 @@ pub(super) fn stats(stats: &BuildStats) -> String {
     row("content", bytes(stats.content_bytes));
     row("tar", bytes(stats.tar_bytes));
     row("layer", bytes(stats.layer_bytes));
+    if stats.blocks > 0 {
+        row("blocks", format!("{}, of which {} from the cache", stats.blocks, stats.cached_blocks));
+    }
     row("threads", stats.threads.to_string());
     let entries = stats.entries as f64 / stats.scan_seconds;
     row("scan", format!("{:.3} s wall, {entries:.0} entries/s", stats.scan_seconds));

@@ -6,6 +6,7 @@ use ocibake::layout::Location;
 use ocibake::ops::squash::{squash, SquashOptions};
 use ocibake::platform::PlatformPattern;
 
+use super::cache_flags::{CacheFlags, OpenCache};
 use super::output::print_beside;
 use super::target_flags::TargetFlags;
 use super::usage::count;
@@ -47,6 +48,9 @@ pub(super) struct Args {
     work: WorkFlags,
 
     #[command(flatten)]
+    cache: CacheFlags,
+
+    #[command(flatten)]
     target: TargetFlags,
 }
 
@@ -58,8 +62,12 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Answer> {
     options.compression = args.compression;
     options.target = args.target.options();
     let display = args.work.display(session);
-    let report = squash(&args.image, &args.targets, &options, &args.work.of(&display)?)?;
+    let cache = args.cache.open(session);
+    let mut work = args.work.of(&display)?;
+    work.cache = cache.as_ref().map(OpenCache::blocks);
+    let report = squash(&args.image, &args.targets, &options, &work)?;
     drop(display);
+    drop(cache);
     print_beside(&args.targets, args.work.json, &report, || format!("{}\n", report.digest))?;
     Ok(Answer::Yes)
 }

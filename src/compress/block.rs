@@ -9,7 +9,7 @@ use std::sync::Arc;
 use xz2::stream::{Action, Check, Filters, LzmaOptions, Status, Stream};
 use zstd::zstd_safe::CParameter;
 
-use super::block_encoder::{BlockEncoder, MakeEncoder};
+use super::block_encoder::{BlockEncoder, EncodedBlock, MakeEncoder};
 use super::buffer::Buffer;
 use super::codec::{Codec, XzLevel, ZstdLevel};
 use super::gzip;
@@ -105,10 +105,10 @@ impl Zstd {
 }
 
 impl BlockEncoder for Zstd {
-    fn encode(&mut self, input: &[u8], output: &mut Buffer) -> io::Result<crc32fast::Hasher> {
+    fn encode(&mut self, input: &[u8], output: &mut Buffer) -> io::Result<EncodedBlock> {
         let size = self.0.compress_to_buffer(input, output.room())?;
         output.fill(size);
-        Ok(crc32fast::Hasher::new())
+        Ok(EncodedBlock::default())
     }
 }
 
@@ -116,7 +116,7 @@ impl BlockEncoder for Zstd {
 struct Xz(XzLevel);
 
 impl BlockEncoder for Xz {
-    fn encode(&mut self, input: &[u8], output: &mut Buffer) -> io::Result<crc32fast::Hasher> {
+    fn encode(&mut self, input: &[u8], output: &mut Buffer) -> io::Result<EncodedBlock> {
         let preset = u32::from(self.0.number());
         let mut options = LzmaOptions::new_preset(preset)?;
         // No larger than the block: the match finder needs more than ten times the dictionary. 0 to 2 have less.
@@ -129,6 +129,6 @@ impl BlockEncoder for Xz {
             return Err(io::Error::other("liblzma needs more room than its format does"));
         }
         output.fill(stream.total_out() as usize);
-        Ok(crc32fast::Hasher::new())
+        Ok(EncodedBlock::default())
     }
 }

@@ -12,9 +12,11 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use super::block::{self, BlockSize};
-use super::block_encoder::{BlockEncoder, MakeEncoder};
+use super::block_encoder::{BlockEncoder, EncodedBlock, MakeEncoder};
 use super::buffer::{Buffer, Pool};
+use super::caching::{caching, encoding};
 use super::codec::Codec;
+use crate::block_cache::BlockCache;
 
 /// Threads that compress blocks. They end when all encoders that use them have ended.
 pub struct Compressors {
@@ -37,21 +39,29 @@ struct Job {
 /// A block that was compressed.
 pub(super) struct Compressed {
     pub(super) output: Buffer,
-    pub(super) checksum: crc32fast::Hasher,
+    pub(super) encoded: EncodedBlock,
     pub(super) input_size: usize,
     pub(super) took: Duration,
 }
 
 impl Compressors {
-    /// Starts `threads` of them.
+    /// Starts `threads` of them. Blocks that `cache` knows are copied from there; the output is the same.
     ///
     /// # Errors
     ///
     /// If a thread cannot be started.
-    pub fn start(codec: impl Into<Codec>, threads: NonZeroUsize) -> io::Result<Arc<Self>> {
+    pub fn start(
+        codec: impl Into<Codec>,
+        threads: NonZeroUsize,
+        cache: Option<&Arc<dyn BlockCache>>,
+    ) -> io::Result<Arc<Self>> {
         let codec = codec.into();
+        let encoder = block::encoder(codec).map(|encoder| match cache.zip(encoding(codec)) {
+            Some((cache, encoding)) => caching(encoder, encoding, Arc::clone(cache)),
+            None => encoder,
+        });
         let limit = BlockSize::of(codec).most;
-        Compressors::with(codec, block::encoder(codec), threads, limit, block::bound(codec, limit))
+        Compressors::with(codec, encoder, threads, limit, block::bound(codec, limit))
     }
 
     /// `limit` and `bound` are the most bytes of a block before and after.
@@ -121,7 +131,7 @@ fn work(make: &dyn Fn() -> io::Result<Box<dyn BlockEncoder>>, queue: &Mutex<Rece
         let job = queue.lock().ok().and_then(|queue| queue.recv().ok());
         let Some(Job { input, mut output, answer }) = job else { return };
         let start = Instant::now();
-        let checksum = match &mut encoder {
+        let encoded = match &mut encoder {
             Some(encoder) => Ok(encoder),
             None => make().map(|made| encoder.insert(made)),
         }
@@ -130,6 +140,6 @@ fn work(make: &dyn Fn() -> io::Result<Box<dyn BlockEncoder>>, queue: &Mutex<Rece
         let input_size = input.len();
         drop(input);
         // Nobody waits for it where its encoder has failed.
-        let _ = answer.send(checksum.map(|checksum| Compressed { output, checksum, input_size, took }));
+        let _ = answer.send(encoded.map(|encoded| Compressed { output, encoded, input_size, took }));
     }
 }

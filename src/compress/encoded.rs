@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::block_cache::KeptBlock;
 use crate::digest::Digest;
 
 /// Whether the digest of what goes in is wanted: the `diff_id` of a layer.
@@ -26,6 +27,8 @@ pub struct Encoded {
     pub output_size: u64,
     /// For how long the threads were busy.
     pub busy: Busy,
+    /// The blocks of the output in their order, where there is a cache.
+    pub blocks: Vec<KeptBlock>,
 }
 
 /// Time spent on each stage, waiting not counted, summed over the stage's threads.

@@ -36,7 +36,7 @@ impl<W: Write + Send + 'static> Encoder<W> {
     ///
     /// If a thread cannot be started.
     pub fn new(inner: W, codec: impl Into<Codec>, threads: NonZeroUsize, input: InputDigest) -> io::Result<Self> {
-        Encoder::with(inner, &Compressors::start(codec, threads)?, input)
+        Encoder::with(inner, &Compressors::start(codec, threads, None)?, input)
     }
 
     /// An encoder in front of `inner` that shares its threads and their memory with others; two more hash and write. Each
@@ -240,7 +240,7 @@ mod tests {
     #[test]
     fn encoders_with_the_same_threads_write_what_they_would_write_alone() {
         for codec in codecs() {
-            let compressors = Compressors::start(codec, threads(2)).unwrap();
+            let compressors = Compressors::start(codec, threads(2), None).unwrap();
             let inputs: Vec<Vec<u8>> = [0, 100, 3_000_000, 0, 5_000_001, 7].into_iter().map(mixed).collect();
             let endings: Vec<_> = inputs
                 .iter()

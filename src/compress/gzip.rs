@@ -9,7 +9,7 @@ use std::io;
 
 use libdeflater::{CompressionLvl, Compressor};
 
-use super::block_encoder::BlockEncoder;
+use super::block_encoder::{BlockEncoder, EncodedBlock};
 use super::buffer::Buffer;
 use super::codec::GzipLevel;
 use super::deflate_scan::Scanner;
@@ -75,7 +75,7 @@ fn has_low_bytes(block: &[u8]) -> bool {
 }
 
 impl BlockEncoder for Encoder {
-    fn encode(&mut self, input: &[u8], output: &mut Buffer) -> io::Result<crc32fast::Hasher> {
+    fn encode(&mut self, input: &[u8], output: &mut Buffer) -> io::Result<EncodedBlock> {
         let room = output.room();
         let compressor = match &mut self.for_low_bytes {
             Some(faster) if has_low_bytes(input) => faster,
@@ -87,7 +87,7 @@ impl BlockEncoder for Encoder {
         output.fill(size);
         let mut checksum = crc32fast::Hasher::new();
         checksum.update(input);
-        Ok(checksum)
+        Ok(EncodedBlock { checksum, known: None })
     }
 }
 
@@ -123,7 +123,7 @@ mod tests {
         let (mut checksum, mut size) = (crc32fast::Hasher::new(), 0);
         for block in blocks {
             let mut output = Pool::new(1, bound(block.len())).take();
-            checksum.combine(&encoder.encode(block, &mut output).unwrap());
+            checksum.combine(&encoder.encode(block, &mut output).unwrap().checksum);
             size += block.len() as u64;
             member.extend_from_slice(&output);
         }

@@ -7,6 +7,8 @@
 mod block;
 mod block_encoder;
 mod buffer;
+mod caching;
+pub(crate) use caching::{decoded, encoding};
 mod codec;
 mod compressors;
 mod cut;

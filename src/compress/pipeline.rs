@@ -19,6 +19,7 @@ use super::block::Frame;
 use super::buffer::Buffer;
 use super::compressors::{Compressed, Compressors};
 use super::encoded::{Busy, Encoded, InputDigest};
+use crate::block_cache::KeptBlock;
 use crate::digest::{Digest, Hasher};
 
 /// The running threads. Dropped before its end, it waits for its own.
@@ -130,6 +131,7 @@ impl<W: Write + Send + 'static> Pipeline<W> {
             output,
             output_size: joined.output_size,
             busy: Busy { hash: hash + joined.busy.hash, ..joined.busy },
+            blocks: joined.blocks,
         };
         Ok((joined.inner, encoded))
     }
@@ -204,12 +206,13 @@ struct Joined<W> {
     hasher: Hasher,
     output_size: u64,
     busy: Busy,
+    blocks: Vec<KeptBlock>,
 }
 
 /// Writes what stands in front, the blocks in their order, and what stands behind them.
 fn join<W: Write>(inner: W, queue: &Receiver<Pending>, frame: Frame) -> io::Result<Joined<W>> {
     let (hasher, busy) = (Hasher::default(), Busy::default());
-    let mut joined = Joined { inner, input_size: 0, hasher, output_size: 0, busy };
+    let mut joined = Joined { inner, input_size: 0, hasher, output_size: 0, busy, blocks: Vec::new() };
     let mut checksum = crc32fast::Hasher::new();
     joined.put(frame.head())?;
     for pending in queue {
@@ -222,7 +225,8 @@ fn join<W: Write>(inner: W, queue: &Receiver<Pending>, frame: Frame) -> io::Resu
                 let block = answer.recv().map_err(|_| panicked("compressing"))??;
                 joined.input_size += block.input_size as u64;
                 joined.busy.compress += block.took;
-                checksum.combine(&block.checksum);
+                checksum.combine(&block.encoded.checksum);
+                joined.blocks.extend(kept(&block, joined.output_size));
                 joined.put(&block.output)?;
             }
             Pending::End => {
@@ -233,6 +237,19 @@ fn join<W: Write>(inner: W, queue: &Receiver<Pending>, frame: Frame) -> io::Resu
         }
     }
     Err(given_up())
+}
+
+/// Where a block that a cache knows is in the output.
+fn kept(block: &Compressed, offset: u64) -> Option<KeptBlock> {
+    let known = block.encoded.known.as_ref()?;
+    Some(KeptBlock {
+        block: known.block,
+        checksum: block.encoded.checksum.clone().finalize(),
+        offset,
+        size: u32::try_from(block.output.len()).ok()?,
+        stored_checksum: known.stored_checksum,
+        was_found: known.was_found,
+    })
 }
 
 impl<W: Write> Joined<W> {
@@ -255,7 +272,7 @@ mod tests {
     use std::sync::Mutex;
 
     use super::*;
-    use crate::compress::block_encoder::{BlockEncoder, MakeEncoder};
+    use crate::compress::block_encoder::{BlockEncoder, EncodedBlock, MakeEncoder};
     use crate::compress::buffer::Pool;
     use crate::compress::Codec;
 
@@ -278,7 +295,7 @@ mod tests {
     struct Copy;
 
     impl BlockEncoder for Copy {
-        fn encode(&mut self, input: &[u8], output: &mut Buffer) -> io::Result<crc32fast::Hasher> {
+        fn encode(&mut self, input: &[u8], output: &mut Buffer) -> io::Result<EncodedBlock> {
             match input.first() {
                 Some(&PANIC) => panic!("as the test wants it"),
                 Some(&FAIL) => return Err(io::Error::from_raw_os_error(5)),
@@ -286,7 +303,7 @@ mod tests {
             }
             output.room()[..input.len()].copy_from_slice(input);
             output.fill(input.len());
-            Ok(crc32fast::Hasher::new())
+            Ok(EncodedBlock::default())
         }
     }
 

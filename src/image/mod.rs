@@ -1,7 +1,7 @@
 //! What several verbs do with images: reading one as a tree, keeping the contents of its files, moving its blobs from
 //! layout to layout, and publishing a new one in its targets.
 
-pub(crate) mod changeset_cache;
+pub mod cache;
 pub(crate) mod content_digests;
 pub(crate) mod few_files;
 pub(crate) mod kept_content;

@@ -1,10 +1,13 @@
 //! The last step of every verb that makes an image: its documents go to all targets, and then it appears.
 
-use crate::compress::Compression;
+use std::sync::Arc;
+
+use crate::block_cache::BlockCache;
+use crate::compress::{encoding, Compression};
 use crate::error::{Error, Result};
 use crate::layer::{self, Layer, LayerTimes, Step};
 use crate::layout::{
-    commit_all, AdditionalName, Checksum, DockerForm, ImageName, Location, Names, Transaction, Transport,
+    commit_all, AdditionalName, BlobPath, Checksum, DockerForm, ImageName, Location, Names, Transaction, Transport,
 };
 use crate::media_type::MediaType;
 use crate::oci::{Descriptor, Document, ImageConfig, Manifest};
@@ -147,12 +150,25 @@ pub(crate) fn write_layers(
     };
     let written = layer::write_all(layers, content, blob, compression, work)?;
     for ((layer, _), place) in written.iter().zip(&places) {
+        keep_blocks(layer, compression, place, work.cache);
         first.adopt(place, &layer.descriptor.digest, layer.descriptor.size)?;
         for other in &mut *others {
             other.stage_mut().share(first, &layer.descriptor.digest)?;
         }
     }
     Ok(written)
+}
+
+/// Leaves the blocks of a layer that was written at `place` in the cache, if there is one.
+pub(crate) fn keep_blocks(
+    layer: &Layer,
+    compression: Compression,
+    place: &BlobPath,
+    cache: Option<&Arc<dyn BlockCache>>,
+) {
+    if let Some((cache, encoding)) = cache.zip(encoding(compression)) {
+        cache.keep(&encoding, &layer.descriptor.digest, place.path(), &layer.blocks);
+    }
 }
 
 /// Stores the documents in all targets, whose layers are there already, and shows the image. No target changes unless

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::digest::{ContentDigest, Digest};
 use crate::error::{Error, Result};
-use crate::image::changeset_cache;
+use crate::image::cache::changesets;
 use crate::image::kept_content::KeptContent;
 use crate::layer::{ByMember, Changeset, Contents};
 use crate::layer::{Fold, Folded, Origin};
@@ -84,7 +84,7 @@ pub fn read_layers(
             Wanted::Digests { cache: None } => read(Contents::Digest)?,
             Wanted::Digests { cache: Some(cache) } => {
                 let (blob, read) = (|| layout.blob(descriptor), || read(Contents::Digest));
-                changeset_cache::get_or_read(cache, diff_id, blob, read)?
+                changesets::get_or_read(cache, diff_id, blob, read)?
             }
             Wanted::Contents(make) => read(Contents::Spool(kept.insert(make()?)))?,
         };

@@ -5,9 +5,11 @@ use std::collections::VecDeque;
 use std::io::{self, Read, Write};
 use std::num::NonZeroUsize;
 use std::path::Path;
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::block_cache::{BlockCache, KeptBlock};
 use crate::compress::{Busy, Compression, Compressors, Encoded, Encoder, Ending, InputDigest, ReadAhead};
 use crate::digest::{Algorithm, Digest};
 use crate::error::{Error, IoContext, Result};
@@ -27,6 +29,8 @@ pub struct Layer {
     pub diff_id: Digest,
     /// The size of its tar in bytes.
     pub unpacked_size: u64,
+    /// Where its compressed blocks are in the blob, if they are worth a cache and there is one.
+    pub blocks: Vec<KeptBlock>,
 }
 
 /// How long the stages of a layer's making were busy, summed over their threads.
@@ -109,7 +113,7 @@ pub fn write_all<W: Write + Send + 'static>(
     work: &Work<'_>,
 ) -> Result<Vec<(Layer, LayerTimes)>> {
     let the_encoder = Path::new("the encoder");
-    let compressors = Compressors::start(compression, work.threads).at("start", the_encoder)?;
+    let compressors = Compressors::start(compression, work.threads, work.cache).at("start", the_encoder)?;
     let mut written = Vec::with_capacity(layers.len());
     let mut on_their_way = VecDeque::new();
     for steps in layers {
@@ -156,11 +160,12 @@ fn finish<W: Write + Send + 'static>(
     compression: Compression,
 ) -> Result<(Layer, LayerTimes)> {
     let ended = ending.wait().at("write", Path::new("the layer"))?;
-    let (_, Encoded { input, input_size, output, output_size, busy }) = ended;
+    let (_, Encoded { input, input_size, output, output_size, busy, blocks }) = ended;
     let layer = Layer {
         descriptor: Descriptor::new(MediaType::layer(compression.encoding()), output, output_size),
         diff_id: input.expect("the encoder was told to compute it"),
         unpacked_size: input_size,
+        blocks,
     };
     Ok((layer, LayerTimes { read, busy }))
 }
@@ -177,11 +182,14 @@ pub fn recompress(
     to: impl Write + Send + 'static,
     compression: Compression,
     threads: NonZeroUsize,
+    cache: Option<&Arc<dyn BlockCache>>,
 ) -> Result<Layer> {
     let place = Path::new(name);
     let algorithm = stream::algorithm(diff_id, name)?;
     let input = if algorithm == Algorithm::Sha256 { InputDigest::Compute } else { InputDigest::Skip };
-    let mut output = LayerOutput(Encoder::new(to, compression, threads, input).at("start", Path::new("the encoder"))?);
+    let the_encoder = Path::new("the encoder");
+    let compressors = Compressors::start(compression, threads, cache).at("start", the_encoder)?;
+    let mut output = LayerOutput(Encoder::with(to, &compressors, input).at("start", the_encoder)?);
     let hashed = thread::scope(|scope| {
         let mut tar = ReadAhead::new(scope, WholeBlob::new(blob)?)?;
         if input == InputDigest::Compute {
@@ -191,13 +199,14 @@ pub fn recompress(
         tar::copy(&mut hashed, &mut output).map(|()| Some(hashed.finish()))
     });
     let hashed = hashed.at("recompress", place)?;
-    let (_, Encoded { input, input_size, output, output_size, .. }) = output.0.finish().at("write", place)?;
+    let (_, Encoded { input, input_size, output, output_size, blocks, .. }) = output.0.finish().at("write", place)?;
     let found = hashed.or(input).expect("one of the two computes it");
     stream::check(diff_id, &found, name)?;
     Ok(Layer {
         descriptor: Descriptor::new(MediaType::layer(compression.encoding()), output, output_size),
         diff_id: found,
         unpacked_size: input_size,
+        blocks,
     })
 }
 

@@ -2,6 +2,7 @@
 
 pub mod attach;
 pub mod build;
+pub mod cache;
 pub mod cat;
 pub mod config;
 pub mod convert;

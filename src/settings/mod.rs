@@ -18,6 +18,8 @@ pub(crate) use values::ANNOTATION;
 pub use variables::{Kind, Variable, VARIABLES};
 pub use vars_file::VarsFile;
 
+use std::path::PathBuf;
+
 use crate::compress::Compression;
 use crate::error::{Error, Result};
 use crate::layer::plan::Layering;
@@ -53,6 +55,8 @@ pub struct BuildSpec {
     pub compression: Compression,
     /// Globs of paths in the image that are left out.
     pub exclude: Vec<String>,
+    /// The directory of what is kept for the next run. What is made does not depend on it.
+    pub cache: Option<PathBuf>,
     /// How the tree is cut into layers; none for one layer that says nothing of it.
     pub layers: Option<Layering>,
     /// What is odd in the settings.
@@ -78,6 +82,7 @@ impl BuildSpec {
             created: settings.one(&variables::CREATED, &values::TIME)?,
             source_date_epoch: settings.one(&variables::SOURCE_DATE_EPOCH, &values::EPOCH)?,
             compression: settings.one(&variables::COMPRESSION, &values::COMPRESSION)?.unwrap_or_default(),
+            cache: settings.find(&variables::CACHE).map(|setting| setting.text()).transpose()?.map(PathBuf::from),
             exclude: settings.list(&variables::EXCLUDE, &values::NOT_EMPTY)?,
             layers: layers(settings)?,
             warnings: without_effect(settings, base_is_set),
@@ -193,6 +198,7 @@ mod tests {
             created: None,
             source_date_epoch: None,
             compression: Compression::default(),
+            cache: None,
             exclude: Vec::new(),
             layers: None,
             warnings: Vec::new(),

@@ -140,6 +140,8 @@ variables! {
         "globs of paths in the image that are left out";
     LAYERS = List "OCI_IMAGE_LAYERS" Some("--layers"),
         "how it is cut: `packages[:MAX]`, `@FILE`, `NAME=SELECTOR[,…]`";
+    CACHE = Text "OCI_IMAGE_CACHE" Some("--cache"),
+        "a directory that keeps compressed blocks and lists of base layers for the next run";
     BASE_IMAGE = Text "OCI_BASE_IMAGE" Some("--base"),
         "an image to build on: only the difference becomes a layer";
     SOURCE_DATE_EPOCH = Text "SOURCE_DATE_EPOCH" None,

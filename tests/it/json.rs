@@ -74,6 +74,7 @@ impl Printed<'_> {
         let verb = match words[0] {
             "verify" if words.contains(&"--rules") => "verify --rules",
             "build" if words.contains(&"--dry-run") => "build --dry-run",
+            "cache" if words.contains(&"--check") => "cache --check",
             verb => verb,
         };
         self.add(verb, &value);
@@ -106,6 +107,18 @@ fn strange_image(path: &Path) {
     let members =
         [records.clone().bytes(), no_text.bytes(), records.bytes(), file("changed", "new").bytes(), link.bytes()];
     make_layout(path, &[[members.concat(), vec![0; 1024]].concat()]);
+}
+
+/// Writes other bytes over all blocks in a cache.
+fn damage_a_block(blobs: &Path) {
+    for entry in fs::read_dir(blobs).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_none() {
+            let size = fs::metadata(&path).unwrap().len();
+            fs::remove_file(&path).unwrap();
+            fs::write(&path, vec![0; size as usize]).unwrap();
+        }
+    }
 }
 
 #[test]
@@ -141,6 +154,10 @@ fn keys_are_printed_as_they_are_described() {
     printed.run("rm oci:out:v2");
     fs::create_dir(scratch.join("out/.ocibake-1-0")).unwrap();
     printed.run("gc oci:out");
+    printed.run("build rootfs oci:cached:v1 --arch amd64 --cache kept");
+    printed.run("cache kept");
+    damage_a_block(&scratch.join("kept/blobs"));
+    printed.run("cache kept --check");
     printed.run("platform armv7l");
 
     let mut wrong = Vec::new();

@@ -73,6 +73,9 @@ mod schemas;
 /// An ordinary user under pseudo or fakeroot bakes the image that root would.
 mod fakeroots;
 
+/// A rebuild costs what changed: compressed blocks are kept, and whatever happens to them, the image is the same.
+mod cache;
+
 /// The same tree gives the same bytes, whatever else is different.
 mod reproducibility;
 

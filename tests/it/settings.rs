@@ -240,7 +240,8 @@ two'"#,
 }
 
 /// Settings that only say something together with others.
-const ELSEWHERE: [&str; 4] = ["TARGET_ARCH", "TUNE_FEATURES", "MACHINEOVERRIDES", "OCI_IMAGE_EXCLUDE"];
+const ELSEWHERE: [&str; 6] =
+    ["TARGET_ARCH", "TUNE_FEATURES", "MACHINEOVERRIDES", "OCI_IMAGE_EXCLUDE", "OCI_IMAGE_LAYERS", "OCI_IMAGE_CACHE"];
 
 /// A value in single quotes, as a shell would write it.
 fn quoted(value: &str) -> String {

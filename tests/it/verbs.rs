@@ -20,6 +20,7 @@ pub(crate) const VERBS: &[&str] = &[
     "tag",
     "rm",
     "gc",
+    "cache",
     "platform",
     "completions",
     "man",

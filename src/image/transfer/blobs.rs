@@ -7,12 +7,13 @@ use serde::Serialize;
 use crate::compress::Compression;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
+use crate::image::publish::keep_blocks;
 use crate::image::transfer::plan::{LayerToRecompress, Plan};
 use crate::layer;
 use crate::layout::{BlobPath, Layout, Stage, Taken, TakenBlob, Transaction, Trust, VerifiedReader, Watched};
 use crate::oci::Descriptor;
 use crate::parallel;
-use crate::work::{Observer, Work};
+use crate::work::Work;
 
 /// What became of a blob.
 #[derive(Clone, Debug, Serialize)]
@@ -66,7 +67,8 @@ impl Job<'_> {
         }
     }
 
-    fn run(&self, stage: &Stage, trust: Trust, observer: &dyn Observer) -> Result<Moved> {
+    fn run(&self, stage: &Stage, trust: Trust, work: &Work<'_>) -> Result<Moved> {
+        let observer = work.observer;
         match &self.step {
             Step::Take(descriptor) => stage.take(self.layout, descriptor, trust, observer).map(Moved::Taken),
             Step::Recompress { layer, compression, threads } => {
@@ -83,11 +85,12 @@ impl Job<'_> {
                 let blob: Box<dyn Read + Send + '_> =
                     if is_tar { Box::new(stored) } else { Box::new(VerifiedReader::new(stored, descriptor)?) };
                 let name = format!("layer {}", descriptor.digest.short());
-                let new = layer::recompress(blob, &layer.diff_id, &name, file, *compression, *threads)?;
+                let new = layer::recompress(blob, &layer.diff_id, &name, file, *compression, *threads, work.cache)?;
                 if is_tar && new.unpacked_size != descriptor.size {
                     let (expected, found) = (descriptor.size.to_string(), new.unpacked_size.to_string());
                     return Err(Error::Mismatch { subject: name, what: "size", expected, found });
                 }
+                keep_blocks(&new, *compression, &place, work.cache);
                 Ok(Moved::Recompressed(place, new.descriptor))
             }
         }
@@ -113,7 +116,7 @@ pub(crate) fn move_all(
     work.observer.expect(jobs.iter().map(|job| job.descriptor().size).sum());
     let (first, others) = targets.split_first_mut().expect("there is a target");
     let first = first.stage_mut();
-    let moved = parallel::map(&jobs, work.threads, |job| job.run(&*first, trust, work.observer))?;
+    let moved = parallel::map(&jobs, work.threads, |job| job.run(&*first, trust, work))?;
 
     let mut reports = Vec::with_capacity(jobs.len());
     let mut recompressed = BTreeMap::new();

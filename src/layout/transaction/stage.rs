@@ -60,7 +60,7 @@ impl Write for TargetFile {
 }
 
 impl BlobPath {
-    pub(super) fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.0
     }
 }

@@ -337,6 +337,8 @@ fn target_report(target: &Location, options: &TargetOptions) -> Result<TargetRep
 fn add_layer(stats: &mut BuildStats, layer: &Layer, times: LayerTimes) {
     stats.tar_bytes += layer.unpacked_size;
     stats.layer_bytes += layer.descriptor.size;
+    stats.blocks += layer.blocks.len();
+    stats.cached_blocks += layer.blocks.iter().filter(|block| block.was_found).count();
     stats.read_seconds += times.read.as_secs_f64();
     stats.hash_seconds += times.busy.hash.as_secs_f64();
     stats.compress_seconds += times.busy.compress.as_secs_f64();

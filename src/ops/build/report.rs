@@ -82,6 +82,10 @@ pub struct BuildStats {
     pub tar_bytes: u64,
     /// Bytes of the new layers' blobs.
     pub layer_bytes: u64,
+    /// Compressed blocks of the new layers; counted where there is a cache.
+    pub blocks: usize,
+    /// How many of them were copied from the cache.
+    pub cached_blocks: usize,
     /// Threads that compressed.
     pub threads: usize,
     /// Seconds of reading the rootfs' metadata.

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::store::{open_file, touch};
 use crate::digest::Digest;
 use crate::error::{IoContext, Result};
 use crate::layer::Changeset;
@@ -17,6 +18,9 @@ use crate::tree::{Device, Entry, Kind, Metadata, Mtime, TarPath};
 
 /// The first line of a cache file; another version of the form gets another.
 const HEADING: &str = "ocibake changeset 2";
+
+/// What ends the names of the files.
+pub(super) const CHANGESET: &str = ".changeset";
 
 /// The changeset of the layer `diff_id`: from the cache if it is there, else read and put there. The blob is verified
 /// either way. A cache that cannot be written is no error: nothing is lost but time.
@@ -26,14 +30,22 @@ pub(crate) fn get_or_read<B: Read>(
     blob: impl FnOnce() -> Result<B>,
     read: impl FnOnce() -> Result<Changeset>,
 ) -> Result<Changeset> {
-    let path = cache.join(format!("{}-{}.changeset", diff_id.algorithm_name(), diff_id.encoded()));
-    if let Some(changeset) = fs::read(&path).ok().and_then(|bytes| decode(&bytes)) {
+    let path = cache.join(format!("{}-{}{CHANGESET}", diff_id.algorithm_name(), diff_id.encoded()));
+    if let Some(changeset) = read_file(&path).and_then(|bytes| decode(&bytes)) {
+        touch(&path);
         io::copy(&mut blob()?, &mut io::sink()).at("read", Path::new(diff_id.short()))?;
         return Ok(changeset);
     }
     let changeset = read()?;
     let _ = store(&path, &encode(&changeset));
     Ok(changeset)
+}
+
+fn read_file(path: &Path) -> Option<Vec<u8>> {
+    let (mut file, _) = open_file(path)?;
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes).ok()?;
+    Some(bytes)
 }
 
 /// Readers see all of the file or nothing.

@@ -1,0 +1,76 @@
+use std::path::PathBuf;
+
+use anyhow::Result;
+use ocibake::ops::cache::{cache, check_cache, CacheCheck, CacheOptions, CacheReport};
+
+use super::cache_flags::size;
+use super::output::{lines, print};
+use super::progress::ProgressMode;
+use super::{report, Answer, Session};
+
+/// Show what is in a cache of compressed blocks, make it smaller, or check it
+///
+/// `build`, `squash` and `convert` fill it where they are given --cache. It may be removed at any time: what is not there is
+/// compressed anew. A file that it shares with an image costs nothing while the image is there.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:\n  ocibake cache ~/.cache/ocibake\n  ocibake cache ~/.cache/ocibake --prune 1G")]
+pub(super) struct Args {
+    /// The cache
+    directory: PathBuf,
+
+    /// Remove what was used least recently until the rest has this size: bytes, or a number with K, M, G or T
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    prune: Option<u64>,
+
+    /// Decompress every block and compare it with its digest; exit status 1 if one is damaged
+    #[arg(long, conflicts_with = "prune")]
+    check: bool,
+
+    /// Print a report in JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(args: &Args, session: &Session) -> Result<Answer> {
+    let display = session.display(ProgressMode::None);
+    let work = display.work(None)?;
+    if args.check {
+        let check = check_cache(&args.directory, &work)?;
+        print(args.json, &check, || checked(&check))?;
+        return Ok(if check.is_good() { Answer::Yes } else { Answer::No });
+    }
+    let mut options = CacheOptions::default();
+    options.prune = args.prune;
+    let report = cache(&args.directory, &options, &work)?;
+    print(args.json, &report, || shown(&report))?;
+    Ok(Answer::Yes)
+}
+
+fn shown(report: &CacheReport) -> String {
+    let mut shown = vec![format!(
+        "{}: {}, of which {} are shared with images",
+        report::plural(report.items as u64, "item"),
+        report::bytes(report.bytes),
+        report::bytes(report.shared_bytes)
+    )];
+    shown.extend(
+        report
+            .blocks
+            .iter()
+            .map(|(encoding, count)| format!("{} of {encoding}", report::plural(*count as u64, "block"))),
+    );
+    if report.removed_bytes > 0 {
+        shown.push(format!("{} removed", report::bytes(report.removed_bytes)));
+    }
+    lines(shown)
+}
+
+fn checked(check: &CacheCheck) -> String {
+    let mut shown: Vec<String> = check
+        .damaged
+        .iter()
+        .map(|(path, count)| format!("{}: {} damaged", path.display(), report::plural(*count as u64, "block")))
+        .collect();
+    shown.push(format!("{} good", report::plural(check.good as u64, "block")));
+    lines(shown)
+}

@@ -1,0 +1,96 @@
+//! What has not been used for longest goes first.
+
+use std::fs::{self, Metadata};
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use super::changesets::CHANGESET;
+use super::store::{list_of, BLOBS, LIST};
+
+/// Bytes without a list are another run's that is about to write the list, unless they are this old, in seconds.
+const ORPHAN_AGE: i64 = 3600;
+
+/// Something that is kept or goes as a whole.
+pub(crate) struct Item {
+    /// When it was used last: seconds and nanoseconds.
+    used: (i64, i64),
+    /// What is removed, in this order.
+    pub(crate) paths: Vec<PathBuf>,
+    pub(crate) bytes: u64,
+    /// The bytes that it shares with an image, of which its file is another name.
+    pub(crate) shared_bytes: u64,
+}
+
+/// Removes what was used least recently until all that is left has `most_bytes` at most; returns the bytes that went.
+/// Others may do so at the same time.
+pub(crate) fn prune(directory: &Path, most_bytes: u64) -> io::Result<u64> {
+    let mut items = items(directory)?;
+    items.sort_by(|a, b| (a.used, &a.paths).cmp(&(b.used, &b.paths)));
+    let mut left: u64 = items.iter().map(|item| item.bytes).sum();
+    let before = left;
+    for item in items {
+        if left <= most_bytes {
+            break;
+        }
+        for path in &item.paths {
+            match fs::remove_file(path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+        }
+        left -= item.bytes;
+    }
+    Ok(before - left)
+}
+
+/// All that is in a cache; nothing, if there is none.
+pub(crate) fn items(directory: &Path) -> io::Result<Vec<Item>> {
+    let mut items = Vec::new();
+    for (path, metadata) in files(directory)? {
+        if path.to_string_lossy().ends_with(CHANGESET) {
+            let used = (metadata.mtime(), metadata.mtime_nsec());
+            items.push(Item { used, paths: vec![path], bytes: metadata.len(), shared_bytes: 0 });
+        }
+    }
+    let files = files(&directory.join(BLOBS))?;
+    let newest = files.iter().map(|(_, metadata)| metadata.ctime()).max().unwrap_or(0);
+    for (path, metadata) in &files {
+        if path.to_string_lossy().ends_with(LIST) {
+            continue;
+        }
+        let list = list_of(path);
+        let shared_bytes = if metadata.nlink() > 1 { metadata.len() } else { 0 };
+        let listed = files.binary_search_by(|(other, _)| other.cmp(&list)).ok().map(|at| &files[at].1);
+        match listed {
+            Some(listed) => items.push(Item {
+                used: (listed.mtime(), listed.mtime_nsec()),
+                paths: vec![list, path.clone()],
+                bytes: metadata.len() + listed.len(),
+                shared_bytes,
+            }),
+            None if newest - metadata.ctime() > ORPHAN_AGE => {
+                items.push(Item { used: (0, 0), paths: vec![path.clone()], bytes: metadata.len(), shared_bytes });
+            }
+            None => {}
+        }
+    }
+    Ok(items)
+}
+
+/// The files of a directory in the order of their names; what goes in the meantime is not among them.
+fn files(directory: &Path) -> io::Result<Vec<(PathBuf, Metadata)>> {
+    let listing = match fs::read_dir(directory) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        listing => listing?,
+    };
+    let mut files = Vec::new();
+    for entry in listing {
+        let entry = entry?;
+        if let Some(metadata) = entry.metadata().ok().filter(Metadata::is_file) {
+            files.push((entry.path(), metadata));
+        }
+    }
+    files.sort_by(|a, b| a.0.cmp(&b.0));
+    Ok(files)
+}

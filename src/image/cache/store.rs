@@ -1,0 +1,237 @@
+//! The directory itself.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, BufWriter, Read, Write};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, OnceLock};
+
+use rustix::fs::{utimensat, AtFlags, OFlags, Timespec, Timestamps, CWD, UTIME_NOW, UTIME_OMIT};
+
+use super::list::{List, Place};
+use crate::block_cache::{BlockCache, FoundBlock, KeptBlock};
+use crate::digest::{ContentDigest, Digest};
+use crate::error::Result;
+use crate::layout::Staging;
+
+/// What ends the names of lists.
+pub(super) const LIST: &str = ".blocks";
+/// The directory of compressed blocks.
+pub(super) const BLOBS: &str = "blobs";
+/// The most bytes of a list that are read: those of 16 million blocks.
+const MAX_LIST_SIZE: u64 = 1 << 30;
+
+/// A cache that was opened for one run. What is in it was listed then; others may add to it and take from it meanwhile.
+#[derive(Debug)]
+pub struct Cache {
+    directory: PathBuf,
+    most_bytes: u64,
+    files: Vec<BlockFile>,
+    /// Of each encoding, where its blocks are: which of the files, and where in it.
+    blocks: BTreeMap<String, BTreeMap<ContentDigest, (usize, Place)>>,
+    use_made: UseMade,
+    trouble: Mutex<Option<String>>,
+}
+
+/// What became of the questions to a cache.
+#[derive(Debug, Default)]
+struct UseMade {
+    found: AtomicU64,
+    absent: AtomicU64,
+    damaged: AtomicU64,
+}
+
+/// A file with compressed blocks.
+#[derive(Debug)]
+struct BlockFile {
+    path: PathBuf,
+    size: u64,
+    /// Opened when the first of its blocks is wanted; none if it is not what its list says.
+    open: OnceLock<Option<File>>,
+    was_used: AtomicBool,
+}
+
+impl Cache {
+    /// The size that a cache is kept to where no other is asked for: 4 GiB.
+    pub const DEFAULT_SIZE: u64 = 4 << 30;
+
+    /// Opens the cache in `directory`, which is made when there is something to keep. It is kept to `most_bytes`. What of it
+    /// cannot be read is not there.
+    pub fn open(directory: &Path, most_bytes: u64) -> Self {
+        let mut cache = Cache {
+            directory: directory.to_path_buf(),
+            most_bytes,
+            files: Vec::new(),
+            blocks: BTreeMap::new(),
+            use_made: UseMade::default(),
+            trouble: Mutex::new(None),
+        };
+        for (path, list) in lists(directory) {
+            let file = cache.files.len();
+            let blocks = cache.blocks.entry(list.encoding).or_default();
+            blocks.extend(list.blocks.into_iter().map(|(block, place)| (block, (file, place))));
+            cache.files.push(BlockFile {
+                path,
+                size: list.file_size,
+                open: OnceLock::new(),
+                was_used: AtomicBool::new(false),
+            });
+        }
+        cache
+    }
+
+    /// Where it is.
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// What it was worth, for people: how many blocks it had and why it did not have others.
+    pub fn summary(&self) -> String {
+        let [found, absent, damaged] =
+            [&self.use_made.found, &self.use_made.absent, &self.use_made.damaged].map(|n| n.load(Ordering::Relaxed));
+        let mut summary = format!(
+            "{found} of {} blocks were in the cache `{}`: {absent} were not known, {damaged} damaged or gone",
+            found + absent + damaged,
+            self.directory.display()
+        );
+        if let Some(trouble) = self.trouble.lock().ok().and_then(|trouble| trouble.clone()) {
+            summary.push_str(&format!("; nothing new could be kept: {trouble}"));
+        }
+        summary
+    }
+
+    fn read(&self, encoding: &str, block: &ContentDigest, output: &mut [u8]) -> Option<FoundBlock> {
+        let Some((number, place)) = self.blocks.get(encoding).and_then(|blocks| blocks.get(block)) else {
+            self.use_made.absent.fetch_add(1, Ordering::Relaxed);
+            return None;
+        };
+        let file = &self.files[*number];
+        let found = file.read(*place, output);
+        let counter = if found.is_some() { &self.use_made.found } else { &self.use_made.damaged };
+        counter.fetch_add(1, Ordering::Relaxed);
+        found
+    }
+
+    /// Puts the blocks that are new into the directory.
+    fn add(&self, encoding: &str, blob: &Digest, file: &Path, blocks: &[KeptBlock]) -> Result<(), io::Error> {
+        for used in self.files.iter().filter(|file| file.was_used.swap(false, Ordering::Relaxed)) {
+            touch(&list_of(&used.path));
+        }
+        let bytes = |of: &mut dyn Iterator<Item = &KeptBlock>| of.map(|block| u64::from(block.size)).sum::<u64>();
+        let new = bytes(&mut blocks.iter().filter(|block| !block.was_found));
+        if new == 0 {
+            return Ok(());
+        }
+        let blobs = self.directory.join(BLOBS);
+        let path = blobs.join(format!("{}-{}", blob.algorithm_name(), blob.encoded()));
+        fs::create_dir_all(&blobs)?;
+        let staging = Staging::create(&self.directory).map_err(io::Error::other)?;
+        let staged = staging.path().join("blob");
+        // A blob whose blocks are mostly new is worth a place as a whole, which costs nothing as a link. Of another one the new
+        // blocks are written down.
+        let is_listed = list_of(&path).symlink_metadata().is_ok();
+        let listed = if is_listed || new >= bytes(&mut blocks.iter()) / 2 {
+            if fs::hard_link(file, &staged).is_err() {
+                fs::copy(file, &staged)?;
+            }
+            blocks.iter().map(|block| (block.block, place(block, block.offset))).collect()
+        } else {
+            copy_new(file, blocks, &staged)?
+        };
+        let list = List { encoding: encoding.to_owned(), file_size: fs::metadata(&staged)?.len(), blocks: listed };
+        let staged_list = staging.path().join("list");
+        fs::write(&staged_list, list.encode())?;
+        fs::rename(&staged, &path)?;
+        fs::rename(&staged_list, list_of(&path))?;
+        drop(staging);
+        super::prune::prune(&self.directory, self.most_bytes).map(drop)
+    }
+}
+
+impl BlockCache for Cache {
+    fn find(&self, encoding: &str, block: &ContentDigest, output: &mut [u8]) -> Option<FoundBlock> {
+        self.read(encoding, block, output)
+    }
+
+    fn keep(&self, encoding: &str, blob: &Digest, file: &Path, blocks: &[KeptBlock]) {
+        if let (Err(error), Ok(mut trouble)) = (self.add(encoding, blob, file, blocks), self.trouble.lock()) {
+            *trouble = Some(error.to_string());
+        }
+    }
+}
+
+impl BlockFile {
+    fn read(&self, place: Place, output: &mut [u8]) -> Option<FoundBlock> {
+        let open = || open_file(&self.path).filter(|(_, size)| *size == self.size).map(|(file, _)| file);
+        let file = self.open.get_or_init(open).as_ref()?;
+        let output = output.get_mut(..place.size as usize)?;
+        file.read_exact_at(output, place.offset).ok()?;
+        if crc32fast::hash(output) != place.stored_checksum {
+            return None;
+        }
+        self.was_used.store(true, Ordering::Relaxed);
+        Some(FoundBlock { size: output.len(), stored_checksum: place.stored_checksum, checksum: place.checksum })
+    }
+}
+
+fn place(block: &KeptBlock, offset: u64) -> Place {
+    Place { offset, size: block.size, stored_checksum: block.stored_checksum, checksum: block.checksum }
+}
+
+/// Writes the blocks of a blob that were not found into a file of their own.
+fn copy_new(blob: &Path, blocks: &[KeptBlock], to: &Path) -> io::Result<Vec<(ContentDigest, Place)>> {
+    let (blob, mut to) = (File::open(blob)?, BufWriter::new(File::create(to)?));
+    let mut listed = Vec::new();
+    let (mut bytes, mut end) = (Vec::new(), 0);
+    for block in blocks.iter().filter(|block| !block.was_found) {
+        bytes.resize(block.size as usize, 0);
+        blob.read_exact_at(&mut bytes, block.offset)?;
+        to.write_all(&bytes)?;
+        listed.push((block.block, place(block, end)));
+        end += u64::from(block.size);
+    }
+    to.flush()?;
+    Ok(listed)
+}
+
+/// The lists in a cache that can be read, with the files that they are about, in the order of their names.
+pub(crate) fn lists(directory: &Path) -> Vec<(PathBuf, List)> {
+    let Ok(listing) = fs::read_dir(directory.join(BLOBS)) else { return Vec::new() };
+    let mut paths: Vec<PathBuf> = listing.flatten().map(|entry| entry.path()).collect();
+    paths.sort();
+    let read = |path: PathBuf| {
+        let file = path.to_str()?.strip_suffix(LIST)?;
+        let (open, size) = open_file(&path)?;
+        let mut bytes = Vec::new();
+        open.take(MAX_LIST_SIZE).read_to_end(&mut bytes).ok().filter(|read| *read as u64 == size)?;
+        Some((PathBuf::from(file), List::decode(&bytes)?))
+    };
+    paths.into_iter().filter_map(read).collect()
+}
+
+/// Where the list of a file is.
+pub(super) fn list_of(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(LIST);
+    name.into()
+}
+
+/// The flags of `open` by the type that it takes: nothing but a file is opened, and nothing is waited for.
+#[allow(clippy::cast_possible_wrap)]
+const FILE_ALONE: i32 = OFlags::NOFOLLOW.union(OFlags::NONBLOCK).bits() as i32;
+
+/// Opens a regular file that is no link; with its size.
+pub(crate) fn open_file(path: &Path) -> Option<(File, u64)> {
+    let file = OpenOptions::new().read(true).custom_flags(FILE_ALONE).open(path).ok()?;
+    let metadata = file.metadata().ok().filter(fs::Metadata::is_file)?;
+    Some((file, metadata.size()))
+}
+
+/// Says that something was used just now. Where that cannot be said, it is forgotten earlier.
+pub(super) fn touch(path: &Path) {
+    let of = |tv_nsec| Timespec { tv_sec: 0, tv_nsec };
+    let times = Timestamps { last_access: of(UTIME_OMIT), last_modification: of(UTIME_NOW) };
+    let _ = utimensat(CWD, path, &times, AtFlags::empty());
+}

@@ -1,0 +1,253 @@
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::num::NonZeroUsize;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::prune::{items, prune};
+use super::store::{list_of, lists, BLOBS};
+use super::Cache;
+use crate::block_cache::BlockCache;
+use crate::compress::{encoding, Compression};
+use crate::error::Result;
+use crate::layer::{self, Layer, Step};
+use crate::testing::TempDir;
+use crate::tree::{Content, Entry, Kind, Metadata, TarPath};
+use crate::work::{Silent, Work};
+
+/// Files whose content follows from their name and a version, like text.
+struct Files(Vec<(String, u64, usize)>);
+
+impl Files {
+    fn new() -> Self {
+        Files((0..160).map(|number| (format!("d/file-{number:03}"), 0, 8_000 + number * 331)).collect())
+    }
+
+    fn entries(&self) -> Vec<Entry> {
+        let entry = |(path, _, size): &(String, u64, usize)| Entry {
+            path: TarPath::parse(path.as_bytes()).unwrap(),
+            metadata: Metadata::default(),
+            kind: Kind::File { size: *size as u64 },
+        };
+        self.0.iter().map(entry).collect()
+    }
+}
+
+impl Content for Files {
+    fn open<'a>(&'a self, entry: &Entry) -> Result<Box<dyn Read + 'a>> {
+        let (path, version, size) =
+            self.0.iter().find(|(path, ..)| path.as_bytes() == entry.path.as_bytes()).expect("asked for what is there");
+        let mut state = path.bytes().fold(*version, |state, byte| state.wrapping_mul(31) + u64::from(byte)) | 1;
+        let mut bytes = Vec::with_capacity(*size);
+        while bytes.len() < *size {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            bytes.extend_from_slice(format!("line {} of a file\n", state >> 50).as_bytes());
+        }
+        bytes.truncate(*size);
+        Ok(Box::new(io::Cursor::new(bytes)))
+    }
+}
+
+/// A directory with a cache in it.
+struct Place(TempDir);
+
+impl Place {
+    fn new(test: &str) -> Self {
+        Place(TempDir::new(test))
+    }
+
+    fn cache(&self) -> PathBuf {
+        self.0.path().join("cache")
+    }
+
+    /// Writes a layer as a run with a cache does; with its bytes, and what the cache was worth.
+    fn bake(&self, files: &Files, compression: &str) -> (Layer, Vec<u8>, String) {
+        self.bake_with(files, compression, Cache::open(&self.cache(), Cache::DEFAULT_SIZE))
+    }
+
+    fn bake_with(&self, files: &Files, compression: &str, cache: Cache) -> (Layer, Vec<u8>, String) {
+        let cache = Arc::new(cache);
+        let shared: Arc<dyn BlockCache> = Arc::clone(&cache) as Arc<dyn BlockCache>;
+        let (layer, bytes) = self.write(files, compression, Some(&shared));
+        (layer, bytes, cache.summary())
+    }
+
+    fn write(&self, files: &Files, compression: &str, cache: Option<&Arc<dyn BlockCache>>) -> (Layer, Vec<u8>) {
+        let compression: Compression = compression.parse().unwrap();
+        let entries = files.entries();
+        let path = self.0.path().join("layer");
+        let _ = fs::remove_file(&path);
+        let mut work = Work::new(NonZeroUsize::new(2).unwrap(), &Silent);
+        work.cache = cache;
+        let steps: Vec<Step<'_>> = entries.iter().map(Step::Put).collect();
+        let (layer, _) = layer::write(steps, files, File::create(&path).unwrap(), compression, &work).unwrap();
+        if let (Some(cache), Some(encoding)) = (cache, encoding(compression)) {
+            cache.keep(&encoding, &layer.descriptor.digest, &path, &layer.blocks);
+        }
+        (layer, fs::read(&path).unwrap())
+    }
+}
+
+fn found(summary: &str) -> (usize, usize) {
+    let words: Vec<&str> = summary.split(' ').collect();
+    (words[0].parse().unwrap(), words[2].parse().unwrap())
+}
+
+#[test]
+fn the_layer_is_the_same_with_and_without() {
+    for compression in ["gzip", "gzip:9", "zstd"] {
+        let place = Place::new("cache-same");
+        let mut files = Files::new();
+        let (_, plain) = place.write(&files, compression, None);
+        let (_, cold, summary) = place.bake(&files, compression);
+        assert!(cold == plain, "{compression}");
+        assert_eq!(found(&summary).0, 0, "{summary}");
+        let (_, warm, summary) = place.bake(&files, compression);
+        assert!(warm == plain, "{compression}");
+        assert_eq!(found(&summary).0, found(&summary).1, "{summary}");
+
+        // One file changes, one comes, one goes.
+        files.0[70].1 = 1;
+        files.0.remove(120);
+        files.0.insert(20, ("d/file-019-new".to_owned(), 0, 30_000));
+        let (_, plain) = place.write(&files, compression, None);
+        let (_, edited, summary) = place.bake(&files, compression);
+        assert!(edited == plain, "{compression}");
+        let (known, all) = found(&summary);
+        assert!(known < all && all - known <= 9, "{compression}: {summary}");
+        // What was new is known now too.
+        let (_, again, summary) = place.bake(&files, compression);
+        assert!(again == plain);
+        assert_eq!(found(&summary).0, all, "{summary}");
+    }
+}
+
+#[test]
+fn a_layer_costs_no_space_and_its_changes_only_theirs() {
+    let place = Place::new("cache-space");
+    let mut files = Files::new();
+    let _ = place.bake(&files, "gzip");
+    let blobs = |place: &Place| -> Vec<PathBuf> { lists(&place.cache()).into_iter().map(|(path, _)| path).collect() };
+    let layer = fs::metadata(place.0.path().join("layer")).unwrap();
+    let kept = fs::metadata(&blobs(&place)[0]).unwrap();
+    assert_eq!((kept.ino(), kept.nlink()), (layer.ino(), 2));
+    files.0[5].1 = 7;
+    let (_, bytes, _) = place.bake(&files, "gzip");
+    let sizes: Vec<u64> = blobs(&place).iter().map(|path| fs::metadata(path).unwrap().len()).collect();
+    assert_eq!(sizes.len(), 2);
+    assert!(sizes.iter().any(|size| *size < bytes.len() as u64 / 2), "{sizes:?}");
+}
+
+#[test]
+fn other_encodings_are_others_blocks() {
+    let place = Place::new("cache-encodings");
+    let files = Files::new();
+    let _ = place.bake(&files, "gzip:6");
+    for compression in ["gzip", "gzip:9", "zstd", "zstd:5"] {
+        let (_, bytes, summary) = place.bake(&files, compression);
+        assert!(bytes == place.write(&files, compression, None).1);
+        assert_eq!(found(&summary).0, 0, "{compression}: {summary}");
+    }
+    let (layer, _, summary) = place.bake(&files, "none");
+    assert!(layer.blocks.is_empty());
+    assert_eq!(found(&summary), (0, 0));
+}
+
+/// Whatever is done to its files, a cache makes no other layer.
+#[test]
+fn damage_costs_time_and_nothing_else() {
+    let files = Files::new();
+    let plain = Place::new("cache-plain").write(&files, "gzip", None).1;
+    type Deed = (&'static str, fn(&Path, &Path));
+    let deeds: [Deed; 10] = [
+        ("a bit of a blob", |blob, _| flip(blob, 1, 2)),
+        ("a bit of its first block", |blob, _| flip(blob, 1, 1000)),
+        ("a bit of a list", |_, list| flip(list, 1, 2)),
+        ("a blob cut short", |blob, _| cut(blob)),
+        ("a list cut short", |_, list| cut(list)),
+        ("no blob", |blob, _| fs::remove_file(blob).unwrap()),
+        ("no list", |_, list| fs::remove_file(list).unwrap()),
+        ("an empty blob", |blob, _| fs::write(blob, b"").unwrap()),
+        ("another blob of this size", |blob, _| {
+            let size = fs::metadata(blob).unwrap().len();
+            fs::remove_file(blob).unwrap();
+            fs::write(blob, vec![7; size as usize]).unwrap();
+        }),
+        ("a link in the place of the blob", |blob, _| {
+            let other = blob.with_extension("other");
+            fs::rename(blob, &other).unwrap();
+            std::os::unix::fs::symlink(&other, blob).unwrap();
+        }),
+    ];
+    for (deed, damage) in deeds {
+        let place = Place::new("cache-damage");
+        let _ = place.bake(&files, "gzip");
+        // The image's own file is another one.
+        let _ = fs::rename(place.0.path().join("layer"), place.0.path().join("image"));
+        let blob = place.cache().join(BLOBS).join(lists(&place.cache())[0].0.file_name().unwrap());
+        damage(&blob, &list_of(&blob));
+        let (_, bytes, summary) = place.bake(&files, "gzip");
+        assert!(bytes == plain, "{deed}");
+        assert_ne!(found(&summary).0, found(&summary).1, "{deed}: {summary}");
+        let (_, bytes, summary) = place.bake(&files, "gzip");
+        assert!(bytes == plain, "{deed}");
+        assert_eq!(found(&summary).0, found(&summary).1, "{deed}, mended: {summary}");
+    }
+}
+
+fn flip(path: &Path, numerator: usize, denominator: usize) {
+    let mut bytes = fs::read(path).unwrap();
+    let at = bytes.len() * numerator / denominator;
+    bytes[at] ^= 0x10;
+    fs::write(path, bytes).unwrap();
+}
+
+fn cut(path: &Path) {
+    let bytes = fs::read(path).unwrap();
+    fs::write(path, &bytes[..bytes.len() / 2]).unwrap();
+}
+
+#[test]
+fn a_directory_that_goes_or_is_none_costs_nothing() {
+    let place = Place::new("cache-gone");
+    let files = Files::new();
+    let plain = place.write(&files, "gzip", None).1;
+    let _ = place.bake(&files, "gzip");
+    let open = Cache::open(&place.cache(), Cache::DEFAULT_SIZE);
+    fs::remove_dir_all(place.cache()).unwrap();
+    assert!(place.bake_with(&files, "gzip", open).1 == plain);
+    fs::remove_dir_all(place.cache()).unwrap();
+    fs::write(place.cache(), b"a file").unwrap();
+    let (_, bytes, summary) = place.bake(&files, "gzip");
+    assert!(bytes == plain);
+    assert!(summary.contains("nothing new could be kept: "), "{summary}");
+}
+
+#[test]
+fn what_was_used_least_recently_goes_first() {
+    let place = Place::new("cache-prune");
+    let mut files = Files::new();
+    for version in 0..4 {
+        files.0.iter_mut().for_each(|file| file.1 = version);
+        let _ = place.bake(&files, "gzip");
+        let _ = fs::remove_file(place.0.path().join("layer"));
+    }
+    // The first one is used once more.
+    files.0.iter_mut().for_each(|file| file.1 = 0);
+    let (layer, ..) = place.bake(&files, "gzip");
+    let total = |place: &Place| items(&place.cache()).unwrap().iter().map(|item| item.bytes).sum::<u64>();
+    let all = total(&place);
+    prune(&place.cache(), all * 5 / 8).unwrap();
+    assert!(total(&place) <= all * 5 / 8);
+    let left = lists(&place.cache());
+    assert_eq!(left.len(), 2);
+    assert!(left.iter().any(|(path, _)| path.to_string_lossy().ends_with(layer.descriptor.digest.encoded())));
+    // A cache stays as small as it is to be.
+    files.0.iter_mut().for_each(|file| file.1 = 9);
+    let _ = place.bake_with(&files, "gzip", Cache::open(&place.cache(), all / 4));
+    assert!(total(&place) <= all / 4);
+    prune(&place.cache(), 0).unwrap();
+    assert_eq!(total(&place), 0);
+    assert_eq!(prune(&place.0.path().join("none"), 0).unwrap(), 0);
+}
