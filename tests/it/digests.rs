@@ -226,6 +226,9 @@ fn a_name_may_end_in_a_digest() {
     layout.list(&[named(&a, &name), named(&b, "other")]);
     let image = format!("oci:l:{name}");
     assert_eq!(run(&scratch, &["inspect", &image, "--json"]).json()["digest"], a["digest"]);
+    // A digest in the place of a name is one.
+    let seen = run(&scratch, &["inspect", &format!("oci:l:{}", digest(&b)), "--json"]).json();
+    assert_eq!(seen["digest"], b["digest"]);
     let verified = run(&scratch, &["verify", &image, "--json"]).json();
     assert_eq!((&verified["images"], &verified["findings"]), (&json!(1), &json!([])));
     let edited = run(&scratch, &["config", &image, "--user", "x", "--json"]).json();

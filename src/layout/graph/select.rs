@@ -213,14 +213,17 @@ pub(crate) fn named<'a, T>(
 ) -> Named<'a, T> {
     let Location { name, digest, .. } = location;
     let digest = digest.as_ref();
-    let Some(name) = name else { return Named { found: descriptors.iter().collect(), digest } };
     let called = |name: &str| -> Vec<&'a T> {
         descriptors.iter().filter(|descriptor| annotation(descriptor, REF_NAME) == Some(name)).collect()
     };
-    let with_digest = digest.map(|digest| called(&format!("{name}@{digest}"))).unwrap_or_default();
-    if !with_digest.is_empty() {
-        return Named { found: with_digest, digest: None };
+    let as_name = digest.map(|digest| match name {
+        Some(name) => called(&format!("{name}@{digest}")),
+        None => called(&digest.to_string()),
+    });
+    if let Some(found) = as_name.filter(|found| !found.is_empty()) {
+        return Named { found, digest: None };
     }
+    let Some(name) = name else { return Named { found: descriptors.iter().collect(), digest } };
     let found = called(name.as_str());
     if !found.is_empty() {
         return Named { found, digest };

@@ -252,6 +252,10 @@ impl<'a> Split<'a> {
             digest => digest.flatten(),
         };
         let Some(name) = self.name else { return Ok(Location { transport, path: self.path, name: None, digest }) };
+        // Whoever writes a digest like a name means the digest.
+        if let (None, Some(digest)) = (&digest, std::str::from_utf8(name).ok().and_then(|name| name.parse().ok())) {
+            return Ok(Location { transport, path: self.path, name: None, digest: Some(digest) });
+        }
         let read = std::str::from_utf8(name).ok().and_then(|name| name.parse().ok());
         if let Some(name) = read {
             return Ok(Location { transport, path: self.path, name: Some(name), digest });
@@ -293,6 +297,8 @@ mod tests {
             ("out:reg:5000/app:v1@D", &[], Some(("out", Some("reg:5000/app:v1"), true))),
             ("a:b@D", &["a:b"], Some(("a:b", None, true))),
             ("a:b:v1@D", &["a:b"], Some(("a:b", Some("v1"), true))),
+            ("out:D", &["out"], Some(("out", None, true))),
+            ("out:sha256:v1", &["out"], Some(("out", Some("sha256:v1"), false))),
             ("team@home", &[], Some(("team@home", None, false))),
             ("team@home:v1", &["team@home"], Some(("team@home", Some("v1"), false))),
             ("team@home@D", &[], Some(("team@home", None, true))),
