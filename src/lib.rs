@@ -33,7 +33,7 @@
 //! let report = build(&Rootfs::Directory(place.join("rootfs")), &[target.clone()], &options, &work)?;
 //! assert_eq!(report.platform, "linux/arm64/v8");
 //!
-//! assert_eq!(inspect(&target, &InspectOptions::default(), &work)?.digest, report.digest);
+//! assert_eq!(*inspect(&target, &InspectOptions::default(), &work)?.digest(), report.digest);
 //! assert!(verify(&target, &VerifyOptions::default(), &work)?.is_good());
 //! # fs::remove_dir_all(place)?;
 //! # Ok(())

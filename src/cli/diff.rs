@@ -7,14 +7,18 @@ use ocibake::layout::Location;
 use ocibake::ops::diff::{diff, is_rootfs, DiffOptions, Side};
 use ocibake::platform::PlatformPattern;
 
+use super::colour::Paint;
+use super::differences::{all, summary};
 use super::output::print;
-use super::progress::ProgressMode;
+use super::progress::{ProgressMode, Verbosity};
 use super::usage::count;
-use super::{report, Answer, Session};
+use super::{Answer, Session};
 
 /// Show what differs between two images, or between an image and a rootfs
 ///
 /// Entries are compared by everything that a layer holds, contents by digest. The first line says why the digests differ.
+/// What the indexes of two layouts say of an image otherwise is a note, and no difference. With -q, nothing is printed.
+///
 /// Exit status: 0 no difference, 1 differences, 2 trouble.
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  ocibake diff oci:out:v1 oci:out:v2\n  ocibake diff oci:out:v1 rootfs")]
@@ -33,6 +37,14 @@ pub(super) struct Args {
     #[arg(long, value_name = "N", value_parser = count, allow_hyphen_values = true)]
     threads: Option<NonZeroUsize>,
 
+    /// Say how much differs, and not what
+    #[arg(long)]
+    summary: bool,
+
+    /// How to show progress
+    #[arg(long, value_name = "HOW", default_value = "auto")]
+    progress: ProgressMode,
+
     /// Print an object for programs
     #[arg(long)]
     json: bool,
@@ -45,8 +57,20 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Answer> {
     };
     let mut options = DiffOptions::default();
     options.platform = args.platform.clone();
-    let display = session.display(ProgressMode::None);
+    let display = session.display(args.progress);
     let report = diff(&side(&args.old)?, &side(&args.new)?, &options, &display.work(args.threads)?)?;
-    print(args.json, &report, || report::differences(&report))?;
-    Ok(if report.same { Answer::Yes } else { Answer::No })
+    drop(display);
+    let answer = if report.same { Answer::Yes } else { Answer::No };
+    if args.json && args.summary {
+        let mut object = serde_json::to_value(&report)?;
+        for list in ["entries", "documents"] {
+            object.as_object_mut().map(|object| object.remove(list));
+        }
+        print(true, &object, String::new)?;
+    } else if args.json || session.verbosity != Verbosity::Quiet {
+        let paint = Paint::of_stdout();
+        let text = || if args.summary { summary(&report, paint) } else { all(&report, paint) };
+        print(args.json, &report, text)?;
+    }
+    Ok(answer)
 }

@@ -14,6 +14,8 @@ use super::usage::count;
 use super::{report, Answer, LocationParser, Session};
 
 /// Show what is in an image
+///
+/// Of an image for several platforms, shows which there are; --platform chooses one.
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  ocibake inspect oci:out:v1 --largest 10")]
 pub(super) struct Args {
@@ -32,6 +34,10 @@ pub(super) struct Args {
     /// Show the N largest files and directories
     #[arg(long, value_name = "N", value_parser = count, allow_hyphen_values = true)]
     largest: Option<NonZeroUsize>,
+
+    /// How to show progress
+    #[arg(long, value_name = "HOW", default_value = "auto")]
+    progress: ProgressMode,
 
     /// Print an object for programs
     #[arg(long, conflicts_with = "raw")]
@@ -68,7 +74,7 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Answer> {
     options.platform = args.platform.clone();
     options.files = if args.files { Files::Listed } else { Files::Omitted };
     options.largest = args.largest.map(NonZeroUsize::get);
-    let display = session.display(ProgressMode::None);
+    let display = session.display(args.progress);
     let work = display.work(None)?;
     let mut out = stdout().lock();
     if let Some(which) = args.raw {
@@ -78,7 +84,8 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Answer> {
             .map_err(|error| Error::carried_by(error).map_or_else(anyhow::Error::from, anyhow::Error::from))?;
     } else {
         let report = inspect(&args.image, &options, &work)?;
-        print(args.json, &report, || report::image(&report))?;
+        drop(display);
+        print(args.json, &report, || report::inspection(&report))?;
     }
     Ok(Answer::Yes)
 }

@@ -2,13 +2,13 @@
 
 use std::fmt::Write;
 
+use ocibake::oci::Annotations;
 use ocibake::ops::build::BuildStats;
-use ocibake::ops::diff::{DiffReport, DocumentDifference};
-use ocibake::ops::inspect::{InspectReport, Usage};
+use ocibake::ops::inspect::{Attached, ImageInspection, IndexInspection, InspectReport, ListedImage, Usage};
 use ocibake::ops::ls::Listed;
 use ocibake::settings::ConfigField;
 use ocibake::time::Timestamp;
-use ocibake::tree::{shown, Change, Difference, Entry, Kind};
+use ocibake::tree::{shown, Entry, Kind};
 
 /// A number of bytes with three digits and a decimal unit: `1.54 GB`.
 pub(super) fn bytes(count: u64) -> String {
@@ -71,14 +71,47 @@ pub(super) fn printable(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { c.escape_default().to_string() } else { c.to_string() }).collect()
 }
 
-/// An image on one screen.
-pub(super) fn image(image: &InspectReport) -> String {
-    let mut text = format!("{}\n", image.image);
-    let mut row = |name: &str, value: &str| {
-        if !value.is_empty() {
-            writeln!(text, "  {name:<12} {}", value.replace('\n', "\n               ")).expect("writing to a string");
-        }
+/// An image, or the images under one name, on one screen.
+pub(super) fn inspection(report: &InspectReport) -> String {
+    match report {
+        InspectReport::Index(report) => index(report),
+        InspectReport::Image(report) => image(report),
+        _ => String::new(),
+    }
+}
+
+/// A name and its value, where there is one.
+fn row(text: &mut String, name: &str, value: &str) {
+    if !value.is_empty() {
+        writeln!(text, "  {name:<12} {}", value.replace('\n', "\n               ")).expect("writing to a string");
+    }
+}
+
+fn annotation_lines(annotations: &Annotations) -> String {
+    annotations.iter().map(|(key, value)| format!("{key}={}", printable(value))).collect::<Vec<_>>().join("\n")
+}
+
+fn index(index: &IndexInspection) -> String {
+    let mut text = format!("{}\n", index.image);
+    row(&mut text, "refs", &index.refs.join(", "));
+    row(&mut text, "digest", index.digest.as_str());
+    row(&mut text, "annotation", &annotation_lines(&index.annotations));
+    text.push_str("images\n");
+    let platform = |image: &ListedImage| {
+        image.platform.as_ref().map_or_else(|| "(no platform)".to_owned(), |platform| printable(&platform.to_string()))
     };
+    let width = index.images.iter().map(|image| platform(image).chars().count()).max().unwrap_or_default();
+    for image in &index.images {
+        let size = image.size.map_or_else(|| "missing".to_owned(), bytes);
+        writeln!(text, "  {:<width$}  {size:>9}  {}", platform(image), image.digest).expect("writing to a string");
+    }
+    attached(&mut text, &index.attached);
+    text
+}
+
+fn image(image: &ImageInspection) -> String {
+    let mut text = format!("{}\n", image.image);
+    let mut row = |name: &str, value: &str| row(&mut text, name, value);
     let config = &image.config;
     row("refs", &image.refs.join(", "));
     row("digest", image.digest.as_str());
@@ -89,8 +122,7 @@ pub(super) fn image(image: &InspectReport) -> String {
         let lines: Vec<String> = field.lines(config).iter().map(|line| printable(line)).collect();
         row(&field.name().replace('-', " "), &lines.join("\n"));
     }
-    let annotations = image.annotations.iter().map(|(key, value)| format!("{key}={}", printable(value)));
-    row("annotation", &annotations.collect::<Vec<_>>().join("\n"));
+    row("annotation", &annotation_lines(&image.annotations));
     text.push_str("layers\n");
     for (number, layer) in image.layers.iter().enumerate() {
         let made_by = layer.created_by.as_deref().unwrap_or_default();
@@ -105,17 +137,7 @@ pub(super) fn image(image: &InspectReport) -> String {
         .expect("writing to a string");
     }
     writeln!(text, "total  {:>12}", bytes(image.size)).expect("writing to a string");
-    if !image.attached.is_empty() {
-        text.push_str("attached\n");
-    }
-    for attached in &image.attached {
-        for file in &attached.files {
-            let title = printable(file.title.as_deref().unwrap_or_default());
-            let kind = printable(attached.artifact_type.as_deref().unwrap_or_default());
-            writeln!(text, "{:>19}  {}  {kind} {title}", bytes(file.size), attached.digest)
-                .expect("writing to a string");
-        }
-    }
+    attached(&mut text, &image.attached);
     if let Some(mut files) = image.files.as_deref() {
         for number in 1..=image.layers.len() {
             let (of_layer, rest) = files.split_at(files.partition_point(|file| file.layer <= number));
@@ -131,6 +153,20 @@ pub(super) fn image(image: &InspectReport) -> String {
         text.push_str(&usage(largest));
     }
     text
+}
+
+fn attached(text: &mut String, all: &[Attached]) {
+    if !all.is_empty() {
+        text.push_str("attached\n");
+    }
+    for attached in all {
+        for file in &attached.files {
+            let title = printable(file.title.as_deref().unwrap_or_default());
+            let kind = printable(attached.artifact_type.as_deref().unwrap_or_default());
+            writeln!(text, "{:>19}  {}  {kind} {title}", bytes(file.size), attached.digest)
+                .expect("writing to a string");
+        }
+    }
 }
 
 /// What a layout lists, a line each: name, what it is, bytes, digest. What stands below another is indented.
@@ -213,34 +249,6 @@ fn mode(entry: &Entry) -> String {
             (true, true) => letter,
             (true, false) => letter.to_ascii_uppercase(),
         });
-    }
-    text
-}
-
-/// The reason first, then a line for each entry and each member of a document: `+` added, `-` removed, `~` changed.
-pub(super) fn differences(report: &DiffReport) -> String {
-    let mut text = format!("{}\n", report.reason);
-    for Difference { path, change, .. } in &report.entries {
-        match change {
-            Change::Added { kind } => writeln!(text, "+ {path} ({})", kind.name()),
-            Change::Removed { kind } => writeln!(text, "- {path} ({})", kind.name()),
-            Change::Changed { fields } => {
-                let fields: Vec<String> = fields.iter().map(ToString::to_string).collect();
-                writeln!(text, "~ {path} {}", fields.join(", "))
-            }
-        }
-        .expect("writing to a string");
-    }
-    for DocumentDifference { document, member, from, to, .. } in &report.documents {
-        match (from, to) {
-            (None, Some(to)) => writeln!(text, "+ {document} {member} {to}"),
-            (Some(from), None) => writeln!(text, "- {document} {member} {from}"),
-            (from, to) => {
-                let [from, to] = [from, to].map(|value| value.as_ref().map(ToString::to_string).unwrap_or_default());
-                writeln!(text, "~ {document} {member} {from} -> {to}")
-            }
-        }
-        .expect("writing to a string");
     }
     text
 }

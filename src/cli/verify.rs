@@ -1,7 +1,8 @@
 use anyhow::Result;
 use ocibake::layout::Location;
-use ocibake::ops::verify::{verify, Rule, RuleReport, VerifyOptions, VerifyReport};
+use ocibake::ops::verify::{verify, Finding, Rule, RuleReport, Severity, VerifyOptions, VerifyReport};
 
+use super::colour::{Colour, Paint};
 use super::output::{lines, print};
 use super::progress::{ProgressMode, Verbosity};
 use super::{report, say, Answer, LocationParser, Session};
@@ -40,11 +41,17 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Answer> {
         let display = session.display(args.progress);
         verify(image, &VerifyOptions::default(), &display.work(None)?)?
     };
-    print(args.json, &report, || lines(&report.findings))?;
+    let paint = Paint::of_stdout();
+    print(args.json, &report, || report.findings.iter().map(|finding| finding_line(finding, paint)).collect())?;
     if !args.json && session.verbosity != Verbosity::Quiet {
         say(&format!("ocibake: {}", summary(&report)));
     }
     Ok(if report.is_good() { Answer::Yes } else { Answer::No })
+}
+
+fn finding_line(finding: &Finding, paint: Paint) -> String {
+    let colour = if finding.severity() == Severity::Error { Colour::Red } else { Colour::Blue };
+    paint.line(colour, &finding.to_string())
 }
 
 /// `oci:out: 1 image, 3 blobs, 12.3 MB verified: no findings`.

@@ -10,11 +10,11 @@ use crate::image::cache::changesets;
 use crate::image::kept_content::KeptContent;
 use crate::layer::{ByMember, Changeset, Contents};
 use crate::layer::{Fold, Folded, Origin};
-use crate::layout::{Image, Layout};
+use crate::layout::{Image, Layout, Watched};
 use crate::oci::Descriptor;
 use crate::parallel;
 use crate::tree::TarPath;
-use crate::work::Work;
+use crate::work::{Silent, Work};
 
 /// What is wanted of the contents of an image's files.
 pub enum Wanted<'a> {
@@ -27,6 +27,15 @@ pub enum Wanted<'a> {
     },
     /// All of them, in files that this makes.
     Contents(&'a (dyn Fn() -> Result<File> + Sync)),
+}
+
+/// Whether the observer hears of the bytes that are read, which somebody let it expect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reading {
+    /// It does.
+    Watched,
+    /// It does not: the bytes that count are others.
+    Unwatched,
 }
 
 /// A layer that was read and verified.
@@ -62,6 +71,7 @@ pub fn read_layers(
     image: &Image,
     count: usize,
     wanted: &Wanted<'_>,
+    reading: Reading,
     work: &Work<'_>,
 ) -> Result<Vec<ReadLayer>> {
     let descriptors = &image.manifest.value().layers;
@@ -76,7 +86,9 @@ pub fn read_layers(
     parallel::map(&jobs, work.threads, |(descriptor, diff_id)| {
         let name = format!("layer {}", descriptor.digest.short());
         let read = |contents: Contents<'_>| {
-            Changeset::read_layer(layout.blob(descriptor)?, diff_id, contents, &name, work.observer)
+            let observer = if reading == Reading::Watched { work.observer } else { &Silent };
+            let blob = Watched { inner: layout.blob(descriptor)?, observer };
+            Changeset::read_layer(blob, diff_id, contents, &name, work.observer)
         };
         let mut kept = None;
         let changeset = match wanted {

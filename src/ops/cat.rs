@@ -3,10 +3,10 @@
 use std::io::{self, Read, Write};
 
 use crate::error::{Error, Result};
-use crate::image::tree::{read_layers, ImageLayers, Wanted};
+use crate::image::tree::{read_layers, ImageLayers, Reading, Wanted};
 use crate::layer::stream;
 use crate::layer::Origin;
-use crate::layout::{Image, Layout, Location, Watched};
+use crate::layout::{Image, Layout, Location};
 use crate::platform::PlatformPattern;
 use crate::spelling::nearest;
 use crate::tree::{shown, Entry, Lost, Resolver, TarPath, Tree};
@@ -48,7 +48,7 @@ pub fn cat(
     let layers = &image.manifest.value().layers;
     work.observer.expect(layers.iter().map(|layer| layer.size).sum());
     let mut read = ImageLayers::default();
-    read.push(read_layers(&layout, &image, usize::MAX, &Wanted::Entries, work)?)?;
+    read.push(read_layers(&layout, &image, usize::MAX, &Wanted::Entries, Reading::Watched, work)?)?;
     let folded = read.into_tree().folded;
     let entry = regular_file(&folded.tree, path, location)?;
     let report = CatReport { path: entry.path.clone(), size: entry.size() };
@@ -99,15 +99,15 @@ fn copy(layout: &Layout, image: &Image, origin: Origin, work: &Work<'_>, out: &m
     let layer = &image.manifest.value().layers[origin.layer];
     let diff_id = &image.config.value().rootfs.diff_ids[origin.layer];
     let name = format!("layer {}", layer.digest.short());
-    let blob = Watched { inner: layout.blob(layer)?, observer: work.observer };
     let mut trouble = None;
-    let copied = stream::read(blob, diff_id, &name, |reader| {
+    let copied = stream::read(layout.blob(layer)?, diff_id, &name, |reader| {
         for _ in 0..=origin.member {
             work.observer.check()?;
             reader.next_member()?;
         }
         let mut buffer = vec![0; 64 << 10];
         loop {
+            work.observer.check()?;
             let result = reader.read(&mut buffer).and_then(|count| out.write_all(&buffer[..count]).map(|()| count));
             match result {
                 Ok(0) => return Ok(()),

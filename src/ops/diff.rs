@@ -1,5 +1,6 @@
 //! `diff`: what differs between two images, or between an image and a rootfs, and why their digests do.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -9,11 +10,13 @@ use serde_json::Value;
 use crate::digest::{ContentDigest, Digest};
 use crate::error::Result;
 use crate::image::content_digests;
-use crate::image::tree::{read_layers, ImageLayers, Wanted};
+use crate::image::tree::{read_layers, ImageLayers, Reading, Wanted};
 use crate::layout::{Image, Layout, Location};
 use crate::oci::annotations::REF_NAME;
 use crate::platform::PlatformPattern;
-use crate::tree::{diff as diff_trees, scan, Difference, Directory, Entry, Mask, ScanPolicy, TarPath, Tree};
+use crate::tree::{
+    diff as diff_trees, scan, Change, Difference, Directory, Entry, FieldChange, Mask, ScanPolicy, TarPath, Tree,
+};
 use crate::work::Work;
 
 /// One of the two things that are compared.
@@ -41,11 +44,31 @@ pub struct DiffReport {
     pub reason: String,
     /// Whether there is no difference at all.
     pub same: bool,
-    /// Members of the entry in the index, the manifest and the configuration that differ. Digests and sizes of the
-    /// documents themselves do not count; they follow.
+    /// How much differs.
+    pub summary: DiffSummary,
+    /// Members of the manifest and the configuration that differ. Digests and sizes of the documents themselves do not
+    /// count; they follow.
     pub documents: Vec<DocumentDifference>,
     /// Entries that differ, in the order of their paths.
     pub entries: Vec<Difference>,
+    /// What the indexes say of the two images otherwise. It is no part of the images, and gets lost where they travel.
+    pub notes: Vec<DocumentDifference>,
+}
+
+/// Numbers of differences.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct DiffSummary {
+    /// Entries that the second side has and the first has not.
+    pub added: usize,
+    /// Entries that the first side has and the second has not.
+    pub removed: usize,
+    /// Entries that differ.
+    pub changed: usize,
+    /// Of those, in how many each field differs.
+    pub fields: BTreeMap<&'static str, usize>,
+    /// Members of each document that differ.
+    pub documents: BTreeMap<&'static str, usize>,
 }
 
 /// A member of a document that differs.
@@ -66,14 +89,19 @@ pub struct DocumentDifference {
 
 /// Compares two sides. Contents are compared by digest; layers whose diff_ids are equal are not read.
 pub fn diff(old: &Side, new: &Side, options: &DiffOptions, work: &Work<'_>) -> Result<DiffReport> {
-    let (old, new) = (Opened::open(old, options)?, Opened::open(new, options)?);
-    let documents = match (&old, &new) {
-        (Opened::Image(_, old), Opened::Image(_, new)) => document_differences(old, new)?,
-        _ => Vec::new(),
+    let (old, new) = (Opened::open(old, options, work)?, Opened::open(new, options, work)?);
+    let (notes, documents) = match (&old, &new) {
+        (Opened::Image(_, old), Opened::Image(_, new)) => {
+            document_differences(old, new)?.into_iter().partition(|difference| difference.document == "index")
+        }
+        _ => (Vec::new(), Vec::new()),
     };
     let entries = match (&old, &new) {
         (Opened::Image(_, old), Opened::Image(_, new)) if diff_ids(old) == diff_ids(new) => Vec::new(),
-        _ => entry_differences(&old.read(work)?, &new.read(work)?)?,
+        _ => {
+            work.observer.expect(old.bytes() + new.bytes());
+            entry_differences(&old.read(work)?, &new.read(work)?)?
+        }
     };
     let same_digest = match (old.digest(), new.digest()) {
         (Some(old), Some(new)) => old == new,
@@ -81,29 +109,54 @@ pub fn diff(old: &Side, new: &Side, options: &DiffOptions, work: &Work<'_>) -> R
         _ => true,
     };
     let same = documents.is_empty() && entries.is_empty() && same_digest;
-    Ok(DiffReport { reason: reason(&old, &new, &documents, &entries), same, documents, entries })
+    let summary = summary(&documents, &entries);
+    Ok(DiffReport { reason: reason(&old, &new, &documents, &entries), same, summary, documents, entries, notes })
+}
+
+fn summary(documents: &[DocumentDifference], entries: &[Difference]) -> DiffSummary {
+    let mut summary = DiffSummary::default();
+    for entry in entries {
+        match &entry.change {
+            Change::Added { .. } => summary.added += 1,
+            Change::Removed { .. } => summary.removed += 1,
+            Change::Changed { fields } => {
+                summary.changed += 1;
+                let mut names: Vec<&str> = fields.iter().map(FieldChange::name).collect();
+                // Several attributes of one entry are one entry whose attributes differ.
+                names.dedup();
+                names.into_iter().for_each(|name| *summary.fields.entry(name).or_default() += 1);
+            }
+        }
+    }
+    for difference in documents {
+        *summary.documents.entry(difference.document).or_default() += 1;
+    }
+    summary
 }
 
 enum Opened {
     Image(Box<Layout>, Box<Image>),
-    Rootfs(PathBuf),
+    Rootfs(PathBuf, Tree),
 }
 
 /// A tree and the digests of its files, by the paths that hold them.
-struct ReadTree {
-    tree: Tree,
+struct ReadTree<'a> {
+    tree: Cow<'a, Tree>,
     digests: BTreeMap<TarPath, ContentDigest>,
 }
 
 impl Opened {
-    fn open(side: &Side, options: &DiffOptions) -> Result<Self> {
+    fn open(side: &Side, options: &DiffOptions, work: &Work<'_>) -> Result<Self> {
         match side {
             Side::Image(location) => {
                 let layout = Layout::open(location)?;
                 let image = layout.image(options.platform.as_ref())?;
                 Ok(Opened::Image(Box::new(layout), Box::new(image)))
             }
-            Side::Rootfs(path) => Ok(Opened::Rootfs(path.clone())),
+            Side::Rootfs(path) => {
+                work.observer.step(&format!("look at {}", path.display()));
+                Ok(Opened::Rootfs(path.clone(), scan(path, &ScanPolicy::default(), work.observer)?.tree))
+            }
         }
     }
 
@@ -111,26 +164,33 @@ impl Opened {
     fn digest(&self) -> Option<&Digest> {
         match self {
             Opened::Image(_, image) => Some(&image.path.descriptor().digest),
-            Opened::Rootfs(_) => None,
+            Opened::Rootfs(..) => None,
         }
     }
 
-    fn read(&self, work: &Work<'_>) -> Result<ReadTree> {
+    /// How many bytes are read.
+    fn bytes(&self) -> u64 {
+        match self {
+            Opened::Image(_, image) => image.manifest.value().layers.iter().map(|layer| layer.size).sum(),
+            Opened::Rootfs(_, tree) => tree.content_size(),
+        }
+    }
+
+    fn read(&self, work: &Work<'_>) -> Result<ReadTree<'_>> {
         match self {
             Opened::Image(layout, image) => {
                 work.observer.step(&format!("read {}", layout.location()));
                 let mut layers = ImageLayers::default();
                 let wanted = Wanted::Digests { cache: None };
-                layers.push(read_layers(layout, image, usize::MAX, &wanted, work)?)?;
+                layers.push(read_layers(layout, image, usize::MAX, &wanted, Reading::Watched, work)?)?;
                 let tree = layers.into_tree();
-                Ok(ReadTree { digests: tree.digests(), tree: tree.folded.tree })
+                Ok(ReadTree { digests: tree.digests(), tree: Cow::Owned(tree.folded.tree) })
             }
-            Opened::Rootfs(path) => {
+            Opened::Rootfs(path, tree) => {
                 work.observer.step(&format!("read {}", path.display()));
-                let tree = scan(path, &ScanPolicy::default(), work.observer)?.tree;
                 let files: Vec<&Entry> = tree.iter().filter(|entry| entry.is_file()).collect();
                 let digests = content_digests::of(&files, &Directory::new(path), work)?;
-                Ok(ReadTree { tree, digests })
+                Ok(ReadTree { tree: Cow::Borrowed(tree), digests })
             }
         }
     }
@@ -140,7 +200,7 @@ fn diff_ids(image: &Image) -> &[Digest] {
     &image.config.value().rootfs.diff_ids
 }
 
-fn entry_differences(old: &ReadTree, new: &ReadTree) -> Result<Vec<Difference>> {
+fn entry_differences(old: &ReadTree<'_>, new: &ReadTree<'_>) -> Result<Vec<Difference>> {
     let same_content = |a: &Entry, b: &Entry| Ok(old.digests.get(&a.path) == new.digests.get(&b.path));
     diff_trees(&old.tree, &new.tree, &Mask::default(), same_content)
 }

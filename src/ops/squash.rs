@@ -7,7 +7,7 @@ use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::image::publish::{open, publish, write_layer, TargetOptions};
 use crate::image::sealed::{fit_history, seal, Sealed};
-use crate::image::tree::{read_layers, ImageLayers, Wanted};
+use crate::image::tree::{read_layers, ImageLayers, Reading, Wanted};
 use crate::layer::Folded;
 use crate::layer::{self, Layer, Step};
 use crate::layout::{Image, Layout, Location};
@@ -73,7 +73,7 @@ pub fn squash(
 
     work.observer.step(&format!("read layers 1 to {last} of {count}"));
     let scratch = || opened[0].stage().scratch_file();
-    let mut below = read_layers(layout, image, last, &Wanted::Contents(&scratch), work)?;
+    let mut below = read_layers(layout, image, last, &Wanted::Contents(&scratch), Reading::Unwatched, work)?;
     let squashed = below.split_off(first - 1);
     let mut layers = ImageLayers::default();
     layers.push(below)?;

@@ -159,7 +159,11 @@ mod tests {
             ("x=A", "x=AB", &["~ /x size 1 -> 2"]),
             ("x=", "x=A", &["~ /x size 0 -> 1"]),
             ("x=A", "x=A mode=4755", &["~ /x mode 0755 -> 4755"]),
-            ("x=A", "x=B uid=1 gid=2 mtime=-3", &["~ /x content, uid 0 -> 1, gid 0 -> 2, mtime 0 -> -3"]),
+            (
+                "x=A",
+                "x=B uid=1 gid=2 mtime=-3",
+                &["~ /x content, uid 0 -> 1, gid 0 -> 2, mtime 1970-01-01T00:00:00Z -> 1969-12-31T23:59:57Z"],
+            ),
             ("x->a", "x->b", &["~ /x target a -> b"]),
             ("x c1,3", "x c1,5", &["~ /x device 1,3 -> 1,5"]),
             ("x c1,3", "x b1,3", &["~ /x type char -> block"]),

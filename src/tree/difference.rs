@@ -142,9 +142,7 @@ impl fmt::Display for FieldChange {
             number => number.to_string(),
         };
         let values = match self {
-            FieldChange::Mtime(FromTo { from, to }) => {
-                Some(FromTo { from: from.to_string().into(), to: to.to_string().into() })
-            }
+            FieldChange::Mtime(FromTo { from, to }) => Some(FromTo { from: from.date().into(), to: to.date().into() }),
             _ => self.values(),
         };
         match values {
@@ -237,12 +235,12 @@ mod tests {
             (FieldChange::Gid(FromTo { from: 0, to: 1 }), "gid 0 -> 1", r#"{"field":"gid","from":0,"to":1}"#),
             (
                 FieldChange::Mtime(FromTo { from: (-1).into(), to: i64::MAX.into() }),
-                "mtime -1 -> 9223372036854775807",
+                "mtime 1969-12-31T23:59:59Z -> 9223372036854775807",
                 r#"{"field":"mtime","from":-1,"to":9223372036854775807}"#,
             ),
             (
                 FieldChange::Mtime(FromTo { from: Mtime::new(1, 100_000_000).unwrap(), to: 1.into() }),
-                "mtime 1.1 -> 1",
+                "mtime 1970-01-01T00:00:01.1Z -> 1970-01-01T00:00:01Z",
                 r#"{"field":"mtime","from":1,"to":1,"from_nanoseconds":100000000,"to_nanoseconds":0}"#,
             ),
             (

@@ -1,5 +1,7 @@
 use std::fmt;
 
+use crate::time::Timestamp;
+
 /// When something was last changed, to the nanosecond: any 64-bit number of seconds since the epoch, and the part of a
 /// second after it.
 ///
@@ -70,6 +72,22 @@ impl From<i64> for Mtime {
 }
 
 /// The decimal number of seconds, as short as it can be: `1520598896`, `-1`, `1520598896.75`.
+impl Mtime {
+    /// For people: RFC 3339 in UTC, with as many digits of the second as there are; seconds since 1970 where the year has no
+    /// four digits.
+    pub fn date(self) -> String {
+        let whole = Timestamp::saturating(self.seconds);
+        if whole.seconds() != self.seconds {
+            return self.to_string();
+        }
+        let fraction = format!("{:09}", self.nanoseconds);
+        match fraction.trim_end_matches('0') {
+            "" => whole.to_string(),
+            digits => format!("{}.{digits}Z", whole.to_string().trim_end_matches('Z')),
+        }
+    }
+}
+
 impl fmt::Display for Mtime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (seconds, nanoseconds) = (self.seconds, self.nanoseconds);
@@ -91,6 +109,20 @@ mod tests {
 
     fn time(seconds: i64, nanoseconds: u32) -> Option<Mtime> {
         Mtime::new(seconds, nanoseconds)
+    }
+
+    #[test]
+    fn people_read_dates() {
+        for (seconds, nanoseconds, text) in [
+            (0, 0, "1970-01-01T00:00:00Z"),
+            (1_520_598_896, 0, "2018-03-09T12:34:56Z"),
+            (1_520_598_896, 100_000_000, "2018-03-09T12:34:56.1Z"),
+            (-1, 999_999_999, "1969-12-31T23:59:59.999999999Z"),
+            (i64::MAX, 0, "9223372036854775807"),
+            (i64::MIN, 500_000_000, "-9223372036854775807.5"),
+        ] {
+            assert_eq!(time(seconds, nanoseconds).unwrap().date(), text);
+        }
     }
 
     #[test]

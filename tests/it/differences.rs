@@ -2,7 +2,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
-use crate::harness::{Fixture, Order, Outcome, Scratch, Tool};
+use crate::harness::{Fixture, Order, Outcome, Peer, Scratch, Terminal, Tool};
 
 const OLD: &str = "d 0755 - 1 /
     d 0755 - 1 /bin
@@ -30,7 +30,7 @@ const ENTRIES: [&str; 10] = [
     "~ /content content",
     "- /gone (file)",
     "~ /linked2 hardlink /linked -> none",
-    "~ /mode mode 0644 -> 0600, mtime 1 -> 2",
+    "~ /mode mode 0644 -> 0600, mtime 1970-01-01T00:00:01Z -> 1970-01-01T00:00:02Z",
     "+ /new (fifo)",
     "~ /target target a -> b",
     "~ /xattr xattr user.a 1 -> 2",
@@ -158,6 +158,121 @@ fn the_reason_in_one_line() {
         found[0].starts_with("the filesystems are equal: the layers are cut, ordered or written otherwise"),
         "{found:?}"
     );
+}
+
+#[test]
+fn how_much_differs() {
+    let scratch = Scratch::new();
+    let (old, new) = (made(&scratch, "old", OLD), made(&scratch, "new", NEW));
+    let (a, b) = (scratch.join("a"), scratch.join("b"));
+    let _ = Tool::build(&old).oci(&a).args(["--created", "1", "--label", "x=1"]).bake();
+    let _ = Tool::build(&new).oci(&b).args(["--created", "1", "--label", "x=2"]).bake();
+    assert_eq!(
+        lines(&diff(&a, &b).arg("--summary").run(), 1),
+        [
+            "9 entries of the filesystem differ; the configuration differs",
+            "entries: 1 added, 2 removed, 6 changed (content 1, hardlink 1, mode 2, mtime 1, target 2, type 1, xattr 1)",
+            "members of documents: config 2, manifest 2",
+        ]
+    );
+    assert_eq!(lines(&diff(&a, &a).arg("--summary").run(), 0), ["same manifest: the images are one"]);
+    assert_eq!(lines(&diff(&old, &new).arg("--summary").run(), 1).len(), 2);
+
+    let json = |args: &[&str]| -> serde_json::Value {
+        serde_json::from_str(&diff(&a, &b).args(args).arg("--json").run().printed()).unwrap()
+    };
+    let (whole, summary) = (json(&[]), json(&["--summary"]));
+    assert_eq!(whole["summary"]["added"], 1);
+    assert_eq!(whole["summary"]["fields"]["mode"], 2);
+    assert_eq!(whole["summary"]["documents"], json!({"config": 2, "manifest": 2}));
+    assert_eq!(summary["summary"], whole["summary"]);
+    assert!(summary.get("entries").is_none() && summary.get("documents").is_none(), "{summary:#}");
+}
+
+#[test]
+fn quiet_is_quiet_and_answers() {
+    let scratch = Scratch::new();
+    let (old, new) = (made(&scratch, "old", OLD), made(&scratch, "new", NEW));
+    for (other, code) in [(&old, 0), (&new, 1)] {
+        for args in [&["-q"][..], &["-q", "--summary"]] {
+            let outcome = diff(&old, other).args(args).run();
+            assert_eq!((outcome.code(), outcome.printed().as_str(), outcome.stderr()), (code, "", ""));
+        }
+        assert!(diff(&old, other).args(["-q", "--json"]).run().printed().starts_with('{'));
+    }
+}
+
+/// An image that came back from a registry has lost what index.json said of it: no difference of the image.
+#[test]
+fn what_an_index_says_otherwise_is_a_note() {
+    let scratch = Scratch::new();
+    let rootfs = made(&scratch, "rootfs", OLD);
+    let out = scratch.join("out");
+    let _ = Tool::build(&rootfs).target("oci", &out, "v1").bake();
+    let back = scratch.join("back");
+    let Some(skopeo) = Peer::find("skopeo") else { return };
+    let place = |path: &Path| format!("oci:{}:v1", path.display());
+    skopeo.run(["copy", "-q", &place(&out), &format!("dir:{}", scratch.join("registry").display())]);
+    skopeo.run(["copy", "-q", &format!("dir:{}", scratch.join("registry").display()), &place(&back)]);
+    // As skopeo leaves it when it does not know the platform.
+    let index = back.join("index.json");
+    let mut document: serde_json::Value = serde_json::from_slice(&std::fs::read(&index).unwrap()).unwrap();
+    document["manifests"][0].as_object_mut().unwrap().remove("platform");
+    std::fs::write(&index, document.to_string()).unwrap();
+
+    let found = lines(&diff(&out, &back).run(), 0);
+    assert_eq!(found[0], "same manifest: the images are one");
+    assert!(found[1].starts_with("note: - index /platform {"), "{found:?}");
+    assert_eq!(found.len(), 2, "{found:?}");
+    let report = diff(&back, &out).arg("--json").run();
+    assert_eq!(report.code(), 0);
+    let report: serde_json::Value = serde_json::from_str(&report.printed()).unwrap();
+    assert_eq!((&report["same"], &report["documents"]), (&json!(true), &json!([])));
+    assert_eq!(report["notes"][0]["member"], "/platform");
+    // Nor does it hide what differs.
+    let changed = scratch.join("changed");
+    let tool = Tool::new("build").arg(&rootfs).target("oci", &changed, "v1");
+    let _ = tool.args(["--arch", "arm64", "--env", "A=1"]).bake();
+    let found = lines(&diff(&back, &changed).run(), 1);
+    assert_eq!(found[0], "same layers; the configuration differs");
+    assert!(found.last().unwrap().starts_with("note: + index /platform"), "{found:?}");
+}
+
+#[test]
+fn colour_is_for_terminals() {
+    let scratch = Scratch::new();
+    made(&scratch, "old", OLD);
+    made(&scratch, "new", NEW);
+    for (env, is_coloured) in [(&[][..], true), (&[("NO_COLOR", "1")], false), (&[("TERM", "dumb")], false)] {
+        let terminal = Terminal { columns: 100, env, directory: scratch.path() };
+        let Some(shown) = terminal.run(&["ocibake", "diff", "old", "new", "--progress", "none"]) else { return };
+        for (code, line) in [(32, "+ /new (fifo)"), (31, "- /gone (file)"), (33, "~ /content content")] {
+            let expected = if is_coloured { format!("\u{1b}[{code}m{line}\u{1b}[0m\n") } else { format!("\n{line}\n") };
+            assert!(shown.contains(&expected), "{env:?} {expected:?}: {shown:?}");
+        }
+        assert_eq!(shown.contains('\u{1b}'), is_coloured, "{shown:?}");
+    }
+    assert!(!diff("old", "new").within(scratch.path()).run().printed().contains('\u{1b}'));
+}
+
+#[test]
+fn what_takes_long_shows_progress() {
+    let scratch = Scratch::new();
+    let (old, new) = (made(&scratch, "old", OLD), made(&scratch, "new", NEW));
+    let (a, b) = (scratch.join("a"), scratch.join("b"));
+    let _ = Tool::build(&old).oci(&a).bake();
+    let _ = Tool::build(&new).oci(&b).bake();
+    for tool in [
+        diff(&a, &b),
+        diff(&a, &new),
+        diff(&old, &new),
+        Tool::new("inspect").arg(&a).arg("--files"),
+        Tool::new("inspect").arg(&a).args(["--largest", "3"]),
+    ] {
+        let outcome = tool.args(["--progress", "percent"]).run();
+        let percent: Vec<&str> = outcome.stderr().lines().collect();
+        assert!(percent.first() == Some(&"0%") && percent.last() == Some(&"100%"), "{percent:?}");
+    }
 }
 
 /// Names of any bytes are shown without doubt, and programs get them as they are.

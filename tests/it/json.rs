@@ -148,6 +148,9 @@ fn keys_are_printed_as_they_are_described() {
     printed.run("convert oci:odd oci:converted --compression zstd");
     printed.run("index oci:out:v1 oci:out:v2 oci:index:all");
     printed.run("ls oci:index");
+    printed.run("inspect oci:index:all");
+    printed.run("diff oci:out:v1 oci:index:all --platform linux/amd64");
+    printed.run("diff oci:index:all oci:out:v1 --platform linux/amd64");
     printed.run("config oci:other:v1 --label x=y");
     printed.run("config oci:out:v1 --label x=y");
     printed.run("tag oci:out:v1 stable");

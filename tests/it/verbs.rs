@@ -131,6 +131,59 @@ fn inspect_shows_a_person_one_screen_and_a_program_an_object() {
 }
 
 #[test]
+fn inspect_shows_which_platforms_there_are() {
+    let scratch = Scratch::new();
+    scratch.small_rootfs();
+    for arch in ["amd64", "arm64"] {
+        let _ = run(&scratch, &["build", "rootfs", &format!("oci:{arch}:v1"), "--arch", arch, "--created", "1"]).bake();
+    }
+    let index = ["index", "oci:amd64:v1", "oci:arm64:v1", "oci:out:all", "--annotation", "a=b"];
+    let digest = run(&scratch, &index).bake();
+    fs::write(scratch.join("bill"), "{}").unwrap();
+    let _ = run(&scratch, &["attach", "oci:out:all", "bill", "--type", "text/plain"]).bake();
+    let of = |arch: &str| run(&scratch, &["inspect", &format!("oci:{arch}:v1"), "--json"]).run().json();
+
+    let shown = run(&scratch, &["inspect", "oci:out:all"]).run().stdout();
+    let lines: Vec<&str> = shown.lines().collect();
+    assert_eq!(lines[0], "oci:out:all");
+    for (number, text) in [(1, "refs         all"), (2, &format!("digest       {digest}")[..]), (3, "annotation   a=b")]
+    {
+        assert_eq!(lines[number].trim_start(), text, "{shown}");
+    }
+    assert_eq!(lines[4], "images");
+    for (line, arch, platform) in [(lines[5], "amd64", "linux/amd64 "), (lines[6], "arm64", "linux/arm64/v8 ")] {
+        assert!(line.trim_start().starts_with(platform), "{shown}");
+        assert!(line.ends_with(of(arch)["digest"].as_str().unwrap()), "{shown}");
+    }
+    assert!(lines[7] == "attached" && lines[8].contains("text/plain"), "{shown}");
+
+    let report = run(&scratch, &["inspect", "oci:out:all", "--json"]).run().json();
+    assert_eq!(report["digest"], digest.as_str());
+    assert_eq!(report["annotations"], json!({"a": "b"}));
+    for (number, arch, platform) in [(0, "amd64", "linux/amd64"), (1, "arm64", "linux/arm64/v8")] {
+        let (found, alone) = (&report["images"][number], of(arch));
+        assert_eq!(found["platform"], platform);
+        for member in ["digest", "size", "created", "media_type"] {
+            assert_eq!(found[member], alone[member], "{member}");
+        }
+    }
+    // One image is shown as ever, and what only one has is not shown of several.
+    for words in [&["--platform", "linux/arm64"][..], &["--platform", "linux/arm64", "--files"]] {
+        let one = run(&scratch, &["inspect", "oci:out:all"]).args(words).run().stdout();
+        assert!(one.contains("platform     linux/arm64/v8"), "{one}");
+    }
+    for words in [&["--files"][..], &["--largest", "3"], &["--raw", "manifest"]] {
+        let error = run(&scratch, &["inspect", "oci:out:all"]).args(words).run().error();
+        assert!(error.contains("one image is wanted, found 2") && error.contains("linux/arm64/v8"), "{error}");
+    }
+    // Somebody copied one platform alone.
+    let gone = of("amd64")["digest"].as_str().unwrap().replace("sha256:", "out/blobs/sha256/");
+    fs::remove_file(scratch.join(&gone)).unwrap();
+    let shown = run(&scratch, &["inspect", "oci:out:all"]).run().stdout();
+    assert!(shown.lines().any(|line| line.contains("linux/amd64") && line.contains("missing")), "{shown}");
+}
+
+#[test]
 fn inspect_prints_documents_as_they_are_from_directories_and_archives() {
     let scratch = Scratch::new();
     let digest = image(&scratch);

@@ -10,7 +10,7 @@ use crate::error::{Error, IoContext, Result};
 use crate::image::content_digests;
 use crate::image::few_files::FewFiles;
 use crate::image::sealed::fit_history;
-use crate::image::tree::{digests_with, read_layers, ImageLayers, ImageTree};
+use crate::image::tree::{digests_with, read_layers, ImageLayers, ImageTree, Reading};
 use crate::layer::{Folded, Origin};
 use crate::layout::{Image, Layout, Location, Stage};
 use crate::media_type::{MediaKind, MediaType};
@@ -79,7 +79,14 @@ impl Base {
     /// Reads and verifies the layers.
     pub(super) fn read(&self, cache: Option<&Path>, work: &Work<'_>) -> Result<ImageLayers> {
         let mut layers = ImageLayers::default();
-        layers.push(read_layers(&self.layout, &self.image, usize::MAX, &digests_with(cache), work)?)?;
+        layers.push(read_layers(
+            &self.layout,
+            &self.image,
+            usize::MAX,
+            &digests_with(cache),
+            Reading::Unwatched,
+            work,
+        )?)?;
         Ok(layers)
     }
 

@@ -1,0 +1,127 @@
+//! What is attached to an image.
+
+use std::io::{self, Write};
+
+use serde::Serialize;
+
+use super::InspectOptions;
+use crate::digest::Digest;
+use crate::error::{Error, Result};
+use crate::layout::{AttachedFile, DescriptorPath, Layout, Location, Referrer, Watched};
+use crate::media_type::MediaType;
+use crate::oci::{Annotations, Descriptor};
+use crate::platform::PlatformPattern;
+use crate::work::Work;
+
+/// An artifact that is attached.
+#[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
+pub struct Attached {
+    /// The digest of its manifest.
+    pub digest: Digest,
+    /// The digest of what it is attached to.
+    pub subject: Digest,
+    /// What kind of artifact it is.
+    pub artifact_type: Option<String>,
+    /// The manifest's annotations.
+    pub annotations: Annotations,
+    /// What it consists of.
+    pub files: Vec<AttachedContent>,
+}
+
+/// A file that is attached.
+#[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
+pub struct AttachedContent {
+    /// The digest of its blob.
+    pub digest: Digest,
+    /// What it holds.
+    pub media_type: MediaType,
+    /// Its bytes.
+    pub size: u64,
+    /// The name that it had.
+    pub title: Option<String>,
+}
+
+/// What is attached to the descriptors of a path.
+pub(super) fn attached_to(layout: &Layout, path: &DescriptorPath) -> Result<Vec<Attached>> {
+    attached(layout, |subject| path.leads_through(subject))
+}
+
+/// What is attached to one of these.
+pub(super) fn attached_to_any(layout: &Layout, subjects: &[&Digest]) -> Result<Vec<Attached>> {
+    attached(layout, |subject| subjects.contains(&subject))
+}
+
+fn attached(layout: &Layout, is_meant: impl Fn(&Digest) -> bool) -> Result<Vec<Attached>> {
+    let referrers = layout.referrers()?.into_iter().filter(|referrer| is_meant(&referrer.subject));
+    let content = |file: AttachedFile| AttachedContent {
+        digest: file.descriptor.digest,
+        media_type: file.descriptor.media_type,
+        size: file.descriptor.size,
+        title: file.title,
+    };
+    let attached = |referrer: Referrer| Attached {
+        digest: referrer.descriptor.digest,
+        subject: referrer.subject,
+        artifact_type: referrer.artifact_type,
+        annotations: referrer.annotations,
+        files: referrer.files.into_iter().map(content).collect(),
+    };
+    Ok(referrers.map(attached).collect())
+}
+
+/// Copies to `out` the one file of what is attached to what the location means, or to the image for a platform and the
+/// indexes that list it; `wanted` is the digest of the artifact or of the file, or the type of either.
+///
+/// # Errors
+///
+/// An error of `out` is as it was; one of this library is carried by an I/O error.
+pub fn copy_attached(
+    location: &Location,
+    wanted: &str,
+    options: &InspectOptions,
+    work: &Work<'_>,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    let layout = Layout::open(location)?;
+    let file = layout.by_one_index(|| attached_file(&layout, options.platform.as_ref(), wanted))?;
+    let mut content = Watched { inner: layout.blob(&file)?, observer: work.observer };
+    io::copy(&mut content, out).map(drop)
+}
+
+fn attached_file(layout: &Layout, platform: Option<&PlatformPattern>, wanted: &str) -> Result<Descriptor> {
+    let subjects = match (layout.image_now(platform), platform) {
+        (Ok(image), _) => image.path,
+        // Of an image for several platforms, all that is meant without one is its index.
+        (Err(_), None) => DescriptorPath::from(layout.entry()?),
+        (Err(error), Some(_)) => return Err(error),
+    };
+    let mut found = Vec::new();
+    let mut there_is = Vec::new();
+    for referrer in layout.referrers()?.into_iter().filter(|referrer| subjects.leads_through(&referrer.subject)) {
+        let kind = referrer.artifact_type.unwrap_or_default();
+        let is_wanted = kind == wanted || referrer.descriptor.digest.as_str() == wanted;
+        for AttachedFile { descriptor, .. } in referrer.files {
+            there_is.push(format!("{kind} {}", descriptor.digest));
+            let is_wanted =
+                is_wanted || descriptor.media_type.as_str() == wanted || descriptor.digest.as_str() == wanted;
+            if is_wanted && !found.iter().any(|known: &Descriptor| known.digest == descriptor.digest) {
+                found.push(descriptor);
+            }
+        }
+    }
+    match found.len() {
+        1 => Ok(found.remove(0)),
+        count => {
+            let (location, wanted) = (layout.location(), wanted.escape_debug());
+            let message =
+                format!("image `{location}`: one file that is attached as `{wanted}` is wanted, found {count}");
+            Err(if there_is.is_empty() {
+                Error::refused_with_hint(message, "nothing is attached: `ocibake attach` does it")
+            } else {
+                Error::refused_with_hint(message, format!("give a type or a digest: there is {}", there_is.join(", ")))
+            })
+        }
+    }
+}

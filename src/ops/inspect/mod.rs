@@ -1,0 +1,108 @@
+//! `inspect`: what is in an image, or which images are in one for several platforms.
+
+mod attached;
+mod contents;
+mod image;
+mod index;
+
+pub use attached::{copy_attached, Attached, AttachedContent};
+pub use contents::{LayerEntry, Usage};
+pub use image::{ImageInspection, LayerInspection};
+pub use index::{IndexInspection, ListedImage};
+
+use serde::Serialize;
+
+use crate::digest::Digest;
+use crate::error::Result;
+use crate::layout::{Layout, Location};
+use crate::platform::PlatformPattern;
+use crate::work::Work;
+
+/// What is shown of an image.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct InspectOptions {
+    /// Which image where there is a choice.
+    pub platform: Option<PlatformPattern>,
+    /// Whether the entries of the layers are listed.
+    pub files: Files,
+    /// How many of the largest files and directories are listed.
+    pub largest: Option<usize>,
+}
+
+/// Whether the entries of layers are listed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Files {
+    /// No layer is read for them.
+    #[default]
+    Omitted,
+    /// They are.
+    Listed,
+}
+
+/// What the location means.
+#[derive(Clone, Debug, Serialize)]
+#[serde(untagged)]
+#[non_exhaustive]
+pub enum InspectReport {
+    /// One image.
+    Image(Box<ImageInspection>),
+    /// Several under one name, for several platforms.
+    Index(Box<IndexInspection>),
+}
+
+impl InspectReport {
+    /// The digest of the manifest, or of the index.
+    pub fn digest(&self) -> &Digest {
+        match self {
+            InspectReport::Image(image) => &image.digest,
+            InspectReport::Index(index) => &index.digest,
+        }
+    }
+}
+
+/// Describes the one image that the location means, or the index that lists several. What is in layers is shown of one
+/// image alone, so that where it is asked for there must be no choice.
+pub fn inspect(location: &Location, options: &InspectOptions, work: &Work<'_>) -> Result<InspectReport> {
+    let layout = Layout::open(location)?;
+    let InspectOptions { platform, files, largest } = options;
+    if platform.is_none() && *files == Files::Omitted && largest.is_none() {
+        if let Some(index) = layout.by_one_index(|| index::describe(&layout))? {
+            return Ok(InspectReport::Index(Box::new(index)));
+        }
+    }
+    let (image, mut report) = layout.by_one_index(|| {
+        let image = layout.image_now(platform.as_ref())?;
+        let report = image::describe(&layout, &image)?;
+        Ok((image, report))
+    })?;
+    if *files == Files::Listed {
+        report.files = Some(contents::files(&layout, &image, work)?);
+    }
+    report.largest = largest.map(|count| contents::largest(&layout, &image, count, work)).transpose()?;
+    Ok(InspectReport::Image(Box::new(report)))
+}
+
+/// A document that leads to an image, or describes it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ImageDocument {
+    /// `index.json` of the layout.
+    Index,
+    /// The image's manifest.
+    Manifest,
+    /// The image's configuration.
+    Config,
+}
+
+/// The bytes of a document as they are stored.
+pub fn document(location: &Location, which: ImageDocument, options: &InspectOptions) -> Result<Vec<u8>> {
+    let layout = Layout::open(location)?;
+    if which == ImageDocument::Index {
+        return Ok(layout.index()?.raw().to_vec());
+    }
+    let image = layout.image(options.platform.as_ref())?;
+    Ok(match which {
+        ImageDocument::Config => image.config.raw().to_vec(),
+        _ => image.manifest.raw().to_vec(),
+    })
+}
