@@ -5,9 +5,17 @@ use std::path::Path;
 /// A command that does what `ocibake VERB ARGS...` was meant to do, as a hint; none if no tool is known by the verb.
 pub(super) fn hint(verb: &str, args: &[String]) -> Option<String> {
     let operands: Vec<&str> = args.iter().map(String::as_str).filter(|arg| !arg.starts_with('-')).collect();
-    let operand = |number: usize, placeholder: &str| {
-        operands.get(number).map_or_else(|| placeholder.to_owned(), |given| (*given).to_owned())
-    };
+    elsewhere(verb, &operands).or_else(|| here(verb, &operands))
+}
+
+/// What was given, else what stands for it.
+fn operand(operands: &[&str], number: usize, placeholder: &str) -> String {
+    operands.get(number).map_or_else(|| placeholder.to_owned(), |given| (*given).to_owned())
+}
+
+/// Jobs of registries and engines, and those that need a word more than one verb of this tool.
+fn elsewhere(verb: &str, operands: &[&str]) -> Option<String> {
+    let operand = |number, placeholder: &str| operand(operands, number, placeholder);
     let image = || operand(0, "oci:DIR:REF");
     Some(match verb {
         "push" | "upload" => {
@@ -64,6 +72,18 @@ pub(super) fn hint(verb: &str, args: &[String]) -> Option<String> {
             let steps = steps.trim_end_matches('`');
             format!("`inspect` shows the layers with what made them, and {steps} | jq .history` all steps")
         }
+        "login" | "logout" | "search" => {
+            "skopeo and podman talk to registries; ocibake never opens a network".to_owned()
+        }
+        _ => return None,
+    })
+}
+
+/// Jobs that a verb of this tool does.
+fn here(verb: &str, operands: &[&str]) -> Option<String> {
+    let operand = |number, placeholder: &str| operand(operands, number, placeholder);
+    let image = || operand(0, "oci:DIR:REF");
+    Some(match verb {
         "images" | "list" => {
             format!("`ls` lists what a layout holds: {}", command(&["ocibake", "ls", &operand(0, "oci:DIR")]))
         }
@@ -101,9 +121,6 @@ pub(super) fn hint(verb: &str, args: &[String]) -> Option<String> {
         "sign" | "sbom" => {
             let words = ["ocibake", "attach", &image(), "FILE", "--type", "MEDIATYPE"];
             format!("`attach` joins a signature or an SBOM that another tool made to an image: {}", command(&words))
-        }
-        "login" | "logout" | "search" => {
-            "skopeo and podman talk to registries; ocibake never opens a network".to_owned()
         }
         _ => return None,
     })

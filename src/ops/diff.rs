@@ -124,7 +124,9 @@ fn summary(documents: &[DocumentDifference], entries: &[Difference]) -> DiffSumm
                 let mut names: Vec<&str> = fields.iter().map(FieldChange::name).collect();
                 // Several attributes of one entry are one entry whose attributes differ.
                 names.dedup();
-                names.into_iter().for_each(|name| *summary.fields.entry(name).or_default() += 1);
+                for name in names {
+                    *summary.fields.entry(name).or_default() += 1;
+                }
             }
         }
     }
