@@ -21,23 +21,28 @@ pub(crate) fn map<J: Sync, T: Send>(
     // By the number of the job. An error is kept apart: it is larger than most results, and there may be many of these.
     let (results, failure) = (Mutex::new(Vec::with_capacity(jobs.len())), Mutex::new(None));
     let unpoisoned = "nobody panics while holding it";
-    thread::scope(|scope| {
-        for _ in 0..threads.get().min(jobs.len()) {
-            scope.spawn(|| loop {
-                let at = next.fetch_add(1, Ordering::Relaxed);
-                let Some(job) = jobs.get(at) else { break };
-                match work(job) {
-                    Ok(result) => results.lock().expect(unpoisoned).push((at, result)),
-                    Err(error) => {
-                        next.store(jobs.len(), Ordering::Relaxed);
-                        let mut failure = failure.lock().expect(unpoisoned);
-                        if failure.as_ref().map_or(true, |(earlier, _)| at < *earlier) {
-                            *failure = Some((at, error));
-                        }
-                    }
+    let run = || loop {
+        let at = next.fetch_add(1, Ordering::Relaxed);
+        let Some(job) = jobs.get(at) else { break };
+        match work(job) {
+            Ok(result) => results.lock().expect(unpoisoned).push((at, result)),
+            Err(error) => {
+                next.store(jobs.len(), Ordering::Relaxed);
+                let mut failure = failure.lock().expect(unpoisoned);
+                if failure.as_ref().map_or(true, |(earlier, _)| at < *earlier) {
+                    *failure = Some((at, error));
                 }
-            });
+            }
         }
+    };
+    thread::scope(|scope| {
+        // This thread works too, so that all is done even where the system has no other to give.
+        for _ in 1..threads.get().min(jobs.len()) {
+            if thread::Builder::new().spawn_scoped(scope, run).is_err() {
+                break;
+            }
+        }
+        run();
     });
     if let Some((_, error)) = failure.into_inner().expect(unpoisoned) {
         return Err(error);

@@ -55,23 +55,17 @@ impl<W: Write + Send + 'static> Pipeline<W> {
         input: InputDigest,
     ) -> io::Result<Self> {
         let (order, queue) = channel();
-        let mut channels = Channels { order, hash: None };
-        let mut pipeline = Pipeline {
-            channels: None,
-            joiner: Some(spawn("write", move || join(inner, &queue, frame))?),
-            hasher: None,
-            input,
-            failure: None,
-            compressors: Arc::clone(compressors),
-        };
         // Where nothing is compressed, input and output are the same.
-        if input == InputDigest::Compute && compressors.compress() {
+        let (hash, hasher) = if input == InputDigest::Compute && compressors.compress() {
             let (hash, blocks) = channel();
-            channels.hash = Some(hash);
-            pipeline.hasher = Some(spawn("hash", move || hash_all(&blocks))?);
-        }
-        pipeline.channels = Some(channels);
-        Ok(pipeline)
+            (Some(hash), Some(spawn("hash", move || hash_all(&blocks))?))
+        } else {
+            (None, None)
+        };
+        // Where this one cannot be started, the channels go, and with them the hasher: nobody waits for anybody.
+        let joiner = Some(spawn("write", move || join(inner, &queue, frame))?);
+        let channels = Some(Channels { order, hash });
+        Ok(Pipeline { channels, joiner, hasher, input, failure: None, compressors: Arc::clone(compressors) })
     }
 
     /// Sends the next block on its way; waits when too many are.
