@@ -5,17 +5,17 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use clap::ValueEnum;
-use ocibake::layer::groups::PackageMap;
 use ocibake::layout::Location;
 use ocibake::ops::build::{build, check, BuildOptions, Rootfs, VolumeMask};
-use ocibake::settings::{unknown_names, BuildSpec, Settings, VarsFile};
-use ocibake::tree::{DeviceTable, Globs, IdMap, OwnerPolicy, TarPath, XattrPolicy};
+use ocibake::settings::{unknown_names, BuildSpec, FlagValue, Settings, Variable, VarsFile};
+use ocibake::tree::TarPath;
 use ocibake::Error;
 
 use super::cache_flags::{CacheSizeFlag, OpenCache};
 use super::output::{print, print_beside};
 use super::setting_flags::SettingFlags;
 use super::target_flags::TargetFlagsBesideTags;
+use super::tree_flags::TreeFlags;
 use super::work_flags::WorkFlags;
 use super::{report, say, Answer, Session};
 
@@ -64,12 +64,7 @@ pub(super) struct Args {
     target: TargetFlagsBesideTags,
 
     #[command(flatten)]
-    tree: TreeArgs,
-
-    /// Take who owns which file from a table of PATH, PACKAGE, RECIPE and VERSION, with tabs between them: for --layers,
-    /// in the place of the rootfs's package database
-    #[arg(long, value_name = "FILE", help_heading = "The tree")]
-    package_map: Option<PathBuf>,
+    tree: TreeFlags,
 
     #[command(flatten)]
     base: BaseArgs,
@@ -82,36 +77,6 @@ pub(super) struct Args {
 enum StatsFormat {
     Text,
     Json,
-}
-
-/// What is changed on the way from the rootfs into the image.
-#[derive(clap::Args)]
-#[command(next_help_heading = "The tree")]
-struct TreeArgs {
-    /// Give everything to one user and group; ids inside of ACLs and file capabilities stay as they are
-    #[arg(long, value_name = "UID:GID", conflicts_with_all = ["uid_map", "gid_map"], value_parser = parse_owner)]
-    owner: Option<(u32, u32)>,
-
-    /// Translate user ids of the host, those of ACLs and file capabilities too (repeatable)
-    #[arg(long, value_name = "CONTAINER:HOST:SIZE")]
-    uid_map: Vec<IdMap>,
-
-    /// Translate group ids of the host, those of ACLs too (repeatable)
-    #[arg(long, value_name = "CONTAINER:HOST:SIZE")]
-    gid_map: Vec<IdMap>,
-
-    /// Set owners and modes and make devices as a makedevs table says (repeatable)
-    #[arg(long, value_name = "FILE")]
-    device_table: Vec<PathBuf>,
-
-    /// Keep only extended attributes whose names match (repeatable) [default: all but security.selinux,
-    /// system.nfs4_acl and trusted.overlay.*]
-    #[arg(long, value_name = "PATTERN", conflicts_with = "no_xattrs")]
-    xattrs: Vec<String>,
-
-    /// Keep no extended attributes
-    #[arg(long)]
-    no_xattrs: bool,
 }
 
 /// How the base image of `--base` is compared with the rootfs.
@@ -149,18 +114,12 @@ fn targets(args: &Args) -> Result<Vec<Location>> {
     Ok(first.into_iter().chain(&args.targets).map(|target| Location::parse_target(target)).collect::<Result<_, _>>()?)
 }
 
-fn parse_owner(text: &str) -> Result<(u32, u32), String> {
-    text.split_once(':')
-        .and_then(|(uid, gid)| Some((uid.parse().ok()?, gid.parse().ok()?)))
-        .ok_or_else(|| "UID:GID, two numbers such as 0:0".to_owned())
-}
-
 pub(super) fn run(args: &Args, session: &Session) -> Result<Answer> {
     // Before anything can fail: a name that is misspelt may be why it does.
     for warning in unknown_names(env::vars_os()) {
         session.warn(&warning);
     }
-    let settings = gather(&args.settings, args.vars.as_ref())?;
+    let settings = gather(&args.settings.0, args.vars.as_ref())?;
     let options = options(args, BuildSpec::resolve(&settings)?)?;
     let targets = targets(args)?;
     if args.dry_run {
@@ -192,7 +151,7 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Answer> {
     Ok(Answer::Yes)
 }
 
-fn gather(flags: &SettingFlags, vars: Option<&PathBuf>) -> Result<Settings> {
+pub(super) fn gather(flags: &[(Variable, FlagValue)], vars: Option<&PathBuf>) -> Result<Settings> {
     let file = match vars {
         Some(path) => {
             let text = fs::read(path).with_context(|| format!("cannot read `{}`", path.display()))?;
@@ -200,52 +159,14 @@ fn gather(flags: &SettingFlags, vars: Option<&PathBuf>) -> Result<Settings> {
         }
         None => None,
     };
-    Ok(Settings::new(flags.0.iter().cloned(), env::vars_os(), file)?)
+    Ok(Settings::new(flags.iter().cloned(), env::vars_os(), file)?)
 }
 
-fn options(all: &Args, spec: BuildSpec) -> Result<BuildOptions> {
-    let args = &all.tree;
-    let xattrs = if args.no_xattrs {
-        XattrPolicy::None
-    } else if args.xattrs.is_empty() {
-        XattrPolicy::Portable
-    } else {
-        XattrPolicy::Matching(named_globs("--xattrs", &args.xattrs)?)
-    };
-    let owner = match args.owner {
-        Some((uid, gid)) => OwnerPolicy::Fixed { uid, gid },
-        None if args.uid_map.is_empty() && args.gid_map.is_empty() => OwnerPolicy::Keep,
-        None => OwnerPolicy::Mapped {
-            uids: IdMap::from_ranges(args.uid_map.iter().cloned()).context("--uid-map")?,
-            gids: IdMap::from_ranges(args.gid_map.iter().cloned()).context("--gid-map")?,
-        },
-    };
-    let mut device_table = DeviceTable::default();
-    for path in &args.device_table {
-        let text = fs::read_to_string(path).with_context(|| format!("cannot read `{}`", path.display()))?;
-        device_table.extend(DeviceTable::parse(&text, &path.display().to_string())?);
-    }
-    let mut options = BuildOptions::default();
-    options.scan.exclude = named_globs("--exclude (OCI_IMAGE_EXCLUDE)", &spec.exclude)?;
-    options.spec = spec;
-    options.scan.xattrs = xattrs;
-    options.owner = owner;
-    options.device_table = device_table;
-    options.base.masks.clone_from(&all.base.mask);
-    options.base.volumes = if all.base.no_mask_volumes { VolumeMask::Compared } else { VolumeMask::Masked };
+fn options(args: &Args, spec: BuildSpec) -> Result<BuildOptions> {
+    let mut options = args.tree.options(spec)?;
+    options.base.masks.clone_from(&args.base.mask);
+    options.base.volumes = if args.base.no_mask_volumes { VolumeMask::Compared } else { VolumeMask::Masked };
     options.base.cache.clone_from(&options.spec.cache);
-    options.target = all.target.options();
-    if let Some(path) = &all.package_map {
-        let text = fs::read(path).with_context(|| format!("cannot read `{}`", path.display()))?;
-        options.package_map = Some(PackageMap::parse(&path.display().to_string(), &text)?);
-    }
+    options.target = args.target.options();
     Ok(options)
-}
-
-/// Patterns, with the flag's name in the error.
-fn named_globs(flag: &str, patterns: &[String]) -> Result<Globs> {
-    Ok(Globs::parse(patterns).map_err(|error| match error {
-        Error::Setting { value, accepted, .. } => Error::Setting { name: flag.to_owned(), value, accepted },
-        error => error,
-    })?)
 }

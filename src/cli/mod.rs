@@ -27,6 +27,7 @@ mod inspect;
 mod ls;
 mod man;
 mod output;
+mod plan;
 mod platform;
 mod progress;
 mod report;
@@ -35,6 +36,7 @@ mod setting_flags;
 mod squash;
 mod tag;
 mod target_flags;
+mod tree_flags;
 mod unpack;
 mod usage;
 mod verify;
@@ -82,6 +84,7 @@ enum Command {
     Index(index::Args),
     Config(Box<config::Args>),
     Attach(attach::Args),
+    Plan(Box<plan::Args>),
     Ls(ls::Args),
     Tag(tag::Args),
     Rm(rm::Args),
@@ -150,6 +153,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Index(args) => index::run(&args, &session),
         Command::Config(args) => config::run(&args, &session),
         Command::Attach(args) => attach::run(&args, &session),
+        Command::Plan(args) => plan::run(&args, &session),
         Command::Ls(args) => ls::run(&args, &session),
         Command::Tag(args) => tag::run(&args, &session),
         Command::Rm(args) => rm::run(&args, &session),

@@ -2,10 +2,12 @@
 
 use std::fmt::Write;
 
+use ocibake::image::fetch::{FetchedRecipe, RecipeChange, UpdateCost};
 use ocibake::oci::Annotations;
 use ocibake::ops::build::BuildStats;
 use ocibake::ops::inspect::{Attached, ImageInspection, IndexInspection, InspectReport, ListedImage, Usage};
 use ocibake::ops::ls::Listed;
+use ocibake::ops::plan::PlanReport;
 use ocibake::settings::ConfigField;
 use ocibake::time::Timestamp;
 use ocibake::tree::{shown, Entry, Kind};
@@ -251,6 +253,59 @@ fn mode(entry: &Entry) -> String {
         });
     }
     text
+}
+
+/// A plan with what each layer holds, which is a plan still.
+pub(super) fn plan(plan: &PlanReport) -> String {
+    let mut text = format!(
+        "# {}, {} in {}\n",
+        plural(plan.layers.len() as u64, "layer"),
+        bytes(plan.bytes),
+        plural(plan.entries as u64, "entry").replace("entrys", "entries")
+    );
+    for layer in &plan.layers {
+        let share = if plan.bytes == 0 { 0.0 } else { layer.bytes as f64 / plan.bytes as f64 * 100.0 };
+        let entries = plural(layer.entries as u64, "entry").replace("entrys", "entries");
+        let changes =
+            layer.changes.map(|changes| format!(", changed {}", plural(changes.into(), "time"))).unwrap_or_default();
+        let held = format!("{}, {share:.1}%, {entries}{changes}", bytes(layer.bytes));
+        match &layer.line {
+            Some(line) => writeln!(text, "\n# {held}\n{line}"),
+            None => writeln!(text, "\n# what no line takes: {held}"),
+        }
+        .expect("writing to a string");
+    }
+    text
+}
+
+/// What an update costs: the sum first, then a line for each layer that is fetched and why.
+pub(super) fn update_cost(cost: &UpdateCost) -> String {
+    let share = if cost.of == 0 { 0.0 } else { cost.bytes as f64 / cost.of as f64 * 100.0 };
+    let mut text = format!("to fetch: {} of {}, {share:.1}%\n", bytes(cost.bytes), bytes(cost.of));
+    for layer in &cost.layers {
+        let Some(name) = layer.name.as_deref().map(printable) else { continue };
+        let changed = layer.recipes.iter().filter(|recipe| recipe.change != RecipeChange::Same);
+        let mut reasons: Vec<String> = changed.map(fetched_recipe).collect();
+        let same = layer.recipes.len() - reasons.len();
+        if same > 0 {
+            reasons.push(match reasons.len() {
+                0 => "other files of the same versions".to_owned(),
+                _ => format!("and {same} that did not change"),
+            });
+        }
+        writeln!(text, "{:>9}  {name}  {}", bytes(layer.size), reasons.join(", ")).expect("writing to a string");
+    }
+    text.lines().map(|line| line.trim_end().to_owned() + "\n").collect()
+}
+
+fn fetched_recipe(recipe: &FetchedRecipe) -> String {
+    let name = printable(&recipe.recipe);
+    match (&recipe.from, &recipe.to) {
+        (Some(from), Some(to)) if from != to => format!("{name} {} -> {}", printable(from), printable(to)),
+        (_, Some(to)) if recipe.change == RecipeChange::Added => format!("{name} {} (new)", printable(to)),
+        (_, None) if recipe.change == RecipeChange::Added => format!("{name} (new)"),
+        _ => name,
+    }
 }
 
 /// The largest files and directories as bars.

@@ -2,10 +2,16 @@
 
 use clap::{Arg, ArgAction, ArgMatches, Command, FromArgMatches};
 use ocibake::settings::changes::{changeable, Removal};
-use ocibake::settings::{FlagValue, Kind, Variable, VARIABLES};
+use ocibake::settings::{variables, FlagValue, Kind, Variable, VARIABLES};
+
+/// What changes the layers of a rootfs.
+const OF_LAYERS: [Variable; 3] = [variables::LAYERS, variables::EXCLUDE, variables::COMPRESSION];
 
 /// The flags that were given to `build`.
 pub(super) struct SettingFlags(pub(super) Vec<(Variable, FlagValue)>);
+
+/// Those that were given to `plan`: what changes the layers of a rootfs.
+pub(super) struct LayerSettingFlags(pub(super) Vec<(Variable, FlagValue)>);
 
 /// Those that were given to `config`, which reads no variables.
 pub(super) struct ChangeFlags(pub(super) Vec<(Variable, FlagValue)>);
@@ -18,6 +24,28 @@ impl clap::Args for SettingFlags {
 
     fn augment_args_for_update(command: Command) -> Command {
         Self::augment_args(command)
+    }
+}
+
+impl clap::Args for LayerSettingFlags {
+    fn augment_args(command: Command) -> Command {
+        let arg = |variable: &Variable| Some(arg(variable)?.help(format!("{} [{}]", help(variable), variable.name)));
+        command.next_help_heading("Settings, each a variable too").args(OF_LAYERS.iter().filter_map(arg))
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
+}
+
+impl FromArgMatches for LayerSettingFlags {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        Ok(LayerSettingFlags(given(OF_LAYERS.iter(), matches)))
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
     }
 }
 

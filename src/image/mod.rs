@@ -3,9 +3,11 @@
 
 pub mod cache;
 pub(crate) mod content_digests;
+pub mod fetch;
 pub(crate) mod few_files;
 pub(crate) mod kept_content;
 pub(crate) mod publish;
+pub(crate) mod read_tree;
 pub(crate) mod sealed;
 pub mod transfer;
 pub mod tree;

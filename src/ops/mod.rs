@@ -11,6 +11,7 @@ pub mod gc;
 pub mod index;
 pub mod inspect;
 pub mod ls;
+pub mod plan;
 pub mod platform;
 pub mod rm;
 pub mod squash;

@@ -101,6 +101,19 @@ fn without_effect(settings: &Settings, base_is_set: bool) -> Vec<String> {
     given.map(|setting| format!("{} has no effect: the platform is the base image's", setting.origin)).collect()
 }
 
+impl BuildSpec {
+    /// Reads and checks the settings that change the layers of a rootfs, and no others.
+    pub fn resolve_tree(settings: &Settings) -> Result<Self> {
+        Ok(BuildSpec {
+            source_date_epoch: settings.one(&variables::SOURCE_DATE_EPOCH, &values::EPOCH)?,
+            compression: settings.one(&variables::COMPRESSION, &values::COMPRESSION)?.unwrap_or_default(),
+            exclude: settings.list(&variables::EXCLUDE, &values::NOT_EMPTY)?,
+            layers: layers(settings)?,
+            ..BuildSpec::default()
+        })
+    }
+}
+
 /// Where the base image is.
 fn base(settings: &Settings) -> Result<Option<Location>> {
     let Some(setting) = settings.find(&variables::BASE_IMAGE) else { return Ok(None) };

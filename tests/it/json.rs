@@ -144,6 +144,12 @@ fn keys_are_printed_as_they_are_described() {
     printed.run("diff oci:out:v2 oci:strange");
     printed.run("inspect oci:strange --files --largest 9");
     printed.run("unpack oci:strange unpacked --rootless");
+    printed.run("build newer oci:learned:v1 --arch arm64 --layers generated=*");
+    fs::write(scratch.join("plan"), "generated: *\n").unwrap();
+    printed.run("plan rootfs --update plan --old oci:learned:v1 --simulate oci:learned:v1");
+    printed.run("plan rootfs --layers some=/changed");
+    printed.run("diff oci:out:v1 oci:learned:v1");
+    printed.run("inspect oci:learned:v1");
     printed.run("squash oci:out:v1 oci:squashed");
     printed.run("convert oci:odd oci:converted --compression zstd");
     printed.run("index oci:out:v1 oci:out:v2 oci:index:all");

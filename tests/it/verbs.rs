@@ -16,6 +16,7 @@ pub(crate) const VERBS: &[&str] = &[
     "index",
     "config",
     "attach",
+    "plan",
     "ls",
     "tag",
     "rm",

@@ -18,10 +18,10 @@ enum Word {
     Packages(usize),
 }
 
-/// How many layers there are where nobody says it.
-const DEFAULT_MAX: usize = 32;
-
 impl Layering {
+    /// How many layers there are where nobody says it.
+    pub const DEFAULT_MAX: usize = 32;
+
     /// Reads the words, and the plans that they name.
     pub fn parse<S: AsRef<str>>(words: &[S]) -> Result<Self, String> {
         let mut parsed = Vec::new();
@@ -32,7 +32,7 @@ impl Layering {
                 let plan = Plan::parse(file, &text).map_err(|error| error.to_string())?;
                 parsed.extend(plan.layers.into_iter().map(Word::Layer));
             } else if word == "packages" {
-                parsed.push(Word::Packages(DEFAULT_MAX));
+                parsed.push(Word::Packages(Layering::DEFAULT_MAX));
             } else if let Some(max) = word.strip_prefix("packages:") {
                 let max = max.parse().ok().filter(|max| (1..=MAX_LAYERS).contains(max));
                 let max = max.ok_or_else(|| format!("`{word}`: a number from 1 to {MAX_LAYERS} expected"))?;
@@ -62,7 +62,8 @@ impl Layering {
         self.words.iter().filter_map(|word| if let Word::Layer(layer) = word { Some(layer) } else { None })
     }
 
-    fn max(&self) -> Option<usize> {
+    /// How many layers there may be, if it is said.
+    pub fn max(&self) -> Option<usize> {
         self.words.iter().find_map(|word| if let Word::Packages(max) = word { Some(*max) } else { None })
     }
 

@@ -7,6 +7,7 @@ mod assign;
 mod layering;
 mod pack;
 mod selector;
+mod update;
 
 use std::fmt;
 
@@ -17,6 +18,8 @@ pub use assign::{Assignment, Place};
 pub use layering::Layering;
 pub use pack::{pack, weigh, Weight};
 pub use selector::Selector;
+pub(crate) use update::home;
+pub use update::{update, History, Rate};
 
 /// The most layers that an image with a plan has: overlay filesystems end soon after it.
 pub const MAX_LAYERS: usize = 120;

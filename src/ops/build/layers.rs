@@ -9,26 +9,26 @@ use crate::oci::{Annotations, Descriptor, History};
 use crate::tree::{Content, Entry, Tree};
 
 /// A layer that is to be written.
-pub(super) struct PlannedSteps<'a> {
-    pub(super) described: Option<Described>,
-    pub(super) steps: Vec<Step<'a>>,
+pub(crate) struct PlannedSteps<'a> {
+    pub(crate) described: Option<Described>,
+    pub(crate) steps: Vec<Step<'a>>,
 }
 
 /// What a plan says of a layer.
-pub(super) struct Described {
-    pub(super) name: String,
-    pub(super) groups: LayerGroups,
+pub(crate) struct Described {
+    pub(crate) name: String,
+    pub(crate) groups: LayerGroups,
 }
 
 /// A layer that was written.
-pub(super) struct NewLayer {
-    pub(super) layer: Layer,
-    pub(super) described: Option<Described>,
+pub(crate) struct NewLayer {
+    pub(crate) layer: Layer,
+    pub(crate) described: Option<Described>,
 }
 
 impl NewLayer {
     /// Its step of the history, after one that says nothing of layers.
-    pub(super) fn history(&self, step: &History) -> History {
+    pub(crate) fn history(&self, step: &History) -> History {
         match &self.described {
             None => step.clone(),
             Some(Described { name, groups }) => History {
@@ -40,7 +40,7 @@ impl NewLayer {
     }
 
     /// How the manifest lists it.
-    pub(super) fn descriptor(&self) -> Descriptor {
+    pub(crate) fn descriptor(&self) -> Descriptor {
         let mut descriptor = self.layer.descriptor.clone();
         if let Some(Described { name, groups }) = &self.described {
             let annotations = [(LAYER_NAME, name.clone()), (LAYER_GROUPS, groups.words())];
@@ -53,16 +53,16 @@ impl NewLayer {
 
 /// How the tree is cut, and by whom its entries are owned.
 #[derive(Clone, Copy)]
-pub(super) struct Cutting<'a> {
-    pub(super) layering: &'a Layering,
-    pub(super) map: Option<&'a PackageMap>,
+pub(crate) struct Cutting<'a> {
+    pub(crate) layering: &'a Layering,
+    pub(crate) map: Option<&'a PackageMap>,
     /// The tree of the base and how many layers it has.
-    pub(super) base: Option<(&'a Tree, usize)>,
+    pub(crate) base: Option<(&'a Tree, usize)>,
 }
 
 impl Cutting<'_> {
     /// Cuts the members of what would be one layer, which stand in the order of the tree. The warnings are about the plan.
-    pub(super) fn cut<'a>(
+    pub(crate) fn cut<'a>(
         self,
         steps: &[Step<'a>],
         tree: &Tree,

@@ -4,7 +4,7 @@ mod archive;
 mod attributes;
 mod base;
 mod documents;
-mod layers;
+pub(crate) mod layers;
 mod overlay;
 mod places;
 mod report;
@@ -15,6 +15,7 @@ pub use base::{BaseOptions, VolumeMask};
 pub use report::{BuildReport, BuildStats, CheckReport, LayerReport, TargetReport};
 pub use rootfs::Rootfs;
 
+use std::fs::File;
 use std::time::Instant;
 
 use crate::error::{Error, Result};
@@ -24,12 +25,12 @@ use crate::image::sealed::Sealed;
 use crate::image::tree::{ImageLayers, ImageTree};
 use crate::layer::groups::{database_files, PackageMap};
 use crate::layer::{self, Layer, LayerTimes, Step};
-use crate::layout::{Location, Stage};
+use crate::layout::Location;
 use crate::oci::ContainerConfig;
 use crate::platform::Platform;
 use crate::settings::BuildSpec;
 use crate::time::Timestamp;
-use crate::tree::{clamp_times, DeviceTable, Entry, Mask, OwnerPolicy, ScanPolicy, TarPath, Tree};
+use crate::tree::{clamp_times, Content, DeviceTable, Entry, Mask, OwnerPolicy, ScanPolicy, TarPath, Tree};
 use crate::work::Work;
 
 use base::Base;
@@ -67,7 +68,8 @@ pub fn build(rootfs: &Rootfs, targets: &[Location], options: &BuildOptions, work
     let target_options = target_options(options);
     let mut opened = publish::open(targets, &target_options)?;
 
-    let mut read = read_rootfs(rootfs, base.as_ref(), opened[0].stage(), options, work)?;
+    let spool = || opened[0].stage().scratch_file();
+    let mut read = read_rootfs(rootfs, base.as_ref(), &spool, options, work)?;
     stats.entries = read.rootfs.tree.len();
     stats.content_bytes = read.rootfs.tree.content_size();
     stats.scan_seconds = read.scan_seconds;
@@ -170,7 +172,7 @@ struct ReadTrees<'a> {
 fn read_rootfs<'a>(
     rootfs: &Rootfs,
     base: Option<&'a Base>,
-    stage: &Stage,
+    spool: &dyn Fn() -> Result<File>,
     options: &BuildOptions,
     work: &Work<'_>,
 ) -> Result<ReadTrees<'a>> {
@@ -210,7 +212,6 @@ fn read_rootfs<'a>(
         }
         Rootfs::Archive(_) | Rootfs::Stdin => {
             let path = if let Rootfs::Archive(path) = rootfs { Some(path.as_path()) } else { None };
-            let spool = || stage.scratch_file();
             let mut read = archive::read(rootfs::open(path)?, &name, &options.scan, spool, observer)?;
             owners_and_times(&mut read.tree)?;
             (read, layers)
@@ -260,6 +261,17 @@ fn keep_parts_of_seconds(base: &Tree, tree: &mut Tree) {
             entry.metadata.mtime = old;
         }
     }
+}
+
+/// A rootfs as a build would read it, with the policies applied: tree, contents, warnings. No base is read.
+pub(crate) fn read_tree(
+    rootfs: &Rootfs,
+    options: &BuildOptions,
+    spool: &dyn Fn() -> Result<File>,
+    work: &Work<'_>,
+) -> Result<(Tree, Box<dyn Content + Sync>, Vec<String>)> {
+    let read = read_rootfs(rootfs, None, spool, options, work)?;
+    Ok((read.rootfs.tree, read.rootfs.content, read.warnings))
 }
 
 /// The paths that are left out of the comparison with the base.

@@ -61,7 +61,7 @@ impl Rootfs {
     }
 
     /// How messages call it.
-    pub(super) fn name(&self) -> String {
+    pub(crate) fn name(&self) -> String {
         match self {
             Rootfs::Directory(path) | Rootfs::Archive(path) | Rootfs::OverlayUpper(path) => path.display().to_string(),
             Rootfs::Stdin => "standard input".to_owned(),

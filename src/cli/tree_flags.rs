@@ -1,0 +1,97 @@
+//! The flags that say how a rootfs is read and changed on its way.
+
+use std::fs;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use ocibake::layer::groups::PackageMap;
+use ocibake::ops::build::BuildOptions;
+use ocibake::settings::BuildSpec;
+use ocibake::tree::{DeviceTable, Globs, IdMap, OwnerPolicy, XattrPolicy};
+use ocibake::Error;
+
+/// What is changed on the way from the rootfs into the image.
+#[derive(clap::Args)]
+#[command(next_help_heading = "The tree")]
+pub(super) struct TreeFlags {
+    /// Give everything to one user and group; ids inside of ACLs and file capabilities stay as they are
+    #[arg(long, value_name = "UID:GID", conflicts_with_all = ["uid_map", "gid_map"], value_parser = parse_owner)]
+    owner: Option<(u32, u32)>,
+
+    /// Translate user ids of the host, those of ACLs and file capabilities too (repeatable)
+    #[arg(long, value_name = "CONTAINER:HOST:SIZE")]
+    uid_map: Vec<IdMap>,
+
+    /// Translate group ids of the host, those of ACLs too (repeatable)
+    #[arg(long, value_name = "CONTAINER:HOST:SIZE")]
+    gid_map: Vec<IdMap>,
+
+    /// Set owners and modes and make devices as a makedevs table says (repeatable)
+    #[arg(long, value_name = "FILE")]
+    device_table: Vec<PathBuf>,
+
+    /// Keep only extended attributes whose names match (repeatable) [default: all but security.selinux,
+    /// system.nfs4_acl and trusted.overlay.*]
+    #[arg(long, value_name = "PATTERN", conflicts_with = "no_xattrs")]
+    xattrs: Vec<String>,
+
+    /// Keep no extended attributes
+    #[arg(long)]
+    no_xattrs: bool,
+
+    /// Take who owns which file from a table of PATH, PACKAGE, RECIPE and VERSION, with tabs between them: for layers by
+    /// recipe, in the place of the rootfs's package database
+    #[arg(long, value_name = "FILE")]
+    package_map: Option<PathBuf>,
+}
+
+fn parse_owner(text: &str) -> Result<(u32, u32), String> {
+    text.split_once(':')
+        .and_then(|(uid, gid)| Some((uid.parse().ok()?, gid.parse().ok()?)))
+        .ok_or_else(|| "UID:GID, two numbers such as 0:0".to_owned())
+}
+
+impl TreeFlags {
+    /// How a build with these settings reads and changes its rootfs.
+    pub(super) fn options(&self, spec: BuildSpec) -> Result<BuildOptions> {
+        let xattrs = if self.no_xattrs {
+            XattrPolicy::None
+        } else if self.xattrs.is_empty() {
+            XattrPolicy::Portable
+        } else {
+            XattrPolicy::Matching(named_globs("--xattrs", &self.xattrs)?)
+        };
+        let owner = match self.owner {
+            Some((uid, gid)) => OwnerPolicy::Fixed { uid, gid },
+            None if self.uid_map.is_empty() && self.gid_map.is_empty() => OwnerPolicy::Keep,
+            None => OwnerPolicy::Mapped {
+                uids: IdMap::from_ranges(self.uid_map.iter().cloned()).context("--uid-map")?,
+                gids: IdMap::from_ranges(self.gid_map.iter().cloned()).context("--gid-map")?,
+            },
+        };
+        let mut device_table = DeviceTable::default();
+        for path in &self.device_table {
+            let text = fs::read_to_string(path).with_context(|| format!("cannot read `{}`", path.display()))?;
+            device_table.extend(DeviceTable::parse(&text, &path.display().to_string())?);
+        }
+        let mut options = BuildOptions::default();
+        options.scan.exclude = named_globs("--exclude (OCI_IMAGE_EXCLUDE)", &spec.exclude)?;
+        options.spec = spec;
+        options.scan.xattrs = xattrs;
+        options.owner = owner;
+        options.device_table = device_table;
+        if let Some(path) = &self.package_map {
+            let text = fs::read(path).with_context(|| format!("cannot read `{}`", path.display()))?;
+            options.package_map = Some(PackageMap::parse(&path.display().to_string(), &text)?);
+        }
+        Ok(options)
+    }
+}
+
+/// Patterns, with the flag's name in the error.
+fn named_globs(flag: &str, patterns: &[String]) -> Result<Globs> {
+    Ok(Globs::parse(patterns).map_err(|error| match error {
+        Error::Setting { value, accepted, .. } => Error::Setting { name: flag.to_owned(), value, accepted },
+        error => error,
+    })?)
+}

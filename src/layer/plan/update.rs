@@ -1,0 +1,246 @@
+//! A plan that has learned: recipes that change often have layers of their own, those that do not share one.
+//!
+//! What has to be fetched anyway may be cut and joined anew at will, and costs not a byte more; what has not stays where it
+//! is.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::layer::groups::Groups;
+use crate::layer::plan::selector::Takes;
+use crate::layer::plan::{unused, Plan, PlannedLayer, Weight};
+
+/// How often a recipe changed from one release to the next.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Rate {
+    /// In so many steps it changed.
+    pub changes: u32,
+    /// Of so many in which it was there.
+    pub steps: u32,
+}
+
+impl Rate {
+    /// The probability that it changes in the next step, somewhat in doubt about what was seen seldom.
+    fn probability(self) -> f64 {
+        ((f64::from(self.changes) + 0.1) / (f64::from(self.steps) + 0.5)).min(0.99)
+    }
+}
+
+/// What a plan is updated with.
+#[derive(Clone, Copy, Debug)]
+pub struct History<'a> {
+    /// What each recipe has in the new tree.
+    pub weights: &'a BTreeMap<String, Weight>,
+    /// How often each recipe changed; one that is not there was never seen.
+    pub rates: &'a BTreeMap<String, Rate>,
+    /// The names of the layers that must be fetched whatever the plan is.
+    pub fetched: &'a BTreeSet<String>,
+    /// How many layers there may be.
+    pub max: usize,
+}
+
+/// The line of a plan that takes a recipe by its name, or by that of one of its packages, or with all that is left.
+pub(crate) fn home(plan: &Plan, groups: &Groups, recipe: &str) -> Option<usize> {
+    let its = || groups.packages().iter().filter(|package| package.recipe == recipe);
+    plan.layers().iter().position(|layer| {
+        layer.selectors.iter().any(|selector| {
+            matches!(selector.takes(), Takes::Rest) || its().any(|package| selector.takes_package(package))
+        })
+    })
+}
+
+/// Updates a plan. Lines that name other things than recipes stay as they are.
+pub fn update(plan: &Plan, groups: &Groups, history: &History<'_>) -> Plan {
+    let is_of_recipes =
+        |layer: &PlannedLayer| layer.selectors.iter().all(|selector| matches!(selector.takes(), Takes::Recipes(_)));
+    let recut: Vec<bool> =
+        plan.layers().iter().map(|layer| is_of_recipes(layer) && history.fetched.contains(&layer.name)).collect();
+    let probability = |recipe: &str| history.rates.get(recipe).copied().unwrap_or_default().probability();
+    let mut pool = Vec::new();
+    let mut chances = vec![1.0; plan.layers().len()];
+    for (recipe, weight) in history.weights {
+        match home(plan, groups, recipe) {
+            Some(home) if !recut[home] => chances[home] *= 1.0 - probability(recipe),
+            _ => pool.push(Item { recipe, bytes: weight.bytes, chance: probability(recipe) }),
+        }
+    }
+    let kept: Vec<(PlannedLayer, f64)> = (plan.layers().iter().cloned().zip(chances).zip(&recut))
+        .filter(|(_, recut)| !**recut)
+        .map(|((layer, stays), _)| (layer, 1.0 - stays))
+        .collect();
+    let room = history.max.saturating_sub(kept.len()).max(1);
+    let mut names: Vec<String> = kept.iter().map(|(layer, _)| layer.name.clone()).collect();
+    let mut made = Vec::new();
+    for items in partition(&mut pool, room) {
+        let wanted = match items {
+            [only] => only.recipe.to_owned(),
+            several if several.iter().all(|item| item.chance < 0.25) => "stable".to_owned(),
+            _ => "volatile".to_owned(),
+        };
+        let name = unused(&wanted, |name| names.iter().any(|other| other == name));
+        names.push(name.clone());
+        let layer = PlannedLayer::of_recipes(&name, items.iter().map(|item| item.recipe));
+        made.push((layer, 1.0 - items.iter().map(|item| 1.0 - item.chance).product::<f64>()));
+    }
+    Plan { layers: ordered(kept, made, is_of_recipes) }
+}
+
+/// Stable layers stand lowest; but no line of recipes passes one of another kind, which might take what is its own.
+fn ordered(
+    kept: Vec<(PlannedLayer, f64)>,
+    made: Vec<(PlannedLayer, f64)>,
+    is_of_recipes: impl Fn(&PlannedLayer) -> bool,
+) -> Vec<PlannedLayer> {
+    let first = kept.iter().position(|(layer, _)| is_of_recipes(layer)).unwrap_or(0);
+    let length = kept[first..].iter().take_while(|(layer, _)| is_of_recipes(layer)).count();
+    let mut layers = kept;
+    let others = layers.split_off(first + length);
+    let mut recipes = layers.split_off(first);
+    recipes.extend(made);
+    recipes.sort_by(|a, b| a.1.total_cmp(&b.1));
+    layers.into_iter().chain(recipes).chain(others).map(|(layer, _)| layer).collect()
+}
+
+/// A recipe that is to have a place.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Item<'a> {
+    recipe: &'a str,
+    bytes: u64,
+    chance: f64,
+}
+
+/// What the documents say of a layer, in bytes, which are fetched with each update.
+const PER_LAYER: f64 = 1024.0;
+
+/// Cuts recipes into `count` layers at most, so that the next step costs least: the sum of the layers' sizes, each times the
+/// chance that something in it changes. Recipes that are as likely to change, and as large, stand together.
+fn partition<'i, 'a>(items: &'i mut [Item<'a>], count: usize) -> Vec<&'i [Item<'a>]> {
+    let order = |a: &Item<'_>, b: &Item<'_>| {
+        a.chance.total_cmp(&b.chance).then(a.bytes.cmp(&b.bytes)).then(a.recipe.cmp(b.recipe))
+    };
+    items.sort_by(order);
+    let items: &'i [Item<'a>] = items;
+    let length = items.len();
+    // For each number of layers and each beginning of the list: the least cost, and where its last layer begins.
+    let mut best = vec![vec![(f64::INFINITY, 0); length + 1]; count.min(length) + 1];
+    best[0][0] = (0.0, 0);
+    for end in 1..=length {
+        let (mut bytes, mut stays) = (0.0, 1.0);
+        for begin in (0..end).rev() {
+            bytes += items[begin].bytes as f64;
+            stays *= 1.0 - items[begin].chance;
+            let cost = bytes * (1.0 - stays) + PER_LAYER;
+            for layers in 1..best.len() {
+                let total = best[layers - 1][begin].0 + cost;
+                if total < best[layers][end].0 {
+                    best[layers][end] = (total, begin);
+                }
+            }
+        }
+    }
+    let least = (0..best.len()).min_by(|a, b| best[*a][length].0.total_cmp(&best[*b][length].0)).unwrap_or_default();
+    let mut cut = Vec::new();
+    let mut end = length;
+    for layers in (1..=least).rev() {
+        let begin = best[layers][end].1;
+        cut.push(&items[begin..end]);
+        end = begin;
+    }
+    cut.reverse();
+    cut
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::layer::groups::PackageMap;
+    use crate::testing::model::Model;
+
+    fn updated(plan: &str, recipes: &[(&str, u64, u32)], fetched: &[&str], max: usize) -> Vec<String> {
+        let lines: Vec<String> =
+            recipes.iter().map(|(recipe, ..)| format!("/{recipe}\t{recipe}\t{recipe}\t1\n")).collect();
+        let map = lines.concat();
+        let files: Vec<String> = recipes.iter().map(|(recipe, ..)| format!("{recipe}=x")).collect();
+        let tree = Model::parse(&files.iter().map(String::as_str).collect::<Vec<_>>()).tree();
+        let groups = Groups::of_map(&PackageMap::parse("map", map.as_bytes()).unwrap(), &tree).unwrap();
+        let weights = recipes
+            .iter()
+            .map(|(recipe, bytes, _)| ((*recipe).to_owned(), Weight { bytes: *bytes * 1000, entries: 1 }));
+        let rates =
+            recipes.iter().map(|(recipe, _, changes)| ((*recipe).to_owned(), Rate { changes: *changes, steps: 10 }));
+        let (weights, rates) = (weights.collect(), rates.collect());
+        let fetched = fetched.iter().map(|name| (*name).to_owned()).collect();
+        let history = History { weights: &weights, rates: &rates, fetched: &fetched, max };
+        let plan = Plan::parse("plan", plan.as_bytes()).unwrap();
+        update(&plan, &groups, &history).to_string().lines().map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn what_changes_often_has_a_layer_of_its_own() {
+        let recipes = [("a", 1000, 0), ("b", 900, 9), ("c", 800, 0), ("d", 10, 8), ("e", 700, 0)];
+        assert_eq!(
+            updated("all: recipe:*\ngenerated: generated\n", &recipes, &["all"], 4),
+            ["stable: recipe:e recipe:c recipe:a", "d: recipe:d", "b: recipe:b", "generated: generated"]
+        );
+    }
+
+    #[test]
+    fn what_need_not_be_fetched_stays() {
+        let recipes = [("a", 1000, 9), ("b", 900, 0), ("c", 800, 0), ("new", 10, 0)];
+        let plan = "x: recipe:a recipe:b\ny: recipe:c\ngenerated: generated\n";
+        assert_eq!(
+            updated(plan, &recipes, &[], 5),
+            ["new: recipe:new", "y: recipe:c", "x: recipe:a recipe:b", "generated: generated"]
+        );
+        assert_eq!(
+            updated(plan, &recipes, &["x"], 6),
+            ["new: recipe:new", "b: recipe:b", "y: recipe:c", "a: recipe:a", "generated: generated"]
+        );
+    }
+
+    #[test]
+    fn lines_of_other_kinds_keep_their_places() {
+        let recipes = [("a", 1000, 9), ("b", 900, 0)];
+        let plan = "etc: /etc\na: recipe:a\nopt: /opt\nb: recipe:b\nrest: *\n";
+        assert_eq!(
+            updated(plan, &recipes, &["a", "b"], 9),
+            ["etc: /etc", "b: recipe:b", "a: recipe:a", "opt: /opt", "rest: *"]
+        );
+        assert_eq!(updated(plan, &recipes, &[], 9), plan.lines().collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn partitions_are_the_cheapest_of_all() {
+        let sizes = [50_000, 40_000, 30_000, 5000, 2000, 1000];
+        let chances = [0.9, 0.05, 0.5, 0.05, 0.9, 0.3];
+        for count in 1..=6 {
+            let mut items: Vec<Item<'_>> = (sizes.iter().zip(chances))
+                .map(|(bytes, chance)| Item { recipe: "r", bytes: *bytes, chance })
+                .collect();
+            let cost = |layers: &[&[Item<'_>]]| -> f64 {
+                layers
+                    .iter()
+                    .map(|items| {
+                        let bytes: u64 = items.iter().map(|item| item.bytes).sum();
+                        PER_LAYER + bytes as f64 * (1.0 - items.iter().map(|item| 1.0 - item.chance).product::<f64>())
+                    })
+                    .sum()
+            };
+            let found = cost(&partition(&mut items, count));
+            // Every way to cut the sorted row.
+            let least = (0..32_u32).filter(|cuts| cuts.count_ones() < count as u32).map(|cuts| {
+                let mut layers = Vec::new();
+                let mut begin = 0;
+                for end in 1..=6 {
+                    if end == 6 || cuts & (1 << (end - 1)) != 0 {
+                        layers.push(&items[begin..end]);
+                        begin = end;
+                    }
+                }
+                cost(&layers)
+            });
+            let least = least.fold(f64::INFINITY, f64::min);
+            assert!((found - least).abs() < 1e-6, "{count}: {found} {least}");
+        }
+        assert!(partition(&mut [], 3).is_empty());
+    }
+}

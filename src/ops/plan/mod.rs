@@ -1,0 +1,175 @@
+//! `plan`: which layer would hold what, and what an update would cost.
+
+mod learn;
+mod report;
+
+use std::fs::File;
+use std::path::Path;
+
+use crate::error::{Error, Result};
+use crate::image::fetch::UpdateCost;
+use crate::image::few_files::FewFiles;
+use crate::image::read_tree::ReadTree;
+use crate::image::tree::{read_layers, ImageLayers, Reading, Wanted};
+use crate::layer::groups::{database_files, Groups};
+use crate::layer::plan::{update, weigh, Assignment, History, Layering, Plan};
+use crate::layer::{self, Step};
+use crate::layout::{Image, Layout, Location};
+use crate::ops::build::layers::{Cutting, NewLayer};
+use crate::ops::build::{read_tree, BuildOptions, Rootfs};
+use crate::platform::PlatformPattern;
+use crate::tree::{Content, Tree};
+use crate::work::Work;
+
+use learn::Learned;
+pub use report::{PlanReport, PlannedLayerReport};
+
+/// What a plan is made for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PlanSubject {
+    /// A rootfs.
+    Rootfs(Rootfs),
+    /// An image.
+    Image(Location),
+}
+
+/// How a plan is made.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct PlanOptions {
+    /// How a rootfs would be read, changed, cut and compressed. Without words for the cut, they are `packages`.
+    pub build: BuildOptions,
+    /// Which images where there is a choice.
+    pub platform: Option<PlatformPattern>,
+    /// A plan that is to learn from older images.
+    pub update: Option<Plan>,
+    /// Images of earlier releases, the oldest first; the last was built by the plan that is updated.
+    pub old: Vec<Location>,
+    /// The image from which an update is to be reckoned.
+    pub simulate: Option<Location>,
+}
+
+/// What is planned.
+struct Subject<'a> {
+    tree: Tree,
+    content: Box<dyn Content + Sync + 'a>,
+    warnings: Vec<String>,
+}
+
+/// Plans the layers of a rootfs or of an image. Nothing is written.
+pub fn plan(subject: &PlanSubject, options: &PlanOptions, work: &Work<'_>) -> Result<PlanReport> {
+    let Subject { tree, content, mut warnings } = read(subject, options, work)?;
+    let groups = match &options.build.package_map {
+        Some(map) => Groups::of_map(map, &tree)?,
+        None => Groups::detect(&tree, content.as_ref())?,
+    };
+    let default = Layering::parse(&["packages"]).map_err(Error::refused)?;
+    let layering = options.build.spec.layers.as_ref().unwrap_or(&default);
+    let mut rates = None;
+    let plan = match &options.update {
+        None => layering.plan(&groups, &tree),
+        Some(plan) => {
+            let new = digests(subject, &tree, content.as_ref(), work)?;
+            let learned = Learned::from(&options.old, &new, &groups, options, work)?;
+            let weights = weigh(&groups, &tree);
+            let fetched = learned.fetched(plan, &groups, &weights);
+            let max = layering.max().unwrap_or(Layering::DEFAULT_MAX);
+            let history = History { weights: &weights, rates: &learned.rates, fetched: &fetched, max };
+            let updated = update(plan, &groups, &history);
+            rates = Some(learned.rates);
+            updated
+        }
+    };
+    let assignment = Assignment::new(&plan, &groups, &tree);
+    warnings.extend(assignment.warnings().iter().cloned());
+    for warning in &warnings {
+        work.observer.warning(warning);
+    }
+    let mut report = report::describe(&assignment, &tree, rates.as_ref(), warnings);
+    if let Some(old) = &options.simulate {
+        report.update = Some(simulate(subject, old, &plan, &tree, content.as_ref(), options, work)?);
+    }
+    Ok(report)
+}
+
+fn open(location: &Location, options: &PlanOptions) -> Result<(Layout, Image)> {
+    let layout = Layout::open(location)?;
+    let image = layout.image(options.platform.as_ref())?;
+    Ok((layout, image))
+}
+
+fn read(subject: &PlanSubject, options: &PlanOptions, work: &Work<'_>) -> Result<Subject<'static>> {
+    match subject {
+        PlanSubject::Rootfs(rootfs) => {
+            let no_spool = || -> Result<File> {
+                Err(Error::refused_with_hint(
+                    format!("`{}`: a compressed archive cannot be read at any place", rootfs.name()),
+                    "give an archive that is not compressed, a directory, or an image",
+                ))
+            };
+            let (tree, content, warnings) = read_tree(rootfs, &options.build, &no_spool, work)?;
+            Ok(Subject { tree, content, warnings })
+        }
+        PlanSubject::Image(location) => {
+            let (layout, image) = open(location, options)?;
+            work.observer.step(&format!("read {location}"));
+            let mut layers = ImageLayers::default();
+            layers.push(read_layers(&layout, &image, usize::MAX, &Wanted::Entries, Reading::Watched, work)?)?;
+            let folded = layers.into_tree().folded;
+            let wanted = database_files(&folded.tree);
+            let content = FewFiles::read(&layout, &image.manifest.value().layers, &folded.origins, wanted)?;
+            Ok(Subject { tree: folded.tree, content: Box::new(content), warnings: Vec::new() })
+        }
+    }
+}
+
+/// The tree with the digests of its contents.
+fn digests(subject: &PlanSubject, tree: &Tree, content: &(dyn Content + Sync), work: &Work<'_>) -> Result<ReadTree> {
+    match subject {
+        PlanSubject::Rootfs(_) => ReadTree::of_tree(tree.clone(), content, work),
+        PlanSubject::Image(location) => {
+            let layout = Layout::open(location)?;
+            ReadTree::of_image(&layout, &layout.image(None)?, work)
+        }
+    }
+}
+
+/// What an update from an image to the subject would cost, if that were built by the plan.
+fn simulate(
+    subject: &PlanSubject,
+    old: &Location,
+    plan: &Plan,
+    tree: &Tree,
+    content: &(dyn Content + Sync),
+    options: &PlanOptions,
+    work: &Work<'_>,
+) -> Result<UpdateCost> {
+    let (old_layout, old_image) = open(old, options)?;
+    let PlanSubject::Rootfs(_) = subject else {
+        let PlanSubject::Image(location) = subject else { unreachable!("there are two kinds") };
+        return Ok(UpdateCost::of_images(&old_image, &open(location, options)?.1));
+    };
+    let layering = Layering::from(plan.clone());
+    let cutting = Cutting { layering: &layering, map: options.build.package_map.as_ref(), base: None };
+    let steps: Vec<Step<'_>> = tree.iter().map(Step::Put).collect();
+    let (planned, _) = cutting.cut(&steps, tree, content)?;
+    let (described, steps): (Vec<_>, Vec<_>) = planned.into_iter().map(|one| (one.described, one.steps)).unzip();
+    work.observer.step(&format!("hash and compress {} layers", steps.len()));
+    work.observer.expect(steps.iter().flatten().map(Step::size).sum());
+    let nowhere = || {
+        let path = Path::new("/dev/null");
+        File::options().write(true).open(path).map_err(|cause| Error::Io { action: "open", path: path.into(), cause })
+    };
+    let written = layer::write_all(steps, content, nowhere, options.build.spec.compression, work)?;
+    let new =
+        written.into_iter().zip(described).map(|((layer, _), described)| NewLayer { layer, described }.descriptor());
+    let new: Vec<_> = new.collect();
+    let groups = match &options.build.package_map {
+        Some(map) => Groups::of_map(map, tree)?,
+        None => Groups::detect(tree, content)?,
+    };
+    let before = ReadTree::and_databases(&old_layout, &old_image, work)?;
+    let after = ReadTree::of_tree(tree.clone(), content, work)?;
+    let changed = learn::changed_recipes(&before, &after, &groups, options)?;
+    Ok(UpdateCost::of_layers(&old_image, &new, |recipe| Some(changed.contains(recipe))))
+}
