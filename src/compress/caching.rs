@@ -74,9 +74,9 @@ impl BlockEncoder for Caching {
             Some(encoder) => encoder,
             None => self.made.insert((self.make)()?),
         };
-        let encoded = encoder.encode(input, output)?;
+        let made = encoder.encode(input, output)?;
         let known = KnownAs { block, stored_checksum: crc32fast::hash(output), was_found: false };
-        Ok(EncodedBlock { known: Some(known), ..encoded })
+        Ok(EncodedBlock { known: Some(known), ..made })
     }
 }
 

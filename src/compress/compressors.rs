@@ -131,15 +131,15 @@ fn work(make: &dyn Fn() -> io::Result<Box<dyn BlockEncoder>>, queue: &Mutex<Rece
         let job = queue.lock().ok().and_then(|queue| queue.recv().ok());
         let Some(Job { input, mut output, answer }) = job else { return };
         let start = Instant::now();
-        let encoded = match &mut encoder {
+        let result = match &mut encoder {
             Some(encoder) => Ok(encoder),
-            None => make().map(|made| encoder.insert(made)),
+            None => make().map(|new| encoder.insert(new)),
         }
         .and_then(|encoder| encoder.encode(&input, &mut output));
         let took = start.elapsed();
         let input_size = input.len();
         drop(input);
         // Nobody waits for it where its encoder has failed.
-        let _ = answer.send(encoded.map(|encoded| Compressed { output, encoded, input_size, took }));
+        let _ = answer.send(result.map(|encoded| Compressed { output, encoded, input_size, took }));
     }
 }

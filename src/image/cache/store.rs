@@ -97,7 +97,7 @@ impl Cache {
             self.directory.display()
         );
         if let Some(trouble) = self.trouble.lock().ok().and_then(|trouble| trouble.clone()) {
-            summary.push_str(&format!("; nothing new could be kept: {trouble}"));
+            summary = format!("{summary}; nothing new could be kept: {trouble}");
         }
         summary
     }

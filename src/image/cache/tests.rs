@@ -154,12 +154,14 @@ fn other_encodings_are_others_blocks() {
     assert_eq!(found(&summary), (0, 0));
 }
 
+/// What is done to a blob and its list.
+type Deed = (&'static str, fn(&Path, &Path));
+
 /// Whatever is done to its files, a cache makes no other layer.
 #[test]
 fn damage_costs_time_and_nothing_else() {
     let files = Files::new();
     let plain = Place::new("cache-plain").write(&files, "gzip", None).1;
-    type Deed = (&'static str, fn(&Path, &Path));
     let deeds: [Deed; 10] = [
         ("a bit of a blob", |blob, _| flip(blob, 1, 2)),
         ("a bit of its first block", |blob, _| flip(blob, 1, 1000)),
