@@ -14,6 +14,7 @@ use crate::work::Work;
 
 /// What is done with a cache beside looking at it.
 #[derive(Clone, Debug, Default)]
+#[non_exhaustive]
 pub struct CacheOptions {
     /// What was used least recently is removed until the rest has this many bytes at most.
     pub prune: Option<u64>,
@@ -21,6 +22,7 @@ pub struct CacheOptions {
 
 /// What is in a cache.
 #[derive(Clone, Debug, Default, Serialize)]
+#[non_exhaustive]
 pub struct CacheReport {
     /// Its directory.
     pub directory: PathBuf,
@@ -58,6 +60,7 @@ pub fn cache(directory: &Path, options: &CacheOptions, work: &Work<'_>) -> Resul
 
 /// What became of the blocks of a cache when all of them were decompressed.
 #[derive(Clone, Debug, Default, Serialize)]
+#[non_exhaustive]
 pub struct CacheCheck {
     /// Blocks that are what their lists say.
     pub good: usize,

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::{json, Value};
 
-use crate::harness::{list_directory, Layout, Listing, Peer, Scratch, Tool};
+use crate::harness::{is_missing, list_directory, Layout, Listing, Peer, Scratch, Tool};
 
 /// An image as a tool writes it.
 struct Foreign {
@@ -47,7 +47,9 @@ fn tree(scratch: &Scratch, image: &str) -> Listing {
     assert_eq!(outcome.code(), 0, "{image}: {}", outcome.stderr());
     let mut listing = list_directory(&root);
     // Times are those of each tool, and nobody describes the root.
-    listing.values_mut().for_each(|node| node.mtime = 0);
+    for node in listing.values_mut() {
+        node.mtime = 0;
+    }
     listing
 }
 
@@ -86,8 +88,8 @@ fn every_verb_reads_what_every_tool_writes() {
         run("index", &[&format!("oci:{}", target("index")), "-q"]);
         let based = format!("oci:{}", target("based"));
         let rootfs = scratch.join("unpacked");
-        let build = Tool::new("build").arg(&rootfs).arg(&based).args(["--base", &image, "--arch", "amd64", "-q"]);
-        let built = build.run();
+        let base = ["--base", &image, "--arch", "amd64", "-q"];
+        let built = Tool::new("build").arg(&rootfs).arg(&based).args(base).run();
         assert_eq!(built.code(), 0, "build on {tool}: {}", built.stderr());
         // What is written is clean, whatever it came from.
         let edited = Tool::new("config").args([&converted, "--author", "A", "-q"]).run();
@@ -147,7 +149,7 @@ fn a_damaged_layer_of_a_docker_archive_goes_nowhere() {
             let error = Tool::new(verb).args([&image, target]).within(scratch.path()).run().error();
             assert!(error.contains("layer `"), "{tool}, {verb}: {error}");
         }
-        assert!(!scratch.join("out").exists() && !scratch.join("out.tar").exists());
+        assert!(is_missing(&scratch.join("out")) && is_missing(&scratch.join("out.tar")));
         assert!(!errors(&image).is_empty(), "{tool}");
         fs::remove_dir_all(scratch.join("written")).unwrap();
     }
