@@ -7,6 +7,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::hint::Hint;
+
 /// The result of an operation of this library.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -36,6 +38,15 @@ pub enum Error {
         accepted: String,
     },
 
+    /// A value of the caller that is not what it should be: a name, a pattern, a file of settings.
+    #[error("{subject}: {reason}")]
+    Invalid {
+        /// The value, or where it stands.
+        subject: String,
+        /// What was wanted and what was found.
+        reason: String,
+    },
+
     /// Input that is not what it should be: a document, a tar stream, a layout.
     #[error("{subject}: {reason}")]
     Malformed {
@@ -61,10 +72,12 @@ pub enum Error {
     /// The request cannot be met, for a reason that is neither I/O nor malformed input.
     #[error("{message}")]
     Refused {
+        /// Why.
+        kind: ErrorKind,
         /// One clause: what was wanted, what was found, where.
         message: String,
         /// What to do about it, if there is something.
-        hint: Option<String>,
+        hint: Option<Hint>,
     },
 
     /// The caller asked to stop (a signal, for the command).
@@ -72,15 +85,60 @@ pub enum Error {
     Interrupted,
 }
 
+/// What kind of error it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// What was named is not there: a file, an image, a platform of it.
+    NotFound,
+    /// What was named means several things, and one is wanted.
+    Ambiguous,
+    /// A value of the caller is not accepted.
+    Invalid,
+    /// What is asked for cannot be said in the format, or is not done by this version.
+    Unsupported,
+    /// What was read is not what it should be.
+    Damaged,
+    /// What is asked for would do harm, or contradicts itself.
+    Refused,
+    /// The operating system refused, or a disk is full.
+    Io,
+    /// The observer wanted to stop.
+    Interrupted,
+}
+
 impl Error {
     /// A refusal without a hint.
     pub fn refused(message: impl Into<String>) -> Self {
-        Error::Refused { message: message.into(), hint: None }
+        Error::Refused { kind: ErrorKind::Refused, message: message.into(), hint: None }
     }
 
     /// A refusal with a line that says what to do.
-    pub fn refused_with_hint(message: impl Into<String>, hint: impl Into<String>) -> Self {
-        Error::Refused { message: message.into(), hint: Some(hint.into()) }
+    pub fn refused_with_hint(message: impl Into<String>, hint: impl Into<Hint>) -> Self {
+        Error::Refused { kind: ErrorKind::Refused, message: message.into(), hint: Some(hint.into()) }
+    }
+
+    /// The same refusal, for another reason.
+    #[must_use]
+    pub(crate) fn of_kind(self, kind: ErrorKind) -> Self {
+        match self {
+            Error::Refused { message, hint, .. } => Error::Refused { kind, message, hint },
+            error => error,
+        }
+    }
+
+    /// The same refusal with its message changed.
+    #[must_use]
+    pub(crate) fn reworded(self, reword: impl FnOnce(&str) -> String) -> Self {
+        match self {
+            Error::Refused { kind, message, hint } => Error::Refused { kind, message: reword(&message), hint },
+            error => error,
+        }
+    }
+
+    /// A value of the caller that is not what it should be.
+    pub fn invalid(subject: impl Into<String>, reason: impl Into<String>) -> Self {
+        Error::Invalid { subject: subject.into(), reason: reason.into() }
     }
 
     /// Input that is not what it should be.
@@ -97,11 +155,23 @@ impl Error {
     }
 
     /// What a person can do about it, for a `hint:` line.
-    pub fn hint(&self) -> Option<&str> {
+    pub fn hint(&self) -> Option<Hint> {
         match self {
-            Error::Refused { hint, .. } => hint.as_deref(),
-            Error::Io { cause, .. } if is_disk_full(cause) => Some("free some space or choose another target"),
+            Error::Refused { hint, .. } => hint.clone(),
+            Error::Io { cause, .. } if is_disk_full(cause) => Some("free some space or choose another target".into()),
             _ => None,
+        }
+    }
+
+    /// What kind of error it is, for programs that go on differently.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Error::Io { cause, .. } if cause.kind() == io::ErrorKind::NotFound => ErrorKind::NotFound,
+            Error::Io { .. } => ErrorKind::Io,
+            Error::Setting { .. } | Error::Invalid { .. } => ErrorKind::Invalid,
+            Error::Malformed { .. } | Error::Mismatch { .. } => ErrorKind::Damaged,
+            Error::Refused { kind, .. } => *kind,
+            Error::Interrupted => ErrorKind::Interrupted,
         }
     }
 }
@@ -150,7 +220,8 @@ mod tests {
         let error: Result<()> = Err(io::Error::from_raw_os_error(28)).at("write", Path::new("out/blob"));
         let error = error.unwrap_err();
         assert_eq!(error.to_string(), "cannot write `out/blob`: No space left on device");
-        assert_eq!(error.hint(), Some("free some space or choose another target"));
+        assert_eq!(error.hint(), Some("free some space or choose another target".into()));
+        assert_eq!(error.kind(), ErrorKind::Io);
     }
 
     #[test]

@@ -44,6 +44,7 @@ pub mod block_cache;
 pub mod compress;
 pub mod digest;
 pub mod error;
+pub mod hint;
 pub mod image;
 pub mod layer;
 pub mod layout;
@@ -64,5 +65,6 @@ mod spelling;
 #[cfg(test)]
 mod testing;
 
-pub use error::{Error, Result};
+pub use error::{Error, ErrorKind, Result};
+pub use hint::{Hint, Mention, OptionName};
 pub use work::Work;

@@ -158,7 +158,7 @@ impl FromStr for MediaType {
         };
         match text.split_once('/') {
             Some((kind, subtype)) if is_name(kind) && is_name(subtype) => Ok(text.to_owned().into()),
-            _ => Err(Error::malformed(
+            _ => Err(Error::invalid(
                 format!("media type `{}`", text.escape_debug()),
                 "`type/subtype` expected, such as `application/spdx+json`",
             )),

@@ -51,7 +51,7 @@ impl FromStr for Timestamp {
             rfc3339(text)
         };
         seconds.filter(|seconds| (MIN..=MAX).contains(seconds)).map(Timestamp).ok_or_else(|| {
-            Error::malformed(
+            Error::invalid(
                 format!("time `{}`", text.escape_debug()),
                 "seconds since 1970 or RFC 3339 expected, such as 1520598896 or 2018-03-09T12:34:56Z",
             )

@@ -22,6 +22,7 @@ mod fakeroot;
 mod foreign;
 mod gc;
 mod help;
+mod hints;
 mod index;
 mod inspect;
 mod ls;
@@ -172,8 +173,8 @@ pub(crate) fn run() -> ExitCode {
         Err(error) if stdout_trouble(&error) == Some(io::ErrorKind::BrokenPipe) => ExitCode::SUCCESS,
         Err(error) => {
             say(&format!("ocibake: error: {}", shortened(one_line(&error))));
-            if let Some(hint) = error.downcast_ref::<Error>().and_then(Error::hint) {
-                say(&format!("hint: {}", shortened(hint.to_owned())));
+            if let Some(hint) = error.downcast_ref::<Error>().and_then(hints::of) {
+                say(&format!("hint: {}", shortened(hint)));
             }
             session.interruption.exit_code().unwrap_or(ExitCode::from(2))
         }
@@ -274,6 +275,6 @@ impl clap::builder::TypedValueParser for TargetParser {
 
 /// A bad argument in the house's form rather than clap's: one line, perhaps a hint, exit status 2.
 fn refuse(command: &clap::Command, error: &Error) -> clap::Error {
-    let hint = error.hint().map(|hint| format!("\n\nhint: {hint}")).unwrap_or_default();
+    let hint = hints::of(error).map(|hint| format!("\n\nhint: {hint}")).unwrap_or_default();
     clap::Error::raw(ErrorKind::ValueValidation, format!("{error}{hint}\n")).with_cmd(command)
 }

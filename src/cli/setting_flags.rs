@@ -65,8 +65,8 @@ pub(super) struct RemovalFlags(pub(super) Vec<Removal>);
 
 impl clap::Args for RemovalFlags {
     fn augment_args(command: Command) -> Command {
-        let flags = Removal::flags().map(|(field, flag)| {
-            let name = flag.trim_start_matches("--").to_owned();
+        let flags = Removal::fields().map(|field| {
+            let name = format!("remove-{}", field.name());
             let help = format!("Take one element of --{} away, by its name (repeatable)", field.name());
             Arg::new(name.clone()).long(name).value_name("NAME").action(ArgAction::Append).help(help)
         });
@@ -81,9 +81,10 @@ impl clap::Args for RemovalFlags {
 impl FromArgMatches for RemovalFlags {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
         let mut removals = Vec::new();
-        for (field, flag) in Removal::flags() {
-            for name in matches.get_many::<String>(flag.trim_start_matches("--")).unwrap_or_default() {
-                let removal = Removal::element(field, &flag, name);
+        for field in Removal::fields() {
+            let flag = format!("remove-{}", field.name());
+            for name in matches.get_many::<String>(&flag).unwrap_or_default() {
+                let removal = Removal::element(field, &format!("--{flag}"), name);
                 removals.push(removal.map_err(|error| super::refuse(&Command::new("config"), &error))?);
             }
         }

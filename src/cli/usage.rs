@@ -23,8 +23,10 @@ pub(super) fn explanation(error: &clap::Error) -> (String, Option<String>) {
             (not_accepted(&flag, &value, &one_of(&context(error, ContextKind::ValidValue))), None)
         }
         ErrorKind::ValueValidation => match error.source().and_then(|source| source.downcast_ref::<Error>()) {
-            Some(Error::Malformed { reason, .. }) => (not_accepted(&flag, &value, reason), None),
-            Some(error) => (format!("{flag}: {error}"), error.hint().map(str::to_owned)),
+            Some(Error::Invalid { reason, .. } | Error::Malformed { reason, .. }) => {
+                (not_accepted(&flag, &value, reason), None)
+            }
+            Some(error) => (format!("{flag}: {error}"), super::hints::of(error)),
             None => (not_accepted(&flag, &value, &error.source().map(ToString::to_string).unwrap_or_default()), None),
         },
         ErrorKind::UnknownArgument => {

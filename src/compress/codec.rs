@@ -58,7 +58,7 @@ macro_rules! levels {
                     if ($lowest..=$highest).contains(&number) {
                         Ok($name(number))
                     } else {
-                        Err(Error::malformed(
+                        Err(Error::invalid(
                             format!("{} level {number}", $codec),
                             concat!($lowest, " to ", $highest, " expected"),
                         ))
@@ -119,7 +119,7 @@ impl FromStr for Compression {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self, Error> {
-        let refused = || Error::malformed(format!("compression `{}`", text.escape_debug()), Compression::ACCEPTED);
+        let refused = || Error::invalid(format!("compression `{}`", text.escape_debug()), Compression::ACCEPTED);
         let (name, level) = match text.split_once(':') {
             Some((name, level)) => (name, Some(parse_level(level).ok_or_else(refused)?)),
             None => (text, None),

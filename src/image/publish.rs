@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::block_cache::BlockCache;
 use crate::compress::{encoding, Compression};
 use crate::error::{Error, Result};
+use crate::hint::{Hint, OptionName};
 use crate::layer::{self, Layer, LayerTimes, Step};
 use crate::layout::{
     commit_all, AdditionalName, BlobPath, Checksum, DockerForm, ImageName, Location, Names, Transaction, Transport,
@@ -78,7 +79,7 @@ pub(crate) fn check(targets: &[Location], options: &TargetOptions) -> Result<()>
         if targets[..i].iter().any(|other| other.path == target.path) {
             return Err(Error::refused_with_hint(
                 format!("target `{}` is given twice", target.path.display()),
-                "give one target several names with --tag",
+                Hint::from("give one target several names with ").option(OptionName::Tags),
             ));
         }
     }
@@ -109,7 +110,7 @@ pub(crate) fn check_checksum(targets: &[Location], checksum: Checksum) -> Result
     {
         return Err(Error::refused_with_hint(
             "checksums are for archives in files, and no target is one",
-            "what a layout holds goes by its digests: leave --checksum out",
+            Hint::from("what a layout holds goes by its digests: leave ").option(OptionName::Checksum).text(" out"),
         ));
     }
     Ok(())

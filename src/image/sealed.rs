@@ -1,6 +1,7 @@
 //! The one place where the documents of an image become bytes: whatever they came from, what is written is clean.
 
 use crate::error::{Error, Result};
+use crate::hint::{Hint, OptionName};
 use crate::layout::Image;
 use crate::media_type::MediaType;
 use crate::oci::{Document, History, ImageConfig, Manifest};
@@ -39,7 +40,12 @@ pub(crate) fn seal(mut config: ImageConfig, mut manifest: Manifest, old: Option<
         _ if config.architecture.is_empty() || config.os.is_empty() => {
             return Err(Error::refused_with_hint(
                 "the image's config names no architecture or no operating system",
-                "say them first: `ocibake config IMAGE --arch ARCH --os OS`",
+                Hint::from("say them first: ")
+                    .verb("config")
+                    .text(" with ")
+                    .option(OptionName::Architecture)
+                    .text(" and ")
+                    .option(OptionName::Os),
             ));
         }
         _ => Document::seal(config),

@@ -264,11 +264,9 @@ fn images_are_chosen_by_their_names() {
     }
     let error = read(&on_disk.open("docker-archive:", "").unwrap()).unwrap_err();
     assert_eq!(
-        error.hint(),
-        Some(
-            "name one, or choose with --platform: docker.io/library/app:latest linux/arm64, \
-             localhost:5000/app:v2 linux/arm64"
-        )
+        error.hint().unwrap().to_string(),
+        "name one, or choose with `platform`: docker.io/library/app:latest linux/arm64, \
+         localhost:5000/app:v2 linux/arm64"
     );
     let layout = on_disk.open("docker-archive:", "").unwrap();
     let blobs = layout.files().unwrap().iter().filter(|file| file.name.starts_with("blobs/")).count();

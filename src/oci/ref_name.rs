@@ -29,7 +29,7 @@ impl FromStr for RefName {
         if text.split('/').all(is_component) {
             Ok(RefName(text.to_owned()))
         } else {
-            Err(Error::malformed(
+            Err(Error::invalid(
                 format!("ref name `{}`", text.escape_debug()),
                 "letters and digits expected, joined by `/`, by one of `-` `.` `_` `:` `@` `+`, or by `--`",
             ))

@@ -8,6 +8,7 @@ use serde::Serialize;
 use crate::compress::Compression;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
+use crate::hint::{Hint, OptionName};
 use crate::image::publish::{open, TargetOptions};
 use crate::image::transfer::{self, move_all, BlobReport, Entry, Plan, Rewritten, Source};
 use crate::json;
@@ -169,7 +170,10 @@ fn refuse_itself(layout: &Layout, targets: &[Location]) -> Result<()> {
 fn refuse_change(graph: &Graph<'_>, plan: &Plan, form: DockerForm) -> Result<()> {
     if form == DockerForm::LegacyOnly {
         let message = "in Docker's older form alone, there is no manifest whose digest could be kept";
-        return Err(Error::refused_with_hint(message, "leave --docker-legacy-only out"));
+        return Err(Error::refused_with_hint(
+            message,
+            Hint::from("leave ").option(OptionName::LegacyOnly).text(" out"),
+        ));
     }
     let changed = graph.nodes().map(|node| &node.descriptor.digest).find(|digest| plan.changed.contains_key(*digest));
     match changed {
@@ -179,7 +183,7 @@ fn refuse_change(graph: &Graph<'_>, plan: &Plan, form: DockerForm) -> Result<()>
                 graph.layout().location(),
                 plan.changed[digest]
             ),
-            "leave --preserve-digests out to let it change",
+            Hint::from("leave ").option(OptionName::PreserveDigests).text(" out to let it change"),
         )),
         None => Ok(()),
     }

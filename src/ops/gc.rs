@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use crate::digest::Digest;
 use crate::error::{Error, IoContext, Result};
+use crate::hint::Hint;
 use crate::layout::{Abandoned, Draft, Location, Reach, Transaction, Transport};
 use crate::work::{Observer, Work};
 
@@ -125,7 +126,7 @@ fn nothing_was_freed(error: Error) -> Error {
     match error {
         Error::Malformed { .. } | Error::Mismatch { .. } => Error::refused_with_hint(
             error.to_string(),
-            "nothing was freed, since nobody can tell what is needed: see `ocibake verify`",
+            Hint::from("nothing was freed, since no one can tell what is needed: see ").verb("verify"),
         ),
         error => error,
     }

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use crate::digest::Digest;
 use crate::error::{Error, Result};
+use crate::hint::{Hint, OptionName};
 use crate::layout::{is_referrers_tag, DescriptorPath, Draft, Layout, Location, Referrer, Rooted, Transaction};
 use crate::oci::{Descriptor, Document, Index};
 use crate::work::{Observer, Work};
@@ -108,7 +109,10 @@ fn meant(layout: &Layout, entries: &[Descriptor], what: Removed, referrers: &[Re
                     format!("image `{location}`: the index {} lists it, and `index.json` does not", index.digest);
                 return Err(Error::refused_with_hint(
                     message,
-                    "`ocibake index --remove` takes an image out of an index",
+                    Hint::default()
+                        .verb("index")
+                        .text(" takes an image out of an index, with ")
+                        .option(OptionName::Remove),
                 ));
             }
             let entry = |entry| meant.iter().any(|path| path.index().is_none() && path.entry() == entry);
@@ -121,11 +125,15 @@ fn meant(layout: &Layout, entries: &[Descriptor], what: Removed, referrers: &[Re
         }
         (Removed::Named, None) => {
             let message = format!("image `{location}`: the name of what should go is missing");
-            Err(Error::refused_with_hint(message, "write it or a digest behind the path, or give --untagged"))
+            Err(Error::refused_with_hint(
+                message,
+                Hint::from("write it or a digest after the path, or use ").option(OptionName::Untagged),
+            ))
         }
         (Removed::Untagged, Some(part)) => {
-            let message =
-                format!("image `{location}`: a whole layout is wanted for --untagged, found one of its images");
+            let message = format!(
+                "image `{location}`: a whole layout is wanted where all without a name goes, found one of its images"
+            );
             Err(Error::refused_with_hint(message, format!("leave `{part}` out")))
         }
     }

@@ -1,6 +1,7 @@
 //! Architecture names, whoever gave them, and the GOARCH that each stands for.
 
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
+use crate::hint::Hint;
 
 /// What a name says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -165,6 +166,7 @@ fn refuse(name: &str) -> Error {
             format!("architecture `{}` is not known", name.escape_debug()),
             format!("accepted: {}", accepted_names()),
         )
+        .of_kind(ErrorKind::Invalid)
     }
 }
 
@@ -172,8 +174,9 @@ fn refuse(name: &str) -> Error {
 pub(super) fn without_name(subject: &str) -> Error {
     Error::refused_with_hint(
         format!("architecture `{subject}` has no name in OCI"),
-        "set OCI_IMAGE_ARCH (--arch) to the GOARCH that your container engine goes by",
+        Hint::from("set ").setting("OCI_IMAGE_ARCH").text(" to the GOARCH that your container engine goes by"),
     )
+    .of_kind(ErrorKind::Unsupported)
 }
 
 #[cfg(test)]
@@ -237,7 +240,7 @@ mod tests {
         for name in WITHOUT_GOARCH {
             let error = chosen(name).unwrap_err();
             assert_eq!(error.to_string(), format!("architecture `{name}` has no name in OCI"));
-            assert!(error.hint().unwrap().contains("OCI_IMAGE_ARCH"), "{name}");
+            assert!(error.hint().unwrap().to_string().contains("OCI_IMAGE_ARCH"), "{name}");
         }
     }
 
@@ -246,7 +249,7 @@ mod tests {
         for name in ["", "AMD64", "arm ", "x86_65", "linux/arm", "armv7\n"] {
             let error = chosen(name).unwrap_err();
             assert!(error.to_string().ends_with("is not known"), "{error}");
-            assert!(error.hint().unwrap().contains("386, amd64, arm, arm64, loong64, mips"), "{name}");
+            assert!(error.hint().unwrap().to_string().contains("386, amd64, arm, arm64, loong64, mips"), "{name}");
         }
     }
 

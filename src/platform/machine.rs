@@ -2,7 +2,8 @@
 
 use super::architecture::{self, Architecture};
 use super::{Platform, VariantPolicy};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
+use crate::hint::Hint;
 
 /// What is known of the machine that an image is made for, each part as its variable has it. Empty parts are unknown.
 #[derive(Clone, Copy, Debug, Default)]
@@ -93,13 +94,14 @@ impl Machine<'_> {
             Some((_, ArmIsa::BeforeVariants)) => Ok(None),
             Some((word, ArmIsa::NotLinux)) => Err(Error::refused_with_hint(
                 format!("`{word}` is no architecture that Linux containers run on"),
-                "set OCI_IMAGE_SUBARCH (--variant) if it is meant all the same",
-            )),
+                Hint::from("set ").setting("OCI_IMAGE_SUBARCH").text(" if it is meant all the same"),
+            )
+            .of_kind(ErrorKind::Unsupported)),
             // Nothing was said, so nothing is claimed.
             None if words.next().is_none() => Ok(None),
             None => Err(Error::refused_with_hint(
                 format!("neither MACHINEOVERRIDES nor TUNE_FEATURES tells the version of `{}`", architecture.goarch),
-                "set OCI_IMAGE_SUBARCH (--variant) to `v5`, `v6`, `v7`, `v8` or `none`",
+                Hint::from("set ").setting("OCI_IMAGE_SUBARCH").text(" to `v5`, `v6`, `v7`, `v8` or `none`"),
             )),
         }
     }
@@ -335,7 +337,7 @@ mod tests {
     fn refusals_say_what_to_do() {
         let hint = |target_arch, tune_features| {
             let machine = Machine { target_arch, tune_features, ..Machine::default() };
-            machine.platform(&VariantPolicy::Auto).unwrap_err().hint().unwrap().to_owned()
+            machine.platform(&VariantPolicy::Auto).unwrap_err().hint().unwrap().to_string()
         };
         assert!(hint("arm", "armv7m").contains("OCI_IMAGE_SUBARCH"));
         assert!(hint("arm", "arm vfp").contains("OCI_IMAGE_SUBARCH"));

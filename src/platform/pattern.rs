@@ -94,7 +94,7 @@ impl FromStr for PlatformPattern {
         let is_word = |text: &str| variant::is_word(text);
         if ![os, name].into_iter().chain(variant).all(is_word) {
             let subject = format!("platform `{}`", text.escape_debug());
-            return Err(Error::malformed(subject, format!("{} expected", Self::ACCEPTED)));
+            return Err(Error::invalid(subject, format!("{} expected", Self::ACCEPTED)));
         }
         let (architecture, told) = machine::told_by(name).unwrap_or((name, None));
         Ok(PlatformPattern {

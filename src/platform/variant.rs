@@ -33,7 +33,7 @@ impl FromStr for VariantPolicy {
             "none" => Ok(VariantPolicy::None),
             "exact" => Ok(VariantPolicy::Exact),
             _ if is_variant(text) => Ok(VariantPolicy::Named(text.to_owned())),
-            _ => Err(Error::malformed(
+            _ => Err(Error::invalid(
                 format!("variant `{}`", text.escape_debug()),
                 format!("{} expected", Self::ACCEPTED),
             )),

@@ -21,7 +21,8 @@ pub use vars_file::VarsFile;
 use std::path::PathBuf;
 
 use crate::compress::Compression;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
+use crate::hint::Hint;
 use crate::layer::plan::Layering;
 use crate::layout::{ImageName, Location};
 use crate::oci::{Annotations, ContainerConfig};
@@ -149,8 +150,11 @@ fn platform(settings: &Settings, has_base: bool) -> Result<Option<Platform>> {
         }
         return Err(Error::refused_with_hint(
             "the image's architecture is not set",
-            "set OCI_IMAGE_ARCH or give --arch: for a rootfs that this machine runs, `--arch $(uname -m)`",
-        ));
+            Hint::from("set ")
+                .setting("OCI_IMAGE_ARCH")
+                .text("; for a rootfs that this machine runs, to what `uname -m` prints"),
+        )
+        .of_kind(ErrorKind::Invalid));
     };
     let name = named.text()?;
     if !platform::is_known_name(name) {
@@ -158,10 +162,8 @@ fn platform(settings: &Settings, has_base: bool) -> Result<Option<Platform>> {
     }
     let policy = settings.one(&variables::SUBARCH, &values::VARIANT)?.unwrap_or_default();
     let os = settings.one(&variables::OS, &values::OS)?.unwrap_or_else(|| "linux".to_owned());
-    let platform = machine.platform(&policy).map_err(|error| match error {
-        Error::Refused { message, hint } => Error::Refused { message: format!("{}: {message}", named.origin), hint },
-        error => error,
-    })?;
+    let platform =
+        machine.platform(&policy).map_err(|error| error.reworded(|message| format!("{}: {message}", named.origin)))?;
     Ok(Some(Platform { os, ..platform }))
 }
 
@@ -220,7 +222,7 @@ mod tests {
 
         let error = BuildSpec::resolve(&Settings::default()).unwrap_err();
         assert_eq!(error.to_string(), "the image's architecture is not set");
-        assert!(error.hint().unwrap().contains("--arch $(uname -m)"));
+        assert!(error.hint().unwrap().to_string().contains("set OCI_IMAGE_ARCH"));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use super::variables::Variable;
 use super::words::{self, Token, Word};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 
 /// The settings of a variables file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,10 +32,10 @@ impl VarsFile {
     pub fn parse(name: &str, text: &[u8]) -> Result<Self> {
         let text = std::str::from_utf8(text).map_err(|error| {
             let line = text[..error.valid_up_to()].split(|byte| *byte == b'\n').count();
-            Error::malformed(place(name, line), "text in UTF-8 expected")
+            Error::invalid(place(name, line), "text in UTF-8 expected")
         })?;
         let tokens = words::scan(text)
-            .map_err(|unclosed| Error::malformed(place(name, unclosed.line), "the quote is not closed"))?;
+            .map_err(|unclosed| Error::invalid(place(name, unclosed.line), "the quote is not closed"))?;
         let mut entries: BTreeMap<&'static str, Assignment> = BTreeMap::new();
         for token in tokens {
             let Token::Word(word) = token else { continue };
@@ -44,15 +44,15 @@ impl VarsFile {
             }
             // An editor's, not the value's: it would end up at the end of a command.
             if word.quoted.ends_with('\r') {
-                return Err(Error::malformed(place(name, word.line), "the line ends in CR LF, LF expected"));
+                return Err(Error::invalid(place(name, word.line), "the line ends in CR LF, LF expected"));
             }
             let (variable, value) =
-                assignment(word).map_err(|reason| Error::malformed(place(name, word.line), reason))?;
+                assignment(word).map_err(|reason| Error::invalid(place(name, word.line), reason))?;
             match Variable::named(&variable) {
                 Some(known) => {
                     let assigned = Assignment { value, line: word.line };
                     if let Some(first) = entries.insert(known.name, assigned) {
-                        return Err(Error::malformed(
+                        return Err(Error::invalid(
                             place(name, word.line),
                             format!("{variable} is set again, first on line {}", first.line),
                         ));
@@ -94,13 +94,16 @@ fn assignment(word: Word<'_>) -> Result<(String, String), String> {
 fn unknown(name: &str, line: usize, variable: &str) -> Error {
     let message = format!("{}: there is no variable {variable}", place(name, line));
     match Variable::nearest(variable) {
-        Some(nearest) => Error::refused_with_hint(message, format!("did you mean {}", nearest.name)),
-        None => Error::refused(message),
+        Some(nearest) => {
+            Error::refused_with_hint(message, format!("did you mean {}", nearest.name)).of_kind(ErrorKind::Invalid)
+        }
+        None => Error::refused(message).of_kind(ErrorKind::Invalid),
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use crate::hint::Hint;
     use proptest::prelude::*;
 
     use super::*;
@@ -181,7 +184,7 @@ mod tests {
             (b"A=b\nOCI_IMAGE_TAG=\xff", "v:2: text in UTF-8 expected".to_owned(), None),
         ] {
             let error = VarsFile::parse("v", text).unwrap_err();
-            assert_eq!((error.to_string(), error.hint()), (message, hint), "{}", text.escape_ascii());
+            assert_eq!((error.to_string(), error.hint()), (message, hint.map(Hint::from)), "{}", text.escape_ascii());
         }
     }
 

@@ -2,7 +2,7 @@
 
 use tar::Header;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::tar::header::{split_name, Fields, MAX_ID, MAX_LONG, NAME_LENGTH};
 use crate::tar::pax::{Records, XATTR};
 use crate::tar::{padding, EXTENDED_HEADER_LIMIT};
@@ -85,7 +85,7 @@ pub(super) fn headers(entry: &Entry, blocks: &mut Vec<u8>) -> Result<()> {
 
 /// That a layer cannot hold an entry.
 pub(super) fn cannot_store(path: &TarPath, reason: &str) -> Error {
-    Error::refused(format!("cannot store `{path}`: {reason}"))
+    Error::refused(format!("cannot store `{path}`: {reason}")).of_kind(ErrorKind::Unsupported)
 }
 
 /// `./` for the root, a slash at the end of directories.

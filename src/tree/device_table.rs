@@ -147,7 +147,7 @@ fn set_owner(entry: &mut Entry, metadata: &Metadata) {
 impl Row {
     fn parse(line: &str, place: String) -> Result<Self> {
         let mut columns = line.split_whitespace();
-        let malformed = |reason: &str| Error::malformed(place.clone(), reason);
+        let malformed = |reason: &str| Error::invalid(place.clone(), reason);
         let (Some(path), Some(kind), Some(mode)) = (columns.next(), columns.next(), columns.next()) else {
             return Err(malformed("`path type mode user group …` expected, found fewer columns"));
         };
@@ -203,7 +203,7 @@ impl Row {
     }
 
     fn error(&self, reason: &str) -> Error {
-        Error::malformed(self.place.clone(), reason)
+        Error::invalid(self.place.clone(), reason)
     }
 }
 

@@ -1,6 +1,7 @@
 use std::str::FromStr;
 
 use crate::error::{Error, Result};
+use crate::hint::{Hint, OptionName};
 use crate::tree::embedded_ids::{EmbeddedId, Parsed};
 use crate::tree::{Entry, Kind, Mtime, Tree};
 
@@ -41,13 +42,13 @@ impl OwnerPolicy {
                 for entry in tree.iter_mut() {
                     let Entry { path, metadata, .. } = entry;
                     let map = |id: EmbeddedId, place: &str| {
-                        let (what, found, map) = match id {
-                            EmbeddedId::User(id) => ("uid", id, uids),
-                            EmbeddedId::Group(id) => ("gid", id, gids),
+                        let (what, found, map, option) = match id {
+                            EmbeddedId::User(id) => ("uid", id, uids, OptionName::UidMap),
+                            EmbeddedId::Group(id) => ("gid", id, gids, OptionName::GidMap),
                         };
                         map.to_container(found).ok_or_else(|| {
                             let message = format!("`{path}`: {what} {found}{place} is outside of the map");
-                            Error::refused_with_hint(message, format!("extend --{what}-map"))
+                            Error::refused_with_hint(message, Hint::from("extend ").option(option))
                         })
                     };
                     metadata.uid = map(EmbeddedId::User(metadata.uid), "")?;
@@ -84,7 +85,8 @@ impl OwnerPolicy {
         }
         let more = if count > SHOWN { " …" } else { "" };
         let shown = shown.join(", ");
-        (count > 0).then(|| format!("--owner leaves ids inside attributes as they are: {count}: {shown}{more}"))
+        (count > 0)
+            .then(|| format!("one owner for all leaves ids inside attributes as they are: {count}: {shown}{more}"))
     }
 }
 
@@ -155,7 +157,7 @@ impl FromStr for IdMap {
             {
                 Ok(IdMap { ranges: vec![Range { container, host, size }] })
             }
-            _ => Err(Error::malformed(
+            _ => Err(Error::invalid(
                 format!("id map `{}`", text.escape_debug()),
                 "CONTAINER:HOST:SIZE expected, such as 0:100000:65536",
             )),
@@ -262,7 +264,7 @@ mod tests {
         let mut tree = with_ids(5, 6, 7);
         fixed.apply(&mut tree).unwrap();
         assert_eq!(xattrs(&tree), xattrs(&with_ids(5, 6, 7)));
-        let note = "--owner leaves ids inside attributes as they are: 2: `/` (security.capability), `/` \
+        let note = "one owner for all leaves ids inside attributes as they are: 2: `/` (security.capability), `/` \
                     (system.posix_acl_access)";
         assert_eq!(fixed.note(&tree).as_deref(), Some(note));
     }

@@ -13,6 +13,7 @@ use std::path::Path;
 use rustix::fs::FileType;
 
 use crate::error::{Error, IoContext, Result};
+use crate::hint::{Hint, OptionName};
 use crate::tree::xattr::{self, XattrPolicy};
 use crate::tree::{is_reserved, Device, Entry, Excluded, Exclusion, Globs, Kind, Metadata, TarPath, Tree};
 use crate::work::Observer;
@@ -121,7 +122,7 @@ impl Scanner<'_> {
         if is_reserved(&path) && self.policy.whiteout_names == WhiteoutNames::Refused {
             return Err(Error::refused_with_hint(
                 format!("`{path}` in the rootfs: a name that begins with `.wh.` means a removal in a layer"),
-                "rename it or leave it out with --exclude",
+                Hint::from("rename it or leave it out with ").option(OptionName::Exclude),
             ));
         }
         let metadata = Metadata {

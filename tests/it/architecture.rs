@@ -6,11 +6,13 @@ use std::process::Command;
 use serde_json::Value;
 
 use crate::harness::clone;
+use crate::verbs::VERBS;
 
 /// The house, row by row: a module may use those of its own row and of rows above it.
 pub(crate) const ROWS: [&[&str]; 10] = [
     &[
         "error",
+        "hint",
         "digest",
         "block_cache",
         "time",
@@ -165,6 +167,32 @@ fn the_library_never_sees_the_command_line() {
         // And the binary goes through the library's door.
         assert!(is_library || !code.contains("#[path"), "{}", path.display());
     }
+}
+
+/// Where a person is to use a flag or another command, the library says which option or verb (`Hint`), and the command
+/// how that is typed. The table of settings is where flags have their names.
+#[test]
+fn no_message_of_the_library_names_a_flag_or_a_command() {
+    const TABLE: &str = "settings/variables.rs";
+    /// What an image's history says of a step is data.
+    const STEPS: [&str; 3] = ["\"ocibake build\"", "\"ocibake config\"", "\"ocibake squash\""];
+    let mut wrong = Vec::new();
+    for (path, code) in sources() {
+        if path.starts_with("cli") || path == Path::new("main.rs") || path == Path::new(TABLE) {
+            continue;
+        }
+        let code = STEPS.iter().fold(code, |code, step| code.replace(step, ""));
+        let names_flag = |line: &str| {
+            line.match_indices("--").any(|(at, dashes)| {
+                !line[..at].ends_with(|c: char| c.is_ascii_alphanumeric() || c == '-')
+                    && line[at + dashes.len()..].starts_with(|c: char| c.is_ascii_lowercase() || c == '{')
+            })
+        };
+        let names_command = |line: &str| VERBS.iter().any(|verb| line.contains(&format!("ocibake {verb}")));
+        let lines = code.lines().filter(|line| names_flag(line) || names_command(line));
+        wrong.extend(lines.map(|line| format!("{}: {}", path.display(), line.trim())));
+    }
+    assert_eq!(wrong, Vec::<String>::new());
 }
 
 #[test]

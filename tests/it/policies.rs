@@ -279,7 +279,7 @@ fn ids_inside_attributes_are_translated() {
 
     // With one owner for everything, they stay, and it is said.
     let outcome = Tool::build(&rootfs).oci(&scratch.join("owned")).args(["--owner", "0:0"]).run();
-    let said = "--owner leaves ids inside attributes as they are: 5: `/d` (system.posix_acl_default), `/f` \
+    let said = "one owner for all leaves ids inside attributes as they are: 5: `/d` (system.posix_acl_default), `/f` \
                 (system.posix_acl_access), `/g` (system.posix_acl_access) …";
     assert!(outcome.stderr().contains(said), "{}", outcome.stderr());
     let _ = Tool::new("unpack").args(["oci:owned", "owned-out"]).within(scratch.path()).run().stdout();

@@ -1,7 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::digest::Digest;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::image::publish::TargetOptions;
 use crate::image::transfer::rewrite::Rewritten;
 use crate::layout::{choose, fitting, Choice, Content, DescriptorPath, Graph, ImageName, Layout, Location, Transport};
@@ -38,7 +38,8 @@ pub(crate) fn entries(layout: &Layout) -> Result<Vec<Entry>> {
         return Ok(meant.iter().map(|path| image(path.descriptor())).collect());
     }
     if meant.is_empty() {
-        return Err(Error::refused(format!("image `{}`: the layout holds no image", layout.location())));
+        return Err(Error::refused(format!("image `{}`: the layout holds no image", layout.location()))
+            .of_kind(ErrorKind::NotFound));
     }
     let graph = Graph::read(layout, meant.iter().map(DescriptorPath::descriptor))?;
     let entry = |path: &DescriptorPath| {

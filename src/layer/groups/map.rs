@@ -38,7 +38,7 @@ impl PackageMap {
             }
             let line_number = index + 1;
             let (path, package) =
-                columns(line).map_err(|reason| Error::malformed(format!("{name}:{line_number}"), reason))?;
+                columns(line).map_err(|reason| Error::invalid(format!("{name}:{line_number}"), reason))?;
             let count = numbers.len();
             let number = *numbers.entry(package).or_insert_with_key(|package| {
                 map.packages.push(package.clone());

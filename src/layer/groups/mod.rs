@@ -78,7 +78,7 @@ impl Groups {
             let line = lines.insert(path.clone(), owned.line);
             if let (Some(before), Some(line)) = (before.filter(|before| *before != owned.package), line) {
                 let [first, second] = [before, owned.package].map(|package| &map.packages[package].name);
-                return Err(Error::malformed(
+                return Err(Error::invalid(
                     format!("{}:{}", map.name, owned.line),
                     format!("`{path}` has one owner expected, found {second}, and {first} in line {line}"),
                 ));

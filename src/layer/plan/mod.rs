@@ -55,10 +55,10 @@ impl Plan {
 
     /// Reads the text of a plan, which messages call `name`.
     pub fn parse(name: &str, text: &[u8]) -> Result<Self> {
-        let text = std::str::from_utf8(text).map_err(|_| Error::malformed(name, "text in UTF-8 expected"))?;
+        let text = std::str::from_utf8(text).map_err(|_| Error::invalid(name, "text in UTF-8 expected"))?;
         let mut layers: Vec<PlannedLayer> = Vec::new();
         for (index, line) in text.lines().enumerate() {
-            let at = |reason: String| Error::malformed(format!("{name}:{}", index + 1), reason);
+            let at = |reason: String| Error::invalid(format!("{name}:{}", index + 1), reason);
             let Some(layer) = PlannedLayer::parse_line(line).map_err(at)? else { continue };
             if layers.iter().any(|other| other.name == layer.name) {
                 return Err(at(format!("the layer `{}` is there twice", layer.name)));
@@ -66,9 +66,9 @@ impl Plan {
             layers.push(layer);
         }
         if layers.is_empty() {
-            return Err(Error::malformed(name, "a line `NAME: SELECTOR…` expected, found none"));
+            return Err(Error::invalid(name, "a line `NAME: SELECTOR…` expected, found none"));
         }
-        Plan::new(layers).map_err(|reason| Error::malformed(name, reason))
+        Plan::new(layers).map_err(|reason| Error::invalid(name, reason))
     }
 
     /// Its lines.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::digest::Digest;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::oci::annotations::CONTAINERD_NAME;
 use crate::oci::Descriptor;
 use crate::platform::{Platform, PlatformPattern};
@@ -73,17 +73,21 @@ pub(crate) fn choose(subject: &str, pattern: &PlatformPattern, choices: &[Choice
     let meant = fitting(pattern, choices);
     match meant[..] {
         [one] => Ok(one),
-        [] if choices.is_empty() => Err(Error::refused(format!("{subject}: no image for platform `{pattern}`"))),
+        [] if choices.is_empty() => {
+            Err(Error::refused(format!("{subject}: no image for platform `{pattern}`")).of_kind(ErrorKind::NotFound))
+        }
         [] => Err(Error::refused_with_hint(
             format!("{subject}: no image for platform `{pattern}`"),
             format!("there is {}", list(choices)),
-        )),
+        )
+        .of_kind(ErrorKind::NotFound)),
         _ => {
             let texts: Vec<String> = meant.iter().map(|at| choices[*at].with_digest()).collect();
             Err(Error::refused_with_hint(
                 format!("{subject}: one image for platform `{pattern}` is wanted, found {}", meant.len()),
                 format!("choose by platform or digest: {}", texts.join(", ")),
-            ))
+            )
+            .of_kind(ErrorKind::Ambiguous))
         }
     }
 }
@@ -146,7 +150,7 @@ mod tests {
                     let error = found.unwrap_err();
                     let message = format!("here: one image for platform `{pattern}` is wanted, found {count}");
                     assert_eq!(error.to_string(), message);
-                    let hint = error.hint().unwrap();
+                    let hint = error.hint().unwrap().to_string();
                     assert!((0..count).all(|at| hint.contains(digest(at).as_str())), "{hint}");
                 }
             }

@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::digest::Digest;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
+use crate::hint::{Hint, OptionName};
 use crate::layout::graph::choice::{choose, list, Choice};
 use crate::layout::graph::referrers::is_referrers_tag;
 use crate::layout::graph::walk::{DescriptorPath, Found, Met, Opened, Subjects, Walk};
@@ -72,19 +73,22 @@ impl Layout {
             (0, None) => Err(Error::refused(format!(
                 "image `{}`: the index of the layout leads to no image, index or artifact of this digest",
                 self.location()
-            ))),
+            ))
+            .of_kind(ErrorKind::NotFound)),
             (0, Some(name)) => {
                 let digests: BTreeSet<&str> = entries.iter().map(|entry| entry.digest.as_str()).collect();
                 let digests: Vec<&str> = digests.into_iter().collect();
                 Err(Error::refused_with_hint(
                     format!("image `{}`: `{name}` does not lead to this digest", self.location()),
                     format!("`{name}` is {}", digests.join(", ")),
-                ))
+                )
+                .of_kind(ErrorKind::NotFound))
             }
             (count, _) => Err(Error::refused_with_hint(
                 format!("image `{}`: one digest is wanted, found {count} that begin so", self.location()),
                 format!("there is {}", digests.join(", ")),
-            )),
+            )
+            .of_kind(ErrorKind::Ambiguous)),
         }
     }
 
@@ -102,7 +106,8 @@ impl Layout {
             (Some(_), count) => Err(Error::refused_with_hint(
                 format!("image `{location}`: one image is wanted, found {count}"),
                 format!("name one: {}", in_hint(entries.iter().map(|path| shown(path.entry())))),
-            )),
+            )
+            .of_kind(ErrorKind::Ambiguous)),
         }
     }
 
@@ -116,6 +121,7 @@ impl Layout {
                 format!("there is {}", in_hint(names.iter().map(String::as_str)))
             },
         )
+        .of_kind(ErrorKind::NotFound)
     }
 
     fn holds_no_image(&self) -> Error {
@@ -124,6 +130,7 @@ impl Layout {
             Some(_) => format!("image `{location}`: an image is wanted, found something else of this digest"),
             None => format!("image `{location}`: the layout holds no image"),
         })
+        .of_kind(ErrorKind::NotFound)
     }
 
     /// The one image that the location means. Where there is a choice, `platform` makes it; the error lists what there is.
@@ -144,8 +151,11 @@ impl Layout {
             None if images.len() == 1 => Ok(images.remove(0)),
             None => Err(Error::refused_with_hint(
                 format!("{subject}: one image is wanted, found {}", images.len()),
-                format!("name one, or choose with --platform: {}", list(&choices)),
-            )),
+                Hint::from("name one, or choose with ")
+                    .option(OptionName::Platform)
+                    .text(format!(": {}", list(&choices))),
+            )
+            .of_kind(ErrorKind::Ambiguous)),
         }
     }
 

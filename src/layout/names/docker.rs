@@ -119,7 +119,7 @@ impl FromStr for DockerName {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        let refused = || Error::malformed(format!("name `{}`", text.escape_debug()), DockerName::ACCEPTED);
+        let refused = || Error::invalid(format!("name `{}`", text.escape_debug()), DockerName::ACCEPTED);
         let Split { registry, path, tag } = split(text);
         let tag = tag.map(str::parse).transpose().map_err(|_| refused())?;
         let path = format!("{}{path}", library(registry, path));
@@ -165,7 +165,7 @@ impl FromStr for DockerTag {
             Ok(DockerTag(text.to_owned()))
         } else {
             let reason = "up to 128 letters, digits, `_`, `.` and `-` expected, the last two not in front";
-            Err(Error::malformed(format!("tag `{}`", text.escape_debug()), reason))
+            Err(Error::invalid(format!("tag `{}`", text.escape_debug()), reason))
         }
     }
 }

@@ -104,7 +104,7 @@ impl Location {
                 _ => {}
             }
             let split = if is_stream { Split::of(rest, |_| false) } else { Split::of(rest, on_disk) };
-            return split.location(transport).map_err(|reason| Error::malformed(format!("{role} `{shown}`"), reason));
+            return split.location(transport).map_err(|reason| Error::invalid(format!("{role} `{shown}`"), reason));
         }
         let split = Split::of(bytes, on_disk);
         let is_there = on_disk(Path::new(text)) || (split.digest.is_some() && on_disk(&split.path));
@@ -119,7 +119,7 @@ impl Location {
             Ending::Plain => Transport::Oci,
         };
         let location =
-            split.location(transport).map_err(|reason| Error::malformed(format!("{role} `{shown}`"), reason))?;
+            split.location(transport).map_err(|reason| Error::invalid(format!("{role} `{shown}`"), reason))?;
         if transport == Transport::Oci && location.path.is_file() {
             return Err(Error::refused_with_hint(
                 format!("{role} `{}`: a layout directory is wanted, found a file", location.path.display()),

@@ -131,7 +131,7 @@ mod tests {
 
     fn refused(text: &str, role: Role, disk: &[&str]) -> Option<(String, String)> {
         let error = refuse(text, role, |path| disk.iter().any(|known| Path::new(known) == path)).err()?;
-        Some((error.to_string(), error.hint().unwrap_or_default().to_owned()))
+        Some((error.to_string(), error.hint().unwrap_or_default().to_string()))
     }
 
     #[test]

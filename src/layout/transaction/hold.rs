@@ -2,7 +2,8 @@
 
 use std::fs::File;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
+use crate::hint::Hint;
 use crate::layout::transaction::lock::lock;
 use crate::layout::transaction::Existing;
 use crate::layout::{digest_of_path, Layout, Location, Transport, BLOBS, INDEX, MARKER};
@@ -57,7 +58,7 @@ pub(super) fn refuse_linked_blobs(target: &Location) -> Result<()> {
     match directories.iter().find(|directory| directory.is_symlink()) {
         Some(link) => Err(Error::refused_with_hint(
             format!("`{target}` is read, but not changed: `{}` is a symbolic link", link.display()),
-            "make a layout with blobs of its own with `ocibake convert`",
+            Hint::from("make a layout with blobs of its own with ").verb("convert"),
         )),
         None => Ok(()),
     }
@@ -68,8 +69,9 @@ fn check_transport(layout: &Layout) -> Result<()> {
     match location.transport {
         Transport::DockerArchive => Err(Error::refused_with_hint(
             format!("image `{location}`: docker archives are read, not edited"),
-            "make a layout of it with `ocibake convert`",
-        )),
+            Hint::from("make a layout of it with ").verb("convert"),
+        )
+        .of_kind(ErrorKind::Unsupported)),
         _ => Ok(()),
     }
 }
@@ -94,7 +96,7 @@ fn check_archive(layout: &Layout) -> Result<()> {
                 "image `{location}`: an archive of nothing but a layout is wanted, found `{}`",
                 other.name.escape_debug()
             ),
-            "it would be lost, or no longer fit: make a layout of it with `ocibake convert`",
+            Hint::from("it would be lost, or no longer fit: make a layout of it with ").verb("convert"),
         ));
     }
     let (found, ending) = (layout.outer_format(), location.outer_codec()?.format());

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::OnceLock;
 
 use crate::digest::{Digest, HashWriter};
-use crate::error::{Error, IoContext, Result};
+use crate::error::{Error, ErrorKind, IoContext, Result};
 use crate::layout::transaction::staging::Staging;
 use crate::layout::{blob_path, Layout, Location};
 use crate::media_type::MediaType;
@@ -229,4 +229,5 @@ impl Stage {
 pub(super) fn too_large(target: &Location, what: &str, found: u64, limit: u64) -> Error {
     let limit = limit >> 20;
     Error::refused(format!("target `{target}`: {what} of {limit} MiB at most can be read again, found {found} bytes"))
+        .of_kind(ErrorKind::Unsupported)
 }

@@ -272,7 +272,7 @@ fn blobs_of_another_layout_are_not_written_to_through_a_link() {
         for error in [created.unwrap_err(), edited.unwrap_err()] {
             let said = error.to_string();
             assert!(said.contains(&format!("{}` is a symbolic link", path.join(link).display())), "{said}");
-            assert!(error.hint().unwrap().contains("convert"));
+            assert!(error.hint().unwrap().to_string().contains("convert"));
         }
         assert_eq!(names(&path), ["one"]);
     }

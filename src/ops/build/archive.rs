@@ -7,6 +7,7 @@ use std::path::Path;
 
 use crate::compress::Format;
 use crate::error::{Error, IoContext, Result};
+use crate::hint::{Hint, OptionName};
 use crate::image::kept_content::KeptContent;
 use crate::layer::Fold;
 use crate::layer::{Changeset, Contents};
@@ -40,7 +41,7 @@ pub(super) fn read(
             let path = &entry.path;
             return Err(Error::refused_with_hint(
                 format!("`{path}` in {name}: a name that begins with `.wh.` means a removal in a layer"),
-                "leave it out with --exclude",
+                Hint::from("leave it out with ").option(OptionName::Exclude),
             ));
         }
         entry.metadata.xattrs.retain(|attribute, _| policy.xattrs.keeps(attribute));

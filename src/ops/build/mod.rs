@@ -18,7 +18,8 @@ pub use rootfs::Rootfs;
 use std::fs::File;
 use std::time::Instant;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
+use crate::hint::{Hint, OptionName};
 use crate::image::few_files::FewFiles;
 use crate::image::publish::{self, publish, write_layers, TargetOptions};
 use crate::image::sealed::Sealed;
@@ -157,7 +158,10 @@ fn settings_warnings(targets: &[Location], spec: &BuildSpec, options: &TargetOpt
 /// The spec's platform, else the base's.
 fn platform(spec: &BuildSpec, base: Option<&Base>) -> Result<Platform> {
     let of_base = || base.map(|base| base.config().platform());
-    spec.platform.clone().or_else(of_base).ok_or_else(|| Error::refused("the image's architecture is not set"))
+    spec.platform
+        .clone()
+        .or_else(of_base)
+        .ok_or_else(|| Error::refused("the image's architecture is not set").of_kind(ErrorKind::Invalid))
 }
 
 /// The rootfs, with the policies applied, and the tree of the base if there is one.
@@ -220,7 +224,8 @@ fn read_rootfs<'a>(
             let (Some(base), Some(layers)) = (base, layers) else {
                 return Err(Error::refused_with_hint(
                     "the upper directory of an overlay is only half of a rootfs: a base image is wanted",
-                    "name the image that the lower directory was unpacked from with --base",
+                    Hint::from("name the image that the lower directory was unpacked from with ")
+                        .option(OptionName::Base),
                 ));
             };
             let (changeset, upper) = overlay::read(path, &options.scan, owners_and_times, observer)?;

@@ -123,7 +123,7 @@ fn add_step(
         return if is_asked_for {
             Err(Error::refused_with_hint(
                 "the image has layers and no history, to which no step can be added",
-                "leave the flags of the step out",
+                "leave out what is said of the step",
             ))
         } else {
             Ok(())

@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use crate::digest::Digest;
 use crate::error::{Error, Result};
+use crate::hint::{Hint, OptionName};
 use crate::json;
 use crate::layout::{named, Draft, Image, Location, Stage, Transaction};
 use crate::media_type::MediaType;
@@ -98,7 +99,7 @@ fn edit(draft: &mut Draft<'_>, options: &ConfigOptions, observer: &dyn Observer)
     };
     if images.len() > 1 && changes_platform(changes) {
         let message = format!("image `{location}`: one platform cannot be that of {} images", images.len());
-        return Err(Error::refused_with_hint(message, "choose one with --platform"));
+        return Err(Error::refused_with_hint(message, Hint::from("choose one with ").option(OptionName::Platform)));
     }
 
     let mut warnings = Vec::new();
@@ -184,8 +185,8 @@ fn renew_entries(draft: &mut Draft<'_>, parents: &mut Parents, tags: &[RefName])
         (Some((_, new)), 1) => tags.iter().for_each(|tag| draft.name(new, tag)),
         (_, count) => {
             return Err(Error::refused_with_hint(
-                format!("image `{}`: one entry of the layout is wanted for --tag, found {count}", draft.target()),
-                "name one, or choose with --platform",
+                format!("image `{}`: one entry of the layout is wanted for new names, found {count}", draft.target()),
+                Hint::from("name one, or choose with ").option(OptionName::Platform),
             ));
         }
     }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::digest::Digest;
 use crate::error::{Error, Result};
+use crate::hint::{Hint, OptionName};
 use crate::layout::{Draft, Location, Redirects};
 use crate::oci::{Descriptor, Document, Index};
 use crate::ops::config::image::{annotated, changes_platform, platform};
@@ -103,6 +104,9 @@ fn refuse_second(index: &Index, location: &Location) -> Result<()> {
 pub(super) fn without_index(location: &Location) -> Error {
     Error::refused_with_hint(
         format!("image `{location}`: `index.json` lists it, and no index of its own that could have annotations"),
-        "annotate its descriptor with --descriptor-annotation, or its manifest with --annotation",
+        Hint::from("annotate its descriptor with ")
+            .option(OptionName::DescriptorAnnotations)
+            .text(", or its manifest with ")
+            .option(OptionName::Annotations),
     )
 }

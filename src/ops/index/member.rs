@@ -2,6 +2,7 @@
 
 use crate::digest::Digest;
 use crate::error::{Error, Result};
+use crate::hint::{Hint, OptionName};
 use crate::image::transfer::{without_names, ATTESTED};
 use crate::layout::{choose, Choice, Content, Graph};
 use crate::media_type::MediaKind;
@@ -147,7 +148,11 @@ pub(super) fn join(members: &mut Vec<Member>, new: Vec<Member>, same: SamePlatfo
             let message = format!("two images for {platform}: {first} and {second}");
             return Err(Error::refused_with_hint(
                 message,
-                "--add --replace lets one take the place of one that is there",
+                Hint::default()
+                    .option(OptionName::Add)
+                    .text(" ")
+                    .option(OptionName::Replace)
+                    .text(" lets one take the place of one that is there"),
             ));
         }
         let old = std::mem::replace(&mut members[at], member);

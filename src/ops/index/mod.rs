@@ -12,7 +12,8 @@ pub use options::{Annotation, ExistingIndex, IndexOptions, PlatformAnnotation};
 pub use report::{IndexReport, ListedManifest};
 
 use crate::digest::Digest;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
+use crate::hint::{Hint, OptionName};
 use crate::image::publish::{self, TargetOptions};
 use crate::layout::{DockerForm, Draft, Layout, Location, Names, Transaction, Transport, Trust};
 use crate::media_type::MediaType;
@@ -65,8 +66,9 @@ fn open(target: &Location, options: &IndexOptions) -> Result<Transaction> {
     }
     if target.is_docker_archive() {
         let message = format!("target `{target}`: docker archives are written whole, and not added to");
-        let hint = "make a layout of it with `ocibake convert`, and of that a docker archive in the end";
-        return Err(Error::refused_with_hint(message, hint));
+        let hint =
+            Hint::from("make a layout of it with ").verb("convert").text(", and of that a docker archive in the end");
+        return Err(Error::refused_with_hint(message, hint).of_kind(ErrorKind::Unsupported));
     }
     Transaction::extend(target, docker_form, checksum)
 }
@@ -113,7 +115,7 @@ fn list(
 fn merged(existing: &mut Existing, new: &[Member], target: &Location, options: &IndexOptions) -> Result<Vec<Member>> {
     if existing.entries.is_empty() && !options.remove.is_empty() {
         let message = format!("target `{target}`: there is no index of this name to take an image out of");
-        return Err(Error::refused(message));
+        return Err(Error::refused(message).of_kind(ErrorKind::NotFound));
     }
     let index = format!("index `{target}`");
     let mut members = std::mem::take(&mut existing.members);
@@ -128,7 +130,10 @@ fn merged(existing: &mut Existing, new: &[Member], target: &Location, options: &
     join(&mut members, new.to_vec(), same)?;
     if members.iter().all(|member| member.platform.is_none()) {
         let message = format!("index `{target}`: an image is wanted, and none would be left in it");
-        return Err(Error::refused_with_hint(message, "`ocibake rm` takes a name away with all that it leads to"));
+        return Err(Error::refused_with_hint(
+            message,
+            Hint::default().verb("rm").text(" takes a name away with all that it leads to"),
+        ));
     }
     for PlatformAnnotation { platform, annotation } in &options.descriptor_annotations {
         let at = one_for(&members, platform, &index)?;
@@ -148,17 +153,26 @@ fn stand(target: &Location, options: &IndexOptions, names: &Names) -> Result<Sta
     };
     if options.target.docker_form == DockerForm::LegacyOnly {
         let message = "Docker's older form knows no platforms, and so no index";
-        return Err(Error::refused_with_hint(message, "leave --docker-legacy-only out"));
+        return Err(Error::refused_with_hint(
+            message,
+            Hint::from("leave ").option(OptionName::LegacyOnly).text(" out"),
+        ));
     }
     if options.shape == Shape::Flat {
         if target.is_docker_archive() {
             let message = format!("target `{target}`: a docker archive holds no flat index");
-            return Err(Error::refused_with_hint(message, "leave --flat out, or write to a layout"));
+            return Err(Error::refused_with_hint(
+                message,
+                Hint::from("leave ").option(OptionName::Flat).text(" out, or write to a layout"),
+            ));
         }
         if !options.annotations.is_empty() {
             return Err(Error::refused_with_hint(
                 "a flat index has no document of its own for annotations",
-                "leave --flat out, or annotate descriptors with --descriptor-annotation",
+                Hint::from("leave ")
+                    .option(OptionName::Flat)
+                    .text(" out, or annotate descriptors with ")
+                    .option(OptionName::DescriptorAnnotations),
             ));
         }
     }

@@ -1,6 +1,7 @@
 use std::str::FromStr;
 
 use crate::error::{Error, Result};
+use crate::hint::{Hint, OptionName};
 use crate::image::publish::TargetOptions;
 use crate::oci::annotations::{CONTAINERD_NAME, REF_NAME};
 use crate::ops::index::{SamePlatform, Shape};
@@ -65,7 +66,7 @@ impl FromStr for Annotation {
 
     fn from_str(text: &str) -> Result<Self> {
         let (key, value) = (ANNOTATION.read)(text)
-            .ok_or_else(|| Error::malformed(format!("annotation `{}`", text.escape_debug()), ANNOTATION.accepted))?;
+            .ok_or_else(|| Error::invalid(format!("annotation `{}`", text.escape_debug()), ANNOTATION.accepted))?;
         Ok(Annotation { key, value })
     }
 }
@@ -80,11 +81,14 @@ impl FromStr for PlatformAnnotation {
                 if [REF_NAME, CONTAINERD_NAME].contains(&annotation.key.as_str()) {
                     // Of a ref name the image-spec says where it may stand (annotations.md): not within an index.
                     let message = format!("annotation `{}`: what an index lists has no name", annotation.key);
-                    return Err(Error::refused_with_hint(message, "name the index with --tag or in its target"));
+                    return Err(Error::refused_with_hint(
+                        message,
+                        Hint::from("name the index with ").option(OptionName::Tags).text(" or in its target"),
+                    ));
                 }
                 Ok(PlatformAnnotation { platform: platform.parse()?, annotation })
             }
-            _ => Err(Error::malformed(
+            _ => Err(Error::invalid(
                 format!("annotation `{}`", text.escape_debug()),
                 "`os/architecture[/variant]:key=value` expected",
             )),

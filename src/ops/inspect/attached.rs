@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::InspectOptions;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
+use crate::hint::Hint;
 use crate::layout::{AttachedFile, DescriptorPath, Layout, Location, Referrer, Watched};
 use crate::media_type::MediaType;
 use crate::oci::{Annotations, Descriptor};
@@ -118,7 +119,7 @@ fn attached_file(layout: &Layout, platform: Option<&PlatformPattern>, wanted: &s
             let message =
                 format!("image `{location}`: one file that is attached as `{wanted}` is wanted, found {count}");
             Err(if there_is.is_empty() {
-                Error::refused_with_hint(message, "nothing is attached: `ocibake attach` does it")
+                Error::refused_with_hint(message, Hint::from("nothing is attached: ").verb("attach").text(" does it"))
             } else {
                 Error::refused_with_hint(message, format!("give a type or a digest: there is {}", there_is.join(", ")))
             })

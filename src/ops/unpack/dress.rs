@@ -10,6 +10,7 @@ use rustix::fs::{AtFlags, Timespec, Timestamps, XattrFlags, CWD};
 use rustix::io::Errno;
 
 use crate::error::{Error, IoContext, Result};
+use crate::hint::{Hint, OptionName};
 use crate::ops::unpack::xattr::{why_not, Why};
 use crate::ops::unpack::Rights;
 use crate::tree::{Kind, Metadata, Mtime, XattrPolicy};
@@ -80,8 +81,13 @@ pub(super) fn dress(
                 Err(error) => {
                     let name = PathBuf::from(String::from_utf8_lossy(name).into_owned());
                     let error = failure("set the attribute", &name, error);
+                    let kind = error.kind();
                     let message = format!("`{}`: {error}", shown().display());
-                    return Err(Error::Refused { message, hint: error.hint().map(str::to_owned) });
+                    return Err(match error.hint() {
+                        Some(hint) => Error::refused_with_hint(message, hint),
+                        None => Error::refused(message),
+                    }
+                    .of_kind(kind));
                 }
             };
             left_out.push(LeftOut::Xattr { name: name.as_slice().into(), why });
@@ -103,7 +109,9 @@ pub(super) fn failure(action: &'static str, path: &Path, cause: io::Error) -> Er
     match Err::<(), _>(cause).at(action, path) {
         Err(error) if is_refusal => Error::refused_with_hint(
             error.to_string(),
-            "run it as root, or under pseudo or fakeroot; with --rootless, what cannot be set is left out and listed",
+            Hint::from("run it as root, or under pseudo or fakeroot; with ")
+                .option(OptionName::Rootless)
+                .text(", what cannot be set is left out and listed"),
         ),
         Err(error) => error,
         Ok(()) => unreachable!("an error was given"),

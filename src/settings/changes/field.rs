@@ -56,10 +56,7 @@ impl FromStr for Field {
         let found = Field::all().find(|(name, _)| *name == text);
         found.map(|(_, field)| field).ok_or_else(|| {
             let names: Vec<&str> = Field::all().map(|(name, _)| name).collect();
-            Error::malformed(
-                format!("field `{}`", text.escape_debug()),
-                format!("one of {} expected", names.join(", ")),
-            )
+            Error::invalid(format!("field `{}`", text.escape_debug()), format!("one of {} expected", names.join(", ")))
         })
     }
 }
@@ -74,19 +71,18 @@ pub enum Removal {
 }
 
 impl Removal {
-    /// The fields that hold elements, each with the flag that takes one away: `--remove-env`.
-    pub fn flags() -> impl Iterator<Item = (ConfigField, String)> {
-        let fields = ConfigField::all().filter(|field| field.element().is_some());
-        fields.map(|field| (field, format!("--remove-{}", field.name())))
+    /// The fields that hold elements, of which one can be taken away.
+    pub fn fields() -> impl Iterator<Item = ConfigField> {
+        ConfigField::all().filter(|field| field.element().is_some())
     }
 
-    /// Of a field that holds elements, by the flag that takes one away.
+    /// Of a field that holds elements; `flag` names the element in an error.
     pub fn element(field: ConfigField, flag: &str, name: &str) -> Result<Self> {
         let grammar = field.element().ok_or_else(|| Error::refused(format!("{flag}: there are no elements")))?;
         Ok(Removal::Element(field, read(grammar, flag, name)?))
     }
 
-    /// Of `--remove-annotation` and the like, which `flag` tells apart.
+    /// An annotation; `flag` names it in an error.
     pub fn annotation(place: Annotated, flag: &str, key: &str) -> Result<Self> {
         let key = read(&values::KEY, flag, key)?;
         if place == Annotated::Descriptor && super::is_name(&key) {

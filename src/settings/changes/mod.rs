@@ -10,6 +10,7 @@ pub use platform::PlatformChanges;
 use std::collections::BTreeMap;
 
 use crate::error::{Error, Result};
+use crate::hint::Hint;
 use crate::oci::annotations::{CONTAINERD_NAME, REF_NAME};
 use crate::oci::{Annotations, ContainerConfig};
 use crate::settings::fields;
@@ -140,7 +141,7 @@ pub fn annotations(flag: &str, pairs: &[String]) -> Result<Annotations> {
 fn a_name_is_no_annotation(flag: &str, key: &str) -> Error {
     Error::refused_with_hint(
         format!("{flag}: `{key}` is the name of an image"),
-        "names are given by `ocibake tag` and taken by `ocibake rm`",
+        Hint::from("names are given by ").verb("tag").text(" and taken by ").verb("rm"),
     )
 }
 

@@ -1,4 +1,4 @@
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::platform::{self, Machine, Platform, VariantPolicy};
 use crate::settings::sources::Settings;
 use crate::settings::{values, variables};
@@ -37,12 +37,9 @@ impl PlatformChanges {
                     return Err(setting.error(name, &platform::accepted_names()));
                 }
                 let machine = Machine { architecture: name, ..Machine::default() };
-                let platform = machine.platform(&VariantPolicy::Auto).map_err(|error| match error {
-                    Error::Refused { message, hint } => {
-                        Error::Refused { message: format!("{}: {message}", setting.origin), hint }
-                    }
-                    error => error,
-                })?;
+                let platform = machine
+                    .platform(&VariantPolicy::Auto)
+                    .map_err(|error| error.reworded(|message| format!("{}: {message}", setting.origin)))?;
                 Some(Chosen { goarch: platform.architecture, variant: platform.variant })
             }
         };

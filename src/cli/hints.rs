@@ -1,0 +1,63 @@
+//! What the library would have a person do, in the words of the command line: options become flags, verbs commands.
+
+use ocibake::settings::Variable;
+use ocibake::{Error, Mention, OptionName};
+
+/// The hint of an error, if it has one.
+pub(super) fn of(error: &Error) -> Option<String> {
+    error.hint().map(|hint| hint.worded(word))
+}
+
+fn word(mention: Mention) -> String {
+    match mention {
+        Mention::Option(name) => flag(name).map_or_else(|| mention.to_string(), str::to_owned),
+        Mention::Verb(name) => format!("`ocibake {name}`"),
+        Mention::Setting(name) => match Variable::named(name).and_then(|variable| variable.flag) {
+            Some(flag) => format!("{name} ({flag})"),
+            None => name.to_owned(),
+        },
+        _ => mention.to_string(),
+    }
+}
+
+fn flag(name: OptionName) -> Option<&'static str> {
+    Some(match name {
+        OptionName::Add => "--add",
+        OptionName::Annotations => "--annotation",
+        OptionName::Architecture => "--arch",
+        OptionName::Base => "--base",
+        OptionName::Checksum => "--checksum",
+        OptionName::DescriptorAnnotations => "--descriptor-annotation",
+        OptionName::Exclude => "--exclude",
+        OptionName::Flat => "--flat",
+        OptionName::GidMap => "--gid-map",
+        OptionName::LegacyOnly => "--docker-legacy-only",
+        OptionName::Os => "--os",
+        OptionName::Platform => "--platform",
+        OptionName::PreserveDigests => "--preserve-digests",
+        OptionName::Remove => "--remove",
+        OptionName::Replace => "--replace",
+        OptionName::Rootless => "--rootless",
+        OptionName::Tags => "--tag",
+        OptionName::UidMap => "--uid-map",
+        OptionName::Untagged => "--untagged",
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_option_that_a_hint_mentions_has_a_flag() {
+        let command = crate::cli::interface();
+        for name in OptionName::ALL {
+            let flag = flag(*name).unwrap_or_else(|| panic!("{name:?} has no flag"));
+            let is_there = command
+                .get_subcommands()
+                .any(|verb| verb.get_arguments().any(|arg| arg.get_long() == flag.strip_prefix("--")));
+            assert!(is_there, "no verb has {flag}");
+        }
+    }
+}
