@@ -44,7 +44,7 @@ pub(super) fn foreign_owner(tree: &Tree, runs_as: u32) -> Option<String> {
     let is_own = tree.iter().all(|entry| entry.metadata.uid == runs_as);
     (runs_as != 0 && is_own).then(|| {
         format!(
-            "everything belongs to uid {runs_as}, who runs this: --owner 0:0 gives it to root, --device-table says who owns \
+            "everything belongs to uid {runs_as}, who runs this: the owner 0:0 gives it to root, a device table says who owns \
              what, and fakeroot keeps owners from the making of the rootfs on"
         )
     })
