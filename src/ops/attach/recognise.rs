@@ -67,7 +67,7 @@ pub(super) fn recognise(path: &Path) -> Result<MediaType> {
                 "`{}`: an SBOM, attestation or signature of a known kind is wanted, found something else",
                 path.display()
             ),
-            "say what it is with --type, a media type such as `application/octet-stream`",
+            "say what it is by a media type such as `application/octet-stream`",
         )
     })?;
     found.parse()

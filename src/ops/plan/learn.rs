@@ -36,7 +36,7 @@ impl Learned {
         let Some(last) = old.last() else {
             return Err(Error::refused_with_hint(
                 "a plan learns from images of earlier releases, and none is given",
-                "name them with --old, the oldest first",
+                "name the images of earlier releases, the oldest first",
             ));
         };
         let mut rates: BTreeMap<String, Rate> = BTreeMap::new();
