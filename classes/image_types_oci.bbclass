@@ -101,7 +101,7 @@ OCI_VARIABLES = "\
     OCI_IMAGE_HEALTHCHECK_START_PERIOD OCI_IMAGE_HEALTHCHECK_START_INTERVAL OCI_IMAGE_HEALTHCHECK_RETRIES \
     OCI_IMAGE_MEMORY OCI_IMAGE_MEMORY_SWAP OCI_IMAGE_CPU_SHARES \
     OCI_IMAGE_LABELS OCI_IMAGE_ANNOTATIONS \
-    OCI_IMAGE_COMPRESSION OCI_IMAGE_EXCLUDE OCI_BASE_IMAGE \
+    OCI_IMAGE_COMPRESSION OCI_IMAGE_EXCLUDE OCI_BASE_IMAGE OCI_BASE_IMAGE_MODE \
 "
 
 # One command for every type, since a type is named after ocibake's transport. SOURCE_DATE_EPOCH of an image recipe is a
@@ -109,7 +109,7 @@ OCI_VARIABLES = "\
 # so that nothing has to wait for the disk.
 OCI_BUILD = "\
     SOURCE_DATE_EPOCH= ocibake build --vars '${T}/${type}.vars' --progress percent --json --no-sync ${EXTRA_IMAGECMD} \
-    ${OCI_ROOTFS} '${type}:${IMGDEPLOYDIR}/${IMAGE_NAME}.${type}' > '${T}/${type}.json'\
+    '${IMAGE_ROOTFS}' '${type}:${IMGDEPLOYDIR}/${IMAGE_NAME}.${type}' > '${T}/${type}.json'\
 "
 IMAGE_CMD:oci = "${OCI_BUILD}${OCI_ATTACH}"
 IMAGE_CMD:oci-archive = "${OCI_BUILD}"
@@ -186,6 +186,7 @@ def oci_settings(d, imagetype):
         # The last word for a key wins.
         settings[name] = " ".join(filter(None, [oci_automatic(d), settings[name]]))
     settings["OCI_BASE_IMAGE"] = oci_base_location(d)
+    settings["OCI_BASE_IMAGE_MODE"] = oci_base_mode(d)
     if imagetype == "docker-archive":
         settings["OCI_IMAGE_TAG"] = oci_docker_names(d)
     return {name: value for name, value in settings.items() if value}

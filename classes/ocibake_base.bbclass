@@ -10,10 +10,6 @@ inherit ocibake
 
 OCI_BASE_IMAGE_MODE ??= "merge"
 
-# What a base has and the rootfs has not: for ocibake a rootfs is the whole image, and what an overlay filesystem wrote is
-# an addition. A rootfs has no marks of an overlay's, so as one it only adds.
-OCI_ROOTFS = "${@'--overlay-upper ' if oci_base_mode(d) == 'merge' else ''}'${IMAGE_ROOTFS}'"
-
 def oci_base_mode(d):
     """
     How base and rootfs become one: `merge`, `exact`, or none without a base.

@@ -38,6 +38,8 @@ pub struct BuildSpec {
     pub platform: Option<Platform>,
     /// The image to build on.
     pub base: Option<Location>,
+    /// What becomes of what only the base has.
+    pub base_mode: BaseMode,
     /// Who made it.
     pub author: Option<String>,
     /// How to run it.
@@ -64,6 +66,16 @@ pub struct BuildSpec {
     pub warnings: Vec<String>,
 }
 
+/// How a base image and a rootfs become one image.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum BaseMode {
+    /// The image holds the rootfs and nothing else: what only the base has is removed.
+    #[default]
+    Exact,
+    /// The rootfs is added: what only the base has stays.
+    Merge,
+}
+
 impl BuildSpec {
     /// Reads and checks all settings.
     pub fn resolve(settings: &Settings) -> Result<Self> {
@@ -75,6 +87,7 @@ impl BuildSpec {
         Ok(BuildSpec {
             platform: platform(settings, base_is_set)?,
             base,
+            base_mode: settings.one(&variables::BASE_IMAGE_MODE, &values::BASE_MODE)?.unwrap_or_default(),
             cleared: fields::cleared(settings),
             author: author(settings)?,
             config: fields::read(settings)?,
@@ -207,6 +220,7 @@ mod tests {
             base: None,
             author: None,
             config: ContainerConfig::default(),
+            base_mode: BaseMode::Exact,
             cleared: Vec::new(),
             annotations: Annotations::new(),
             tags: Vec::new(),

@@ -6,6 +6,7 @@ use crate::compress::Compression;
 use crate::layout::ImageName;
 use crate::oci::annotations;
 use crate::platform::{self, VariantPolicy};
+use crate::settings::BaseMode;
 use crate::time::Timestamp;
 
 /// How a value is read.
@@ -108,6 +109,16 @@ pub(super) const VARIANT: Grammar<VariantPolicy> =
 /// An operating system.
 pub(super) const OS: Grammar<String> =
     Grammar { accepted: "a GOOS such as `linux`", read: |text| platform::is_known_os(text).then(|| text.to_owned()) };
+
+/// What becomes of what only the base has.
+pub(super) const BASE_MODE: Grammar<BaseMode> = Grammar {
+    accepted: "`exact` or `merge`",
+    read: |text| match text {
+        "exact" => Some(BaseMode::Exact),
+        "merge" => Some(BaseMode::Merge),
+        _ => None,
+    },
+};
 
 /// How layers are compressed.
 pub(super) const COMPRESSION: Grammar<Compression> =

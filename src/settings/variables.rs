@@ -144,6 +144,8 @@ variables! {
         "a directory that keeps compressed blocks and lists of base layers for the next run";
     BASE_IMAGE = Text "OCI_BASE_IMAGE" Some("--base"),
         "an image to build on: only the difference becomes a layer";
+    BASE_IMAGE_MODE = Text "OCI_BASE_IMAGE_MODE" Some("--base-mode"),
+        "`exact` (default): what the base has and the rootfs lacks is removed; `merge`: it stays";
     SOURCE_DATE_EPOCH = Text "SOURCE_DATE_EPOCH" None,
         "seconds since 1970: no file time is newer; default for `created`";
 }

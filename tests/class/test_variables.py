@@ -8,7 +8,7 @@ import bbclass
 
 YOCTO = (bbclass.REPOSITORY / "docs/yocto.md").read_text()
 # What a class sets for itself, and what it knows of others' classes.
-INTERNAL = {"OCI_ROOTFS", "OCI_VARIABLES", "OCI_BUILD", "OCI_ATTACH", "OCI_SPDX_DIR", "OCI_SPDX_DOCUMENT",
+INTERNAL = {"OCI_VARIABLES", "OCI_BUILD", "OCI_ATTACH", "OCI_SPDX_DIR", "OCI_SPDX_DOCUMENT",
             "OCI_IMAGE_BACKEND", "OCI_LAYERS"}
 CLASSES = {
     "image_types_oci": ["image_types_oci", "ocibake_base", "ocibake_spdx"],

@@ -317,3 +317,76 @@ fn a_base_of_another_platform_is_refused_and_one_of_several_is_chosen() {
     assert_eq!(image.config["architecture"], "arm64");
     assert_eq!(image.layers(), Layout::at(&out).image("two").layers());
 }
+
+/// What the base has stays, and what the rootfs has is added or replaces it.
+#[test]
+fn a_rootfs_can_be_merged_into_a_base() {
+    let scratch = Scratch::new();
+    let old = "d 0755 - 1 /bin\nf 0755 - 1 /bin/sh text sh\nd 0755 - 1 /etc\nf 0644 - 1 /etc/a text old\nf 0644 - 1 /etc/b text b";
+    let new = "d 0755 - 1 /etc\nf 0644 - 1 /etc/a text new\nd 0755 - 1 /srv\nf 0644 - 1 /srv/x text x";
+    let (out, names) = layer_between(&scratch, old, new, &["--base-mode", "merge", "-q"]);
+    assert!(!names.iter().any(|name| name.contains(".wh.")), "{names:?}");
+    assert!(["etc/a", "srv/x"].iter().all(|path| names.iter().any(|name| name == path)), "{names:?}");
+    for (path, text) in [("bin/sh", "sh"), ("etc/a", "new"), ("etc/b", "b"), ("srv/x", "x")] {
+        let printed = Tool::new("cat").args([&oci(&out, "new"), path]).run().stdout();
+        assert_eq!(printed.trim_end(), text, "{path}");
+    }
+    // The same by a variable, from an archive, and in layers.
+    let archive = scratch.join("new.tar");
+    let Some(tar) = Peer::find("tar") else { return };
+    let new_rootfs = scratch.join("new");
+    let _ = tar.run(["-C", new_rootfs.to_str().unwrap(), "-cf", archive.to_str().unwrap(), "."]);
+    for (rootfs, more) in [(&archive, &[][..]), (&scratch.join("new"), &["--layers", "etc=etc", "rest=*"])] {
+        let tool = Tool::new("build").arg(rootfs).arg(oci(&out, "again")).args(["--base", &oci(&out, "old"), "-q"]);
+        let _ = tool.args(more).env("OCI_BASE_IMAGE_MODE", "merge").bake();
+        let same = Tool::new("diff").args([&oci(&out, "new"), &oci(&out, "again"), "--summary"]).run();
+        assert!(!same.stderr().contains("error"), "{}", same.stderr());
+        assert_eq!(Tool::new("cat").args([&oci(&out, "again"), "etc/b"]).run().stdout().trim_end(), "b");
+    }
+}
+
+/// A link in the place of a directory would take away what is in it, unsaid.
+#[test]
+fn what_cannot_be_merged_is_listed() {
+    for (old, new, path) in [
+        (
+            "d 0755 - 1 /bin\nf 0755 - 1 /bin/sh text sh",
+            "l 0777 - 1 /bin usr/bin\nd 0755 - 1 /usr\nd 0755 - 1 /usr/bin",
+            "bin",
+        ),
+        (
+            "l 0777 - 1 /lib usr/lib\nd 0755 - 1 /usr\nd 0755 - 1 /usr/lib",
+            "d 0755 - 1 /lib\nf 0644 - 1 /lib/x text x",
+            "lib",
+        ),
+        ("d 0755 - 1 /run", "f 0644 - 1 /run text x", "run"),
+    ] {
+        let scratch = Scratch::new();
+        let out = scratch.join("out");
+        let (old, new) = (make(&scratch, "old", old), make(&scratch, "new", new));
+        let _ = Tool::build(old).arg(oci(&out, "old")).bake();
+        let build = |mode: &str| {
+            let tool = Tool::new("build").arg(&new).arg(oci(&out, "new"));
+            tool.args(["--base", &oci(&out, "old"), "--base-mode", mode, "-q"]).run()
+        };
+        let error = build("merge").error();
+        assert!(error.contains(&format!("`{path}` is a ")) && error.contains("exact"), "{error}");
+        let _ = build("exact").digest();
+    }
+    let scratch = Scratch::new();
+    let rootfs = make(&scratch, "new", "f 0644 - 1 /x text x");
+    let error = Tool::build(rootfs).oci(&scratch.join("out")).args(["--base-mode", "both"]).run().error();
+    assert!(error.contains("`exact` or `merge`"), "{error}");
+}
+
+#[test]
+fn a_rootfs_that_removes_most_of_its_base_is_told() {
+    let scratch = Scratch::new();
+    let out = scratch.join("out");
+    let old = make(&scratch, "old", "f 0644 - 1 /a text a\nf 0644 - 1 /b text b\nf 0644 - 1 /c text c");
+    let new = make(&scratch, "new", "f 0644 - 1 /x text x");
+    let _ = Tool::build(old).arg(oci(&out, "old")).bake();
+    let outcome = Tool::new("build").arg(new).arg(oci(&out, "new")).args(["--base", &oci(&out, "old")]).run();
+    assert!(outcome.stderr().contains("3 of the 4 entries of the base are removed"), "{}", outcome.stderr());
+    assert!(outcome.stderr().contains("merge"), "{}", outcome.stderr());
+}

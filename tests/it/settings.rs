@@ -240,8 +240,15 @@ two'"#,
 }
 
 /// Settings that only say something together with others.
-const ELSEWHERE: [&str; 6] =
-    ["TARGET_ARCH", "TUNE_FEATURES", "MACHINEOVERRIDES", "OCI_IMAGE_EXCLUDE", "OCI_IMAGE_LAYERS", "OCI_IMAGE_CACHE"];
+const ELSEWHERE: [&str; 7] = [
+    "TARGET_ARCH",
+    "TUNE_FEATURES",
+    "MACHINEOVERRIDES",
+    "OCI_IMAGE_EXCLUDE",
+    "OCI_IMAGE_LAYERS",
+    "OCI_IMAGE_CACHE",
+    "OCI_BASE_IMAGE_MODE",
+];
 
 /// A value in single quotes, as a shell would write it.
 fn quoted(value: &str) -> String {

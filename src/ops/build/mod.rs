@@ -5,6 +5,7 @@ mod attributes;
 mod base;
 mod documents;
 pub(crate) mod layers;
+mod merged;
 mod overlay;
 mod places;
 mod report;
@@ -25,13 +26,13 @@ use crate::image::publish::{self, publish, write_layers, TargetOptions};
 use crate::image::sealed::Sealed;
 use crate::image::tree::{ImageLayers, ImageTree};
 use crate::layer::groups::{database_files, PackageMap};
-use crate::layer::{self, Layer, LayerTimes, Step};
+use crate::layer::{self, Folded, Layer, LayerTimes, Step};
 use crate::layout::Location;
 use crate::oci::ContainerConfig;
 use crate::platform::Platform;
-use crate::settings::BuildSpec;
+use crate::settings::{BaseMode, BuildSpec};
 use crate::time::Timestamp;
-use crate::tree::{clamp_times, Content, DeviceTable, Entry, Mask, OwnerPolicy, ScanPolicy, TarPath, Tree};
+use crate::tree::{clamp_times, Content, DeviceTable, Directory, Entry, Mask, OwnerPolicy, ScanPolicy, TarPath, Tree};
 use crate::work::Work;
 
 use base::Base;
@@ -91,6 +92,11 @@ pub fn build(rootfs: &Rootfs, targets: &[Location], options: &BuildOptions, work
         None => Some(read.rootfs.tree.iter().map(Step::Put).collect()),
         Some(base) => difference(base, &read.rootfs, &mask, work)?,
     };
+    if let (Some(base), Some(steps)) = (&read.base, &steps) {
+        let removed = warnings::most_removed(&base.folded.tree, steps);
+        removed.iter().for_each(|warning| work.observer.warning(warning));
+        warnings.extend(removed);
+    }
     let planned = planned(steps, &read, options, base.as_ref(), &mut warnings, work)?;
     stats.compare_seconds = compare_start.elapsed().as_secs_f64() + read.base_seconds;
     let (described, steps): (Vec<_>, Vec<_>) =
@@ -207,8 +213,13 @@ fn read_rootfs<'a>(
         }
         Ok(())
     };
+    // Of the base's files that are read here, there are few: those of package databases.
+    let few_files = |base: &Base, merged: &Folded| match spec.layers {
+        Some(_) if options.package_map.is_none() => base.few_files(merged, database_files(&merged.tree)),
+        _ => Ok(FewFiles::default()),
+    };
     observer.step(&format!("read {name}"));
-    let (mut read, base) = match rootfs {
+    let (mut read, layers) = match rootfs {
         Rootfs::Directory(path) => {
             let mut read = rootfs::read_directory(path, &options.scan, observer)?;
             owners_and_times(&mut read.tree)?;
@@ -231,21 +242,27 @@ fn read_rootfs<'a>(
             let (changeset, upper) = overlay::read(path, &options.scan, owners_and_times, observer)?;
             let merged = layers.with(changeset)?;
             let of_base = layers.digests_of(&merged);
-            // Of the base's files that are read here, there are few: those of package databases.
-            let few = match spec.layers {
-                Some(_) if options.package_map.is_none() => base.few_files(&merged, database_files(&merged.tree))?,
-                _ => FewFiles::default(),
-            };
-            let content = Box::new(overlay::MergedContent::new(path, base, few, merged.origins));
+            let few = few_files(base, &merged)?;
+            let content = Box::new(merged::MergedContent {
+                upper: Box::new(Directory::new(path)),
+                base,
+                few,
+                origins: merged.origins,
+            });
             let (warnings, excluded) = (rootfs::left_out(&upper.sockets), upper.excluded);
             (ReadRootfs { tree: merged.tree, content, warnings, excluded, of_base }, Some(layers))
         }
     };
+    if let (Some(base), Some(layers), BaseMode::Merge) = (base, &layers, spec.base_mode) {
+        if !matches!(rootfs, Rootfs::OverlayUpper(_)) {
+            read = merged::merge(read, base, layers, |merged| few_files(base, merged))?;
+        }
+    }
     options.device_table.apply(&mut read.tree, read.content.as_ref())?;
     warnings.append(&mut read.warnings);
     warnings.extend(warnings::idle_patterns(&read.excluded));
     let scan_seconds = scan_start.elapsed().as_secs_f64();
-    let mut base = base.map(ImageLayers::into_tree);
+    let mut base = layers.map(ImageLayers::into_tree);
     // Attributes that are not read from the rootfs say nothing about what changed, be they of the base, or of what an upper
     // directory left as it was there.
     let trees = base.iter_mut().map(|base| &mut base.folded.tree).chain([&mut read.tree]);

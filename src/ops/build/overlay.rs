@@ -6,18 +6,13 @@
 //! fuse-overlayfs has names of its own for them, and where it cannot make devices it writes the marks of a layer,
 //! `.wh.NAME` and `.wh..wh..opq`. What it cannot set as an ordinary user it keeps in an attribute, `override_stat`.
 
-use std::collections::BTreeMap;
-use std::io::Read;
 use std::path::Path;
 
 use crate::error::{Error, Result};
-use crate::image::few_files::FewFiles;
-use crate::layer::{Changeset, Origin};
-use crate::ops::build::base::Base;
+use crate::layer::Changeset;
 use crate::ops::build::places::refuse_image;
 use crate::tree::{
-    scan, Content, Device, Directory, Entry, Globs, Kind, Metadata, Scan, ScanPolicy, TarPath, Tree, Whiteout,
-    WhiteoutNames, XattrPolicy, Xattrs,
+    scan, Device, Entry, Globs, Kind, Metadata, Scan, ScanPolicy, Tree, Whiteout, WhiteoutNames, XattrPolicy, Xattrs,
 };
 use crate::work::Observer;
 
@@ -80,34 +75,6 @@ const WHITEOUT: Kind = Kind::CharDevice(Device { major: 0, minor: 0 });
 const NAMESPACES: [&str; 4] = ["trusted.overlay.", "user.overlay.", "user.fuseoverlayfs.", "security.fuseoverlayfs."];
 /// `override_stat` in the spelling that podman and fuse-overlayfs share.
 const CONTAINERS_STAT: &str = "user.containers.override_stat";
-
-/// The content of the tree that the upper directory and the base make together.
-pub(super) struct MergedContent<'a> {
-    upper: Directory,
-    base: &'a Base,
-    few: FewFiles,
-    origins: BTreeMap<TarPath, Origin>,
-}
-
-impl<'a> MergedContent<'a> {
-    /// `origins` tell where the content of each regular file is: in a layer of the base, or above them. What `few` has of
-    /// the base need not be decompressed again.
-    pub(super) fn new(upper: &Path, base: &'a Base, few: FewFiles, origins: BTreeMap<TarPath, Origin>) -> Self {
-        MergedContent { upper: Directory::new(upper), base, few, origins }
-    }
-}
-
-impl Content for MergedContent<'_> {
-    fn open<'a>(&'a self, entry: &Entry) -> Result<Box<dyn Read + 'a>> {
-        match self.origins.get(&entry.path) {
-            Some(origin) if origin.layer < self.base.layer_count() => match self.few.get(&entry.path) {
-                Some(content) => Ok(Box::new(content)),
-                None => self.base.content(*origin),
-            },
-            _ => self.upper.open(entry),
-        }
-    }
-}
 
 fn is_overlay(name: &[u8]) -> bool {
     name == CONTAINERS_STAT.as_bytes() || NAMESPACES.iter().any(|namespace| name.starts_with(namespace.as_bytes()))

@@ -1,7 +1,8 @@
 //! What is odd about a build, and very likely not meant.
 
 use crate::error::Result;
-use crate::tree::{Content, Excluded, Ids, Kind, TarPath, Tree};
+use crate::layer::Step;
+use crate::tree::{Content, Excluded, Ids, Kind, Mask, TarPath, Tree};
 
 /// Patterns that were meant to leave something out.
 pub(super) fn idle_patterns(excluded: &Excluded) -> impl Iterator<Item = String> + '_ {
@@ -37,6 +38,20 @@ pub(super) fn unknown_accounts(user: &str, tree: &Tree, content: &dyn Content) -
         }
     }
     Ok(warnings)
+}
+
+/// That most of the base is removed: very likely the rootfs is an addition to it.
+pub(super) fn most_removed(base: &Tree, steps: &[Step<'_>]) -> Option<String> {
+    let whiteouts = steps.iter().filter(|step| matches!(step, Step::Whiteout(_)));
+    let gone: Mask = whiteouts.map(|step| step.path().clone()).collect();
+    let removed = base.iter().filter(|entry| gone.covers(&entry.path)).count();
+    (removed * 2 > base.len()).then(|| {
+        format!(
+            "{removed} of the {} entries of the base are removed, since the rootfs does not have them: the base mode `merge` \
+             (--base-mode) keeps them",
+            base.len()
+        )
+    })
 }
 
 /// That everything belongs to whoever runs this, who is not root: very likely not what the image is to say.
