@@ -426,6 +426,8 @@ mod tests {
                 "OCI_IMAGE_LABELS" | "OCI_IMAGE_ANNOTATIONS" | "OCI_IMAGE_ENV_VARS" => "k=v",
                 "OCI_IMAGE_VOLUMES" | "OCI_IMAGE_WORKINGDIR" => "/x",
                 "OCI_IMAGE_STOPSIGNAL" => "SIGHUP",
+                "OCI_BASE_IMAGE_MODE" => "merge",
+                "OCI_IMAGE_LAYERS" => "all=*",
                 "OCI_IMAGE_SUBARCH" | "OCI_IMAGE_COMPRESSION" => "none",
                 name if name.starts_with("OCI_IMAGE_HEALTHCHECK_") && !name.ends_with("RETRIES") => "7s",
                 _ => "7",

@@ -141,11 +141,11 @@ variables! {
     LAYERS = List "OCI_IMAGE_LAYERS" Some("--layers"),
         "how it is cut: `packages[:MAX]`, `@FILE`, `NAME=SELECTOR[,…]`";
     CACHE = Text "OCI_IMAGE_CACHE" Some("--cache"),
-        "a directory that keeps compressed blocks and lists of base layers for the next run";
+        "a directory that keeps compressed blocks for the next run";
     BASE_IMAGE = Text "OCI_BASE_IMAGE" Some("--base"),
         "an image to build on: only the difference becomes a layer";
     BASE_IMAGE_MODE = Text "OCI_BASE_IMAGE_MODE" Some("--base-mode"),
-        "`exact` (default): what the base has and the rootfs lacks is removed; `merge`: it stays";
+        "what only the base has: `exact` (default) removes it, `merge` keeps it";
     SOURCE_DATE_EPOCH = Text "SOURCE_DATE_EPOCH" None,
         "seconds since 1970: no file time is newer; default for `created`";
 }

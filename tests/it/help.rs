@@ -7,7 +7,7 @@ use crate::harness::{bytes_of, names_below, Peer, Scratch, Terminal, Tool};
 use crate::verbs::VERBS;
 
 /// Verbs that take no image.
-const WITHOUT_IMAGES: [&str; 3] = ["platform", "completions", "man"];
+const WITHOUT_IMAGES: [&str; 4] = ["cache", "platform", "completions", "man"];
 
 fn help(words: &[&str], columns: &str) -> String {
     Tool::new(words[0]).args(&words[1..]).env("COLUMNS", columns).run().stdout()

@@ -81,21 +81,23 @@ pub fn update(plan: &Plan, groups: &Groups, history: &History<'_>) -> Plan {
         let layer = PlannedLayer::of_recipes(&name, items.iter().map(|item| item.recipe));
         made.push((layer, 1.0 - items.iter().map(|item| 1.0 - item.chance).product::<f64>()));
     }
-    Plan { layers: ordered(kept, made, is_of_recipes) }
+    // Lines of another kind before the first line of recipes; all of them are kept.
+    let first = plan.layers().iter().position(is_of_recipes).unwrap_or(0);
+    Plan { layers: ordered(first, kept, made, is_of_recipes) }
 }
 
 /// Stable layers stand lowest; but no line of recipes passes one of another kind, which might take what is its own.
 fn ordered(
+    first: usize,
     kept: Vec<(PlannedLayer, f64)>,
     made: Vec<(PlannedLayer, f64)>,
     is_of_recipes: impl Fn(&PlannedLayer) -> bool,
 ) -> Vec<PlannedLayer> {
-    let first = kept.iter().position(|(layer, _)| is_of_recipes(layer)).unwrap_or(0);
     let length = kept[first..].iter().take_while(|(layer, _)| is_of_recipes(layer)).count();
     let mut layers = kept;
     let others = layers.split_off(first + length);
-    let mut recipes = layers.split_off(first);
-    recipes.extend(made);
+    let mut recipes = made;
+    recipes.append(&mut layers.split_off(first));
     recipes.sort_by(|a, b| a.1.total_cmp(&b.1));
     layers.into_iter().chain(recipes).chain(others).map(|(layer, _)| layer).collect()
 }
