@@ -550,7 +550,7 @@ fn an_owner_that_is_whoever_builds_is_told() {
     };
     let told = build(&[]);
     assert_eq!(told.len(), 1, "{told:?}");
-    for word in ["uid", "--owner 0:0", "--device-table", "fakeroot"] {
+    for word in ["uid", "the owner 0:0", "a device table", "fakeroot"] {
         assert!(told[0].as_str().unwrap().contains(word), "{told:?}");
     }
     let uid = if is_root() { NOBODY } else { rustix::process::getuid().as_raw() };

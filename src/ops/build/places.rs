@@ -6,6 +6,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, IoContext, Result};
+use crate::hint::{Hint, OptionName};
 use crate::layout::{Location, Transport};
 use crate::ops::build::rootfs::Rootfs;
 
@@ -102,9 +103,11 @@ pub(super) fn refuse_image(name: &str, transport: &str, has: impl Fn(&str) -> bo
 pub(super) fn image_as_rootfs(name: &str, kind: &str, location: &str) -> Error {
     Error::refused_with_hint(
         format!("rootfs `{name}`: a root filesystem is wanted, found {kind}"),
-        format!(
-            "build on it with `--base {location}`, carry it on with `ocibake convert {location} TARGET`, or change it with \
-             `ocibake config {location}`"
-        ),
+        Hint::from(format!("`{location}` names it: build on it with "))
+            .option(OptionName::Base)
+            .text(", carry it on with ")
+            .verb("convert")
+            .text(", or change it with ")
+            .verb("config"),
     )
 }
