@@ -1,6 +1,6 @@
 //! Files in a tar: a layout or a docker archive. It is read without being extracted.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
@@ -19,9 +19,11 @@ pub(super) struct Archive {
     members: BTreeMap<String, Member>,
     /// The last member, if the archive ends within its content.
     cut: Option<String>,
+    /// The files of which there are several.
+    repeated: BTreeSet<String>,
 }
 
-/// Of several members of one name the last counts.
+/// Of several members of one name the last is kept; others read the first.
 #[derive(Debug)]
 enum Member {
     File(Stretch),
@@ -59,7 +61,13 @@ impl Archive {
         let mut file = File::open(path).at("open", path)?;
         let format = sniff(&mut file).at("read", path)?;
         file.rewind().at("read", path)?;
-        let mut archive = Archive { path: path.to_path_buf(), format, members: BTreeMap::new(), cut: None };
+        let mut archive = Archive {
+            path: path.to_path_buf(),
+            format,
+            members: BTreeMap::new(),
+            cut: None,
+            repeated: BTreeSet::new(),
+        };
         match format {
             Format::Plain => archive.index_by_seeking(&mut file)?,
             _ => archive.index_by_reading(file)?,
@@ -94,7 +102,7 @@ impl Archive {
                 }
                 kind => link(&kind),
             };
-            self.members.extend(member.map(|member| (name, member)));
+            self.add(name, member);
         }
         Ok(())
     }
@@ -120,11 +128,25 @@ impl Archive {
                 }
                 kind => link(&kind),
             };
-            self.members.extend(member.map(|member| (name, member)));
+            self.add(name, member);
         }
         // The stream's own checksum stands at its end.
         reader.finish()?;
         Ok(())
+    }
+
+    /// Takes note of a member, unless it is one that leads to no file.
+    fn add(&mut self, name: String, member: Option<Member>) {
+        let Some(member) = member else { return };
+        if self.members.contains_key(&name) {
+            self.repeated.insert(name.clone());
+        }
+        self.members.insert(name, member);
+    }
+
+    /// The files of which there are several: readers differ in which of them they take.
+    pub(super) fn repeated(&self) -> &BTreeSet<String> {
+        &self.repeated
     }
 
     /// How it is compressed as a whole.

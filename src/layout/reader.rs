@@ -43,7 +43,21 @@ pub struct Stored {
 
 impl Layout {
     /// Opens a layout. An archive is indexed in one pass; of a directory nothing is read yet.
+    ///
+    /// An archive with two files of one name is refused: readers differ in which they take.
     pub fn open(location: &Location) -> Result<Self> {
+        let layout = Layout::open_as_it_is(location)?;
+        match layout.repeated().first() {
+            Some(name) => Err(Error::malformed(
+                format!("image `{location}`"),
+                format!("one `{}` expected, found several: readers differ in which they take", name.escape_debug()),
+            )),
+            None => Ok(layout),
+        }
+    }
+
+    /// The same, whatever else is in the archive.
+    pub(crate) fn open_as_it_is(location: &Location) -> Result<Self> {
         let path = &location.path;
         let kind = FileType::from_raw_mode(path.metadata().at("open the image", path)?.mode());
         if location.transport == Transport::Oci {
@@ -106,6 +120,16 @@ impl Layout {
             _ => Store::Archive(archive),
         };
         Ok(Layout { location, store, snapshot: Snapshot::default() })
+    }
+
+    /// The files of which an archive has several, by their names in it.
+    pub(crate) fn repeated(&self) -> Vec<&str> {
+        let archive = match &self.store {
+            Store::Directory(_) => return Vec::new(),
+            Store::Archive(archive) => archive,
+            Store::DockerArchive(archive) => archive.archive(),
+        };
+        archive.repeated().iter().map(String::as_str).collect()
     }
 
     /// Where it is.

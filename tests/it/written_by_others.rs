@@ -7,6 +7,7 @@ use serde_json::{json, Value};
 use crate::harness::{
     is_root, list_directory, make_layout, root, tar_of, Layout, Member, Outcome, Peer, Scratch, Tool,
 };
+use crate::verify::archive_with;
 use crate::verify::members::{directory, extended, file, hardlink, lone_zero_block, member, pax, Member as Raw};
 
 /// Members and no end.
@@ -145,6 +146,35 @@ fn nor_in_the_archive_of_an_image() {
                 }
             }
         }
+    }
+}
+
+/// Readers differ in which of two files they take, which makes two images of one archive.
+#[test]
+fn no_file_of_an_archive_may_be_there_twice() {
+    let scratch = Scratch::new();
+    let layout = scratch.join("layout");
+    make_layout(&layout, &[tar_of(&[Member::File("a", "1")])]);
+    fs::write(layout.join("manifest.json"), "[]").unwrap();
+    let blob = fs::read_dir(layout.join("blobs/sha256")).unwrap().next().unwrap().unwrap().path();
+    let blob = blob.strip_prefix(&layout).unwrap().to_str().unwrap().to_owned();
+    for twice in ["index.json", "oci-layout", "manifest.json", &blob] {
+        let image = archive_with(&layout, twice, &scratch.join("twice.tar"));
+        let out = scratch.join("out");
+        for tool in [
+            Tool::new("inspect").arg(&image),
+            Tool::new("ls").arg(&image),
+            Tool::new("unpack").arg(&image).arg(&out),
+            Tool::new("convert").arg(&image).oci(&out),
+            Tool::new("squash").arg(&image).oci(&out),
+            Tool::new("config").args([&image, "--author", "A"]),
+            Tool::new("gc").arg(&image),
+        ] {
+            let error = tool.run().error();
+            assert!(error.contains(&format!("one `{twice}` expected, found several")), "{error}");
+        }
+        assert!(findings(&image).0.contains(&"archive-repeated-file".to_owned()));
+        assert!(!out.exists());
     }
 }
 

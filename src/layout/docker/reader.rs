@@ -159,6 +159,11 @@ impl DockerArchive {
         self.files.insert(path, Source::Made(document.raw().to_vec()));
     }
 
+    /// The archive that it is.
+    pub(in crate::layout) fn archive(&self) -> &Archive {
+        &self.archive
+    }
+
     /// The files of the layout.
     pub(in crate::layout) fn files(&self) -> Vec<Stored> {
         let size = |source: &Source| match source {

@@ -81,9 +81,12 @@ impl VerifyReport {
 /// What is wrong with the image is a [`Finding`]. An error says that there is no such ref name, that the layout itself
 /// cannot be read, or that the observer wanted to stop.
 pub fn verify(location: &Location, _: &VerifyOptions, work: &Work<'_>) -> Result<VerifyReport> {
-    let layout = &Layout::open(location)?;
+    let layout = &Layout::open_as_it_is(location)?;
     let observer = work.observer;
     let mut findings = Findings::default();
+    for name in layout.repeated() {
+        findings.add(Rule::ArchiveRepeatedFile, &Place::file(name), "one file of this name", "several");
+    }
     let sizes: BTreeMap<String, u64> = layout.files()?.into_iter().map(|file| (file.name, file.size)).collect();
 
     let quiet = Quiet(observer);

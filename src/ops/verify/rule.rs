@@ -72,6 +72,8 @@ rules! {
         "the file `oci-layout` is there and says version 1.0.0";
     LayoutIndex "layout-index" Error "image-spec, image-layout.md#indexjson-file"
         "the file `index.json` is there";
+    ArchiveRepeatedFile "archive-repeated-file" Error "POSIX.1-2017, pax, ustar Interchange Format"
+        "an archive has one file of each name: readers differ in which of several they take";
     ExtraFile "extra-file" Note "image-spec, image-layout.md#content"
         "a layout holds nothing but its marker, its index and blobs";
     BlobUnreferenced "blob-unreferenced" Note "image-spec, image-layout.md#blobs"

@@ -49,6 +49,15 @@ fn all_rules() -> Vec<(String, String)> {
     rules.as_array().unwrap().iter().map(|rule| (text(&rule["rule"]), text(&rule["severity"]))).collect()
 }
 
+/// An archive of a layout in which one of its files stands twice.
+pub(crate) fn archive_with(layout: &Path, twice: &str, archive: &Path) -> String {
+    let mut tar = tar::Builder::new(fs::File::create(archive).unwrap());
+    tar.append_dir_all(".", layout).unwrap();
+    tar.append_path_with_name(layout.join(twice), twice).unwrap();
+    tar.finish().unwrap();
+    format!("oci-archive:{}", archive.display())
+}
+
 #[test]
 fn every_rule_has_a_corruption_that_only_it_finds() {
     let scratch = Scratch::new();
@@ -77,6 +86,11 @@ fn every_rule_has_a_corruption_that_only_it_finds() {
         covered.insert((*rule).to_owned());
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    // Of a layout that is a directory, no file can be there twice.
+    let archive = archive_with(&scratch.join("same"), "index.json", &scratch.join("twice.tar"));
+    let (report, code) = verify(&archive);
+    assert_eq!((rules(&report), code), (BTreeSet::from(["archive-repeated-file".to_owned()]), 1));
+    covered.insert("archive-repeated-file".to_owned());
     let all: BTreeSet<String> = severities.into_iter().map(|(rule, _)| rule).collect();
     assert_eq!(covered, all, "a rule without a row, or a row without a rule");
 }
