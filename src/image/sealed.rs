@@ -27,13 +27,10 @@ pub(crate) struct Sealed {
 pub(crate) fn seal(mut config: ImageConfig, mut manifest: Manifest, old: Option<&Image>) -> Result<Sealed> {
     let mut notes = Vec::new();
     notes.extend(fit_history(&mut config.history, manifest.layers.len()));
-    if let Some(platform) = old.and_then(|old| old.path.descriptor().platform.as_ref()) {
-        for (said, listed) in [(&mut config.architecture, &platform.architecture), (&mut config.os, &platform.os)] {
-            if said.is_empty() && !listed.is_empty() {
-                notes.push(format!("the config named no platform, and names `{listed}` now, as the index does"));
-                said.clone_from(listed);
-            }
-        }
+    let platform = config.platform_or(old.and_then(|old| old.path.descriptor().platform.as_ref()));
+    if (&platform.os, &platform.architecture) != (&config.os, &config.architecture) {
+        notes.push(format!("the config named no platform, and is for {platform} now, as its descriptor says"));
+        (config.os, config.architecture) = (platform.os, platform.architecture);
     }
     let config = match old {
         Some(old) if *old.config.value() == config => old.config.clone(),

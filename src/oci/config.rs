@@ -55,6 +55,19 @@ impl ImageConfig {
             other: BTreeMap::new(),
         }
     }
+
+    /// The same; of what it does not say, what a descriptor of the image `listed`.
+    pub fn platform_or(&self, listed: Option<&Platform>) -> Platform {
+        let mut platform = self.platform();
+        if let Some(listed) = listed {
+            for (said, listed) in [(&mut platform.os, &listed.os), (&mut platform.architecture, &listed.architecture)] {
+                if said.is_empty() {
+                    said.clone_from(listed);
+                }
+            }
+        }
+        platform
+    }
 }
 
 /// Execution parameters (image-spec, config.md#properties, `config`).

@@ -88,8 +88,7 @@ fn every_verb_reads_what_every_tool_writes() {
         run("index", &[&format!("oci:{}", target("index")), "-q"]);
         let based = format!("oci:{}", target("based"));
         let rootfs = scratch.join("unpacked");
-        let base = ["--base", &image, "--arch", "amd64", "-q"];
-        let built = Tool::new("build").arg(&rootfs).arg(&based).args(base).run();
+        let built = Tool::new("build").arg(&rootfs).arg(&based).args(["--base", &image, "-q"]).run();
         assert_eq!(built.code(), 0, "build on {tool}: {}", built.stderr());
         // What is written is clean, whatever it came from.
         let edited = Tool::new("config").args([&converted, "--author", "A", "-q"]).run();

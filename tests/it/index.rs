@@ -595,7 +595,7 @@ fn images_that_do_not_go_together_are_refused_in_a_line() {
         (&["oci:made:contradicted-within", "oci:new"], &["linux/arm64", "linux/amd64"]),
         (&["oci:made:other-variant", "oci:new"], &["linux/amd64/v2", "linux/amd64/v3"]),
         (&["oci:made:no-architecture", "oci:new"], &["architecture"]),
-        (&["oci:made:no-config", "oci:new"], &["architecture"]),
+        (&["oci:made:no-config", "oci:new"], &["rootfs"]),
         (&["oci:made:artifact", "oci:new"], &["no image"]),
         (&["oci:made:absent", "oci:new"], &["is missing"]),
         (&["oci:made:nobody", "oci:new"], &["no image of this name", "other-variant"]),

@@ -60,7 +60,7 @@ impl Base {
             Err(error) if platform.is_some() => layout.image(None).map_err(|_| error)?,
             image => image?,
         };
-        let found = image.config.value().platform();
+        let found = image.config.value().platform_or(image.path.descriptor().platform.as_ref());
         if let Some(wanted) = platform {
             if (&wanted.os, &wanted.architecture) != (&found.os, &found.architecture) {
                 return Err(Error::refused_with_hint(
@@ -70,6 +70,12 @@ impl Base {
             }
         }
         Ok(Base { layout, image })
+    }
+
+    /// What it is for; none where nobody says so.
+    pub(super) fn platform(&self) -> Option<Platform> {
+        let platform = self.config().platform_or(self.image.path.descriptor().platform.as_ref());
+        (!platform.os.is_empty() && !platform.architecture.is_empty()).then_some(platform)
     }
 
     pub(super) fn config(&self) -> &ImageConfig {

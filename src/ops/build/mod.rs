@@ -163,10 +163,9 @@ fn settings_warnings(targets: &[Location], spec: &BuildSpec, options: &TargetOpt
 
 /// The spec's platform, else the base's.
 fn platform(spec: &BuildSpec, base: Option<&Base>) -> Result<Platform> {
-    let of_base = || base.map(|base| base.config().platform());
     spec.platform
         .clone()
-        .or_else(of_base)
+        .or_else(|| base.and_then(Base::platform))
         .ok_or_else(|| Error::refused("the image's architecture is not set").of_kind(ErrorKind::Invalid))
 }
 

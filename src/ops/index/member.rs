@@ -66,15 +66,7 @@ pub(super) fn members<'d>(graph: &Graph<'_>, roots: impl IntoIterator<Item = &'d
 }
 
 fn platform(config: &ImageConfig, descriptor: &Descriptor, place: &str) -> Result<Platform> {
-    let mut platform = config.platform();
-    // A config that does not say what it is for is for what the index says.
-    if let Some(listed) = &descriptor.platform {
-        for (said, listed) in [(&mut platform.os, &listed.os), (&mut platform.architecture, &listed.architecture)] {
-            if said.is_empty() {
-                said.clone_from(listed);
-            }
-        }
-    }
+    let mut platform = config.platform_or(descriptor.platform.as_ref());
     if platform.os.is_empty() || platform.architecture.is_empty() {
         let subject = format!("config of image {} of `{place}`", descriptor.digest.short());
         return Err(Error::malformed(subject, "os and architecture expected, found none"));
