@@ -109,6 +109,12 @@ impl MediaType {
         &self.0
     }
 
+    /// Whether it is of something that has nothing to do with images: neither OCI's nor Docker's, of whatever version.
+    pub fn is_foreign(&self) -> bool {
+        let of_images = ["application/vnd.oci.", "application/vnd.docker."];
+        self.kind() == MediaKind::Other && !of_images.iter().any(|beginning| self.as_str().starts_with(beginning))
+    }
+
     /// What OCI calls that which Docker has a name of its own for; others stay.
     #[must_use]
     pub fn in_oci(&self) -> Self {

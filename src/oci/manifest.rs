@@ -50,8 +50,8 @@ impl Manifest {
     /// Whether it is the manifest of an image. Signatures of cosign and attestations of BuildKit have the config of one, and
     /// nothing that a filesystem could be made of.
     pub fn is_image(&self) -> bool {
-        let is_layer = |layer: &Descriptor| matches!(layer.media_type.kind(), MediaKind::Layer(_));
+        let is_foreign = |layer: &Descriptor| layer.media_type.is_foreign();
         self.config.media_type.kind() == MediaKind::Config
-            && (self.layers.is_empty() || self.layers.iter().any(is_layer))
+            && (self.layers.is_empty() || !self.layers.iter().all(is_foreign))
     }
 }

@@ -87,14 +87,20 @@ pub fn convert(
         refuse_itself(layout, targets)?;
     }
     let compression = options.compression.map(|wanted| options.target.compression(targets, wanted));
-    let (entries, graph, plan) = layout.by_one_index(|| {
+    let (entries, graph, plan, left) = layout.by_one_index(|| {
         let mut entries = transfer::entries(layout)?;
+        let mut left = Vec::new();
         if let Some(platform) = &options.platform {
+            let all = Graph::read(layout, entries.iter().map(|entry| &entry.descriptor))?;
+            let whole: Vec<Digest> = entries.iter().map(|entry| entry.descriptor.digest.clone()).collect();
             entries = transfer::of_platform(layout, entries, platform)?;
+            let chosen = entries.iter().map(|entry| &entry.descriptor.digest).filter(|digest| !whole.contains(digest));
+            left = chosen.filter_map(|digest| transfer::left_attestations(&all, digest)).collect();
         }
+        transfer::tell_apart(&mut entries, layout)?;
         let graph = Graph::read(layout, entries.iter().map(|entry| &entry.descriptor))?;
         let plan = Plan::of(&graph, compression)?;
-        Ok((entries, graph, plan))
+        Ok((entries, graph, plan, left))
     })?;
     if options.digests == Digests::Preserved {
         refuse_change(&graph, &plan, options.target.docker_form)?;
@@ -112,6 +118,7 @@ pub fn convert(
 
     opened.iter_mut().try_for_each(|target| rewritten.store(target.stage_mut()))?;
     let listed = commit_all(opened, work, |draft| list(&entries, draft, &options.target))?;
+    warnings.extend(left);
     warnings.extend(transfer::warnings(&graph, &plan));
     let mut reports = Vec::with_capacity(targets.len());
     for (target, listed) in targets.iter().zip(&listed) {

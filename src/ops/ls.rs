@@ -9,8 +9,11 @@ use serde::Serialize;
 use crate::digest::Digest;
 use crate::error::Result;
 use crate::json;
-use crate::layout::{is_referrers_tag, Documents, Found, Layout, Links, Location, Opened, Subjects, Walk, MAX_DEPTH};
+use crate::layout::{
+    is_referrers_tag, DescriptorPath, Documents, Found, Layout, Links, Location, Opened, Subjects, Walk, MAX_DEPTH,
+};
 use crate::media_type::{MediaKind, MediaType};
+use crate::oci::annotations::CONTAINERD_NAME;
 use crate::oci::{Descriptor, Document, ImageConfig};
 use crate::platform::Platform;
 use crate::work::Work;
@@ -65,6 +68,16 @@ fn entries(layout: &Layout) -> Result<Vec<Listed>> {
         let listing = Listing::of(layout)?;
         let meant = layout.meant()?;
         let mut all: Vec<Listed> = meant.iter().map(|path| listing.entry(path.descriptor())).collect();
+        for (listed, path) in all.iter_mut().zip(&meant) {
+            let entry = path.entry();
+            let is_other = |other: &&DescriptorPath| {
+                other.entry().ref_name() == entry.ref_name() && other.entry().digest != entry.digest
+            };
+            // Docker saves several images under one tag, and their full names beside it.
+            if let (Some(_), Some(full)) = (meant.iter().find(is_other), entry.annotation(CONTAINERD_NAME)) {
+                listed.name = Some(full.to_owned());
+            }
+        }
         if layout.location().part().is_none() {
             let shown = listing.attached_below(&all);
             let mut entries = meant.iter();
@@ -141,7 +154,12 @@ impl<'a> Listing<'a> {
         let MediaKind::Manifest = descriptor.media_type.kind() else { return };
         let Some(links) = self.links(descriptor) else { return };
         let Some(config) = &links.config else { return };
-        if config.media_type.kind() == MediaKind::Config {
+        let layers = links.layers();
+        let foreign = layers.first().filter(|_| layers.iter().all(|layer| layer.media_type.is_foreign()));
+        if let (MediaKind::Config, Some(content)) = (config.media_type.kind(), foreign) {
+            // With the config of an image, as cosign's signatures have it.
+            listed.artifact_type = Some(content.media_type.to_string());
+        } else if config.media_type.kind() == MediaKind::Config {
             let config: Option<Document<ImageConfig>> = self.layout.document(&config.descriptor()).ok();
             listed.platform = config.map(|config| config.value().platform());
         } else {

@@ -7,10 +7,11 @@ use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::image::publish::{open, publish, write_layer, TargetOptions};
 use crate::image::sealed::{fit_history, seal, Sealed};
+use crate::image::transfer;
 use crate::image::tree::{read_layers, ImageLayers, Reading, Wanted};
 use crate::layer::Folded;
 use crate::layer::{self, Layer, Step};
-use crate::layout::{Image, Layout, Location};
+use crate::layout::{Graph, Image, Layout, Location};
 use crate::oci::annotations::{BASE_DIGEST, BASE_NAME};
 use crate::oci::History;
 use crate::platform::PlatformPattern;
@@ -94,7 +95,9 @@ pub fn squash(
             target.stage_mut().copy_blob(layout, unchanged)?;
         }
     }
-    let Sealed { config, manifest, notes: warnings } = documents(image, first, last, &layer)?;
+    let Sealed { config, manifest, notes: mut warnings } = documents(image, first, last, &layer)?;
+    let all = Graph::read(layout, [image.path.entry()])?;
+    warnings.extend(transfer::left_attestations(&all, &image.path.descriptor().digest));
     for warning in &warnings {
         work.observer.warning(warning);
     }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::{json, Value};
 
-use crate::harness::{is_missing, list_directory, Layout, Listing, Peer, Scratch, Tool};
+use crate::harness::{is_missing, list_directory, named, tar_of, ByHand, Layout, Listing, Member, Peer, Scratch, Tool};
 
 /// An image as a tool writes it.
 struct Foreign {
@@ -152,4 +152,101 @@ fn a_damaged_layer_of_a_docker_archive_goes_nowhere() {
         assert!(!errors(&image).is_empty(), "{tool}");
         fs::remove_dir_all(scratch.join("written")).unwrap();
     }
+}
+
+/// A signature has the config of an image, and is none.
+#[test]
+fn signatures_of_cosign_are_no_images() {
+    let scratch = Scratch::new();
+    let Some(image) = one(&scratch, "signed_by_cosign") else { return };
+    assert_eq!(errors(&image), BTreeSet::new());
+    assert_eq!(tree(&scratch, &image).len(), expected().len());
+    let copy = format!("oci:{}", scratch.join("copy").display());
+    let _ = Tool::new("convert").arg(&image).arg(&copy).run().stdout();
+    let _ = Tool::new("squash").arg(&image).arg(format!("oci:{}", scratch.join("squashed").display())).run().stdout();
+    let report: Value = serde_json::from_str(&Tool::new("verify").args([&copy, "--json"]).run().printed()).unwrap();
+    assert_eq!((&report["images"], &report["errors"]), (&json!(1), &json!(0)), "{report:#}");
+    let listed = Tool::new("ls").args([&copy]).run().printed();
+    assert!(listed.contains("simplesigning") && !listed.contains(" / "), "{listed}");
+}
+
+/// `docker save app:latest db:latest`: the tag alone tells nobody apart.
+#[test]
+fn images_that_docker_saved_under_one_tag_keep_their_names() {
+    let scratch = Scratch::new();
+    let Some(image) = one(&scratch, "two_of_docker") else { return };
+    let listed = Tool::new("ls").arg(&image).run().printed();
+    assert!(
+        listed.contains("docker.io/library/app:latest") && listed.contains("docker.io/library/db:latest"),
+        "{listed}"
+    );
+    let error = Tool::new("inspect").arg(format!("{image}:latest")).run().error();
+    assert!(error.contains("app:latest") && error.contains("db:latest"), "{error}");
+    for (name, target) in [
+        ("layout", format!("oci:{}", scratch.join("layout").display())),
+        ("archive", format!("oci-archive:{}", scratch.join("archive.tar").display())),
+        ("docker", format!("docker-archive:{}", scratch.join("docker.tar").display())),
+    ] {
+        let _ = Tool::new("convert").arg(&image).arg(&target).run().stdout();
+        assert_eq!(errors(&target), BTreeSet::new(), "{name}");
+        for file in ["app", "db"] {
+            let paths = tree(&scratch, &format!("{target}:{file}:latest"));
+            assert!(paths.contains_key(Path::new(file)), "{name}: {file}");
+        }
+    }
+    let _ = Tool::new("gc").arg(format!("oci:{}", scratch.join("layout").display())).run().stdout();
+    assert_eq!(tree(&scratch, &format!("oci:{}:db:latest", scratch.join("layout").display())).len(), 6);
+    // One name for two images, and nothing else that tells them apart.
+    let made = scratch.join("made");
+    let layout = ByHand::at(&made);
+    let images = ["1", "2"].map(|content| layout.image(&[tar_of(&[Member::File("f", content)])], &json!({})));
+    layout.list(&images.each_ref().map(|image| named(image, "v1")));
+    let source = format!("oci:{}", made.display());
+    let error = Tool::new("convert").arg(&source).arg(format!("oci:{}", scratch.join("none").display())).run().error();
+    assert!(images.iter().all(|image| error.contains(image["digest"].as_str().unwrap())), "{error}");
+    assert!(is_missing(&scratch.join("none")));
+}
+
+/// What BuildKit attests is about one manifest, by its digest.
+#[test]
+fn attestations_are_taken_along_or_told_of() {
+    let scratch = Scratch::new();
+    let Some(image) = one(&scratch, "buildkit") else { return };
+    let at = |name: &str| format!("oci:{}", scratch.join(name).display());
+    let run = |verb: &str, args: &[&str]| {
+        let outcome = Tool::new(verb).args(args).run();
+        assert_eq!(outcome.code(), 0, "{}", outcome.stderr());
+        outcome.stderr().to_owned()
+    };
+    run("convert", &[&image, &at("copy")]);
+    let said = run("config", &[&at("copy"), "--author", "A"]);
+    assert!(said.contains("attestation ") && said.contains("stays with the image"), "{said}");
+    assert_eq!(errors(&at("copy")), BTreeSet::new());
+    for (verb, args) in [("squash", &[][..]), ("convert", &["--platform", "linux/amd64"])] {
+        let said = run(verb, &[&[image.as_str(), &at(verb)], args].concat());
+        assert!(said.contains("attestation ") && said.contains("does not go along"), "{verb}: {said}");
+        assert_eq!(errors(&at(verb)), BTreeSet::new());
+    }
+}
+
+/// An index of which one platform was copied.
+#[test]
+fn platforms_that_nobody_copied_are_missed_by_nobody() {
+    let scratch = Scratch::new();
+    let root = scratch.join("partial");
+    let layout = ByHand::at(&root);
+    let (here, gone) = (layout.platform("amd64", None), layout.platform("arm64", Some("v8")));
+    layout.list(&[named(&layout.index(&[here, gone.clone()]), "v1")]);
+    fs::remove_file(root.join("blobs").join(gone["digest"].as_str().unwrap().replace(':', "/"))).unwrap();
+    let image = format!("oci:{}", root.display());
+    assert_eq!(errors(&image), BTreeSet::new());
+    let report = Tool::new("gc").args([&image, "--json"]).run().json();
+    // The config and the layer of the platform that is gone.
+    assert_eq!(report["freed"].as_array().map(Vec::len), Some(2), "{report:#}");
+    assert_eq!(errors(&image), BTreeSet::new());
+    let index = format!("oci:{}", scratch.join("index").display());
+    let outcome = Tool::new("index").args([&format!("{image}:v1"), &index]).run();
+    assert_eq!(outcome.code(), 0, "{}", outcome.stderr());
+    assert!(outcome.stderr().contains("does not hold"), "{}", outcome.stderr());
+    assert_eq!(errors(&index), BTreeSet::new());
 }

@@ -563,7 +563,7 @@ fn make_odd_images(scratch: &Scratch) {
         named(&layout.index(&[old.clone(), new]), "windows"),
         named(&no_architecture, "no-architecture"),
         named(&no_config, "no-config"),
-        named(&layout.index(&[amd64.clone(), absent]), "absent"),
+        named(&layout.index(&[absent]), "absent"),
     ]);
 }
 

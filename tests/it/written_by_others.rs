@@ -5,7 +5,7 @@ use std::path::Path;
 use serde_json::{json, Value};
 
 use crate::harness::{
-    is_root, list_directory, make_layout, root, tar_of, Layout, Member, Outcome, Peer, Scratch, Tool,
+    is_missing, is_root, list_directory, make_layout, root, tar_of, Layout, Member, Outcome, Peer, Scratch, Tool,
 };
 use crate::verify::archive_with;
 use crate::verify::members::{directory, extended, file, hardlink, lone_zero_block, member, pax, Member as Raw};
@@ -174,7 +174,7 @@ fn no_file_of_an_archive_may_be_there_twice() {
             assert!(error.contains(&format!("one `{twice}` expected, found several")), "{error}");
         }
         assert!(findings(&image).0.contains(&"archive-repeated-file".to_owned()));
-        assert!(!out.exists());
+        assert!(is_missing(&out));
     }
 }
 

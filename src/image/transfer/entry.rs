@@ -113,6 +113,41 @@ pub(crate) fn attached_to<'e>(
     attached.into_iter().map(|at| &entries[at]).collect()
 }
 
+/// Gives entries their full names where Docker has saved several under one tag. One name for two images, of which a target could
+/// keep only one, is refused.
+pub(crate) fn tell_apart(entries: &mut [Entry], layout: &Layout) -> Result<()> {
+    let mut by_name: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+    for (at, entry) in entries.iter().enumerate() {
+        if let Some(name) = entry.descriptor.ref_name() {
+            by_name.entry(name.to_owned()).or_default().push(at);
+        }
+    }
+    for (name, places) in by_name {
+        let digests: BTreeSet<&Digest> = places.iter().map(|at| &entries[*at].descriptor.digest).collect();
+        if digests.len() < 2 {
+            continue;
+        }
+        let full = |at: &usize| entries[*at].descriptor.annotation(CONTAINERD_NAME).map(str::to_owned);
+        let names: Vec<String> = places.iter().filter_map(full).collect();
+        if names.iter().collect::<BTreeSet<_>>().len() < places.len() {
+            let digests: Vec<&str> = digests.into_iter().map(Digest::as_str).collect();
+            return Err(Error::refused_with_hint(
+                format!(
+                    "image `{}`: one image of the name `{name}` expected, found {}",
+                    layout.location(),
+                    digests.len()
+                ),
+                format!("name one by its digest: {}", digests.join(", ")),
+            ));
+        }
+        for (at, full) in places.into_iter().zip(names) {
+            let annotations = entries[at].descriptor.annotations.get_or_insert_with(Annotations::new);
+            annotations.insert(REF_NAME.to_owned(), full);
+        }
+    }
+    Ok(())
+}
+
 /// Refuses a name that would be given to several images, before anything is written.
 pub(crate) fn check_names(
     entries: &[Entry],

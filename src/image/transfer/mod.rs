@@ -11,11 +11,13 @@ mod rewrite;
 
 pub(crate) use blobs::{move_all, Source};
 pub use blobs::{BlobReport, How};
-pub(crate) use entry::{attached_to, check_names, entries, of_platform, without_names, Entry, EntryKind};
+pub(crate) use entry::{attached_to, check_names, entries, of_platform, tell_apart, without_names, Entry, EntryKind};
 pub(crate) use plan::Plan;
 pub(crate) use rewrite::{Rewritten, ATTESTED};
 
-use crate::layout::Graph;
+use crate::digest::Digest;
+use crate::layout::{Content, Graph};
+use crate::oci::Descriptor;
 
 /// What people should know before they trust in the result.
 pub(crate) fn warnings(graph: &Graph<'_>, plan: &Plan) -> Vec<String> {
@@ -38,4 +40,21 @@ pub(crate) fn warnings(graph: &Graph<'_>, plan: &Plan) -> Vec<String> {
         }
     }
     warnings
+}
+
+/// What is to be said where an image goes without those that attest something of it: of BuildKit, they stand beside it in an
+/// index of `all` that leads to it, and name its digest.
+pub(crate) fn left_attestations(all: &Graph<'_>, image: &Digest) -> Option<String> {
+    let indexes = all.nodes().filter_map(|node| match &node.content {
+        Content::Index(index) => Some(index.value()),
+        _ => None,
+    });
+    let is_about = |listed: &&Descriptor| listed.annotation(ATTESTED) == Some(image.as_str());
+    let mut left = indexes.flat_map(|index| index.manifests.iter().filter(is_about));
+    let first = left.next()?.digest.short().to_owned();
+    let rest = match left.count() {
+        0 => String::new(),
+        count => format!(" and {count} more"),
+    };
+    Some(format!("attestation {first}{rest} is about {image} in its index, and does not go along"))
 }

@@ -117,10 +117,8 @@ impl<'a> Graph<'a> {
             (MediaKind::Manifest, _) => {
                 let manifest: Document<Manifest> = self.layout.document(descriptor)?;
                 let config = &manifest.value().config;
-                let config = match config.media_type.kind() {
-                    MediaKind::Config => Some(Box::new(self.layout.document(config)?)),
-                    _ => None,
-                };
+                let config =
+                    if manifest.value().is_image() { Some(Box::new(self.layout.document(config)?)) } else { None };
                 Content::Manifest(Box::new(manifest), config)
             }
             _ if self.layout.holds(&descriptor.digest)? => Content::Unknown,

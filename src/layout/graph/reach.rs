@@ -18,6 +18,8 @@ pub(crate) struct Reach {
     pub(crate) subjects: BTreeSet<Digest>,
     /// What was mentioned for the first time.
     fresh: Vec<Digest>,
+    /// The documents that were read.
+    here: BTreeSet<Digest>,
 }
 
 /// What a layout has a blob for.
@@ -73,7 +75,14 @@ impl Reach {
             let held = held.descriptor();
             self.mention(&held, is_promised(&held));
         }
-        self.mention_all(links.manifests());
+        self.here.insert(met.path.descriptor().digest.clone());
+        // Where some of what an index lists is there, the rest may have been left where it was (image-spec,
+        // image-layout.md#blobs).
+        let is_partial = links.manifests().iter().any(|listed| self.here.contains(&listed.digest));
+        for listed in links.manifests() {
+            let is_left_out = is_partial && !self.here.contains(&listed.digest);
+            self.mention(listed, is_promised(listed) && !is_left_out);
+        }
         for aside in mentions {
             self.mention(&aside.descriptor(), false);
         }

@@ -197,7 +197,7 @@ impl Layout {
     /// The documents of an image; nothing, if it is an artifact.
     fn read_image(&self, path: DescriptorPath) -> Result<Option<Image>> {
         let manifest: Document<Manifest> = self.document(path.descriptor())?;
-        if manifest.value().config.media_type.kind() != MediaKind::Config {
+        if !manifest.value().is_image() {
             return Ok(None);
         }
         let config = self.document(&manifest.value().config)?;

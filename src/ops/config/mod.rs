@@ -128,6 +128,7 @@ fn edit(draft: &mut Draft<'_>, options: &ConfigOptions, observer: &dyn Observer)
         warnings,
     };
     if report.changed {
+        report.warnings.append(&mut parents.warnings);
         observer.step("look for documents that nothing leads to any more");
         let replaced = draft.free_replaced()?;
         report.removed = replaced.freed;

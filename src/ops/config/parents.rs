@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::hint::{Hint, OptionName};
+use crate::image::transfer::ATTESTED;
 use crate::layout::{Draft, Location, Redirects};
 use crate::oci::{Descriptor, Document, Index};
 use crate::ops::config::image::{annotated, changes_platform, platform};
@@ -20,11 +21,19 @@ pub(super) struct Parents<'a> {
     redirects: Redirects,
     /// Whether one of these indexes lists such an image itself.
     pub(super) met_index: bool,
+    /// What is to be said of what stands beside the images.
+    pub(super) warnings: Vec<String>,
 }
 
 impl<'a> Parents<'a> {
     pub(super) fn new(changes: &'a ImageChanges) -> Self {
-        Parents { changes, platforms: BTreeMap::new(), redirects: Redirects::default(), met_index: false }
+        Parents {
+            changes,
+            platforms: BTreeMap::new(),
+            redirects: Redirects::default(),
+            met_index: false,
+            warnings: Vec::new(),
+        }
     }
 
     /// Puts a manifest into the place of another; `platform` is what its config says.
@@ -44,6 +53,8 @@ impl<'a> Parents<'a> {
                 if let Some(new) = self.renewed(listed) {
                     *listed = new;
                     leads_to_image = true;
+                } else if let Some(warning) = self.take_along(listed) {
+                    self.warnings.push(warning);
                 }
             }
             if !leads_to_image {
@@ -77,6 +88,17 @@ impl<'a> Parents<'a> {
             };
         }
         Some(new)
+    }
+
+    /// Makes what attests something of an image that is replaced attest it of the new one, whose layers are the same. Gives
+    /// back what is to be said about that.
+    fn take_along(&self, listed: &mut Descriptor) -> Option<String> {
+        let attested = listed.annotations.as_mut()?.get_mut(ATTESTED)?;
+        let old: Digest = attested.parse().ok()?;
+        let new = self.redirects.get(&old).filter(|new| new.digest != old)?;
+        *attested = new.digest.to_string();
+        let attestation = listed.digest.short();
+        Some(format!("attestation {attestation} was made of {old}: it stays with the image, whose layers are the same"))
     }
 
     /// The manifests and indexes in whose place another came.

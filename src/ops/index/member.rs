@@ -45,11 +45,14 @@ impl Member {
 pub(super) fn members<'d>(graph: &Graph<'_>, roots: impl IntoIterator<Item = &'d Descriptor>) -> Result<Vec<Member>> {
     let place = graph.layout().location().to_string();
     let mut members = Vec::<Member>::new();
+    let mut missing = None;
     for descriptor in graph.manifests_below(roots)? {
         let mut descriptor = without_names(descriptor);
         let platform = match &graph.node(&descriptor.digest).content {
             Content::Missing if descriptor.media_type.kind() == MediaKind::Manifest => {
-                return Err(graph.layout().lacks(&descriptor.digest));
+                // Of an image for several platforms, people often copy only those that they use.
+                missing.get_or_insert(descriptor.digest);
+                continue;
             }
             // BuildKit's attestations stand there as images for `unknown/unknown`.
             Content::Manifest(_, Some(config)) if config.value().os != "unknown" => {
@@ -62,7 +65,10 @@ pub(super) fn members<'d>(graph: &Graph<'_>, roots: impl IntoIterator<Item = &'d
         }
         members.push(Member { descriptor, platform, place: place.clone() });
     }
-    Ok(members)
+    match missing {
+        Some(digest) if members.iter().all(|member| member.platform.is_none()) => Err(graph.layout().lacks(&digest)),
+        _ => Ok(members),
+    }
 }
 
 fn platform(config: &ImageConfig, descriptor: &Descriptor, place: &str) -> Result<Platform> {

@@ -43,7 +43,13 @@ impl<'a> Source<'a> {
         for member in &mut members {
             member.descriptor = rewritten.redirected(member.descriptor.clone());
         }
-        let warnings = transfer::warnings(&graph, &plan);
+        let mut warnings = transfer::warnings(&graph, &plan);
+        // Of the indexes that were taken apart, what is not here does not go along.
+        warnings.extend(
+            transfer::warnings(&all, &Plan::of(&all, None)?)
+                .into_iter()
+                .filter(|line| line.starts_with("an index lists")),
+        );
         Ok(Source { layout, members, attached, warnings, plan, rewritten })
     }
 }

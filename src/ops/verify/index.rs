@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Map, Value};
 
 use crate::error::Result;
+use crate::image::transfer::ATTESTED;
 use crate::layout::{blob_path, named, DigestPrefix, Named, INDEX};
 use crate::media_type::{MediaKind, MediaType};
 use crate::oci::annotations::{CONTAINERD_NAME, REF_NAME};
@@ -50,6 +51,18 @@ impl Documents<'_> {
         self.check_readable::<Index>(value, errors, place);
         if of == AnnotationsOf::IndexEntry {
             self.choose(descriptors, &mut mentions, place)?;
+        }
+        for (number, descriptor) in descriptors.iter().enumerate() {
+            let Some(about) = annotation(descriptor, ATTESTED) else { continue };
+            if !descriptors.iter().any(|listed| listed["digest"].as_str() == Some(about)) {
+                let place = place_of(number).member("annotations").member(ATTESTED);
+                self.findings.add(
+                    Rule::AttestationSubject,
+                    &place,
+                    "the digest of an image in this index",
+                    quoted(about),
+                );
+            }
         }
         // Whoever copies an image for several platforms may copy those that are wanted alone, and the index as it is.
         let is_here = |mention: &Mention| self.layout.holds(&mention.digest).unwrap_or(true);

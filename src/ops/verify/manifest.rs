@@ -36,7 +36,7 @@ impl Documents<'_> {
 
         let mut facts = None;
         match config {
-            Some(config) if config.media_type.kind() == MediaKind::Config => {
+            Some(config) if config.media_type.kind() == MediaKind::Config && is_image(&mentions) => {
                 facts.clone_from(&self.follow(&config, Kind::Config)?.config);
                 self.images += 1;
                 self.image(mentions, facts.as_deref(), &layers_place);
@@ -134,4 +134,10 @@ impl Documents<'_> {
             }
         }
     }
+}
+
+/// Whether a filesystem could be made of the layers, or there are none: [`oci::Manifest::is_image`].
+fn is_image(layers: &[Option<Mention>]) -> bool {
+    let is_foreign = |mention: &Mention| mention.media_type.is_foreign();
+    layers.is_empty() || !layers.iter().all(|mention| mention.as_ref().is_some_and(is_foreign))
 }

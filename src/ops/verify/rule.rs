@@ -131,6 +131,8 @@ rules! {
         "a manifest with an empty config has an artifact type, and descriptors give the same";
     ReferrersTag "referrers-tag" Error "distribution-spec, spec.md#referrers-tag-schema"
         "what an index by the name of a digest lists is about nothing else";
+    AttestationSubject "attestation-subject" Error "BuildKit, docs/attestations/attestation-storage.md"
+        "what an attestation is about stands in the same index";
     NoLayers "no-layers" Note "image-spec, manifest.md#image-manifest-property-descriptions"
         "an image has a layer";
 

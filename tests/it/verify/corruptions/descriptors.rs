@@ -162,6 +162,23 @@ pub(super) fn artifacts() -> Vec<Row> {
         ),
         ("blob-content", "something for nothing", artifact(json!("text/x-kind"), b"[]")),
         (
+            "document-null",
+            "an index of nothing",
+            change().index_and_blobs(|index, blobs| {
+                let nothing = json!({"schemaVersion": 2, "mediaType": INDEX, "manifests": null});
+                let descriptor = blobs.add_document(INDEX, &nothing);
+                index["manifests"].as_array_mut().unwrap().push(descriptor);
+            }),
+        ),
+        (
+            "attestation-subject",
+            "one that nobody listed",
+            change().index(|index| {
+                let about = format!("sha256:{}", "0".repeat(64));
+                index["manifests"][0]["annotations"]["vnd.docker.reference.digest"] = about.into();
+            }),
+        ),
+        (
             "no-layers",
             "none",
             change()

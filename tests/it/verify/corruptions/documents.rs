@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::json;
 
-use super::{Row, INDEX, MANIFEST};
+use super::{Row, MANIFEST};
 use crate::verify::specimen::change;
 
 pub(super) fn layout() -> Vec<Row> {
@@ -88,15 +88,6 @@ pub(super) fn documents() -> Vec<Row> {
                         "schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json",
                     }),
                 );
-            }),
-        ),
-        (
-            "document-null",
-            "an index of nothing",
-            change().index_and_blobs(|index, blobs| {
-                let nothing = json!({"schemaVersion": 2, "mediaType": INDEX, "manifests": null});
-                let descriptor = blobs.add_document(INDEX, &nothing);
-                index["manifests"].as_array_mut().unwrap().push(descriptor);
             }),
         ),
         ("schema-version", "1 in the manifest", change().manifest(|manifest| manifest["schemaVersion"] = json!(1))),
