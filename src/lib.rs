@@ -31,7 +31,7 @@
 //! let target = Location::parse(format!("oci:{}:v1", place.join("image").display()).as_ref())?;
 //! let work = Work::default();
 //! let report = build(&Rootfs::Directory(place.join("rootfs")), &[target.clone()], &options, &work)?;
-//! assert_eq!(report.platform, "linux/arm64/v8");
+//! assert_eq!(report.platform.to_string(), "linux/arm64/v8");
 //!
 //! assert_eq!(*inspect(&target, &InspectOptions::default(), &work)?.digest(), report.digest);
 //! assert!(verify(&target, &VerifyOptions::default(), &work)?.is_good());

@@ -24,7 +24,8 @@ fn layer_between(scratch: &Scratch, old: &str, new: &str, args: &[&str]) -> (Pat
     let out = scratch.join("out");
     let (old, new) = (make(scratch, "old", old), make(scratch, "new", new));
     let _ = Tool::build(old).arg(oci(&out, "old")).args(["--volume", "/volume"]).bake();
-    let _ = Tool::new("build").arg(new).arg(oci(&out, "new")).args(["--base", &oci(&out, "old")]).args(args).bake();
+    let _ =
+        Tool::new("build").arg(new).arg(oci(&out, "new")).args(["--base", &oci(&out, "old"), "-q"]).args(args).bake();
     let names = Layout::at(&out).image("new").last_layer_names();
     (out, names)
 }
@@ -336,7 +337,8 @@ fn a_rootfs_can_be_merged_into_a_base() {
     let Some(tar) = Peer::find("tar") else { return };
     let new_rootfs = scratch.join("new");
     let _ = tar.run(["-C", new_rootfs.to_str().unwrap(), "-cf", archive.to_str().unwrap(), "."]);
-    for (rootfs, more) in [(&archive, &[][..]), (&scratch.join("new"), &["--layers", "etc=etc", "rest=*"])] {
+    for (rootfs, more) in [(&archive, &[][..]), (&scratch.join("new"), &["--layers", "etc=etc", "--layers", "rest=*"])]
+    {
         let tool = Tool::new("build").arg(rootfs).arg(oci(&out, "again")).args(["--base", &oci(&out, "old"), "-q"]);
         let _ = tool.args(more).env("OCI_BASE_IMAGE_MODE", "merge").bake();
         let same = Tool::new("diff").args([&oci(&out, "new"), &oci(&out, "again"), "--summary"]).run();
@@ -370,7 +372,7 @@ fn what_cannot_be_merged_is_listed() {
             tool.args(["--base", &oci(&out, "old"), "--base-mode", mode, "-q"]).run()
         };
         let error = build("merge").error();
-        assert!(error.contains(&format!("`{path}` is a ")) && error.contains("exact"), "{error}");
+        assert!(error.contains(&format!("`/{path}` is a ")) && error.contains("exact"), "{error}");
         let _ = build("exact").digest();
     }
     let scratch = Scratch::new();

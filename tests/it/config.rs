@@ -234,6 +234,7 @@ fn every_flag_and_field_has_a_row() {
         "--platform",
         "--all-platforms",
         "--json",
+        "--no-sync",
         "--history",
         "--no-history",
         "--index",

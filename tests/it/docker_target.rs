@@ -465,7 +465,7 @@ fn what_is_no_name_is_refused_before_anything_is_written() {
         (":App:v1", &[][..], &["`App:v1`", "lower-case"][..]),
         ("::v1", &[], &["NAME[:TAG]"]),
         (":app:-v1", &[], &["NAME[:TAG]"]),
-        (":registry:5000/:v1", &[], &["a file is wanted"]),
+        (":registry:5000/:v1", &[], &["`registry:5000/:v1`, which is no name"]),
         ("", &["--tag", "v1"], &["the tag `v1` has no name", "a.tar:NAME:v1`"]),
         ("", &["--tag", "app:v1", "--tag", "v1"], &["the tag `v1` has no name"]),
         ("", &["--additional-tag", ":v1"], &["the tag `v1` has no name"]),

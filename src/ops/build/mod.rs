@@ -94,7 +94,9 @@ pub fn build(rootfs: &Rootfs, targets: &[Location], options: &BuildOptions, work
     };
     if let (Some(base), Some(steps)) = (&read.base, &steps) {
         let removed = warnings::most_removed(&base.folded.tree, steps);
-        removed.iter().for_each(|warning| work.observer.warning(warning));
+        for warning in &removed {
+            work.observer.warning(warning);
+        }
         warnings.extend(removed);
     }
     let planned = planned(steps, &read, options, base.as_ref(), &mut warnings, work)?;

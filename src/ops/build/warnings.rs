@@ -47,8 +47,8 @@ pub(super) fn most_removed(base: &Tree, steps: &[Step<'_>]) -> Option<String> {
     let removed = base.iter().filter(|entry| gone.covers(&entry.path)).count();
     (removed * 2 > base.len()).then(|| {
         format!(
-            "{removed} of the {} entries of the base are removed, since the rootfs does not have them: the base mode `merge` \
-             (--base-mode) keeps them",
+            "{removed} of the {} entries of the base are removed, since the rootfs does not have them: the base mode `merge` keeps \
+             them",
             base.len()
         )
     })
