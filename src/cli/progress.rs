@@ -5,7 +5,7 @@ use std::io::{stderr, IsTerminal};
 use std::num::NonZeroUsize;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, Result};
 use clap::ValueEnum;
@@ -91,7 +91,8 @@ pub(super) struct Display {
 struct Percent {
     expected: AtomicU64,
     done: AtomicU64,
-    shown: AtomicU64,
+    /// What was said last. Held while it is said, so that no thread says less after another.
+    shown: Mutex<u64>,
 }
 
 impl Display {
@@ -177,7 +178,9 @@ impl Observer for Display {
         if let Some(percent) = &self.percent {
             let done = percent.done.fetch_add(bytes, Ordering::Relaxed) + bytes;
             let now = (done * 100).checked_div(percent.expected.load(Ordering::Relaxed)).unwrap_or(0).min(100);
-            if percent.shown.fetch_max(now, Ordering::Relaxed) < now {
+            let mut shown = percent.shown.lock().unwrap_or_else(PoisonError::into_inner);
+            if *shown < now {
+                *shown = now;
                 say(&format!("{now}%"));
             }
         }

@@ -325,7 +325,7 @@ fn a_rootfs_can_be_merged_into_a_base() {
     let scratch = Scratch::new();
     let old = "d 0755 - 1 /bin\nf 0755 - 1 /bin/sh text sh\nd 0755 - 1 /etc\nf 0644 - 1 /etc/a text old\nf 0644 - 1 /etc/b text b";
     let new = "d 0755 - 1 /etc\nf 0644 - 1 /etc/a text new\nd 0755 - 1 /srv\nf 0644 - 1 /srv/x text x";
-    let (out, names) = layer_between(&scratch, old, new, &["--base-mode", "merge", "-q"]);
+    let (out, names) = layer_between(&scratch, old, new, &["--base-mode", "merge"]);
     assert!(!names.iter().any(|name| name.contains(".wh.")), "{names:?}");
     assert!(["etc/a", "srv/x"].iter().all(|path| names.iter().any(|name| name == path)), "{names:?}");
     for (path, text) in [("bin/sh", "sh"), ("etc/a", "new"), ("etc/b", "b"), ("srv/x", "x")] {

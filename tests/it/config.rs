@@ -235,6 +235,7 @@ fn every_flag_and_field_has_a_row() {
         "--all-platforms",
         "--json",
         "--no-sync",
+        "--healthcheck-start-interval",
         "--history",
         "--no-history",
         "--index",

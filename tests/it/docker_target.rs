@@ -85,7 +85,8 @@ fn with_base(scratch: Scratch) -> Scratch {
 fn bake_on_base(scratch: &Scratch, flags: &[&str]) -> (PathBuf, PathBuf) {
     let (archive, out) = (scratch.join("a.tar"), scratch.join("out"));
     let tool = Tool::new("build").arg(scratch.join("rootfs")).args(["--base", &oci(&scratch.join("base"), "")]);
-    let _ = tool.arg(docker(&archive, ":team/app:v1")).arg(oci(&out, ":v1")).args(SETTINGS).args(flags).bake();
+    let _ =
+        tool.arg(docker(&archive, ":team/app:v1")).arg(oci(&out, ":v1")).args(SETTINGS).arg("-q").args(flags).bake();
     (archive, out)
 }
 
@@ -469,7 +470,7 @@ fn what_is_no_name_is_refused_before_anything_is_written() {
         ("", &["--tag", "v1"], &["the tag `v1` has no name", "a.tar:NAME:v1`"]),
         ("", &["--tag", "app:v1", "--tag", "v1"], &["the tag `v1` has no name"]),
         ("", &["--additional-tag", ":v1"], &["the tag `v1` has no name"]),
-        (":app:v1", &["--additional-tag", ":v+1"], &["tag `v+1`"]),
+        (":app:v1", &["--additional-tag", ":v+1"], &["`:v+1`"]),
         (":app", &["--tag", "v+1"], &["tag `v+1`"]),
         (":app", &["--additional-tag", "Other"], &["`Other`"]),
     ] {

@@ -94,7 +94,7 @@ pub fn build(rootfs: &Rootfs, targets: &[Location], options: &BuildOptions, work
     };
     if let (Some(base), Some(steps)) = (&read.base, &steps) {
         let removed = warnings::most_removed(&base.folded.tree, steps);
-        for warning in &removed {
+        if let Some(warning) = &removed {
             work.observer.warning(warning);
         }
         warnings.extend(removed);

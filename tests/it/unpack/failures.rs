@@ -106,7 +106,7 @@ fn blobs_that_are_not_what_they_are_said_to_be() {
         ("size should be", |blob| blob.truncate(blob.len() - 1)),
         ("size should be", |blob| blob.truncate(700)),
         ("size should be", Vec::clear),
-        ("checksum", |blob| blob[0] = b'x'),
+        ("this is no tar archive", |blob| blob[0] = b'x'),
     ] {
         damaged(&scratch, damage, nothing);
         refused(&scratch, unpack("out"), &[what]);
