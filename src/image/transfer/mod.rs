@@ -1,6 +1,6 @@
 //! Images on their way from layouts to targets, for `convert` and `index`.
 //!
-//! Of a [`Graph`], a `Plan` says what stays and what becomes something else, `move_all` moves the blobs, and `Rewritten` are
+//! Of a `Graph`, a `Plan` says what stays and what becomes something else, `move_all` moves the blobs, and `Rewritten` are
 //! the documents that have to mention others than before: from manifests up to the entries of `index.json`. Documents that
 //! nothing forces to change are copied byte for byte.
 
