@@ -64,6 +64,7 @@ option_names! {
     Flat "Shape::Flat";
     GidMap "OwnerPolicy::Mapped::gids";
     LegacyOnly "DockerForm::LegacyOnly";
+    MediaType "AttachOptions::media_type";
     Os "PlatformChanges::os";
     Platform "platform";
     PreserveDigests "Digests::Preserved";

@@ -32,6 +32,7 @@ fn flag(name: OptionName) -> Option<&'static str> {
         OptionName::Flat => "--flat",
         OptionName::GidMap => "--gid-map",
         OptionName::LegacyOnly => "--docker-legacy-only",
+        OptionName::MediaType => "--type",
         OptionName::Os => "--os",
         OptionName::Platform => "--platform",
         OptionName::PreserveDigests => "--preserve-digests",

@@ -517,7 +517,7 @@ fn what_a_document_is_is_known_from_itself_or_its_name() {
     for (name, text) in [("n.json", "{}"), ("o.txt", "spdxVersion"), ("p.png", "\u{89}PNG"), ("q", ""), ("r", "[1]")] {
         fs::write(scratch.join(name), text).unwrap();
         let error = attach(oci(&out, ":v1"), &scratch.join(name)).run().error();
-        assert!(error.contains("a known kind is wanted") && error.contains("media type"), "{name}: {error}");
+        assert!(error.contains("a known kind is wanted") && error.contains("--type"), "{name}: {error}");
     }
 }
 

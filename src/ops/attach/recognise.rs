@@ -8,6 +8,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::error::{Error, IoContext, Result};
+use crate::hint::{Hint, OptionName};
 use crate::media_type::MediaType;
 
 const SPDX: &str = "application/spdx+json";
@@ -67,7 +68,9 @@ pub(super) fn recognise(path: &Path) -> Result<MediaType> {
                 "`{}`: an SBOM, attestation or signature of a known kind is wanted, found something else",
                 path.display()
             ),
-            "say what it is by a media type such as `application/octet-stream`",
+            Hint::from("say what it is with ")
+                .option(OptionName::MediaType)
+                .text(" and a media type such as `application/octet-stream`"),
         )
     })?;
     found.parse()
