@@ -5,68 +5,12 @@
 //! from the field's kind: how it is read, merged, emptied and shown, and which type `verify` wants. A new field is a
 //! member of [`ContainerConfig`] and a row of that table.
 
-use std::collections::BTreeMap;
-
-use serde_json::Value;
-
 use crate::error::Result;
-use crate::oci::{Annotations, ContainerConfig, Healthcheck};
+use crate::oci::{ContainerConfig, Healthcheck};
+use crate::settings::field_kind::{FieldKind, Fills, HealthcheckNumber, In};
 use crate::settings::sources::Settings;
 use crate::settings::values::{self, member, Grammar};
 use crate::settings::variables::{Variable, VARIABLES};
-
-/// What a setting fills in the execution parameters.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Fills {
-    /// Nothing there: it says something else of an image.
-    Nothing,
-    /// A field, by its name in the document.
-    Field(&'static str, FieldKind),
-    /// A number of the health check, by its name there.
-    Healthcheck(&'static str, HealthcheckNumber, In<Healthcheck, Option<i64>>),
-    /// What another setting fills, whose older name this is.
-    SameAs(&'static str),
-}
-
-/// What a field holds, how a setting says it, and where it is in the configuration.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum FieldKind {
-    /// A text.
-    Text(&'static Grammar<String>, In<ContainerConfig, Option<String>>),
-    /// A whole number.
-    Number(&'static Grammar<i64>, In<ContainerConfig, Option<i64>>),
-    /// A command line.
-    Words(In<ContainerConfig, Option<Vec<String>>>),
-    /// `NAME=value` in order.
-    Environment(In<ContainerConfig, Vec<String>>),
-    /// Names without values, a set in JSON's way: those that are added, and those that are taken away.
-    Set(&'static Grammar<String>, &'static Grammar<String>, In<ContainerConfig, BTreeMap<String, Value>>),
-    /// Values by their keys.
-    Map(&'static Grammar<(String, String)>, In<ContainerConfig, Annotations>),
-    /// Docker's health check: a test, and numbers that have settings of their own.
-    Healthcheck(In<ContainerConfig, Option<Healthcheck>>),
-}
-
-/// What a number of the health check counts.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum HealthcheckNumber {
-    /// Nanoseconds.
-    Time,
-    /// Failures.
-    Count,
-}
-
-impl HealthcheckNumber {
-    fn grammar(self) -> &'static Grammar<i64> {
-        match self {
-            HealthcheckNumber::Time => &values::DURATION,
-            HealthcheckNumber::Count => &values::RETRIES,
-        }
-    }
-}
-
-/// Where a value is.
-type In<T, V> = fn(&mut T) -> &mut V;
 
 /// A field of the execution parameters.
 #[derive(Clone, Copy, Debug)]
@@ -309,6 +253,8 @@ fn healthcheck_lines(check: &mut Healthcheck) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::Value;
+
     use super::*;
 
     fn parse(text: &str) -> ContainerConfig {

@@ -5,6 +5,7 @@
 //! as the person wrote it, the value, and what is accepted.
 
 pub mod changes;
+pub(crate) mod field_kind;
 pub(crate) mod fields;
 mod sources;
 pub(crate) mod values;

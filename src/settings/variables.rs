@@ -1,6 +1,6 @@
 //! The settings of `build`, in one table.
 
-use super::fields::{FieldKind, Fills, HealthcheckNumber};
+use super::field_kind::{FieldKind, Fills, HealthcheckNumber};
 use super::values;
 use crate::spelling::nearest;
 

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::store::{open_file, touch};
+use super::files::{open_file, touch, CHANGESET};
 use crate::digest::Digest;
 use crate::error::{IoContext, Result};
 use crate::layer::Changeset;
@@ -18,9 +18,6 @@ use crate::tree::{Device, Entry, Kind, Metadata, Mtime, TarPath};
 
 /// The first line of a cache file; another version of the form gets another.
 const HEADING: &str = "ocibake changeset 2";
-
-/// What ends the names of the files.
-pub(super) const CHANGESET: &str = ".changeset";
 
 /// The changeset of the layer `diff_id`: from the cache if it is there, else read and put there. The blob is verified
 /// either way. A cache that cannot be written is no error: nothing is lost but time.

@@ -11,12 +11,14 @@
 //! bytes and then the list; they go the other way round. So any number of runs may use one directory, and none waits.
 
 pub(crate) mod changesets;
+mod files;
 mod list;
 mod prune;
 mod store;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use files::open_file;
 pub(crate) use prune::{items, prune};
+pub(crate) use store::lists;
 pub use store::Cache;
-pub(crate) use store::{lists, open_file};

@@ -5,8 +5,7 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use super::changesets::CHANGESET;
-use super::store::{list_of, BLOBS, LIST};
+use super::files::{list_of, BLOBS, CHANGESET, LIST};
 
 /// Bytes without a list are another run's that is about to write the list, unless they are this old, in seconds.
 const ORPHAN_AGE: i64 = 3600;

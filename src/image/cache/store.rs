@@ -1,25 +1,20 @@
 //! The directory itself.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, BufWriter, Read, Write};
-use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, OnceLock};
 
-use rustix::fs::{utimensat, AtFlags, OFlags, Timespec, Timestamps, CWD, UTIME_NOW, UTIME_OMIT};
-
+use super::files::{list_of, open_file, touch, BLOBS, LIST};
 use super::list::{List, Place};
 use crate::block_cache::{BlockCache, FoundBlock, KeptBlock};
 use crate::digest::{ContentDigest, Digest};
 use crate::error::Result;
 use crate::layout::Staging;
 
-/// What ends the names of lists.
-pub(super) const LIST: &str = ".blocks";
-/// The directory of compressed blocks.
-pub(super) const BLOBS: &str = "blobs";
 /// The most bytes of a list that are read: those of 16 million blocks.
 const MAX_LIST_SIZE: u64 = 1 << 30;
 
@@ -209,29 +204,4 @@ pub(crate) fn lists(directory: &Path) -> Vec<(PathBuf, List)> {
         Some((PathBuf::from(file), List::decode(&bytes)?))
     };
     paths.into_iter().filter_map(read).collect()
-}
-
-/// Where the list of a file is.
-pub(super) fn list_of(path: &Path) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(LIST);
-    name.into()
-}
-
-/// The flags of `open` by the type that it takes: nothing but a file is opened, and nothing is waited for.
-#[allow(clippy::cast_possible_wrap)]
-const FILE_ALONE: i32 = OFlags::NOFOLLOW.union(OFlags::NONBLOCK).bits() as i32;
-
-/// Opens a regular file that is no link; with its size.
-pub(crate) fn open_file(path: &Path) -> Option<(File, u64)> {
-    let file = OpenOptions::new().read(true).custom_flags(FILE_ALONE).open(path).ok()?;
-    let metadata = file.metadata().ok().filter(fs::Metadata::is_file)?;
-    Some((file, metadata.size()))
-}
-
-/// Says that something was used just now. Where that cannot be said, it is forgotten earlier.
-pub(super) fn touch(path: &Path) {
-    let of = |tv_nsec| Timespec { tv_sec: 0, tv_nsec };
-    let times = Timestamps { last_access: of(UTIME_OMIT), last_modification: of(UTIME_NOW) };
-    let _ = utimensat(CWD, path, &times, AtFlags::empty());
 }

@@ -5,8 +5,9 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::files::{list_of, BLOBS};
 use super::prune::{items, prune};
-use super::store::{list_of, lists, BLOBS};
+use super::store::lists;
 use super::Cache;
 use crate::block_cache::BlockCache;
 use crate::compress::{encoding, Compression};

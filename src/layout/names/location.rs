@@ -10,6 +10,7 @@ use crate::compress::{Codec, GzipLevel, XzLevel, ZstdLevel};
 use crate::error::{Error, Result};
 use crate::layout::names::ending::{Ending, Outer};
 use crate::layout::names::mistaken;
+use crate::layout::names::role::Role;
 use crate::layout::{DigestPrefix, DockerName, ImageName};
 
 /// The place of one image, or of all that a layout holds.
@@ -37,24 +38,6 @@ pub enum Transport {
     /// A tar that was named by its path alone: a tar of a layout where one is written; where it is read, what it turns
     /// out to be.
     Archive,
-}
-
-/// What a location looks like, for messages.
-pub(super) const FORMS: &str = "`oci:DIR[:REF]`, `oci-archive:FILE[:REF]` or `docker-archive:FILE[:NAME[:TAG]]`";
-
-/// What a location is given for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Role {
-    /// It is read, or changed in place.
-    Image,
-    /// It is written.
-    Target,
-}
-
-impl fmt::Display for Role {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if *self == Role::Image { "image" } else { "target" })
-    }
 }
 
 impl Transport {

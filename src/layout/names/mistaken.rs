@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::error::Error;
 use crate::layout::names::ending::Ending;
-use crate::layout::names::location::{Role, FORMS};
+use crate::layout::names::role::{Role, FORMS};
 use crate::layout::DockerName;
 
 /// Transports that others know and this tool does not.

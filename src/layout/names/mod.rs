@@ -7,6 +7,7 @@ mod ending;
 mod image_name;
 mod location;
 mod mistaken;
+mod role;
 mod target;
 
 pub use digest_prefix::DigestPrefix;

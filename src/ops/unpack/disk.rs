@@ -21,7 +21,8 @@ use rustix::io::Errno;
 
 use crate::error::{Error, IoContext, Result};
 use crate::ops::unpack::content::Copier;
-use crate::ops::unpack::dress::{self, dress, LeftOut, Place};
+use crate::ops::unpack::dress::{self, dress, LeftOut};
+use crate::ops::unpack::inode::Inode;
 use crate::ops::unpack::xattr;
 use crate::ops::unpack::Rights;
 use crate::tree::{Device, Entry, Kind, Metadata, TarPath, Whiteout};
@@ -130,14 +131,14 @@ impl Disk {
         let file = self.at("create", path, file)?;
         let copied = self.copier.copy(content, source, &file)?;
         self.at("write", path, copied)?;
-        Ok((OnDisk::File, self.dress(Place::File(&file), metadata, path)?))
+        Ok((OnDisk::File, self.dress(Inode::File(&file), metadata, path)?))
     }
 
     fn make_symlink(&mut self, path: &TarPath, metadata: &Metadata, target: &[u8]) -> Result<(OnDisk, Vec<LeftOut>)> {
         self.remove(path)?;
         let disk_path = path.below(&self.root);
         self.at("create the link", path, symlink(OsStr::from_bytes(target), &disk_path))?;
-        Ok((OnDisk::Symlink, self.dress(Place::Symlink(&disk_path), metadata, path)?))
+        Ok((OnDisk::Symlink, self.dress(Inode::Symlink(&disk_path), metadata, path)?))
     }
 
     fn make_special(&mut self, path: &TarPath, metadata: &Metadata, kind: Kind) -> Result<(OnDisk, Vec<LeftOut>)> {
@@ -150,7 +151,7 @@ impl Disk {
         let disk_path = path.below(&self.root);
         let number = rustix::fs::makedev(device.major, device.minor);
         match rustix::fs::mknodat(CWD, &disk_path, file_type, Mode::from_raw_mode(0o600), number) {
-            Ok(()) => Ok((OnDisk::Special, self.dress(Place::Special(&disk_path), metadata, path)?)),
+            Ok(()) => Ok((OnDisk::Special, self.dress(Inode::Special(&disk_path), metadata, path)?)),
             Err(Errno::PERM) if self.rights == Rights::Rootless => Ok((OnDisk::Nothing, vec![LeftOut::Special(kind)])),
             Err(error) => Err(dress::failure(action, &path.below(&self.shown), error.into())),
         }
@@ -273,7 +274,7 @@ impl Disk {
         for (path, node) in self.nodes.iter_mut().rev() {
             if let OnDisk::Directory(metadata) = &node.on_disk {
                 observer.check()?;
-                let place = Place::Directory(&path.below(&self.root));
+                let place = Inode::Directory(&path.below(&self.root));
                 node.left_out = dress(place, metadata, self.rights, || path.below(&self.shown))?.into();
             }
         }
@@ -308,7 +309,7 @@ impl Disk {
         path.below(&self.root)
     }
 
-    fn dress(&self, place: Place<'_>, metadata: &Metadata, path: &TarPath) -> Result<Vec<LeftOut>> {
+    fn dress(&self, place: Inode<'_>, metadata: &Metadata, path: &TarPath) -> Result<Vec<LeftOut>> {
         dress(place, metadata, self.rights, || path.below(&self.shown))
     }
 

@@ -9,6 +9,7 @@ mod apply;
 mod content;
 mod disk;
 mod dress;
+mod inode;
 mod lookup;
 mod runtime;
 mod skipped;

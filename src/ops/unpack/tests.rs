@@ -17,18 +17,18 @@ use crate::tree::{self, Entry, Kind, Metadata, OwnerPolicy, ScanPolicy, TarPath,
 use crate::work::Silent;
 
 /// The tree's directory with another beside it, which nothing may touch.
-struct Place {
+struct Inode {
     directory: TempDir,
     outside: (Vec<u8>, i64),
 }
 
-impl Place {
+impl Inode {
     fn new(name: &str) -> Self {
         let directory = TempDir::new(name);
         fs::create_dir(directory.path().join("outside")).unwrap();
         fs::write(directory.path().join("outside/a"), "untouched").unwrap();
-        let outside = Place::look_outside(&directory);
-        Place { directory, outside }
+        let outside = Inode::look_outside(&directory);
+        Inode { directory, outside }
     }
 
     fn look_outside(directory: &TempDir) -> (Vec<u8>, i64) {
@@ -47,7 +47,7 @@ impl Place {
     /// Puts layers on disk. Every regular file holds the numbers of its layer and member.
     fn unpack(&self, layers: &[Vec<Entry>]) -> Result<Disk> {
         let unpacked = self.unpack_somewhere(layers);
-        assert_eq!(Place::look_outside(&self.directory), self.outside);
+        assert_eq!(Inode::look_outside(&self.directory), self.outside);
         unpacked
     }
 
@@ -142,7 +142,7 @@ fn no_name_leads_through_a_link() {
     .into_iter()
     .enumerate()
     {
-        let place = Place::new(&format!("unpack-links-{number}"));
+        let place = Inode::new(&format!("unpack-links-{number}"));
         let here = place.directory.path().to_str().unwrap().to_owned();
         let texts: Vec<Vec<String>> =
             texts.iter().map(|layer| layer.iter().map(|text| text.replace("{}", &here)).collect()).collect();
@@ -177,14 +177,14 @@ fn hard_links_name_what_is_in_the_tree() {
             assert!(TarPath::parse(b"../outside/a").is_err(), "the tar reader refuses it");
             continue;
         }
-        let place = Place::new(&format!("unpack-hard-{number}"));
+        let place = Inode::new(&format!("unpack-hard-{number}"));
         assert_eq!(place.unpack(&layers(texts)).unwrap_err().to_string(), expected);
     }
 }
 
 #[test]
 fn a_filesystem_that_takes_two_names_for_one_is_not_followed() {
-    let place = Place::new("unpack-foreign");
+    let place = Inode::new("unpack-foreign");
     let mut disk = Disk::create(place.root(), "shown".into(), Rights::Rootless).unwrap();
     disk.begin_layer();
     // As if the filesystem knew `D`, which the layer made, by the name of `d` too.
@@ -198,12 +198,12 @@ fn a_filesystem_that_takes_two_names_for_one_is_not_followed() {
         let put = disk.put(member(text), &mut io::empty(), "test");
         assert_eq!(put.unwrap_err().to_string(), expected, "{text}");
     }
-    Place::look_outside(&place.directory);
+    Inode::look_outside(&place.directory);
 }
 
 #[test]
 fn a_path_that_no_system_takes_is_refused_before_it_costs_anything() {
-    let place = Place::new("unpack-deep");
+    let place = Inode::new("unpack-deep");
     let deep = "d/".repeat(500_000);
     let error = place.unpack(&layers(&[&[&deep]])).unwrap_err().to_string();
     assert!(error.ends_with("a path of 4095 bytes at most expected, found 999999"), "{error}");
@@ -211,7 +211,7 @@ fn a_path_that_no_system_takes_is_refused_before_it_costs_anything() {
 
 #[test]
 fn files_of_the_tree_are_found_as_a_process_inside_would_find_them() {
-    let place = Place::new("unpack-open");
+    let place = Inode::new("unpack-open");
     let texts: &[&[&str]] = &[&[
         "etc/passwd",
         "etc/absolute->/etc/passwd",
@@ -313,7 +313,7 @@ proptest! {
                 kind: Kind::Directory,
             });
         }
-        let place = Place::new("unpack-fold");
+        let place = Inode::new("unpack-fold");
         let disk = place.unpack(&layers).unwrap();
         prop_assert_eq!(&place.scan(), &expected.tree);
         prop_assert_eq!(disk.entries(), expected.tree.len());
@@ -325,7 +325,7 @@ proptest! {
 
     #[test]
     fn what_the_fold_refuses_is_refused(layers in vec(vec(members(), 0..12), 1..4)) {
-        let unpacked = Place::new("unpack-refused").unpack(&layers);
+        let unpacked = Inode::new("unpack-refused").unpack(&layers);
         prop_assert_eq!(unpacked.is_ok(), folded(&layers).is_ok());
     }
 }

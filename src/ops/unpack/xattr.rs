@@ -8,7 +8,7 @@ use std::path::Path;
 use rustix::io::Errno;
 
 use crate::error::{IoContext, Result};
-use crate::ops::unpack::dress::Place;
+use crate::ops::unpack::inode::Inode;
 use crate::tree::{self, ParsedXattr, XattrPolicy};
 
 /// Why an attribute is not set.
@@ -28,14 +28,14 @@ pub(super) enum Why {
 
 /// Why nobody could set an attribute here. If somebody could, the error is given back: it is about this user's rights, or
 /// about the disk.
-pub(super) fn why_not(place: Place<'_>, name: &[u8], value: &[u8], error: io::Error) -> io::Result<Why> {
+pub(super) fn why_not(place: Inode<'_>, name: &[u8], value: &[u8], error: io::Error) -> io::Result<Why> {
     let Some(errno) = Errno::from_io_error(&error) else { return Err(error) };
     let is_of_user = name.starts_with(b"user.");
     match errno {
         Errno::NOTSUP => Ok(Why::Filesystem),
         // xattr(7): a link's permissions, and a device's, say nothing about its attributes.
-        Errno::PERM if is_of_user && matches!(place, Place::Special(_) | Place::Symlink(_)) => Ok(Why::Kind),
-        Errno::ACCESS if name == DEFAULT_ACL && !matches!(place, Place::Directory(_)) => Ok(Why::Kind),
+        Errno::PERM if is_of_user && matches!(place, Inode::Special(_) | Inode::Symlink(_)) => Ok(Why::Kind),
+        Errno::ACCESS if name == DEFAULT_ACL && !matches!(place, Inode::Directory(_)) => Ok(Why::Kind),
         // Values that name ids may name some that the user namespace does not map.
         Errno::INVAL if ParsedXattr::parse(name, value).map_or(true, |parsed| parsed.ids().is_empty()) => {
             Ok(Why::Value)

@@ -7,7 +7,8 @@ use serde_json::{Map, Value};
 
 use crate::ops::verify::finding::{quoted, Findings, Place};
 use crate::ops::verify::Rule;
-use crate::settings::fields::{healthcheck_numbers, FieldKind};
+use crate::settings::field_kind::FieldKind;
+use crate::settings::fields::healthcheck_numbers;
 use crate::settings::ConfigField;
 
 /// What a value looks like.
