@@ -7,11 +7,12 @@ use ocibake::ops::diff::{DiffReport, DiffSummary, DocumentDifference};
 use ocibake::tree::{Change, Difference};
 
 use super::colour::{Colour, Paint};
+use super::report;
 
-/// The reason first, then a line for each entry and each member of a document: `+` added, `-` removed, `~` changed. Notes
-/// come last.
+/// The reason first and what must be fetched, then a line for each entry and each member of a document: `+` added, `-`
+/// removed, `~` changed. Notes come last.
 pub(super) fn all(report: &DiffReport, paint: Paint) -> String {
-    let mut text = format!("{}\n", report.reason);
+    let mut text = heading(report);
     let entries = report.entries.iter().map(entry);
     for (colour, line) in entries.chain(report.documents.iter().map(member)) {
         text += &paint.line(colour, &line);
@@ -22,7 +23,7 @@ pub(super) fn all(report: &DiffReport, paint: Paint) -> String {
 /// The reason and how much differs.
 pub(super) fn summary(report: &DiffReport, paint: Paint) -> String {
     let DiffSummary { added, removed, changed, fields, documents, .. } = &report.summary;
-    let mut text = format!("{}\n", report.reason);
+    let mut text = heading(report);
     if added + removed + changed > 0 {
         let fields = if fields.is_empty() { String::new() } else { format!(" ({})", counts(fields)) };
         writeln!(text, "entries: {added} added, {removed} removed, {changed} changed{fields}")
@@ -32,6 +33,12 @@ pub(super) fn summary(report: &DiffReport, paint: Paint) -> String {
         writeln!(text, "members of documents: {}", counts(documents)).expect("writing to a string");
     }
     text + &notes(report, paint)
+}
+
+/// Why the digests differ, and what the update costs if it is one.
+fn heading(report: &DiffReport) -> String {
+    let cost = report.update.as_ref().filter(|_| !report.same).map(report::update_cost);
+    format!("{}\n{}", report.reason, cost.unwrap_or_default())
 }
 
 fn counts(counts: &BTreeMap<&str, usize>) -> String {

@@ -27,7 +27,7 @@ use super::{report, Answer, LocationParser, Session};
   ocibake plan rootfs --update image.plan --old oci:out:v1 --old oci:out:v2 > new.plan
   ocibake plan rootfs --layers @image.plan --simulate oci:out:v2")]
 pub(super) struct Args {
-    /// A rootfs (a directory or a tar archive that is not compressed), or an image
+    /// A rootfs (a directory, a tar archive, or `-` for an archive from stdin), or an image
     rootfs: OsString,
 
     /// Let a plan learn from earlier releases which recipes change; what need not be fetched anyway stays where it is

@@ -127,16 +127,17 @@ fn image(image: &ImageInspection) -> String {
     row("annotation", &annotation_lines(&image.annotations));
     text.push_str("layers\n");
     for (number, layer) in image.layers.iter().enumerate() {
-        let made_by = layer.created_by.as_deref().unwrap_or_default();
+        let what = layer.name.as_deref().map(printable).or_else(|| layer.created_by.clone()).unwrap_or_default();
         writeln!(
             text,
-            "{:>3}  {:<5} {:>9}  {}  {made_by}",
+            "{:>3}  {:<5} {:>9}  {}  {what}",
             number + 1,
             layer.compression,
             bytes(layer.size),
             layer.digest
         )
         .expect("writing to a string");
+        text.push_str(&indented(&printable(layer.groups.as_deref().unwrap_or_default()), 5));
     }
     writeln!(text, "total  {:>12}", bytes(image.size)).expect("writing to a string");
     attached(&mut text, &image.attached);
@@ -153,6 +154,27 @@ fn image(image: &ImageInspection) -> String {
     if let Some(largest) = &image.largest {
         text.push('\n');
         text.push_str(&usage(largest));
+    }
+    text
+}
+
+/// Words in lines of 100 columns at most, as far as they fit.
+fn indented(words: &str, indent: usize) -> String {
+    let mut text = String::new();
+    let mut width = 100;
+    for word in words.split(' ').filter(|word| !word.is_empty()) {
+        let wider = width + 1 + word.chars().count();
+        if wider > 100 {
+            let line_end = if text.is_empty() { "" } else { "\n" };
+            write!(text, "{line_end}{:indent$}{word}", "").expect("writing to a string");
+            width = indent + word.chars().count();
+        } else {
+            write!(text, " {word}").expect("writing to a string");
+            width = wider;
+        }
+    }
+    if !text.is_empty() {
+        text.push('\n');
     }
     text
 }

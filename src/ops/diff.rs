@@ -10,6 +10,7 @@ use serde_json::Value;
 use crate::digest::{ContentDigest, Digest};
 use crate::error::Result;
 use crate::image::content_digests;
+use crate::image::fetch::UpdateCost;
 use crate::image::tree::{read_layers, ImageLayers, Reading, Wanted};
 use crate::layout::{Image, Layout, Location};
 use crate::oci::annotations::REF_NAME;
@@ -46,6 +47,9 @@ pub struct DiffReport {
     pub same: bool,
     /// How much differs.
     pub summary: DiffSummary,
+    /// What somebody who has the first image must fetch for the second; none where one side is a rootfs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub update: Option<UpdateCost>,
     /// Members of the manifest and the configuration that differ. Digests and sizes of the documents themselves do not
     /// count; they follow.
     pub documents: Vec<DocumentDifference>,
@@ -109,8 +113,13 @@ pub fn diff(old: &Side, new: &Side, options: &DiffOptions, work: &Work<'_>) -> R
         _ => true,
     };
     let same = documents.is_empty() && entries.is_empty() && same_digest;
+    let update = match (&old, &new) {
+        (Opened::Image(_, old), Opened::Image(_, new)) => Some(UpdateCost::of_images(old, new)),
+        _ => None,
+    };
     let summary = summary(&documents, &entries);
-    Ok(DiffReport { reason: reason(&old, &new, &documents, &entries), same, summary, documents, entries, notes })
+    let reason = reason(&old, &new, &documents, &entries);
+    Ok(DiffReport { reason, same, summary, update, documents, entries, notes })
 }
 
 fn summary(documents: &[DocumentDifference], entries: &[Difference]) -> DiffSummary {

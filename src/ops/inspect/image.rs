@@ -6,9 +6,11 @@ use super::attached::attached_to;
 use super::{Attached, LayerEntry, Usage};
 use crate::digest::Digest;
 use crate::error::Result;
+use crate::image::fetch::annotation;
 use crate::json;
 use crate::layout::{Image, Layout};
 use crate::media_type::{LayerEncoding, MediaKind, MediaType};
+use crate::oci::annotations::{LAYER_GROUPS, LAYER_NAME};
 use crate::oci::{Annotations, ContainerConfig, Descriptor, History};
 use crate::platform::Platform;
 
@@ -67,6 +69,12 @@ pub struct LayerInspection {
     pub size: u64,
     /// By what it was made, if the history tells.
     pub created_by: Option<String>,
+    /// Its name in the plan, if there was one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// What it holds of which recipes, as words `RECIPE=VERSION`, if there was a plan.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub groups: Option<String>,
 }
 
 pub(super) fn describe(layout: &Layout, image: &Image) -> Result<ImageInspection> {
@@ -86,6 +94,8 @@ pub(super) fn describe(layout: &Layout, image: &Image) -> Result<ImageInspection
             compression: compression(&layer.media_type),
             size: layer.size,
             created_by: steps.next().and_then(|step| step.created_by.clone()),
+            name: annotation(layer, LAYER_NAME).map(str::to_owned),
+            groups: annotation(layer, LAYER_GROUPS).map(str::to_owned),
         })
         .collect();
     Ok(ImageInspection {

@@ -4,9 +4,12 @@ mod learn;
 mod report;
 
 use std::fs::File;
+use std::io;
 use std::path::Path;
 
-use crate::error::{Error, Result};
+use rustix::fs::{memfd_create, MemfdFlags};
+
+use crate::error::{Error, IoContext, Result};
 use crate::image::fetch::UpdateCost;
 use crate::image::few_files::FewFiles;
 use crate::image::read_tree::ReadTree;
@@ -69,7 +72,7 @@ pub fn plan(subject: &PlanSubject, options: &PlanOptions, work: &Work<'_>) -> Re
     let plan = match &options.update {
         None => layering.plan(&groups, &tree),
         Some(plan) => {
-            let new = digests(subject, &tree, content.as_ref(), work)?;
+            let new = digests(subject, &tree, content.as_ref(), options, work)?;
             let learned = Learned::from(&options.old, &new, &groups, options, work)?;
             let weights = weigh(&groups, &tree);
             let fetched = learned.fetched(plan, &groups, &weights);
@@ -98,16 +101,16 @@ fn open(location: &Location, options: &PlanOptions) -> Result<(Layout, Image)> {
     Ok((layout, image))
 }
 
+/// A file without a name and without a place: there is no target beside which the contents of an archive could be kept.
+fn file_in_memory() -> Result<File> {
+    let file = memfd_create("contents", MemfdFlags::CLOEXEC).map_err(io::Error::from);
+    Ok(file.at("keep in memory", Path::new("the archive's contents"))?.into())
+}
+
 fn read(subject: &PlanSubject, options: &PlanOptions, work: &Work<'_>) -> Result<Subject<'static>> {
     match subject {
         PlanSubject::Rootfs(rootfs) => {
-            let no_spool = || -> Result<File> {
-                Err(Error::refused_with_hint(
-                    format!("`{}`: a compressed archive cannot be read at any place", rootfs.name()),
-                    "give an archive that is not compressed, a directory, or an image",
-                ))
-            };
-            let (tree, content, warnings) = read_tree(rootfs, &options.build, &no_spool, work)?;
+            let (tree, content, warnings) = read_tree(rootfs, &options.build, &file_in_memory, work)?;
             Ok(Subject { tree, content, warnings })
         }
         PlanSubject::Image(location) => {
@@ -124,12 +127,18 @@ fn read(subject: &PlanSubject, options: &PlanOptions, work: &Work<'_>) -> Result
 }
 
 /// The tree with the digests of its contents.
-fn digests(subject: &PlanSubject, tree: &Tree, content: &(dyn Content + Sync), work: &Work<'_>) -> Result<ReadTree> {
+fn digests(
+    subject: &PlanSubject,
+    tree: &Tree,
+    content: &(dyn Content + Sync),
+    options: &PlanOptions,
+    work: &Work<'_>,
+) -> Result<ReadTree> {
     match subject {
         PlanSubject::Rootfs(_) => ReadTree::of_tree(tree.clone(), content, work),
         PlanSubject::Image(location) => {
-            let layout = Layout::open(location)?;
-            ReadTree::of_image(&layout, &layout.image(None)?, work)
+            let (layout, image) = open(location, options)?;
+            ReadTree::of_image(&layout, &image, work)
         }
     }
 }

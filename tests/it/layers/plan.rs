@@ -1,9 +1,10 @@
+use std::collections::BTreeMap;
 use std::fs;
 
 use serde_json::json;
 
 use super::made::{build, image, make, MAP, TREE};
-use crate::harness::{Fixture, Order, Scratch, Tool};
+use crate::harness::{Fixture, Order, Peer, Scratch, Tool};
 
 fn plan(scratch: &Scratch, args: &[&str]) -> Tool {
     Tool::new("plan").args(args).args(["--package-map", "map"]).within(scratch.path())
@@ -47,6 +48,35 @@ fn a_plan_says_what_each_layer_holds_and_builds_it() {
     assert_eq!((&report["layers"][1]["name"], &report["layers"][1]["line"]), (&json!("rest"), &json!(null)));
     let rest = plan(&scratch, &["rootfs", "--layers", "libs=recipe:glibc"]).run().stdout();
     assert!(rest.contains("\n# what no line takes: "), "{rest}");
+}
+
+/// Directory, archive plain and compressed, stdin: one plan, and what an update costs.
+#[test]
+fn every_kind_of_rootfs_is_planned() {
+    let scratch = Scratch::new();
+    let rootfs = make(&scratch);
+    let _ = build(&scratch, &rootfs).args(["oci:out:v1"]).bake();
+    fs::write(rootfs.join("usr/bin/app"), "changed").unwrap();
+    let Some(tar) = Peer::find("tar") else { return };
+    for (name, flags) in [("plain.tar", "-cf"), ("packed.tgz", "-czf"), ("sparse.tar", "-cSf")] {
+        let mut command = tar.command();
+        command.args(["--numeric-owner", flags]).arg(scratch.join(name)).arg("-C").arg(&rootfs).arg(".");
+        tar.finish(command);
+    }
+    let before = crate::harness::names_below(scratch.path());
+    for args in [
+        &[][..],
+        &["--layers", "@plan", "--simulate", "oci:out:v1"],
+        &["--update", "plan", "--old", "oci:out:v1", "--json"],
+    ] {
+        let expected = plan(&scratch, &["rootfs"]).args(args).run().stdout();
+        for archive in ["plain.tar", "packed.tgz", "sparse.tar"] {
+            assert_eq!(plan(&scratch, &[archive]).args(args).run().stdout(), expected, "{archive} {args:?}");
+            let piped = ["sh", "-c", "f=$1; shift; cat \"$f\" | \"$@\"", "sh", archive];
+            assert_eq!(plan(&scratch, &["-"]).args(args).behind(piped).run().stdout(), expected, "- {archive}");
+        }
+    }
+    assert_eq!(crate::harness::names_below(scratch.path()), before);
 }
 
 /// A release with another zlib.
@@ -136,6 +166,78 @@ fn what_an_update_costs_is_what_is_fetched() {
         text.starts_with("to fetch: ") && text.contains("libs  zlib 1.3 -> 1.4, and 1 that did not change\n"),
         "{text}"
     );
+}
+
+/// What `diff` says of two images is what a registry's client fetches: blobs, configuration and manifest.
+#[test]
+fn a_difference_says_what_must_be_fetched() {
+    let scratch = Scratch::new();
+    let rootfs = make(&scratch);
+    let _ = build(&scratch, &rootfs).args(["oci:old"]).bake();
+    let tree = TREE.replace("/usr/lib/libz.so noise 2000", "/usr/lib/libz.so noise 2100");
+    Fixture::parse(&tree).make(&scratch.join("newer"), Order::AsListed);
+    fs::write(scratch.join("newer/usr/bin/extra"), "extra").unwrap();
+    fs::write(scratch.join("map"), MAP.replace("zlib\t1.3", "zlib\t1.4") + "/usr/bin/extra\textra\textra\t1\n")
+        .unwrap();
+    let _ = build(&scratch, &scratch.join("newer")).args(["oci:new"]).bake();
+    let (old, new) = (image(&scratch, "old"), image(&scratch, "new"));
+    let blobs = |image: &crate::harness::Image| -> BTreeMap<String, u64> {
+        let documents = [&image.manifest["config"], &image.descriptor];
+        let all = image.manifest["layers"].as_array().unwrap().iter().chain(documents);
+        all.map(|blob| (blob["digest"].as_str().unwrap().to_owned(), blob["size"].as_u64().unwrap())).collect()
+    };
+    let (had, wanted) = (blobs(&old), blobs(&new));
+    let fetched: u64 = wanted.iter().filter(|(digest, _)| !had.contains_key(*digest)).map(|(_, size)| size).sum();
+    let diff = |args: &[&str]| Tool::new("diff").args(["oci:old", "oci:new"]).args(args).within(scratch.path()).run();
+    for args in [&["--json"][..], &["--json", "--summary"]] {
+        let report: serde_json::Value = serde_json::from_str(&diff(args).printed()).unwrap();
+        let update = &report["update"];
+        assert_eq!((&update["bytes"], &update["of"]), (&json!(fetched), &json!(wanted.values().sum::<u64>())));
+        let names: Vec<&str> =
+            update["layers"].as_array().unwrap().iter().map(|layer| layer["name"].as_str().unwrap()).collect();
+        assert_eq!(names, ["libs", "shell"]);
+    }
+    for args in [&[][..], &["--summary"]] {
+        let text = diff(args).printed();
+        let lines: Vec<&str> = text.lines().skip(1).take(3).collect();
+        assert!(lines[0].starts_with("to fetch: ") && lines[0].contains(" of "), "{text}");
+        assert!(lines[1].ends_with("  libs  zlib 1.3 -> 1.4, and 1 that did not change"), "{text}");
+        assert!(lines[2].ends_with("  shell  extra 1 (new), and 1 that did not change"), "{text}");
+    }
+    // Of one image nothing is fetched; a rootfs is not fetched.
+    let same = Tool::new("diff").args(["oci:old", "oci:old", "--json"]).within(scratch.path()).run().json();
+    assert_eq!((&same["update"]["bytes"], &same["update"]["layers"]), (&json!(0), &json!([])));
+    let rootfs = Tool::new("diff").args(["oci:old", "rootfs", "--json"]).within(scratch.path()).run().json();
+    assert_eq!(rootfs.get("update"), None);
+    let same = Tool::new("diff").args(["oci:old", "oci:old"]).within(scratch.path()).run().stdout();
+    assert_eq!(same, "same manifest: the images are one\n");
+}
+
+#[test]
+fn an_image_shows_the_names_and_groups_of_its_layers() {
+    let scratch = Scratch::new();
+    let rootfs = make(&scratch);
+    let _ = build(&scratch, &rootfs).args(["oci:out"]).bake();
+    let inspect = |args: &[&str]| Tool::new("inspect").arg("oci:out").args(args).within(scratch.path()).run();
+    let report = inspect(&["--json"]).json();
+    let layers: Vec<(&str, &str)> = (report["layers"].as_array().unwrap().iter())
+        .map(|layer| (layer["name"].as_str().unwrap(), layer["groups"].as_str().unwrap()))
+        .collect();
+    let expected = [
+        ("libs", "glibc=2.39 zlib=1.3"),
+        ("app", "app=1.0-r0 generated"),
+        ("generated", "generated"),
+        ("shell", "busybox=1.36"),
+    ];
+    assert_eq!(layers, expected);
+    let text = inspect(&[]).stdout();
+    for (name, groups) in expected {
+        assert!(text.contains(&format!("  {name}\n     {groups}\n")), "{text}");
+    }
+    // A layer without a plan has none.
+    let _ = Tool::build(&rootfs).args(["oci:plain"]).within(scratch.path()).bake();
+    let plain = Tool::new("inspect").args(["oci:plain", "--json"]).within(scratch.path()).run().json();
+    assert_eq!((plain["layers"][0].get("name"), plain["layers"][0].get("groups")), (None, None));
 }
 
 #[test]
