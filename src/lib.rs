@@ -56,6 +56,7 @@ pub mod settings;
 pub mod tar;
 pub mod time;
 pub mod tree;
+pub mod units;
 pub mod work;
 
 mod base64;

@@ -17,7 +17,7 @@ use super::setting_flags::SettingFlags;
 use super::target_flags::TargetFlagsBesideTags;
 use super::tree_flags::TreeFlags;
 use super::work_flags::WorkFlags;
-use super::{report, say, Answer, Session};
+use super::{say, text, Answer, Session};
 
 /// Make an image of a root filesystem
 ///
@@ -144,7 +144,7 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Answer> {
     report.warnings.splice(0..0, settings.warnings().iter().cloned());
     print_beside(&targets, args.work.json, &report, || format!("{}\n", report.digest))?;
     match args.stats {
-        Some(StatsFormat::Text) => report::stats(&report.stats).lines().for_each(say),
+        Some(StatsFormat::Text) => text::stats(&report.stats).lines().for_each(say),
         Some(StatsFormat::Json) => say(&serde_json::to_string(&report.stats)?),
         None => {}
     }

@@ -6,7 +6,7 @@ use ocibake::ops::cache::{cache, check_cache, CacheCheck, CacheOptions, CacheRep
 use super::cache_flags::size;
 use super::output::{lines, print};
 use super::progress::ProgressMode;
-use super::{report, Answer, Session};
+use super::{text, Answer, Session};
 
 /// Show what is in a cache of compressed blocks, make it smaller, or check it
 ///
@@ -49,18 +49,15 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Answer> {
 fn shown(report: &CacheReport) -> String {
     let mut shown = vec![format!(
         "{}: {}, of which {} are shared with images",
-        report::plural(report.items as u64, "item"),
-        report::bytes(report.bytes),
-        report::bytes(report.shared_bytes)
+        text::plural(report.items as u64, "item"),
+        text::bytes(report.bytes),
+        text::bytes(report.shared_bytes)
     )];
     shown.extend(
-        report
-            .blocks
-            .iter()
-            .map(|(encoding, count)| format!("{} of {encoding}", report::plural(*count as u64, "block"))),
+        report.blocks.iter().map(|(encoding, count)| format!("{} of {encoding}", text::plural(*count as u64, "block"))),
     );
     if report.removed_bytes > 0 {
-        shown.push(format!("{} removed", report::bytes(report.removed_bytes)));
+        shown.push(format!("{} removed", text::bytes(report.removed_bytes)));
     }
     lines(shown)
 }
@@ -69,8 +66,8 @@ fn checked(check: &CacheCheck) -> String {
     let mut shown: Vec<String> = check
         .damaged
         .iter()
-        .map(|(path, count)| format!("{}: {} damaged", path.display(), report::plural(*count as u64, "block")))
+        .map(|(path, count)| format!("{}: {} damaged", path.display(), text::plural(*count as u64, "block")))
         .collect();
-    shown.push(format!("{} good", report::plural(check.good as u64, "block")));
+    shown.push(format!("{} good", text::plural(check.good as u64, "block")));
     lines(shown)
 }

@@ -7,7 +7,7 @@ use ocibake::ops::diff::{DiffReport, DiffSummary, DocumentDifference};
 use ocibake::tree::{Change, Difference};
 
 use super::colour::{Colour, Paint};
-use super::report;
+use super::text;
 
 /// The reason first and what must be fetched, then a line for each entry and each member of a document: `+` added, `-`
 /// removed, `~` changed. Notes come last.
@@ -37,7 +37,7 @@ pub(super) fn summary(report: &DiffReport, paint: Paint) -> String {
 
 /// Why the digests differ, and what the update costs if it is one.
 fn heading(report: &DiffReport) -> String {
-    let cost = report.update.as_ref().filter(|_| !report.same).map(report::update_cost);
+    let cost = report.update.as_ref().filter(|_| !report.same).map(text::update_cost);
     format!("{}\n{}", report.reason, cost.unwrap_or_default())
 }
 

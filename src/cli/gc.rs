@@ -5,7 +5,7 @@ use ocibake::ops::gc::{gc, GcMode, GcOptions, GcReport};
 use super::output::{lines, print};
 use super::progress::{ProgressMode, Verbosity};
 use super::work_flags::SyncFlag;
-use super::{report, say, Answer, LocationParser, Session};
+use super::{say, text, Answer, LocationParser, Session};
 
 /// Remove the blobs of a layout that nothing leads to
 ///
@@ -49,13 +49,13 @@ fn summary(report: &GcReport) -> String {
     let freed = if report.dry_run { "would be freed" } else { "freed" };
     let left = match report.cleared.len() {
         0 => String::new(),
-        count => format!(", and what {} left", report::plural(count as u64, "killed run")),
+        count => format!(", and what {} left", text::plural(count as u64, "killed run")),
     };
     format!(
         "{}: {} {freed}, {}{left}; {} kept",
         report.image,
-        report::plural(report.freed.len() as u64, "blob"),
-        report::bytes(report.bytes),
-        report::plural(report.kept as u64, "blob"),
+        text::plural(report.freed.len() as u64, "blob"),
+        text::bytes(report.bytes),
+        text::plural(report.kept as u64, "blob"),
     )
 }

@@ -11,7 +11,7 @@ use ocibake::Error;
 use super::output::print;
 use super::progress::ProgressMode;
 use super::usage::count;
-use super::{report, Answer, LocationParser, Session};
+use super::{text, Answer, LocationParser, Session};
 
 /// Show what is in an image
 ///
@@ -85,7 +85,7 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Answer> {
     } else {
         let report = inspect(&args.image, &options, &work)?;
         drop(display);
-        print(args.json, &report, || report::inspection(&report))?;
+        print(args.json, &report, || text::inspection(&report))?;
     }
     Ok(Answer::Yes)
 }

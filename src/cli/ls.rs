@@ -4,7 +4,7 @@ use ocibake::ops::ls::{ls, LsOptions};
 
 use super::output::print;
 use super::progress::ProgressMode;
-use super::{report, Answer, LocationParser, Session};
+use super::{text, Answer, LocationParser, Session};
 
 /// List what a layout holds
 ///
@@ -25,6 +25,6 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args, session: &Session) -> Result<Answer> {
     let display = session.display(ProgressMode::None);
     let listed = ls(&args.layout, &LsOptions::default(), &display.work(None)?)?;
-    print(args.json, &listed, || report::listing(&listed.entries))?;
+    print(args.json, &listed, || text::listing(&listed.entries))?;
     Ok(Answer::Yes)
 }

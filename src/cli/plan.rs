@@ -16,7 +16,7 @@ use super::output::print;
 use super::progress::ProgressMode;
 use super::setting_flags::LayerSettingFlags;
 use super::tree_flags::TreeFlags;
-use super::{report, Answer, LocationParser, Session};
+use super::{text, Answer, LocationParser, Session};
 
 /// Show which layer would hold what, and what an update would cost
 ///
@@ -83,8 +83,8 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Answer> {
     let report = plan(&subject(&args.rootfs)?, &options, &display.work(args.threads)?)?;
     drop(display);
     print(args.json, &report, || match &report.update {
-        Some(cost) => report::update_cost(cost),
-        None => report::plan(&report),
+        Some(cost) => text::update_cost(cost),
+        None => text::plan(&report),
     })?;
     Ok(Answer::Yes)
 }

@@ -5,7 +5,7 @@ use ocibake::ops::rm::{rm, Removed, RemovedEntry, RmOptions};
 use super::output::{lines, print};
 use super::progress::ProgressMode;
 use super::work_flags::SyncFlag;
-use super::{report::printable, Answer, LocationParser, Session};
+use super::{text::printable, Answer, LocationParser, Session};
 
 /// Remove a name from a layout
 ///

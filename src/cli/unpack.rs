@@ -7,7 +7,7 @@ use ocibake::platform::PlatformPattern;
 
 use super::output::print;
 use super::progress::{ProgressMode, Verbosity};
-use super::{report, say, Answer, LocationParser, Session};
+use super::{say, text, Answer, LocationParser, Session};
 
 /// Put an image's filesystem on disk
 ///
@@ -62,7 +62,7 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Answer> {
         for skipped in &report.skipped {
             say(&format!("ocibake: left out: {} {} {}", skipped.path, skipped.what, skipped.wanted));
         }
-        let (entries, size) = (report.entries, report::bytes(report.bytes));
+        let (entries, size) = (report.entries, text::bytes(report.bytes));
         say(&format!("ocibake: {entries} entries, {size} in `{}`", args.directory.display()));
     }
     print(args.json, &report, String::new)?;

@@ -5,7 +5,7 @@ use ocibake::ops::verify::{verify, Finding, Rule, RuleReport, Severity, VerifyOp
 use super::colour::{Colour, Paint};
 use super::output::{lines, print};
 use super::progress::{ProgressMode, Verbosity};
-use super::{report, say, Answer, LocationParser, Session};
+use super::{say, text, Answer, LocationParser, Session};
 
 /// Check that every byte of an image is what its documents say it is
 ///
@@ -59,14 +59,14 @@ fn summary(report: &VerifyReport) -> String {
     let counts: Vec<String> = [(report.errors, "error"), (report.notes, "note")]
         .into_iter()
         .filter(|(count, _)| *count > 0)
-        .map(|(count, what)| report::plural(count as u64, what))
+        .map(|(count, what)| text::plural(count as u64, what))
         .collect();
     format!(
         "{}: {}, {}, {} verified: {}",
         report.image,
-        report::plural(report.images, "image"),
-        report::plural(report.blobs, "blob"),
-        report::bytes(report.bytes),
+        text::plural(report.images, "image"),
+        text::plural(report.blobs, "blob"),
+        text::bytes(report.bytes),
         if counts.is_empty() { "no findings".to_owned() } else { counts.join(", ") }
     )
 }

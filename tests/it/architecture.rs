@@ -23,6 +23,7 @@ pub(crate) const ROWS: [&[&str]; 10] = [
         "spelling",
         "base64",
         "json",
+        "units",
     ],
     &["oci"],
     &["tree"],
