@@ -115,6 +115,11 @@ impl<R: Read> Decoder<R> {
         self.format
     }
 
+    /// The reader, wherever it is.
+    pub fn into_inner(self) -> R {
+        self.input.reader
+    }
+
     /// Reads what is left, which checks the checksums at its end, and what stands behind it.
     ///
     /// # Errors

@@ -30,11 +30,18 @@ pub(crate) fn read<T>(
         let ahead = ReadAhead::new(scope, blob).at("read", place)?;
         let mut hashed = Hashed::new(ahead, algorithm);
         let mut reader = Reader::new(&mut hashed, layer);
-        let taken = take(&mut reader)?;
-        reader.finish()?;
+        let taken = take(&mut reader).and_then(|taken| reader.finish().map(|_| taken));
+        let taken = taken.map_err(|error| blob_error(&mut hashed).unwrap_or(error))?;
         check(diff_id, &hashed.finish(), layer)?;
         Ok(taken)
     })
+}
+
+/// What is wrong with the blob itself, where what is in it could not be understood: bytes that are not those of the
+/// digest are the cause, and what a reader made of them is not.
+fn blob_error(rest: &mut impl Read) -> Option<Error> {
+    let error = io::copy(rest, &mut io::sink()).err()?;
+    Error::carried_by(error).ok().filter(|error| matches!(error, Error::Mismatch { .. }))
 }
 
 /// How a `diff_id` is computed.
@@ -65,11 +72,14 @@ impl<R: Read> WholeBlob<R> {
 impl<R: Read> Read for WholeBlob<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let Some(decoder) = &mut self.0 else { return Ok(0) };
-        let read = decoder.read(buffer)?;
-        if read == 0 && !buffer.is_empty() {
-            self.0.take().map(Decoder::finish).transpose()?;
+        match decoder.read(buffer) {
+            Ok(0) if !buffer.is_empty() => self.0.take().map_or(Ok(0), |decoder| decoder.finish().map(|_| 0)),
+            Err(error) if error.kind() != io::ErrorKind::Interrupted => {
+                let mut rest = self.0.take().map(Decoder::into_inner);
+                Err(rest.as_mut().and_then(blob_error).map_or(error, io::Error::from))
+            }
+            read => read,
         }
-        Ok(read)
     }
 }
 

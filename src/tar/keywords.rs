@@ -38,6 +38,11 @@ impl LostKeywords {
         self.found.retain(|keyword, _| is_lost(keyword));
     }
 
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.found.is_empty() && self.more == 0
+    }
+
     /// A line for each keyword. `archive` names the archive.
     pub fn warnings(&self, archive: &str) -> Vec<String> {
         let mut lines = Vec::new();

@@ -340,6 +340,34 @@ fn acls_are_what_they_are_in_a_directory() {
 }
 
 /// What others keep of a second, Docker and umoci among them.
+/// Of what a layer says that nobody understands, every reader that makes something of the layer tells, each time.
+#[test]
+fn keywords_that_are_not_understood_are_told() {
+    let scratch = Scratch::new();
+    let records = [("VENDOR.quota", "1"), ("SCHILY.fflags", "immutable"), ("comment", "x"), ("atime", "1")];
+    let layer = ended(members(&[pax(&records), file("f", "x")]));
+    let root = scratch.join("image");
+    make_layout(&root, &[layer]);
+    let rootfs = scratch.make_directory("rootfs");
+    fs::write(rootfs.join("f"), "x").unwrap();
+    let (image, rootfs) = (oci(&root), rootfs.display().to_string());
+    let (cache, new) = (scratch.join("cache").display().to_string(), oci(&scratch.join("new")));
+    let unpacked = scratch.join("unpacked").display().to_string();
+    let on_base = [&rootfs, &new, "--base", &image, "--owner", "0:0", "--cache", &cache];
+    for (verb, args) in [
+        ("unpack", &[&image, &unpacked, "--rootless"][..]),
+        ("squash", &[&image, &new]),
+        ("diff", &[&image, &rootfs]),
+        ("build", &on_base),
+        ("build", &on_base),
+    ] {
+        let outcome = Tool::new(verb).args(args).run();
+        let told = |keyword: &str| outcome.stderr().contains(&format!("PAX keyword `{keyword}` is not understood"));
+        assert!(told("VENDOR.quota") && told("SCHILY.fflags"), "{verb}: {}", outcome.stderr());
+        assert!(!told("comment") && !told("atime"), "{verb}: {}", outcome.stderr());
+    }
+}
+
 #[test]
 fn parts_of_seconds_stay() {
     let scratch = Scratch::new();

@@ -34,7 +34,10 @@ pub(crate) fn get_or_read<B: Read>(
         return Ok(changeset);
     }
     let changeset = read()?;
-    let _ = store(&path, &encode(&changeset));
+    // What people are warned of, they are warned of each time.
+    if changeset.lost.is_empty() {
+        let _ = store(&path, &encode(&changeset));
+    }
     Ok(changeset)
 }
 

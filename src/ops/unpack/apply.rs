@@ -9,28 +9,31 @@ use crate::layer::stream;
 use crate::layout::Layout;
 use crate::oci::Descriptor;
 use crate::ops::unpack::disk::Disk;
+use crate::tar::LostKeywords;
 use crate::tree::{TarPath, Whiteout};
 use crate::work::Observer;
 
 /// Applies a layer, verified. One thread reads, hashes and decompresses the blob; this one hashes the tar and writes.
-/// Gives back what is to be said about names that were ignored.
+/// Gives back what is to be said about what was ignored.
 pub(super) fn layer(
     layout: &Layout,
     descriptor: &Descriptor,
     diff_id: &Digest,
     disk: &mut Disk,
     observer: &dyn Observer,
-) -> Result<Option<String>> {
+) -> Result<Vec<String>> {
     let name = format!("layer {}", descriptor.digest.short());
     let read = AtomicU64::new(0);
     let blob = Counted { inner: layout.blob(descriptor)?, count: &read };
     let mut progress = Progress { observer, read: &read, told: 0 };
     let mut ignored = Ignored::default();
+    let mut lost = LostKeywords::default();
     disk.begin_layer();
     stream::read(blob, diff_id, &name, |reader| {
         while let Some(member) = reader.next_member()? {
             progress.tell();
             observer.check()?;
+            lost.add(&member);
             let entry = member.entry?;
             match Whiteout::of(&entry.path)? {
                 kind @ (Whiteout::None | Whiteout::Aufs) => {
@@ -49,7 +52,7 @@ pub(super) fn layer(
         disk.take_off_what_aufs_kept()?;
     }
     progress.tell();
-    Ok(ignored.note(&name))
+    Ok(ignored.note(&name).into_iter().chain(lost.warnings(&name)).collect())
 }
 
 /// The bookkeeping of AUFS in a layer: on disk until the layer is, since other names may be linked to it.
