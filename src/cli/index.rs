@@ -3,9 +3,8 @@ use std::ffi::OsString;
 use anyhow::Result;
 use ocibake::layout::Location;
 use ocibake::ops::index::{
-    index, Annotation, ExistingIndex, IndexOptions, IndexReport, PlatformAnnotation, SamePlatform, Shape,
+    index, Annotation, ExistingIndex, IndexMember, IndexOptions, IndexReport, MemberAnnotation, SamePlatform, Shape,
 };
-use ocibake::platform::PlatformPattern;
 use ocibake::Error;
 
 use super::output::{lines, print_beside};
@@ -45,17 +44,18 @@ pub(super) struct Args {
     #[arg(long, requires = "add")]
     replace: bool,
 
-    /// Take the image for this platform out of the index that the target has, `os/architecture[/variant]` (repeatable)
-    #[arg(long, value_name = "PLATFORM")]
-    remove: Vec<PlatformPattern>,
+    /// Take an image out of the index that the target has, by its platform `os/architecture[/variant]` or its digest
+    /// (repeatable)
+    #[arg(long, value_name = "PLATFORM|DIGEST")]
+    remove: Vec<IndexMember>,
 
     /// Annotate the index; `.x=` is short for `org.opencontainers.image.x=` (repeatable)
     #[arg(long, value_name = "KEY=VALUE")]
     annotation: Vec<Annotation>,
 
-    /// Annotate what the index says of the image for a platform (repeatable)
-    #[arg(long, value_name = "PLATFORM:KEY=VALUE")]
-    descriptor_annotation: Vec<PlatformAnnotation>,
+    /// Annotate what the index says of an image, by its platform or its digest (repeatable)
+    #[arg(long, value_name = "PLATFORM|DIGEST:KEY=VALUE")]
+    descriptor_annotation: Vec<MemberAnnotation>,
 
     #[command(flatten)]
     work: WorkFlags,

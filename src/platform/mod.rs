@@ -52,18 +52,35 @@ impl Platform {
     /// Whether hosts take one for the other: arm64 is v8 and arm is v7 where no variant is given, and amd64 v1
     /// (containerd, platforms, `Normalize`).
     pub fn is_same_for_hosts(&self, other: &Self) -> bool {
-        fn meant(platform: &Platform) -> Option<&str> {
-            let implied = match platform.architecture.as_str() {
-                "arm64" => Some("v8"),
-                "arm" => Some("v7"),
-                "amd64" => Some("v1"),
-                _ => None,
-            };
-            platform.variant.as_deref().or(implied)
-        }
-        (&self.os, &self.architecture, meant(self)) == (&other.os, &other.architecture, meant(other))
-            && (&self.os_version, &self.os_features) == (&other.os_version, &other.os_features)
+        self.for_hosts() == other.for_hosts()
     }
+
+    /// What hosts take it for.
+    pub(crate) fn for_hosts(&self) -> HostPlatform {
+        let implied = match self.architecture.as_str() {
+            "arm64" => Some("v8"),
+            "arm" => Some("v7"),
+            "amd64" => Some("v1"),
+            _ => None,
+        };
+        HostPlatform {
+            os: self.os.clone(),
+            architecture: self.architecture.clone(),
+            variant: self.variant.clone().or_else(|| implied.map(str::to_owned)),
+            os_version: self.os_version.clone(),
+            os_features: self.os_features.clone(),
+        }
+    }
+}
+
+/// All of a platform by which a host takes it for its own.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct HostPlatform {
+    os: String,
+    architecture: String,
+    variant: Option<String>,
+    os_version: Option<String>,
+    os_features: Vec<String>,
 }
 
 impl fmt::Display for Platform {

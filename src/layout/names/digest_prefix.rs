@@ -19,7 +19,7 @@ impl DigestPrefix {
     pub const ACCEPTED: &'static str = "`sha256:` or `sha512:` and 12 lower-case hexadecimal digits at least";
 
     /// Whether a text is meant as one, good or not.
-    pub(super) fn is_meant_by(text: &[u8]) -> bool {
+    pub(crate) fn is_meant_by(text: &[u8]) -> bool {
         ALGORITHMS.iter().any(|(algorithm, _)| text.starts_with(algorithm.as_bytes()))
     }
 

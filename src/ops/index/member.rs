@@ -1,13 +1,16 @@
 //! What an index lists: images, each for its platform, and what stands beside them.
 
+use std::collections::BTreeMap;
+
 use crate::digest::Digest;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::hint::{Hint, OptionName};
 use crate::image::transfer::{without_names, ATTESTED};
-use crate::layout::{choose, Choice, Content, Graph};
+use crate::layout::{choose, Choice, Content, DigestPrefix, Graph};
 use crate::media_type::MediaKind;
 use crate::oci::{Descriptor, ImageConfig};
-use crate::platform::{Platform, PlatformPattern};
+use crate::ops::index::IndexMember;
+use crate::platform::{HostPlatform, Platform, PlatformPattern};
 
 /// Something that the index is to list.
 #[derive(Clone, Debug)]
@@ -118,39 +121,74 @@ pub enum SamePlatform {
 
 /// Puts the members of several layouts together. An image that two of them have is one that somebody took for another.
 pub(super) fn gather<'a>(layouts: impl IntoIterator<Item = &'a [Member]>) -> Result<Vec<Member>> {
-    let mut gathered = Vec::<Member>::new();
+    let mut gathered = Roll::default();
     for members in layouts {
-        let is_image = |member: &&Member| member.platform.is_some();
-        for member in members.iter().filter(is_image) {
-            let is_twin = |other: &&Member| other.descriptor.digest == member.descriptor.digest;
-            if let Some(twin) = gathered.iter().find(is_twin) {
+        for member in members.iter().filter(|member| member.platform.is_some()) {
+            if let Some(twin) = gathered.of_digest(member).filter(|twin| twin.platform.is_some()) {
                 let (digest, platform) = (member.descriptor.digest.short(), member.shown());
                 let message =
                     format!("image {digest} for {platform} is given twice: `{}` and `{}`", twin.place, member.place);
                 return Err(Error::refused_with_hint(message, "each image is given once"));
             }
         }
-        join(&mut gathered, members.to_vec(), SamePlatform::Refused)?;
+        members.iter().try_for_each(|member| gathered.add(member.clone(), SamePlatform::Refused))?;
     }
-    Ok(gathered)
+    Ok(gathered.into_members())
 }
 
 /// Adds members behind those that are there, each once.
 pub(super) fn join(members: &mut Vec<Member>, new: Vec<Member>, same: SamePlatform) -> Result<()> {
-    for member in new {
-        if members.iter().any(|known| known.descriptor.digest == member.descriptor.digest) {
-            continue;
+    let mut roll = Roll::default();
+    for member in std::mem::take(members) {
+        roll.push(member);
+    }
+    new.into_iter().try_for_each(|member| roll.add(member, same))?;
+    *members = roll.into_members();
+    Ok(())
+}
+
+/// Members in their order, found by digest and by platform.
+#[derive(Default)]
+struct Roll {
+    /// None where one was taken away.
+    members: Vec<Option<Member>>,
+    by_digest: BTreeMap<Digest, usize>,
+    by_platform: BTreeMap<HostPlatform, usize>,
+    /// Those that attest something, by the digests of the images.
+    by_attested: BTreeMap<Digest, Vec<usize>>,
+}
+
+impl Roll {
+    fn of_digest(&self, member: &Member) -> Option<&Member> {
+        self.by_digest.get(&member.descriptor.digest).and_then(|at| self.members[*at].as_ref())
+    }
+
+    fn push(&mut self, member: Member) {
+        self.enter(self.members.len(), &member);
+        self.members.push(Some(member));
+    }
+
+    fn enter(&mut self, at: usize, member: &Member) {
+        self.by_digest.entry(member.descriptor.digest.clone()).or_insert(at);
+        if let Some(platform) = &member.platform {
+            self.by_platform.entry(platform.for_hosts()).or_insert(at);
         }
-        let is_same = |other: &Member| match (&other.platform, &member.platform) {
-            (Some(a), Some(b)) => a.is_same_for_hosts(b),
-            _ => false,
-        };
-        let Some(at) = members.iter().position(is_same) else {
-            members.push(member);
-            continue;
+        if let Some(attested) = member.attested() {
+            self.by_attested.entry(attested).or_default().push(at);
+        }
+    }
+
+    fn add(&mut self, member: Member, same: SamePlatform) -> Result<()> {
+        if self.of_digest(&member).is_some() {
+            return Ok(());
+        }
+        let at = member.platform.as_ref().and_then(|platform| self.by_platform.get(&platform.for_hosts())).copied();
+        let Some((at, old)) = at.and_then(|at| Some((at, self.members[at].take()?))) else {
+            self.push(member);
+            return Ok(());
         };
         if same == SamePlatform::Refused {
-            let (platform, first, second) = (member.shown(), members[at].name(), member.name());
+            let (platform, first, second) = (member.shown(), old.name(), member.name());
             let message = format!("two images for {platform}: {first} and {second}");
             return Err(Error::refused_with_hint(
                 message,
@@ -161,22 +199,39 @@ pub(super) fn join(members: &mut Vec<Member>, new: Vec<Member>, same: SamePlatfo
                     .text(" lets one take the place of one that is there"),
             ));
         }
-        let old = std::mem::replace(&mut members[at], member);
-        members.retain(|other| !other.is_about(&old));
+        self.by_digest.remove(&old.descriptor.digest);
+        for about_it in self.by_attested.remove(&old.descriptor.digest).into_iter().flatten() {
+            if let Some(gone) = self.members[about_it].take() {
+                self.by_digest.remove(&gone.descriptor.digest);
+            }
+        }
+        self.enter(at, &member);
+        self.members[at] = Some(member);
+        Ok(())
     }
-    Ok(())
+
+    fn into_members(self) -> Vec<Member> {
+        self.members.into_iter().flatten().collect()
+    }
 }
 
-/// Takes the image for a platform away, with what is attested of it.
-pub(super) fn remove(members: &mut Vec<Member>, platform: &PlatformPattern, index: &str) -> Result<()> {
-    let at = one_for(members, platform, index)?;
+/// Takes away what is meant, with what is attested of it.
+pub(super) fn remove(members: &mut Vec<Member>, meant: &IndexMember, index: &str) -> Result<()> {
+    let at = one_of(members, meant, index)?;
     let removed = members.remove(at);
     members.retain(|other| !other.is_about(&removed));
     Ok(())
 }
 
-/// The image for a platform, by its number among the members.
-pub(super) fn one_for(members: &[Member], platform: &PlatformPattern, index: &str) -> Result<usize> {
+/// What is meant, by its number among the members.
+pub(super) fn one_of(members: &[Member], meant: &IndexMember, index: &str) -> Result<usize> {
+    match meant {
+        IndexMember::Platform(platform) => one_for(members, platform, index),
+        IndexMember::Digest(digest) => one_called(members, digest, index),
+    }
+}
+
+fn one_for(members: &[Member], platform: &PlatformPattern, index: &str) -> Result<usize> {
     let images = members.iter().enumerate();
     let images = images.filter_map(|(at, member)| {
         let platform = member.platform.as_ref()?;
@@ -184,4 +239,23 @@ pub(super) fn one_for(members: &[Member], platform: &PlatformPattern, index: &st
     });
     let (positions, choices): (Vec<usize>, Vec<Choice>) = images.unzip();
     choose(index, platform, &choices).map(|at| positions[at])
+}
+
+fn one_called(members: &[Member], digest: &DigestPrefix, index: &str) -> Result<usize> {
+    let mut meant = members.iter().enumerate().filter(|(_, member)| digest.begins(&member.descriptor.digest));
+    match (meant.next(), meant.next()) {
+        (Some((at, _)), None) => Ok(at),
+        (Some(_), Some(_)) => {
+            Err(Error::refused(format!("{index}: `{digest}` is the beginning of several digests in it"))
+                .of_kind(ErrorKind::Ambiguous))
+        }
+        (None, _) => {
+            let there: Vec<&str> = members.iter().map(|member| member.descriptor.digest.as_str()).collect();
+            Err(Error::refused_with_hint(
+                format!("{index}: it lists nothing of the digest `{digest}`"),
+                format!("there is {}", there.join(", ")),
+            )
+            .of_kind(ErrorKind::NotFound))
+        }
+    }
 }

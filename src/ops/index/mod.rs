@@ -8,7 +8,7 @@ mod source;
 
 pub use existing::Shape;
 pub use member::SamePlatform;
-pub use options::{Annotation, ExistingIndex, IndexOptions, PlatformAnnotation};
+pub use options::{Annotation, ExistingIndex, IndexMember, IndexOptions, MemberAnnotation};
 pub use report::{IndexReport, ListedManifest};
 
 use crate::digest::Digest;
@@ -20,7 +20,7 @@ use crate::media_type::MediaType;
 use crate::oci::{Annotations, Descriptor, Document, Index};
 use crate::work::Work;
 use existing::{Existing, Stand};
-use member::{gather, join, one_for, remove, Member};
+use member::{gather, join, one_of, remove, Member};
 use source::{stage, Source};
 
 /// Makes one index of what the locations mean, in the order in which they are given: readers take the first
@@ -119,8 +119,8 @@ fn merged(existing: &mut Existing, new: &[Member], target: &Location, options: &
     }
     let index = format!("index `{target}`");
     let mut members = std::mem::take(&mut existing.members);
-    for platform in &options.remove {
-        remove(&mut members, platform, &index)?;
+    for meant in &options.remove {
+        remove(&mut members, meant, &index)?;
     }
     let same = match options.existing {
         ExistingIndex::Extended(same) => same,
@@ -135,8 +135,8 @@ fn merged(existing: &mut Existing, new: &[Member], target: &Location, options: &
             Hint::default().verb("rm").text(" takes a name away with all that it leads to"),
         ));
     }
-    for PlatformAnnotation { platform, annotation } in &options.descriptor_annotations {
-        let at = one_for(&members, platform, &index)?;
+    for MemberAnnotation { member, annotation } in &options.descriptor_annotations {
+        let at = one_of(&members, member, &index)?;
         let annotations = members[at].descriptor.annotations.get_or_insert_with(Annotations::new);
         annotations.insert(annotation.key.clone(), annotation.value.clone());
     }

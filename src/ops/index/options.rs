@@ -3,6 +3,7 @@ use std::str::FromStr;
 use crate::error::{Error, Result};
 use crate::hint::{Hint, OptionName};
 use crate::image::publish::TargetOptions;
+use crate::layout::DigestPrefix;
 use crate::oci::annotations::{CONTAINERD_NAME, REF_NAME};
 use crate::ops::index::{SamePlatform, Shape};
 use crate::platform::PlatformPattern;
@@ -16,12 +17,12 @@ pub struct IndexOptions {
     pub shape: Shape,
     /// Whether what its name leads to already is a part of it.
     pub existing: ExistingIndex,
-    /// The platforms whose images are taken away from it first.
-    pub remove: Vec<PlatformPattern>,
+    /// What is taken away from it first.
+    pub remove: Vec<IndexMember>,
     /// Annotations of the index.
     pub annotations: Vec<Annotation>,
     /// Annotations of what it says of an image.
-    pub descriptor_annotations: Vec<PlatformAnnotation>,
+    pub descriptor_annotations: Vec<MemberAnnotation>,
     /// What it is called.
     pub target: TargetOptions,
 }
@@ -52,11 +53,20 @@ pub struct Annotation {
     pub value: String,
 }
 
-/// `os/architecture[/variant]:key=value`.
+/// Which of those that an index lists is meant: the image for a platform, or what has a digest.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PlatformAnnotation {
-    /// Of which image.
-    pub platform: PlatformPattern,
+pub enum IndexMember {
+    /// `os/architecture[/variant]`.
+    Platform(PlatformPattern),
+    /// `sha256:…`, whole or as much of it as tells it from others.
+    Digest(DigestPrefix),
+}
+
+/// `os/architecture[/variant]:key=value`, or `sha256:…:key=value`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MemberAnnotation {
+    /// Of what.
+    pub member: IndexMember,
     /// What is said of it.
     pub annotation: Annotation,
 }
@@ -71,12 +81,25 @@ impl FromStr for Annotation {
     }
 }
 
-impl FromStr for PlatformAnnotation {
+impl FromStr for IndexMember {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        match text.split_once(':') {
-            Some((platform, annotation)) if !platform.contains('=') => {
+        if DigestPrefix::is_meant_by(text.as_bytes()) {
+            return Ok(IndexMember::Digest(text.parse()?));
+        }
+        Ok(IndexMember::Platform(text.parse()?))
+    }
+}
+
+impl FromStr for MemberAnnotation {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        // The first colon of a digest belongs to it.
+        let from = if DigestPrefix::is_meant_by(text.as_bytes()) { text.find(':').map_or(0, |at| at + 1) } else { 0 };
+        match text[from..].split_once(':').map(|(member, annotation)| (&text[..from + member.len()], annotation)) {
+            Some((member, annotation)) if !member.contains('=') => {
                 let annotation: Annotation = annotation.parse()?;
                 if [REF_NAME, CONTAINERD_NAME].contains(&annotation.key.as_str()) {
                     // Of a ref name the image-spec says where it may stand (annotations.md): not within an index.
@@ -86,11 +109,11 @@ impl FromStr for PlatformAnnotation {
                         Hint::from("name the index with ").option(OptionName::Tags).text(" or in its target"),
                     ));
                 }
-                Ok(PlatformAnnotation { platform: platform.parse()?, annotation })
+                Ok(MemberAnnotation { member: member.parse()?, annotation })
             }
             _ => Err(Error::invalid(
                 format!("annotation `{}`", text.escape_debug()),
-                "`os/architecture[/variant]:key=value` expected",
+                "`os/architecture[/variant]:key=value` or `sha256:…:key=value` expected",
             )),
         }
     }
