@@ -1,10 +1,12 @@
-//! The one place where the documents of an image become bytes: whatever they came from, what is written is clean.
+//! The one place where the documents of an image are made clean, for every verb that writes some: whatever they came from,
+//! media types are OCI's, and a history has an entry for each layer (image-spec, config.md#properties).
 
 use crate::error::{Error, Result};
 use crate::hint::{Hint, OptionName};
 use crate::layout::Image;
 use crate::media_type::MediaType;
 use crate::oci::{Document, History, ImageConfig, Manifest};
+use crate::platform::Platform;
 
 /// The documents of an image that is written.
 #[derive(Debug)]
@@ -15,23 +17,43 @@ pub(crate) struct Sealed {
     pub(crate) notes: Vec<String>,
 }
 
+/// A config that was mended.
+#[derive(Debug)]
+pub(crate) struct Fitted {
+    pub(crate) config: Document<ImageConfig>,
+    /// What was mended.
+    pub(crate) note: String,
+}
+
+/// The config of an image of so many layers, if it has to be mended. `listed` is the platform by which the image is listed.
+pub(crate) fn fitted(config: &ImageConfig, layers: usize, listed: Option<&Platform>) -> Option<Fitted> {
+    let mut mended = config.clone();
+    let notes = mend(&mut mended, layers, listed);
+    (!notes.is_empty()).then(|| Fitted { config: Document::seal(mended), note: notes.join("; ") })
+}
+
+/// Mends a config: a platform that it does not name is the one by which the image is listed. Gives back what was mended.
+fn mend(config: &mut ImageConfig, layers: usize, listed: Option<&Platform>) -> Vec<String> {
+    let mut notes: Vec<String> = fit_history(&mut config.history, layers).into_iter().collect();
+    let platform = config.platform_or(listed);
+    if (&platform.os, &platform.architecture) != (&config.os, &config.architecture) {
+        notes.push(format!("the config named no platform, and is for {platform} now, as its descriptor says"));
+        (config.os, config.architecture) = (platform.os, platform.architecture);
+    }
+    notes
+}
+
 /// Seals the documents of an image, the manifest's descriptor of the config with them.
 ///
-/// Media types are OCI's; the history has an entry for each layer (image-spec, config.md#properties); a platform that the
-/// config of the `old` image does not name is that of its descriptor. A config that did not change stays as it is, byte for
-/// byte.
+/// A platform that the config of the `old` image does not name is that of its descriptor. A config that did not change stays
+/// as it is, byte for byte.
 ///
 /// # Errors
 ///
 /// The config names no platform: nobody could tell where the image runs.
 pub(crate) fn seal(mut config: ImageConfig, mut manifest: Manifest, old: Option<&Image>) -> Result<Sealed> {
-    let mut notes = Vec::new();
-    notes.extend(fit_history(&mut config.history, manifest.layers.len()));
-    let platform = config.platform_or(old.and_then(|old| old.path.descriptor().platform.as_ref()));
-    if (&platform.os, &platform.architecture) != (&config.os, &config.architecture) {
-        notes.push(format!("the config named no platform, and is for {platform} now, as its descriptor says"));
-        (config.os, config.architecture) = (platform.os, platform.architecture);
-    }
+    let listed = old.and_then(|old| old.path.descriptor().platform.as_ref());
+    let notes = mend(&mut config, manifest.layers.len(), listed);
     let config = match old {
         Some(old) if *old.config.value() == config => old.config.clone(),
         _ if config.architecture.is_empty() || config.os.is_empty() => {

@@ -30,6 +30,9 @@ pub(crate) fn warnings(graph: &Graph<'_>, plan: &Plan) -> Vec<String> {
         let first = &first.digest;
         warnings.push(format!("an index lists {first}{others}, which `{}` does not hold", graph.layout().location()));
     }
+    for (image, mended) in &plan.mended {
+        warnings.push(format!("image {}: {}", image.short(), mended.note));
+    }
     for node in graph.nodes() {
         let subject = node.content.subject();
         if let Some(subject) = subject.filter(|subject| plan.changed.contains_key(&subject.digest)) {

@@ -3,9 +3,10 @@ use std::collections::BTreeMap;
 use crate::compress::Compression;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
+use crate::image::sealed::{fitted, Fitted};
 use crate::layout::{Content, Graph, Layout, Node};
 use crate::media_type::MediaKind;
-use crate::oci::{Descriptor, ImageConfig, Manifest};
+use crate::oci::{Descriptor, Document, ImageConfig, Manifest};
 
 /// What becomes of documents and blobs.
 #[derive(Debug, Default)]
@@ -16,6 +17,8 @@ pub(crate) struct Plan {
     pub(crate) recompressed: BTreeMap<Digest, LayerToRecompress>,
     /// Documents that will be others, and why.
     pub(crate) changed: BTreeMap<Digest, String>,
+    /// Configs that do not fit their images and are mended, by the digests of the manifests.
+    pub(crate) mended: BTreeMap<Digest, Fitted>,
     /// Manifests that an index lists and the layout does not hold.
     pub(crate) missing: Vec<Descriptor>,
 }
@@ -28,8 +31,8 @@ pub(crate) struct LayerToRecompress {
 }
 
 impl Plan {
-    /// What Docker has media types of its own for is described in OCI's, and layers of images that are not compressed
-    /// as wanted are compressed anew. Everything else stays as it is.
+    /// What Docker has media types of its own for is described in OCI's, layers of images that are not compressed as wanted
+    /// are compressed anew, and a history that does not fit the layers is mended. Everything else stays as it is.
     pub(crate) fn of(graph: &Graph<'_>, compression: Option<Compression>) -> Result<Self> {
         let mut plan = Plan::default();
         for node in graph.nodes() {
@@ -45,8 +48,9 @@ impl Plan {
                     plan.reason_of_document(node, mentioned)
                 }
                 Content::Manifest(manifest, config) => {
-                    let config = config.as_ref().map(|config| config.value());
-                    let reason = plan.add_blobs(graph.layout(), digest, manifest.value(), config, compression)?;
+                    let config = config.as_deref();
+                    let reason =
+                        plan.add_blobs(graph.layout(), &node.descriptor, manifest.value(), config, compression)?;
                     reason.or_else(|| plan.reason_of_document(node, &manifest.value().subject))
                 }
             };
@@ -77,13 +81,20 @@ impl Plan {
     fn add_blobs(
         &mut self,
         layout: &Layout,
-        digest: &Digest,
+        described: &Descriptor,
         manifest: &Manifest,
-        config: Option<&ImageConfig>,
+        config: Option<&Document<ImageConfig>>,
         compression: Option<Compression>,
     ) -> Result<Option<String>> {
         let mut reason = None;
-        self.taken.insert(manifest.config.digest.clone(), manifest.config.clone());
+        if let Some(mended) =
+            config.and_then(|config| fitted(config.value(), manifest.layers.len(), described.platform.as_ref()))
+        {
+            reason = Some(mended.note.clone());
+            self.mended.insert(described.digest.clone(), mended);
+        } else {
+            self.taken.insert(manifest.config.digest.clone(), manifest.config.clone());
+        }
         let mut blobs = vec![&manifest.config];
         for (number, layer) in manifest.layers.iter().enumerate() {
             blobs.push(layer);
@@ -104,9 +115,9 @@ impl Plan {
                 self.taken.insert(layer.digest.clone(), layer.clone());
                 continue;
             }
-            let diff_ids = &config.rootfs.diff_ids;
+            let diff_ids = &config.value().rootfs.diff_ids;
             if diff_ids.len() != manifest.layers.len() {
-                let subject = format!("{}: image {}", layout.location(), digest.short());
+                let subject = format!("{}: image {}", layout.location(), described.digest.short());
                 let found = format!("{} for {}", diff_ids.len(), manifest.layers.len());
                 return Err(Error::malformed(subject, format!("as many diff_ids as layers expected, found {found}")));
             }

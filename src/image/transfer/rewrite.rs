@@ -2,10 +2,11 @@ use std::collections::BTreeMap;
 
 use crate::digest::Digest;
 use crate::error::Result;
+use crate::image::sealed::{normalise, Fitted};
 use crate::image::transfer::plan::{may_be_elsewhere, Plan};
 use crate::layout::{Content, Graph, Redirects, Stage};
 use crate::media_type::MediaType;
-use crate::oci::{Descriptor, Document, Index, Manifest};
+use crate::oci::{Descriptor, Document, ImageConfig, Index, Manifest};
 
 /// The digest of the image that an attestation of `BuildKit` is about; it stands in the same index.
 pub(crate) const ATTESTED: &str = "vnd.docker.reference.digest";
@@ -20,6 +21,7 @@ const OF_COMPRESSED_BYTES: [&str; 3] =
 pub(crate) struct Rewritten {
     indexes: Vec<Document<Index>>,
     manifests: Vec<Document<Manifest>>,
+    configs: Vec<Document<ImageConfig>>,
     replaced: Redirects,
     /// The same of layers of images.
     layers: Redirects,
@@ -40,10 +42,12 @@ impl Rewritten {
                     described
                 }
                 Content::Manifest(manifest, config) => {
-                    let is_image = config.is_some();
-                    let document = Document::seal(rewritten.manifest(manifest.value().clone(), is_image));
+                    let mended = plan.mended.get(&node.descriptor.digest);
+                    let document =
+                        Document::seal(rewritten.manifest(manifest.value().clone(), config.is_some(), mended));
                     let described = document.descriptor(MediaType::MANIFEST);
                     rewritten.manifests.push(document);
+                    rewritten.configs.extend(mended.map(|mended| mended.config.clone()));
                     described
                 }
                 Content::Unknown | Content::Missing => continue,
@@ -60,6 +64,9 @@ impl Rewritten {
         }
         for manifest in &self.manifests {
             stage.put(manifest, MediaType::MANIFEST)?;
+        }
+        for config in &self.configs {
+            stage.put(config, MediaType::CONFIG)?;
         }
         Ok(())
     }
@@ -87,17 +94,16 @@ impl Rewritten {
         index
     }
 
-    fn manifest(&self, mut manifest: Manifest, is_image: bool) -> Manifest {
-        manifest.media_type = Some(MediaType::MANIFEST);
-        manifest.config.media_type = manifest.config.media_type.in_oci();
-        for layer in &mut manifest.layers {
-            match self.layers.redirected(layer) {
-                Some(new) if is_image && !may_be_elsewhere(layer) => {
-                    *layer = new;
-                    forget_compressed_bytes(layer);
-                }
-                _ => layer.media_type = layer.media_type.in_oci(),
+    fn manifest(&self, mut manifest: Manifest, is_image: bool, mended: Option<&Fitted>) -> Manifest {
+        for layer in manifest.layers.iter_mut().filter(|layer| is_image && !may_be_elsewhere(layer)) {
+            if let Some(new) = self.layers.redirected(layer) {
+                *layer = new;
+                forget_compressed_bytes(layer);
             }
+        }
+        normalise(&mut manifest);
+        if let Some(mended) = mended {
+            manifest.config.redirect(&mended.config.descriptor(MediaType::CONFIG));
         }
         manifest.subject = manifest.subject.map(|subject| self.redirected(subject));
         manifest

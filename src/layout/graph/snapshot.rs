@@ -77,6 +77,11 @@ impl Layout {
         }
     }
 
+    /// The bytes of a document that was read already.
+    pub(in crate::layout) fn known(&self, descriptor: &Descriptor) -> Option<Arc<[u8]>> {
+        locked(&self.snapshot.documents).raw(descriptor)
+    }
+
     /// That a blob is not there.
     pub(crate) fn lacks(&self, digest: &Digest) -> Error {
         Error::malformed(self.location().to_string(), format!("blob {digest} is missing"))

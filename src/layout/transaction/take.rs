@@ -53,9 +53,16 @@ impl Stage {
     ) -> Result<TakenBlob> {
         let place = self.new_place()?;
         let to = place.path();
+        // A document that was read a moment ago is known, and held to its digest.
+        let known = layout.known(descriptor);
+        let trust = if known.is_some() { Trust::Layout } else { trust };
         let how = if let Some(linked) = layout.blob_on_disk(&descriptor.digest).and_then(|from| link(&from, to)) {
             self.check_linked(to, &linked, descriptor, trust, observer)?;
             Taken::Linked
+        } else if let Some(raw) = known {
+            fs::write(to, &raw).at("write", self.place())?;
+            observer.advance(descriptor.size);
+            Taken::Copied
         } else {
             let file = File::create(to).at("write", self.place())?;
             let blob = Watched { inner: layout.blob(descriptor)?, observer };
