@@ -24,8 +24,7 @@ fn layer_between(scratch: &Scratch, old: &str, new: &str, args: &[&str]) -> (Pat
     let out = scratch.join("out");
     let (old, new) = (make(scratch, "old", old), make(scratch, "new", new));
     let _ = Tool::build(old).arg(oci(&out, "old")).args(["--volume", "/volume"]).bake();
-    let _ =
-        Tool::new("build").arg(new).arg(oci(&out, "new")).args(["--base", &oci(&out, "old"), "-q"]).args(args).bake();
+    let _ = Tool::new("build").arg(new).arg(oci(&out, "new")).args(["--base", &oci(&out, "old")]).args(args).bake();
     let names = Layout::at(&out).image("new").last_layer_names();
     (out, names)
 }
@@ -110,8 +109,8 @@ fn a_layer_holds_the_difference_and_no_more() {
     for (what, old, new, expected) in [
         (
             "a removed directory is one whiteout, before its siblings",
-            "d 0755 - 1 /d\nd 0755 - 1 /d/m\nf 0644 - 1 /d/m/x text x\nd 0755 - 1 /d/m/n\nf 0644 - 1 /d/m/n/y\nf 0644 - 1 /d/z",
-            "d 0755 - 1 /d\nf 0644 - 1 /d/a text new\nf 0644 - 1 /d/z",
+            "d 0755 - 1 /d\nd 0755 - 1 /d/m\nf 0644 - 1 /d/m/x text x\nd 0755 - 1 /d/m/n\nf 0644 - 1 /d/m/n/y\nf 0644 - 1 /d/z\nf 0644 - 1 /e",
+            "d 0755 - 1 /d\nf 0644 - 1 /d/a text new\nf 0644 - 1 /d/z\nf 0644 - 1 /e",
             &["./", "d/", "d/.wh.m", "d/a"][..],
         ),
         (
@@ -339,7 +338,7 @@ fn a_rootfs_can_be_merged_into_a_base() {
     let _ = tar.run(["-C", new_rootfs.to_str().unwrap(), "-cf", archive.to_str().unwrap(), "."]);
     for (rootfs, more) in [(&archive, &[][..]), (&scratch.join("new"), &["--layers", "etc=etc", "--layers", "rest=*"])]
     {
-        let tool = Tool::new("build").arg(rootfs).arg(oci(&out, "again")).args(["--base", &oci(&out, "old"), "-q"]);
+        let tool = Tool::new("build").arg(rootfs).arg(oci(&out, "again")).args(["--base", &oci(&out, "old")]);
         let _ = tool.args(more).env("OCI_BASE_IMAGE_MODE", "merge").bake();
         let same = Tool::new("diff").args([&oci(&out, "new"), &oci(&out, "again"), "--summary"]).run();
         assert!(!same.stderr().contains("error"), "{}", same.stderr());
@@ -369,7 +368,7 @@ fn what_cannot_be_merged_is_listed() {
         let _ = Tool::build(old).arg(oci(&out, "old")).bake();
         let build = |mode: &str| {
             let tool = Tool::new("build").arg(&new).arg(oci(&out, "new"));
-            tool.args(["--base", &oci(&out, "old"), "--base-mode", mode, "-q"]).run()
+            tool.args(["--base", &oci(&out, "old"), "--base-mode", mode]).run()
         };
         let error = build("merge").error();
         assert!(error.contains(&format!("`/{path}` is a ")) && error.contains("exact"), "{error}");

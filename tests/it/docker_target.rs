@@ -85,8 +85,7 @@ fn with_base(scratch: Scratch) -> Scratch {
 fn bake_on_base(scratch: &Scratch, flags: &[&str]) -> (PathBuf, PathBuf) {
     let (archive, out) = (scratch.join("a.tar"), scratch.join("out"));
     let tool = Tool::new("build").arg(scratch.join("rootfs")).args(["--base", &oci(&scratch.join("base"), "")]);
-    let _ =
-        tool.arg(docker(&archive, ":team/app:v1")).arg(oci(&out, ":v1")).args(SETTINGS).arg("-q").args(flags).bake();
+    let _ = tool.arg(docker(&archive, ":team/app:v1")).arg(oci(&out, ":v1")).args(SETTINGS).args(flags).bake();
     (archive, out)
 }
 

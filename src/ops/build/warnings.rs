@@ -40,12 +40,15 @@ pub(super) fn unknown_accounts(user: &str, tree: &Tree, content: &dyn Content) -
     Ok(warnings)
 }
 
+/// So many entries are gone at least where most of a base is said to be removed: of fewer, one would have said so of a change.
+const MANY: usize = 3;
+
 /// That most of the base is removed: very likely the rootfs is an addition to it.
 pub(super) fn most_removed(base: &Tree, steps: &[Step<'_>]) -> Option<String> {
     let whiteouts = steps.iter().filter(|step| matches!(step, Step::Whiteout(_)));
     let gone: Mask = whiteouts.map(|step| step.path().clone()).collect();
     let removed = base.iter().filter(|entry| gone.covers(&entry.path)).count();
-    (removed * 2 > base.len()).then(|| {
+    (removed >= MANY && removed * 2 > base.len()).then(|| {
         format!(
             "{removed} of the {} entries of the base are removed, since the rootfs does not have them: the base mode `merge` keeps \
              them",
