@@ -1,17 +1,17 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
-use ocibake::ops::cache::{cache, check_cache, CacheCheck, CacheOptions, CacheReport};
+use ocibake::ops::cache::{cache, CacheOptions, CacheReport};
 
 use super::cache_flags::size;
 use super::output::{lines, print};
 use super::progress::ProgressMode;
 use super::{text, Answer, Session};
 
-/// Show what is in a cache of compressed blocks, make it smaller, or check it
+/// Show what is in a cache of compressed blocks, or make it smaller
 ///
 /// `build`, `squash` and `convert` fill it where they are given --cache. It may be removed at any time: what is not there is
-/// compressed anew. A file that it shares with an image costs nothing while the image is there.
+/// compressed anew. A file that it shares with an image costs nothing while the image is there. `verify --cache` checks it.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  ocibake cache ~/.cache/ocibake\n  ocibake cache ~/.cache/ocibake --prune 1G")]
 pub(super) struct Args {
@@ -22,10 +22,6 @@ pub(super) struct Args {
     #[arg(long, value_name = "SIZE", value_parser = size)]
     prune: Option<u64>,
 
-    /// Decompress every block and compare it with its digest; exit status 1 if one is damaged
-    #[arg(long, conflicts_with = "prune")]
-    check: bool,
-
     /// Print a report in JSON
     #[arg(long)]
     json: bool,
@@ -34,11 +30,6 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args, session: &Session) -> Result<Answer> {
     let display = session.display(ProgressMode::None);
     let work = display.work(None)?;
-    if args.check {
-        let check = check_cache(&args.directory, &work)?;
-        print(args.json, &check, || checked(&check))?;
-        return Ok(if check.is_good() { Answer::Yes } else { Answer::No });
-    }
     let mut options = CacheOptions::default();
     options.prune = args.prune;
     let report = cache(&args.directory, &options, &work)?;
@@ -59,15 +50,5 @@ fn shown(report: &CacheReport) -> String {
     if report.removed_bytes > 0 {
         shown.push(format!("{} removed", text::bytes(report.removed_bytes)));
     }
-    lines(shown)
-}
-
-fn checked(check: &CacheCheck) -> String {
-    let mut shown: Vec<String> = check
-        .damaged
-        .iter()
-        .map(|(path, count)| format!("{}: {} damaged", path.display(), text::plural(*count as u64, "block")))
-        .collect();
-    shown.push(format!("{} good", text::plural(check.good as u64, "block")));
     lines(shown)
 }

@@ -1,6 +1,10 @@
+use std::path::{Path, PathBuf};
+
 use anyhow::Result;
 use ocibake::layout::Location;
-use ocibake::ops::verify::{verify, Finding, Rule, RuleReport, Severity, VerifyOptions, VerifyReport};
+use ocibake::ops::verify::{
+    verify, verify_cache, CacheVerification, Finding, Rule, RuleReport, Severity, VerifyOptions, VerifyReport,
+};
 
 use super::colour::{Colour, Paint};
 use super::output::{lines, print};
@@ -13,10 +17,10 @@ use super::{say, text, Answer, LocationParser, Session};
 /// permitted and good to know. Without a ref name, all that the layout holds is checked. Exit status: 0 without errors,
 /// 1 with, 2 if the image cannot be opened.
 #[derive(clap::Args)]
-#[command(after_help = "Example:\n  ocibake verify oci:out:v1")]
+#[command(after_help = "Examples:\n  ocibake verify oci:out:v1\n  ocibake verify --cache ~/.cache/ocibake")]
 pub(super) struct Args {
     /// The image
-    #[arg(value_parser = LocationParser, required_unless_present = "rules")]
+    #[arg(value_parser = LocationParser, required_unless_present_any = ["rules", "cache"])]
     image: Option<Location>,
 
     /// Print an object for programs
@@ -27,12 +31,19 @@ pub(super) struct Args {
     #[arg(long, value_name = "HOW", default_value = "auto")]
     progress: ProgressMode,
 
+    /// Check a cache of compressed blocks instead: each is decompressed and held to its digest
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["image", "rules"])]
+    cache: Option<PathBuf>,
+
     /// List the rules instead, with the document that each comes from
     #[arg(long, conflicts_with = "image")]
     rules: bool,
 }
 
 pub(super) fn run(args: &Args, session: &Session) -> Result<Answer> {
+    if let Some(cache) = &args.cache {
+        return run_on_cache(cache, args, session);
+    }
     let Some(image) = &args.image else {
         print_rules(args.json)?;
         return Ok(Answer::Yes);
@@ -47,6 +58,35 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Answer> {
         say(&format!("ocibake: {}", summary(&report)));
     }
     Ok(if report.is_good() { Answer::Yes } else { Answer::No })
+}
+
+fn run_on_cache(cache: &Path, args: &Args, session: &Session) -> Result<Answer> {
+    let report = {
+        let display = session.display(args.progress);
+        verify_cache(cache, &display.work(None)?)?
+    };
+    let paint = Paint::of_stdout();
+    let line = |(file, problem): (&PathBuf, &String)| {
+        paint.line(Colour::Red, &format!("error: {}: {problem}", file.display()))
+    };
+    print(args.json, &report, || report.findings.iter().map(line).collect())?;
+    if !args.json && session.verbosity != Verbosity::Quiet {
+        say(&format!("ocibake: {}", cache_summary(&report)));
+    }
+    Ok(if report.is_good() { Answer::Yes } else { Answer::No })
+}
+
+/// `kept: 12 blocks, 1 base layer, 12.3 MB verified: no findings`.
+fn cache_summary(report: &CacheVerification) -> String {
+    let mut what = vec![text::plural(report.blocks as u64, "block")];
+    if report.layers > 0 {
+        what.push(text::plural(report.layers as u64, "base layer"));
+    }
+    let found = match report.findings.len() {
+        0 => "no findings".to_owned(),
+        count => text::plural(count as u64, "damaged file"),
+    };
+    format!("{}: {}, {} verified: {found}", report.cache.display(), what.join(", "), text::bytes(report.bytes))
 }
 
 fn finding_line(finding: &Finding, paint: Paint) -> String {

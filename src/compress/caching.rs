@@ -29,17 +29,19 @@ pub(crate) fn encoding(codec: impl Into<Codec>) -> Option<String> {
     }
 }
 
-/// What a compressed block was before, if it is one that `encoding` makes; at most as long as a block can be.
-pub(crate) fn decoded(encoding: &str, stored: &[u8]) -> Option<Vec<u8>> {
+/// What a compressed block was before, if it is one that `encoding` makes, and the CRC-32 of that where its format wants one;
+/// at most as long as a block can be.
+pub(crate) fn decoded(encoding: &str, stored: &[u8]) -> Option<(Vec<u8>, u32)> {
     let most = BlockSize::of(Codec::Zstd(ZstdLevel::default())).most;
     match encoding.split(' ').next()? {
         "gzip" => {
             let mut bytes = Vec::with_capacity(most);
             // The last of its deflate blocks is none for good, so the stream does not end with it.
             let status = flate2::Decompress::new(false).decompress_vec(stored, &mut bytes, FlushDecompress::Sync);
-            status.is_ok().then_some(bytes)
+            let checksum = crc32fast::hash(&bytes);
+            status.is_ok().then_some((bytes, checksum))
         }
-        "zstd" => zstd::bulk::decompress(stored, most).ok(),
+        "zstd" => Some((zstd::bulk::decompress(stored, most).ok()?, 0)),
         _ => None,
     }
 }

@@ -1,11 +1,15 @@
+use std::collections::BTreeMap;
 use std::fs;
-use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
-use serde_json::Value;
+use serde_json::{json, Value};
 
-use crate::harness::{is_root, names_below, Scratch, Tool};
+use crate::harness::{
+    missing, names_below, root, unprivileged_words, Fixture, Order, Peer, Running, Scratch, Tool, NOBODY,
+};
 
 fn bake(scratch: &Scratch, rootfs: &Path, out: &str, flags: &[&str]) -> Value {
     let tool = Tool::build(rootfs).oci(&scratch.join(out)).args(["--owner", "0:0", "--json"]);
@@ -71,8 +75,7 @@ fn a_cache_can_be_looked_at_checked_and_made_smaller() {
     let of_gzip: u64 = report["blocks"].as_object().unwrap().values().map(|count| count.as_u64().unwrap()).sum();
     assert_eq!(of_gzip, blocks(&built).1);
     assert!(report["shared_bytes"].as_u64().unwrap() > 0, "{report}");
-    let checked = cache(&["--check"]);
-    assert_eq!(checked.code(), 0);
+    assert_eq!(verified(&scratch), 0);
 
     let blob = names_below(&scratch.join("kept/blobs")).into_iter().find(|name| !name.ends_with(".blocks")).unwrap();
     let blob = scratch.join("kept/blobs").join(blob);
@@ -81,11 +84,16 @@ fn a_cache_can_be_looked_at_checked_and_made_smaller() {
     bytes[middle] ^= 1;
     fs::remove_file(&blob).unwrap();
     fs::write(&blob, bytes).unwrap();
-    assert_eq!(cache(&["--check"]).code(), 1);
+    assert_eq!(verified(&scratch), 1);
+    let damaged = Tool::new("verify").args(["--cache", "kept", "--json"]).within(scratch.path()).run();
+    let report: Value = serde_json::from_str(&damaged.printed()).unwrap();
+    let name = format!("kept/{}", blob.strip_prefix(scratch.join("kept")).unwrap().display());
+    assert_eq!(report["findings"], json!({name: format!("1 of {of_gzip} blocks damaged")}));
+    assert_eq!(report["blocks"], of_gzip - 1);
     let again = bake(&scratch, &rootfs, "again", &["--cache", "kept"]);
     assert_eq!(again["digest"], built["digest"]);
     assert_eq!(blocks(&again).0, blocks(&again).1 - 1);
-    assert_eq!(cache(&["--check"]).code(), 0);
+    assert_eq!(verified(&scratch), 0);
 
     let _ = cache(&["--prune", "0"]).stdout();
     assert_eq!(names_below(&scratch.join("kept/blobs")), Vec::<String>::new());
@@ -96,52 +104,213 @@ fn a_cache_can_be_looked_at_checked_and_made_smaller() {
     assert!(Tool::new("cache").arg("nowhere").within(scratch.path()).run().error().contains("nowhere"));
 }
 
+/// The exit status of `verify --cache`.
+fn verified(scratch: &Scratch) -> i32 {
+    Tool::new("verify").args(["--cache", "kept"]).within(scratch.path()).run().code()
+}
+
+/// Bytes of all files below a directory, each inode once.
+fn disk_usage(directory: &Path) -> u64 {
+    let files = names_below(directory).into_iter().map(|name| fs::symlink_metadata(directory.join(name)).unwrap());
+    let sizes: BTreeMap<u64, u64> =
+        files.filter(fs::Metadata::is_file).map(|metadata| (metadata.ino(), metadata.len())).collect();
+    sizes.values().sum()
+}
+
+fn start(scratch: &Scratch, rootfs: &Path, out: &str, flags: &[&str]) -> Running {
+    let tool = Tool::build(rootfs).oci(&scratch.join(out)).args(["--owner", "0:0", "--cache", "kept"]).args(flags);
+    tool.within(scratch.path()).start()
+}
+
+/// Some of them bake other trees, or with another encoder.
 #[test]
-fn many_runs_share_one_and_killed_ones_leave_it_whole() {
+fn sixteen_runs_at_once_share_one() {
     let scratch = Scratch::new();
     let rootfs = scratch.rootfs("rootfs", "blocks");
-    let digest = bake(&scratch, &rootfs, "alone", &[])["digest"].clone();
-    let start = |out: String| {
-        let tool = Tool::build(&rootfs).oci(&scratch.join(&out)).args(["--owner", "0:0", "--cache", "kept"]);
-        tool.within(scratch.path()).start()
-    };
-    let running: Vec<_> = (0..8).map(|number| start(format!("together-{number}"))).collect();
-    for run in running {
-        assert_eq!(digest, run.wait().digest());
-    }
-    for turn in 0..20 {
-        let _ = fs::remove_dir_all(scratch.join("kept"));
-        let killed = start(format!("killed-{turn}"));
-        std::thread::sleep(std::time::Duration::from_millis(turn * 3));
-        killed.signal(Signal::KILL);
-        let _ = killed.wait();
-        let after = bake(&scratch, &rootfs, "after", &["--cache", "kept"]);
-        assert_eq!(after["digest"], digest, "turn {turn}");
-        let checked = Tool::new("cache").args(["kept", "--check"]).within(scratch.path()).run();
-        assert_eq!(checked.code(), 0, "turn {turn}");
+    let other = scratch.rootfs("other", "blocks");
+    fs::write(other.join("lib/2"), "another").unwrap();
+    let kinds: [(&Path, &[&str]); 4] = [
+        (&rootfs, &[]),
+        (&other, &[]),
+        (&rootfs, &["--compression", "zstd:1"]),
+        (&rootfs, &["--cache-size", "2M", "--threads", "1"]),
+    ];
+    let digests = kinds.map(|(rootfs, flags)| bake(&scratch, rootfs, "alone", flags)["digest"].clone());
+    for _ in 0..3 {
+        let running: Vec<_> = (0..16_usize)
+            .map(|number| {
+                let (rootfs, flags) = kinds[number % 4];
+                (number % 4, start(&scratch, rootfs, &format!("together-{number}"), flags))
+            })
+            .collect();
+        for (kind, run) in running {
+            assert_eq!(digests[kind], run.wait().digest(), "{kind}");
+        }
+        assert_eq!(verified(&scratch), 0);
     }
 }
 
+/// One cache through all of it. What killed runs leave in it is cleared away by the next.
 #[test]
-fn a_cache_that_cannot_be_written_is_read() {
+fn a_hundred_kills_leave_it_whole() {
+    let scratch = Scratch::new();
+    let rootfs = scratch.join("rootfs");
+    let files: String = (0..6).map(|number| format!("f 0644 - 1 /{number} words {}\n", 300_000 + number)).collect();
+    Fixture::parse(&format!("d 0755 - 1 /\n{files}")).make(&rootfs, Order::AsListed);
+    let changing = rootfs.join("1");
+    let mut durations = Vec::new();
+    for turn in 0..100_u32 {
+        // Something is always new, so that something is always kept.
+        fs::write(&changing, turn.to_string().repeat(30_000)).unwrap();
+        if turn % 10 == 0 {
+            let begin = Instant::now();
+            let _ = bake(&scratch, &rootfs, "measured", &["--cache", "other"]);
+            let _ = fs::remove_dir_all(scratch.join("other"));
+            durations.push(begin.elapsed());
+        }
+        let killed = start(&scratch, &rootfs, "killed", &[]);
+        std::thread::sleep(durations.iter().max().unwrap().mul_f64(f64::from(turn * 37 % 100) / 100.0));
+        killed.signal(Signal::KILL);
+        let _ = killed.wait();
+        if turn % 5 == 4 {
+            assert_eq!(verified(&scratch), 0, "turn {turn}");
+            let with = bake(&scratch, &rootfs, "with", &["--cache", "kept"]);
+            assert_eq!(with["digest"], bake(&scratch, &rootfs, "without", &[])["digest"], "turn {turn}");
+        }
+    }
+    let _ = Tool::new("cache").args(["kept", "--prune", "0"]).within(scratch.path()).run().stdout();
+    let left: Vec<String> = names_below(&scratch.join("kept")).into_iter().filter(|name| name != "blobs").collect();
+    // Bytes whose list is missing may be those of a run that is about to write it.
+    assert!(left.iter().all(|name| name.starts_with("blobs/") && !name.ends_with(".blocks")), "{left:?}");
+}
+
+#[test]
+fn it_stays_as_small_as_it_is_to_be() {
     let scratch = Scratch::new();
     let rootfs = scratch.rootfs("rootfs", "blocks");
-    let built = bake(&scratch, &rootfs, "out", &["--cache", "kept"]);
-    let before = fs::metadata(scratch.join("kept")).unwrap().mtime();
-    if is_root() {
-        // Nothing stops root but what is no directory.
-        fs::write(scratch.join("file"), "").unwrap();
-        let other = bake(&scratch, &rootfs, "other", &["--cache", "file/below"]);
-        assert_eq!(other["digest"], built["digest"]);
+    let mut most = 0;
+    for turn in 0..8_u32 {
+        fs::write(rootfs.join("lib/1"), turn.to_string().repeat(70_000)).unwrap();
+        fs::remove_file(rootfs.join("lib/3")).unwrap();
+        let noise = |at: u64| (at + 1).wrapping_mul(u64::from(turn) + 3).wrapping_pow(3).to_le_bytes()[2];
+        let noise: Vec<u8> = (0..600_000).map(noise).collect();
+        fs::write(rootfs.join("lib/3"), noise).unwrap();
+        let plain = bake(&scratch, &rootfs, "plain", &[]);
+        // Room for one image and somewhat more.
+        most = if turn == 0 { plain["size"].as_u64().unwrap() * 5 / 4 } else { most };
+        let kept = bake(&scratch, &rootfs, "out", &["--cache", "kept", "--cache-size", &most.to_string()]);
+        assert_eq!(plain["digest"], kept["digest"]);
+        let used = disk_usage(&scratch.join("kept"));
+        assert!(used > 0 && used <= most, "turn {turn}: {used} of {most}");
+    }
+}
+
+/// Removed, emptied and filled again while runs use it.
+#[test]
+fn it_may_go_while_it_is_used() {
+    let scratch = Scratch::new();
+    let rootfs = scratch.rootfs("rootfs", "blocks");
+    let digest = bake(&scratch, &rootfs, "alone", &[])["digest"].clone();
+    for turn in 0..10 {
+        let _ = bake(&scratch, &rootfs, "filling", &["--cache", "kept"]);
+        let mut running: Vec<Running> =
+            (0..2).map(|number| start(&scratch, &rootfs, &format!("out-{number}"), &["--threads", "2"])).collect();
+        std::thread::sleep(Duration::from_millis(turn * 4));
+        let _ = fs::remove_dir_all(scratch.join("kept"));
+        while !running.iter_mut().all(Running::is_over) {
+            let _ = fs::remove_dir_all(scratch.join("kept/blobs"));
+        }
+        for run in running {
+            assert_eq!(digest, run.wait().digest(), "turn {turn}");
+        }
+    }
+}
+
+/// A filesystem of its own, and one that is soon full.
+#[test]
+fn on_another_filesystem_and_on_a_full_one() {
+    let scratch = Scratch::new();
+    let rootfs = scratch.rootfs("rootfs", "blocks");
+    let digest = bake(&scratch, &rootfs, "alone", &[])["digest"].clone();
+    let size = disk_usage(&scratch.join("alone"));
+    let Some(unshare) = Peer::find("unshare") else { return };
+    // A mount is gone with the namespace that has it.
+    let script = "mkdir -p kept && mount -t tmpfs -o size=\"$1\" none kept || { echo no mount; exit 9; }; shift
+        for out in first second; do \"$@\" \"oci:$out\" -v || exit; done; ls kept/blobs; df --output=avail kept | tail -1";
+    for (room, expected) in [("64m", true), (&*format!("{}k", size / 2048), false), ("4k", false)] {
+        let mut command = unshare.command();
+        command.args(["--mount", "--map-root-user", "sh", "-c", script, "sh", room]).arg(Tool::path());
+        command.arg("build").arg(&rootfs).args(["--arch", "amd64", "--owner", "0:0", "--cache", "kept"]);
+        let output = command.current_dir(scratch.path()).output().unwrap();
+        let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        if stdout.contains("no mount") || stderr.contains("unshare failed") {
+            return missing("a mount of one's own");
+        }
+        assert!(output.status.success(), "{room}: {stdout}{stderr}");
+        assert_eq!(stdout.lines().filter(|line| **line == *digest.as_str().unwrap()).count(), 2, "{room}: {stdout}");
+        let summaries: Vec<&str> = stderr.lines().filter(|line| line.contains("blocks were in the cache")).collect();
+        assert_eq!(summaries.len(), 2, "{stderr}");
+        let is_known = summaries[1].contains("0 were not known, 0 damaged");
+        assert_eq!((is_known, summaries[0].contains("nothing new could be kept: ")), (expected, !expected), "{stderr}");
+    }
+}
+
+/// Such a cache is read as far as it can be, and nothing is said but on demand.
+#[test]
+fn of_another_user_or_read_only() {
+    let scratch = Scratch::new();
+    if !root() {
         return;
     }
-    for directory in ["kept", "kept/blobs"] {
-        let mut permissions = fs::metadata(scratch.join(directory)).unwrap().permissions();
-        permissions.set_readonly(true);
-        fs::set_permissions(scratch.join(directory), permissions).unwrap();
+    let rootfs = scratch.rootfs("rootfs", "blocks");
+    let built = bake(&scratch, &rootfs, "out", &["--cache", "kept"]);
+    let theirs = scratch.make_directory("theirs");
+    std::os::unix::fs::chown(&theirs, Some(NOBODY), Some(NOBODY)).unwrap();
+    let before = names_below(&scratch.join("kept"));
+    let bake = |flags: &[&str]| {
+        let tool = Tool::build(&rootfs).oci(&theirs.join("out")).args(["--owner", "0:0", "--json", "--cache", "kept"]);
+        tool.args(flags).behind(unprivileged_words()).within(scratch.path()).run()
+    };
+    // Root's, and of a cache that is there and may be read, everything is used.
+    let report = bake(&[]).json();
+    assert_eq!(report["digest"], built["digest"]);
+    assert_eq!(blocks(&report).0, blocks(&report).1);
+    // Something new cannot be kept.
+    let outcome = bake(&["--compression", "gzip:3", "-v"]);
+    assert!(outcome.stderr().contains("nothing new could be kept: "), "{}", outcome.stderr());
+    assert!(outcome.stderr().contains("are known in another compression, level or version"), "{}", outcome.stderr());
+    assert_eq!(outcome.code(), 0);
+    // One that may not be read is none.
+    fs::set_permissions(scratch.join("kept"), fs::Permissions::from_mode(0o700)).unwrap();
+    let report = bake(&[]).json();
+    assert_eq!(report["digest"], built["digest"]);
+    assert_eq!(blocks(&report).0, 0);
+    assert_eq!(names_below(&scratch.join("kept")), before);
+}
+
+/// The list of one layer under the name of another, as a careless copy makes it.
+#[test]
+fn lists_of_other_layers_are_not_believed() {
+    let scratch = Scratch::new();
+    let rootfs = scratch.rootfs("rootfs", "blocks");
+    for (base, text) in [("one", "1"), ("two", "2")] {
+        fs::write(rootfs.join("lib/6"), text).unwrap();
+        let _ = bake(&scratch, &rootfs, base, &[]);
+        let flags = ["--base", &format!("oci:{base}"), "--cache", "kept"];
+        let _ = bake(&scratch, &rootfs, &format!("on-{base}"), &flags);
     }
-    let again = bake(&scratch, &rootfs, "again", &["--cache", "kept"]);
-    assert_eq!(again["digest"], built["digest"]);
-    assert_eq!(blocks(&again).0, blocks(&again).1);
-    assert_eq!(fs::metadata(scratch.join("kept")).unwrap().mtime(), before);
+    fs::write(rootfs.join("lib/6"), "1").unwrap();
+    let expected = bake(&scratch, &rootfs, "expected", &["--base", "oci:two"])["digest"].clone();
+    let lists: Vec<PathBuf> = (names_below(&scratch.join("kept")).iter().filter(|name| name.ends_with(".changeset")))
+        .map(|name| scratch.join("kept").join(name))
+        .collect();
+    assert_eq!(lists.len(), 2);
+    for (from, to) in [(0, 1), (1, 0)] {
+        let own = fs::read(&lists[to]).unwrap();
+        fs::copy(&lists[from], &lists[to]).unwrap();
+        assert_eq!(verified(&scratch), 1);
+        let found = bake(&scratch, &rootfs, "found", &["--base", "oci:two", "--cache", "kept"])["digest"].clone();
+        assert_eq!(found, expected);
+        fs::write(&lists[to], own).unwrap();
+    }
 }

@@ -74,7 +74,7 @@ impl Printed<'_> {
         let verb = match words[0] {
             "verify" if words.contains(&"--rules") => "verify --rules",
             "build" if words.contains(&"--dry-run") => "build --dry-run",
-            "cache" if words.contains(&"--check") => "cache --check",
+            "verify" if words.contains(&"--cache") => "verify --cache",
             verb => verb,
         };
         self.add(verb, &value);
@@ -166,7 +166,7 @@ fn keys_are_printed_as_they_are_described() {
     printed.run("build rootfs oci:cached:v1 --arch amd64 --cache kept");
     printed.run("cache kept");
     damage_a_block(&scratch.join("kept/blobs"));
-    printed.run("cache kept --check");
+    printed.run("verify --cache kept");
     printed.run("platform armv7l");
 
     let mut wrong = Vec::new();

@@ -1,7 +1,7 @@
 //! What layers hold, kept by `diff_id`: a base image that was read once need not be decompressed again.
 //!
-//! A cached changeset is as good as the layer's tar whose digest names it. The file ends with the digest of all before
-//! it, so one that is damaged or of another version is read anew, never believed.
+//! A cached changeset is as good as the layer's tar whose digest names it. The file begins with that digest and ends with the
+//! one of all before it, so one that is damaged, of another layer or of another version is read anew, never believed.
 
 use std::fs;
 use std::io::{self, Read};
@@ -14,10 +14,11 @@ use super::files::{open_file, touch, CHANGESET};
 use crate::digest::Digest;
 use crate::error::{IoContext, Result};
 use crate::layer::Changeset;
+use crate::layout::Staging;
 use crate::tree::{Device, Entry, Kind, Metadata, Mtime, TarPath};
 
 /// The first line of a cache file; another version of the form gets another.
-const HEADING: &str = "ocibake changeset 2";
+const HEADING: &str = "ocibake changeset 3";
 
 /// The changeset of the layer `diff_id`: from the cache if it is there, else read and put there. The blob is verified
 /// either way. A cache that cannot be written is no error: nothing is lost but time.
@@ -28,7 +29,7 @@ pub(crate) fn get_or_read<B: Read>(
     read: impl FnOnce() -> Result<Changeset>,
 ) -> Result<Changeset> {
     let path = cache.join(format!("{}-{}{CHANGESET}", diff_id.algorithm_name(), diff_id.encoded()));
-    if let Some(changeset) = read_file(&path).and_then(|bytes| decode(&bytes)) {
+    if let Some(changeset) = read_file(&path).and_then(|bytes| decode(diff_id, &bytes)) {
         touch(&path);
         io::copy(&mut blob()?, &mut io::sink()).at("read", Path::new(diff_id.short()))?;
         return Ok(changeset);
@@ -36,7 +37,7 @@ pub(crate) fn get_or_read<B: Read>(
     let changeset = read()?;
     // What people are warned of, they are warned of each time.
     if changeset.lost.is_empty() {
-        let _ = store(&path, &encode(&changeset));
+        let _ = store(cache, &path, &encode(diff_id, &changeset));
     }
     Ok(changeset)
 }
@@ -49,16 +50,25 @@ fn read_file(path: &Path) -> Option<Vec<u8>> {
 }
 
 /// Readers see all of the file or nothing.
-fn store(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let directory = path.parent().unwrap_or(Path::new("."));
-    fs::create_dir_all(directory)?;
-    let mut name = path.as_os_str().to_owned();
-    name.push(format!(".{}", std::process::id()));
-    let temporary = PathBuf::from(name);
-    fs::write(&temporary, bytes).and_then(|()| fs::rename(&temporary, path)).map_err(|error| {
-        let _ = fs::remove_file(&temporary);
-        error
-    })
+fn store(cache: &Path, path: &Path, bytes: &[u8]) -> Result<()> {
+    fs::create_dir_all(cache).at("make the cache", cache)?;
+    let staging = Staging::create(cache)?;
+    let staged = staging.path().join("changeset");
+    fs::write(&staged, bytes).and_then(|()| fs::rename(&staged, path)).at("write", path)
+}
+
+/// The lists of layers in a cache, in the order of their names, and whether each is whole.
+pub(crate) fn changesets(cache: &Path) -> Vec<(PathBuf, bool)> {
+    let Ok(listing) = fs::read_dir(cache) else { return Vec::new() };
+    let mut paths: Vec<PathBuf> = listing.flatten().map(|entry| entry.path()).collect();
+    paths.sort();
+    let check = |path: PathBuf| {
+        let (algorithm, encoded) = path.file_name()?.to_str()?.strip_suffix(CHANGESET)?.split_once('-')?;
+        let diff_id: Digest = format!("{algorithm}:{encoded}").parse().ok()?;
+        let is_whole = decode(&diff_id, &read_file(&path)?).is_some();
+        Some((path, is_whole))
+    };
+    paths.into_iter().filter_map(check).collect()
 }
 
 /// A member on one line of JSON.
@@ -114,8 +124,8 @@ impl Bytes {
     }
 }
 
-fn encode(changeset: &Changeset) -> Vec<u8> {
-    let mut bytes = format!("{HEADING}\n").into_bytes();
+fn encode(diff_id: &Digest, changeset: &Changeset) -> Vec<u8> {
+    let mut bytes = format!("{HEADING}\n{diff_id}\n").into_bytes();
     for (number, entry) in changeset.members.iter().enumerate() {
         let metadata = &entry.metadata;
         let xattr = |(name, value): (&Vec<u8>, &Vec<u8>)| (Bytes::from_slice(name), Bytes::from_slice(value));
@@ -146,14 +156,14 @@ fn encode(changeset: &Changeset) -> Vec<u8> {
     bytes
 }
 
-fn decode(bytes: &[u8]) -> Option<Changeset> {
+fn decode(diff_id: &Digest, bytes: &[u8]) -> Option<Changeset> {
     let end = 1 + bytes.iter().rposition(|byte| *byte == b'\n')?;
     let (body, digest) = bytes.split_at(end);
     if Digest::of(body).as_str().as_bytes() != digest {
         return None;
     }
     let mut lines = std::str::from_utf8(body).ok()?.lines();
-    if lines.next() != Some(HEADING) {
+    if (lines.next(), lines.next()) != (Some(HEADING), Some(diff_id.as_str())) {
         return None;
     }
     let mut changeset = Changeset::default();
@@ -222,13 +232,15 @@ mod tests {
 
     #[test]
     fn what_goes_in_comes_out_and_damage_does_not() {
-        let bytes = encode(&changeset());
-        assert_eq!(decode(&bytes), Some(changeset()));
+        let id = Digest::of(b"tar");
+        let bytes = encode(&id, &changeset());
+        assert_eq!(decode(&id, &bytes), Some(changeset()));
+        assert_eq!(decode(&Digest::of(b"another"), &bytes), None);
         for at in 0..bytes.len() {
             let mut damaged = bytes.clone();
             damaged[at] ^= 1;
-            assert_eq!(decode(&damaged), None, "byte {at}");
-            assert_eq!(decode(&bytes[..at]), None, "cut at {at}");
+            assert_eq!(decode(&id, &damaged), None, "byte {at}");
+            assert_eq!(decode(&id, &bytes[..at]), None, "cut at {at}");
         }
     }
 
@@ -241,5 +253,6 @@ mod tests {
         };
         assert_eq!(get(&|| Ok(changeset())), changeset());
         assert_eq!(get(&|| panic!("it is in the cache")), changeset());
+        assert_eq!(fs::read_dir(dir.path().join("new")).unwrap().count(), 1);
     }
 }

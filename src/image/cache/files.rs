@@ -14,7 +14,7 @@ pub(super) const LIST: &str = ".blocks";
 pub(super) const CHANGESET: &str = ".changeset";
 
 /// Where the list of a file is.
-pub(super) fn list_of(path: &Path) -> PathBuf {
+pub(crate) fn list_of(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(LIST);
     name.into()

@@ -18,7 +18,8 @@ mod store;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use files::open_file;
+pub(crate) use changesets::changesets;
+pub(crate) use files::{list_of, open_file};
 pub(crate) use prune::{items, prune};
 pub(crate) use store::lists;
 pub use store::Cache;

@@ -6,6 +6,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::files::{list_of, BLOBS, CHANGESET, LIST};
+use crate::layout::Abandoned;
 
 /// Bytes without a list are another run's that is about to write the list, unless they are this old, in seconds.
 const ORPHAN_AGE: i64 = 3600;
@@ -22,8 +23,9 @@ pub(crate) struct Item {
 }
 
 /// Removes what was used least recently until all that is left has `most_bytes` at most; returns the bytes that went.
-/// Others may do so at the same time.
+/// Others may do so at the same time. What killed runs have left goes first of all.
 pub(crate) fn prune(directory: &Path, most_bytes: u64) -> io::Result<u64> {
+    Abandoned::within(directory).into_iter().for_each(Abandoned::clear);
     let mut items = items(directory)?;
     items.sort_by(|a, b| (a.used, &a.paths).cmp(&(b.used, &b.paths)));
     let mut left: u64 = items.iter().map(|item| item.bytes).sum();
@@ -54,13 +56,19 @@ pub(crate) fn items(directory: &Path) -> io::Result<Vec<Item>> {
     }
     let files = files(&directory.join(BLOBS))?;
     let newest = files.iter().map(|(_, metadata)| metadata.ctime()).max().unwrap_or(0);
+    let place = |name: &Path| files.binary_search_by(|(other, _)| other.as_path().cmp(name)).ok();
     for (path, metadata) in &files {
-        if path.to_string_lossy().ends_with(LIST) {
+        if let Some(listed) = path.to_str().and_then(|path| path.strip_suffix(LIST)) {
+            if place(Path::new(listed)).is_none() {
+                // Of what is gone; a run puts the bytes there before it puts the list.
+                let bytes = metadata.len();
+                items.push(Item { used: (0, 0), paths: vec![path.clone()], bytes, shared_bytes: 0 });
+            }
             continue;
         }
         let list = list_of(path);
         let shared_bytes = if metadata.nlink() > 1 { metadata.len() } else { 0 };
-        let listed = files.binary_search_by(|(other, _)| other.cmp(&list)).ok().map(|at| &files[at].1);
+        let listed = place(&list).map(|at| &files[at].1);
         match listed {
             Some(listed) => items.push(Item {
                 used: (listed.mtime(), listed.mtime_nsec()),

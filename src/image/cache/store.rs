@@ -27,6 +27,8 @@ pub struct Cache {
     /// Of each encoding, where its blocks are: which of the files, and where in it.
     blocks: BTreeMap<String, BTreeMap<ContentDigest, (usize, Place)>>,
     use_made: UseMade,
+    /// Lists that could not be read.
+    unreadable: usize,
     trouble: Mutex<Option<String>>,
 }
 
@@ -35,6 +37,8 @@ pub struct Cache {
 struct UseMade {
     found: AtomicU64,
     absent: AtomicU64,
+    /// Of these, what another level or another version of the encoder made of the block is there.
+    of_another_encoding: AtomicU64,
     damaged: AtomicU64,
 }
 
@@ -61,9 +65,14 @@ impl Cache {
             files: Vec::new(),
             blocks: BTreeMap::new(),
             use_made: UseMade::default(),
+            unreadable: 0,
             trouble: Mutex::new(None),
         };
         for (path, list) in lists(directory) {
+            let Some(list) = list else {
+                cache.unreadable += 1;
+                continue;
+            };
             let file = cache.files.len();
             let blocks = cache.blocks.entry(list.encoding).or_default();
             blocks.extend(list.blocks.into_iter().map(|(block, place)| (block, (file, place))));
@@ -84,13 +93,20 @@ impl Cache {
 
     /// What it was worth, for people: how many blocks it had and why it did not have others.
     pub fn summary(&self) -> String {
-        let [found, absent, damaged] =
-            [&self.use_made.found, &self.use_made.absent, &self.use_made.damaged].map(|n| n.load(Ordering::Relaxed));
+        let UseMade { found, absent, of_another_encoding, damaged } = &self.use_made;
+        let [found, absent, other, damaged] =
+            [found, absent, of_another_encoding, damaged].map(|count| count.load(Ordering::Relaxed));
         let mut summary = format!(
             "{found} of {} blocks were in the cache `{}`: {absent} were not known, {damaged} damaged or gone",
             found + absent + damaged,
             self.directory.display()
         );
+        if other > 0 {
+            summary = format!("{summary}; {other} are known in another compression, level or version of the encoder");
+        }
+        if self.unreadable > 0 {
+            summary = format!("{summary}; {} lists are damaged or of another version", self.unreadable);
+        }
         if let Some(trouble) = self.trouble.lock().ok().and_then(|trouble| trouble.clone()) {
             summary = format!("{summary}; nothing new could be kept: {trouble}");
         }
@@ -99,7 +115,9 @@ impl Cache {
 
     fn read(&self, encoding: &str, block: &ContentDigest, output: &mut [u8]) -> Option<FoundBlock> {
         let Some((number, place)) = self.blocks.get(encoding).and_then(|blocks| blocks.get(block)) else {
+            let is_known = self.blocks.values().any(|blocks| blocks.contains_key(block));
             self.use_made.absent.fetch_add(1, Ordering::Relaxed);
+            self.use_made.of_another_encoding.fetch_add(u64::from(is_known), Ordering::Relaxed);
             return None;
         };
         let file = &self.files[*number];
@@ -191,8 +209,9 @@ fn copy_new(blob: &Path, blocks: &[KeptBlock], to: &Path) -> io::Result<Vec<(Con
     Ok(listed)
 }
 
-/// The lists in a cache that can be read, with the files that they are about, in the order of their names.
-pub(crate) fn lists(directory: &Path) -> Vec<(PathBuf, List)> {
+/// The lists in a cache with the files that they are about, in the order of their names; none for one that is damaged or of
+/// another version.
+pub(crate) fn lists(directory: &Path) -> Vec<(PathBuf, Option<List>)> {
     let Ok(listing) = fs::read_dir(directory.join(BLOBS)) else { return Vec::new() };
     let mut paths: Vec<PathBuf> = listing.flatten().map(|entry| entry.path()).collect();
     paths.sort();
@@ -200,8 +219,8 @@ pub(crate) fn lists(directory: &Path) -> Vec<(PathBuf, List)> {
         let file = path.to_str()?.strip_suffix(LIST)?;
         let (open, size) = open_file(&path)?;
         let mut bytes = Vec::new();
-        open.take(MAX_LIST_SIZE).read_to_end(&mut bytes).ok().filter(|read| *read as u64 == size)?;
-        Some((PathBuf::from(file), List::decode(&bytes)?))
+        let is_whole = open.take(MAX_LIST_SIZE).read_to_end(&mut bytes).is_ok_and(|read| read as u64 == size);
+        Some((PathBuf::from(file), if is_whole { List::decode(&bytes) } else { None }))
     };
     paths.into_iter().filter_map(read).collect()
 }

@@ -1,9 +1,14 @@
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::num::NonZeroUsize;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::select;
 
 use super::files::{list_of, BLOBS};
 use super::prune::{items, prune};
@@ -75,11 +80,21 @@ impl Place {
     }
 
     fn write(&self, files: &Files, compression: &str, cache: Option<&Arc<dyn BlockCache>>) -> (Layer, Vec<u8>) {
+        self.write_with(files, compression, cache, 2)
+    }
+
+    fn write_with(
+        &self,
+        files: &Files,
+        compression: &str,
+        cache: Option<&Arc<dyn BlockCache>>,
+        threads: usize,
+    ) -> (Layer, Vec<u8>) {
         let compression: Compression = compression.parse().unwrap();
         let entries = files.entries();
         let path = self.0.path().join("layer");
         let _ = fs::remove_file(&path);
-        let mut work = Work::new(NonZeroUsize::new(2).unwrap(), &Silent);
+        let mut work = Work::new(NonZeroUsize::new(threads).unwrap(), &Silent);
         work.cache = cache;
         let steps: Vec<Step<'_>> = entries.iter().map(Step::Put).collect();
         let (layer, _) = layer::write(steps, files, File::create(&path).unwrap(), compression, &work).unwrap();
@@ -253,4 +268,146 @@ fn what_was_used_least_recently_goes_first() {
     prune(&place.cache(), 0).unwrap();
     assert_eq!(total(&place), 0);
     assert_eq!(prune(&place.0.path().join("none"), 0).unwrap(), 0);
+}
+
+/// Trees of sizes as those of root filesystems are. A file that comes, grows or goes changes few blocks.
+#[test]
+fn an_edit_makes_few_blocks_new() {
+    let mut state = 11_u64;
+    let mut random = |below: u64| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) % below
+    };
+    // Many small ones, few large ones, and one that is larger than blocks.
+    let size = |draw: u64| match draw {
+        0..=69 => 200 + draw as usize * 150,
+        70..=97 => 20_000 + (draw as usize - 70) * 5_000,
+        _ => 400_000,
+    };
+    let mut files: Vec<(String, u64, usize)> =
+        (0..400).map(|number| (format!("usr/lib/file-{number:03}"), 0, size(random(100)))).collect();
+    files[123].2 = 2_600_000;
+    let blocks = |files: &Files| -> BTreeSet<[u8; 32]> {
+        // The cache says what a block is; one that remembers nothing is enough.
+        let place = Place::new("cache-edges");
+        let cache: Arc<dyn BlockCache> = Arc::new(Cache::open(&place.cache(), 0));
+        let (layer, _) = place.write(files, "gzip:1", Some(&cache));
+        layer.blocks.iter().map(|block| *block.block.as_bytes()).collect()
+    };
+    let before = blocks(&Files(files.clone()));
+    assert!(before.len() > 12, "{}", before.len());
+    let turns = 30;
+    let mut new = 0;
+    for turn in 0..turns {
+        let mut edited = files.clone();
+        let at = random(400) as usize;
+        match turn % 3 {
+            0 => edited.insert(at + 1, (format!("{}-new", edited[at].0), 0, size(random(100)))),
+            1 => edited[at].2 += 3_000,
+            _ => drop(edited.remove(at)),
+        }
+        new += blocks(&Files(edited)).difference(&before).count();
+    }
+    assert!(new <= 3 * turns, "{new} blocks in {turns} edits of {} blocks", before.len());
+}
+
+/// What happens to a tree and to its cache between two builds.
+#[derive(Clone, Debug)]
+enum Event {
+    Change(usize),
+    Grow(usize, usize),
+    Add(usize, usize),
+    Remove(usize),
+    FlipBit(usize),
+    Truncate(usize),
+    RemoveFile(usize),
+    Prune(u64),
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    prop_oneof![
+        3 => any::<usize>().prop_map(Event::Change),
+        3 => (any::<usize>(), 1..200_000_usize).prop_map(|(at, more)| Event::Grow(at, more)),
+        3 => (any::<usize>(), 0..300_000_usize).prop_map(|(at, size)| Event::Add(at, size)),
+        3 => any::<usize>().prop_map(Event::Remove),
+        1 => any::<usize>().prop_map(Event::FlipBit),
+        1 => any::<usize>().prop_map(Event::Truncate),
+        1 => any::<usize>().prop_map(Event::RemoveFile),
+        1 => (0..500_000_u64).prop_map(Event::Prune),
+    ]
+}
+
+/// A file of the cache; none if it is empty.
+fn file_of_cache(place: &Place, seed: usize) -> Option<PathBuf> {
+    let mut files: Vec<PathBuf> =
+        fs::read_dir(place.cache().join(BLOBS)).ok()?.map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    (!files.is_empty()).then(|| files.swap_remove(seed % files.len()))
+}
+
+fn happen(event: &Event, files: &mut Vec<(String, u64, usize)>, place: &Place) {
+    let at = |seed: usize, files: &Vec<_>| seed % files.len();
+    match event {
+        Event::Change(seed) => {
+            let at = at(*seed, files);
+            files[at].1 += 1;
+        }
+        Event::Grow(seed, more) => {
+            let at = at(*seed, files);
+            files[at].2 += more;
+        }
+        Event::Add(seed, size) => {
+            let at = at(*seed, files);
+            let name = format!("{}-{size}", files[at].0);
+            files.insert(at + 1, (name, 0, *size));
+        }
+        Event::Remove(seed) if files.len() > 1 => drop(files.remove(at(*seed, files))),
+        Event::Remove(_) => {}
+        // Not in place: a link is the image's own file.
+        Event::FlipBit(seed) => rewrite(file_of_cache(place, *seed), |bytes| {
+            let at = seed % bytes.len().max(1);
+            if let Some(byte) = bytes.get_mut(at) {
+                *byte ^= 1;
+            }
+        }),
+        Event::Truncate(seed) => rewrite(file_of_cache(place, *seed), |bytes| bytes.truncate(seed % (bytes.len() + 1))),
+        Event::RemoveFile(seed) => {
+            if let Some(path) = file_of_cache(place, *seed) {
+                fs::remove_file(path).unwrap();
+            }
+        }
+        Event::Prune(most) => drop(prune(&place.cache(), *most).unwrap()),
+    }
+}
+
+fn rewrite(path: Option<PathBuf>, change: impl FnOnce(&mut Vec<u8>)) {
+    let Some(path) = path else { return };
+    let mut bytes = fs::read(&path).unwrap();
+    change(&mut bytes);
+    fs::remove_file(&path).unwrap();
+    fs::write(&path, bytes).unwrap();
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+
+    /// Whatever happened to tree and cache, threads and level: the bytes are those that there are without a cache.
+    #[test]
+    fn a_cache_changes_no_byte(
+        builds in vec((vec(event(), 0..4), 1..4_usize, select(vec!["gzip", "gzip:1", "gzip:6", "zstd", "zstd:1"])), 2..5)
+    ) {
+        let place = Place::new("cache-property");
+        let mut files: Vec<(String, u64, usize)> =
+            (0..24).map(|number| (format!("d/file-{number:03}"), 0, number * number * 700)).collect();
+        for (events, threads, compression) in builds {
+            for event in &events {
+                happen(event, &mut files, &place);
+            }
+            let current = Files(files.clone());
+            let plain = place.write_with(&current, compression, None, 1).1;
+            let cache: Arc<dyn BlockCache> = Arc::new(Cache::open(&place.cache(), 3_000_000));
+            let (_, kept) = place.write_with(&current, compression, Some(&cache), threads);
+            prop_assert!(plain == kept, "{} {} {:?}", compression, threads, events);
+        }
+    }
 }

@@ -8,6 +8,7 @@
 //! would hide what is wrong with the rest.
 
 mod blob;
+mod cache;
 mod changeset;
 mod config;
 mod documents;
@@ -23,6 +24,7 @@ mod rule;
 mod shape;
 mod stored;
 
+pub use cache::{verify_cache, CacheVerification};
 pub use finding::Finding;
 pub use rule::{Rule, RuleReport, Severity};
 

@@ -33,4 +33,4 @@ pub(crate) use registry::Registry;
 pub(crate) use scratch::{bytes_of, is_missing, names_below, Scratch};
 pub(crate) use storage::Storage;
 pub(crate) use terminal::Terminal;
-pub(crate) use tool::{until_it_writes, Outcome, Tool};
+pub(crate) use tool::{until_it_writes, Outcome, Running, Tool};
