@@ -5,6 +5,31 @@
 //! [`compress`]ion, [`layer`]s, image [`layout`]s, the [`settings`] into which variables and flags are resolved, and what
 //! verbs share of an [`image`].
 //!
+//! | verb | what it does | options | report |
+//! |---|---|---|---|
+//! | [`build`](ops::build::build()) | a root filesystem becomes an image | [`BuildOptions`](ops::build::BuildOptions) | [`BuildReport`](ops::build::BuildReport) |
+//! | [`inspect`](ops::inspect::inspect()) | what is in an image | [`InspectOptions`](ops::inspect::InspectOptions) | [`InspectReport`](ops::inspect::InspectReport) |
+//! | [`unpack`](ops::unpack::unpack()) | an image's files, back on disk | [`UnpackOptions`](ops::unpack::UnpackOptions) | [`UnpackReport`](ops::unpack::UnpackReport) |
+//! | [`cat`](ops::cat::cat()) | one file of an image | [`CatOptions`](ops::cat::CatOptions) | [`CatReport`](ops::cat::CatReport) |
+//! | [`verify`](ops::verify::verify()) | whether every byte is what the documents say | [`VerifyOptions`](ops::verify::VerifyOptions) | [`VerifyReport`](ops::verify::VerifyReport) |
+//! | [`diff`](ops::diff::diff()) | what changed from one image to another | [`DiffOptions`](ops::diff::DiffOptions) | [`DiffReport`](ops::diff::DiffReport) |
+//! | [`squash`](ops::squash::squash()) | all layers into one | [`SquashOptions`](ops::squash::SquashOptions) | [`SquashReport`](ops::squash::SquashReport) |
+//! | [`convert`](ops::convert::convert()) | another transport or compression | [`ConvertOptions`](ops::convert::ConvertOptions) | [`ConvertReport`](ops::convert::ConvertReport) |
+//! | [`index`](ops::index::index()) | several platforms in one multi-platform index | [`IndexOptions`](ops::index::IndexOptions) | [`IndexReport`](ops::index::IndexReport) |
+//! | [`config`](ops::config::config()) | another configuration, other annotations, other history | [`ConfigOptions`](ops::config::ConfigOptions) | [`ConfigReport`](ops::config::ConfigReport) |
+//! | [`attach`](ops::attach::attach()) | a document that is about an image joins it | [`AttachOptions`](ops::attach::AttachOptions) | [`AttachReport`](ops::attach::AttachReport) |
+//! | [`plan`](ops::plan::plan()) | which layer holds what, and what an update costs | [`PlanOptions`](ops::plan::PlanOptions) | [`PlanReport`](ops::plan::PlanReport) |
+//! | [`ls`](ops::ls::ls()) | the images of a layout | [`LsOptions`](ops::ls::LsOptions) | [`LsReport`](ops::ls::LsReport) |
+//! | [`tag`](ops::tag::tag()) | another name | [`TagOptions`](ops::tag::TagOptions) | [`TagReport`](ops::tag::TagReport) |
+//! | [`rm`](ops::rm::rm()) | a name less | [`RmOptions`](ops::rm::RmOptions) | [`RmReport`](ops::rm::RmReport) |
+//! | [`gc`](ops::gc::gc()) | blobs that nothing needs go | [`GcOptions`](ops::gc::GcOptions) | [`GcReport`](ops::gc::GcReport) |
+//! | [`cache`](ops::cache::cache()) | what a cache of compressed blocks holds | [`CacheOptions`](ops::cache::CacheOptions) | [`CacheReport`](ops::cache::CacheReport) |
+//! | [`platform`](ops::platform::platform()) | how an architecture is called in OCI | [`PlatformOptions`](ops::platform::PlatformOptions) | [`PlatformReport`](ops::platform::PlatformReport) |
+//!
+//! A verb takes its subject, its options and the [`Work`] that it may use: threads, an observer of progress, a cache. Options
+//! have a `Default`; reports hold values and serialise to the JSON of the command's `--json`. An [`Error`] says which
+//! [kind](ErrorKind) it is, and may have a [`Hint`].
+//!
 //! The same tree and the same settings give the same digest, on any host, with any number of threads. The clock is
 //! never read, and nothing unordered gets near output.
 //!

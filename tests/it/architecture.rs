@@ -148,6 +148,99 @@ fn modules_use_only_what_stands_above_them() {
     assert_eq!(wrong, Vec::<String>::new());
 }
 
+/// The files that a file names in its uses, by paths through `crate` and `super`. What comes through a `pub use` of a
+/// folder's `mod.rs` counts for that one.
+fn files_used(path: &Path, code: &str, files: &BTreeSet<PathBuf>) -> BTreeSet<PathBuf> {
+    let folder = path.parent().unwrap();
+    let is_root = |name: &str| path.file_name().is_some_and(|own| own == name);
+    let above = if is_root("mod.rs") { folder.parent().unwrap_or(folder) } else { folder };
+    let mut used = BTreeSet::new();
+    for (marker, base) in [("crate::", Path::new("")), ("super::", above)] {
+        for (at, _) in code.match_indices(marker) {
+            for words in paths(&code[at + marker.len()..]) {
+                let mut place = base.to_path_buf();
+                let mut found = None;
+                for word in words {
+                    place.push(word);
+                    let file = place.with_extension("rs");
+                    found = files.get(&file).or_else(|| files.get(&place.join("mod.rs"))).or(found);
+                }
+                used.extend(found.filter(|found| *found != path).cloned());
+            }
+        }
+    }
+    used
+}
+
+/// The paths that begin here, groups in braces spelt out.
+fn paths(text: &str) -> Vec<Vec<&str>> {
+    let end = text.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(text.len());
+    let (word, rest) = text.split_at(end);
+    if let Some(group) = rest.strip_prefix('{').filter(|_| word.is_empty()) {
+        return top_level(group).into_iter().flat_map(|element| paths(element.trim_start())).collect();
+    }
+    let below = rest.strip_prefix("::").map(paths).unwrap_or_default();
+    if below.is_empty() {
+        return vec![vec![word]];
+    }
+    below.into_iter().map(|path| [vec![word], path].concat()).collect()
+}
+
+#[test]
+fn no_files_use_each_other_in_a_circle() {
+    let sources = sources();
+    let files: BTreeSet<PathBuf> = sources.iter().map(|(path, _)| path.clone()).collect();
+    let mut uses: BTreeMap<&Path, BTreeSet<PathBuf>> = BTreeMap::new();
+    for (path, code) in &sources {
+        // A `mod.rs` is the face of its folder: it names what is inside, and that may ask for what it shows.
+        if !path.ends_with("mod.rs") {
+            let used = files_used(path, code, &files);
+            uses.insert(path, used.into_iter().filter(|used| !used.ends_with("mod.rs")).collect());
+        }
+    }
+    assert!(uses.values().map(BTreeSet::len).sum::<usize>() > 200, "uses are read no more");
+    // What uses nothing that is left is in no circle.
+    loop {
+        let left: BTreeSet<PathBuf> = uses.keys().map(|path| path.to_path_buf()).collect();
+        let before = uses.len();
+        uses.retain(|_, used| used.iter().any(|used| left.contains(used)));
+        if uses.len() == before {
+            break;
+        }
+    }
+    assert!(uses.is_empty(), "in circles, or using one: {:#?}", uses.keys());
+}
+
+/// Two types of one name are two meanings that a reader has to tell apart. The arguments of a verb are `Args` in its file.
+#[test]
+fn no_type_has_the_name_of_another() {
+    let mut places: BTreeMap<String, Vec<PathBuf>> = BTreeMap::new();
+    for (path, code) in sources() {
+        for line in code.lines().map(str::trim_start).filter(|line| line.starts_with("pub")) {
+            let mut words = line.split_whitespace().skip_while(|word| word.starts_with("pub") || word.ends_with(')'));
+            if let (Some("struct" | "enum" | "trait" | "type"), Some(name)) = (words.next(), words.next()) {
+                let name = name.split(|c: char| !c.is_ascii_alphanumeric()).next().unwrap().to_owned();
+                places.entry(name).or_default().push(path.clone());
+            }
+        }
+    }
+    assert!(places.len() > 150, "types are found no more");
+    places.retain(|name, places| places.len() > 1 && name != "Args");
+    assert_eq!(places, BTreeMap::new());
+}
+
+#[test]
+fn the_front_page_of_the_library_leads_to_every_verb() {
+    let page = fs::read_to_string(clone().join("src/lib.rs")).unwrap();
+    for verb in VERBS.iter().filter(|verb| !matches!(**verb, "completions" | "man")) {
+        let row = page.lines().find(|line| line.starts_with(&format!("//! | [`{verb}`]")));
+        let row = row.unwrap_or_else(|| panic!("no row for {verb}"));
+        for wanted in ["Options`]", "Report`]"] {
+            assert!(row.contains(wanted), "{row}");
+        }
+    }
+}
+
 #[test]
 fn the_reading_of_uses_is_right() {
     let code = "use crate::error::{A, B};\nuse crate::{tree::{self, C}, tar::D,};\nlet x = crate::oci::E;";

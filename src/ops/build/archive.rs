@@ -12,7 +12,7 @@ use crate::image::kept_content::KeptContent;
 use crate::layer::Fold;
 use crate::layer::{Changeset, Contents};
 use crate::ops::build::attributes::{is_applied, FilesystemAttributes};
-use crate::ops::build::places::refuse_image;
+use crate::ops::build::image_as_rootfs::refuse_image;
 use crate::ops::build::rootfs::{nothing_in, ReadRootfs};
 use crate::tree::{is_reserved, Exclusion, ScanPolicy, TarPath};
 use crate::work::Observer;

@@ -4,6 +4,7 @@ mod archive;
 mod attributes;
 mod base;
 mod documents;
+mod image_as_rootfs;
 pub(crate) mod layers;
 mod merged;
 mod overlay;

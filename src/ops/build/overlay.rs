@@ -10,7 +10,7 @@ use std::path::Path;
 
 use crate::error::{Error, Result};
 use crate::layer::Changeset;
-use crate::ops::build::places::refuse_image;
+use crate::ops::build::image_as_rootfs::refuse_image;
 use crate::tree::{
     scan, Device, Entry, Globs, Kind, Metadata, Scan, ScanPolicy, Tree, Whiteout, WhiteoutNames, XattrPolicy, Xattrs,
 };

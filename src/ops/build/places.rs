@@ -1,4 +1,4 @@
-//! Where rootfs, targets and cache lie: an image must not become part of itself, nor be taken for a rootfs.
+//! Where rootfs, targets and cache are: an image must not become part of itself.
 
 use std::io;
 use std::os::fd::AsFd;
@@ -6,7 +6,6 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, IoContext, Result};
-use crate::hint::{Hint, OptionName};
 use crate::layout::{Location, Transport};
 use crate::ops::build::rootfs::Rootfs;
 
@@ -85,29 +84,4 @@ fn upwards(path: &Path) -> impl Iterator<Item = Inode> {
         // Above the root of the filesystem is the root again.
         (below.replace(inode) != Some(inode)).then_some(inode)
     })
-}
-
-/// Refuses an image that somebody gives as the rootfs; `has` knows the names at its top.
-pub(super) fn refuse_image(name: &str, transport: &str, has: impl Fn(&str) -> bool) -> Result<()> {
-    let is_layout = has("oci-layout") && has("index.json");
-    let is_docker = has("manifest.json") && (has("repositories") || has("blobs"));
-    let kind = match (is_layout, is_docker) {
-        (true, _) => "an image layout",
-        (false, true) => "an image as Docker saves it",
-        (false, false) => return Ok(()),
-    };
-    Err(image_as_rootfs(name, kind, &format!("{transport}:{name}")))
-}
-
-/// That an image was named where a rootfs is wanted.
-pub(super) fn image_as_rootfs(name: &str, kind: &str, location: &str) -> Error {
-    Error::refused_with_hint(
-        format!("rootfs `{name}`: a root filesystem is wanted, found {kind}"),
-        Hint::from(format!("`{location}` names it: build on it with "))
-            .option(OptionName::Base)
-            .text(", carry it on with ")
-            .verb("convert")
-            .text(", or change it with ")
-            .verb("config"),
-    )
 }

@@ -14,7 +14,7 @@ use rustix::fs::FileType;
 use crate::digest::ContentDigest;
 use crate::error::{Error, IoContext, Result};
 use crate::layout::Location;
-use crate::ops::build::places::{image_as_rootfs, refuse_image};
+use crate::ops::build::image_as_rootfs::{self, refuse_image};
 use crate::tree::{self, Content, Directory, Excluded, Scan, ScanPolicy, TarPath, Tree};
 use crate::work::Observer;
 
@@ -102,7 +102,7 @@ fn refuse_location(path: &Path) -> Result<()> {
         return Ok(());
     }
     let location = Location::parse(text)?;
-    Err(image_as_rootfs(&path.display().to_string(), "an image", &location.to_string()))
+    Err(image_as_rootfs::refusal(&path.display().to_string(), "an image", &location.to_string()))
 }
 
 /// That a rootfs has nothing that could be in an image.

@@ -1,0 +1,29 @@
+//! An image that is given where a rootfs is wanted.
+
+use crate::error::{Error, Result};
+use crate::hint::{Hint, OptionName};
+
+/// Refuses an image that is given as the rootfs; `has` knows the names at its top.
+pub(super) fn refuse_image(name: &str, transport: &str, has: impl Fn(&str) -> bool) -> Result<()> {
+    let is_layout = has("oci-layout") && has("index.json");
+    let is_docker = has("manifest.json") && (has("repositories") || has("blobs"));
+    let kind = match (is_layout, is_docker) {
+        (true, _) => "an image layout",
+        (false, true) => "an image as Docker saves it",
+        (false, false) => return Ok(()),
+    };
+    Err(refusal(name, kind, &format!("{transport}:{name}")))
+}
+
+/// That an image was named where a rootfs is wanted.
+pub(super) fn refusal(name: &str, kind: &str, location: &str) -> Error {
+    Error::refused_with_hint(
+        format!("rootfs `{name}`: a root filesystem is wanted, found {kind}"),
+        Hint::from(format!("`{location}` names it: build on it with "))
+            .option(OptionName::Base)
+            .text(", carry it on with ")
+            .verb("convert")
+            .text(", or change it with ")
+            .verb("config"),
+    )
+}
