@@ -15,7 +15,7 @@ pub(crate) fn encode(bytes: &[u8]) -> String {
     text
 }
 
-/// The bytes that base64 stands for; none if it is malformed.
+/// Returns the bytes that `text` encodes, or `None` if it is malformed.
 pub(crate) fn decode(text: &str) -> Option<Vec<u8>> {
     if text.len() % 4 != 0 {
         return None;
@@ -27,7 +27,7 @@ pub(crate) fn decode(text: &str) -> Option<Vec<u8>> {
         for position in 0..4 {
             bits = bits << 6 | group.get(position).map_or(Some(0), |digit| value(*digit))?;
         }
-        // Two digits are one byte, three are two. One alone cannot be, nor bits that belong to no byte.
+        // Two digits make one byte, three make two. A single digit is invalid, and so are bits that belong to no byte.
         let count = group.len().checked_sub(1).filter(|count| *count > 0)?;
         let [_, all @ ..] = bits.to_be_bytes();
         if all[count..].iter().any(|byte| *byte != 0) {

@@ -1,16 +1,16 @@
-//! Compressed blocks that earlier work has left, as far as whoever compresses sees them.
+//! A cache of compressed blocks from earlier work, as the code that compresses sees it.
 
 use std::path::Path;
 
 use crate::digest::{ContentDigest, Digest};
 
-/// Where compressed blocks are found and left. What is found may be missing, damaged or gone in the next moment; that
-/// costs time and never correctness.
+/// Where compressed blocks are found and kept. A block may be missing, damaged or gone a moment later; that costs time,
+/// never correctness.
 pub trait BlockCache: Send + Sync {
-    /// Puts what `encoding` made of a block into `output`, if it is known and whole.
+    /// Copies the form of a block that `encoding` made into `output`, if it is known and intact.
     fn find(&self, encoding: &str, block: &ContentDigest, output: &mut [u8]) -> Option<FoundBlock>;
 
-    /// Remembers where in the file of a blob its blocks are.
+    /// Remembers where the blocks of a blob are in its file.
     fn keep(&self, encoding: &str, blob: &Digest, file: &Path, blocks: &[KeptBlock]);
 }
 
@@ -21,16 +21,16 @@ pub struct FoundBlock {
     pub size: usize,
     /// The CRC-32 of its compressed form.
     pub stored_checksum: u32,
-    /// The CRC-32 of the block, where its format wants that.
+    /// The CRC-32 of the block, if its format needs it.
     pub checksum: u32,
 }
 
 /// A compressed block and its place in a blob.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KeptBlock {
-    /// The SHA-256 of the block before it was compressed.
+    /// The SHA-256 of the block before compression.
     pub block: ContentDigest,
-    /// The CRC-32 of the block before it was compressed, where its format wants that.
+    /// The CRC-32 of the block before compression, if its format needs it.
     pub checksum: u32,
     /// Where its compressed form begins in the blob.
     pub offset: u64,

@@ -11,8 +11,8 @@ use crate::error::Error;
 
 /// The digest of stored bytes, in its text form.
 ///
-/// `sha256` and `sha512` must have their exact length in lower-case hexadecimal; a digest of another algorithm is
-/// kept and compared, but nothing can be checked against it.
+/// `sha256` and `sha512` must have their exact length in lower-case hexadecimal. A digest of another algorithm is kept
+/// and compared, but nothing can be checked against it.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Digest {
@@ -23,26 +23,26 @@ pub struct Digest {
 /// The algorithms that this tool can compute.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Algorithm {
-    /// SHA-256, what everything uses.
+    /// SHA-256, the usual one.
     Sha256,
     /// SHA-512, registered and rare.
     Sha512,
 }
 
 impl Digest {
-    /// The SHA-256 digest of `bytes`.
+    /// Returns the SHA-256 digest of `bytes`.
     pub fn of(bytes: &[u8]) -> Self {
         let mut hasher = Hasher::default();
         hasher.update(bytes);
         hasher.finish()
     }
 
-    /// What stands before the colon.
+    /// Returns the part before the colon.
     pub fn algorithm_name(&self) -> &str {
         &self.text[..self.colon]
     }
 
-    /// The algorithm, if it is one that can be computed here.
+    /// Returns the algorithm, or `None` if it cannot be computed here.
     pub fn algorithm(&self) -> Option<Algorithm> {
         match self.algorithm_name() {
             "sha256" => Some(Algorithm::Sha256),
@@ -51,17 +51,17 @@ impl Digest {
         }
     }
 
-    /// What stands behind the colon; for the known algorithms, lower-case hexadecimal.
+    /// Returns the part after the colon; for the known algorithms, lower-case hexadecimal.
     pub fn encoded(&self) -> &str {
         &self.text[self.colon + 1..]
     }
 
-    /// The whole text.
+    /// Returns the whole text.
     pub fn as_str(&self) -> &str {
         &self.text
     }
 
-    /// Algorithm and the first twelve characters, for people.
+    /// Returns the algorithm and the first twelve characters, for people.
     pub fn short(&self) -> &str {
         let end = self.text.len().min(self.colon + 13);
         &self.text[..end]
@@ -91,9 +91,9 @@ impl FromStr for Digest {
         };
         if !well_formed {
             return Err(malformed(match hex_length {
-                Some(64) => "64 lower-case hexadecimal digits expected behind the colon",
-                Some(_) => "128 lower-case hexadecimal digits expected behind the colon",
-                None => "letters, digits, `=`, `_` or `-` expected behind the colon",
+                Some(64) => "64 lower-case hexadecimal digits expected after the colon",
+                Some(_) => "128 lower-case hexadecimal digits expected after the colon",
+                None => "letters, digits, `=`, `_` or `-` expected after the colon",
             }));
         }
         Ok(Digest { text: text.into(), colon })
@@ -132,7 +132,7 @@ impl fmt::Debug for Digest {
     }
 }
 
-/// A digest in the making.
+/// Computes a digest piece by piece.
 #[derive(Clone)]
 pub struct Hasher(State);
 
@@ -142,7 +142,7 @@ enum State {
     Sha512(Box<Sha512>),
 }
 
-/// SHA-256 by the implementation that is faster on this CPU. Both give the same digest.
+/// SHA-256 by the implementation that is faster on this CPU. Both compute the same digest.
 #[derive(Clone)]
 enum Sha256State {
     /// For CPUs with SHA instructions.
@@ -175,7 +175,7 @@ impl Sha256State {
     }
 }
 
-/// Whether this CPU has instructions for SHA-256. They decide how fast hashing is, and nothing else.
+/// Returns whether this CPU has instructions for SHA-256. They affect only the speed of hashing.
 pub fn has_sha_instructions() -> bool {
     #[cfg(target_arch = "x86_64")]
     let found = std::arch::is_x86_feature_detected!("sha");
@@ -193,7 +193,7 @@ impl Default for Hasher {
 }
 
 impl Hasher {
-    /// An empty digest of the given algorithm.
+    /// Makes a hasher that has seen no bytes.
     pub fn new(algorithm: Algorithm) -> Self {
         Hasher(match algorithm {
             Algorithm::Sha256 => State::Sha256(Box::new(Sha256State::new())),
@@ -201,7 +201,7 @@ impl Hasher {
         })
     }
 
-    /// Takes in more bytes.
+    /// Adds bytes.
     pub fn update(&mut self, bytes: &[u8]) {
         match &mut self.0 {
             State::Sha256(state) => state.update(bytes),
@@ -209,7 +209,7 @@ impl Hasher {
         }
     }
 
-    /// The digest of all bytes taken in.
+    /// Returns the digest of all bytes added.
     pub fn finish(self) -> Digest {
         match self.0 {
             State::Sha256(state) => text_form("sha256", &state.finish()),
@@ -231,25 +231,25 @@ fn text_form(algorithm: &str, bytes: &[u8]) -> Digest {
 
 const HEX: &[u8; 16] = b"0123456789abcdef";
 
-/// The SHA-256 of a file's content or of a block: 32 bytes, where the text of a [`Digest`] would be the larger part of an
+/// The SHA-256 of a file's content or of a block, as 32 bytes: the text of a [`Digest`] would be the larger part of an
 /// entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ContentDigest([u8; 32]);
 
 impl ContentDigest {
-    /// That of bytes in memory.
+    /// Returns the digest of `bytes`.
     pub fn of(bytes: &[u8]) -> Self {
         let mut hasher = Sha256State::new();
         hasher.update(bytes);
         ContentDigest(hasher.finish())
     }
 
-    /// Its 32 bytes.
+    /// Returns its 32 bytes.
     pub fn as_bytes(&self) -> &[u8; 32] {
         &self.0
     }
 
-    /// Reads `content` to its end, piece by piece through `buffer`; `each` is told of every piece.
+    /// Reads `content` to its end through `buffer` and returns its digest; `each` gets every piece.
     pub fn read(
         content: &mut dyn Read,
         buffer: &mut [u8],
@@ -300,7 +300,7 @@ impl TryFrom<Digest> for ContentDigest {
     }
 }
 
-/// Passes bytes on to `inner` and keeps their digest and number.
+/// Passes bytes on to `inner`, and keeps their digest and number.
 pub struct HashWriter<W> {
     inner: W,
     hasher: Hasher,
@@ -308,17 +308,17 @@ pub struct HashWriter<W> {
 }
 
 impl<W: Write> HashWriter<W> {
-    /// A writer in front of `inner`.
+    /// Wraps `inner` and computes a SHA-256.
     pub fn new(inner: W) -> Self {
         HashWriter::of(Algorithm::Sha256, inner)
     }
 
-    /// A writer in front of `inner` for a digest of the given algorithm.
+    /// Wraps `inner` and computes a digest of the given algorithm.
     pub fn of(algorithm: Algorithm, inner: W) -> Self {
         HashWriter { inner, hasher: Hasher::new(algorithm), size: 0 }
     }
 
-    /// What was wrapped, the digest of what went through, and its size in bytes.
+    /// Returns the inner writer, the digest of the bytes written, and their number.
     pub fn finish(self) -> (W, Digest, u64) {
         (self.inner, self.hasher.finish(), self.size)
     }
@@ -354,7 +354,7 @@ mod tests {
 
     #[test]
     fn both_implementations_agree() {
-        // Lengths about the edges of SHA-256's blocks of 64 bytes, taken in piece by piece.
+        // Lengths around the edges of SHA-256's 64-byte blocks, added in pieces.
         for length in [0, 1, 55, 56, 63, 64, 65, 119, 128, 1000, 100_000] {
             let bytes: Vec<u8> = (0..length).map(|at: u32| (at * 7 + at / 251) as u8).collect();
             let mut instructions = Sha256State::Instructions(Sha256::new());

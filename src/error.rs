@@ -1,7 +1,7 @@
-//! What can go wrong, one enum for the whole library.
+//! Errors: one enum for the whole library.
 //!
 //! A message is one clause: what was wanted, what was found, where. The layer that knows the subject (path, digest,
-//! variable) puts it into the variant; nobody above repeats it. [`Error::hint`] says what to do, where there is
+//! variable) puts it into the variant; no layer above repeats it. [`Error::hint`] says what to do, if there is
 //! something to do.
 
 use std::io;
@@ -21,7 +21,7 @@ pub enum Error {
     Io {
         /// The verb: `open`, `read`, `create` …
         action: &'static str,
-        /// What it was done to.
+        /// The path it was applied to.
         path: PathBuf,
         /// Why it failed. It is part of the message, so it is not a `source()` that would be printed again.
         cause: io::Error,
@@ -38,16 +38,16 @@ pub enum Error {
         accepted: String,
     },
 
-    /// A value of the caller that is not what it should be: a name, a pattern, a file of settings.
+    /// A value from the caller is invalid: a name, a pattern, a settings file.
     #[error("{subject}: {reason}")]
     Invalid {
-        /// The value, or where it stands.
+        /// The value, or where it is.
         subject: String,
         /// What was wanted and what was found.
         reason: String,
     },
 
-    /// Input that is not what it should be: a document, a tar stream, a layout.
+    /// Input is invalid: a document, a tar stream, a layout.
     #[error("{subject}: {reason}")]
     Malformed {
         /// Where: a file, a blob's digest, an entry of a layer.
@@ -63,9 +63,9 @@ pub enum Error {
         subject: String,
         /// Which property: `size`, `digest`, `diff_id` …
         what: &'static str,
-        /// The promise.
+        /// The promised value.
         expected: String,
-        /// The fact.
+        /// The actual value.
         found: String,
     },
 
@@ -76,7 +76,7 @@ pub enum Error {
         kind: ErrorKind,
         /// One clause: what was wanted, what was found, where.
         message: String,
-        /// What to do about it, if there is something.
+        /// What to do about it, if anything.
         hint: Option<Hint>,
     },
 
@@ -85,40 +85,40 @@ pub enum Error {
     Interrupted,
 }
 
-/// What kind of error it is.
+/// The kind of an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// What was named is not there: a file, an image, a platform of it.
+    /// Something named does not exist: a file, an image, a platform of an image.
     NotFound,
-    /// What was named means several things, and one is wanted.
+    /// A name fits several things, and one is wanted.
     Ambiguous,
-    /// A value of the caller is not accepted.
+    /// A value from the caller is not accepted.
     Invalid,
-    /// What is asked for cannot be said in the format, or is not done by this version.
+    /// The format cannot express the request, or this version does not support it.
     Unsupported,
-    /// What was read is not what it should be.
+    /// What was read is damaged or invalid.
     Damaged,
-    /// What is asked for would do harm, or contradicts itself.
+    /// The request would do harm, or contradicts itself.
     Refused,
     /// The operating system refused, or a disk is full.
     Io,
-    /// The observer wanted to stop.
+    /// The observer asked to stop.
     Interrupted,
 }
 
 impl Error {
-    /// A refusal without a hint.
+    /// Returns a refusal without a hint.
     pub fn refused(message: impl Into<String>) -> Self {
         Error::Refused { kind: ErrorKind::Refused, message: message.into(), hint: None }
     }
 
-    /// A refusal with a line that says what to do.
+    /// Returns a refusal with a hint.
     pub fn refused_with_hint(message: impl Into<String>, hint: impl Into<Hint>) -> Self {
         Error::Refused { kind: ErrorKind::Refused, message: message.into(), hint: Some(hint.into()) }
     }
 
-    /// The same refusal, for another reason.
+    /// Returns the same refusal with another kind.
     #[must_use]
     pub(crate) fn of_kind(self, kind: ErrorKind) -> Self {
         match self {
@@ -127,7 +127,7 @@ impl Error {
         }
     }
 
-    /// The same refusal with its message changed.
+    /// Returns the same refusal with its message changed.
     #[must_use]
     pub(crate) fn reworded(self, reword: impl FnOnce(&str) -> String) -> Self {
         match self {
@@ -136,17 +136,17 @@ impl Error {
         }
     }
 
-    /// A value of the caller that is not what it should be.
+    /// Returns the error for an invalid value from the caller.
     pub fn invalid(subject: impl Into<String>, reason: impl Into<String>) -> Self {
         Error::Invalid { subject: subject.into(), reason: reason.into() }
     }
 
-    /// Input that is not what it should be.
+    /// Returns the error for invalid input.
     pub fn malformed(subject: impl Into<String>, reason: impl Into<String>) -> Self {
         Error::Malformed { subject: subject.into(), reason: reason.into() }
     }
 
-    /// The error of this library that travelled as an I/O error, or the I/O error as it was.
+    /// Returns the error of this library that an I/O error carries, or else the I/O error unchanged.
     pub fn carried_by(mut error: io::Error) -> Result<Self, io::Error> {
         match error.get_mut().and_then(|inner| inner.downcast_mut::<Error>()) {
             Some(carried) => Ok(std::mem::replace(carried, Error::Interrupted)),
@@ -154,7 +154,7 @@ impl Error {
         }
     }
 
-    /// What a person can do about it, for a `hint:` line.
+    /// Returns what a person can do about it, for a `hint:` line, or `None` if there is nothing.
     pub fn hint(&self) -> Option<Hint> {
         match self {
             Error::Refused { hint, .. } => hint.clone(),
@@ -163,7 +163,7 @@ impl Error {
         }
     }
 
-    /// What kind of error it is, for programs that go on differently.
+    /// Returns the kind of error, for programs that react to it.
     pub fn kind(&self) -> ErrorKind {
         match self {
             Error::Io { cause, .. } if cause.kind() == io::ErrorKind::NotFound => ErrorKind::NotFound,
@@ -176,9 +176,9 @@ impl Error {
     }
 }
 
-/// Names the act and the path of an I/O error.
+/// Adds the action and the path to an I/O error.
 pub(crate) trait IoContext<T> {
-    /// Turns an `io::Error` into [`Error::Io`], unless it carries an [`Error`] already: that one knows its subject.
+    /// Turns an `io::Error` into [`Error::Io`], unless it already carries an [`Error`], which knows its subject.
     fn at(self, action: &'static str, path: &Path) -> Result<T>;
 }
 
@@ -197,12 +197,12 @@ impl From<Error> for io::Error {
     }
 }
 
-/// ENOSPC or EDQUOT; `ErrorKind::StorageFull` is younger than the oldest supported compiler.
+/// Returns whether this is ENOSPC or EDQUOT; `ErrorKind::StorageFull` is younger than the oldest supported compiler.
 fn is_disk_full(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(28 | 122))
 }
 
-/// The text of an I/O error without Rust's `(os error N)`, which tells a person nothing.
+/// Returns the text of an I/O error without Rust's `(os error N)`, which tells a person nothing.
 fn describe(error: &io::Error) -> String {
     let text = error.to_string();
     match text.rfind(" (os error ") {

@@ -1,4 +1,4 @@
-//! What a person can do about an error, worded so that whoever shows it can name options and verbs as they are called there.
+//! What a person can do about an error. The program that shows a hint calls options and verbs by its own names.
 //!
 //! The library knows its own options and verbs, and no flags. The command shows `--exclude` where a hint mentions
 //! [`OptionName::Exclude`]; another program may show the label of a field.
@@ -15,13 +15,13 @@ enum Part {
     Mention(Mention),
 }
 
-/// Something that a hint mentions and that has other names elsewhere.
+/// Something that a hint mentions and that other programs call by other names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Mention {
     /// An option of a verb.
     Option(OptionName),
-    /// A verb: the name of its function.
+    /// A verb, by the name of its function.
     Verb(&'static str),
     /// A setting, by the name of its variable.
     Setting(&'static str),
@@ -40,10 +40,10 @@ macro_rules! option_names {
         }
 
         impl OptionName {
-            /// All of them.
+            /// All options.
             pub const ALL: &'static [OptionName] = &[$(OptionName::$name),*];
 
-            /// The field, and the value where it is one of a few.
+            /// Returns the field, with the value if it is one of a few.
             pub fn field(self) -> &'static str {
                 match self {
                     $(OptionName::$name => $field,)*
@@ -107,7 +107,7 @@ impl Hint {
         self
     }
 
-    /// The hint with each mention in the words of whoever shows it.
+    /// Returns the hint with each mention worded by `word`.
     pub fn worded(&self, word: impl Fn(Mention) -> String) -> String {
         let parts = self.0.iter().map(|part| match part {
             Part::Text(text) => text.clone(),

@@ -1,15 +1,15 @@
-//! How values stand in the JSON of reports where that is not how documents have them: as the text that people read.
+//! How reports write values in JSON, where this differs from documents: as the text that people read.
 
 use std::fmt::Display;
 
 use serde::Serializer;
 
-/// A value as its text.
+/// Writes a value as its text.
 pub(crate) fn text<T: Display, S: Serializer>(value: &T, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(value)
 }
 
-/// A value as its text, null if there is none. Serde hands over fields by reference.
+/// Writes a value as its text, or null if there is none. Serde passes fields by reference.
 #[allow(clippy::ref_option)]
 pub(crate) fn optional_text<T: Display, S: Serializer>(value: &Option<T>, serializer: S) -> Result<S::Ok, S::Error> {
     match value {
@@ -18,7 +18,7 @@ pub(crate) fn optional_text<T: Display, S: Serializer>(value: &Option<T>, serial
     }
 }
 
-/// Values as their texts.
+/// Writes values as their texts.
 pub(crate) fn texts<T: Display, S: Serializer>(values: &[T], serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_seq(values.iter().map(T::to_string))
 }

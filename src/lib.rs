@@ -1,9 +1,9 @@
-//! Root filesystems as OCI container images: the library behind the command `ocibake`.
+//! Root filesystems as OCI container images: the library of the `ocibake` command.
 //!
-//! Each verb of the command is a function of plain values in [`ops`]; the modules below it are what these are made of,
-//! each using only those before it: digests and media types, [`oci`] documents, filesystem [`tree`]s, [`tar`] streams,
-//! [`compress`]ion, [`layer`]s, image [`layout`]s, the [`settings`] into which variables and flags are resolved, and what
-//! verbs share of an [`image`].
+//! Each verb of the command is a function of plain values in [`ops`]. The modules below it are its parts, each using
+//! only those before it: digests and media types, [`oci`] documents, filesystem [`tree`]s, [`tar`] streams,
+//! [`compress`]ion, [`layer`]s, image [`layout`]s, the [`settings`] into which variables and flags are resolved, and
+//! what verbs share about an [`image`].
 //!
 //! | verb | what it does | options | report |
 //! |---|---|---|---|

@@ -1,5 +1,5 @@
-//! Media types of OCI and of Docker's schema 2, told apart by what they are rather than by how they end
-//! (image-spec, media-types.md): Docker's gzip layers end in `.tar.gzip`, so a test for `+gzip` misses them.
+//! Media types of OCI and of Docker's schema 2, recognised as a whole rather than by their ends (image-spec,
+//! media-types.md): Docker's gzip layers end in `.tar.gzip`, so a test for `+gzip` misses them.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,12 +8,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
 
-/// A media type as a document writes it.
+/// A media type as written in a document.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct MediaType(std::borrow::Cow<'static, str>);
 
-/// What a blob of some media type is.
+/// What a blob of a media type is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MediaKind {
     /// An image index or manifest list.
@@ -33,7 +33,7 @@ pub enum MediaKind {
 /// How the tar of a layer is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LayerEncoding {
-    /// As it is.
+    /// Uncompressed.
     Plain,
     /// gzip.
     Gzip,
@@ -46,7 +46,7 @@ macro_rules! media_types {
         impl MediaType {
             $($(#[$doc])* pub const $name: MediaType = MediaType(std::borrow::Cow::Borrowed($text));)*
 
-            /// What it stands for.
+            /// Returns what the media type means.
             pub fn kind(&self) -> MediaKind {
                 match &*self.0 {
                     $($text => $kind,)*
@@ -104,18 +104,18 @@ impl MediaType {
     /// Any bytes (RFC 2046, section 4.5.1).
     pub const OCTET_STREAM: MediaType = MediaType(std::borrow::Cow::Borrowed("application/octet-stream"));
 
-    /// The text.
+    /// Returns the text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// Whether it is of something that has nothing to do with images: neither OCI's nor Docker's, of whatever version.
+    /// Returns whether it has nothing to do with images: it is neither OCI's nor Docker's, of any version.
     pub fn is_foreign(&self) -> bool {
         let of_images = ["application/vnd.oci.", "application/vnd.docker."];
         self.kind() == MediaKind::Other && !of_images.iter().any(|beginning| self.as_str().starts_with(beginning))
     }
 
-    /// What OCI calls that which Docker has a name of its own for; others stay.
+    /// Returns OCI's equivalent of a media type of Docker; others stay.
     #[must_use]
     pub fn in_oci(&self) -> Self {
         match self {
@@ -130,7 +130,7 @@ impl MediaType {
         }
     }
 
-    /// Whether it is that of a layer that may have to be left where it is (image-spec,
+    /// Returns whether it is the media type of a non-distributable layer (image-spec,
     /// layer.md#non-distributable-layers).
     pub fn is_non_distributable(&self) -> bool {
         [
@@ -142,7 +142,7 @@ impl MediaType {
         .contains(self)
     }
 
-    /// The OCI media type of a layer in the given encoding.
+    /// Returns the OCI media type of a layer in the given encoding.
     pub fn layer(encoding: LayerEncoding) -> Self {
         match encoding {
             LayerEncoding::Plain => MediaType::LAYER,
@@ -155,7 +155,7 @@ impl MediaType {
 impl FromStr for MediaType {
     type Err = Error;
 
-    /// Holds the text to the grammar: `type/subtype`, without parameters (RFC 6838, 4.2).
+    /// Checks the grammar: `type/subtype`, without parameters (RFC 6838, 4.2).
     fn from_str(text: &str) -> Result<Self, Error> {
         let is_name = |name: &str| {
             (1..=127).contains(&name.len())

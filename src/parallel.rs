@@ -1,4 +1,4 @@
-//! Work on many things at once, with results in the order of the things.
+//! Runs many jobs at once, with results in the order of the jobs.
 
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -7,8 +7,8 @@ use std::thread;
 
 use crate::error::Result;
 
-/// Calls `work` for each job with up to `threads` threads. The first error in the order of the jobs is the result; jobs
-/// that were not begun by then are left out.
+/// Calls `work` for each job with up to `threads` threads. Returns the first error in the order of the jobs; jobs not
+/// begun by then are left out.
 pub(crate) fn map<J: Sync, T: Send>(
     jobs: &[J],
     threads: NonZeroUsize,
@@ -18,9 +18,9 @@ pub(crate) fn map<J: Sync, T: Send>(
         return jobs.iter().map(work).collect();
     }
     let next = AtomicUsize::new(0);
-    // By the number of the job. An error is kept apart: it is larger than most results, and there may be many of these.
+    // By job number. The error is kept apart: it is larger than most results, of which there may be many.
     let (results, failure) = (Mutex::new(Vec::with_capacity(jobs.len())), Mutex::new(None));
-    let unpoisoned = "nobody panics while holding it";
+    let unpoisoned = "no thread panics while holding it";
     let run = || loop {
         let at = next.fetch_add(1, Ordering::Relaxed);
         let Some(job) = jobs.get(at) else { break };
@@ -36,7 +36,7 @@ pub(crate) fn map<J: Sync, T: Send>(
         }
     };
     thread::scope(|scope| {
-        // This thread works too, so that all is done even where the system has no other to give.
+        // This thread works too, so that everything is done even if the system has no other thread.
         for _ in 1..threads.get().min(jobs.len()) {
             if thread::Builder::new().spawn_scoped(scope, run).is_err() {
                 break;

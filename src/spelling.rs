@@ -1,14 +1,14 @@
-//! Names that are nearly right.
+//! Suggestions for misspelt names.
 
-/// Of some names, the one that a misspelt one is nearest to, where one is near: a quarter of its characters may be wrong,
-/// and one of a short name's.
+/// Returns the name nearest to a misspelt one, or `None` if none is near: a quarter of its characters may be wrong, or
+/// one if it is short.
 pub(crate) fn nearest<'a>(name: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let allowed = (name.chars().count() / 4).max(1);
     let distances = names.into_iter().map(|other| (edit_distance(other, name), other));
     distances.filter(|(distance, _)| *distance <= allowed).min().map(|(_, other)| other)
 }
 
-/// How many characters must be added, removed, replaced or swapped with their neighbour.
+/// Returns how many characters must be added, removed, replaced or swapped with their neighbour.
 pub(crate) fn edit_distance(a: &str, b: &str) -> usize {
     let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
     let mut before_last = Vec::new();

@@ -7,7 +7,7 @@ mod place;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// A directory of a test, gone when the test has passed.
+/// A directory for one test, removed after the test has passed.
 pub(crate) struct TempDir(PathBuf);
 
 impl TempDir {
@@ -26,7 +26,7 @@ impl TempDir {
 impl Drop for TempDir {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            eprintln!("left for a look: {}", self.0.display());
+            eprintln!("kept for inspection: {}", self.0.display());
         } else {
             let _ = fs::remove_dir_all(&self.0);
         }

@@ -19,12 +19,12 @@ impl Timestamp {
     /// The epoch, 1970-01-01T00:00:00Z.
     pub const EPOCH: Timestamp = Timestamp(0);
 
-    /// The nearest time that RFC 3339 can write: a file may carry any 64-bit mtime.
+    /// Returns the nearest time that RFC 3339 can write: a file may have any 64-bit mtime.
     pub fn saturating(seconds: i64) -> Self {
         Timestamp(seconds.clamp(MIN, MAX))
     }
 
-    /// Seconds since the epoch.
+    /// Returns the seconds since the epoch.
     pub fn seconds(self) -> i64 {
         self.0
     }
@@ -42,8 +42,8 @@ impl fmt::Display for Timestamp {
 impl FromStr for Timestamp {
     type Err = Error;
 
-    /// Reads whole seconds since the epoch (`1520598896`, `-1`) or RFC 3339 (`2018-03-09T12:34:56Z`, with an offset
-    /// or a fraction if need be: the fraction is cut off).
+    /// Reads whole seconds since the epoch (`1520598896`, `-1`) or RFC 3339 (`2018-03-09T12:34:56Z`, with an optional
+    /// offset; a fraction is cut off).
     fn from_str(text: &str) -> Result<Self, Error> {
         let seconds = if text.strip_prefix('-').unwrap_or(text).bytes().all(|b| b.is_ascii_digit()) {
             text.parse().ok()
@@ -78,7 +78,7 @@ fn rfc3339(text: &str) -> Option<i64> {
         1..=12 => 31,
         _ => return None,
     };
-    // 60 is a leap second, which the epoch's seconds do not count.
+    // 60 is a leap second, which seconds since the epoch do not count.
     if !(1..=days_in_month).contains(&day) || hour > 23 || minute > 59 || second > 60 {
         return None;
     }
@@ -106,8 +106,8 @@ fn rfc3339(text: &str) -> Option<i64> {
     Some(days(year, month, day) * DAY + hour * 3600 + minute * 60 + second - offset)
 }
 
-/// Days since 1970-01-01 of a date of the proleptic Gregorian calendar, counted in years that begin in March so that
-/// the leap day is the last of its year.
+/// Returns the days from 1970-01-01 to a date of the proleptic Gregorian calendar. Years are counted from March, so
+/// that the leap day is the last of its year.
 fn days(year: i64, month: i64, day: i64) -> i64 {
     let year = if month <= 2 { year - 1 } else { year };
     let era = year.div_euclid(400);
@@ -116,7 +116,7 @@ fn days(year: i64, month: i64, day: i64) -> i64 {
     era * 146_097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year - 719_468
 }
 
-/// The inverse of [`days`].
+/// Returns the date; the inverse of [`days`].
 fn civil(days: i64) -> (i64, i64, i64) {
     let days = days + 719_468;
     let era = days.div_euclid(146_097);

@@ -1,4 +1,4 @@
-//! What every operation is given beside its options: how many threads it may use, and who watches it and may stop it.
+//! What every operation gets besides its options: how many threads it may use, and who observes it and may stop it.
 
 use std::fmt;
 use std::num::NonZeroUsize;
@@ -8,45 +8,45 @@ use std::thread;
 use crate::block_cache::BlockCache;
 use crate::error::{Error, Result};
 
-/// How an operation works. What it makes does not depend on it.
+/// How an operation works. Its output does not depend on this.
 #[derive(Clone, Copy)]
 #[non_exhaustive]
 pub struct Work<'a> {
     /// How many threads read, hash and compress.
     pub threads: NonZeroUsize,
-    /// Who is told what is done, and may stop it.
+    /// Is told of progress, and may stop the operation.
     pub observer: &'a dyn Observer,
-    /// Whether a target survives that the machine stops at any moment.
+    /// Whether a target survives a crash of the machine.
     pub durability: Durability,
     /// Where compressed blocks are kept from one run to the next, if anywhere.
     pub cache: Option<&'a Arc<dyn BlockCache>>,
 }
 
-/// What is done so that a target survives that the machine stops, of a power cut for one.
+/// What is done so that a target survives a crash of the machine, such as a power cut.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Durability {
-    /// All that a target is to hold is on the disk before the target leads to it.
+    /// All content of a target is on the disk before the target refers to it.
     #[default]
     Synced,
-    /// Nothing: for targets that would be made anew anyway. A target is whole all the same whatever happens to the
+    /// Nothing: for targets that would be rebuilt anyway. A target is complete all the same whatever happens to the
     /// process.
     Unsynced,
 }
 
 impl<'a> Work<'a> {
-    /// Work with so many threads, and with an observer.
+    /// Makes a `Work` with this many threads and this observer.
     pub fn new(threads: NonZeroUsize, observer: &'a dyn Observer) -> Self {
         Work { threads, observer, durability: Durability::default(), cache: None }
     }
 
-    /// The same work for targets that are durable, or not.
+    /// Returns the same work with this durability.
     #[must_use]
     pub fn with_durability(self, durability: Durability) -> Self {
         Work { durability, ..self }
     }
 }
 
-/// As many threads as the machine has cores, watched by no one.
+/// As many threads as the machine has cores, and no observer.
 impl Default for Work<'_> {
     fn default() -> Self {
         Work::new(thread::available_parallelism().unwrap_or(NonZeroUsize::MIN), &Silent)
@@ -59,26 +59,26 @@ impl fmt::Debug for Work<'_> {
     }
 }
 
-/// Watches an operation. Every method has an empty default; calls may come from several threads.
+/// Observes an operation. Every method has an empty default; calls may come from several threads.
 pub trait Observer: Sync {
-    /// A step begins, for people who asked to be told.
+    /// A step begins; for people who asked to be told.
     fn step(&self, _message: &str) {}
 
     /// Something is odd but does not stop the work. Operations also list their warnings in their result.
     fn warning(&self, _message: &str) {}
 
-    /// So many bytes are to be read in all.
+    /// This many bytes are to be read in all.
     fn expect(&self, _bytes: u64) {}
 
-    /// So many more bytes were read.
+    /// This many more bytes were read.
     fn advance(&self, _bytes: u64) {}
 
-    /// Whether the work should stop; asked often.
+    /// Returns whether the work should stop; called often.
     fn interrupted(&self) -> bool {
         false
     }
 
-    /// [`Error::Interrupted`] if the work should stop.
+    /// Returns [`Error::Interrupted`] if the work should stop.
     fn check(&self) -> Result<()> {
         if self.interrupted() {
             Err(Error::Interrupted)
@@ -88,7 +88,7 @@ pub trait Observer: Sync {
     }
 }
 
-/// Watches nothing.
+/// Observes nothing.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Silent;
 

@@ -15,14 +15,14 @@ use super::{Answer, LocationParser, Session};
 
 /// Attach a file to an image: an SBOM, provenance, a signature
 ///
-/// Prints the digest of the artifact, a manifest with the image as its subject and the file as its layer. It is listed in
-/// the layout, and for readers that look there by the image's referrers tag `sha256-…`. A multi-platform image is meant
-/// as a whole, unless --platform chooses. The same file once more changes nothing.
+/// Prints the digest of the artifact, a manifest with the image as its subject and the file as its layer. The artifact
+/// is listed in the layout and, for readers that look there, under the image's referrers tag `sha256-…`. Of a
+/// multi-platform image, it is attached to the index, unless --platform chooses an image. Attaching the same file again
+/// changes nothing.
 ///
-/// SPDX, CycloneDX, OpenVEX, in-toto and Sigstore documents are known by themselves; of other files --type says what they
-/// are.
+/// SPDX, CycloneDX, OpenVEX, in-toto and Sigstore documents are recognised. For other files, --type says what they are.
 ///
-/// `ocibake inspect` shows what is attached and gets it out again.
+/// `ocibake inspect` shows what is attached, and prints it with --attached.
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  ocibake attach oci:out:v1 sbom.spdx.json")]
 pub(super) struct Args {
@@ -33,11 +33,11 @@ pub(super) struct Args {
     /// The file
     file: PathBuf,
 
-    /// What the file holds, a media type [default: what its content says, else its name]
+    /// Media type of the file [default: from its content, or else from its name]
     #[arg(long, value_name = "MEDIATYPE", value_parser = MediaType::from_str)]
     r#type: Option<MediaType>,
 
-    /// What kind of artifact it is, a media type [default: that of the file]
+    /// Artifact type, a media type [default: that of the file]
     #[arg(long, value_name = "MEDIATYPE", value_parser = MediaType::from_str)]
     artifact_type: Option<MediaType>,
 

@@ -21,11 +21,11 @@ use super::{say, text, Answer, Session};
 
 /// Make an image of a root filesystem
 ///
-/// Prints the digest of the image's manifest. A layout that exists gains the image: its ref name moves and everything
-/// else stays. An archive is replaced. Nothing changes if anything fails.
+/// Prints the digest of the image's manifest. An existing layout gains the image: the ref name moves and everything
+/// else stays. An archive is replaced. If anything fails, nothing changes.
 ///
-/// Every setting comes from a flag, else from the environment, else from the variables file: the first that has it wins,
-/// and an empty value is none. In variables, lists are shell words.
+/// Each setting comes from its flag, the environment or the variables file; the first that has it wins. An empty
+/// variable counts as unset. In variables, lists are shell words.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   ocibake build rootfs oci:out:v1 out.tar.zst --arch $(uname -m) --cmd '/bin/sh -l' --label .vendor=ACME
@@ -33,11 +33,11 @@ use super::{say, text, Answer, Session};
 pub(super) struct Args {
     /// The root filesystem: a directory, or a tar archive (plain, gzip, xz, zstd or bzip2; `-` is standard input)
     ///
-    /// It is left out where --overlay-upper names a directory instead.
+    /// Omit it with --overlay-upper, which names a directory instead.
     #[arg(required = true)]
     rootfs: OsString,
 
-    /// Where the image goes; several targets share one reading of the rootfs
+    /// Where the image goes; for several targets, the rootfs is read once
     #[arg(required_unless_present = "overlay_upper")]
     targets: Vec<OsString>,
 
@@ -45,12 +45,12 @@ pub(super) struct Args {
     #[arg(long, value_name = "FILE")]
     vars: Option<PathBuf>,
 
-    /// Check the settings and the targets' names and print the platform, but read no rootfs and write nothing
+    /// Check the settings and the names of the targets and print the platform, but read no rootfs and write nothing
     #[arg(long)]
     dry_run: bool,
 
-    /// Tell on stderr how much work there was and how long it took: wall time, and where threads share a stage their time
-    /// summed up, which is CPU time where nothing has to be waited for
+    /// Print on stderr how much work there was and how long it took: wall time, or for stages that threads share the
+    /// sum of their times
     #[arg(long, value_name = "FORMAT", num_args = 0..=1, require_equals = true, default_missing_value = "text")]
     stats: Option<StatsFormat>,
 
@@ -87,7 +87,7 @@ struct BaseArgs {
     #[arg(long, value_name = "DIR")]
     overlay_upper: Option<PathBuf>,
 
-    /// Leave a path and all below it as it is in the base (repeatable)
+    /// Leave a path and everything below it as it is in the base (repeatable)
     #[arg(long, value_name = "PATH", value_parser = parse_mask)]
     mask: Vec<TarPath>,
 
@@ -100,7 +100,7 @@ fn parse_mask(text: &str) -> Result<TarPath, Error> {
     TarPath::parse(text.as_bytes())
 }
 
-/// What becomes the image.
+/// The root filesystem that the arguments name.
 fn rootfs(args: &Args) -> Result<Rootfs> {
     Ok(match &args.base.overlay_upper {
         Some(upper) => Rootfs::OverlayUpper(upper.clone()),
@@ -108,14 +108,14 @@ fn rootfs(args: &Args) -> Result<Rootfs> {
     })
 }
 
-/// The targets: with an upper directory, all positions are targets.
+/// The targets. With an upper directory, all operands are targets.
 fn targets(args: &Args) -> Result<Vec<Location>> {
     let first = args.base.overlay_upper.is_some().then_some(&args.rootfs);
     Ok(first.into_iter().chain(&args.targets).map(|target| Location::parse_target(target)).collect::<Result<_, _>>()?)
 }
 
 pub(super) fn run(args: &Args, session: &Session) -> Result<Answer> {
-    // Before anything can fail: a name that is misspelt may be why it does.
+    // First of all: a misspelt name may be the reason for an error below.
     for warning in unknown_names(env::vars_os()) {
         session.warn(&warning);
     }

@@ -18,7 +18,7 @@ pub(super) struct Args {
     /// The cache
     directory: PathBuf,
 
-    /// Remove what was used least recently until the rest has this size: bytes, or a number with K, M, G or T
+    /// Remove what was used least recently until at most this size remains: bytes, or a number with K, M, G or T
     #[arg(long, value_name = "SIZE", value_parser = size)]
     prune: Option<u64>,
 

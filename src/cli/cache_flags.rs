@@ -1,4 +1,4 @@
-//! The flags of verbs that keep compressed blocks from one run to the next.
+//! The flags of verbs that keep compressed blocks between runs.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -17,10 +17,10 @@ pub(super) struct CacheSizeFlag {
     cache_size: Option<u64>,
 }
 
-/// Where such a verb keeps blocks. `build` has the directory among its settings.
+/// Where such a verb keeps blocks. For `build`, the directory is a setting.
 #[derive(clap::Args)]
 pub(super) struct CacheFlags {
-    /// Keep compressed blocks in this directory, and copy those that it has
+    /// Keep compressed blocks in this directory, and reuse those that are there
     #[arg(long, value_name = "DIR")]
     cache: Option<PathBuf>,
 
@@ -28,7 +28,7 @@ pub(super) struct CacheFlags {
     size: CacheSizeFlag,
 }
 
-/// A cache that is open for one run; it says what it was worth when the run is over.
+/// A cache that is open for one run. With -v, its use is reported at the end.
 pub(super) struct OpenCache<'a> {
     cache: Arc<Cache>,
     shared: Arc<dyn BlockCache>,
@@ -63,7 +63,7 @@ impl Drop for OpenCache<'_> {
     }
 }
 
-/// Reads a size: bytes, or with a letter that stands for a power of 1024.
+/// Parses a size: bytes, or a number with a letter for a power of 1024.
 pub(super) fn size(text: &str) -> Result<u64, String> {
     let (digits, factor) = match text.char_indices().last() {
         Some((at, letter)) if letter.is_ascii_alphabetic() => {

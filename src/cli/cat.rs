@@ -15,8 +15,8 @@ use super::{Answer, LocationParser, Session};
 
 /// Print one file of an image
 ///
-/// Symbolic links on the way to it are followed as in a container of the image: none leads out. All layers are verified
-/// before the first byte is printed.
+/// Symbolic links on the way to the file are followed as in a container of the image: none leads out of it. All layers
+/// are verified before the first byte is printed.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  ocibake cat oci:out:v1 /etc/os-release\n  ocibake cat app.tar /bin/app -o app")]
 pub(super) struct Args {
@@ -27,7 +27,7 @@ pub(super) struct Args {
     /// The file's path in the image
     path: OsString,
 
-    /// Write it to a file instead, which appears when it is whole
+    /// Write to this file instead; it appears when it is complete
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
 
@@ -52,7 +52,7 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Answer> {
     Ok(Answer::Yes)
 }
 
-/// Writes a file that takes its name when it is whole.
+/// Writes a file that gets its name only when it is complete.
 fn write_whole(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), Error> {
     let io = |action, cause| Error::Io { action, path: path.to_path_buf(), cause };
     let mut beside = path.as_os_str().to_os_string();

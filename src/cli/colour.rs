@@ -1,4 +1,4 @@
-//! Colour, where somebody looks at it.
+//! Colour for output on terminals.
 
 use std::env;
 use std::io::{stdout, IsTerminal};
@@ -12,7 +12,7 @@ pub(super) enum Colour {
     Blue,
 }
 
-/// Whether what is printed on stdout has colour: on a terminal that shows it, unless NO_COLOR says no (no-color.org).
+/// Whether output on stdout is coloured: on a terminal that supports it, unless NO_COLOR is set (no-color.org).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Paint {
     Plain,
@@ -30,7 +30,7 @@ impl Paint {
         }
     }
 
-    /// A line with its end.
+    /// Returns the line with its line end.
     pub(super) fn line(self, colour: Colour, text: &str) -> String {
         let code = match colour {
             Colour::Red => 31,

@@ -1,5 +1,5 @@
-//! Shell completions. bash, zsh and fish ask the command itself on each key, so that it can look into layouts; other shells
-//! get a list of flags.
+//! Shell completions. bash, zsh and fish ask the command itself on each key, so that it can look into layouts; other
+//! shells get a list of flags.
 
 use std::env;
 use std::ffi::{OsStr, OsString};
@@ -21,14 +21,14 @@ use super::Answer;
 
 /// Print shell completions
 ///
-/// `make install` and packages put them where shells find them. By hand: source <(ocibake completions bash)
+/// `make install` and packages install them. By hand: source <(ocibake completions bash)
 #[derive(clap::Args)]
 pub(super) struct Args {
     /// The shell
     shell: Shell,
 }
 
-/// By this, the scripts ask what can follow the words after `--`.
+/// The variable that the scripts set to ask what can follow the words after `--`.
 const ASKED: &str = "_OCIBAKE_COMPLETE";
 
 /// Go's names of platforms that people run containers on.
@@ -59,7 +59,7 @@ pub(super) fn run(args: &Args, mut command: Command) -> Result<Answer> {
     Ok(Answer::Yes)
 }
 
-/// Whether this run is a script's question, which is answered then.
+/// Answers a script that asks for completions. Returns whether this run was such a question.
 pub(super) fn is_answered(command: impl FnOnce() -> Command) -> bool {
     if env::var_os(ASKED).is_none() {
         return false;
@@ -72,7 +72,7 @@ pub(super) fn is_answered(command: impl FnOnce() -> Command) -> bool {
         let value = candidate.get_value().to_string_lossy().into_owned();
         let help = candidate.get_help().map(ToString::to_string).unwrap_or_default();
         let help = help.lines().next().unwrap_or_default();
-        // A line is a candidate: a name with a line end in it has to be typed.
+        // Candidates are lines: a name with a line end in it cannot be offered.
         if !value.contains(['\n', '\t'])
             && writeln!(out, "{value}{}{help}", if help.is_empty() { "" } else { "\t" }).is_err()
         {
@@ -82,7 +82,7 @@ pub(super) fn is_answered(command: impl FnOnce() -> Command) -> bool {
     true
 }
 
-/// What can be said of the values of arguments, by their names.
+/// Adds completions for values to the arguments of every verb.
 pub(super) fn offer(mut command: Command) -> Command {
     let verbs: Vec<String> = command.get_subcommands().map(|verb| verb.get_name().to_owned()).collect();
     for verb in verbs {
@@ -118,7 +118,7 @@ fn compressions() -> Vec<CompletionCandidate> {
     names.map(CompletionCandidate::new).collect()
 }
 
-/// Transports, then paths, then the names in the layout or archive that is there.
+/// Completes transports, then paths, then the names in the layout or archive at a path.
 fn locations(current: &OsStr) -> Vec<CompletionCandidate> {
     let Some(text) = current.to_str() else { return Vec::new() };
     let (transport, path) = ["oci:", "oci-archive:", "docker-archive:"]
@@ -142,7 +142,7 @@ fn locations(current: &OsStr) -> Vec<CompletionCandidate> {
     }
     for candidate in PathCompleter::any().complete(OsStr::new(path)) {
         let path = candidate.get_value().to_string_lossy().into_owned();
-        // A layout's names come next, and nobody wants what is below it.
+        // The names in a layout come next; its files are of no use here.
         let path = match path.strip_suffix('/') {
             Some(directory) if is_layout(Path::new(directory)) => format!("{directory}:"),
             _ => path,
@@ -156,7 +156,7 @@ fn is_layout(directory: &Path) -> bool {
     fs::metadata(directory.join("oci-layout")).is_ok_and(|file| file.is_file())
 }
 
-/// The names that a layout or an archive lists; none where it cannot be read.
+/// Returns the names that a layout or an archive lists; empty if it cannot be read.
 fn names_in(place: &str) -> Vec<String> {
     let listed = || {
         let layout = Layout::open(&Location::parse(OsStr::new(place))?)?;

@@ -18,13 +18,14 @@ use super::{say, Answer, LocationParser, Session};
 
 /// Edit an image's configuration, history and annotations
 ///
-/// Prints the digest of the new manifest, with --all-platforms of each. All changes of one call are one new manifest. The
-/// ref name moves to it, in an index within the layout too, and other names of the old manifest stay where they are;
-/// documents that nothing leads to any more go. Where nothing is different, nothing is written.
+/// Prints the digest of the new manifest, or with --all-platforms of each. All changes of one call make one new
+/// manifest. The ref name moves to it, also in an index within the layout; other names of the old manifest stay where
+/// they are. Documents that nothing leads to any more are removed. If nothing changes, nothing is written.
 ///
-/// --clear comes first, then what is taken away, then what is set: --clear env --env A=1 leaves one variable. What is not
-/// named stays as it is: an entrypoint clears no command here. An empty flag (--cmd '') clears too. No variable of
-/// `build` is read from the environment; SOURCE_DATE_EPOCH gives `created` where something changes and no flag does.
+/// --clear comes first, then what is removed, then what is set: --clear env --env A=1 leaves one variable. What is not
+/// named stays as it is: here, an entrypoint does not clear the command. An empty flag (--cmd '') clears too. No
+/// variable of `build` is read from the environment; SOURCE_DATE_EPOCH gives `created` if something changes and no flag
+/// sets it.
 #[derive(clap::Args)]
 #[command(
     after_help = "Example:\n  ocibake config oci:out:v1 --env PATH=/bin --remove-label a.b --clear cmd --tag v1-slim"
@@ -34,7 +35,7 @@ pub(super) struct Args {
     #[arg(value_parser = LocationParser)]
     image: Location,
 
-    /// Give this name to the new image and leave the old one as it is (repeatable)
+    /// Give this name to the new image, and leave the old image as it is (repeatable)
     #[arg(long, value_name = "NAME")]
     tag: Vec<RefName>,
 
@@ -97,9 +98,9 @@ struct GivenArgs {
     descriptor_annotation: Vec<String>,
 }
 
-/// What is emptied and taken away.
+/// What is cleared and removed.
 #[derive(clap::Args)]
-#[command(next_help_heading = "What goes")]
+#[command(next_help_heading = "What is removed")]
 struct GoneArgs {
     /// Empty a field, named as its flag is: `env`, `cmd`, `annotation`, or `history` (repeatable)
     #[arg(long, value_name = "FIELD")]
@@ -108,24 +109,24 @@ struct GoneArgs {
     #[command(flatten)]
     elements: RemovalFlags,
 
-    /// Take away an annotation of the manifest (repeatable)
+    /// Remove an annotation of the manifest (repeatable)
     #[arg(long, value_name = "KEY")]
     remove_annotation: Vec<String>,
 
-    /// Take away an annotation of the config's descriptor (repeatable)
+    /// Remove an annotation of the config's descriptor (repeatable)
     #[arg(long, value_name = "KEY")]
     remove_config_annotation: Vec<String>,
 
-    /// Take away an annotation of the index (repeatable)
+    /// Remove an annotation of the index (repeatable)
     #[arg(long, value_name = "KEY")]
     remove_index_annotation: Vec<String>,
 
-    /// Take away an annotation of the manifest's descriptor (repeatable)
+    /// Remove an annotation of the manifest's descriptor (repeatable)
     #[arg(long, value_name = "KEY")]
     remove_descriptor_annotation: Vec<String>,
 }
 
-/// What the history says of it.
+/// What the history says about the change.
 #[derive(clap::Args)]
 #[command(next_help_heading = "The step in the history")]
 struct HistoryArgs {
@@ -133,19 +134,19 @@ struct HistoryArgs {
     #[arg(long, conflicts_with_all = ["history_author", "history_comment", "history_created", "history_created_by"])]
     no_history: bool,
 
-    /// Who made it [default: what --author says]
+    /// Author of the step [default: the value of --author]
     #[arg(long, value_name = "TEXT")]
     history_author: Option<String>,
 
-    /// A remark
+    /// Comment on the step
     #[arg(long, value_name = "TEXT")]
     history_comment: Option<String>,
 
-    /// When it was made [default: the image's `created`]
+    /// Time of the step [default: the image's `created`]
     #[arg(long, value_name = "TIME")]
     history_created: Option<Timestamp>,
 
-    /// By what command it was made [default: ocibake config]
+    /// Command that made the step [default: ocibake config]
     #[arg(long, value_name = "TEXT")]
     history_created_by: Option<String>,
 }

@@ -14,15 +14,15 @@ use super::{Answer, LocationParser, Session, TargetParser};
 
 /// Carry images to other transports and compressions
 ///
-/// Prints the digest of what the target lists; a line for each, with its names, if there are several. Without a name, all
-/// that the layout holds goes along under the names that it has. What nothing forces to change stays byte for byte:
-/// layers are compressed anew only if --compression asks for another compression than they have, and documents are
-/// written anew only if they mention such a layer or have a media type of Docker's, for which OCI has its own.
+/// Prints the digest of what the target lists; if there are several, a line for each with its names. Without a name,
+/// everything in the layout is converted, under the names that it has. What need not change stays byte for byte: layers
+/// are compressed again only if --compression asks for a compression that they do not have, and documents are rewritten
+/// only if they mention such a layer or have a media type of Docker's for which OCI has its own.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  ocibake convert oci:out:v1 oci-archive:out.tar.xz\n  \
                         ocibake convert docker-archive:app.tar oci:out --compression zstd")]
 pub(super) struct Args {
-    /// The image, or without a name all that are there
+    /// The image; without a name, everything in the layout
     #[arg(value_parser = LocationParser)]
     image: Location,
 
@@ -30,17 +30,18 @@ pub(super) struct Args {
     #[arg(required = true, value_parser = TargetParser)]
     targets: Vec<Location>,
 
-    /// Take the image for this platform alone: `os/architecture[/variant]`
+    /// Take only the image for this platform: `os/architecture[/variant]`
     #[arg(long, value_name = "PLATFORM")]
     platform: Option<PlatformPattern>,
 
-    /// How layers are to be compressed: `none`, `gzip[:LEVEL]` or `zstd[:LEVEL]` [default: as they are]
+    /// Compression of the layers: `none`, `gzip[:LEVEL]` or `zstd[:LEVEL]` [default: unchanged]
     ///
-    /// The level is for layers that are compressed otherwise; one that is in gzip stays as it is when gzip is asked for.
+    /// The level applies to layers that have another compression: one that is in gzip stays as it is if gzip is asked
+    /// for.
     #[arg(long, value_name = "COMPRESSION")]
     compression: Option<Compression>,
 
-    /// Refuse to do what would change a digest
+    /// Refuse to change any digest
     #[arg(long)]
     preserve_digests: bool,
 
@@ -74,7 +75,7 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Answer> {
     Ok(Answer::Yes)
 }
 
-/// The one digest, or each with its names.
+/// Returns the digest, or if there are several each with its names.
 fn listed(report: &ConvertReport) -> String {
     let digests: BTreeSet<_> = report.images.iter().map(|image| &image.digest).collect();
     if digests.len() == 1 {

@@ -16,8 +16,9 @@ use super::{Answer, Session};
 
 /// Show what differs between two images, or between an image and a rootfs
 ///
-/// Entries are compared by everything that a layer holds, contents by digest. The first line says why the digests differ.
-/// What the indexes of two layouts say of an image otherwise is a note, and no difference. With -q, nothing is printed.
+/// Entries are compared by everything that a layer holds, contents by digest. The first line says why the digests
+/// differ. What only the indexes of two layouts say differently about an image is a note, not a difference. With -q,
+/// nothing is printed.
 ///
 /// Exit status: 0 no difference, 1 differences, 2 trouble.
 #[derive(clap::Args)]
@@ -33,11 +34,11 @@ pub(super) struct Args {
     #[arg(long, value_name = "PLATFORM")]
     platform: Option<PlatformPattern>,
 
-    /// Work with so many threads [default: the machine's cores]
+    /// Number of threads [default: the machine's cores]
     #[arg(long, value_name = "N", value_parser = count, allow_hyphen_values = true)]
     threads: Option<NonZeroUsize>,
 
-    /// Say how much differs, and not what
+    /// Print how much differs, but not what
     #[arg(long)]
     summary: bool,
 
@@ -45,7 +46,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "HOW", default_value = "auto")]
     progress: ProgressMode,
 
-    /// Print an object for programs
+    /// Print a report in JSON
     #[arg(long)]
     json: bool,
 }

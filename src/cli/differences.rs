@@ -1,4 +1,4 @@
-//! How differences look to a person.
+//! Differences as text for people.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -45,7 +45,7 @@ fn counts(counts: &BTreeMap<&str, usize>) -> String {
     counts.iter().map(|(name, count)| format!("{name} {count}")).collect::<Vec<_>>().join(", ")
 }
 
-/// What the indexes say otherwise, which is no difference.
+/// What only the indexes say differently: not a difference.
 fn notes(report: &DiffReport, paint: Paint) -> String {
     report.notes.iter().map(|note| paint.line(Colour::Blue, &format!("note: {}", member(note).1))).collect()
 }

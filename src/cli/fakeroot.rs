@@ -1,7 +1,7 @@
-//! Whether pseudo or fakeroot, if one is meant to be in force, really is.
+//! Whether pseudo or fakeroot, if one is meant to be in effect, really is.
 //!
-//! Both work by a preloaded library. A static build is never intercepted and would write the build user's owners, no
-//! devices and no capabilities, without any error.
+//! Both work through a preloaded library. A static binary is never intercepted: without any error it would write the
+//! build user's owners, no devices and no capabilities.
 
 use std::env;
 use std::ffi::OsString;
@@ -10,7 +10,7 @@ use std::fs;
 use anyhow::Result;
 use ocibake::Error;
 
-/// Fails if the environment says that owners are faked while this process sees the real ones.
+/// Fails if the environment says that owners are faked but this process sees the real ones.
 pub(super) fn check() -> Result<()> {
     let maps = fs::read_to_string("/proc/self/maps").unwrap_or_default();
     let user = rustix::process::geteuid();
@@ -24,7 +24,7 @@ pub(super) fn check() -> Result<()> {
     }
 }
 
-/// The name of what should intercept this process and does not.
+/// Returns the name of the library that should intercept this process and does not.
 fn not_intercepted(variable: impl Fn(&str) -> Option<OsString>, maps: &str, is_root: bool) -> Option<&'static str> {
     let preload = variable("LD_PRELOAD").unwrap_or_default().to_string_lossy().into_owned();
     let is_set = |name: &str| variable(name).is_some_and(|value| !value.is_empty());

@@ -2,18 +2,18 @@
 
 use std::path::Path;
 
-/// A command that does what `ocibake VERB ARGS...` was meant to do, as a hint; none if no tool is known by the verb.
+/// Returns, as a hint, a command for what `ocibake VERB ARGS...` was meant to do, or `None` if no tool has such a verb.
 pub(super) fn hint(verb: &str, args: &[String]) -> Option<String> {
     let operands: Vec<&str> = args.iter().map(String::as_str).filter(|arg| !arg.starts_with('-')).collect();
     elsewhere(verb, &operands).or_else(|| here(verb, &operands))
 }
 
-/// What was given, else what stands for it.
+/// Returns an operand, or the placeholder if it is missing.
 fn operand(operands: &[&str], number: usize, placeholder: &str) -> String {
     operands.get(number).map_or_else(|| placeholder.to_owned(), |given| (*given).to_owned())
 }
 
-/// Jobs of registries and engines, and those that need a word more than one verb of this tool.
+/// Jobs of registry clients and engines, and jobs that take more than a verb of this tool with the operands.
 fn elsewhere(verb: &str, operands: &[&str]) -> Option<String> {
     let operand = |number, placeholder: &str| operand(operands, number, placeholder);
     let image = || operand(0, "oci:DIR:REF");
@@ -135,7 +135,7 @@ fn quoted(word: &str) -> String {
     shell_words::quote(word).into_owned()
 }
 
-/// With the word before the colon that skopeo wants.
+/// Adds the transport that skopeo needs.
 fn with_transport(image: &str) -> String {
     if has_transport(image) {
         return image.to_owned();
@@ -157,7 +157,7 @@ fn is_archive(image: &str) -> bool {
     name.contains(".tar") || name.ends_with(".tgz")
 }
 
-/// Whether a transport's name stands in front.
+/// Whether the text begins with the name of a transport.
 fn has_transport(image: &str) -> bool {
     ["oci:", "oci-archive:", "docker-archive:", "docker:", "docker-daemon:", "containers-storage:", "dir:"]
         .iter()

@@ -9,9 +9,9 @@ use super::{say, text, Answer, LocationParser, Session};
 
 /// Remove the blobs of a layout that nothing leads to
 ///
-/// Whatever `index.json` leads to is kept, named or not, and so is what other runs of this tool are writing. Nothing is
-/// removed where a document is damaged or a blob is missing, or while umoci writes. Other tools lock nothing: wait for
-/// them. An archive is written anew. With --dry-run or -v prints a line for each blob: its digest and its size.
+/// Everything that `index.json` leads to is kept, named or not, and so is what other runs of this tool are writing.
+/// Nothing is removed if a document is damaged or a blob is missing, or while umoci writes. Other tools take no lock:
+/// wait for them. An archive is rewritten. With --dry-run or -v, prints the digest and size of each blob.
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  ocibake gc oci:out --dry-run")]
 pub(super) struct Args {
@@ -19,7 +19,7 @@ pub(super) struct Args {
     #[arg(value_parser = LocationParser)]
     layout: Location,
 
-    /// Show what would be removed, and remove nothing
+    /// Show what would be removed, but remove nothing
     #[arg(long)]
     dry_run: bool,
 

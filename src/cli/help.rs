@@ -1,5 +1,5 @@
-//! What help texts and man pages say beside the arguments: how images are named, examples, exit statuses, and a width that
-//! the terminal has.
+//! What help texts and man pages say in addition to the arguments: how images are named, examples, exit statuses. Help
+//! is wrapped to the width of the terminal.
 
 use std::env;
 use std::io::stdout;
@@ -32,7 +32,7 @@ pub(super) const EXIT_STATUS: [(&str, &str); 4] = [
     ("128+N", "Signal N ended it."),
 ];
 
-/// Help that explains the names of images in each verb that takes one, as wide as the terminal is.
+/// Adds to the help of each verb that takes an image how images are named, and wraps help to the width of the terminal.
 pub(super) fn explain(command: Command) -> Command {
     let width = width();
     let is_narrow = width < 80;
@@ -68,7 +68,7 @@ pub(super) fn examples(verb: &Command) -> Vec<String> {
     paragraph.lines().filter_map(|line| line.strip_prefix("  ")).map(str::to_owned).collect()
 }
 
-/// clap wraps all of a help text but its usage.
+/// Wraps the usage, which clap leaves as it is.
 fn wrap_usages(command: Command, width: usize) -> Command {
     let mut built = command.clone();
     built.build();
@@ -83,7 +83,7 @@ fn wrap_usages(command: Command, width: usize) -> Command {
     })
 }
 
-/// Lines of words that fit into a width, those after the first indented like what clap has in front.
+/// Wraps words to a width. Lines after the first are indented to the width of `Usage: `.
 fn wrapped(usage: &str, width: usize) -> String {
     let mut lines: Vec<String> = Vec::new();
     for line in usage.lines() {
@@ -102,7 +102,7 @@ fn wrapped(usage: &str, width: usize) -> String {
     lines.join("\n       ")
 }
 
-/// The columns of the terminal, else what COLUMNS says, else a page.
+/// Returns the width of the terminal, or else COLUMNS, or else 100.
 fn width() -> usize {
     let of_terminal = rustix::termios::tcgetwinsize(stdout()).ok().map(|size| usize::from(size.ws_col));
     let said = || env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());

@@ -1,9 +1,9 @@
-//! What the library would have a person do, in the words of the command line: options become flags, verbs commands.
+//! Hints of the library in terms of the command line: options become flags, verbs commands.
 
 use ocibake::settings::Variable;
 use ocibake::{Error, Mention, OptionName};
 
-/// The hint of an error, if it has one.
+/// Returns the hint of an error, or `None` if it has none.
 pub(super) fn of(error: &Error) -> Option<String> {
     error.hint().map(|hint| hint.worded(word))
 }

@@ -3,7 +3,8 @@ use std::ffi::OsString;
 use anyhow::Result;
 use ocibake::layout::Location;
 use ocibake::ops::index::{
-    index, Annotation, ExistingIndex, IndexMember, IndexOptions, IndexReport, MemberAnnotation, SamePlatform, Shape,
+    index, Annotation, ExistingIndex, IndexMember, IndexOptions, IndexReport, IndexShape, MemberAnnotation,
+    SamePlatform,
 };
 use ocibake::Error;
 
@@ -14,10 +15,11 @@ use super::{Answer, Session};
 
 /// Make one multi-platform image of images for several platforms
 ///
-/// Prints the digest of the index; of a flat one, a line for each image with its platform. Platforms are those of the
-/// images' configurations, in the order in which the images are given: readers take the first that they can run. An IMAGE
-/// may be an index itself, whose images join; without a name, all images of a layout are meant, and what is attached to
-/// them goes along. Blobs are hard-linked where that can be, and then not even read; layers are never compressed anew.
+/// Prints the digest of the index; for a flat index, a line for each image with its platform. The platforms are those
+/// in the images' configurations. Images are listed in the order in which they are given: readers take the first that
+/// they can run. An IMAGE may itself be an index, whose images are added. Without a name, it means all images of a
+/// layout, and what is attached to them is added too. Blobs are hard-linked if possible, and then not even read; layers
+/// are never compressed again.
 #[derive(clap::Args)]
 #[allow(clippy::struct_excessive_bools)]
 #[command(
@@ -27,24 +29,23 @@ use super::{Answer, Session};
                   ocibake index oci:out:v1 --remove linux/riscv64"
 )]
 pub(super) struct Args {
-    /// The images, and at the end where the index goes
+    /// The images, then the target
     #[arg(required = true, value_name = "IMAGE... TARGET")]
     locations: Vec<OsString>,
 
-    /// Put the images into `index.json` itself, each under the name with its platform behind it (`v1-arm-v7`) if a name
-    /// is given
+    /// List the images in `index.json` itself; if a name is given, each under the name and its platform (`v1-arm-v7`)
     #[arg(long)]
     flat: bool,
 
-    /// Add to the index that the target has by this name
+    /// Add to the index that has this name in the target
     #[arg(long)]
     add: bool,
 
-    /// With --add: let an image for a platform that is there take the old one's place
+    /// With --add: let an image replace the one that is there for the same platform
     #[arg(long, requires = "add")]
     replace: bool,
 
-    /// Take an image out of the index that the target has, by its platform `os/architecture[/variant]` or its digest
+    /// Remove an image from the index in the target, by its platform `os/architecture[/variant]` or its digest
     /// (repeatable)
     #[arg(long, value_name = "PLATFORM|DIGEST")]
     remove: Vec<IndexMember>,
@@ -53,7 +54,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "KEY=VALUE")]
     annotation: Vec<Annotation>,
 
-    /// Annotate what the index says of an image, by its platform or its digest (repeatable)
+    /// Annotate the descriptor of an image, by its platform or its digest (repeatable)
     #[arg(long, value_name = "PLATFORM|DIGEST:KEY=VALUE")]
     descriptor_annotation: Vec<MemberAnnotation>,
 
@@ -77,7 +78,7 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Answer> {
     }
     let same = if args.replace { SamePlatform::Replaced } else { SamePlatform::Refused };
     let mut options = IndexOptions::default();
-    options.shape = if args.flat { Shape::Flat } else { Shape::Nested };
+    options.shape = if args.flat { IndexShape::Flat } else { IndexShape::Nested };
     options.existing = if args.add { ExistingIndex::Extended(same) } else { ExistingIndex::Superseded };
     options.remove = args.remove.clone();
     options.annotations = args.annotation.clone();

@@ -15,7 +15,7 @@ use super::{text, Answer, LocationParser, Session};
 
 /// Show what is in an image
 ///
-/// Of an image for several platforms, shows which there are; --platform chooses one.
+/// For an image for several platforms, shows which there are; --platform chooses one.
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  ocibake inspect oci:out:v1 --largest 10")]
 pub(super) struct Args {
@@ -39,15 +39,15 @@ pub(super) struct Args {
     #[arg(long, value_name = "HOW", default_value = "auto")]
     progress: ProgressMode,
 
-    /// Print an object for programs
+    /// Print a report in JSON
     #[arg(long, conflicts_with = "raw")]
     json: bool,
 
-    /// Print a document's own bytes
+    /// Print a document as it is stored
     #[arg(long, value_name = "DOCUMENT", conflicts_with_all = ["files", "largest"])]
     raw: Option<RawDocument>,
 
-    /// Print a file that is attached, by its digest or its type, as it is
+    /// Print an attached file as it is stored, chosen by digest or type
     #[arg(long, value_name = "DIGEST|TYPE", conflicts_with_all = ["files", "largest", "raw", "json"])]
     attached: Option<String>,
 }

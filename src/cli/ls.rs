@@ -8,16 +8,16 @@ use super::{text, Answer, LocationParser, Session};
 
 /// List what a layout holds
 ///
-/// A line for each name: the name, the platform or what else it is, the bytes of all that it leads to, and its digest.
-/// Below an index stands what it lists, and below an image what is attached to it.
+/// Prints a line for each name: the name, the platform or what else it is, the bytes of everything that it leads to,
+/// and its digest. What an index lists is shown below it, and what is attached to an image below the image.
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  ocibake ls oci:out")]
 pub(super) struct Args {
-    /// The layout; with a name, what it leads to alone
+    /// The layout; with a name, only what that leads to
     #[arg(value_parser = LocationParser)]
     layout: Location,
 
-    /// Print an array of objects for programs
+    /// Print a report in JSON
     #[arg(long)]
     json: bool,
 }

@@ -1,4 +1,4 @@
-//! Man pages, one for each verb, from what `--help` says and what it has no room for.
+//! Man pages, one for each verb: what `--help` says, and what it has no room for.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ use super::Answer;
 /// Write the man pages, one for each command
 #[derive(clap::Args)]
 pub(super) struct Args {
-    /// The directory that gets `ocibake.1` and its like
+    /// The directory for `ocibake.1` and the other pages
     directory: PathBuf,
 }
 
@@ -47,7 +47,7 @@ fn write_page(
 ) -> Result<()> {
     let path = directory.join(format!("{name}.1"));
     let mut page = Vec::new();
-    // No date: a page is the same bytes whenever it is made.
+    // No date: a page has the same bytes whenever it is made.
     let man = Man::new(command.clone()).date("").manual("ocibake");
     man.render_title(&mut page)?;
     man.render_name_section(&mut page)?;
@@ -102,10 +102,10 @@ fn environment(roff: &mut Roff, verb: &clap::Command) {
             "seconds since 1970: default for `created` where something changes.".to_owned(),
         ));
     }
-    rows.push(("COLUMNS", "how wide help texts are where stdout is no terminal.".to_owned()));
+    rows.push(("COLUMNS", "width of help texts if stdout is not a terminal.".to_owned()));
     rows.push((
         "TERM, LC_ALL, LC_CTYPE, LANG",
-        "no bar moves on a dumb terminal, or where letters are not UTF-8.".to_owned(),
+        "no progress bar on a dumb terminal, or if the locale is not UTF-8.".to_owned(),
     ));
     roff.control("SH", ["ENVIRONMENT"]);
     for (name, meaning) in rows {
@@ -115,7 +115,7 @@ fn environment(roff: &mut Roff, verb: &clap::Command) {
     }
 }
 
-/// Lines that begin with blanks stand by themselves.
+/// Sets each line that begins with blanks as an indented line of its own.
 fn paragraphs(roff: &mut Roff, text: &str) {
     for line in text.lines() {
         match line.strip_prefix("  ") {

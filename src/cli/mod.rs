@@ -1,10 +1,11 @@
-//! The command line: what was typed becomes values of the library, and what the library gives back becomes text.
+//! The command line: arguments become values of the library, and results become text.
 //!
-//! Data goes to stdout, talk to stderr. Exit status: 0 yes, 1 no, 2 trouble, 128 and the signal's number when one came.
+//! Data goes to stdout, messages to stderr. Exit status: 0 yes, 1 no, 2 trouble, 128 plus the number of a signal that
+//! was received.
 
 // Comments on arguments are help texts, which terminals show as they are.
 #![allow(clippy::doc_markdown)]
-// Options are made by default and filled in by assignment, field by field.
+// Options start from their defaults and are set field by field.
 #![allow(clippy::assigning_clones)]
 
 mod attach;
@@ -64,11 +65,11 @@ struct Cli {
     #[command(subcommand)]
     command: Command,
 
-    /// Say what is done
+    /// Print each step
     #[arg(short, long, global = true, conflicts_with = "quiet")]
     verbose: bool,
 
-    /// Say nothing but errors
+    /// Print only errors
     #[arg(short, long, global = true)]
     quiet: bool,
 }
@@ -97,21 +98,21 @@ enum Command {
     Man(man::Args),
 }
 
-/// What a command answers, for the exit status.
+/// The answer of a command, for the exit status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Answer {
     Yes,
     No,
 }
 
-/// What every verb is given beside its own arguments.
+/// What every verb gets in addition to its own arguments.
 struct Session {
     verbosity: Verbosity,
     interruption: Interruption,
 }
 
 impl Session {
-    /// Shows what a verb does.
+    /// Returns the display that shows what a verb does.
     fn display(&self, progress: ProgressMode) -> Display {
         Display::new(progress, self.verbosity, &self.interruption)
     }
@@ -123,7 +124,7 @@ impl Session {
     }
 }
 
-/// What can be typed, and what is said of it.
+/// The verbs and their arguments, with help and completions.
 fn interface() -> clap::Command {
     completion::offer(help::explain(Cli::command()))
 }
@@ -165,11 +166,11 @@ pub(crate) fn run() -> ExitCode {
         Command::Completions(args) => completion::run(&args, interface()),
         Command::Man(args) => man::run(&args, interface()),
     });
-    // What stdout still holds back would be lost without a word.
+    // Without this, an error in writing the rest of stdout would be lost.
     match result.and_then(|answer| Ok(io::stdout().flush().map(|()| answer)?)) {
         Ok(Answer::Yes) => ExitCode::SUCCESS,
         Ok(Answer::No) => ExitCode::from(1),
-        // Whoever read our stdout has seen enough.
+        // The reader of stdout has seen enough.
         Err(error) if stdout_trouble(&error) == Some(io::ErrorKind::BrokenPipe) => ExitCode::SUCCESS,
         Err(error) => {
             say(&format!("ocibake: error: {}", shortened(one_line(&error))));
@@ -181,7 +182,7 @@ pub(crate) fn run() -> ExitCode {
     }
 }
 
-/// What clap has to say: help and version as they are, mistakes in the house's form.
+/// Prints what clap has to say: help and version unchanged, mistakes in the form of our own errors.
 fn explain(error: &clap::Error) -> ExitCode {
     if !error.use_stderr() {
         let _ = error.print();
@@ -199,7 +200,7 @@ fn explain(error: &clap::Error) -> ExitCode {
     ExitCode::from(2)
 }
 
-/// What to type instead of a verb that another tool has.
+/// Returns what to type instead of a verb that another tool has.
 fn foreign_verb(error: &clap::Error) -> Option<String> {
     let Some(ContextValue::String(verb)) = error.get(ContextKind::InvalidSubcommand) else { return None };
     let args: Vec<String> = env::args_os().map(|arg| arg.to_string_lossy().into_owned()).collect();
@@ -207,7 +208,7 @@ fn foreign_verb(error: &clap::Error) -> Option<String> {
     foreign::hint(verb, &args[at + 1..])
 }
 
-/// Prints a line of talk. Nobody is left to tell when stderr is gone.
+/// Prints a message to stderr. If stderr is gone, it is lost.
 fn say(line: &str) {
     let _ = writeln!(io::stderr(), "{line}");
 }
@@ -220,7 +221,7 @@ fn one_line(error: &anyhow::Error) -> String {
     }
 }
 
-/// The beginning and the end of a message that is too long to be read: a name in an archive has up to a million bytes.
+/// Shortens a message that is too long to read to its beginning and end: a name in an archive can have a million bytes.
 fn shortened(message: String) -> String {
     const HALF: usize = 1000;
     let characters = message.chars().count();
@@ -232,7 +233,7 @@ fn shortened(message: String) -> String {
     format!("{beginning} … {end}")
 }
 
-/// Why stdout could not be written: a bare I/O error, since those of files carry their path.
+/// Returns why stdout could not be written: a bare I/O error, since errors of files carry their path.
 fn stdout_trouble(error: &anyhow::Error) -> Option<io::ErrorKind> {
     let outermost = error.chain().next()?;
     let of_json = outermost.downcast_ref::<serde_json::Error>().and_then(serde_json::Error::io_error_kind);
@@ -273,7 +274,7 @@ impl clap::builder::TypedValueParser for TargetParser {
     }
 }
 
-/// A bad argument in the house's form rather than clap's: one line, perhaps a hint, exit status 2.
+/// Turns a bad argument into an error of our own form: one line, perhaps a hint, exit status 2.
 fn refuse(command: &clap::Command, error: &Error) -> clap::Error {
     let hint = hints::of(error).map(|hint| format!("\n\nhint: {hint}")).unwrap_or_default();
     clap::Error::raw(ErrorKind::ValueValidation, format!("{error}{hint}\n")).with_cmd(command)

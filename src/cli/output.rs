@@ -1,4 +1,4 @@
-//! What a verb answers on stdout.
+//! What verbs print on stdout.
 
 use std::fmt::Display;
 use std::io::{stderr, stdout, Write};
@@ -7,12 +7,12 @@ use anyhow::Result;
 use ocibake::layout::Location;
 use serde::Serialize;
 
-/// Prints a report: in JSON for programs, else as text, which has its own line ends.
+/// Prints a report: as JSON for programs, or as text, which has its own line ends.
 pub(super) fn print(json: bool, report: &impl Serialize, text: impl FnOnce() -> String) -> Result<()> {
     write_to(&mut stdout().lock(), json, report, text)
 }
 
-/// The same for what was written to targets: on stderr where one of them is stdout.
+/// Prints a report on what was written to targets: on stderr if one of them is stdout.
 pub(super) fn print_beside(
     targets: &[Location],
     json: bool,
@@ -35,7 +35,7 @@ fn write_to(out: &mut dyn Write, json: bool, report: &impl Serialize, text: impl
     Ok(())
 }
 
-/// A line for each.
+/// Returns a line for each item.
 pub(super) fn lines<T: Display>(items: impl IntoIterator<Item = T>) -> String {
     items.into_iter().fold(String::new(), |lines, item| lines + &item.to_string() + "\n")
 }

@@ -20,7 +20,7 @@ use super::{text, Answer, LocationParser, Session};
 
 /// Show which layer would hold what, and what an update would cost
 ///
-/// Prints a plan for `build --layers @FILE`, with what each layer holds as comments. Nothing is written.
+/// Prints a plan for `build --layers @FILE`, with the contents of each layer as comments. Nothing is written.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   ocibake plan rootfs > image.plan
@@ -30,7 +30,8 @@ pub(super) struct Args {
     /// A rootfs (a directory, a tar archive, or `-` for an archive from stdin), or an image
     rootfs: OsString,
 
-    /// Let a plan learn from earlier releases which recipes change; what need not be fetched anyway stays where it is
+    /// Update this plan with what earlier releases tell about which recipes change; layers that need not be fetched
+    /// anyway keep their recipes
     #[arg(long, value_name = "PLAN", requires = "old")]
     update: Option<PathBuf>,
 
@@ -38,7 +39,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "IMAGE", value_parser = LocationParser, requires = "update")]
     old: Vec<Location>,
 
-    /// Say instead what an update from an older image would cost
+    /// Show instead what an update from an older image would cost
     #[arg(long, value_name = "OLD", value_parser = LocationParser)]
     simulate: Option<Location>,
 
@@ -50,11 +51,11 @@ pub(super) struct Args {
     #[arg(long, value_name = "FILE")]
     vars: Option<PathBuf>,
 
-    /// Work with so many threads [default: the machine's cores]
+    /// Number of threads [default: the machine's cores]
     #[arg(long, value_name = "N")]
     threads: Option<NonZeroUsize>,
 
-    /// Print an object for programs
+    /// Print a report in JSON
     #[arg(long)]
     json: bool,
 
@@ -89,7 +90,7 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Answer> {
     Ok(Answer::Yes)
 }
 
-/// An image where a transport says so, or where the directory is a layout.
+/// An image if a transport says so or the directory is a layout, otherwise a rootfs.
 fn subject(operand: &OsString) -> Result<PlanSubject> {
     let text = operand.to_string_lossy();
     let transports = ["oci:", "oci-archive:", "docker-archive:"];

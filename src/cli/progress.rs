@@ -1,4 +1,4 @@
-//! What a person sees while the work goes on, and how a signal stops it.
+//! Progress for people, and how a signal stops the work.
 
 use std::env;
 use std::io::{stderr, IsTerminal};
@@ -14,14 +14,14 @@ use ocibake::work::{Observer, Work};
 
 use super::say;
 
-/// How much is said.
+/// How much is printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verbosity {
-    /// Errors.
+    /// Only errors.
     Quiet,
-    /// And warnings.
+    /// Warnings too.
     Normal,
-    /// And each step.
+    /// Each step too.
     Verbose,
 }
 
@@ -41,15 +41,16 @@ pub(super) enum ProgressMode {
 pub(super) struct Interruption(Arc<AtomicUsize>);
 
 impl Interruption {
-    /// Listens for the signals that end a command, but for those that whoever started it wants ignored (`nohup`). A
-    /// second one ends it at once.
+    /// Listens for the signals that end a command, except those that are ignored already, such as by `nohup`. A second
+    /// signal ends the process at once.
     pub(super) fn listen() -> Self {
         use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
         let received = Arc::new(AtomicUsize::new(0));
         let ignored = ignored_signals();
         for signal in [SIGINT, SIGTERM, SIGHUP].into_iter().filter(|signal| ignored >> (signal - 1) & 1 == 0) {
             let second = Arc::new(std::sync::atomic::AtomicBool::new(false));
-            // Without the handler the default action ends the process: no cleaning up, but nothing wrong either.
+            // Without the handler, the default action ends the process: nothing is cleaned up, but nothing is wrong
+            // either.
             let _ = signal_hook::flag::register_conditional_default(signal, Arc::clone(&second))
                 .and_then(|_| signal_hook::flag::register(signal, second))
                 .and_then(|_| {
@@ -63,7 +64,7 @@ impl Interruption {
         self.0.load(Ordering::Relaxed) != 0
     }
 
-    /// The shell's convention for an end by a signal.
+    /// The exit code for an end by a signal, as shells have it.
     pub(super) fn exit_code(&self) -> Option<ExitCode> {
         match self.0.load(Ordering::Relaxed) {
             0 => None,
@@ -72,7 +73,7 @@ impl Interruption {
     }
 }
 
-/// The signals that this process ignores, a bit each from signal 1 on; none if the system does not say.
+/// Returns the signals that this process ignores, one bit each from signal 1 on; 0 if the system does not say.
 fn ignored_signals() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
@@ -91,7 +92,7 @@ pub(super) struct Display {
 struct Percent {
     expected: AtomicU64,
     done: AtomicU64,
-    /// What was said last. Held while it is said, so that no thread says less after another.
+    /// The last value shown. Locked while it is shown, so that no thread shows a lower value after a higher one.
     shown: Mutex<u64>,
 }
 
@@ -109,7 +110,7 @@ impl Display {
         }
     }
 
-    /// What the library is given: as many threads as were asked for, else as the machine has cores.
+    /// Returns the work for the library, with this number of threads or else one for each core.
     pub(super) fn work(&self, threads: Option<NonZeroUsize>) -> Result<Work<'_>> {
         let threads = match threads {
             Some(threads) => threads,
@@ -118,7 +119,7 @@ impl Display {
         Ok(Work::new(threads, self))
     }
 
-    /// Says a line without tearing the bar.
+    /// Prints a line without breaking the bar.
     fn say(&self, line: &str) {
         match &self.bar {
             Some(bar) => bar.suspend(|| say(line)),
@@ -127,7 +128,7 @@ impl Display {
     }
 }
 
-/// Whether the terminal moves its cursor, and takes the letters that a bar is made of.
+/// Whether the terminal moves its cursor and shows the characters that a bar is made of.
 fn can_show_bar(variable: impl Fn(&str) -> Option<String>) -> bool {
     let locale =
         ["LC_ALL", "LC_CTYPE", "LANG"].iter().find_map(|name| variable(name).filter(|value| !value.is_empty()));

@@ -9,9 +9,10 @@ use super::{text::printable, Answer, LocationParser, Session};
 
 /// Remove a name from a layout
 ///
-/// Other names of the same image stay. With the last entry that leads to an image goes what is attached to it. Blobs stay
-/// in the layout until `ocibake gc`. An archive is written anew. Prints a line for each entry that went: its digest, and
-/// its name if it had one. By a digest go all entries that it has, and an artifact leaves the list of its image too.
+/// Other names of the same image stay. With the last entry that leads to an image, what is attached to the image is
+/// removed too. Blobs stay in the layout until `ocibake gc`. An archive is rewritten. Prints a line for each entry that
+/// was removed: its digest, and its name if it had one. A digest removes all entries that have it, and an artifact also
+/// leaves the list of what is attached to its image.
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  ocibake rm oci:out:v1")]
 pub(super) struct Args {
@@ -40,7 +41,7 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Answer> {
     Ok(Answer::Yes)
 }
 
-/// A digest and the name that led to it.
+/// A digest, and the name that led to it.
 fn line(entry: &RemovedEntry) -> String {
     let name = entry.name.as_ref().map(|name| format!(" {name}")).unwrap_or_default();
     format!("{}{}", entry.digest, printable(&name))

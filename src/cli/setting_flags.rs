@@ -1,19 +1,19 @@
-//! The flags that are variables of `build` too, made from the library's table so that they cannot drift.
+//! The flags that are also variables of `build`, made from the library's table so that the two cannot drift apart.
 
 use clap::{Arg, ArgAction, ArgMatches, Command, FromArgMatches};
 use ocibake::settings::changes::{changeable, Removal};
-use ocibake::settings::{variables, FlagValue, Kind, Variable, VARIABLES};
+use ocibake::settings::{variables, FlagValue, Variable, VariableKind, VARIABLES};
 
-/// What changes the layers of a rootfs.
+/// The variables that change the layers of a rootfs.
 const OF_LAYERS: [Variable; 3] = [variables::LAYERS, variables::EXCLUDE, variables::COMPRESSION];
 
-/// The flags that were given to `build`.
+/// The flags given to `build`.
 pub(super) struct SettingFlags(pub(super) Vec<(Variable, FlagValue)>);
 
-/// Those that were given to `plan`: what changes the layers of a rootfs.
+/// The flags given to `plan`: those that change the layers of a rootfs.
 pub(super) struct LayerSettingFlags(pub(super) Vec<(Variable, FlagValue)>);
 
-/// Those that were given to `config`, which reads no variables.
+/// The flags given to `config`, which reads no variables.
 pub(super) struct ChangeFlags(pub(super) Vec<(Variable, FlagValue)>);
 
 impl clap::Args for SettingFlags {
@@ -60,17 +60,17 @@ impl clap::Args for ChangeFlags {
     }
 }
 
-/// The flags of `config` that take an element out of a list: `--remove-env NAME`.
+/// The flags of `config` that remove an element of a list: `--remove-env NAME`.
 pub(super) struct RemovalFlags(pub(super) Vec<Removal>);
 
 impl clap::Args for RemovalFlags {
     fn augment_args(command: Command) -> Command {
         let flags = Removal::fields().map(|field| {
             let name = format!("remove-{}", field.name());
-            let help = format!("Take one element of --{} away, by its name (repeatable)", field.name());
+            let help = format!("Remove an element of --{}, by its name (repeatable)", field.name());
             Arg::new(name.clone()).long(name).value_name("NAME").action(ArgAction::Append).help(help)
         });
-        command.next_help_heading("What goes").args(flags)
+        command.next_help_heading("What is removed").args(flags)
     }
 
     fn augment_args_for_update(command: Command) -> Command {
@@ -97,27 +97,28 @@ impl FromArgMatches for RemovalFlags {
     }
 }
 
-/// `--label` of OCI_IMAGE_LABELS; a list's flag is repeated and takes one element at a time.
+/// Returns the flag of a variable, such as `--label` of OCI_IMAGE_LABELS. A list's flag is repeated, and takes one
+/// element at a time.
 fn arg(variable: &Variable) -> Option<Arg> {
     let name = variable.flag?.trim_start_matches("--");
     let action = match variable.kind {
-        Kind::List => ArgAction::Append,
-        Kind::Text | Kind::Command => ArgAction::Set,
+        VariableKind::List => ArgAction::Append,
+        VariableKind::Text | VariableKind::Command => ArgAction::Set,
     };
     Some(Arg::new(name).long(name).value_name(value_name(variable)).action(action).allow_hyphen_values(true))
 }
 
 fn help(variable: &Variable) -> String {
-    let repeatable = if variable.kind == Kind::List { " (repeatable)" } else { "" };
+    let repeatable = if variable.kind == VariableKind::List { " (repeatable)" } else { "" };
     format!("{}{repeatable}", capitalised(variable.meaning))
 }
 
 fn value_name(variable: &Variable) -> &'static str {
     match variable.kind {
-        Kind::Text => "VALUE",
-        Kind::Command => "WORDS",
-        Kind::List if variable.meaning.contains("key=value") => "KEY=VALUE",
-        Kind::List => "WORD",
+        VariableKind::Text => "VALUE",
+        VariableKind::Command => "WORDS",
+        VariableKind::List if variable.meaning.contains("key=value") => "KEY=VALUE",
+        VariableKind::List => "WORD",
     }
 }
 
@@ -134,8 +135,8 @@ fn given<'a>(variables: impl Iterator<Item = &'a Variable>, matches: &ArgMatches
         Some((
             *variable,
             match variable.kind {
-                Kind::List => FlagValue::Words(values),
-                Kind::Text | Kind::Command => FlagValue::Text(values.into_iter().next()?),
+                VariableKind::List => FlagValue::Words(values),
+                VariableKind::Text | VariableKind::Command => FlagValue::Text(values.into_iter().next()?),
             },
         ))
     });

@@ -15,8 +15,8 @@ use super::{Answer, LocationParser, Session, TargetParser};
 
 /// Make one layer of all layers of an image, or of some
 ///
-/// Prints the digest of the new image's manifest. What lower layers hold and upper ones remove or replace is gone; names
-/// of one file stay names of one file. Layers outside of the range are used as they are.
+/// Prints the digest of the new image's manifest. What upper layers remove or replace is gone, and hard links stay hard
+/// links. Layers outside of the range are used as they are.
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  ocibake squash oci:out:v1 oci:out:v1-flat --compression zstd")]
 pub(super) struct Args {
@@ -32,15 +32,15 @@ pub(super) struct Args {
     #[arg(long, value_name = "PLATFORM")]
     platform: Option<PlatformPattern>,
 
-    /// The first layer that is squashed, counted from 1
+    /// First layer to squash, counted from 1
     #[arg(long, value_name = "N", default_value = "1", value_parser = count, allow_hyphen_values = true)]
     from: NonZeroUsize,
 
-    /// The last layer that is squashed [default: the last there is]
+    /// Last layer to squash [default: the last of the image]
     #[arg(long, value_name = "N", value_parser = count, allow_hyphen_values = true)]
     to: Option<NonZeroUsize>,
 
-    /// How the new layer is compressed: `none`, `gzip[:LEVEL]` or `zstd[:LEVEL]`
+    /// Compression of the new layer: `none`, `gzip[:LEVEL]` or `zstd[:LEVEL]`
     #[arg(long, value_name = "COMPRESSION", default_value_t)]
     compression: Compression,
 

@@ -3,10 +3,10 @@
 use ocibake::image::TargetOptions;
 use ocibake::layout::{AdditionalName, Checksum, DockerForm, ImageName};
 
-/// What the image is called and how it is shown.
+/// The names of the image and the form of its targets.
 #[derive(clap::Args)]
 pub(super) struct TargetFlags {
-    /// A name, used where a target names none (repeatable) [default: latest; in a docker archive, none]
+    /// A name for targets that give none (repeatable) [default: latest; in a docker archive, none]
     #[arg(long, value_name = "NAME")]
     tag: Vec<ImageName>,
 
@@ -14,18 +14,18 @@ pub(super) struct TargetFlags {
     beside_tags: TargetFlagsBesideTags,
 }
 
-/// The same for a verb whose `--tag` is a setting.
+/// The same for verbs whose `--tag` is a setting.
 #[derive(clap::Args)]
 pub(super) struct TargetFlagsBesideTags {
-    /// A name beside the one that the target gives, or with a colon in front another tag of it (repeatable)
+    /// A name in addition to the target's own, or with a leading colon another tag of it (repeatable)
     #[arg(long, value_name = "NAME[:TAG]|:TAG")]
     additional_tag: Vec<AdditionalName>,
 
-    /// Write docker archives in the form before Docker 25 alone: no OCI layout in them, and layers not compressed
+    /// Write docker archives only in the form before Docker 25: no OCI layout in them, and uncompressed layers
     #[arg(long)]
     docker_legacy_only: bool,
 
-    /// Write the SHA-256 of each archive beside it, in `FILE.sha256`, as `sha256sum -c` reads it
+    /// Write the SHA-256 of each archive beside it, to `FILE.sha256`, in the format of `sha256sum -c`
     #[arg(long)]
     checksum: bool,
 }

@@ -1,4 +1,4 @@
-//! How results look to a person.
+//! Results as text for people.
 
 use std::fmt::Write;
 
@@ -62,7 +62,7 @@ pub(super) fn printable(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { c.escape_default().to_string() } else { c.to_string() }).collect()
 }
 
-/// An image, or the images under one name, on one screen.
+/// Shows an image, or the images under one name.
 pub(super) fn inspection(report: &InspectReport) -> String {
     match report {
         InspectReport::Index(report) => index(report),
@@ -71,7 +71,7 @@ pub(super) fn inspection(report: &InspectReport) -> String {
     }
 }
 
-/// A name and its value, where there is one.
+/// Writes a name and its value, unless the value is empty.
 fn row(text: &mut String, name: &str, value: &str) {
     if !value.is_empty() {
         writeln!(text, "  {name:<12} {}", value.replace('\n', "\n               ")).expect("writing to a string");
@@ -182,7 +182,7 @@ fn attached(text: &mut String, all: &[Attached]) {
     }
 }
 
-/// What a layout lists, a line each: name, what it is, bytes, digest. What stands below another is indented.
+/// What a layout lists, a line each: name, what it is, bytes, digest. Nested entries are indented.
 pub(super) fn listing(all: &[Listed]) -> String {
     let mut rows = Vec::new();
     for listed in all {
@@ -266,7 +266,7 @@ fn mode(entry: &Entry) -> String {
     text
 }
 
-/// A plan with what each layer holds, which is a plan still.
+/// Shows a plan with the contents of each layer as comments, so that it is still a plan.
 pub(super) fn plan(plan: &PlanReport) -> String {
     let mut text = format!(
         "# {}, {} in {}\n",
@@ -289,7 +289,7 @@ pub(super) fn plan(plan: &PlanReport) -> String {
     text
 }
 
-/// What an update costs: the sum first, then a line for each layer that is fetched and why.
+/// What an update costs: the sum, then a line for each layer that is fetched, with the reason.
 pub(super) fn update_cost(cost: &UpdateCost) -> String {
     let share = if cost.of == 0 { 0.0 } else { cost.bytes as f64 / cost.of as f64 * 100.0 };
     let mut text = format!("to fetch: {} of {}, {share:.1}%\n", bytes(cost.bytes), bytes(cost.of));

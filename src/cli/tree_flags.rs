@@ -1,4 +1,4 @@
-//! The flags that say how a rootfs is read and changed on its way.
+//! The flags that say how a rootfs is read and changed.
 
 use std::fs;
 use std::path::PathBuf;
@@ -14,19 +14,19 @@ use ocibake::Error;
 #[derive(clap::Args)]
 #[command(next_help_heading = "The tree")]
 pub(super) struct TreeFlags {
-    /// Give everything to one user and group; ids inside of ACLs and file capabilities stay as they are
+    /// Give everything to one user and group; ids in ACLs and file capabilities stay as they are
     #[arg(long, value_name = "UID:GID", conflicts_with_all = ["uid_map", "gid_map"], value_parser = parse_owner)]
     owner: Option<(u32, u32)>,
 
-    /// Translate user ids of the host, those of ACLs and file capabilities too (repeatable)
+    /// Translate user ids of the host, also in ACLs and file capabilities (repeatable)
     #[arg(long, value_name = "CONTAINER:HOST:SIZE")]
     uid_map: Vec<IdMap>,
 
-    /// Translate group ids of the host, those of ACLs too (repeatable)
+    /// Translate group ids of the host, also in ACLs (repeatable)
     #[arg(long, value_name = "CONTAINER:HOST:SIZE")]
     gid_map: Vec<IdMap>,
 
-    /// Set owners and modes and make devices as a makedevs table says (repeatable)
+    /// Set owners and modes and make devices according to a makedevs table (repeatable)
     #[arg(long, value_name = "FILE")]
     device_table: Vec<PathBuf>,
 
@@ -39,8 +39,8 @@ pub(super) struct TreeFlags {
     #[arg(long)]
     no_xattrs: bool,
 
-    /// Take who owns which file from a table of PATH, PACKAGE, RECIPE and VERSION, with tabs between them: for layers by
-    /// recipe, in the place of the rootfs's package database
+    /// Read who owns which file from a table of PATH, PACKAGE, RECIPE and VERSION, separated by tabs: for layers by
+    /// recipe, instead of the rootfs's package database
     #[arg(long, value_name = "FILE")]
     package_map: Option<PathBuf>,
 }
@@ -88,7 +88,7 @@ impl TreeFlags {
     }
 }
 
-/// Patterns, with the flag's name in the error.
+/// Parses patterns; an error names the flag.
 fn named_globs(flag: &str, patterns: &[String]) -> Result<Globs> {
     Ok(Globs::parse(patterns).map_err(|error| match error {
         Error::Setting { value, accepted, .. } => Error::Setting { name: flag.to_owned(), value, accepted },

@@ -11,10 +11,10 @@ use super::{say, text, Answer, LocationParser, Session};
 
 /// Put an image's filesystem on disk
 ///
-/// Owners, modes, times, devices and extended attributes are set as the image has them, which takes root, pseudo or
-/// fakeroot. Attributes that nobody could set there (another system's, or of a kind that the filesystem lacks) are left
-/// out and listed, and nothing is inherited from the directory above. The directory appears when all is in it, and not at
-/// all if anything fails.
+/// Owners, modes, times, devices and extended attributes are set as in the image, which takes root, pseudo or fakeroot.
+/// Attributes that no user could set there (another system's, or of a kind that the filesystem lacks) are left out and
+/// listed. Nothing is inherited from the parent directory. The directory appears when it is complete, and not at all if
+/// anything fails.
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  ocibake unpack oci:out:v1 rootfs\n  fakeroot ocibake unpack image.tar rootfs")]
 pub(super) struct Args {
@@ -22,7 +22,7 @@ pub(super) struct Args {
     #[arg(value_parser = LocationParser)]
     image: Location,
 
-    /// Where it goes: a directory that is empty, or not there yet
+    /// Where it goes: a new or empty directory
     #[arg(value_name = "DIR")]
     directory: PathBuf,
 
@@ -34,7 +34,7 @@ pub(super) struct Args {
     #[arg(long)]
     bundle: bool,
 
-    /// Leave out, and list, what this user must not set: owners, devices, some attributes
+    /// Leave out and list what this user may not set: owners, devices, some attributes
     #[arg(long)]
     rootless: bool,
 
@@ -52,7 +52,7 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Answer> {
     options.platform = args.platform.clone();
     options.form = if args.bundle { Form::Bundle } else { Form::Rootfs };
     options.rights = if args.rootless { Rights::Rootless } else { Rights::Full };
-    // Modes are the image's; until an entry has its own, it is nobody else's business.
+    // Other users must not get in before an entry has the mode that it has in the image.
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     let display = session.display(args.progress);
     let report = unpack(&args.image, &args.directory, &options, &display.work(None)?)?;

@@ -1,4 +1,4 @@
-//! Mistakes on the command line, in words of the job rather than of the parser.
+//! Mistakes on the command line, in terms of the task rather than of the parser.
 
 use std::error::Error as _;
 use std::num::NonZeroUsize;
@@ -6,12 +6,12 @@ use std::num::NonZeroUsize;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use ocibake::Error;
 
-/// Reads a number of things: threads, layers, files.
+/// Parses a number of things: threads, layers, files.
 pub(super) fn count(text: &str) -> Result<NonZeroUsize, String> {
     text.parse().map_err(|_| "a whole number from 1 on".to_owned())
 }
 
-/// What was wrong, in one line, and what to do about it.
+/// Returns what is wrong, in one line, and what to do about it.
 pub(super) fn explanation(error: &clap::Error) -> (String, Option<String>) {
     let given = |kind| context(error, kind).first().cloned().unwrap_or_default();
     let flag = named(&given(ContextKind::InvalidArg));
@@ -56,7 +56,7 @@ pub(super) fn explanation(error: &clap::Error) -> (String, Option<String>) {
     }
 }
 
-/// The same form as a setting's.
+/// Has the same form as the error of a setting.
 fn not_accepted(flag: &str, value: &str, accepted: &str) -> String {
     format!("{flag}: `{}` is not accepted: {accepted}", value.escape_debug())
 }
@@ -94,7 +94,7 @@ fn context(error: &clap::Error, kind: ContextKind) -> Vec<String> {
     }
 }
 
-/// What the house's own parsers wrote, or clap where nothing better is known.
+/// Returns the message of our own parsers, or clap's where there is nothing better.
 fn as_it_is(error: &clap::Error) -> (String, Option<String>) {
     let text = error.to_string();
     let first = text.split("\n\n").next().unwrap_or_default();

@@ -13,9 +13,9 @@ use super::{say, text, Answer, LocationParser, Session};
 
 /// Check that every byte of an image is what its documents say it is
 ///
-/// Prints a line for each finding: `error:` where a promise is broken or readers do not agree, `note:` for what is
-/// permitted and good to know. Without a ref name, all that the layout holds is checked. Exit status: 0 without errors,
-/// 1 with, 2 if the image cannot be opened.
+/// Prints a line for each finding: `error:` if a promise is broken or readers disagree, `note:` for what is permitted
+/// and good to know. Without a ref name, everything in the layout is checked. Exit status: 0 without errors, 1 with
+/// errors, 2 if the image cannot be opened.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  ocibake verify oci:out:v1\n  ocibake verify --cache ~/.cache/ocibake")]
 pub(super) struct Args {
@@ -23,7 +23,7 @@ pub(super) struct Args {
     #[arg(value_parser = LocationParser, required_unless_present_any = ["rules", "cache"])]
     image: Option<Location>,
 
-    /// Print an object for programs
+    /// Print a report in JSON
     #[arg(long)]
     json: bool,
 

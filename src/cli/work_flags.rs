@@ -9,10 +9,10 @@ use super::progress::{Display, ProgressMode};
 use super::usage::count;
 use super::Session;
 
-/// How such a verb works, and what it tells.
+/// How such a verb works, and what it prints.
 #[derive(clap::Args)]
 pub(super) struct WorkFlags {
-    /// Work with so many threads; the result is the same for any number [default: the machine's cores]
+    /// Number of threads; the result is the same for any number [default: the machine's cores]
     #[arg(long, value_name = "N", value_parser = count, allow_hyphen_values = true)]
     threads: Option<NonZeroUsize>,
 
@@ -28,10 +28,10 @@ pub(super) struct WorkFlags {
     pub(super) sync: SyncFlag,
 }
 
-/// Whether a change survives that the machine stops.
+/// Whether a change survives a crash of the machine.
 #[derive(clap::Args)]
 pub(super) struct SyncFlag {
-    /// Do not wait until what is written is on the disk; for targets that are made anew if the machine stops
+    /// Do not wait until the data is on disk; for targets that can be made again after a crash
     #[arg(long)]
     no_sync: bool,
 }
@@ -47,7 +47,7 @@ impl SyncFlag {
 }
 
 impl WorkFlags {
-    /// What the library is given.
+    /// Returns the work for the library.
     pub(super) fn of<'a>(&self, display: &'a Display) -> Result<Work<'a>> {
         Ok(display.work(self.threads)?.with_durability(self.sync.durability()))
     }

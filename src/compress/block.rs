@@ -1,7 +1,7 @@
-//! Blocks: where the input is cut, and what one block becomes.
+//! Blocks: where the input is cut, and how a block is compressed.
 //!
-//! A block ends where an entry starts, so that a changed file disturbs its own blocks and no others. The sizes are
-//! measured: smaller blocks compress worse (gzip 0.15% against one stream, zstd 1%), larger ones cost memory.
+//! A block ends where an entry starts, so that a changed file affects its own blocks and no others. The sizes are
+//! measured: smaller blocks compress worse (gzip 0.15% compared with one stream, zstd 1%), larger ones cost memory.
 
 use std::io;
 use std::sync::Arc;
@@ -17,19 +17,19 @@ use super::gzip;
 const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;
 
-/// How long blocks are, in bytes of input.
+/// The length of blocks, in bytes of input.
 #[derive(Clone, Copy)]
 pub(super) struct BlockSize {
-    /// From here on a start of an entry may end the block.
+    /// From here on, the start of an entry may end the block.
     pub(super) least: usize,
-    /// It ends here at the latest.
+    /// The block ends here at the latest.
     pub(super) most: usize,
 }
 
 impl BlockSize {
     pub(super) fn of(codec: Codec) -> Self {
         match codec {
-            // Nothing is compressed: no more than a way to write in large pieces.
+            // Nothing is compressed: this only makes writes large.
             Codec::Plain => BlockSize { least: 256 * KIB, most: 256 * KIB },
             Codec::Gzip(_) => BlockSize { least: 384 * KIB, most: MIB },
             Codec::Zstd(_) | Codec::Xz(_) => BlockSize { least: 3 * MIB / 2, most: 4 * MIB },
@@ -37,7 +37,7 @@ impl BlockSize {
     }
 }
 
-/// The most bytes that a block of `size` bytes can become.
+/// Returns the most bytes that a block of `size` bytes can become.
 pub(super) fn bound(codec: Codec, size: usize) -> usize {
     match codec {
         Codec::Plain => 0,
@@ -48,17 +48,17 @@ pub(super) fn bound(codec: Codec, size: usize) -> usize {
     }
 }
 
-/// What compresses the blocks of a codec; nothing does for [`Codec::Plain`].
+/// Returns what makes the encoders of a codec, or `None` for [`Codec::Plain`].
 pub(super) fn encoder(codec: Codec) -> Option<MakeEncoder> {
     match codec {
         Codec::Plain => None,
-        Codec::Gzip(level) => Some(Arc::new(move || Ok(Box::new(gzip::Encoder::new(level)?)))),
+        Codec::Gzip(level) => Some(Arc::new(move || Ok(Box::new(gzip::GzipEncoder::new(level)?)))),
         Codec::Zstd(level) => Some(Arc::new(move || Ok(Box::new(Zstd::new(level)?)))),
         Codec::Xz(level) => Some(Arc::new(move || Ok(Box::new(Xz(level))))),
     }
 }
 
-/// What stands around the blocks.
+/// What surrounds the blocks.
 #[derive(Clone, Copy)]
 pub(super) enum Frame {
     /// Nothing: each block is complete.
@@ -82,7 +82,7 @@ impl Frame {
         }
     }
 
-    /// What stands behind the blocks of an input with this checksum and size.
+    /// Returns what follows the blocks of an input with this checksum and size.
     pub(super) fn tail(self, checksum: crc32fast::Hasher, size: u64) -> Vec<u8> {
         match self {
             Frame::Bare => Vec::new(),
@@ -91,7 +91,7 @@ impl Frame {
     }
 }
 
-/// A frame a block, with its size at the front and a checksum at the end.
+/// One frame per block, with its size at the front and a checksum at the end.
 struct Zstd(zstd::bulk::Compressor<'static>);
 
 impl Zstd {
@@ -112,14 +112,15 @@ impl BlockEncoder for Zstd {
     }
 }
 
-/// A stream a block.
+/// One stream per block.
 struct Xz(XzLevel);
 
 impl BlockEncoder for Xz {
     fn encode(&mut self, input: &[u8], output: &mut Buffer) -> io::Result<EncodedBlock> {
         let preset = u32::from(self.0.number());
         let mut options = LzmaOptions::new_preset(preset)?;
-        // No larger than the block: the match finder needs more than ten times the dictionary. 0 to 2 have less.
+        // No larger than the block: the match finder needs more than ten times the dictionary. Presets 0 to 2 have
+        // less.
         if preset > 2 {
             options.dict_size(4 * MIB as u32);
         }

@@ -1,4 +1,4 @@
-//! What compresses blocks, whatever the format.
+//! The encoder of a block, whatever the format.
 
 use std::io;
 use std::sync::Arc;
@@ -12,21 +12,21 @@ pub(super) trait BlockEncoder {
     fn encode(&mut self, input: &[u8], output: &mut Buffer) -> io::Result<EncodedBlock>;
 }
 
-/// What is known of a block that was compressed.
+/// What is known about a compressed block.
 #[derive(Default)]
 pub(super) struct EncodedBlock {
-    /// The CRC-32 of the input, where the format wants it.
+    /// The CRC-32 of the input, if the format needs it.
     pub(super) checksum: crc32fast::Hasher,
-    /// What a cache knows it by, where there is a cache.
+    /// How a cache identifies it, if there is a cache.
     pub(super) known: Option<KnownAs>,
 }
 
-/// What a cache knows a block by.
+/// How a cache identifies a block.
 pub(super) struct KnownAs {
     pub(super) block: ContentDigest,
     pub(super) stored_checksum: u32,
     pub(super) was_found: bool,
 }
 
-/// Makes what compresses blocks, for each thread its own.
+/// Makes an encoder of blocks; each thread has its own.
 pub(super) type MakeEncoder = Arc<dyn Fn() -> io::Result<Box<dyn BlockEncoder>> + Send + Sync>;

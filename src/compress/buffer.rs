@@ -1,5 +1,5 @@
-//! Buffers that go round: a [`Pool`] makes a fixed number of them, and one that is dropped, wherever that happens,
-//! is free again. Memory is bounded by this, and nobody has to give anything back, in particular not after an error.
+//! Reusable buffers: a [`Pool`] makes a fixed number of them, and a dropped buffer is free again, wherever it is
+//! dropped. This bounds memory, and buffers need not be returned explicitly, in particular after an error.
 
 use std::ops::Deref;
 use std::sync::mpsc::{channel, Receiver, Sender};
@@ -13,19 +13,19 @@ pub(super) struct Pool {
 }
 
 impl Pool {
-    /// A pool of `count` buffers of `size` bytes.
+    /// Makes a pool of `count` buffers of `size` bytes.
     pub(super) fn new(count: usize, size: usize) -> Self {
         let (give_back, free) = channel();
         Pool { size, unmade: count, free, give_back }
     }
 
-    /// An empty buffer; waits until one is free.
+    /// Returns an empty buffer; waits until one is free.
     pub(super) fn take(&mut self) -> Buffer {
         let bytes = match self.free.try_recv() {
             Ok(bytes) => bytes,
             Err(_) if self.unmade > 0 => {
                 self.unmade -= 1;
-                // Zeroed memory comes from the kernel untouched: what is never written costs nothing.
+                // Zeroed memory comes from the kernel untouched: pages that are never written cost nothing.
                 vec![0; self.size]
             }
             // The pool holds a sender itself, so this cannot find the channel closed.
@@ -35,7 +35,7 @@ impl Pool {
     }
 }
 
-/// A buffer of a pool: its filled part is what it derefs to.
+/// A buffer of a pool; it derefs to its filled part.
 pub(super) struct Buffer {
     bytes: Vec<u8>,
     filled: usize,
@@ -43,17 +43,17 @@ pub(super) struct Buffer {
 }
 
 impl Buffer {
-    /// The part that is not filled yet.
+    /// Returns the part that is not filled yet.
     pub(super) fn room(&mut self) -> &mut [u8] {
         &mut self.bytes[self.filled..]
     }
 
-    /// Says that what is after `length` bytes is not filled.
+    /// Marks what is after `length` bytes as not filled.
     pub(super) fn truncate(&mut self, length: usize) {
         self.filled = self.filled.min(length);
     }
 
-    /// Says that `count` more bytes of [`room`](Self::room) are filled.
+    /// Marks `count` more bytes of [`room`](Self::room) as filled.
     pub(super) fn fill(&mut self, count: usize) {
         debug_assert!(count <= self.bytes.len() - self.filled);
         self.filled += count;
@@ -70,7 +70,7 @@ impl Deref for Buffer {
 
 impl Drop for Buffer {
     fn drop(&mut self) {
-        // Nobody waits any more when the pool is gone.
+        // Fails only if the pool is gone, and then no one needs the buffer.
         let _ = self.give_back.send(std::mem::take(&mut self.bytes));
     }
 }

@@ -1,4 +1,4 @@
-//! Blocks that a cache knows are copied instead of compressed.
+//! Copies blocks that a cache knows instead of compressing them.
 
 use std::io;
 use std::sync::Arc;
@@ -12,15 +12,15 @@ use super::codec::{Codec, ZstdLevel};
 use crate::block_cache::BlockCache;
 use crate::digest::ContentDigest;
 
-/// The versions of the encoders. Another version may make other bytes, which must not stand among those of this one; a
-/// test holds them to the lock file.
+/// The versions of the encoders. Another version may make other bytes, which must not mix with those of this one; a
+/// test compares them with the lock file.
 const LIBDEFLATE: &str = "1.26.1";
 const ZSTD: &str = "2.1.2+zstd.1.5.7";
 
-/// The version of what is done to a block beside that: the choice of a level by the block's content, and the open end.
+/// The version of our own steps: the choice of a level by the block's content, and the open end.
 const OWN: u32 = 1;
 
-/// What the bytes of a compressed block depend on beside its input; none for what is not worth a cache.
+/// Returns what the bytes of a compressed block depend on besides its input, or `None` if a cache is not worthwhile.
 pub(crate) fn encoding(codec: impl Into<Codec>) -> Option<String> {
     match codec.into() {
         Codec::Gzip(level) => Some(format!("gzip {} libdeflate {LIBDEFLATE} {OWN}", level.number())),
@@ -36,7 +36,7 @@ pub(crate) fn decoded(encoding: &str, stored: &[u8]) -> Option<(Vec<u8>, u32)> {
     match encoding.split(' ').next()? {
         "gzip" => {
             let mut bytes = Vec::with_capacity(most);
-            // The last of its deflate blocks is none for good, so the stream does not end with it.
+            // Its last deflate block is not marked as final, so the stream does not end with it.
             let status = flate2::Decompress::new(false).decompress_vec(stored, &mut bytes, FlushDecompress::Sync);
             let checksum = crc32fast::hash(&bytes);
             status.is_ok().then_some((bytes, checksum))
@@ -46,7 +46,7 @@ pub(crate) fn decoded(encoding: &str, stored: &[u8]) -> Option<(Vec<u8>, u32)> {
     }
 }
 
-/// Makes encoders that look into `cache` first.
+/// Returns a maker of encoders that look into `cache` first.
 pub(super) fn caching(make: MakeEncoder, encoding: String, cache: Arc<dyn BlockCache>) -> MakeEncoder {
     let encoding: Arc<str> = encoding.into();
     Arc::new(move || {
@@ -57,7 +57,7 @@ pub(super) fn caching(make: MakeEncoder, encoding: String, cache: Arc<dyn BlockC
 
 struct Caching {
     make: MakeEncoder,
-    /// Made when there is something to compress.
+    /// Made when first needed.
     made: Option<Box<dyn BlockEncoder>>,
     encoding: Arc<str>,
     cache: Arc<dyn BlockCache>,

@@ -1,4 +1,4 @@
-//! What a layer or an archive is compressed with, and how hard.
+//! What a layer or an archive is compressed with, and at which level.
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,18 +10,18 @@ use crate::media_type::LayerEncoding;
 /// How a layer is compressed: `none`, `gzip[:LEVEL]` or `zstd[:LEVEL]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Compression {
-    /// Stored as it is; digest and `diff_id` are equal.
+    /// Uncompressed; digest and `diff_id` are equal.
     None,
-    /// gzip, which every reader knows.
+    /// gzip, which every reader supports.
     Gzip(GzipLevel),
-    /// Zstandard, which is smaller and faster, and which older readers do not know.
+    /// Zstandard, which is smaller and faster, but which older readers do not support.
     Zstd(ZstdLevel),
 }
 
-/// What an [`Encoder`](super::Encoder) writes: what a layer may be stored in, and xz, which only archives may.
+/// What an [`Encoder`](super::Encoder) writes: the compressions of layers, and xz, which only archives may use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Codec {
-    /// The bytes as they are.
+    /// The bytes unchanged.
     Plain,
     /// One gzip member (RFC 1952).
     Gzip(GzipLevel),
@@ -39,7 +39,7 @@ macro_rules! levels {
             pub struct $name(u8);
 
             impl $name {
-                /// The number.
+                /// Returns the number.
                 pub fn number(self) -> u8 {
                     self.0
                 }
@@ -71,18 +71,18 @@ macro_rules! levels {
 
 levels! {
     /// A level of libdeflate, 1 to 12; its numbers are not those of zlib. The default is the fastest whose result is
-    /// smaller than what umoci writes: 1,599 MB of a root filesystem become 544 MB, and 547 MB with umoci. Blocks that
-    /// lose little by it are compressed at level 1 there. Level 1 for all makes 562 MB in 0.85 of the time, 3 makes 534 MB
-    /// in up to 1.15, 4 makes 530 MB in 1.25, 6 makes 515 MB in 1.7.
+    /// smaller than umoci's: 1,599 MB of a root filesystem become 544 MB, and 547 MB with umoci. It compresses blocks
+    /// that lose little by it at level 1. Level 1 for all makes 562 MB in 0.85 of the time, 3 makes 534 MB in up to
+    /// 1.15, 4 makes 530 MB in 1.25, 6 makes 515 MB in 1.7.
     GzipLevel = "gzip", 1 to 12, default 2;
-    /// A level of zstd, 1 to 22. From 20 on, each thread needs some 100 MiB.
+    /// A level of zstd, 1 to 22. From 20 on, each thread needs about 100 MiB.
     ZstdLevel = "zstd", 1 to 22, default 3;
     /// A preset of xz, 0 to 9.
     XzLevel = "xz", 0 to 9, default 6;
 }
 
 impl Codec {
-    /// What a reader finds that it is.
+    /// Returns the format that a reader detects.
     pub fn format(self) -> Format {
         match self {
             Codec::Plain => Format::Plain,
@@ -98,7 +98,7 @@ impl Compression {
     pub const ACCEPTED: &'static str =
         "`none`, `gzip` or `zstd`, the last two also with a level: `gzip:1` to `gzip:12`, `zstd:1` to `zstd:22`";
 
-    /// How readers find the layer encoded, which its media type says.
+    /// Returns the layer encoding that the media type names.
     pub fn encoding(self) -> LayerEncoding {
         match self {
             Compression::None => LayerEncoding::Plain,
@@ -109,7 +109,7 @@ impl Compression {
 }
 
 impl Default for Compression {
-    /// gzip: nearly no public image uses anything else, and older readers know nothing else.
+    /// gzip: nearly all public images use it, and older readers support nothing else.
     fn default() -> Self {
         Compression::Gzip(GzipLevel::default())
     }
@@ -135,7 +135,7 @@ impl FromStr for Compression {
     }
 }
 
-/// One way to write each number: no sign, no leading zero.
+/// Accepts one spelling of each number: no sign, no leading zero.
 fn parse_level(text: &str) -> Option<u8> {
     let number: u8 = text.parse().ok()?;
     (number.to_string() == text).then_some(number)

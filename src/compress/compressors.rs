@@ -1,8 +1,8 @@
-//! The threads that compress, and the memory that goes through them: one set for an encoder, or for several side by side,
-//! which then need no more of either than one does.
+//! The threads that compress, and the memory that passes through them. Several encoders can share one set, which then
+//! needs no more of either than one encoder does.
 //!
-//! They cannot wait for each other in a ring: a worker waits for nothing but work, and each block has its two buffers
-//! before it is sent on its way, so that it comes out and gives them back, whosever it is.
+//! They cannot deadlock: a worker waits for nothing but work, and each block has both its buffers before it is sent. So
+//! it always comes out and frees them, whichever encoder it belongs to.
 
 use std::io;
 use std::num::NonZeroUsize;
@@ -21,11 +21,11 @@ use crate::block_cache::BlockCache;
 /// Threads that compress blocks. They end when all encoders that use them have ended.
 pub struct Compressors {
     pub(super) codec: Codec,
-    /// What encoders fill.
+    /// Buffers that encoders fill.
     inputs: Mutex<Pool>,
-    /// Where compressed blocks go.
+    /// Buffers for compressed blocks.
     outputs: Mutex<Pool>,
-    /// None where nothing is compressed.
+    /// `None` if nothing is compressed.
     jobs: Option<Sender<Job>>,
     workers: Vec<JoinHandle<()>>,
 }
@@ -36,7 +36,7 @@ struct Job {
     answer: SyncSender<io::Result<Compressed>>,
 }
 
-/// A block that was compressed.
+/// A compressed block.
 pub(super) struct Compressed {
     pub(super) output: Buffer,
     pub(super) encoded: EncodedBlock,
@@ -45,7 +45,7 @@ pub(super) struct Compressed {
 }
 
 impl Compressors {
-    /// Starts `threads` of them. Blocks that `cache` knows are copied from there; the output is the same.
+    /// Starts `threads` threads. Blocks that `cache` knows are copied from there; the output is the same.
     ///
     /// # Errors
     ///
@@ -64,7 +64,7 @@ impl Compressors {
         Compressors::with(codec, encoder, threads, limit, block::bound(codec, limit))
     }
 
-    /// `limit` and `bound` are the most bytes of a block before and after.
+    /// `limit` and `bound` are the most bytes of a block before and after compression.
     pub(super) fn with(
         codec: Codec,
         encoder: Option<MakeEncoder>,
@@ -75,9 +75,9 @@ impl Compressors {
         let count = encoder.as_ref().map_or(1, |_| threads.get());
         let mut compressors = Compressors {
             codec,
-            // One for each worker, one that is filled, and one that is ready for the next worker that has time.
+            // One for each worker, one being filled, and one ready for the next worker that is free.
             inputs: Mutex::new(Pool::new(count + 2, limit)),
-            // One for each worker, one that is written, and one that waits for that.
+            // One for each worker, one being written, and one waiting to be written.
             outputs: Mutex::new(Pool::new(count + 2, bound)),
             jobs: None,
             workers: Vec::new(),
@@ -95,17 +95,18 @@ impl Compressors {
         Ok(Arc::new(compressors))
     }
 
-    /// An empty buffer for a block; waits until one is free.
+    /// Returns an empty buffer for a block; waits until one is free.
     pub(super) fn input(&self) -> Buffer {
         self.inputs.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    /// Whether blocks are changed.
+    /// Returns whether blocks are compressed.
     pub(super) fn compress(&self) -> bool {
         self.jobs.is_some()
     }
 
-    /// Sends a block on its way; waits when too many are. The answer comes in the channel; none if nobody will.
+    /// Sends a block to the workers; waits when too many are on their way. Returns the channel for the answer, or
+    /// `None` if there is no worker.
     pub(super) fn send(&self, input: Arc<Buffer>) -> Option<Receiver<io::Result<Compressed>>> {
         let jobs = self.jobs.as_ref()?;
         let output = self.outputs.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -127,7 +128,7 @@ impl Drop for Compressors {
 fn work(make: &dyn Fn() -> io::Result<Box<dyn BlockEncoder>>, queue: &Mutex<Receiver<Job>>) {
     let mut encoder = None;
     loop {
-        // Nothing can panic while the lock is held, so it is never poisoned.
+        // Nothing panics while the lock is held, so it is never poisoned.
         let job = queue.lock().ok().and_then(|queue| queue.recv().ok());
         let Some(Job { input, mut output, answer }) = job else { return };
         let start = Instant::now();
@@ -139,7 +140,7 @@ fn work(make: &dyn Fn() -> io::Result<Box<dyn BlockEncoder>>, queue: &Mutex<Rece
         let took = start.elapsed();
         let input_size = input.len();
         drop(input);
-        // Nobody waits for it where its encoder has failed.
+        // If its encoder has failed, the receiver is gone.
         let _ = answer.send(result.map(|encoded| Compressed { output, encoded, input_size, took }));
     }
 }

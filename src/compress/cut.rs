@@ -1,30 +1,30 @@
 //! Where blocks end, so that two streams that differ in one place cut the same blocks everywhere else.
 //!
-//! - An entry that is larger than a block starts one, and its content is cut at whole blocks from there. So the cuts in
-//!   and after a large file depend on that file alone.
+//! - An entry that is larger than a block starts one, and its content is cut into whole blocks from there. So the cuts
+//!   in and after a large file depend on that file alone.
 //! - Elsewhere a block ends at the start of an entry between the least and the most that a block holds: at the one with
-//!   the smallest key. Keys follow from names, so where two streams have the same entries they soon choose the same one,
-//!   however their blocks began.
+//!   the smallest key. Keys follow from names, so two streams with the same entries soon choose the same one, however
+//!   their blocks began.
 
 use super::block::BlockSize;
 
-/// The choice of a block's end, while the block is filled.
-pub(super) struct Cut {
+/// Chooses where a block ends while it is being filled.
+pub(super) struct BlockEnd {
     size: BlockSize,
-    /// The best of the starts of entries so far that may end the block: key and place in it.
+    /// The best start of an entry so far that may end the block: its key and its place in the block.
     best: Option<(u64, usize)>,
-    /// The starts of entries after the best one: they are candidates of the next block.
+    /// The starts of entries after the best one: candidates for the next block.
     later: Vec<(u64, usize)>,
-    /// The block ends here, whatever else there is.
+    /// The block ends here, whatever else it holds.
     here: Option<usize>,
 }
 
-impl Cut {
+impl BlockEnd {
     pub(super) fn of(size: BlockSize) -> Self {
-        Cut { size, best: None, later: Vec::new(), here: None }
+        BlockEnd { size, best: None, later: Vec::new(), here: None }
     }
 
-    /// An entry with `size` bytes of content starts after `length` bytes of the block.
+    /// Says that an entry with `size` bytes of content starts after `length` bytes of the block.
     pub(super) fn entry_edge(&mut self, length: usize, key: u64, size: u64) {
         if length == 0 {
             return;
@@ -47,8 +47,8 @@ impl Cut {
         }
     }
 
-    /// Where the block ends, of which `length` bytes are there; none if it goes on. What is after the end belongs to the
-    /// next block, whose choice begins with that.
+    /// Returns where the block ends, or `None` if it goes on; `length` bytes of it are filled. What comes after the end
+    /// belongs to the next block, whose choice begins with it.
     pub(super) fn end(&mut self, length: usize) -> Option<usize> {
         if let Some(here) = self.here.take() {
             self.best = None;
@@ -74,9 +74,9 @@ mod tests {
 
     const SIZE: BlockSize = BlockSize { least: 10, most: 20 };
 
-    /// The ends of the blocks of entries with these keys and sizes, in bytes from the start.
+    /// Returns the ends of the blocks of entries with these keys and sizes, in bytes from the start.
     fn ends(entries: &[(u64, usize)]) -> Vec<usize> {
-        let mut cut = Cut::of(SIZE);
+        let mut cut = BlockEnd::of(SIZE);
         let (mut start, mut at) = (0, 0);
         let mut ends = Vec::new();
         for (key, size) in entries {
@@ -94,8 +94,8 @@ mod tests {
 
     #[test]
     fn a_block_ends_at_the_smallest_key() {
-        // Entries start at 6, 12, 15, 18, 23, 28 and 33. Of the ends that are far enough, 15 has the smallest key; from
-        // there on 28 and 33 may end the next block, and the first of two equal keys does.
+        // Entries start at 6, 12, 15, 18, 23, 28 and 33. Of the ends that are far enough, 15 has the smallest key. From
+        // there, 28 and 33 may end the next block, and the first of two equal keys does.
         assert_eq!(ends(&[(9, 6), (1, 6), (5, 3), (3, 3), (7, 5), (8, 5), (8, 5), (8, 5)]), [15, 28]);
     }
 
@@ -104,7 +104,7 @@ mod tests {
         assert_eq!(ends(&[(1, 3), (9, 50), (2, 12), (2, 9)]), [3, 23, 43, 53, 65]);
     }
 
-    /// What a stream of entries is cut into, each block by what it holds.
+    /// Returns the blocks that a stream of entries is cut into, each by its content.
     fn blocks(entries: &[(u64, usize)]) -> std::collections::BTreeSet<Vec<(u64, usize)>> {
         let bytes: Vec<(u64, usize)> = entries.iter().flat_map(|(key, size)| (0..*size).map(|at| (*key, at))).collect();
         let mut start = 0;

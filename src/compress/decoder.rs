@@ -1,8 +1,8 @@
-//! The decoder: finds out what it reads, and undoes it.
+//! The decoder: detects the format and decompresses.
 //!
-//! It reads all gzip members, zstd frames (skippable ones too), xz streams (with the padding between them) or bzip2
-//! streams that stand one behind the other, and stops where something else comes. What that is, is the caller's to
-//! judge: [`Decoder::finish`] counts it. Memory is bounded whatever the input says; the size of the output is not.
+//! It reads all consecutive gzip members, zstd frames (skippable ones too), xz streams (with the padding between them)
+//! or bzip2 streams, and stops where something else comes. The caller judges what that is: [`Decoder::finish`] counts
+//! its bytes. Memory is bounded whatever the input says; the size of the output is not.
 
 use std::io::{self, Read};
 
@@ -10,10 +10,10 @@ use flate2::{Decompress, FlushDecompress};
 use xz2::stream::{Action, Stream};
 use zstd::stream::raw::{DParameter, Operation};
 
-/// How bytes are compressed, going by their first few.
+/// How bytes are compressed, judged by their first few.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
-    /// In no way that is known here.
+    /// Not in a known way.
     Plain,
     /// gzip (RFC 1952).
     Gzip,
@@ -29,14 +29,15 @@ impl Format {
     /// How many bytes [`sniff`](Self::sniff) looks at.
     pub const MAGIC_SIZE: usize = 10;
 
-    /// What starts with these bytes. Fewer than [`MAGIC_SIZE`](Self::MAGIC_SIZE) are enough for all but bzip2.
+    /// Returns the format that starts with these bytes. Fewer than [`MAGIC_SIZE`](Self::MAGIC_SIZE) are enough for all
+    /// but bzip2.
     pub fn sniff(start: &[u8]) -> Self {
         match start {
             [0x1F, 0x8B, 8, ..] => Format::Gzip,
-            // A frame, or one that readers skip (RFC 8878, 3.1).
+            // A frame, or a skippable one (RFC 8878, 3.1).
             [0x28, 0xB5, 0x2F, 0xFD, ..] | [0x50..=0x5F, 0x2A, 0x4D, 0x18, ..] => Format::Zstd,
             [0xFD, b'7', b'z', b'X', b'Z', 0, ..] => Format::Xz,
-            // With the marks of a first block or of an empty stream: a tar may well start with the file `BZh9`.
+            // With the marks of a first block or of an empty stream: a tar may well start with a file named `BZh9`.
             [b'B', b'Z', b'h', b'1'..=b'9', 0x31, 0x41, 0x59, 0x26, 0x53, 0x59, ..]
             | [b'B', b'Z', b'h', b'1'..=b'9', 0x17, 0x72, 0x45, 0x38, 0x50, 0x90, ..] => Format::Bzip2,
             _ => Format::Plain,
@@ -44,7 +45,7 @@ impl Format {
     }
 }
 
-/// Undoes the compression of what `R` yields.
+/// Decompresses what `R` yields.
 pub struct Decoder<R> {
     input: Input<R>,
     format: Format,
@@ -53,14 +54,14 @@ pub struct Decoder<R> {
     state: State,
 }
 
-/// What stands behind a compressed stream.
+/// What follows a compressed stream.
 #[derive(Debug)]
 pub struct Rest<R> {
     /// The reader, at its end.
     pub inner: R,
-    /// How many bytes stood behind the last member, frame or stream; zero for [`Format::Plain`].
+    /// How many bytes followed the last member, frame or stream; zero for [`Format::Plain`].
     pub trailing: u64,
-    /// How many members, frames or streams there were, skippable frames counted; zero for [`Format::Plain`].
+    /// How many members, frames or streams there were, including skippable frames; zero for [`Format::Plain`].
     pub streams: u64,
 }
 
@@ -68,9 +69,9 @@ pub struct Rest<R> {
 enum State {
     /// Within a member, frame or stream.
     Within,
-    /// Behind one.
+    /// After one that need not be the last.
     Between,
-    /// Behind the last one.
+    /// After the last one.
     Ended,
 }
 
@@ -82,7 +83,7 @@ enum Engine {
     Bzip2(bzip2::Decompress),
 }
 
-/// What an engine did with the bytes it was given.
+/// What an engine did with its input.
 struct Step {
     read: usize,
     written: usize,
@@ -92,13 +93,14 @@ struct Step {
 /// The largest window that a zstd frame may ask for, as a power of two: 128 MiB, the limit of the zstd command.
 const ZSTD_WINDOW: u32 = 27;
 
-/// Bytes that the xz decoder may use: enough for the presets (65 MiB) and for dictionaries of up to 127 MiB.
+/// The memory in bytes that the xz decoder may use: enough for the presets (65 MiB) and for dictionaries of up to 127
+/// MiB.
 const XZ_MEMORY: u64 = 128 << 20;
 
 impl<R: Read> Decoder<R> {
-    /// A decoder behind `reader`, whose first bytes are looked at now.
+    /// Makes a decoder that reads from `reader`; reads its first bytes at once to detect the format.
     ///
-    /// `reader` may also be a `&mut` to one that is looked at later; it is read in pieces of 64 KiB.
+    /// `reader` may also be a `&mut` to a reader that is used afterwards; it is read in pieces of 64 KiB.
     ///
     /// # Errors
     ///
@@ -110,7 +112,7 @@ impl<R: Read> Decoder<R> {
         Ok(Decoder { input, format, engine, streams: u64::from(format != Format::Plain), state: State::Within })
     }
 
-    /// What was recognised.
+    /// Returns the detected format.
     pub fn format(&self) -> Format {
         self.format
     }
@@ -138,7 +140,7 @@ impl<R: Read> Decoder<R> {
         }
     }
 
-    /// Steps over what may stand between two streams, and starts with the next one if there is one.
+    /// Skips what may be between two streams, and starts the next one if there is one.
     fn next_stream(&mut self) -> io::Result<State> {
         if self.format == Format::Plain {
             return Ok(State::Ended);
@@ -203,7 +205,7 @@ impl Engine {
     fn new(format: Format) -> io::Result<Self> {
         Ok(match format {
             Format::Plain => Engine::Plain,
-            // 2^15: the largest window that deflate knows.
+            // 2^15: the largest window of deflate.
             Format::Gzip => Engine::Gzip(Decompress::new_gzip(15)),
             Format::Zstd => {
                 let mut decoder = zstd::stream::raw::Decoder::new()?;
@@ -215,11 +217,11 @@ impl Engine {
         })
     }
 
-    /// Makes ready for the next member, frame or stream of the same format.
+    /// Prepares for the next member, frame or stream of the same format.
     fn restart(&mut self) -> io::Result<()> {
         match self {
             Engine::Plain => {}
-            // Its `reset` does not know of gzip.
+            // `reset` does not support gzip.
             Engine::Gzip(inflate) => *inflate = Decompress::new_gzip(15),
             Engine::Zstd(decoder) => decoder.reinit()?,
             Engine::Xz(stream) => *stream = Stream::new_stream_decoder(XZ_MEMORY, 0)?,
@@ -271,7 +273,7 @@ impl Engine {
     }
 }
 
-/// In the faster of its two ways: 4 MB at most, whatever the stream says.
+/// Uses the faster of its two ways: 4 MB at most, whatever the stream says.
 fn new_bzip2() -> bzip2::Decompress {
     bzip2::Decompress::new(false)
 }
@@ -280,7 +282,7 @@ fn damaged<E: std::fmt::Display>(format: Format) -> impl Fn(E) -> io::Error {
     move |error| io::Error::new(io::ErrorKind::InvalidData, format!("the {} stream is damaged: {error}", format.name()))
 }
 
-/// A reader with a buffer in which several bytes can be looked at ahead, however few each read yields.
+/// A reader with a buffer that allows looking several bytes ahead, however few each read yields.
 struct Input<R> {
     reader: R,
     buffer: Box<[u8]>,
@@ -293,13 +295,13 @@ impl<R: Read> Input<R> {
         Input { reader, buffer: vec![0; 64 * 1024].into(), start: 0, end: 0 }
     }
 
-    /// The next bytes, at least one except at the end.
+    /// Returns the next bytes, at least one except at the end.
     fn filled(&mut self) -> io::Result<&[u8]> {
         self.at_least(1)?;
         Ok(&self.buffer[self.start..self.end])
     }
 
-    /// The next `count` bytes, or as many as there are.
+    /// Returns the next `count` bytes, or as many as there are.
     fn peek(&mut self, count: usize) -> io::Result<&[u8]> {
         self.at_least(count)?;
         Ok(&self.buffer[self.start..self.end.min(self.start + count)])
@@ -366,7 +368,7 @@ mod tests {
     const SKIPPABLE: &[u8] = b"\x53\x2A\x4D\x18\x05\0\0\0abcde";
 
     fn decode(bytes: &[u8]) -> io::Result<(Vec<u8>, Format, u64, u64)> {
-        /// One byte a read, and interrupted each other time, as a reader may be.
+        /// One byte per read, and every other read interrupted, which a reader may do.
         struct Slow<'a>(&'a [u8], bool);
 
         impl Read for Slow<'_> {
@@ -425,14 +427,14 @@ mod tests {
 
     #[test]
     fn a_wrong_checksum_is_an_error_also_for_who_stops_reading_early() {
-        // In gzip and zstd it stands at the end, in xz in front of the index (12) and the footer (12).
+        // In gzip and zstd it is at the end, in xz before the index (12) and the footer (12).
         for (mut bytes, from_end) in [(gzip(TEXT), 8), (zstd(TEXT), 1), (xz(TEXT), 28)] {
             let at = bytes.len() - from_end;
             bytes[at] ^= 1;
             assert_eq!(decode(&bytes).unwrap_err().kind(), io::ErrorKind::InvalidData);
             let mut decoder = Decoder::new(&bytes[..]).unwrap();
             let mut all = [0; TEXT.len()];
-            // The decoder may notice at once or only at the end; it must not let it pass.
+            // The decoder may notice at once or only at the end, but it must notice.
             let read = decoder.read_exact(&mut all);
             assert_eq!(read.and_then(|()| decoder.finish()).unwrap_err().kind(), io::ErrorKind::InvalidData);
         }

@@ -1,19 +1,19 @@
-//! Walks through a finished deflate stream (RFC 1951) without producing what it expands to: where does the header of
-//! the last block stand, where does that block end, how many bytes would come out?
+//! Walks through a finished deflate stream (RFC 1951) without producing its output: where is the header of the last
+//! block, where does that block end, how many bytes would come out?
 //!
-//! The first two are what joining streams needs ([`gzip`](super::gzip)), the third checks the encoder. Only lengths
-//! matter here; literals and distances need not be known. So one look-up steps over as many literals as its index
-//! holds, and over the length of a match behind them. A second look-up follows without a branch, since whether a
-//! match comes next is just what cannot be foreseen: that of the match's distance, or that of more literals.
+//! Joining streams ([`gzip`](super::gzip)) needs the first two; the third checks the encoder. Only lengths matter here,
+//! not literals and distances. So one look-up skips as many literals as its index holds, and the length of a match
+//! after them. A second look-up follows without a branch, since whether a match comes next is exactly what cannot be
+//! predicted: it covers the distance of the match, or more literals.
 //!
-//! Any input is safe: an odd one is [`Damaged`].
+//! Any input is safe: an invalid one is [`Damaged`].
 
-/// What a scan finds out.
+/// The result of a scan.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Extent {
     /// The bit at which the header of the last block starts: its "final" flag.
     pub(super) last_header: usize,
-    /// The first bit behind the last block.
+    /// The first bit after the last block.
     pub(super) end: usize,
     /// How many bytes the stream expands to.
     pub(super) expanded: u64,
@@ -31,8 +31,8 @@ pub(super) struct Scanner {
     single: Box<[u32; TABLE_SIZE]>,
     /// Entries of as many symbols as the index holds.
     first: Box<[u32; TABLE_SIZE]>,
-    /// What follows, by the bits behind that: the literals behind literals, and, in the second half, the
-    /// distance behind a length. The low byte is the number of bits, the high byte that of literals.
+    /// What follows, by the bits after those of `first`: more literals after literals and, in the second half, the
+    /// distance after a length. The low byte is the number of bits, the high byte that of literals.
     second: Box<[u16; 2 * TABLE_SIZE]>,
 }
 
@@ -42,28 +42,28 @@ const LONGEST_CODE: usize = 15;
 
 // The fields of an entry for literals and lengths; an entry of zero says that the code is longer than the index.
 
-/// All its bits: those of its codes, and the extra bits behind them.
+/// All its bits: those of its codes, and the extra bits after them.
 const BITS: u32 = 0x3F;
-/// Where the bits of its codes alone are counted.
+/// Where the number of bits of its codes alone is.
 const CODE_SHIFT: u32 = 6;
-/// Where the extra bits are counted, whose value adds to the bytes.
+/// Where the number of extra bits is, whose value adds to the bytes.
 const EXTRA_SHIFT: u32 = 11;
 /// It ends in a length: a distance follows.
 const MATCH: u32 = 1 << MATCH_SHIFT;
 const MATCH_SHIFT: u32 = 14;
 /// It stands for bytes, not for the end of the block.
 const DATA: u32 = 1 << 15;
-/// Where those bytes are counted.
+/// Where the number of those bytes is.
 const BYTES_SHIFT: u32 = 16;
 
-/// A distance with a code that is longer than the index.
+/// A distance whose code is longer than the index.
 const LONG_DISTANCE: u16 = u16::MAX;
 
 const LENGTH_BASE: [u16; 29] =
     [3, 4, 5, 6, 7, 8, 9, 10, 11, 13, 15, 17, 19, 23, 27, 31, 35, 43, 51, 59, 67, 83, 99, 115, 131, 163, 195, 227, 258];
 const LENGTH_EXTRA: [u8; 29] = [0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3, 4, 4, 4, 4, 5, 5, 5, 5, 0];
 
-/// In which order the lengths of the code for code lengths are stored.
+/// The order in which the lengths of the code for code lengths are stored.
 const LENGTH_ORDER: [usize; 19] = [16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15];
 
 impl Scanner {
@@ -77,7 +77,7 @@ impl Scanner {
         }
     }
 
-    /// Walks through `stream`, which must end in the byte in which its last block ends.
+    /// Scans `stream`, which must end in the byte in which its last block ends.
     pub(super) fn scan(&mut self, stream: &[u8]) -> Result<Extent, Damaged> {
         let mut bits = Bits { bytes: stream, next: 0, buffer: 0, available: 0 };
         let mut expanded = 0;
@@ -105,7 +105,7 @@ impl Scanner {
         }
     }
 
-    /// The codes that need no description (RFC 1951, 3.2.6).
+    /// Sets the codes that need no description (RFC 1951, 3.2.6).
     fn set_fixed_codes(&mut self) -> Result<(), Damaged> {
         let mut lengths = [8; 288];
         lengths[144..256].fill(9);
@@ -152,7 +152,7 @@ impl Scanner {
         self.literals.fill_table(&mut self.single[..], 0, literal_entry);
         let (more, behind_length) = self.second.split_at_mut(TABLE_SIZE);
         for (index, (first, more)) in self.first.iter_mut().zip(more).enumerate() {
-            // The literals whose codes the index holds in full, and what stands behind them, perhaps in part.
+            // The literals whose codes the index holds in full, and what follows them, perhaps in part.
             let (mut used, mut count) = (0, 0);
             let next = loop {
                 let entry = self.single[index >> used];
@@ -176,7 +176,7 @@ impl Scanner {
         Ok(())
     }
 
-    /// Steps over the symbols of a block and says how many bytes they stand for.
+    /// Skips the symbols of a block and returns how many bytes they stand for.
     fn skip_symbols(&self, bits: &mut Bits<'_>) -> Result<u64, Damaged> {
         // A copy, so that it stays in registers.
         let mut ahead = *bits;
@@ -215,7 +215,8 @@ impl Scanner {
     }
 }
 
-/// The entry of one symbol for literals and lengths, with a code of `length` bits; zero if there is no such symbol.
+/// Returns the entry of one symbol for literals and lengths, with a code of `length` bits; zero if there is no such
+/// symbol.
 fn literal_entry(symbol: u16, length: u8) -> u32 {
     let code = u32::from(length);
     match symbol {
@@ -229,17 +230,17 @@ fn literal_entry(symbol: u16, length: u8) -> u32 {
     }
 }
 
-/// An entry that stands for `bytes`, with codes of `code` bits and `extra` ones behind them.
+/// Returns an entry that stands for `bytes`, with codes of `code` bits followed by `extra` bits.
 fn data_entry(bytes: u32, code: u32, extra: u32) -> u32 {
     bytes << BYTES_SHIFT | DATA | extra << EXTRA_SHIFT | code << CODE_SHIFT | (code + extra)
 }
 
-/// The bits of an entry's codes.
+/// Returns the number of bits of an entry's codes.
 fn code_bits(entry: u32) -> u32 {
     entry >> CODE_SHIFT & 0x1F
 }
 
-/// The bits of a distance with a code of `length` bits, extra bits counted.
+/// Returns the entry of a distance with a code of `length` bits: its bits, extra bits included.
 fn distance_entry(symbol: u16, length: u8) -> u16 {
     match symbol {
         0..=3 => u16::from(length),
@@ -263,7 +264,7 @@ impl Default for Code {
 }
 
 impl Code {
-    /// Takes over the code that has these lengths by symbol.
+    /// Sets the code that has these lengths by symbol.
     fn set(&mut self, lengths: &[u8]) -> Result<(), Damaged> {
         self.counts = [0; LONGEST_CODE + 1];
         for &length in lengths {
@@ -284,8 +285,8 @@ impl Code {
         Ok(())
     }
 
-    /// Fills a table, whose size is a power of two, with `entry(symbol, length)` by the bits of the symbol's code;
-    /// with `absent` where the code is longer than the index, or missing.
+    /// Fills a table, whose size is a power of two, with `entry(symbol, length)` by the bits of the symbol's code, and
+    /// with `absent` where the code is longer than the index or missing.
     fn fill_table<T: Copy>(&self, table: &mut [T], absent: T, entry: impl Fn(u16, u8) -> T) {
         table.fill(absent);
         let mut symbols = self.symbols.iter();
@@ -303,7 +304,7 @@ impl Code {
         }
     }
 
-    /// The symbol at the front of `buffer` and the length of its code, found bit by bit.
+    /// Returns the symbol at the front of `buffer` and the length of its code, found bit by bit.
     fn decode(&self, mut buffer: u64) -> Option<(u16, u8)> {
         let (mut code, mut first, mut index) = (0, 0, 0);
         for length in 1..=LONGEST_CODE {
@@ -322,19 +323,19 @@ impl Code {
     }
 }
 
-/// The bits of a stream, the lowest of each byte first. Behind the end come zeros, for as long as a look-up may need.
+/// The bits of a stream, the lowest of each byte first. Zeros follow the end, for as long as a look-up may need them.
 #[derive(Clone, Copy)]
 struct Bits<'a> {
     bytes: &'a [u8],
     /// The next byte to be taken into the buffer.
     next: usize,
-    /// The next bits; from `available` on there may be more of them, or zeros.
+    /// The next bits; from `available` on, there may be more of them, or zeros.
     buffer: u64,
     available: u32,
 }
 
 impl Bits<'_> {
-    /// Makes sure that at least 56 bits are available.
+    /// Ensures that at least 56 bits are available.
     #[inline(always)]
     #[allow(clippy::inline_always)] // runs for every symbol
     fn refill(&mut self) -> Result<(), Damaged> {
@@ -348,7 +349,7 @@ impl Bits<'_> {
         Ok(())
     }
 
-    /// By value: behind a reference, the bits of a loop could not stay in registers.
+    /// By value: through a reference, the bits of a loop could not stay in registers.
     #[cold]
     fn refilled_at_end(mut self) -> Result<Self, Damaged> {
         while self.available < 56 {
@@ -357,7 +358,7 @@ impl Bits<'_> {
             self.next += 1;
             self.available += 8;
         }
-        // The buffer holds eight bytes: further behind the end, zeros were used up as if they were bits.
+        // The buffer holds eight bytes: further after the end, zeros were consumed as if they were bits.
         if self.next <= self.bytes.len() + 8 {
             Ok(self)
         } else {
@@ -382,7 +383,7 @@ impl Bits<'_> {
         self.next * 8 - self.available as usize
     }
 
-    /// Steps over a stored block (RFC 1951, 3.2.4) and says how many bytes it holds.
+    /// Skips a stored block (RFC 1951, 3.2.4) and returns how many bytes it holds.
     fn skip_stored(&mut self) -> Result<u64, Damaged> {
         let start = self.position().div_ceil(8);
         match self.bytes.get(start..start + 4) {
@@ -416,7 +417,7 @@ mod tests {
         for (stream, found) in [
             // An empty block with fixed codes.
             (&[0x03, 0x00][..], Ok((0, 10, 0))),
-            // The same behind an empty stored block.
+            // The same after an empty stored block.
             (&[0x00, 0x00, 0x00, 0xFF, 0xFF, 0x03, 0x00], Ok((40, 50, 0))),
             // Two bytes, stored.
             (&[0x01, 0x02, 0x00, 0xFD, 0xFF, b'a', b'b'], Ok((0, 56, 2))),

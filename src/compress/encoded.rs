@@ -1,20 +1,20 @@
-//! What is asked of an encoder beside its bytes, and what it tells.
+//! What an encoder is asked for besides its bytes, and what it reports.
 
 use std::time::Duration;
 
 use crate::block_cache::KeptBlock;
 use crate::digest::Digest;
 
-/// Whether the digest of what goes in is wanted: the `diff_id` of a layer.
+/// Whether the digest of the input is wanted: the `diff_id` of a layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum InputDigest {
     /// Compute it.
     Compute,
-    /// Nobody wants it: an outer archive, for instance.
+    /// It is not needed: for an outer archive, for instance.
     Skip,
 }
 
-/// What an encoder found out.
+/// What an encoder reports.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Encoded {
     /// The digest of all input, if it was asked for.
@@ -25,13 +25,13 @@ pub struct Encoded {
     pub output: Digest,
     /// Bytes that came out.
     pub output_size: u64,
-    /// For how long the threads were busy.
+    /// How long the threads were busy.
     pub busy: Busy,
     /// The blocks of the output in their order, where there is a cache.
     pub blocks: Vec<KeptBlock>,
 }
 
-/// Time spent on each stage, waiting not counted, summed over the stage's threads.
+/// Time spent on each stage, without waiting, summed over the stage's threads.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Busy {
     /// Digests of input and output.

@@ -8,29 +8,29 @@ use super::block::{BlockSize, Frame};
 use super::buffer::Buffer;
 use super::codec::Codec;
 use super::compressors::Compressors;
-use super::cut::Cut;
+use super::cut::BlockEnd;
 use super::encoded::{Encoded, InputDigest};
 use super::pipeline::Pipeline;
 
-/// Compresses what is written into it with several threads, and writes the result to `W` in a thread of its own.
+/// Compresses what is written to it with several threads, and writes the result to `W` in another thread.
 ///
-/// The output is complete only after [`finish`](Self::finish). Dropped before that, the encoder stops its threads,
-/// and what was written so far is not a complete stream. An error of the inner writer is the result of one of the
-/// next writes, or of `finish`, and of all calls after that. [`flush`](Write::flush) does nothing: it must not move a
-/// block's end.
+/// The output is complete only after [`finish`](Self::finish). If the encoder is dropped before, it stops its threads,
+/// and what was written so far is not a complete stream. An error of the inner writer is returned by one of the next
+/// writes or by `finish`, and by all calls after that. [`flush`](Write::flush) does nothing: it must not move the end
+/// of a block.
 pub struct Encoder<W: Write + Send + 'static> {
     pipeline: Pipeline<W>,
     compressors: Arc<Compressors>,
-    /// The block in the making, and perhaps the beginning of the next.
+    /// The block being filled, and perhaps the beginning of the next.
     block: Option<Buffer>,
-    /// Where the block in the making ends.
-    cut: Cut,
-    /// No block is on its way yet, and an input without a byte needs one too: an empty frame, as opposed to none.
+    /// Where the block being filled ends.
+    cut: BlockEnd,
+    /// No block was sent yet. An empty input needs one too: an empty frame, as opposed to none.
     needs_block: bool,
 }
 
 impl<W: Write + Send + 'static> Encoder<W> {
-    /// An encoder in front of `inner` that compresses with `threads` threads; two more hash and write.
+    /// Makes an encoder that writes to `inner` and compresses with `threads` threads; two more hash and write.
     ///
     /// # Errors
     ///
@@ -39,8 +39,8 @@ impl<W: Write + Send + 'static> Encoder<W> {
         Encoder::with(inner, &Compressors::start(codec, threads, None)?, input)
     }
 
-    /// An encoder in front of `inner` that shares its threads and their memory with others; two more hash and write. Each
-    /// must have ended before the next is written to.
+    /// Makes an encoder that writes to `inner` and shares its threads and their memory with others; two more hash and
+    /// write. Each must have ended before the next is written to.
     ///
     /// # Errors
     ///
@@ -51,20 +51,20 @@ impl<W: Write + Send + 'static> Encoder<W> {
             pipeline: Pipeline::start(inner, compressors, Frame::of(codec), input)?,
             compressors: Arc::clone(compressors),
             block: None,
-            cut: Cut::of(BlockSize::of(codec)),
+            cut: BlockEnd::of(BlockSize::of(codec)),
             needs_block: matches!(codec, Codec::Zstd(_) | Codec::Xz(_)),
         })
     }
 
-    /// Says that an entry starts with the next byte: one with this many bytes of content, and with a key that follows from
-    /// its name alone.
+    /// Says that an entry starts with the next byte: it has this many bytes of content, and a key that follows from its
+    /// name alone.
     pub fn entry_edge(&mut self, key: u64, size: u64) {
         if let Some(block) = &self.block {
             self.cut.entry_edge(block.len(), key, size);
         }
     }
 
-    /// Takes up to `limit` bytes from `reader`, straight into a block; returns how many there were until its end.
+    /// Reads up to `limit` bytes from `reader`, straight into a block; returns how many there were.
     ///
     /// # Errors
     ///
@@ -88,7 +88,7 @@ impl<W: Write + Send + 'static> Encoder<W> {
         Ok(taken)
     }
 
-    /// Writes what is left, ends the stream, and gives back the inner writer and what was found out.
+    /// Writes what is left, ends the stream, and returns the inner writer and the encoder's report.
     ///
     /// # Errors
     ///
@@ -97,23 +97,23 @@ impl<W: Write + Send + 'static> Encoder<W> {
         self.end()?.wait()
     }
 
-    /// Writes what is left and ends the stream, without waiting until it is written: another encoder with the same threads
-    /// can begin.
+    /// Writes what is left and ends the stream, without waiting until it is written: another encoder with the same
+    /// threads can begin.
     ///
     /// # Errors
     ///
     /// Those of the inner writer, as far as they are known.
-    pub fn end(mut self) -> io::Result<Ending<W>> {
+    pub fn end(mut self) -> io::Result<EndedStream<W>> {
         let block = self.block.take().filter(|block| !block.is_empty());
         let empty = self.needs_block && block.is_none();
         if let Some(block) = block.or_else(|| empty.then(|| self.compressors.input())) {
             self.pipeline.push(block)?;
         }
         self.pipeline.end()?;
-        Ok(Ending(self.pipeline))
+        Ok(EndedStream(self.pipeline))
     }
 
-    /// The block in the making, with room for at least one more byte.
+    /// Returns the block being filled, with room for at least one more byte.
     fn open_block(&mut self) -> io::Result<&mut Buffer> {
         if let Some(mut block) = self.block.take() {
             match self.cut.end(block.len()) {
@@ -121,7 +121,7 @@ impl<W: Write + Send + 'static> Encoder<W> {
                 Some(end) => {
                     self.pipeline.running()?;
                     if end < block.len() {
-                        // What is after the end is the beginning of the next block.
+                        // What comes after the end begins the next block.
                         let mut next = self.compressors.input();
                         let rest = block.len() - end;
                         next.room()[..rest].copy_from_slice(&block[end..]);
@@ -141,11 +141,11 @@ impl<W: Write + Send + 'static> Encoder<W> {
     }
 }
 
-/// A stream that has ended, of which some may still have to be written.
-pub struct Ending<W: Write + Send + 'static>(Pipeline<W>);
+/// A stream that has ended but may not be written completely.
+pub struct EndedStream<W: Write + Send + 'static>(Pipeline<W>);
 
-impl<W: Write + Send + 'static> Ending<W> {
-    /// Waits until all is written; returns the inner writer and what was found out.
+impl<W: Write + Send + 'static> EndedStream<W> {
+    /// Waits until everything is written; returns the inner writer and the encoder's report.
     ///
     /// # Errors
     ///
@@ -185,7 +185,7 @@ mod tests {
         NonZeroUsize::new(count).unwrap()
     }
 
-    /// Bytes like those of a tree: text, zeros and noise in turns, the same in each run.
+    /// Returns bytes like those of a tree: text, zeros and noise in turn, the same in each run.
     fn mixed(size: usize) -> Vec<u8> {
         let mut state = 0x2545_F491_4F6C_DD1D_u64;
         let mut bytes = Vec::with_capacity(size);
@@ -269,7 +269,7 @@ mod tests {
         assert!(back == bytes && rest.is_empty());
     }
 
-    /// Where the blocks end, in bytes of input, when entries start at `edges`.
+    /// Returns where the blocks end, in bytes of input, when entries start at `edges`.
     fn block_ends(codec: impl Into<Codec>, size: usize, edges: &[usize]) -> Vec<u64> {
         let mut encoder = Encoder::new(Vec::new(), codec, threads(2), InputDigest::Skip).unwrap();
         let mut at = 0;
@@ -303,7 +303,7 @@ mod tests {
             // The last block ends with the input, whatever starts in it.
             (3 * MIB, &[2 * MIB], vec![3 * MIB]),
             (5 * MIB, &[2 * MIB], vec![2 * MIB, 5 * MIB]),
-            // The keys here are the places: the first edge that may end the block does.
+            // The keys here are the positions, so the first edge that may end the block does.
             (9 * MIB, &[MIB, 3 * MIB, 4 * MIB, 6 * MIB], vec![3 * MIB, 6 * MIB, 9 * MIB]),
             // An edge twice, and one at the end.
             (5 * MIB, &[3 * MIB, 3 * MIB, 5 * MIB], vec![3 * MIB, 5 * MIB]),
@@ -329,7 +329,7 @@ mod tests {
                 } else {
                     assert_eq!(encoder.read_from(&mut rest, size as u64).unwrap(), size as u64);
                 }
-                // An end of a reader that is none of the input's.
+                // The end of a reader that is not the end of the input.
                 assert_eq!(encoder.read_from(&mut io::empty(), 5).unwrap(), 0);
                 if rest.is_empty() {
                     break;
@@ -398,7 +398,7 @@ mod tests {
         }
     }
 
-    /// The bytes of a layer are its identity: a change here changes every digest and belongs into the changelog.
+    /// The bytes of a layer are its identity: a change here changes every digest and belongs in the changelog.
     #[test]
     fn bytes_are_pinned() {
         let bytes = mixed(2_500_000);

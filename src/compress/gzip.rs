@@ -1,9 +1,9 @@
-//! One gzip member out of blocks that libdeflate compressed independently of each other.
+//! One gzip member from blocks that libdeflate compressed independently of each other.
 //!
-//! libdeflate ends each buffer with a deflate block that is marked as the last of its stream. Here that mark is
-//! cleared and an empty stored block appended, behind which the next buffer starts on a byte; the stream ends with an
-//! empty block of its own. So no block has to know whether it is the last, and equal input gives equal bytes wherever
-//! it stands. There is one member because some readers, bootc among them, stop behind the first.
+//! libdeflate ends each buffer with a deflate block that is marked as the last of its stream. Here that mark is cleared
+//! and an empty stored block is appended, after which the next buffer starts on a byte; a separate empty block ends the
+//! stream. So no block has to know whether it is the last, and equal input gives equal bytes anywhere in the stream.
+//! There is one member because some readers, bootc among them, stop after the first.
 
 use std::io;
 
@@ -14,41 +14,41 @@ use super::buffer::Buffer;
 use super::codec::GzipLevel;
 use super::deflate_scan::Scanner;
 
-/// RFC 1952, 2.3: deflate, no flags, no time, no extra flags, unknown operating system: nothing of this host.
+/// RFC 1952, 2.3: deflate, no flags, no time, no extra flags, unknown operating system: nothing about this host.
 pub(super) const HEADER: [u8; 10] = [0x1F, 0x8B, 8, 0, 0, 0, 0, 0, 0, 0xFF];
 
-/// The last deflate block: fixed codes, nothing but its end.
+/// The last deflate block: fixed codes, and only the end-of-block symbol.
 const LAST_BLOCK: [u8; 2] = [0x03, 0x00];
 
-/// What an empty stored block has behind its three header bits and the padding to a byte (RFC 1951, 3.2.4).
+/// The rest of an empty stored block after its three header bits and the padding to a byte (RFC 1951, 3.2.4).
 const EMPTY_STORED: [u8; 4] = [0x00, 0x00, 0xFF, 0xFF];
 
-/// What ends the member: the last block, and checksum and size of all input (RFC 1952, 2.3.1).
+/// Returns what ends the member: the last block, and checksum and size of all input (RFC 1952, 2.3.1).
 pub(super) fn trailer(checksum: crc32fast::Hasher, input_size: u64) -> Vec<u8> {
     let checksum = checksum.finalize().to_le_bytes();
     let size = (input_size as u32).to_le_bytes();
     [&LAST_BLOCK[..], &checksum, &size].concat()
 }
 
-/// The most bytes that a block of `size` bytes can become.
+/// Returns the most bytes that a block of `size` bytes can become.
 pub(super) fn bound(size: usize) -> usize {
-    // libdeflate's own bound, which can be asked for only with a compressor at hand: what does not get smaller is
-    // stored in pieces of at least 5000 bytes, with five bytes for each. The rest is for what is appended here.
+    // libdeflate's own bound, which only a compressor can tell: what does not get smaller is stored in pieces of at
+    // least 5000 bytes, with five bytes for each. The rest is for what is appended here.
     size + 5 * size.div_ceil(5000).max(1) + 16
 }
 
 /// Compresses blocks for one member.
-pub(super) struct Encoder {
+pub(super) struct GzipEncoder {
     compressor: Compressor,
-    /// What compresses blocks in which nearly every byte is low, where a faster one does as well.
+    /// Compresses blocks in which nearly every byte is low, where a faster compressor does as well.
     for_low_bytes: Option<Compressor>,
     scanner: Scanner,
 }
 
-impl Encoder {
+impl GzipEncoder {
     pub(super) fn new(level: GzipLevel) -> io::Result<Self> {
         let for_low_bytes = (level == GzipLevel::default()).then(|| compressor(1)).transpose()?;
-        Ok(Encoder { compressor: compressor(level.number())?, for_low_bytes, scanner: Scanner::new() })
+        Ok(GzipEncoder { compressor: compressor(level.number())?, for_low_bytes, scanner: Scanner::new() })
     }
 }
 
@@ -58,10 +58,11 @@ fn compressor(level: u8) -> io::Result<Compressor> {
     Ok(Compressor::new(level))
 }
 
-/// Whether fewer than one byte in eight is 0x80 or more, as in text, and in tables of names and small numbers. Level 1
-/// loses least on these: a third of a root filesystem, where it takes a third less time and makes 2.5% more.
+/// Returns whether fewer than one byte in eight is 0x80 or more, as in text, and in tables of names and small numbers.
+/// Level 1 loses least on these: a third of a root filesystem, on which it takes a third less time and makes 2.5% more
+/// output.
 fn has_low_bytes(block: &[u8]) -> bool {
-    // The topmost bit of each byte of a word; eight counts that a byte each can hold are added up side by side.
+    // The top bit of each byte of a word; eight counts that fit a byte each are added up side by side.
     const ONES: u64 = u64::MAX / 0xFF;
     let word = |bytes: &[u8]| <[u8; 8]>::try_from(bytes).map_or(0, u64::from_le_bytes);
     let mut high = 0;
@@ -74,7 +75,7 @@ fn has_low_bytes(block: &[u8]) -> bool {
     high < block.len() / 8
 }
 
-impl BlockEncoder for Encoder {
+impl BlockEncoder for GzipEncoder {
     fn encode(&mut self, input: &[u8], output: &mut Buffer) -> io::Result<EncodedBlock> {
         let room = output.room();
         let compressor = match &mut self.for_low_bytes {
@@ -91,12 +92,12 @@ impl BlockEncoder for Encoder {
     }
 }
 
-/// Turns the deflate stream in `bytes[..size]` into one that can go on: returns its new size, or nothing if it does
-/// not expand to `expanded` bytes or if `bytes` is too short.
+/// Turns the deflate stream in `bytes[..size]` into one that can go on. Returns its new size, or `None` if it does not
+/// expand to `expanded` bytes or if `bytes` is too short.
 fn open_end(scanner: &mut Scanner, expanded: usize, bytes: &mut [u8], size: usize) -> Option<usize> {
     let extent = scanner.scan(&bytes[..size]).ok().filter(|extent| extent.expanded == expanded as u64)?;
     bytes[extent.last_header / 8] &= !(1 << (extent.last_header % 8));
-    // Three zero bits, which are the header of a stored block that is not the last, and zeros to the end of the byte.
+    // Three zero bits, the header of a stored block that is not the last, and zeros to the end of the byte.
     let aligned = (extent.end + 3).div_ceil(8);
     let open_size = aligned + EMPTY_STORED.len();
     bytes.get_mut(aligned..open_size)?.copy_from_slice(&EMPTY_STORED);
@@ -116,9 +117,9 @@ mod tests {
     use super::super::buffer::Pool;
     use super::*;
 
-    /// The member that these blocks make.
+    /// Returns the member that these blocks make.
     fn join(level: u8, blocks: &[Vec<u8>]) -> Vec<u8> {
-        let mut encoder = Encoder::new(level.try_into().unwrap()).unwrap();
+        let mut encoder = GzipEncoder::new(level.try_into().unwrap()).unwrap();
         let mut member = HEADER.to_vec();
         let (mut checksum, mut size) = (crc32fast::Hasher::new(), 0);
         for block in blocks {
@@ -135,9 +136,9 @@ mod tests {
         let member = join(level, blocks);
         let mut rest = &member[..];
         let mut back = Vec::new();
-        // Reads one member and no more.
+        // Reads only one member.
         flate2::bufread::GzDecoder::new(&mut rest).read_to_end(&mut back).unwrap();
-        assert!(rest.is_empty(), "level {level}: {} bytes behind the member", rest.len());
+        assert!(rest.is_empty(), "level {level}: {} bytes after the member", rest.len());
         assert!(back == blocks.concat(), "level {level}: {:?} bytes", blocks.iter().map(Vec::len).collect::<Vec<_>>());
     }
 
@@ -177,7 +178,7 @@ mod tests {
             let size = compressor(level).unwrap().deflate_compress(&block, &mut expected).unwrap();
             let size = open_end(&mut Scanner::new(), block.len(), &mut expected, size).unwrap();
             let mut output = Pool::new(1, bound(block.len())).take();
-            Encoder::new(GzipLevel::default()).unwrap().encode(&block, &mut output).unwrap();
+            GzipEncoder::new(GzipLevel::default()).unwrap().encode(&block, &mut output).unwrap();
             assert!(output[..] == expected[..size], "level {level}");
         }
         let fixed = |level: u8| join(level, &[with_high(0)]);

@@ -1,8 +1,8 @@
-//! Compression: an encoder that works on many blocks at once, and a decoder that finds out by itself what it reads.
+//! Compression: an encoder that works on many blocks at once, and a decoder that detects what it reads.
 //!
 //! The bytes that an [`Encoder`] writes depend on its input, on where entries start and on the level; never on the
-//! number of threads, on timing or on how the input was cut into writes. Blocks are compressed independently of each
-//! other (see `block`) and joined into one gzip member, or a row of zstd frames or xz streams.
+//! number of threads, on timing or on how the input was split into writes. Blocks are compressed independently of each
+//! other (see `block`) and joined into one gzip member, or a series of zstd frames or xz streams.
 
 mod block;
 mod block_encoder;
@@ -24,5 +24,5 @@ pub use codec::{Codec, Compression, GzipLevel, XzLevel, ZstdLevel};
 pub use compressors::Compressors;
 pub use decoder::{Decoder, Format, Rest};
 pub use encoded::{Busy, Encoded, InputDigest};
-pub use encoder::{Encoder, Ending};
+pub use encoder::{Encoder, EndedStream};
 pub use read_ahead::ReadAhead;

@@ -1,4 +1,4 @@
-//! The threads behind an encoder.
+//! The threads of an encoder.
 //!
 //! ```text
 //! blocks ─┬─> N workers: compress ─> joiner: digest of the output, write, in the order of the blocks
@@ -6,7 +6,7 @@
 //! ```
 //!
 //! Order needs no sorting: for each block the joiner gets, in order, a channel on which the worker will answer. No
-//! error and no panic can leave anybody waiting: a thread that ends drops its ends of the channels, which wakes the
+//! error and no panic can leave a thread waiting: a thread that ends drops its ends of the channels, which wakes the
 //! others, and drops the buffers in them, which frees them.
 
 use std::io::{self, Write};
@@ -22,9 +22,9 @@ use super::encoded::{Busy, Encoded, InputDigest};
 use crate::block_cache::KeptBlock;
 use crate::digest::{Digest, Hasher};
 
-/// The running threads. Dropped before its end, it waits for its own.
+/// The running threads. If it is dropped before the end, it waits for them.
 pub(super) struct Pipeline<W> {
-    /// Gone when the pipeline has ended.
+    /// `None` when the pipeline has ended.
     channels: Option<Channels>,
     joiner: Option<JoinHandle<io::Result<Joined<W>>>>,
     hasher: Option<JoinHandle<(Digest, Duration)>>,
@@ -42,12 +42,12 @@ struct Channels {
 enum Pending {
     Plain(Arc<Buffer>),
     Compressed(Receiver<io::Result<Compressed>>),
-    /// All blocks were there: without it, the stream was given up.
+    /// All blocks were sent; without it, the stream was abandoned.
     End,
 }
 
 impl<W: Write + Send + 'static> Pipeline<W> {
-    /// Starts the threads that write and hash; the head is written to `inner` at once.
+    /// Starts the threads that write and hash, and writes the head to `inner` at once.
     pub(super) fn start(
         inner: W,
         compressors: &Arc<Compressors>,
@@ -55,20 +55,20 @@ impl<W: Write + Send + 'static> Pipeline<W> {
         input: InputDigest,
     ) -> io::Result<Self> {
         let (order, queue) = channel();
-        // Where nothing is compressed, input and output are the same.
+        // If nothing is compressed, input and output are the same.
         let (hash, hasher) = if input == InputDigest::Compute && compressors.compress() {
             let (hash, blocks) = channel();
             (Some(hash), Some(spawn("hash", move || hash_all(&blocks))?))
         } else {
             (None, None)
         };
-        // Where this one cannot be started, the channels go, and with them the hasher: nobody waits for anybody.
+        // If this one cannot be started, the channels go, and the hasher with them: no thread is left waiting.
         let joiner = Some(spawn("write", move || join(inner, &queue, frame))?);
         let channels = Some(Channels { order, hash });
         Ok(Pipeline { channels, joiner, hasher, input, failure: None, compressors: Arc::clone(compressors) })
     }
 
-    /// Sends the next block on its way; waits when too many are.
+    /// Sends the next block to the workers; waits when too many are on their way.
     pub(super) fn push(&mut self, block: Buffer) -> io::Result<()> {
         let Some(channels) = &self.channels else { return Err(self.ended()) };
         let block = Arc::new(block);
@@ -93,7 +93,7 @@ impl<W: Write + Send + 'static> Pipeline<W> {
         }
     }
 
-    /// An error if an earlier call has ended the pipeline with one.
+    /// Returns an error if an earlier call has ended the pipeline with one.
     pub(super) fn running(&self) -> io::Result<()> {
         match self.channels {
             Some(_) => Ok(()),
@@ -101,7 +101,7 @@ impl<W: Write + Send + 'static> Pipeline<W> {
         }
     }
 
-    /// Says that all blocks were there.
+    /// Says that all blocks were sent.
     pub(super) fn end(&mut self) -> io::Result<()> {
         let Some(channels) = self.channels.take() else { return Err(self.ended()) };
         // If the joiner has ended early, its result says why.
@@ -109,7 +109,7 @@ impl<W: Write + Send + 'static> Pipeline<W> {
         Ok(())
     }
 
-    /// Waits until all is written and gives back what was wrapped. It must have ended.
+    /// Waits until everything is written and returns the inner writer and the report. The pipeline must have ended.
     pub(super) fn wait(mut self) -> io::Result<(W, Encoded)> {
         let (joined, hashed) = (self.join_joiner(), self.join_hasher());
         let (joined, hashed) = (joined?, hashed?);
@@ -130,7 +130,7 @@ impl<W: Write + Send + 'static> Pipeline<W> {
         Ok((joined.inner, encoded))
     }
 
-    /// Ends the pipeline after a failure and says what it was.
+    /// Ends the pipeline after a failure and returns the failure.
     fn stop(&mut self) -> io::Error {
         self.channels = None;
         let (joined, hashed) = (self.join_joiner(), self.join_hasher());
@@ -138,7 +138,7 @@ impl<W: Write + Send + 'static> Pipeline<W> {
         self.ended()
     }
 
-    /// The failure that ended the pipeline, once more.
+    /// Returns the failure that ended the pipeline, once more.
     fn ended(&self) -> io::Error {
         match &self.failure {
             Some(failure) => match failure.raw_os_error() {
@@ -179,7 +179,7 @@ fn panicked(thread: &str) -> io::Error {
 }
 
 fn given_up() -> io::Error {
-    io::Error::other("the stream was given up before its end")
+    io::Error::other("the stream was abandoned before its end")
 }
 
 fn hash_all(blocks: &Receiver<Arc<Buffer>>) -> (Digest, Duration) {
@@ -193,7 +193,7 @@ fn hash_all(blocks: &Receiver<Arc<Buffer>>) -> (Digest, Duration) {
     (hasher.finish(), busy)
 }
 
-/// What the joiner gives back.
+/// What the joiner returns.
 struct Joined<W> {
     inner: W,
     input_size: u64,
@@ -203,7 +203,7 @@ struct Joined<W> {
     blocks: Vec<KeptBlock>,
 }
 
-/// Writes what stands in front, the blocks in their order, and what stands behind them.
+/// Writes the head, the blocks in their order, and the tail.
 fn join<W: Write>(inner: W, queue: &Receiver<Pending>, frame: Frame) -> io::Result<Joined<W>> {
     let (hasher, busy) = (Hasher::default(), Busy::default());
     let mut joined = Joined { inner, input_size: 0, hasher, output_size: 0, busy, blocks: Vec::new() };
@@ -233,7 +233,7 @@ fn join<W: Write>(inner: W, queue: &Receiver<Pending>, frame: Frame) -> io::Resu
     Err(given_up())
 }
 
-/// Where a block that a cache knows is in the output.
+/// Returns what a cache should keep about a block, or `None` if it does not identify the block.
 fn kept(block: &Compressed, offset: u64) -> Option<KeptBlock> {
     let known = block.encoded.known.as_ref()?;
     Some(KeptBlock {
@@ -270,7 +270,7 @@ mod tests {
     use crate::compress::buffer::Pool;
     use crate::compress::Codec;
 
-    /// Fails if `run` hangs, which is what errors in threads do when they go wrong.
+    /// Fails if `run` hangs, which is what faulty error handling in threads causes.
     fn ends<T: Send + 'static>(run: impl FnOnce() -> T + Send + 'static) -> T {
         let (done, result) = channel();
         let thread = thread::spawn(move || done.send(run()));
@@ -285,7 +285,7 @@ mod tests {
     const PANIC: u8 = 1;
     const FAIL: u8 = 2;
 
-    /// Copies.
+    /// Copies blocks unchanged.
     struct Copy;
 
     impl BlockEncoder for Copy {
@@ -352,7 +352,7 @@ mod tests {
         pipeline.wait()
     }
 
-    /// Pushes blocks of 100 bytes, `odd` as the one numbered `at`, until one is refused; returns how many were taken.
+    /// Pushes blocks of 100 bytes, with `odd` at number `at`, until one is refused; returns how many were accepted.
     fn push_until_refused<W: Write + Send + 'static>(
         pipeline: &mut Pipeline<W>,
         at: usize,
@@ -379,7 +379,7 @@ mod tests {
                 let mut pipeline = start(sink, threads);
                 let (taken, error) = push_until_refused(&mut pipeline, 0, 0);
                 assert_eq!(error.raw_os_error(), Some(28));
-                // Those that were written, and those that were on their way.
+                // Those that were written, and those on their way.
                 assert!((10..=10 + threads + 3).contains(&taken), "{taken}");
                 assert!(*dropped.lock().unwrap());
                 assert_eq!(pipeline.running().unwrap_err().raw_os_error(), Some(28));

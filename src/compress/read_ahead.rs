@@ -1,5 +1,4 @@
-//! Reading ahead: a thread reads, and on the way usually decodes and verifies, while the caller works on what it read
-//! before.
+//! Reading ahead: a thread reads, and usually decodes and verifies, while the caller works on what was read before.
 
 use std::io::{self, BufRead, Read};
 use std::sync::mpsc::{channel, Receiver, Sender};
@@ -7,17 +6,17 @@ use std::thread::{Builder, Scope};
 
 use crate::compress::buffer::{Buffer, Pool};
 
-/// Bytes of one buffer: enough that handing it over costs nothing beside filling it.
+/// Bytes of one buffer: enough that handing it over costs nothing compared with filling it.
 const BUFFER_SIZE: usize = 256 << 10;
 
-/// How far the thread may be ahead, in buffers: 2 MiB carry it over the moments in which the caller is slow.
+/// How far the thread may be ahead, in buffers: 2 MiB bridge the moments in which the caller is slow.
 const BUFFERS: usize = 8;
 
-/// Yields the bytes of a reader that a thread of its own reads, 2 MiB ahead at most.
+/// Yields the bytes of a reader that another thread reads, at most 2 MiB ahead.
 ///
-/// Bytes and errors come in the order in which the reader gave them: an error is seen after the bytes before it, and
-/// the end is seen only when the reader has said that it is at its end. So a reader that checks a digest there has
-/// checked it when the end is seen here. Dropping a `ReadAhead` ends the thread at its next buffer.
+/// Bytes and errors come in the order in which the reader yields them: an error comes after the bytes before it, and
+/// the end only when the reader has reported its end. So a reader that checks a digest at its end has checked it before
+/// the end is seen here. Dropping a `ReadAhead` ends the thread at its next buffer.
 pub struct ReadAhead {
     filled: Receiver<io::Result<Buffer>>,
     /// What is being consumed; an empty buffer is the end.
@@ -26,11 +25,11 @@ pub struct ReadAhead {
 }
 
 impl ReadAhead {
-    /// Starts to read, in a thread that lives no longer than the scope.
+    /// Starts reading in a thread that does not outlive the scope.
     ///
     /// # Errors
     ///
-    /// The system has no thread to give.
+    /// If the system has no thread to give.
     pub fn new<'scope, R: Read + Send + 'scope>(scope: &'scope Scope<'scope, '_>, reader: R) -> io::Result<Self> {
         let (sender, filled) = channel();
         Builder::new().name("read-ahead".to_owned()).spawn_scoped(scope, move || read_all(reader, &sender))?;
@@ -38,11 +37,11 @@ impl ReadAhead {
     }
 }
 
-/// Reads until the end, an error, or until nobody listens any more. An empty buffer says that it was the end.
+/// Reads until the end, an error, or until the receiver is gone. An empty buffer marks the end.
 fn read_all(mut reader: impl Read, sender: &Sender<io::Result<Buffer>>) {
     let mut pool = Pool::new(BUFFERS, BUFFER_SIZE);
     loop {
-        // A caller that is gone has given all its buffers back, so this does not wait for ever.
+        // A caller that is gone has freed all its buffers, so this does not wait for ever.
         let mut buffer = pool.take();
         let result = fill(&mut reader, &mut buffer);
         let is_end = buffer.is_empty();
@@ -80,7 +79,7 @@ impl BufRead for ReadAhead {
             // Free the buffer before waiting for the next.
             self.current = None;
             self.position = 0;
-            let gone = |_| Err(io::Error::new(io::ErrorKind::BrokenPipe, "nothing can be read behind an error"));
+            let gone = |_| Err(io::Error::new(io::ErrorKind::BrokenPipe, "nothing can be read after an error"));
             self.current = Some(self.filled.recv().unwrap_or_else(gone)?);
         }
         Ok(self.current.as_deref().map_or(&[], |buffer| &buffer[self.position..]))
@@ -107,7 +106,7 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::thread;
 
-    /// Yields `size` bytes in odd pieces, then `error` or the end.
+    /// Yields `size` bytes in uneven pieces, then `error` or the end.
     struct Source<'a> {
         left: usize,
         error: Option<&'static str>,
@@ -172,13 +171,13 @@ mod tests {
         let consumed = thread::scope(|scope| {
             let source = Source { left: usize::MAX, error: None, reads: &reads };
             let mut ahead = ReadAhead::new(scope, source).unwrap();
-            // Nothing is asked for, and still something is read.
+            // Nothing is requested, and still something is read.
             while reads.load(Ordering::SeqCst) < 3 {
                 thread::yield_now();
             }
             ahead.read(&mut [0; 1000]).unwrap()
         });
-        // The scope has ended, so the thread has, though the source has not. One buffer takes five reads or less.
+        // The scope has ended, so the thread has too, although the source has not. One buffer takes at most five reads.
         assert_eq!(consumed, 1000);
         assert!(reads.load(Ordering::SeqCst) <= 6 * (BUFFERS + 2), "{reads:?}");
     }

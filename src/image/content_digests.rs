@@ -1,4 +1,4 @@
-//! The digests of files' contents, several files at a time.
+//! Computes the digests of files' contents, several files at a time.
 
 use std::collections::BTreeMap;
 use std::io::{self, Read};
@@ -10,7 +10,7 @@ use crate::parallel;
 use crate::tree::{Content, Entry, TarPath};
 use crate::work::{Observer, Work};
 
-/// Reads and hashes `files`, regular files all of them, whose bytes somebody let the observer expect.
+/// Reads and hashes `files`, all of them regular files. The observer must already expect their bytes.
 pub(crate) fn of(
     files: &[&Entry],
     content: &(dyn Content + Sync),

@@ -1,4 +1,4 @@
-//! What somebody who has one image must fetch for another.
+//! What a device with one image must fetch to get another.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,40 +14,40 @@ use crate::oci::Descriptor;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct UpdateCost {
-    /// Bytes of the new image's blobs that the old one lacks.
+    /// Bytes of the new image's blobs that the old image lacks.
     pub bytes: u64,
-    /// Bytes of all its blobs.
+    /// Bytes of all blobs of the new image.
     pub of: u64,
     /// The layers that the old image lacks, base first.
     pub layers: Vec<FetchedLayer>,
 }
 
-/// A layer that is fetched.
+/// A layer to be fetched.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct FetchedLayer {
     /// The digest of its blob.
     pub digest: Digest,
-    /// The blob's bytes.
+    /// The size of the blob in bytes.
     pub size: u64,
-    /// Its name in the plan, if there was one.
+    /// Its name in the plan, if any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// What is in it.
+    /// The recipes in it.
     pub recipes: Vec<FetchedRecipe>,
 }
 
-/// What a layer that is fetched has of a recipe.
+/// A recipe in a layer to be fetched.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct FetchedRecipe {
-    /// Its name; `generated` for what no package owns.
+    /// The name of the recipe; `generated` for files that no package owns.
     pub recipe: String,
-    /// The version in the old image; none if it is not there, or not known.
+    /// The version in the old image; `None` if the recipe is absent or its version unknown.
     pub from: Option<String>,
-    /// The version in the new one; none if it is not known.
+    /// The version in the new image; `None` if unknown.
     pub to: Option<String>,
-    /// `added`, `changed`, or `same`: it only shares the layer.
+    /// `added`, `changed`, or `same` if the recipe only shares the layer.
     pub change: RecipeChange,
 }
 
@@ -55,15 +55,15 @@ pub struct FetchedRecipe {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum RecipeChange {
-    /// The old image lacks it.
+    /// The old image lacks the recipe.
     Added,
-    /// It is another than in the old image.
+    /// The recipe differs from that in the old image.
     Changed,
-    /// It is as it was, and only shares the layer.
+    /// The recipe is unchanged and only shares the layer.
     Same,
 }
 
-/// The groups that layers have, by their annotations.
+/// The groups of the layers, from their annotations.
 pub(crate) fn groups_of(layers: &[Descriptor]) -> LayerGroups {
     let words = layers.iter().filter_map(|layer| annotation(layer, LAYER_GROUPS));
     LayerGroups::parse(&words.collect::<Vec<_>>().join(" "))
@@ -74,7 +74,7 @@ pub(crate) fn annotation<'a>(layer: &'a Descriptor, key: &str) -> Option<&'a str
 }
 
 impl UpdateCost {
-    /// From one image to another.
+    /// Compares two images.
     pub(crate) fn of_images(old: &Image, new: &Image) -> Self {
         let mut has: BTreeSet<&Digest> = old.manifest.value().layers.iter().map(|layer| &layer.digest).collect();
         has.extend([&old.manifest.value().config.digest, &old.path.descriptor().digest]);
@@ -89,8 +89,8 @@ impl UpdateCost {
         cost
     }
 
-    /// From an image to layers. `changed` tells of a recipe whether its files changed, where that is known better than by
-    /// its version.
+    /// Compares an image with layers. `changed` returns whether a recipe's files changed, if that is known more
+    /// precisely than by version.
     pub(crate) fn of_layers(old: &Image, new: &[Descriptor], changed: impl Fn(&str) -> Option<bool>) -> Self {
         let old_layers = &old.manifest.value().layers;
         let before = groups_of(old_layers);

@@ -1,4 +1,5 @@
-//! Some files of layers, read into memory: few and small ones, since each layer is decompressed as far as the last of them.
+//! Reads some files of layers into memory. They should be few and small: each layer is decompressed up to the last of
+//! them.
 
 use std::collections::BTreeMap;
 use std::io::{Cursor, Read};
@@ -12,13 +13,12 @@ use crate::oci::Descriptor;
 use crate::tar;
 use crate::tree::{Content, Entry, TarPath};
 
-/// The contents of some files, by the paths that hold them.
+/// The contents of some files, by path.
 #[derive(Debug, Default)]
 pub(crate) struct FewFiles(BTreeMap<TarPath, Vec<u8>>);
 
 impl FewFiles {
-    /// Reads those of the `wanted` files whose content is in one of these layers. `origins` tell where the content of each
-    /// file is.
+    /// Reads those `wanted` files whose content is in one of these layers. `origins` maps each file to its content.
     pub(crate) fn read<'a>(
         layout: &Layout,
         layers: &[Descriptor],
@@ -51,7 +51,7 @@ impl FewFiles {
         Ok(FewFiles(files))
     }
 
-    /// The content of a file, if it was read.
+    /// Returns the content of a file, or `None` if it was not read.
     pub(crate) fn get(&self, path: &TarPath) -> Option<&[u8]> {
         self.0.get(path).map(Vec::as_slice)
     }

@@ -1,4 +1,4 @@
-//! The contents of files that were read from a tar, where they can be read again in any order.
+//! Keeps the contents of files read from a tar, to be read again in any order.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -10,16 +10,16 @@ use crate::layer::ByMember;
 use crate::layer::Origin;
 use crate::tree::{Content, Entry, TarPath};
 
-/// Contents in files, by the paths that hold them.
+/// Contents stored in files, by path.
 #[derive(Debug, Default)]
 pub(crate) struct KeptContent {
     files: Vec<File>,
-    /// Which of the files, and where in it.
+    /// For each path, which file and the offset in it.
     places: BTreeMap<TarPath, (usize, u64)>,
 }
 
 impl KeptContent {
-    /// Adds the contents of one layer: `offsets` tells where in the file its members begin, `origins` which of them are
+    /// Adds the contents of one layer: `offsets` holds where its members begin in the file, `origins` which members are
     /// in the tree.
     pub(crate) fn add(
         &mut self,
@@ -47,7 +47,7 @@ impl Content for KeptContent {
     }
 }
 
-/// Part of a file, read without moving the file's position, so that several can be read at once.
+/// A range of a file, read without moving the file's position, so that several can be read at the same time.
 struct FileRange<'a> {
     file: &'a File,
     position: u64,

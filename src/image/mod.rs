@@ -1,5 +1,5 @@
-//! What several verbs do with images: reading one as a tree, keeping the contents of its files, moving its blobs from
-//! layout to layout, and publishing a new one in its targets.
+//! Image operations that several verbs share: reading an image as a tree, keeping file contents, moving blobs between
+//! layouts, and publishing an image in its targets.
 
 pub mod cache;
 pub(crate) mod content_digests;

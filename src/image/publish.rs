@@ -1,4 +1,4 @@
-//! The last step of every verb that makes an image: its documents go to all targets, and then it appears.
+//! The last step of every verb that makes an image: store the documents in all targets, then publish them.
 
 use std::sync::Arc;
 
@@ -15,23 +15,23 @@ use crate::oci::{Descriptor, Document, ImageConfig, Manifest};
 use crate::tree::Content;
 use crate::work::Work;
 
-/// How an image appears in its targets.
+/// How an image is published in its targets.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct TargetOptions {
-    /// Its names where a target gives none. Without any, it is `latest` in a layout and has no name in a docker archive.
-    /// To a target that names no more than what is tagged (`docker-archive:FILE:NAME`) they are its tags.
+    /// Names for targets that give none. Without any, it is `latest` in a layout and has no name in a docker archive.
+    /// If a target gives only a name without a tag (`docker-archive:FILE:NAME`), these are its tags.
     pub tags: Vec<ImageName>,
-    /// Its names beside the one that the target gives.
+    /// Names in addition to the one in the target.
     pub additional_tags: Vec<AdditionalName>,
-    /// What docker archives hold. If not the default, one must be among the targets.
+    /// What is written to docker archives. If not the default, one must be among the targets.
     pub docker_form: DockerForm,
     /// Whether archives get checksums. If they do, one must be among the targets.
     pub checksum: Checksum,
 }
 
 impl TargetOptions {
-    /// How new layers are compressed: not at all where every target holds them plain, whatever is `wanted`.
+    /// The compression of new layers: `wanted`, or no compression if every target stores layers uncompressed.
     pub(crate) fn compression(&self, targets: &[Location], wanted: Compression) -> Compression {
         let is_plain = self.docker_form == DockerForm::LegacyOnly && targets.iter().all(Location::is_docker_archive);
         if is_plain {
@@ -41,12 +41,12 @@ impl TargetOptions {
         }
     }
 
-    /// Whether an image gets names that it would not have by itself.
+    /// Whether the target or these options give the image a name.
     pub(crate) fn gives_names(&self, target: &Location) -> bool {
         target.name.is_some() || !self.tags.is_empty() || !self.additional_tags.is_empty()
     }
 
-    /// What is to be said of names that no target takes, since each gives the image one itself.
+    /// Warnings about tags that are unused, because every target names the image itself.
     pub(crate) fn unused_tags(&self, targets: &[Location]) -> Result<Vec<String>> {
         let mut unused = Vec::new();
         for tag in &self.tags {
@@ -64,13 +64,13 @@ impl TargetOptions {
         Ok(unused)
     }
 
-    /// What the image is called in a target.
+    /// The names of the image in a target.
     pub(crate) fn names(&self, target: &Location) -> Result<Names> {
         Names::of(target, &self.tags, &self.additional_tags)
     }
 }
 
-/// Whether the image can be in the targets as it is asked for, as far as this can be told without looking at them.
+/// Checks targets and options against each other, without accessing the targets.
 pub(crate) fn check(targets: &[Location], options: &TargetOptions) -> Result<()> {
     if targets.is_empty() {
         return Err(Error::refused("a target is missing: where should the image go"));
@@ -95,7 +95,7 @@ pub(crate) fn check(targets: &[Location], options: &TargetOptions) -> Result<()>
     Ok(())
 }
 
-/// Opens each target. Nothing of a target changes yet.
+/// Opens all targets. They do not change yet.
 pub(crate) fn open(targets: &[Location], options: &TargetOptions) -> Result<Vec<Transaction>> {
     check(targets, options)?;
     check_checksum(targets, options.checksum)?;
@@ -103,7 +103,7 @@ pub(crate) fn open(targets: &[Location], options: &TargetOptions) -> Result<Vec<
     targets.iter().map(open).collect()
 }
 
-/// Refuses a checksum where no target is a file that could have one.
+/// Refuses a checksum if no target is an archive in a file.
 pub(crate) fn check_checksum(targets: &[Location], checksum: Checksum) -> Result<()> {
     if checksum != Checksum::None
         && targets.iter().all(|target| target.transport == Transport::Oci || target.is_stream())
@@ -116,7 +116,7 @@ pub(crate) fn check_checksum(targets: &[Location], checksum: Checksum) -> Result
     Ok(())
 }
 
-/// Writes a layer once, into the first target's staging directory, and shares it with the others.
+/// Writes a layer once, into the first target's staging directory, and shares it with the other targets.
 pub(crate) fn write_layer(
     steps: Vec<Step<'_>>,
     content: &dyn Content,
@@ -128,7 +128,7 @@ pub(crate) fn write_layer(
     Ok(written.into_iter().next().expect("one layer was given"))
 }
 
-/// Writes layers, each once.
+/// Writes several layers, each once.
 pub(crate) fn write_layers(
     layers: Vec<Vec<Step<'_>>>,
     content: &dyn Content,
@@ -160,7 +160,7 @@ pub(crate) fn write_layers(
     Ok(written)
 }
 
-/// Leaves the blocks of a layer that was written at `place` in the cache, if there is one.
+/// Adds the blocks of a layer written at `place` to the cache, if there is one.
 pub(crate) fn keep_blocks(
     layer: &Layer,
     compression: Compression,
@@ -172,8 +172,8 @@ pub(crate) fn keep_blocks(
     }
 }
 
-/// Stores the documents in all targets, whose layers are there already, and shows the image. No target changes unless
-/// all of them can be written.
+/// Stores the documents in all targets, which have the layers already, and publishes the image. No target changes
+/// unless all of them can be written.
 pub(crate) fn publish(
     mut targets: Vec<Transaction>,
     config: &Document<ImageConfig>,

@@ -1,4 +1,4 @@
-//! A filesystem with the digests of its contents, to be compared with another.
+//! A tree with the digests of its contents, for comparison with another.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,7 +12,7 @@ use crate::layout::{Image, Layout};
 use crate::tree::{Content, Entry, Kind, TarPath, Tree};
 use crate::work::Work;
 
-/// A tree and the digests of its files, by the paths that hold them.
+/// A tree and the digests of its files, by path.
 pub(crate) struct ReadTree {
     pub(crate) tree: Tree,
     pub(crate) digests: BTreeMap<TarPath, ContentDigest>,
@@ -24,7 +24,7 @@ impl ReadTree {
         Ok(ReadTree::with_databases(layout, image, work, false)?.0)
     }
 
-    /// Reads an image, and the files of its package databases.
+    /// Reads an image and the files of its package databases.
     pub(crate) fn and_databases(layout: &Layout, image: &Image, work: &Work<'_>) -> Result<(Self, FewFiles)> {
         ReadTree::with_databases(layout, image, work, true)
     }
@@ -48,7 +48,7 @@ impl ReadTree {
         Ok(ReadTree { tree, digests })
     }
 
-    /// The paths at which two trees differ in anything but directories, which follow from what is in them.
+    /// The paths at which two trees differ. Directories are left out: their differences follow from their content.
     pub(crate) fn changed<'a>(&'a self, other: &'a ReadTree) -> BTreeSet<&'a TarPath> {
         let shown = |side: &'a ReadTree, path: &TarPath| {
             let inode = side.tree.inode(side.tree.get(path)?);

@@ -8,12 +8,12 @@ use crate::media_type::MediaType;
 use crate::oci::{Document, History, ImageConfig, Manifest};
 use crate::platform::Platform;
 
-/// The documents of an image that is written.
+/// The documents of an image, ready to be written.
 #[derive(Debug)]
 pub(crate) struct Sealed {
     pub(crate) config: Document<ImageConfig>,
     pub(crate) manifest: Document<Manifest>,
-    /// What was mended.
+    /// What was corrected.
     pub(crate) notes: Vec<String>,
 }
 
@@ -50,7 +50,7 @@ fn mend(config: &mut ImageConfig, layers: usize, listed: Option<&Platform>) -> V
 ///
 /// # Errors
 ///
-/// The config names no platform: nobody could tell where the image runs.
+/// The config names no platform, so the image could not be matched to a machine.
 pub(crate) fn seal(mut config: ImageConfig, mut manifest: Manifest, old: Option<&Image>) -> Result<Sealed> {
     let listed = old.and_then(|old| old.path.descriptor().platform.as_ref());
     let notes = mend(&mut config, manifest.layers.len(), listed);
@@ -74,7 +74,7 @@ pub(crate) fn seal(mut config: ImageConfig, mut manifest: Manifest, old: Option<
     Ok(Sealed { config, manifest: Document::seal(manifest), notes })
 }
 
-/// Puts OCI's media types in the place of Docker's.
+/// Replaces Docker's media types with those of OCI.
 pub(crate) fn normalise(manifest: &mut Manifest) {
     manifest.schema_version = 2;
     manifest.media_type = Some(MediaType::MANIFEST);
@@ -83,8 +83,8 @@ pub(crate) fn normalise(manifest: &mut Manifest) {
     }
 }
 
-/// Makes a history fit so many layers. Which of its entries made no layer, if it has too many that did, nobody can tell:
-/// the last ones are taken for those. Gives back what was mended.
+/// Makes a history match the number of layers. Surplus entries at the end are marked as empty layers, since nothing
+/// tells which ones they are. Returns a note if anything was corrected.
 pub(crate) fn fit_history(history: &mut Option<Vec<History>>, layers: usize) -> Option<String> {
     let steps = history.as_mut().filter(|history| !history.is_empty())?;
     let found = steps.iter().filter(|step| !step.is_empty_layer()).count();

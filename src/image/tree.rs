@@ -1,4 +1,4 @@
-//! The filesystem of an image as a tree, read from its layers without extracting anything.
+//! Reads the filesystem of an image as a tree, from its layers, without extracting anything.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -16,7 +16,7 @@ use crate::parallel;
 use crate::tree::TarPath;
 use crate::work::{Silent, Work};
 
-/// What is wanted of the contents of an image's files.
+/// What to read of the contents of an image's files.
 pub enum Wanted<'a> {
     /// Nothing.
     Entries,
@@ -25,16 +25,16 @@ pub enum Wanted<'a> {
         /// The cache's directory.
         cache: Option<PathBuf>,
     },
-    /// All of them, in files that this makes.
+    /// The contents, stored in files that this function creates.
     Contents(&'a (dyn Fn() -> Result<File> + Sync)),
 }
 
-/// Whether the observer hears of the bytes that are read, which somebody let it expect.
+/// Whether reading is reported to the observer, which must already expect the bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reading {
-    /// It does.
+    /// It is reported.
     Watched,
-    /// It does not: the bytes that count are others.
+    /// It is not: progress counts other bytes.
     Unwatched,
 }
 
@@ -42,30 +42,31 @@ pub enum Reading {
 #[derive(Debug)]
 pub struct ReadLayer {
     changeset: Changeset,
-    /// The contents, if they were wanted.
+    /// The contents, if requested.
     kept: Option<File>,
 }
 
-/// Layers one over the other.
+/// A stack of layers.
 #[derive(Debug, Default)]
 pub struct ImageLayers {
     fold: Fold,
     digests: Digests,
-    /// Contents by the number of the layer: the file, and where in it the members begin.
+    /// Contents by layer number: the file, and where its members begin.
     kept: BTreeMap<usize, (File, ByMember<u64>)>,
 }
 
 /// The tree of an image.
 #[derive(Debug)]
 pub struct ImageTree {
-    /// The tree and where the contents are.
+    /// The tree and the origins of its contents.
     pub folded: Folded,
     digests: Digests,
-    /// The contents; empty if nobody wanted them.
+    /// The contents; empty unless requested.
     pub(crate) content: KeptContent,
 }
 
-/// Reads the first `count` layers of an image, or all if there are fewer, several at a time. Sizes, digests and diff_ids are checked.
+/// Reads the first `count` layers of an image, or all if there are fewer, several at a time. Sizes, digests and
+/// diff_ids are verified.
 pub fn read_layers(
     layout: &Layout,
     image: &Image,
@@ -105,7 +106,7 @@ pub fn read_layers(
 }
 
 impl ImageLayers {
-    /// Puts layers on top.
+    /// Adds layers on top.
     pub fn push(&mut self, layers: impl IntoIterator<Item = ReadLayer>) -> Result<()> {
         for ReadLayer { changeset: Changeset { members, digests, offsets, .. }, kept } in layers {
             let layer = self.fold.layers();
@@ -118,19 +119,19 @@ impl ImageLayers {
         Ok(())
     }
 
-    /// What the layers make so far.
+    /// The tree of the layers so far.
     pub fn so_far(&self) -> Folded {
         self.fold.clone().finish()
     }
 
-    /// What they make with one more on top.
+    /// The tree with one more layer on top.
     pub fn with(&self, changeset: Changeset) -> Result<Folded> {
         let mut fold = self.fold.clone();
         fold.apply(changeset.members)?;
         Ok(fold.finish())
     }
 
-    /// The digests of the files of a tree whose content is in these layers, by the paths that hold them.
+    /// The digests of the files of a tree whose content is in these layers, by path.
     pub fn digests_of(&self, folded: &Folded) -> BTreeMap<TarPath, ContentDigest> {
         self.digests.by_path(folded)
     }
@@ -147,18 +148,18 @@ impl ImageLayers {
 }
 
 impl ImageTree {
-    /// The digest of the content of the regular file that stands at a path, if digests were wanted.
+    /// Returns the digest of the regular file at a path, or `None` if there is none or digests were not requested.
     pub fn digest(&self, path: &TarPath) -> Option<&ContentDigest> {
         self.digests.get(*self.folded.origins.get(path)?)
     }
 
-    /// The digests of all regular files, by the paths that hold them.
+    /// The digests of all regular files, by path.
     pub fn digests(&self) -> BTreeMap<TarPath, ContentDigest> {
         self.digests.by_path(&self.folded)
     }
 }
 
-/// The digests of contents, for each layer.
+/// The digests of contents, by layer.
 #[derive(Debug, Default)]
 struct Digests(Vec<ByMember<ContentDigest>>);
 
@@ -173,7 +174,7 @@ impl Digests {
     }
 }
 
-/// Where the entries of layers may be kept.
+/// Requests digests, with a cache if one is given.
 pub(crate) fn digests_with(cache: Option<&Path>) -> Wanted<'static> {
     Wanted::Digests { cache: cache.map(Path::to_path_buf) }
 }

@@ -1,4 +1,4 @@
-//! What a tar holds, read in one pass: the entries in their order, and what becomes of the contents of files.
+//! The content of a tar, read in one pass: the entries in their order, and the contents of files as requested.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -8,7 +8,7 @@ use crate::compress::Decoder;
 use crate::digest::{ContentDigest, Digest};
 use crate::error::{Error, IoContext, Result};
 use crate::layer::stream;
-use crate::tar::{Anomaly, LostKeywords, Reader, Record};
+use crate::tar::{Anomaly, LostKeywords, OwnedRecord, Reader};
 use crate::tree::{Entry, Kind};
 use crate::work::Observer;
 
@@ -17,28 +17,28 @@ use crate::work::Observer;
 pub struct Changeset {
     /// In the order of the tar.
     pub members: Vec<Entry>,
-    /// Digests of the contents of regular files, if they were wanted.
+    /// Digests of the contents of regular files, if requested.
     pub digests: ByMember<ContentDigest>,
-    /// Where contents begin, in the spool or in the tar, if that was wanted.
+    /// Where contents begin, in the spool or in the tar, if requested.
     pub offsets: ByMember<u64>,
-    /// What members say that a layer cannot: [`crate::tar::Member::unapplied`].
-    pub unapplied: ByMember<Vec<Record>>,
-    /// What they say that is lost.
+    /// What members say that a layer cannot express: [`crate::tar::Member::unapplied`].
+    pub unapplied: ByMember<Vec<OwnedRecord>>,
+    /// The keywords of members that are lost.
     pub lost: LostKeywords,
 }
 
-/// What is known of some of the members of a tar, by their numbers.
+/// What is known about some of the members of a tar, by their numbers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ByMember<T>(Vec<(usize, T)>);
 
 impl<T> ByMember<T> {
-    /// Adds what is known of a member that comes behind all that were added.
+    /// Adds what is known about a member that comes after all that were added.
     pub fn push(&mut self, member: usize, known: T) {
         debug_assert!(self.0.last().map_or(true, |(last, _)| *last < member));
         self.0.push((member, known));
     }
 
-    /// What is known of a member.
+    /// Returns what is known about a member, or `None` if nothing is.
     pub fn get(&self, member: usize) -> Option<&T> {
         self.0.binary_search_by_key(&member, |(number, _)| *number).ok().map(|at| &self.0[at].1)
     }
@@ -50,22 +50,22 @@ impl<T> Default for ByMember<T> {
     }
 }
 
-/// What becomes of the contents of regular files.
+/// What to do with the contents of regular files.
 #[derive(Debug)]
 pub enum Contents<'a> {
-    /// They are passed over.
+    /// Skip them.
     Skip,
-    /// Their digests are computed.
+    /// Compute their digests.
     Digest,
-    /// They are kept in a file, one behind the other.
+    /// Keep them in a file, one after another.
     Spool(&'a mut File),
-    /// They stay in the tar, and their places are noted. A sparse member has no place: it is an error.
+    /// Leave them in the tar, and note their places. A sparse member has no place: it is an error.
     Locate,
 }
 
 impl Changeset {
-    /// Reads a tar from its stored bytes, compressed or not, to their end, so that a reader that verifies them can do
-    /// so. `name` names it in errors.
+    /// Reads a tar from its stored bytes, compressed or not, to their end, so that a reader that verifies them sees
+    /// them all. `name` names it in errors.
     pub fn read(source: impl Read, contents: Contents<'_>, name: &str, observer: &dyn Observer) -> Result<Self> {
         let mut decoder = Decoder::new(source).at("read", Path::new(name))?;
         let mut reader = Reader::new(&mut decoder, name);
@@ -75,7 +75,7 @@ impl Changeset {
         Ok(changeset)
     }
 
-    /// Reads a layer, and checks the digest of its tar (image-spec, config.md#layer-diffid). The observer is warned of what
+    /// Reads a layer, and checks the digest of its tar (image-spec, config.md#layer-diffid). Warns the observer of what
     /// is lost.
     pub fn read_layer(
         blob: impl Read + Send,
@@ -132,8 +132,7 @@ fn read_members<R: Read>(
     Ok(changeset)
 }
 
-/// Appends content to a file, which is `end` bytes long then. Zeros become holes: a sparse member can claim to be of any
-/// size.
+/// Appends content to a file, which must end at `end`. Zeros become holes: a sparse member can claim any size.
 fn spool(content: &mut dyn Read, buffer: &mut [u8], file: &mut File, end: u64) -> io::Result<()> {
     each_piece(content, buffer, |piece| {
         if piece.iter().all(|byte| *byte == 0) {

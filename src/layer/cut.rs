@@ -1,10 +1,10 @@
-//! The members of one layer become those of several, as a plan says.
+//! Divides the members of one layer among several, as a plan says.
 //!
-//! - An entry stands in one layer; all names of one inode in the layer of the first.
-//! - A directory stands in each layer that has something below it, and with each package that owns it. It has its true
-//!   mode, owner and attributes everywhere. Its time would change one layer with another's content: only the last layer
-//!   has the true one, the others have time 0.
-//! - Whiteouts stand in the lowest layer.
+//! - An entry is in one layer; all names of one inode are in the layer of the first.
+//! - A directory is in each layer that has something below it, and with each package that owns it. It has its true
+//!   mode, owner and attributes everywhere. Its time would make one layer depend on another's content: only the last
+//!   layer has the true one, the others have time 0.
+//! - Whiteouts are in the lowest layer.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,7 +14,7 @@ use crate::layer::plan::{Assignment, Place, MAX_LAYERS};
 use crate::layer::Step;
 use crate::tree::{Entry, Kind, Metadata, TarPath};
 
-/// A layer of several.
+/// One of several layers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cut<'a> {
     /// Its name.
@@ -25,12 +25,12 @@ pub struct Cut<'a> {
     pub steps: Vec<Step<'a>>,
 }
 
-/// The groups of a layer: recipes with their versions, of which there is mostly one.
+/// The groups of a layer: recipes with their versions, mostly one each.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LayerGroups(BTreeMap<String, BTreeSet<String>>);
 
 impl LayerGroups {
-    /// As words: `RECIPE=VERSION`, or `RECIPE` where there is no version.
+    /// Returns them as words: `RECIPE=VERSION`, or `RECIPE` if there is no version.
     pub fn words(&self) -> String {
         let word = |(recipe, versions): (&String, &BTreeSet<String>)| {
             let recipe = percent::encode(recipe.as_bytes(), b"=");
@@ -45,7 +45,7 @@ impl LayerGroups {
         self.0.iter().map(word).collect::<Vec<_>>().join(" ")
     }
 
-    /// Reads words.
+    /// Parses words.
     pub fn parse(words: &str) -> Self {
         let text = |word: &str| {
             let decoded = percent::decode(word.as_bytes()).unwrap_or_else(|_| word.into());
@@ -60,7 +60,7 @@ impl LayerGroups {
         groups
     }
 
-    /// Recipes in order, each with its versions.
+    /// Returns the recipes in order, each with its versions.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &BTreeSet<String>)> {
         self.0.iter().map(|(recipe, versions)| (recipe.as_str(), versions))
     }
@@ -113,9 +113,9 @@ impl Layers {
     }
 }
 
-/// Cuts members, which stand in the order of their tree, into layers, the lowest first; layers without a member are left
-/// out. The assignment is that of the whole tree. `is_changed` tells a directory that is a member for itself from one that
-/// only leads to members: of a layer that stands on nothing, all are.
+/// Cuts members, which are in the order of their tree, into layers, the lowest first; layers without a member are left
+/// out. The assignment is that of the whole tree. `is_changed` tells a directory that is a member itself from one that
+/// only leads to members; in a layer with none below it, all are members.
 pub fn cut<'a>(steps: &[Step<'a>], assignment: &Assignment<'_>, is_changed: impl Fn(&Entry) -> bool) -> Vec<Cut<'a>> {
     let outline = Outline::of(steps, assignment, is_changed);
     let used = outline.used();
@@ -138,7 +138,7 @@ pub fn cut<'a>(steps: &[Step<'a>], assignment: &Assignment<'_>, is_changed: impl
     cut.collect()
 }
 
-/// A directory without its time; everything else as it is.
+/// Returns a directory without its time; everything else unchanged.
 fn timeless<'a>(step: &Step<'a>) -> Step<'a> {
     match step.entry_and_source() {
         Some((entry, source)) if entry.kind == Kind::Directory && has_time(entry) => {
@@ -166,16 +166,16 @@ fn add_groups(groups: &mut LayerGroups, step: &Step<'_>, layer: usize, assignmen
     }
 }
 
-/// What each member is to the layers.
+/// In which layers each member is.
 struct Outline<'s, 'a> {
     steps: &'s [Step<'a>],
     nodes: Vec<Node>,
 }
 
 struct Node {
-    /// The directory that holds it.
+    /// The directory that contains it.
     parent: Option<usize>,
-    /// The layers that have it for itself.
+    /// The layers that have it for its own sake.
     own: Layers,
     is_whiteout: bool,
 }
@@ -209,7 +209,7 @@ impl<'s, 'a> Outline<'s, 'a> {
                         _ => Layers::default(),
                     }
                 }
-                // The first name stands before the others.
+                // The first name comes before the others.
                 Some((_, Kind::Hardlink { target })) if files.contains_key(target) => nodes[files[target]].own,
                 Some((entry, _)) => {
                     files.insert(step.path(), index);
@@ -218,7 +218,7 @@ impl<'s, 'a> Outline<'s, 'a> {
             };
             nodes.push(Node { parent, own, is_whiteout: entry.is_none() });
         }
-        // Directories that nobody owns and that lead nowhere are members like any other.
+        // Directories without an owner that lead nowhere are ordinary members.
         for (index, step) in steps.iter().enumerate() {
             let Some((entry, _)) = step.entry_and_source() else { continue };
             if entry.kind == Kind::Directory && nodes[index].own.is_empty() && !leads[index] {
@@ -228,7 +228,7 @@ impl<'s, 'a> Outline<'s, 'a> {
         Outline { steps, nodes }
     }
 
-    /// The layers that have members. Whiteouts alone are in the first.
+    /// Returns the layers that have members. If there are only whiteouts, that is the first.
     fn used(&self) -> Layers {
         let mut used = Layers::default();
         self.nodes.iter().for_each(|node| used.add(node.own));
@@ -238,12 +238,12 @@ impl<'s, 'a> Outline<'s, 'a> {
         used
     }
 
-    /// The layers in which each member stands.
+    /// Returns the layers that hold each member.
     fn members(&self, used: Layers) -> Vec<Layers> {
         let (lowest, last) = (Layers::of(used.lowest()), Layers::of(used.highest()));
         let mut members: Vec<Layers> =
             self.nodes.iter().map(|node| if node.is_whiteout { lowest } else { node.own }).collect();
-        // Children stand after their parents, so that one pass from the end reaches all parents.
+        // Children come after their parents, so that one pass from the end reaches all parents.
         for index in (0..members.len()).rev() {
             let entry = self.steps[index].entry_and_source().map(|(entry, _)| entry);
             let has_true_time = entry.is_some_and(|entry| entry.kind == Kind::Directory && has_time(entry));

@@ -1,38 +1,38 @@
-//! What a layer must hold so that it makes one tree into another (image-spec, layer.md#representing-changes).
+//! What a layer must hold to turn one tree into another (image-spec, layer.md#representing-changes).
 //!
-//! - What is gone is said by explicit whiteouts, a directory by one; they stand before their siblings.
+//! - Removals are explicit whiteouts, one for a whole directory; they come before their siblings.
 //! - An entry replaces what was at its path. So a change of type is the new entry alone: no whiteout beside it, since
 //!   that would be read as its removal, and nothing below what was a directory, since that would be written through it.
-//! - The directories that lead to a change are part of the layer with their own metadata; others that did not change
-//!   are not.
+//! - The directories that lead to a change are part of the layer with their own metadata; other directories that did
+//!   not change are not.
 //! - Of the names of one inode the layer has all or none: a hard link cannot point into a layer below. They may stay
-//!   below if all of them were names of one equal inode there, and no names that were cut off from them stay as well.
+//!   below if all of them were names of one equal inode there, and no names that were separated from them stay as well.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::error::Result;
 use crate::layer::Step;
-use crate::tree::{pairs, Entry, Kind, Links, Mask, Pair, TarPath, Tree};
+use crate::tree::{pairs, Entry, HardLinks, Kind, Mask, Pair, TarPath, Tree};
 
-/// The members of a layer in the order in which they are written: each directory, the whiteouts of what is gone in it,
-/// and then what it holds.
+/// The members of a layer in the order in which they are written: each directory, the whiteouts for what is gone from
+/// it, and then its content.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Steps<'a> {
     steps: Vec<Step<'a>>,
 }
 
 impl<'a> Steps<'a> {
-    /// Whether the trees are equal, so that there is nothing to write.
+    /// Returns whether the trees are equal, so that there is nothing to write.
     pub fn is_empty(&self) -> bool {
         self.steps.is_empty()
     }
 
-    /// The members.
+    /// Returns the members.
     pub fn steps(&self) -> &[Step<'a>] {
         &self.steps
     }
 
-    /// The bytes of content that writing the layer will read.
+    /// Returns the bytes of content that writing the layer will read.
     pub fn content_size(&self) -> u64 {
         self.steps.iter().map(Step::size).sum()
     }
@@ -47,23 +47,23 @@ impl<'a> IntoIterator for Steps<'a> {
     }
 }
 
-/// Plans the layer that makes `old` into `new`.
+/// Plans the layer that turns `old` into `new`.
 ///
-/// Both trees are canonical: parents are there, and of several names of one inode the first in order is the file and
-/// the others are hard links to it. `same_content` is asked whether a regular file of the old tree and one of the new
-/// tree hold the same bytes; only where all else about them is the same, and once for each pair of inodes.
+/// Both trees are canonical: parents exist, and of several names of one inode the first in order is the file and the
+/// others are hard links to it. `same_content` says whether a regular file of the old tree and one of the new tree hold
+/// the same bytes; it is called only if everything else about them is the same, and once for each pair of inodes.
 ///
-/// What `mask` covers stays as it is in `old`, whatever `new` has there: it is neither put nor removed. But it goes with
-/// a directory above it that is removed or becomes something else. Hard links across the edge of the mask are not
-/// compared: where the names outside of it are written, they are a file of their own.
+/// What `mask` covers stays as it is in `old`, whatever `new` has there: it is neither added nor removed. But it goes
+/// with a directory above it that is removed or becomes something else. Hard links across the edge of the mask are not
+/// compared: if the names outside of it are written, they are a separate file.
 pub fn difference<'a>(
     old: &'a Tree,
     new: &'a Tree,
     mask: &Mask,
     same_content: impl FnMut(&Entry, &Entry) -> Result<bool>,
 ) -> Result<Steps<'a>> {
-    let old_links = Links::of(old, |path| !mask.covers(path));
-    let new_links = Links::of(new, |path| !mask.covers(path));
+    let old_links = HardLinks::of(old, |path| !mask.covers(path));
+    let new_links = HardLinks::of(new, |path| !mask.covers(path));
     let mut inodes = Inodes {
         old,
         new,
@@ -74,7 +74,7 @@ pub fn difference<'a>(
         same_content,
     };
     let mut outline = Outline::default();
-    // The last path at which the old tree's directory, if it is one, goes with all that it holds.
+    // The last path at which the old tree's directory, if it is one, goes with everything in it.
     let mut gone: Option<&TarPath> = None;
     for pair in pairs(old, new, mask) {
         match pair {
@@ -104,8 +104,8 @@ pub fn difference<'a>(
     Ok(Steps { steps: outline.steps(|entry| put(entry, new, &new_links)) })
 }
 
-/// Puts an entry; where the mask covers the name that holds the content, the first name that is left holds it instead.
-fn put<'a>(entry: &'a Entry, new: &'a Tree, links: &Links<'a>) -> Step<'a> {
+/// Puts an entry; if the mask covers the name that holds the content, the first remaining name holds it instead.
+fn put<'a>(entry: &'a Entry, new: &'a Tree, links: &HardLinks<'a>) -> Step<'a> {
     let inode = new.inode(entry);
     match links.names(inode).and_then(<[_]>::first) {
         Some(&first) if *first != inode.path => {
@@ -117,21 +117,22 @@ fn put<'a>(entry: &'a Entry, new: &'a Tree, links: &Links<'a>) -> Step<'a> {
     }
 }
 
-/// Which of the new tree's inodes are those of the old tree.
+/// Which inodes of the new tree are those of the old tree.
 struct Inodes<'a, 'l, F> {
     old: &'a Tree,
     new: &'a Tree,
-    old_links: &'l Links<'a>,
-    new_links: &'l Links<'a>,
-    /// By inode of the new tree, of those that have several names: whether it stays.
+    old_links: &'l HardLinks<'a>,
+    new_links: &'l HardLinks<'a>,
+    /// For inodes of the new tree that have several names: whether they stay.
     answers: BTreeMap<&'a TarPath, bool>,
-    /// Inodes of the old tree that have several names, and stay with some of them.
+    /// Inodes of the old tree that have several names, some of which stay.
     taken: BTreeSet<&'a TarPath>,
     same_content: F,
 }
 
 impl<'a, F: FnMut(&Entry, &Entry) -> Result<bool>> Inodes<'a, '_, F> {
-    /// Whether an entry of the new tree that is no directory stays as it is in the old tree, with all its names.
+    /// Returns whether an entry of the new tree, other than a directory, stays as it is in the old tree, with all its
+    /// names.
     fn stays(&mut self, entry: &'a Entry) -> Result<bool> {
         let inode = self.new.inode(entry);
         let Some(names) = self.new_links.names(inode) else { return self.same(inode, &[&entry.path]) };
@@ -149,7 +150,7 @@ impl<'a, F: FnMut(&Entry, &Entry) -> Result<bool>> Inodes<'a, '_, F> {
         if !inodes.all(|other| other.is_some_and(|other| other.path == old.path)) {
             return Ok(false);
         }
-        // Names that were linked and are no longer: those that come first stay, and the layer has the others.
+        // Names that were linked and no longer are: the first ones stay, and the layer has the others.
         let shared = self.old_links.names(old).is_some();
         if shared && self.taken.contains(&old.path) {
             return Ok(false);
@@ -167,9 +168,9 @@ impl<'a, F: FnMut(&Entry, &Entry) -> Result<bool>> Inodes<'a, '_, F> {
 #[derive(Default)]
 struct Outline<'a> {
     nodes: Vec<Node<'a>>,
-    /// Removed paths, each with the directory that held it; no directory for those of a tree without a root.
+    /// Removed paths, each with the directory that held it; `None` in a tree without a root.
     removed: Vec<(Option<usize>, &'a TarPath)>,
-    /// The directories that lead to the last path, each by its place among the nodes.
+    /// The directories that lead to the last path, by their places among the nodes.
     open: Vec<usize>,
 }
 
@@ -214,13 +215,13 @@ impl<'a> Outline<'a> {
     }
 
     fn steps(mut self, put: impl Fn(&'a Entry) -> Step<'a>) -> Vec<Step<'a>> {
-        // Children stand behind their parents, so that one pass from the end reaches all parents.
+        // Children come after their parents, so that one pass from the end reaches all parents.
         for i in (0..self.nodes.len()).rev() {
             if let Node { part: Part::Member, parent: Some(parent), .. } = self.nodes[i] {
                 self.nodes[parent].part = Part::Member;
             }
         }
-        // Stable: what is removed from one directory stays in order.
+        // Stable, so that removals from one directory stay in order.
         self.removed.sort_by_key(|(parent, _)| *parent);
         let mut removed = self.removed.into_iter().peekable();
         let mut steps = Vec::new();

@@ -1,17 +1,17 @@
-//! Layers become one tree, as a runtime that unpacks them one over the other would have it (image-spec,
-//! layer.md#applying-changesets), without a byte on disk.
+//! Folds layers into one tree, as a runtime that unpacks them one over the other would have it (image-spec,
+//! layer.md#applying-changesets), without writing to disk.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::error::{Error, Result};
 use crate::tree::{Entry, Kind, Metadata, TarPath, Tree, Whiteout};
 
-/// Which member of which layer something comes from; both are counted from zero, layers from the base.
+/// Which member of which layer something comes from. Both are counted from zero, layers from the base.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Origin {
     /// The layer's number.
     pub layer: usize,
-    /// The member's number in the layer's tar, whiteouts counted.
+    /// The member's number in the layer's tar, including whiteouts.
     pub member: usize,
 }
 
@@ -24,18 +24,18 @@ pub struct Folded {
     pub origins: BTreeMap<TarPath, Origin>,
 }
 
-/// Layers on their way into one tree.
+/// Layers being folded into one tree.
 #[derive(Clone, Debug, Default)]
 pub struct Fold {
     nodes: BTreeMap<TarPath, Node>,
-    /// What AUFS kept for itself in the layer that is being applied: nothing but targets of its hard links.
+    /// What AUFS kept for itself in the layer being applied: used only as targets of its hard links.
     kept_by_aufs: BTreeMap<TarPath, Node>,
     /// What has, or had, more than one name.
     linked: BTreeSet<Origin>,
     layers: usize,
 }
 
-/// What stands at a path. Hard links are resolved: names of one file have one origin.
+/// What is at a path. Hard links are resolved: names of one file have one origin.
 #[derive(Clone, Debug)]
 struct Node {
     entry: Box<Entry>,
@@ -49,17 +49,17 @@ impl Node {
 }
 
 impl Fold {
-    /// No layer yet.
+    /// Makes a fold without layers.
     pub fn new() -> Self {
         Fold::default()
     }
 
-    /// How many layers there are.
+    /// Returns how many layers there are.
     pub fn layers(&self) -> usize {
         self.layers
     }
 
-    /// Leaves out what `keep` says no to, with all below it; other names of a file keep its content.
+    /// Leaves out paths that `keep` rejects, with everything below them; other names of a file keep its content.
     pub fn retain(&mut self, mut keep: impl FnMut(&TarPath) -> bool) {
         let mut left_out: Option<TarPath> = None;
         self.nodes.retain(|path, _| {
@@ -74,12 +74,12 @@ impl Fold {
         });
     }
 
-    /// What stands at a path.
+    /// Returns what is at a path.
     pub(crate) fn kind(&self, path: &TarPath) -> Option<&Kind> {
         self.nodes.get(path).map(|node| &node.entry.kind)
     }
 
-    /// Takes away what the whiteouts among the members of a layer hide, and puts nothing.
+    /// Removes what the whiteouts among the members of a layer hide, and adds nothing.
     pub(crate) fn hide(&mut self, members: &[Entry]) -> Result<()> {
         for entry in members {
             match Whiteout::of(&entry.path)? {
@@ -91,10 +91,10 @@ impl Fold {
         Ok(())
     }
 
-    /// Puts a layer on top, its members in the order of its tar.
+    /// Adds a layer on top, with its members in the order of its tar.
     ///
-    /// Whiteouts, opaque ones included, hide what lower layers have and nothing else, wherever they stand. Of two
-    /// members of one path, the later wins. A hard link must name something that is there.
+    /// Whiteouts, opaque ones included, hide only what lower layers have, wherever they are in their layer. Of two
+    /// members of one path, the later wins. A hard link must name something that exists.
     pub fn apply(&mut self, members: Vec<Entry>) -> Result<()> {
         let layer = self.layers;
         self.layers += 1;
@@ -118,7 +118,7 @@ impl Fold {
         Ok(())
     }
 
-    /// The tree of all layers.
+    /// Returns the tree of all layers.
     pub fn finish(self) -> Folded {
         let mut folded = Folded::default();
         let mut first_names: BTreeMap<Origin, TarPath> = BTreeMap::new();
@@ -140,7 +140,7 @@ impl Fold {
         folded
     }
 
-    /// What a member stands for: a hard link, for the file that it names.
+    /// Returns what a member refers to: for a hard link, the file that it names.
     fn resolve(&mut self, entry: Entry, origin: Origin) -> Result<Node> {
         let Kind::Hardlink { target } = &entry.kind else { return Ok(Node { entry: Box::new(entry), origin }) };
         match self.nodes.get(target).or_else(|| self.kept_by_aufs.get(target)) {
@@ -158,7 +158,7 @@ impl Fold {
         }
     }
 
-    /// Puts a node where there are directories that lead to it.
+    /// Puts a node in a place where the directories that lead to it exist.
     fn put(&mut self, node: Node) {
         let path = node.entry.path.clone();
         if self.nodes.get(&path).is_some_and(Node::is_directory) && !node.is_directory() {
@@ -167,7 +167,7 @@ impl Fold {
         self.nodes.insert(path, node);
     }
 
-    /// Makes the directories that lead to a path and are missing; what stands in their place is replaced.
+    /// Adds missing directories that lead to a path, and replaces what is in their place.
     fn make_parents(&mut self, path: &TarPath, origin: Origin) {
         for parent in std::iter::successors(path.parent(), TarPath::parent) {
             if self.nodes.get(&parent).is_some_and(Node::is_directory) {
@@ -207,7 +207,7 @@ mod tests {
         TarPath::parse(text.as_bytes()).unwrap()
     }
 
-    /// `dir/`, `file=size`, `link->target`, `hard=>target`, and markers by their names.
+    /// Reads `dir/`, `file=size`, `link->target`, `hard=>target`, and markers by their names.
     fn member(text: &str) -> Entry {
         let (name, kind) = if let Some(name) = text.strip_suffix('/') {
             (name, Kind::Directory)

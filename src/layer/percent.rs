@@ -2,8 +2,7 @@
 
 use std::fmt::Write;
 
-/// Writes bytes as a word. A byte below 0x21, 0x7f, `%`, and those that `more` asks for are encoded; so is what is not
-/// UTF-8.
+/// Writes bytes as a word. Encodes bytes below 0x21, 0x7f, `%`, those in `more`, and what is not UTF-8.
 pub(crate) fn encode(bytes: &[u8], more: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len());
     let mut rest = bytes;
@@ -35,7 +34,7 @@ fn push(text: &mut String, byte: u8) {
     write!(text, "%{byte:02X}").expect("writing to a string");
 }
 
-/// Reads a word, byte by byte, and tells whether each was encoded. Fails on a `%` without its digits.
+/// Decodes a word, byte by byte, and tells whether each was encoded. Fails on a `%` without its digits.
 pub(crate) fn decode_marked(word: &[u8]) -> Result<Vec<(u8, bool)>, String> {
     let mut decoded = Vec::with_capacity(word.len());
     let mut bytes = word.iter();
@@ -53,7 +52,7 @@ pub(crate) fn decode_marked(word: &[u8]) -> Result<Vec<(u8, bool)>, String> {
     Ok(decoded)
 }
 
-/// Reads a word.
+/// Decodes a word.
 pub(crate) fn decode(word: &[u8]) -> Result<Vec<u8>, String> {
     Ok(decode_marked(word)?.into_iter().map(|(byte, _)| byte).collect())
 }

@@ -1,4 +1,4 @@
-//! The tar of a layer, verified while it is read.
+//! The tar of a layer, verified as it is read.
 
 use std::io::{self, Read};
 use std::path::Path;
@@ -12,11 +12,11 @@ use crate::tar::Reader;
 /// The members of a layer's tar.
 pub(crate) type LayerReader<'a> = Reader<&'a mut Hashed<ReadAhead>>;
 
-/// Gives the tar in a blob, compressed or not, to `take`, reads what that leaves, and checks the digest of the tar
-/// (image-spec, config.md#layer-diffid). The blob is read to its end, so that a reader that verifies it can do so.
+/// Passes the tar in a blob, compressed or not, to `take`, reads what that leaves, and checks the digest of the tar
+/// (image-spec, config.md#layer-diffid). The blob is read to its end, so that a reader that verifies it sees all of it.
 ///
-/// A thread reads and decompresses the blob, while the caller's hashes and takes the tar. `layer` names the layer in
-/// errors.
+/// One thread reads and decompresses the blob, while the caller's thread hashes and takes the tar. `layer` names the
+/// layer in errors.
 pub(crate) fn read<T>(
     blob: impl Read + Send,
     diff_id: &Digest,
@@ -50,7 +50,7 @@ pub(crate) fn algorithm(diff_id: &Digest, layer: &str) -> Result<Algorithm> {
     diff_id.algorithm().ok_or_else(unknown)
 }
 
-/// Holds the digest of a layer's tar to what it should be.
+/// Checks the digest of a layer's tar against its `diff_id`.
 pub(crate) fn check(diff_id: &Digest, found: &Digest, layer: &str) -> Result<()> {
     if found == diff_id {
         return Ok(());
@@ -59,8 +59,8 @@ pub(crate) fn check(diff_id: &Digest, found: &Digest, layer: &str) -> Result<()>
     Err(Error::Mismatch { subject: layer.to_owned(), what: "diff_id", expected, found })
 }
 
-/// The tar in a blob. Its end comes only when the whole blob was read, what stands behind the tar's compression
-/// included, and so was verified.
+/// The tar in a blob. It ends only when the whole blob was read, including what follows the compressed tar, and so was
+/// verified.
 pub(crate) struct WholeBlob<R>(Option<Decoder<R>>);
 
 impl<R: Read> WholeBlob<R> {
@@ -94,7 +94,7 @@ impl<R> Hashed<R> {
         Hashed { inner, hasher: Hasher::new(algorithm) }
     }
 
-    /// The digest of what was read.
+    /// Returns the digest of what was read.
     pub(crate) fn finish(self) -> Digest {
         self.hasher.finish()
     }

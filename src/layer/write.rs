@@ -1,4 +1,4 @@
-//! A layer is written: one pass in which each byte is read, hashed and compressed once.
+//! Writes a layer in one pass, in which each byte is read, hashed and compressed once.
 
 use std::cell::Cell;
 use std::collections::VecDeque;
@@ -10,7 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::block_cache::{BlockCache, KeptBlock};
-use crate::compress::{Busy, Compression, Compressors, Encoded, Encoder, Ending, InputDigest, ReadAhead};
+use crate::compress::{Busy, Compression, Compressors, Encoded, Encoder, EndedStream, InputDigest, ReadAhead};
 use crate::digest::{Algorithm, Digest};
 use crate::error::{Error, IoContext, Result};
 use crate::layer::stream::{self, Hashed, WholeBlob};
@@ -20,7 +20,7 @@ use crate::tar::{self, Edge, Output};
 use crate::tree::{Content, Entry, TarPath};
 use crate::work::{Observer, Work};
 
-/// A layer whose bytes are written.
+/// A written layer.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Layer {
     /// Its blob.
@@ -29,11 +29,11 @@ pub struct Layer {
     pub diff_id: Digest,
     /// The size of its tar in bytes.
     pub unpacked_size: u64,
-    /// Where its compressed blocks are in the blob, if they are worth a cache and there is one.
+    /// Where its compressed blocks are in the blob, if they are worth caching and there is a cache.
     pub blocks: Vec<KeptBlock>,
 }
 
-/// How long the stages of a layer's making were busy, summed over their threads.
+/// How long the stages of writing a layer were busy, summed over their threads.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct LayerTimes {
     /// Opening and reading files.
@@ -42,25 +42,25 @@ pub struct LayerTimes {
     pub busy: Busy,
 }
 
-/// One member of a layer that is to be written. All entries of a tree, each as a [`Step::Put`], are a layer that stands
-/// on nothing; what makes one tree into another is their [`difference`](crate::layer::difference()).
+/// One member of a layer to be written. All entries of a tree, each as a [`Step::Put`], make a layer with none below
+/// it; what turns one tree into another is their [`difference`](crate::layer::difference()).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step<'a> {
-    /// An entry, in the place of what the layers below have at its path; a directory keeps what it holds there.
+    /// An entry that replaces what the layers below have at its path; a directory keeps its content there.
     Put(&'a Entry),
-    /// One that the layer stores under another name than its tree does.
+    /// An entry that the layer stores under another name than its tree.
     PutAs {
         /// The entry as the layer has it.
         entry: Box<Entry>,
         /// The entry of the tree whose content it has.
         source: &'a Entry,
     },
-    /// A whiteout: what the layers below have at this path is gone, with all below it.
+    /// A whiteout: what the layers below have at this path is removed, with everything below it.
     Whiteout(TarPath),
 }
 
 impl<'a> Step<'a> {
-    /// The entry as the layer has it, and the one whose content it has; none for a whiteout.
+    /// Returns the entry as the layer has it, and the one whose content it has, or `None` for a whiteout.
     pub fn entry_and_source(&self) -> Option<(&Entry, &'a Entry)> {
         match self {
             Step::Put(entry) => Some((entry, entry)),
@@ -69,12 +69,12 @@ impl<'a> Step<'a> {
         }
     }
 
-    /// The bytes of content that writing it will read.
+    /// Returns the bytes of content that writing it will read.
     pub fn size(&self) -> u64 {
         self.entry_and_source().map_or(0, |(entry, _)| entry.size())
     }
 
-    /// What it is about: the entry's path, or the one that is gone.
+    /// Returns the entry's path, or the path that is removed.
     pub fn path(&self) -> &TarPath {
         match self {
             Step::Put(entry) => &entry.path,
@@ -84,10 +84,10 @@ impl<'a> Step<'a> {
     }
 }
 
-/// Writes a layer to `blob`, member by member in the order of `steps`; `content` has what the sources hold. The work's
-/// threads compress, and the bytes do not depend on how many they are.
+/// Writes a layer to `blob`, member by member in the order of `steps`; `content` has the content of the sources. The
+/// work's threads compress, and their number does not affect the bytes.
 ///
-/// A file that is larger or smaller than its entry says was changed in the meantime: an error that names it.
+/// A file that is larger or smaller than its entry says has changed in the meantime: an error that names it.
 pub fn write(
     steps: Vec<Step<'_>>,
     content: &dyn Content,
@@ -100,11 +100,11 @@ pub fn write(
     Ok(written.into_iter().next().expect("there is one layer"))
 }
 
-/// So many layers may be on their way at once: each has two threads of its own beside those that compress.
+/// How many layers may be on their way at once: each has two threads of its own besides those that compress.
 const ON_THEIR_WAY: usize = 4;
 
-/// Writes several layers, each as [`write()`] would, to files that `blob` makes. While the last blocks of one are hashed,
-/// compressed and written, the next is read: they share one set of threads, and the memory of one layer.
+/// Writes several layers, each as [`write()`] would, to files that `blob` makes. While the last blocks of one are
+/// hashed, compressed and written, the next is read: they share one set of threads, and the memory of one layer.
 pub fn write_all<W: Write + Send + 'static>(
     layers: Vec<Vec<Step<'_>>>,
     content: &dyn Content,
@@ -129,8 +129,8 @@ pub fn write_all<W: Write + Send + 'static>(
     Ok(written)
 }
 
-/// A layer all of whose members were read.
-type Ended<W> = (Ending<W>, Duration);
+/// A layer whose members were all read.
+type Ended<W> = (EndedStream<W>, Duration);
 
 fn write_members<W: Write + Send + 'static>(
     steps: &[Step<'_>],
@@ -170,11 +170,11 @@ fn finish<W: Write + Send + 'static>(
     Ok((layer, LayerTimes { read, busy }))
 }
 
-/// Compresses a layer anew: the bytes of its blob, compressed or not, become those of `to`, with the same tar in them,
-/// which must be the one that the `diff_id` says. The blob is read to its end, so that a reader that verifies it can do so;
-/// `name` names the layer in errors.
+/// Recompresses a layer: reads its blob, compressed or not, and writes the same tar to `to`. The tar must match the
+/// `diff_id`. The blob is read to its end, so that a reader that verifies it sees all of it; `name` names the layer in
+/// errors.
 ///
-/// The new bytes are those that the layer would have had if it had been [written](write()) with this compression.
+/// The new bytes are the same as if the layer had been [written](write()) with this compression.
 pub fn recompress(
     blob: impl Read + Send,
     diff_id: &Digest,
@@ -210,7 +210,7 @@ pub fn recompress(
     })
 }
 
-/// The encoder as the place where a tar goes: content flows straight into its blocks, which end at entry edges.
+/// The encoder as an output for a tar: content goes straight into its blocks, which end at entry edges.
 struct LayerOutput<W: Write + Send + 'static>(Encoder<W>);
 
 impl<W: Write + Send + 'static> Write for LayerOutput<W> {
@@ -233,7 +233,7 @@ impl<W: Write + Send + 'static> Output for LayerOutput<W> {
     }
 }
 
-/// Opens an entry's content when the first byte is asked for, so that nothing is opened for entries without content.
+/// Opens an entry's content when the first byte is read, so that nothing is opened for entries without content.
 struct EntryReader<'a> {
     source: &'a Entry,
     content: &'a dyn Content,
@@ -267,7 +267,7 @@ mod tests {
     use crate::testing::TempDir;
     use crate::tree::{Kind, Metadata};
 
-    /// Files that hold their own paths.
+    /// Files whose content is their path.
     struct Paths;
 
     impl Content for Paths {

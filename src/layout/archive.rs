@@ -1,4 +1,4 @@
-//! Files in a tar: a layout or a docker archive. It is read without being extracted.
+//! Reads a layout or a docker archive from a tar without extracting it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 
 use crate::compress::{Decoder, Format};
 use crate::error::{Error, IoContext, Result};
-use crate::layout::Stored;
+use crate::layout::StoredFile;
 use crate::tar;
 use crate::tree::{Kind, TarPath};
 
-/// An archive and where in it the files stand.
+/// An archive and the positions of its files.
 #[derive(Debug)]
 pub(super) struct Archive {
     path: PathBuf,
@@ -19,44 +19,44 @@ pub(super) struct Archive {
     members: BTreeMap<String, Member>,
     /// The last member, if the archive ends within its content.
     cut: Option<String>,
-    /// The files of which there are several.
+    /// The names that several files have.
     repeated: BTreeSet<String>,
 }
 
-/// Of several members of one name the last is kept; others read the first.
+/// A member. Of several with the same name the last is kept; other readers may take the first.
 #[derive(Debug)]
 enum Member {
     File(Stretch),
-    /// A link to a name that is seen from where the link stands.
+    /// A link whose target is relative to the directory of the link.
     Symlink(String),
-    /// A link to a name that is seen from the root.
+    /// A link whose target is relative to the root of the archive.
     Hardlink(String),
 }
 
 /// A file in the archive.
 #[derive(Debug)]
 pub(super) struct Stretch {
-    /// Where the content begins, in bytes of the uncompressed tar.
+    /// Offset of the content in the uncompressed tar, in bytes.
     offset: u64,
-    /// Its bytes.
+    /// Size in bytes.
     pub(super) size: u64,
-    /// How it is compressed by itself.
+    /// How the file itself is compressed.
     pub(super) format: Format,
-    /// The content of a small file of a compressed archive, which would cost another pass over the stream.
+    /// The content of a small file in a compressed archive; reading it later would cost another pass over the stream.
     content: Option<Vec<u8>>,
 }
 
-/// Files up to this size are kept from the first pass over a compressed archive: documents, in practice …
+/// Files up to this size, in practice documents, are kept from the first pass over a compressed archive …
 const KEPT_SIZE: u64 = 1 << 20;
-/// … and this much of them at most.
+/// … up to this total.
 const KEPT_TOTAL: u64 = 16 << 20;
-/// How many links are followed on the way to a file: as many as Linux follows (`path_resolution(7)`).
+/// The largest number of links followed to reach a file, the same as on Linux (`path_resolution(7)`).
 const MAX_LINKS: usize = 40;
 const LEADS_OUT: &str = "it leads out of the archive";
 
 impl Archive {
-    /// Finds the files of an archive. What is not compressed is jumped through from header to header; a compressed
-    /// stream is read once.
+    /// Indexes the files of an archive. In an uncompressed one, content is skipped by seeking; a compressed stream is
+    /// read once.
     pub(super) fn open(path: &Path) -> Result<Self> {
         let mut file = File::open(path).at("open", path)?;
         let format = sniff(&mut file).at("read", path)?;
@@ -130,12 +130,12 @@ impl Archive {
             };
             self.add(name, member);
         }
-        // The stream's own checksum stands at its end.
+        // The checksum of the compressed stream is at its end.
         reader.finish()?;
         Ok(())
     }
 
-    /// Takes note of a member, unless it is one that leads to no file.
+    /// Records a member, unless it leads to no file.
     fn add(&mut self, name: String, member: Option<Member>) {
         let Some(member) = member else { return };
         if self.members.contains_key(&name) {
@@ -144,12 +144,12 @@ impl Archive {
         self.members.insert(name, member);
     }
 
-    /// The files of which there are several: readers differ in which of them they take.
+    /// Names that several files have. Readers differ in which file they take.
     pub(super) fn repeated(&self) -> &BTreeSet<String> {
         &self.repeated
     }
 
-    /// How it is compressed as a whole.
+    /// How the archive is compressed as a whole.
     pub(super) fn format(&self) -> Format {
         self.format
     }
@@ -158,18 +158,18 @@ impl Archive {
         &self.path
     }
 
-    /// What messages call it.
+    /// The name used in messages.
     pub(super) fn name(&self) -> String {
         format!("archive `{}`", self.path.display())
     }
 
-    /// The files, links to them among them.
-    pub(super) fn files(&self) -> Vec<Stored> {
-        let file = |name: &String| Some(Stored { name: name.clone(), size: self.stretch(name)?.size });
+    /// All files, links to files included.
+    pub(super) fn files(&self) -> Vec<StoredFile> {
+        let file = |name: &String| Some(StoredFile { name: name.clone(), size: self.stretch(name)?.size });
         self.members.keys().filter_map(file).collect()
     }
 
-    /// Where the file of this name stands, links within the archive followed.
+    /// The position of the file with this name. Links within the archive are followed.
     pub(super) fn stretch(&self, name: &str) -> Option<&Stretch> {
         match self.members.get(&self.resolve(name).ok()??) {
             Some(Member::File(stretch)) => Some(stretch),
@@ -177,15 +177,16 @@ impl Archive {
         }
     }
 
-    /// The member within whose content the archive ends, if it does.
+    /// Returns the member within whose content the archive ends, or `None` if it is complete.
     pub(super) fn cut(&self) -> Option<&str> {
         self.cut.as_deref()
     }
 
-    /// The name of the file that `path` leads to, links within the archive followed; none if nothing is there. What
-    /// leads out of the archive or in a circle is an error, whose text says no more than that.
+    /// Returns the name of the file that `path` leads to after links within the archive are followed, or `None` if
+    /// there is no such file. A path that leaves the archive or loops is an error; the error text states only the
+    /// reason.
     pub(super) fn resolve(&self, path: &str) -> Result<Option<String>, &'static str> {
-        // Looked up component by component, which a document of nothing but slashes could draw out for hours.
+        // The path is resolved one component at a time; one made of slashes alone could take hours without this limit.
         if path.len() > tar::NAME_LIMIT {
             return Err("it is longer than any name in an archive");
         }
@@ -223,7 +224,8 @@ impl Archive {
         Ok(matches!(self.members.get(&name), Some(Member::File(_))).then_some(name))
     }
 
-    /// Opens a file of the archive. In a compressed one all before it is decompressed again: nothing is ever extracted.
+    /// Opens a file of the archive. In a compressed archive, everything before the file is decompressed again, because
+    /// nothing is extracted.
     pub(super) fn file(&self, name: &str) -> Result<Option<(Box<dyn Read + Send + '_>, u64)>> {
         let subject = || format!("{}: `{}`", self.name(), name.escape_debug());
         if let Err(reason) = self.resolve(name) {
@@ -246,7 +248,7 @@ impl Archive {
     }
 }
 
-/// The format of what `reader` yields.
+/// The compression format of `reader`.
 fn sniff(reader: impl Read) -> io::Result<Format> {
     let mut start = Vec::with_capacity(Format::MAGIC_SIZE);
     reader.take(Format::MAGIC_SIZE as u64).read_to_end(&mut start)?;
@@ -261,7 +263,7 @@ fn link(kind: &Kind) -> Option<Member> {
     }
 }
 
-/// The content of a sparse member is not where its bytes are, and nobody writes blobs so.
+/// Refuses a sparse member: its content is not stored contiguously, and no known tool writes blobs that way.
 fn refuse_sparse(path: &TarPath, anomalies: &[tar::Anomaly]) -> Result<()> {
     if anomalies.iter().any(|anomaly| matches!(anomaly, tar::Anomaly::Sparse)) {
         return Err(Error::malformed(

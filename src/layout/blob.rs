@@ -4,11 +4,10 @@ use crate::digest::Hasher;
 use crate::error::Error;
 use crate::oci::Descriptor;
 
-/// Yields a blob's bytes and fails at the end, or as soon as there are too many, unless size and digest are what the
-/// descriptor says (image-spec, descriptor.md#verification).
+/// Yields the bytes of a blob. Fails at the end, or as soon as there are too many bytes, if size or digest differs from
+/// the descriptor (image-spec, descriptor.md#verification).
 ///
-/// The check happens when the end is read: whoever stops early has checked nothing. [`drain`](Self::drain) reads the
-/// rest.
+/// The check happens at the end: a reader that stops early has verified nothing. [`drain`](Self::drain) reads the rest.
 pub struct VerifiedReader<R> {
     inner: R,
     descriptor: Descriptor,
@@ -17,7 +16,7 @@ pub struct VerifiedReader<R> {
 }
 
 impl<R: Read> VerifiedReader<R> {
-    /// A reader that holds `inner` to the descriptor. A digest of an algorithm that cannot be computed here is refused.
+    /// Wraps `inner`, to be verified against the descriptor. Fails if the digest's algorithm is not supported.
     pub fn new(inner: R, descriptor: &Descriptor) -> Result<Self, Error> {
         let algorithm = descriptor.digest.algorithm().ok_or_else(|| {
             let reason = format!("digests of `{}` cannot be checked here", descriptor.digest.algorithm_name());
@@ -27,7 +26,7 @@ impl<R: Read> VerifiedReader<R> {
         Ok(VerifiedReader { inner, descriptor: descriptor.clone(), hasher, size: 0 })
     }
 
-    /// Reads to the end, which is where the check happens.
+    /// Reads to the end, where the check happens.
     pub fn drain(mut self) -> io::Result<()> {
         io::copy(&mut self, &mut io::sink()).map(|_| ())
     }

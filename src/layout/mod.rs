@@ -1,8 +1,8 @@
-//! Image layouts: a directory or a tar of blobs, documents and an index (image-spec, image-layout.md). Docker's own
+//! Image layouts: a directory or a tar with blobs, documents and an index (image-spec, image-layout.md). Docker's own
 //! archives are read as if they were layouts.
 //!
-//! Reading never trusts: a blob's size and digest are checked on the way through. Writing never shows half a thing: an
-//! image is made in a staging directory and appears by renames, the index last.
+//! Reading trusts nothing: size and digest of each blob are checked while it is read. Writing is atomic: an image is
+//! made in a staging directory and appears by renames, the index last.
 
 mod archive;
 mod blob;
@@ -19,13 +19,13 @@ pub use blob::VerifiedReader;
 pub use docker::DockerForm;
 pub(crate) use docker::{is_docker_file, MANIFEST as DOCKER_MANIFEST};
 pub(crate) use graph::{
-    choose, fitting, is_referrers_tag, named, names_digest, Choice, Content, Documents, Found, Graph, Links, Named,
-    Node, Opened, Reach, Redirects, Rooted, Subjects, Walk, MAX_DEPTH,
+    choose, fitting, is_referrers_tag, named, names_digest, Choice, DocumentLinks, Documents, Found, Graph, Named,
+    Node, NodeContent, Opened, Reach, Redirects, Rooted, Subjects, Walk, MAX_DEPTH,
 };
 pub use graph::{referrers_tag, AttachedFile, DescriptorPath, Image, Referrer};
 pub(crate) use names::Names;
 pub use names::{AdditionalName, DigestPrefix, DockerName, DockerTag, ImageName, Location, Transport};
-pub use reader::{Layout, Stored};
+pub use reader::{Layout, StoredFile};
 pub use transaction::Checksum;
 pub(crate) use transaction::{
     commit_all, Abandoned, BlobPath, Draft, Stage, Staging, Taken, TakenBlob, Transaction, Trust, Watched,
@@ -41,12 +41,12 @@ pub(crate) const INDEX: &str = "index.json";
 /// The directory of blobs.
 pub(crate) const BLOBS: &str = "blobs";
 
-/// Where a blob stands in a layout, relative to it.
+/// The path of a blob, relative to the layout.
 pub(crate) fn blob_path(digest: &Digest) -> String {
     format!("{BLOBS}/{}/{}", digest.algorithm_name(), digest.encoded())
 }
 
-/// The digest that a file of a layout is named by; none if it is no blob.
+/// Returns the digest in the path of a blob, or `None` if the path is not that of a blob.
 pub(crate) fn digest_of_path(path: &str) -> Option<Digest> {
     let (algorithm, encoded) = path.strip_prefix(BLOBS)?.strip_prefix('/')?.split_once('/')?;
     format!("{algorithm}:{encoded}").parse().ok()

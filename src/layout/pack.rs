@@ -1,5 +1,5 @@
-//! Files become a tar, with the same bytes every time: owners are 0, times the epoch, and the directories that lead to a
-//! file stand before it.
+//! Packs files into a reproducible tar: owners are 0, times are the epoch, and parent directories come before their
+//! files.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -13,32 +13,32 @@ use crate::error::{IoContext, Result};
 use crate::tar;
 use crate::tree::{Entry, Kind, Metadata, TarPath};
 
-/// A file of the tar to be.
+/// A file to be packed.
 #[derive(Debug)]
 pub(super) struct Packed {
     /// Its path in the tar.
     pub(super) name: String,
-    pub(super) content: Content,
+    pub(super) content: FileContent,
 }
 
-/// What a file holds.
+/// The content of a file.
 #[derive(Debug)]
-pub(super) enum Content {
+pub(super) enum FileContent {
     Bytes(Vec<u8>),
-    /// What an open file holds from its beginning on, and what errors call that file.
+    /// The content of an open file from its start, and the name of that file in errors.
     File(File, PathBuf),
-    /// A symbolic link to this.
+    /// A symbolic link with this target.
     Symlink(String),
 }
 
-impl Content {
+impl FileContent {
     /// What the file at `path` holds.
     pub(super) fn open(path: &Path) -> Result<Self> {
-        Ok(Content::File(File::open(path).at("open", path)?, path.to_path_buf()))
+        Ok(FileContent::File(File::open(path).at("open", path)?, path.to_path_buf()))
     }
 }
 
-/// Writes files in the order in which they come; returns the digest of the tar as it is stored. Errors call it `place`.
+/// Writes files in the given order. Returns the digest of the tar as stored. `place` names the tar in errors.
 pub(super) fn write(
     files: impl IntoIterator<Item = Result<Packed>>,
     output: impl Write + Send + 'static,
@@ -57,16 +57,16 @@ pub(super) fn write(
             directories.insert(missing);
         }
         match content {
-            Content::Bytes(bytes) => {
+            FileContent::Bytes(bytes) => {
                 let kind = Kind::File { size: bytes.len() as u64 };
                 writer.append(&entry(path, 0o644, kind), &mut bytes.as_slice())?;
             }
-            Content::File(mut file, place) => {
+            FileContent::File(mut file, place) => {
                 let size = file.metadata().at("read the metadata of", &place)?.len();
                 let content: &mut dyn Read = &mut file;
                 writer.append(&entry(path, 0o644, Kind::File { size }), content)?;
             }
-            Content::Symlink(target) => {
+            FileContent::Symlink(target) => {
                 let kind = Kind::Symlink { target: target.into_bytes().into() };
                 writer.append(&entry(path, 0o777, kind), &mut io::empty())?;
             }
@@ -80,7 +80,7 @@ fn entry(path: TarPath, mode: u16, kind: Kind) -> Entry {
     Entry { path, metadata: Metadata { mode, ..Metadata::default() }, kind }
 }
 
-/// The directories that lead to `path` and are not among `present`, outermost first.
+/// The parents of `path` that are not in `present`, outermost first.
 fn missing_directories(path: &TarPath, present: &BTreeSet<TarPath>) -> Vec<TarPath> {
     let mut missing: Vec<_> =
         std::iter::successors(path.parent(), TarPath::parent).take_while(|parent| !present.contains(parent)).collect();

@@ -17,7 +17,7 @@ use crate::layout::graph::Snapshot;
 use crate::layout::{blob_path, digest_of_path, Location, Transport, BLOBS, INDEX, MARKER};
 use crate::oci::{Descriptor, Document, Index, LayoutMarker, MAX_DOCUMENT_SIZE, MAX_INDEX_SIZE};
 
-/// A layout that is read: a directory or an archive.
+/// A layout that is read, as a directory or an archive.
 #[derive(Debug)]
 pub struct Layout {
     location: Location,
@@ -32,19 +32,19 @@ enum Store {
     DockerArchive(DockerArchive),
 }
 
-/// A file of a layout, as it is stored.
+/// A file of a layout.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Stored {
-    /// Its path in the layout, such as `blobs/sha256/…`; bytes that are not UTF-8 replaced.
+pub struct StoredFile {
+    /// Its path in the layout, such as `blobs/sha256/…`, with bytes that are not UTF-8 replaced.
     pub name: String,
     /// Its size in bytes.
     pub size: u64,
 }
 
 impl Layout {
-    /// Opens a layout. An archive is indexed in one pass; of a directory nothing is read yet.
+    /// Opens a layout. An archive is indexed in one pass; a directory is not read yet.
     ///
-    /// An archive with two files of one name is refused: readers differ in which they take.
+    /// An archive with two files of the same name is refused, since readers differ in which one they take.
     pub fn open(location: &Location) -> Result<Self> {
         let layout = Layout::open_as_it_is(location)?;
         match layout.repeated().first() {
@@ -56,7 +56,7 @@ impl Layout {
         }
     }
 
-    /// The same, whatever else is in the archive.
+    /// Like [`open`](Self::open), but accepts repeated names.
     pub(crate) fn open_as_it_is(location: &Location) -> Result<Self> {
         let path = &location.path;
         let kind = FileType::from_raw_mode(path.metadata().at("open the image", path)?.mode());
@@ -88,18 +88,18 @@ impl Layout {
         Layout::open_archive(location, Archive::open(path)?)
     }
 
-    /// What is staged in a directory for a target, which is what messages call it.
+    /// Opens the content staged for a target. Messages name the target.
     pub(super) fn staged(target: &Location, directory: &Path) -> Self {
         let location = Location { transport: Transport::Oci, ..target.clone() };
         Layout { location, store: Store::Directory(directory.to_path_buf()), snapshot: Snapshot::default() }
     }
 
-    /// An archive is what its transport says; one that was named without a transport is what it holds, and where it
-    /// holds both, a layout.
+    /// Opens an archive as its transport says. Without a transport, the content decides; an archive that is both is
+    /// read as a layout.
     fn open_archive(location: &Location, archive: Archive) -> Result<Self> {
         let (is_layout, is_docker) = (archive.stretch(INDEX).is_some(), is_docker_archive(&archive));
         let transport = match location.transport {
-            // Docker 25 has written an index of nothing beside its own list.
+            // Docker 25 has written an empty index beside its own list.
             Transport::Archive if is_docker && !(is_layout && lists_something(&archive)) => Transport::DockerArchive,
             Transport::Archive => Transport::OciArchive,
             transport => transport,
@@ -122,7 +122,7 @@ impl Layout {
         Ok(Layout { location, store, snapshot: Snapshot::default() })
     }
 
-    /// The files of which an archive has several, by their names in it.
+    /// The names that several files of an archive have.
     pub(crate) fn repeated(&self) -> Vec<&str> {
         let archive = match &self.store {
             Store::Directory(_) => return Vec::new(),
@@ -132,12 +132,12 @@ impl Layout {
         archive.repeated().iter().map(String::as_str).collect()
     }
 
-    /// Where it is.
+    /// The location of the layout.
     pub fn location(&self) -> &Location {
         &self.location
     }
 
-    /// How an archive of a layout is compressed as a whole; none if it is something else.
+    /// Returns the compression of an archive of a layout as a whole, or `None` for anything else.
     pub(super) fn outer_format(&self) -> Option<Format> {
         match &self.store {
             Store::Archive(archive) => Some(archive.format()),
@@ -145,12 +145,12 @@ impl Layout {
         }
     }
 
-    /// The file that says which version of the layout this is (image-spec, image-layout.md#oci-layout-file).
+    /// The file that states the layout version (image-spec, image-layout.md#oci-layout-file).
     pub fn marker(&self) -> Result<Document<LayoutMarker>> {
         self.top_level(MARKER)
     }
 
-    /// The bytes of `index.json`; none if it is missing.
+    /// Returns the bytes of `index.json`, or `None` if it is missing.
     pub(super) fn raw_index(&self) -> Result<Option<Vec<u8>>> {
         let Some((reader, _)) = self.file(INDEX)? else { return Ok(None) };
         let mut raw = Vec::new();
@@ -170,9 +170,8 @@ impl Layout {
         Document::parse(read_up_to(limit, reader, size, &subject, &self.location.path)?, &subject)
     }
 
-    /// The files that it holds, in the order of their names. Directories are none, nor are the symbolic links of a layout that
-    /// is a directory.
-    pub fn files(&self) -> Result<Vec<Stored>> {
+    /// All files, sorted by name. Directories are left out, and in a layout directory symbolic links too.
+    pub fn files(&self) -> Result<Vec<StoredFile>> {
         let mut files = match &self.store {
             Store::Directory(root) => list_files(root)?,
             Store::Archive(archive) => archive.files(),
@@ -182,12 +181,12 @@ impl Layout {
         Ok(files)
     }
 
-    /// A stored file and its size, unchecked; none if it is missing.
+    /// Returns a file and its size, not verified, or `None` if it is missing.
     pub fn file(&self, name: &str) -> Result<Option<(Box<dyn Read + Send + '_>, u64)>> {
         match &self.store {
             Store::Directory(root) => {
                 let path = root.join(name);
-                // To open a fifo would be to wait for somebody who writes to it.
+                // Without this, opening a FIFO would block until there is a writer.
                 let file = match File::options().read(true).custom_flags(NONBLOCK).open(&path) {
                     Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
                     opened => opened.at("open", &path)?,
@@ -200,7 +199,7 @@ impl Layout {
         }
     }
 
-    /// Whether a file is there. It is not opened.
+    /// Whether a file is present. It is not opened.
     pub(super) fn has_file(&self, name: &str) -> Result<bool> {
         match &self.store {
             Store::Directory(root) => {
@@ -215,12 +214,12 @@ impl Layout {
         }
     }
 
-    /// A blob's stored bytes and their number, unchecked; none if it is missing.
+    /// Returns the stored bytes of a blob and their number, not verified, or `None` if it is missing.
     pub fn stored_blob(&self, digest: &Digest) -> Result<Option<(Box<dyn Read + Send + '_>, u64)>> {
         self.file(&blob_path(digest))
     }
 
-    /// The file that holds a blob, where the layout is a directory.
+    /// The path of a blob's file, if the layout is a directory.
     pub(crate) fn blob_on_disk(&self, digest: &Digest) -> Option<PathBuf> {
         match &self.store {
             Store::Directory(root) => Some(root.join(blob_path(digest))),
@@ -228,7 +227,7 @@ impl Layout {
         }
     }
 
-    /// A blob, held to its descriptor on the way through.
+    /// Opens a blob, verified against its descriptor while it is read.
     pub fn blob(&self, descriptor: &Descriptor) -> Result<VerifiedReader<Box<dyn Read + Send + '_>>> {
         if let Store::DockerArchive(archive) = &self.store {
             archive.check_promise(&descriptor.digest)?;
@@ -239,31 +238,31 @@ impl Layout {
         }
     }
 
-    /// What messages call a blob.
+    /// The name of a blob in messages.
     pub(super) fn name_of(&self, digest: &Digest) -> String {
         format!("{}: blob {}", self.location, digest.short())
     }
 
-    /// The sizes of all blobs, by their digests; in a directory, of a symbolic link to a file, that of the link. Files that are
-    /// not named by a digest are none.
+    /// Sizes of all blobs by digest. A symbolic link to a file in a directory has the size of the link. Files not named
+    /// by a digest are left out.
     pub fn blobs(&self) -> Result<BTreeMap<Digest, u64>> {
         let files = match &self.store {
             Store::Directory(root) => list_blobs(root)?,
             Store::Archive(_) | Store::DockerArchive(_) => self.files()?,
         };
-        let blob = |file: Stored| Some((digest_of_path(&file.name)?, file.size));
+        let blob = |file: StoredFile| Some((digest_of_path(&file.name)?, file.size));
         Ok(files.into_iter().filter_map(blob).collect())
     }
 }
 
-/// Whether the index of an archive lists something, or no one can tell.
+/// Whether the index of an archive lists anything. True if it cannot be read.
 fn lists_something(archive: &Archive) -> bool {
     let Ok(Some((reader, _))) = archive.file(INDEX) else { return true };
     let index: Result<Index, _> = serde_json::from_reader(reader.take(MAX_INDEX_SIZE));
     index.map_or(true, |index| !index.manifests.is_empty())
 }
 
-/// The size of a file of a layout; an error if it is something else.
+/// Returns the size of a regular file; anything else is an error.
 fn size_of_file(metadata: &fs::Metadata, path: &Path) -> Result<u64> {
     if metadata.is_file() {
         return Ok(metadata.len());
@@ -271,11 +270,11 @@ fn size_of_file(metadata: &fs::Metadata, path: &Path) -> Result<u64> {
     Err(Error::malformed(format!("`{}`", path.display()), "a regular file expected, found something else"))
 }
 
-/// The flag of `open` by the type that it takes.
+/// The flag for `open`, in the type that it takes.
 #[allow(clippy::cast_possible_wrap)]
 const NONBLOCK: i32 = OFlags::NONBLOCK.bits() as i32;
 
-/// The bytes of a document, of a size that documents may have; `subject` names it in an error, and `path` what holds it.
+/// Reads a document of limited size. In errors, `subject` names the document and `path` the file that holds it.
 pub(super) fn read_document(reader: impl Read, size: u64, subject: &str, path: &Path) -> Result<Vec<u8>> {
     read_up_to(MAX_DOCUMENT_SIZE, reader, size, subject, path)
 }
@@ -294,17 +293,17 @@ fn read_up_to(limit: u64, reader: impl Read, size: u64, subject: &str, path: &Pa
     Ok(raw)
 }
 
-fn list_files(root: &Path) -> Result<Vec<Stored>> {
+fn list_files(root: &Path) -> Result<Vec<StoredFile>> {
     list_below(root, "", |_| false)
 }
 
-fn list_blobs(root: &Path) -> Result<Vec<Stored>> {
+fn list_blobs(root: &Path) -> Result<Vec<StoredFile>> {
     let leads_to_file = |link: &Path| link.metadata().is_ok_and(|metadata| metadata.is_file());
     list_below(&root.join(BLOBS), &format!("{BLOBS}/"), leads_to_file)
 }
 
-/// The files below a directory, and the symbolic links that count as such, their names with `prefix` before them.
-fn list_below(directory: &Path, prefix: &str, link_counts: impl Fn(&Path) -> bool) -> Result<Vec<Stored>> {
+/// The files below a directory, and the symbolic links that count as files. `prefix` is put before the names.
+fn list_below(directory: &Path, prefix: &str, link_counts: impl Fn(&Path) -> bool) -> Result<Vec<StoredFile>> {
     let mut files = Vec::new();
     let mut directories = vec![(directory.to_path_buf(), prefix.to_owned())];
     while let Some((directory, prefix)) = directories.pop() {
@@ -315,7 +314,7 @@ fn list_below(directory: &Path, prefix: &str, link_counts: impl Fn(&Path) -> boo
             if metadata.is_dir() {
                 directories.push((entry.path(), format!("{name}/")));
             } else if metadata.is_file() || (metadata.is_symlink() && link_counts(&entry.path())) {
-                files.push(Stored { name, size: metadata.len() });
+                files.push(StoredFile { name, size: metadata.len() });
             }
         }
     }

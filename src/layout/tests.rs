@@ -1,4 +1,4 @@
-//! Docker archives, made here byte by byte: what odd writers leave behind, and what nobody should have made.
+//! Docker archives made byte by byte: output of unusual writers, and damaged or malicious input.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -16,7 +16,7 @@ use crate::layout::{Layout, Location, Transport};
 use crate::media_type::MediaType;
 use crate::testing::TempDir;
 
-/// A tar with any names in it.
+/// A tar with arbitrary member names.
 #[derive(Clone, Default)]
 struct Archive(Vec<u8>);
 
@@ -108,7 +108,7 @@ impl OnDisk {
     }
 }
 
-/// Reads the one image that is named, all of its layers included; gives back what its layers hold.
+/// Reads the named image with all layers and returns their content.
 fn read(layout: &Layout) -> Result<Vec<Vec<u8>>> {
     let image = layout.image(None)?;
     let layers = image.manifest.value().layers.iter().map(|layer| {
@@ -157,7 +157,7 @@ fn it_looks_like_a_layout() {
     assert_eq!(layers, [&a, &b].map(|layer| (MediaType::LAYER, Digest::of(layer), layer.len() as u64)));
     assert_eq!(manifest.config, image.config.descriptor(MediaType::CONFIG));
 
-    // The second name is none that a layout can hold, and is kept all the same.
+    // The second name is not a valid ref name, and is kept nevertheless.
     let index = layout.index().unwrap();
     let names: Vec<_> =
         index.value().manifests.iter().map(|d| (d.ref_name(), d.annotation("io.containerd.image.name"))).collect();
@@ -355,7 +355,7 @@ fn names_that_are_digests_are_promises() {
     let other = config.replace("arm64", "amd64");
     read_all("promises", build(&promised, &config, "l", &right)).unwrap();
     assert_refused("promises", build(&promised, &other, "l", &right), "digest should be sha256:");
-    // Docker and others that load an archive do not look at what a config is called.
+    // Docker and other readers ignore the file name of a config.
     for name in [format!("{}.json", digest.encoded()), digest.to_string()] {
         for text in [&config, &other] {
             read_all("promises", build(&name, text, "l", &right)).unwrap();
@@ -420,7 +420,7 @@ fn half_an_archive_is_no_archive() {
     let error = result.err().unwrap().to_string();
     assert!(error.ends_with("the gzip stream is cut short"), "{error}");
 
-    // The list first: what is there can be read, and no more.
+    // With the list first, the complete part can be read, and no more.
     let archive = simple().bytes();
     let on_disk = OnDisk::new("half", &archive[..archive.len() - 2048]);
     let layout = on_disk.open("docker-archive:", "").unwrap();
@@ -493,7 +493,7 @@ fn a_bare_path_is_what_it_holds_and_a_transport_is_meant() {
         (&oci, "", as_oci),
         (&oci, "oci-archive:", as_oci),
         (&oci, "docker-archive:", None),
-        // Docker 25 has written a list of nothing beside its own.
+        // Docker 25 has written an empty list beside its own.
         (&dual, "", as_docker),
         (&dual, "oci-archive:", as_oci),
         (&dual, "docker-archive:", as_docker),

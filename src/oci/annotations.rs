@@ -1,8 +1,8 @@
-//! Annotation keys with a meaning of their own (image-spec, annotations.md#pre-defined-annotation-keys).
+//! Annotation keys with a defined meaning (image-spec, annotations.md#pre-defined-annotation-keys).
 
 /// The ref name of a descriptor in `index.json`.
 pub const REF_NAME: &str = "org.opencontainers.image.ref.name";
-/// The whole name of an image, registry and tag included, by which containerd and Docker call it; containerd's own.
+/// The full name of an image, registry and tag included, by which containerd and Docker know it; defined by containerd.
 pub const CONTAINERD_NAME: &str = "io.containerd.image.name";
 /// When the image was made, RFC 3339.
 pub const CREATED: &str = "org.opencontainers.image.created";
@@ -10,11 +10,11 @@ pub const CREATED: &str = "org.opencontainers.image.created";
 pub const BASE_DIGEST: &str = "org.opencontainers.image.base.digest";
 /// The name of the base image.
 pub const BASE_NAME: &str = "org.opencontainers.image.base.name";
-/// A title for people; of an artifact's layer, the name of the file.
+/// A title for people; on an artifact's layer, the name of the file.
 pub const TITLE: &str = "org.opencontainers.image.title";
-/// The name of a layer in the plan that an image was cut by; our own.
+/// The name of a layer in the plan that the image was cut by; defined here.
 pub const LAYER_NAME: &str = "io.github.ocibake.layer";
-/// What a layer holds of which groups: words `RECIPE=VERSION`; our own.
+/// The groups that have something in a layer: words `RECIPE=VERSION`; defined here.
 pub const LAYER_GROUPS: &str = "io.github.ocibake.groups";
-/// The prefix that `.x=` is short for in labels and annotations.
+/// The prefix that `.x=` abbreviates in labels and annotations.
 pub const PREFIX: &str = "org.opencontainers.image";

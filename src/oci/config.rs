@@ -15,10 +15,10 @@ pub struct ImageConfig {
     /// Who made it: `Name <email>`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub author: Option<String>,
-    /// A GOARCH. Empty where it is not said, which no spec permits and some writers do.
+    /// A GOARCH. Empty if missing, which no spec permits but some writers do.
     #[serde(default, deserialize_with = "null_as_default")]
     pub architecture: String,
-    /// A GOOS. Empty where it is not said.
+    /// A GOOS. Empty if missing.
     #[serde(default, deserialize_with = "null_as_default")]
     pub os: String,
     /// Version of the operating system; used by Windows.
@@ -27,13 +27,13 @@ pub struct ImageConfig {
     /// Features that the operating system must have; used by Windows.
     #[serde(rename = "os.features", default, skip_serializing_if = "Vec::is_empty")]
     pub os_features: Vec<String>,
-    /// The CPU's variant.
+    /// The variant of the CPU.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub variant: Option<String>,
     /// How to run it. `null` is accepted on reading.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub config: Option<ContainerConfig>,
-    /// What the layers hold.
+    /// The content of the layers.
     pub rootfs: RootFs,
     /// How the layers came to be. Absent and empty differ.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -44,7 +44,7 @@ pub struct ImageConfig {
 }
 
 impl ImageConfig {
-    /// The platform that the configuration names.
+    /// Returns the platform that the configuration names.
     pub fn platform(&self) -> Platform {
         Platform {
             architecture: self.architecture.clone(),
@@ -56,7 +56,7 @@ impl ImageConfig {
         }
     }
 
-    /// The same; of what it does not say, what a descriptor of the image `listed`.
+    /// Returns the same, with a missing operating system or architecture from the descriptor's platform, `listed`.
     pub fn platform_or(&self, listed: Option<&Platform>) -> Platform {
         let mut platform = self.platform();
         if let Some(listed) = listed {
@@ -77,40 +77,40 @@ pub struct ContainerConfig {
     /// `user`, `uid`, `user:group` …
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,
-    /// `port/protocol`, a set in JSON's way.
+    /// `port/protocol`, a set written as an object.
     #[serde(default, deserialize_with = "null_as_default", skip_serializing_if = "BTreeMap::is_empty")]
     pub exposed_ports: BTreeMap<String, serde_json::Value>,
     /// `NAME=value`, in order.
     #[serde(default, deserialize_with = "null_as_default", skip_serializing_if = "Vec::is_empty")]
     pub env: Vec<String>,
-    /// The command's beginning.
+    /// The beginning of the command.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub entrypoint: Option<Vec<String>>,
-    /// Its arguments, or the command where there is no entrypoint.
+    /// The arguments, or the command if there is no entrypoint.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cmd: Option<Vec<String>>,
-    /// Paths, a set in JSON's way.
+    /// Paths, a set written as an object.
     #[serde(default, deserialize_with = "null_as_default", skip_serializing_if = "BTreeMap::is_empty")]
     pub volumes: BTreeMap<String, serde_json::Value>,
-    /// Where the command starts.
+    /// The directory in which the command starts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub working_dir: Option<String>,
     /// Labels.
     #[serde(default, deserialize_with = "null_as_default", skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: Annotations,
-    /// The signal that ends it.
+    /// The signal that stops the container.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stop_signal: Option<String>,
-    /// Memory limit in bytes. Docker's: reserved in the spec.
+    /// Memory limit in bytes. From Docker: reserved in the spec.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory: Option<i64>,
-    /// Limit of memory and swap in bytes, -1 for none. Docker's: reserved in the spec.
+    /// Limit of memory and swap in bytes, -1 for none. From Docker: reserved in the spec.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory_swap: Option<i64>,
-    /// Relative CPU weight. Docker's: reserved in the spec.
+    /// Relative CPU weight. From Docker: reserved in the spec.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cpu_shares: Option<i64>,
-    /// How to see that it is well. Docker's: reserved in the spec.
+    /// How to check that the container is healthy. From Docker: reserved in the spec.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub healthcheck: Option<Healthcheck>,
     /// Members that this version does not know.
@@ -125,19 +125,19 @@ pub struct Healthcheck {
     /// `["NONE"]`, `["CMD", …]` or `["CMD-SHELL", command]`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub test: Vec<String>,
-    /// Between two checks.
+    /// The time between two checks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub interval: Option<i64>,
-    /// Until a check has failed.
+    /// The time after which a check has failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout: Option<i64>,
-    /// In which failures do not count.
+    /// The time in which failures do not count.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start_period: Option<i64>,
-    /// Between two checks in that period.
+    /// The time between two checks in the start period.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start_interval: Option<i64>,
-    /// How many failures make it unhealthy.
+    /// How many failures make the container unhealthy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retries: Option<i64>,
     /// Members that this version does not know.
@@ -151,13 +151,13 @@ pub struct RootFs {
     /// Always `layers`.
     #[serde(rename = "type")]
     pub kind: String,
-    /// The digests of the uncompressed layers, base first. Docker leaves them out where there are none.
+    /// The digests of the uncompressed layers, base first. Docker omits them if there are none.
     #[serde(default, deserialize_with = "null_as_default")]
     pub diff_ids: Vec<Digest>,
 }
 
 impl RootFs {
-    /// The content of these layers.
+    /// Returns the content of these layers.
     pub fn layers(diff_ids: Vec<Digest>) -> Self {
         RootFs { kind: "layers".to_owned(), diff_ids }
     }
@@ -166,16 +166,16 @@ impl RootFs {
 /// One step in the making of an image (image-spec, config.md#properties, `history`).
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct History {
-    /// When, RFC 3339.
+    /// When the step was made, RFC 3339.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub created: Option<String>,
-    /// By what command.
+    /// The command that made it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub created_by: Option<String>,
-    /// By whom.
+    /// The author of the step.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub author: Option<String>,
-    /// A remark.
+    /// A comment.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub comment: Option<String>,
     /// Whether the step made no layer.
@@ -187,13 +187,13 @@ pub struct History {
 }
 
 impl History {
-    /// Whether the step made no layer.
+    /// Returns whether the step made no layer.
     pub fn is_empty_layer(&self) -> bool {
         self.empty_layer == Some(true)
     }
 }
 
-/// Go writes an empty list or map as `null`.
+/// Reads `null` as the default: Go writes an empty list or map as `null`.
 pub(super) fn null_as_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
 where
     D: Deserializer<'de>,

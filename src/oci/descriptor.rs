@@ -5,7 +5,7 @@ use crate::media_type::MediaType;
 use crate::oci::{Annotations, RefName, Unknown};
 use crate::platform::Platform;
 
-/// What a document says of a blob (image-spec, descriptor.md).
+/// A reference to a blob (image-spec, descriptor.md).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Descriptor {
@@ -15,19 +15,19 @@ pub struct Descriptor {
     pub digest: Digest,
     /// Its size in bytes; a negative one is refused when a document is read.
     pub size: u64,
-    /// Where else it can be had.
+    /// Other places to get it from.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub urls: Vec<String>,
-    /// Annotations of this mention of the blob.
+    /// Annotations on this reference to the blob.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub annotations: Option<Annotations>,
     /// The blob itself, in base64.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub data: Option<String>,
-    /// What kind of artifact a manifest is.
+    /// The artifact type of the manifest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub artifact_type: Option<String>,
-    /// What it runs on, in an index.
+    /// The platform that it runs on, in an index.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub platform: Option<Platform>,
     /// Members that this version does not know.
@@ -36,7 +36,7 @@ pub struct Descriptor {
 }
 
 impl Descriptor {
-    /// A descriptor with the three members that each must have.
+    /// Makes a descriptor with the three required members.
     pub fn new(media_type: MediaType, digest: Digest, size: u64) -> Self {
         Descriptor {
             media_type,
@@ -51,17 +51,17 @@ impl Descriptor {
         }
     }
 
-    /// One annotation's value.
+    /// Returns the value of an annotation.
     pub fn annotation(&self, key: &str) -> Option<&str> {
         self.annotations.as_ref()?.get(key).map(String::as_str)
     }
 
-    /// The ref name in its text form, whether it keeps the grammar or not.
+    /// Returns the ref name as text, whether or not it follows the grammar.
     pub fn ref_name(&self) -> Option<&str> {
         self.annotation(super::annotations::REF_NAME)
     }
 
-    /// The same descriptor under a ref name.
+    /// Returns the same descriptor with this ref name.
     #[must_use]
     pub fn with_ref_name(mut self, name: &RefName) -> Self {
         self.annotations
@@ -70,8 +70,8 @@ impl Descriptor {
         self
     }
 
-    /// Leads to another blob. All else that is said stays, members that are not known here too, but for the copy of the
-    /// old blob that it may hold.
+    /// Makes it refer to another blob. All other members stay, unknown ones too, except an embedded copy of the old
+    /// blob.
     pub fn redirect(&mut self, to: &Descriptor) {
         self.media_type = to.media_type.clone();
         if self.digest != to.digest {

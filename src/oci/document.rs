@@ -12,10 +12,10 @@ pub const MAX_DOCUMENT_SIZE: u64 = 4 << 20;
 /// The largest `index.json` that is read and written. No registry sees it, and a layout may list many images.
 pub const MAX_INDEX_SIZE: u64 = 64 << 20;
 
-/// A document's bytes together with what they say.
+/// A document's bytes together with their parsed value.
 ///
-/// The digest belongs to the bytes: a document that came from elsewhere is copied as it is, and only
-/// [`seal`](Document::seal) makes new bytes.
+/// The digest belongs to the bytes: a document from elsewhere is copied unchanged, and only [`seal`](Document::seal)
+/// makes new bytes.
 #[derive(Clone, Debug)]
 pub struct Document<T> {
     raw: Vec<u8>,
@@ -23,27 +23,27 @@ pub struct Document<T> {
 }
 
 impl<T> Document<T> {
-    /// The bytes, as they are stored.
+    /// Returns the bytes, as they are stored.
     pub fn raw(&self) -> &[u8] {
         &self.raw
     }
 
-    /// What they say.
+    /// Returns the parsed value.
     pub fn value(&self) -> &T {
         &self.value
     }
 
-    /// What they say, for editing; the bytes are gone.
+    /// Returns the parsed value for editing; the bytes are gone.
     pub fn into_value(self) -> T {
         self.value
     }
 
-    /// The digest of the bytes.
+    /// Returns the digest of the bytes.
     pub fn digest(&self) -> Digest {
         Digest::of(&self.raw)
     }
 
-    /// A descriptor of the bytes.
+    /// Returns a descriptor of the bytes.
     pub fn descriptor(&self, media_type: MediaType) -> Descriptor {
         Descriptor::new(media_type, self.digest(), self.raw.len() as u64)
     }
@@ -58,7 +58,7 @@ impl<T: Serialize> Document<T> {
 }
 
 impl<T: DeserializeOwned> Document<T> {
-    /// Reads bytes; `subject` names them in an error.
+    /// Parses bytes; `subject` names them in an error.
     pub fn parse(raw: Vec<u8>, subject: &str) -> Result<Self> {
         match serde_json::from_slice(&raw) {
             Ok(value) => Ok(Document { raw, value }),

@@ -13,13 +13,13 @@ pub struct Index {
     /// [`MediaType::INDEX`]; older writers leave it out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub media_type: Option<MediaType>,
-    /// What kind of artifact this is.
+    /// The artifact type.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub artifact_type: Option<String>,
-    /// What it holds, first match first. umoci writes `null` for nothing.
+    /// The descriptors, first match first. umoci writes `null` for none.
     #[serde(deserialize_with = "null_as_default")]
     pub manifests: Vec<Descriptor>,
-    /// What it refers to.
+    /// The manifest that it refers to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subject: Option<Descriptor>,
     /// Annotations of the index.

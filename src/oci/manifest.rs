@@ -13,7 +13,7 @@ pub struct Manifest {
     /// [`MediaType::MANIFEST`]; older writers leave it out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub media_type: Option<MediaType>,
-    /// What kind of artifact this is.
+    /// The artifact type.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub artifact_type: Option<String>,
     /// The image's configuration.
@@ -21,7 +21,7 @@ pub struct Manifest {
     /// The layers, base first. BuildKit writes `null` for none.
     #[serde(default, deserialize_with = "null_as_default")]
     pub layers: Vec<Descriptor>,
-    /// What it refers to.
+    /// The manifest that it refers to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subject: Option<Descriptor>,
     /// Annotations of the image.
@@ -33,7 +33,7 @@ pub struct Manifest {
 }
 
 impl Manifest {
-    /// A manifest of an image.
+    /// Makes a manifest of an image.
     pub fn new(config: Descriptor, layers: Vec<Descriptor>) -> Self {
         Manifest {
             schema_version: 2,
@@ -47,8 +47,8 @@ impl Manifest {
         }
     }
 
-    /// Whether it is the manifest of an image. Signatures of cosign and attestations of BuildKit have the config of one, and
-    /// nothing that a filesystem could be made of.
+    /// Returns whether it is the manifest of an image. Cosign signatures and BuildKit attestations have an image's
+    /// config, but nothing that could form a filesystem.
     pub fn is_image(&self) -> bool {
         let is_foreign = |layer: &Descriptor| layer.media_type.is_foreign();
         self.config.media_type.kind() == MediaKind::Config

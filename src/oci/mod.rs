@@ -1,8 +1,7 @@
-//! The documents of an image, as small structs of our own.
+//! The documents of an image, as small structs.
 //!
-//! Maps are ordered, members stand in the order of the image-spec, and members that this version does not know are
-//! kept: a document that is edited loses nothing, and one that is not edited is never written anew ([`Document`] holds
-//! its raw bytes).
+//! Maps are ordered, members follow the order of the image-spec, and unknown members are kept: editing a document loses
+//! nothing, and a document that is not edited is never rewritten ([`Document`] holds its raw bytes).
 
 pub mod annotations;
 mod config;
@@ -21,7 +20,7 @@ pub use ref_name::RefName;
 
 use std::collections::BTreeMap;
 
-/// Members of a document that this version does not know, kept as they are.
+/// Members of a document that this version does not know, kept unchanged.
 pub type Unknown = BTreeMap<String, serde_json::Value>;
 
 /// Annotations or labels.

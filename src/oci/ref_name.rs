@@ -5,18 +5,18 @@ use crate::error::Error;
 
 /// The name of an image in a layout, valid by construction (image-spec, annotations.md, `ref.name`).
 ///
-/// Components of letters and digits, joined within by one of `-` `.` `_` `:` `@` `+` or by `--`, and to each other by
-/// `/`: `latest`, `2.1-rc1`, `registry:5000/team/app:v2`.
+/// Components are letters and digits, joined by one of `-` `.` `_` `:` `@` `+` or by `--`; `/` joins the components:
+/// `latest`, `2.1-rc1`, `registry:5000/team/app:v2`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct RefName(String);
 
 impl RefName {
-    /// The name that is used when nobody gives one.
+    /// Returns the default name.
     pub fn latest() -> Self {
         RefName("latest".to_owned())
     }
 
-    /// The text.
+    /// Returns the text.
     pub fn as_str(&self) -> &str {
         &self.0
     }

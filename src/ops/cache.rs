@@ -9,11 +9,11 @@ use crate::error::{IoContext, Result};
 use crate::image::cache::{items, lists, prune};
 use crate::work::Work;
 
-/// What is done with a cache beside looking at it.
+/// What is done with a cache besides showing it.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct CacheOptions {
-    /// What was used least recently is removed until the rest has this many bytes at most.
+    /// How many bytes remain at most after what was used least recently is removed.
     pub prune: Option<u64>,
 }
 
@@ -25,7 +25,7 @@ pub struct CacheReport {
     pub directory: PathBuf,
     /// Bytes of all its files.
     pub bytes: u64,
-    /// The part of these bytes that are an image's too, and cost nothing while the image is there.
+    /// The part of these bytes that is shared with images, and takes no space of its own while they are there.
     pub shared_bytes: u64,
     /// Layers, or parts of them, whose blocks it has, and base layers whose entries it has.
     pub items: usize,
@@ -35,7 +35,7 @@ pub struct CacheReport {
     pub removed_bytes: u64,
 }
 
-/// Looks at a cache, and makes it smaller if that is asked for.
+/// Describes a cache, pruned if that is asked for.
 pub fn cache(directory: &Path, options: &CacheOptions, work: &Work<'_>) -> Result<CacheReport> {
     std::fs::read_dir(directory).at("read the cache", directory)?;
     work.observer.check()?;

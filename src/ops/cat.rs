@@ -16,7 +16,7 @@ use crate::work::Work;
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct CatOptions {
-    /// Which image where there is a choice.
+    /// The platform of the image, if there are several.
     pub platform: Option<PlatformPattern>,
 }
 
@@ -24,18 +24,18 @@ pub struct CatOptions {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct CatReport {
-    /// Where it is, with all links on the way resolved.
+    /// Where it is, with all links resolved.
     pub path: TarPath,
     /// Its bytes.
     pub size: u64,
 }
 
-/// Copies the content of one regular file to `out`. Symbolic links on the way to it are followed as a process would in a
-/// container of the image: none leads out. All layers are read and verified before the first byte is copied.
+/// Copies the content of one regular file to `out`. Symbolic links on the way are followed as in a container of the
+/// image: none leads out of it. All layers are read and verified before the first byte is copied.
 ///
 /// # Errors
 ///
-/// An error of `out` is as it was; one of this library is carried by an I/O error.
+/// An error of `out` is returned unchanged; one of this library is carried by an I/O error.
 pub fn cat(
     location: &Location,
     path: &[u8],
@@ -58,7 +58,7 @@ pub fn cat(
     Ok(report)
 }
 
-/// The file that a path leads to.
+/// Returns the file that a path leads to.
 fn regular_file<'t>(tree: &'t Tree, path: &[u8], location: &Location) -> Result<&'t Entry> {
     let subject = format!("image `{location}`");
     let asked = format!("/{}", shown(path.strip_prefix(b"/").unwrap_or(path)));
@@ -74,9 +74,7 @@ fn regular_file<'t>(tree: &'t Tree, path: &[u8], location: &Location) -> Result<
         Err(Lost::NoDirectory(path)) => {
             Err(Error::refused(format!("{subject}: no file `{asked}`: `{path}` is no directory")))
         }
-        Err(Lost::Loop) => {
-            Err(Error::refused(format!("{subject}: the symbolic links at `{asked}` lead round and round")))
-        }
+        Err(Lost::Loop) => Err(Error::refused(format!("{subject}: the symbolic links at `{asked}` form a loop"))),
     }
 }
 
@@ -94,7 +92,7 @@ fn not_there(tree: &Tree, subject: &str, asked: &str, missing: &TarPath) -> Erro
     }
 }
 
-/// Copies the content of a member of a layer, which is verified once more on the way.
+/// Copies the content of a member of a layer, which is verified again on the way.
 fn copy(layout: &Layout, image: &Image, origin: Origin, work: &Work<'_>, out: &mut dyn Write) -> io::Result<()> {
     let layer = &image.manifest.value().layers[origin.layer];
     let diff_id = &image.config.value().rootfs.diff_ids[origin.layer];

@@ -1,4 +1,4 @@
-//! `convert`: images go to other transports and compressions, and stay what they are.
+//! `convert`: copies images to other transports and compressions, unchanged otherwise.
 
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
@@ -10,7 +10,7 @@ use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::hint::{Hint, OptionName};
 use crate::image::publish::{open, TargetOptions};
-use crate::image::transfer::{self, move_all, BlobReport, Entry, Plan, Rewritten, Source};
+use crate::image::transfer::{self, move_all, BlobReport, BlobSource, IndexEntry, Rewritten, TransferPlan};
 use crate::json;
 use crate::layout::{commit_all, DockerForm, Draft, Graph, Layout, Location, Trust};
 use crate::media_type::MediaType;
@@ -23,23 +23,23 @@ use crate::work::Work;
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct ConvertOptions {
-    /// The one platform that is wanted; all, if none is given.
+    /// The platform to convert. `None` means all.
     pub platform: Option<PlatformPattern>,
-    /// How layers are to be compressed; as they are, if none is given.
+    /// The compression of the layers. `None` keeps them as they are.
     pub compression: Option<Compression>,
-    /// Whether documents may become others.
+    /// Whether documents may change.
     pub digests: Digests,
-    /// What images are called; what they are called now, if nothing else is given.
+    /// The names of the images. By default they keep their names.
     pub target: TargetOptions,
 }
 
-/// Whether documents may become others.
+/// Whether documents may change.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Digests {
     /// Where that is needed.
     #[default]
     MayChange,
-    /// An error says what would have changed.
+    /// An error tells what would have changed.
     Preserved,
 }
 
@@ -49,11 +49,11 @@ pub enum Digests {
 pub struct ConvertReport {
     /// What the targets list, in its order.
     pub images: Vec<ConvertedImage>,
-    /// What became of the blobs, documents that stayed as they are among them.
+    /// What became of the blobs, including documents that did not change.
     pub blobs: Vec<BlobReport>,
     /// Where the images are, with all their names.
     pub targets: Vec<TargetReport>,
-    /// What was odd.
+    /// Warnings.
     pub warnings: Vec<String>,
 }
 
@@ -63,19 +63,19 @@ pub struct ConvertReport {
 pub struct ConvertedImage {
     /// Its digest.
     pub digest: Digest,
-    /// The digest that it had.
+    /// The digest that it had before.
     pub from: Digest,
     /// What it is.
     pub media_type: MediaType,
     /// What it runs on, if the descriptor tells.
     #[serde(serialize_with = "json::optional_text")]
     pub platform: Option<Platform>,
-    /// What it is called in the first target.
+    /// Its names in the first target.
     pub refs: Vec<String>,
 }
 
-/// Converts what the location means: the images of a name, or all that the layout holds. No target changes
-/// unless all of them can be written.
+/// Converts what the location means: the images of a name, or everything in the layout. No target changes unless all of
+/// them can be written.
 pub fn convert(
     location: &Location,
     targets: &[Location],
@@ -99,7 +99,7 @@ pub fn convert(
         }
         transfer::tell_apart(&mut entries, layout)?;
         let graph = Graph::read(layout, entries.iter().map(|entry| &entry.descriptor))?;
-        let plan = Plan::of(&graph, compression)?;
+        let plan = TransferPlan::of(&graph, compression)?;
         Ok((entries, graph, plan, left))
     })?;
     if options.digests == Digests::Preserved {
@@ -110,10 +110,10 @@ pub fn convert(
     let mut opened = open(targets, &options.target)?;
 
     work.observer.step(&format!("take {} blobs, compress {} anew", plan.taken.len(), plan.recompressed.len()));
-    let sources = [Source { layout, plan: &plan }];
+    let sources = [BlobSource { layout, plan: &plan }];
     let (blobs, layers) = move_all(&sources, &mut opened, compression, Trust::Nothing, work)?;
     let rewritten = Rewritten::of(&graph, &plan, layers);
-    let entries: Vec<(Digest, Entry)> =
+    let entries: Vec<(Digest, IndexEntry)> =
         entries.into_iter().map(|entry| (entry.descriptor.digest.clone(), entry.redirected(&rewritten))).collect();
 
     opened.iter_mut().try_for_each(|target| rewritten.store(target.stage_mut()))?;
@@ -138,7 +138,7 @@ struct Listed {
     warnings: Vec<String>,
 }
 
-fn list(entries: &[(Digest, Entry)], draft: &mut Draft<'_>, options: &TargetOptions) -> Result<Listed> {
+fn list(entries: &[(Digest, IndexEntry)], draft: &mut Draft<'_>, options: &TargetOptions) -> Result<Listed> {
     let mut listed = Listed { refs: Vec::with_capacity(entries.len()), warnings: Vec::new() };
     for (_, entry) in entries {
         let (descriptors, names) = entry.named(draft.target(), options, &mut listed.warnings)?;
@@ -158,7 +158,7 @@ fn image(from: &Digest, descriptor: &Descriptor, refs: Vec<String>) -> Converted
     }
 }
 
-/// Refuses a layout as a target of all that it holds: what has no name would stand there twice.
+/// Refuses a layout as the target of everything in it: what has no name would be listed twice.
 fn refuse_itself(layout: &Layout, targets: &[Location]) -> Result<()> {
     let inode = |location: &Location| location.path.metadata().ok().filter(Metadata::is_dir);
     let Some(own) = inode(layout.location()) else { return Ok(()) };
@@ -173,8 +173,8 @@ fn refuse_itself(layout: &Layout, targets: &[Location]) -> Result<()> {
     }
 }
 
-/// An error that names the first document that would change, if one would.
-fn refuse_change(graph: &Graph<'_>, plan: &Plan, form: DockerForm) -> Result<()> {
+/// Returns an error that names the first document that would change, if there is one.
+fn refuse_change(graph: &Graph<'_>, plan: &TransferPlan, form: DockerForm) -> Result<()> {
     if form == DockerForm::LegacyOnly {
         let message = "in Docker's older form alone, there is no manifest whose digest could be kept";
         return Err(Error::refused_with_hint(

@@ -1,4 +1,4 @@
-//! `diff`: what differs between two images, or between an image and a rootfs, and why their digests do.
+//! `diff`: shows what differs between two images, or between an image and a rootfs, and why their digests differ.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -33,7 +33,7 @@ pub enum Side {
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct DiffOptions {
-    /// Which images where there is a choice.
+    /// The platform of the images, if there are several.
     pub platform: Option<PlatformPattern>,
 }
 
@@ -41,7 +41,7 @@ pub struct DiffOptions {
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
 pub struct DiffReport {
-    /// In one line, why the digests differ, or that they do not.
+    /// Why the digests differ, or that they do not, in one line.
     pub reason: String,
     /// Whether there is no difference at all.
     pub same: bool,
@@ -55,7 +55,8 @@ pub struct DiffReport {
     pub documents: Vec<DocumentDifference>,
     /// Entries that differ, in the order of their paths.
     pub entries: Vec<Difference>,
-    /// What the indexes say of the two images otherwise. It is no part of the images, and gets lost where they travel.
+    /// What only the indexes say differently about the two images. It is not part of them, and is lost when they are
+    /// copied.
     pub notes: Vec<DocumentDifference>,
 }
 
@@ -63,13 +64,13 @@ pub struct DiffReport {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct DiffSummary {
-    /// Entries that the second side has and the first has not.
+    /// Entries that only the second side has.
     pub added: usize,
-    /// Entries that the first side has and the second has not.
+    /// Entries that only the first side has.
     pub removed: usize,
     /// Entries that differ.
     pub changed: usize,
-    /// Of those, in how many each field differs.
+    /// In how many of those each field differs.
     pub fields: BTreeMap<&'static str, usize>,
     /// Members of each document that differ.
     pub documents: BTreeMap<&'static str, usize>,
@@ -83,10 +84,10 @@ pub struct DocumentDifference {
     pub document: &'static str,
     /// Where in it, as a JSON pointer (RFC 6901).
     pub member: String,
-    /// The value on the first side; none if there is none.
+    /// The value on the first side, or `None` if there is none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub from: Option<Value>,
-    /// The value on the second side; none if there is none.
+    /// The value on the second side, or `None` if there is none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub to: Option<Value>,
 }
@@ -131,7 +132,7 @@ fn summary(documents: &[DocumentDifference], entries: &[Difference]) -> DiffSumm
             Change::Changed { fields } => {
                 summary.changed += 1;
                 let mut names: Vec<&str> = fields.iter().map(FieldChange::name).collect();
-                // Several attributes of one entry are one entry whose attributes differ.
+                // Several attributes of one entry count once.
                 names.dedup();
                 for name in names {
                     *summary.fields.entry(name).or_default() += 1;
@@ -171,7 +172,7 @@ impl Opened {
         }
     }
 
-    /// The digest of the manifest; a rootfs has none.
+    /// Returns the digest of the manifest, or `None` for a rootfs.
     fn digest(&self) -> Option<&Digest> {
         match self {
             Opened::Image(_, image) => Some(&image.path.descriptor().digest),
@@ -242,7 +243,7 @@ fn reason(old: &Opened, new: &Opened, documents: &[DocumentDifference], entries:
     } else {
         "same layers".to_owned()
     };
-    // What the layers imply in the documents is no reason of its own.
+    // What follows from the layers is not a reason of its own.
     let differs = |document: &str| {
         documents.iter().any(|difference| difference.document == document && !follows_from_layers(&difference.member))
     };
@@ -269,7 +270,7 @@ fn document_differences(old: &Image, new: &Image) -> Result<Vec<DocumentDifferen
     let json = |raw: &[u8], subject: &str| {
         serde_json::from_slice::<Value>(raw).map_err(|error| crate::Error::malformed(subject, error.to_string()))
     };
-    // Under which name an image was found is no part of it.
+    // The name of an image is not part of it.
     let descriptor = |image: &Image| {
         let mut entry = image.path.entry().clone();
         entry.annotations = entry.annotations.map(|mut annotations| {
@@ -296,7 +297,7 @@ fn document_differences(old: &Image, new: &Image) -> Result<Vec<DocumentDifferen
     Ok(differences)
 }
 
-/// Digest and size of a document follow from what is in it.
+/// Removes the digest and size of a document, which follow from its content.
 fn forget_what_follows(document: &str, value: &mut Value) {
     let descriptor = if document == "manifest" { value.get_mut("config") } else { Some(value) };
     if document == "config" {
@@ -308,7 +309,7 @@ fn forget_what_follows(document: &str, value: &mut Value) {
     }
 }
 
-/// Walks two values side by side, and reports where they part.
+/// Walks two values side by side, and reports where they differ.
 fn compare(
     member: &mut String,
     old: Option<&Value>,

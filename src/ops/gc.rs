@@ -1,4 +1,4 @@
-//! `gc`: blobs that nothing leads to go.
+//! `gc`: removes blobs that nothing leads to.
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -14,7 +14,7 @@ use crate::hint::Hint;
 use crate::layout::{Abandoned, Draft, Location, Reach, Transaction, Transport};
 use crate::work::{Observer, Work};
 
-/// How a layout is cleared.
+/// How a layout is cleaned up.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct GcOptions {
@@ -25,7 +25,7 @@ pub struct GcOptions {
 /// Whether blobs are removed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum GcMode {
-    /// They are.
+    /// They are removed.
     #[default]
     Free,
     /// They are only listed.
@@ -38,13 +38,13 @@ pub enum GcMode {
 pub struct GcReport {
     /// Where the layout is.
     pub image: String,
-    /// Whether nothing was removed in truth.
+    /// Whether this was a dry run, which removes nothing.
     pub dry_run: bool,
     /// The blobs, in the order of their digests.
     pub freed: Vec<FreedBlob>,
     /// Their bytes.
     pub bytes: u64,
-    /// The names of staging directories that runs which were killed have left.
+    /// The names of staging directories that killed runs have left.
     pub cleared: Vec<String>,
     /// How many blobs stay.
     pub kept: usize,
@@ -62,14 +62,14 @@ pub struct FreedBlob {
 
 /// Removes the blobs of a layout that no descriptor leads to, and what killed runs have left.
 ///
-/// Kept is whatever `index.json` leads to, named or not: nested indexes, artifacts and what they have as their subject,
-/// blobs of media types that nobody here knows and the digests in them. What another run of this tool is writing stands
-/// in a staging directory of its own until it is listed, and is not touched; nor are files that are no blobs.
+/// Everything that `index.json` leads to is kept, named or not: nested indexes, artifacts and their subjects, blobs of
+/// unknown media types and the digests in them. What another run of this tool is writing is in a staging directory of
+/// its own until it is listed, and is not touched. Neither are files that are not blobs.
 ///
 /// # Errors
 ///
-/// Nothing is removed where a document is malformed or a blob is missing, since nobody knows then what else is needed,
-/// and where umoci is writing, whose blobs stand among the others before anything leads to them.
+/// Nothing is removed if a document is malformed or a blob is missing, since what else is needed is then unknown, or
+/// while umoci is writing, whose blobs are among the others before anything leads to them.
 pub fn gc(location: &Location, options: &GcOptions, work: &Work<'_>) -> Result<GcReport> {
     if let Some(part) = location.part() {
         let message = format!("image `{location}`: a whole layout is wanted, found one of its images");
@@ -87,7 +87,7 @@ pub fn gc(location: &Location, options: &GcOptions, work: &Work<'_>) -> Result<G
     }
 }
 
-/// Finds what can go, and takes the blobs among it out.
+/// Finds what can be removed, and removes the blobs.
 fn collect(draft: &mut Draft<'_>, mode: GcMode, observer: &dyn Observer) -> Result<(GcReport, Vec<Abandoned>)> {
     let layout = draft.layout()?;
     let location = layout.location();
@@ -132,10 +132,10 @@ fn nothing_was_freed(error: Error) -> Error {
     }
 }
 
-/// What the names of umoci's directories begin with.
+/// How the names of umoci's directories begin.
 const UMOCI_PREFIX: &[u8] = b".umoci-";
 
-/// umoci locks a directory in the layout for as long as it writes, and names blobs before it lists them.
+/// Refuses to work while umoci is writing: it locks a directory in the layout, and writes blobs before it lists them.
 fn refuse_while_umoci_writes(location: &Location) -> Result<()> {
     let layout = &location.path;
     for entry in fs::read_dir(layout).at("list", layout)? {

@@ -10,7 +10,8 @@ use crate::digest::Digest;
 use crate::error::Result;
 use crate::json;
 use crate::layout::{
-    is_referrers_tag, DescriptorPath, Documents, Found, Layout, Links, Location, Opened, Subjects, Walk, MAX_DEPTH,
+    is_referrers_tag, DescriptorPath, DocumentLinks, Documents, Found, Layout, Location, Opened, Subjects, Walk,
+    MAX_DEPTH,
 };
 use crate::media_type::{MediaKind, MediaType};
 use crate::oci::annotations::CONTAINERD_NAME;
@@ -43,21 +44,21 @@ pub struct Listed {
     pub digest: Digest,
     /// Its media type.
     pub media_type: MediaType,
-    /// Of an artifact, its kind.
+    /// The type of an artifact.
     pub artifact_type: Option<String>,
-    /// Of an image, what it runs on.
+    /// The platform of an image.
     #[serde(serialize_with = "json::optional_text")]
     pub platform: Option<Platform>,
-    /// Bytes of all blobs that it leads to, each counted once; none if a document among them is missing.
+    /// Bytes of all blobs that it leads to, each counted once; `None` if a document among them is missing.
     pub size: Option<u64>,
-    /// Of an index, what it lists.
+    /// What an index lists.
     pub manifests: Vec<Listed>,
     /// What is attached to it.
     pub attached: Vec<Listed>,
 }
 
-/// Lists what the location means, or without a name all that the layout holds. What is attached is listed with
-/// what it is attached to, and its referrers tag not at all, unless that is not in the layout.
+/// Lists what the location means, or without a name everything in the layout. What is attached is listed with its
+/// subject, and its referrers tag not at all, unless the subject is not in the layout.
 pub fn ls(location: &Location, _: &LsOptions, work: &Work<'_>) -> Result<LsReport> {
     work.observer.check()?;
     Ok(LsReport { entries: entries(&Layout::open(location)?)? })
@@ -73,7 +74,7 @@ fn entries(layout: &Layout) -> Result<Vec<Listed>> {
             let is_other = |other: &&DescriptorPath| {
                 other.entry().ref_name() == entry.ref_name() && other.entry().digest != entry.digest
             };
-            // Docker saves several images under one tag, and their full names beside it.
+            // Docker saves several images under one tag, with their full names in an annotation.
             if let (Some(_), Some(full)) = (meant.iter().find(is_other), entry.annotation(CONTAINERD_NAME)) {
                 listed.name = Some(full.to_owned());
             }
@@ -89,10 +90,10 @@ fn entries(layout: &Layout) -> Result<Vec<Listed>> {
 
 struct Listing<'a> {
     layout: &'a Layout,
-    /// What is attached to anything.
+    /// Everything that is attached to something.
     attached: BTreeSet<Digest>,
     by_subject: BTreeMap<Digest, Vec<Descriptor>>,
-    /// Of what was listed, by its digest.
+    /// The sizes of what was listed, by digest.
     sizes: RefCell<BTreeMap<Digest, Option<u64>>>,
 }
 
@@ -111,12 +112,12 @@ impl<'a> Listing<'a> {
         Ok(listing)
     }
 
-    /// An entry of the index with all below it.
+    /// Lists an entry of the index with everything below it.
     fn entry(&self, entry: &Descriptor) -> Listed {
         self.listed(entry, MAX_DEPTH, &mut BTreeSet::new())
     }
 
-    /// What was `seen` below the same entry is not followed again, so that time is bounded by what is there.
+    /// What was `seen` below the same entry is not followed again, so that the size of the layout limits the time.
     fn listed(&self, descriptor: &Descriptor, depth: usize, seen: &mut BTreeSet<Digest>) -> Listed {
         let mut listed = Listed {
             name: descriptor.ref_name().map(str::to_owned),
@@ -144,12 +145,12 @@ impl<'a> Listing<'a> {
         listed
     }
 
-    /// What a document leads to, if it can be read.
-    fn links(&self, descriptor: &Descriptor) -> Option<Arc<Links>> {
+    /// Returns what a document leads to, or `None` if it cannot be read.
+    fn links(&self, descriptor: &Descriptor) -> Option<Arc<DocumentLinks>> {
         self.layout.links(descriptor).ok()?
     }
 
-    /// What the descriptor does not say, its documents may.
+    /// Adds what the descriptor does not say and its documents do.
     fn describe(&self, listed: &mut Listed, descriptor: &Descriptor) {
         let MediaKind::Manifest = descriptor.media_type.kind() else { return };
         let Some(links) = self.links(descriptor) else { return };
@@ -157,7 +158,7 @@ impl<'a> Listing<'a> {
         let layers = links.layers();
         let foreign = layers.first().filter(|_| layers.iter().all(|layer| layer.media_type.is_foreign()));
         if let (MediaKind::Config, Some(content)) = (config.media_type.kind(), foreign) {
-            // With the config of an image, as cosign's signatures have it.
+            // It has the config of an image, as cosign's signatures do.
             listed.artifact_type = Some(content.media_type.to_string());
         } else if config.media_type.kind() == MediaKind::Config {
             let config: Option<Document<ImageConfig>> = self.layout.document(&config.descriptor()).ok();
@@ -176,7 +177,7 @@ impl<'a> Listing<'a> {
         size
     }
 
-    /// The bytes of all that a descriptor leads to.
+    /// Returns the bytes of everything that a descriptor leads to, or `None` if a document is missing.
     fn sum(&self, descriptor: &Descriptor) -> Option<u64> {
         let mut sizes = BTreeMap::from([(descriptor.digest.clone(), descriptor.size)]);
         for met in Walk::new(self.layout, Opened::Manifests, Subjects::Left, [descriptor.clone()]) {
@@ -193,7 +194,7 @@ impl<'a> Listing<'a> {
         Some(sizes.values().sum())
     }
 
-    /// Whether an entry is only there for what it is attached to, or lists, which is shown.
+    /// Whether an entry is only there for something that is shown: its subject, or what it lists.
     fn is_shown_elsewhere(&self, entry: &Descriptor, shown: &BTreeSet<Digest>) -> bool {
         match self.links(entry).filter(|_| is_referrers_tag(entry)) {
             Some(list) => {
@@ -204,7 +205,7 @@ impl<'a> Listing<'a> {
         }
     }
 
-    /// The digests of what is shown as attached to something that is not attached itself.
+    /// Returns the digests of what is shown as attached to something that is not attached itself.
     fn attached_below(&self, all: &[Listed]) -> BTreeSet<Digest> {
         let is_referrer = |listed: &&Listed| listed.name.is_none() && self.attached.contains(&listed.digest);
         let mut open: Vec<&Listed> = all.iter().filter(|listed| !is_referrer(listed)).collect();

@@ -1,4 +1,4 @@
-//! What the tool does, one file a verb. Each is a function of plain values, usable without the command.
+//! What the tool does, one file per verb. Each is a function of plain values and works without the command line.
 
 pub mod attach;
 pub mod build;

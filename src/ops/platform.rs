@@ -8,7 +8,7 @@ use crate::error::Result;
 use crate::platform::{Machine, Platform, VariantPolicy};
 use crate::work::Work;
 
-/// What is published of a machine.
+/// How a machine is mapped.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct PlatformOptions {

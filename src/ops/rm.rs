@@ -1,4 +1,4 @@
-//! `rm`: names and entries leave the index of a layout. Blobs stay until they are collected.
+//! `rm`: removes names and entries from the index of a layout. Blobs stay until they are collected.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,25 +11,25 @@ use crate::layout::{is_referrers_tag, DescriptorPath, Draft, Layout, Location, R
 use crate::oci::{Descriptor, Document, Index};
 use crate::work::{Observer, Work};
 
-/// Which entries leave the index.
+/// Which entries are removed from the index.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct RmOptions {
-    /// What leaves it.
+    /// What is removed.
     pub what: Removed,
 }
 
-/// What leaves the index.
+/// What is removed from the index.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Removed {
     /// What the location means, by name or digest.
     #[default]
     Named,
-    /// All that has no name and is attached to nothing that has one.
+    /// Everything that has no name and is not attached to something that has one.
     Untagged,
 }
 
-/// What has left the index.
+/// What was removed from the index.
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
 pub struct RmReport {
@@ -39,7 +39,7 @@ pub struct RmReport {
     pub removed: Vec<RemovedEntry>,
 }
 
-/// An entry that has left the index.
+/// An entry that was removed from the index.
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
 pub struct RemovedEntry {
@@ -52,7 +52,8 @@ pub struct RemovedEntry {
     pub artifact_type: Option<String>,
 }
 
-/// Removes entries of `index.json`. What is attached to an image goes with the last entry that leads to it.
+/// Removes entries of `index.json`. What is attached to an image is removed with the last entry that leads to the
+/// image.
 pub fn rm(location: &Location, options: &RmOptions, work: &Work<'_>) -> Result<RmReport> {
     let what = options.what;
     Transaction::edit(location)?.commit(work, |draft| {
@@ -97,7 +98,7 @@ impl RemovedEntry {
     }
 }
 
-/// Of each entry of the index, whether it is to go by what was asked for.
+/// Returns for each entry of the index whether the location or the option means it.
 fn meant(layout: &Layout, entries: &[Descriptor], what: Removed, referrers: &[Referrer]) -> Result<Vec<bool>> {
     let location = layout.location();
     match (what, location.part()) {
@@ -139,8 +140,8 @@ fn meant(layout: &Layout, entries: &[Descriptor], what: Removed, referrers: &[Re
     }
 }
 
-/// What is attached to something, was asked for by its digest, and has no entry that is `kept`. It is to go from the lists
-/// of what is attached too.
+/// Returns attached artifacts that were asked for by digest and have no entry that is `kept`. They are also removed
+/// from the lists of what is attached.
 fn artifacts(layout: &Layout, kept: &[Descriptor], referrers: &[Referrer]) -> Result<BTreeMap<Digest, Descriptor>> {
     if layout.location().digest.is_none() {
         return Ok(BTreeMap::new());
@@ -159,7 +160,7 @@ enum Left {
     Nothing,
 }
 
-/// Takes artifacts out of a list of what is attached, if that is what an entry is.
+/// Removes artifacts from an entry that is a list of what is attached.
 fn unlist(draft: &mut Draft<'_>, entry: &mut Descriptor, artifacts: &BTreeMap<Digest, Descriptor>) -> Result<Left> {
     if artifacts.is_empty() || !is_referrers_tag(entry) {
         return Ok(Left::Something);
@@ -177,8 +178,8 @@ fn unlist(draft: &mut Draft<'_>, entry: &mut Descriptor, artifacts: &BTreeMap<Di
     Ok(Left::Something)
 }
 
-/// Tells of what is attached whether it has lost that to which it was attached; where only untagged things go, also
-/// whether it had lost it before. Where a document cannot be read, that is not known, and it stays.
+/// Tells whether an attached artifact has lost its subject. If only untagged entries are removed, it may have lost the
+/// subject before. If a document cannot be read, that is unknown and the artifact stays.
 fn lost<'a>(
     layout: &Layout,
     before: &[Descriptor],

@@ -1,4 +1,4 @@
-//! `squash`: several layers of an image become one that holds what they make together.
+//! `squash`: makes one layer of several layers of an image.
 
 use serde::Serialize;
 
@@ -18,15 +18,15 @@ use crate::platform::PlatformPattern;
 use crate::tree::{Entry, Mask};
 use crate::work::Work;
 
-/// How layers become one.
+/// How layers are squashed.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct SquashOptions {
-    /// Which image where there is a choice.
+    /// The platform of the image, if there are several.
     pub platform: Option<PlatformPattern>,
-    /// The first layer of those that become one, counted from one; the lowest, if none is given.
+    /// The first layer to squash, counted from 1. `None` means the lowest.
     pub first: Option<usize>,
-    /// The last of them; the highest, if none is given.
+    /// The last layer to squash. `None` means the highest.
     pub last: Option<usize>,
     /// How the new layer is compressed.
     pub compression: Compression,
@@ -48,15 +48,15 @@ pub struct SquashReport {
     pub diff_id: Digest,
     /// Bytes of the new layer's blob.
     pub size: u64,
-    /// What was odd about the image and is mended.
+    /// What was odd about the image and was repaired.
     pub warnings: Vec<String>,
 }
 
 /// Squashes layers of an image.
 ///
-/// Each layer is decompressed once. The contents of files go into files of no name beside the first target until they
-/// are written, so that memory grows with the entries alone and the new layer can stand in tree order: all layers of an
-/// image squashed are the layer that a build of its tree would give. Layers outside of the range are used as they are.
+/// Each layer is decompressed once. The contents of files go to unnamed files beside the first target until they are
+/// written. So memory grows only with the entries, and the new layer can be in tree order: if all layers are squashed,
+/// it is the layer that a build of the image's tree would make. Layers outside of the range are used as they are.
 pub fn squash(
     location: &Location,
     targets: &[Location],
@@ -123,14 +123,14 @@ fn checked(first: Option<usize>, last: Option<usize>, count: usize) -> Result<(u
     Ok((first, last))
 }
 
-/// What the range changes in the tree below it. A file is the same if no layer of the range brought it.
+/// Returns what the range changes in the tree below it. A file is the same if no layer of the range brought it.
 fn difference<'a>(lower: &'a Folded, upper: &'a Folded) -> Result<Vec<Step<'a>>> {
     let same = |old: &Entry, new: &Entry| Ok(lower.origins.get(&old.path) == upper.origins.get(&new.path));
     Ok(layer::difference(&lower.tree, &upper.tree, &Mask::default(), same)?.into_iter().collect())
 }
 
-/// The documents with one layer in place of several. The steps of the history that made those are kept, marked as making
-/// none, and followed by one that says what became of them.
+/// Returns the documents with one layer in place of several. The history keeps the steps of the squashed layers, marked
+/// as empty, and adds one for the new layer.
 fn documents(image: &Image, first: usize, last: usize, layer: &Layer) -> Result<Sealed> {
     let replaced = first - 1..last;
     let mut config = image.config.value().clone();
@@ -139,7 +139,7 @@ fn documents(image: &Image, first: usize, last: usize, layer: &Layer) -> Result<
     config.rootfs.diff_ids.splice(replaced.clone(), [layer.diff_id.clone()]);
     config.history = config.history.map(|history| squashed_history(history, first, last, config.created.as_deref()));
     if first == 1 {
-        // The layers of the image that this one was built on are no longer part of it.
+        // The layers of the base image are no longer part of the image.
         if let Some(annotations) = &mut manifest.annotations {
             annotations.retain(|key, _| key != BASE_DIGEST && key != BASE_NAME);
         }

@@ -1,4 +1,4 @@
-//! `tag`: more names for what a layout lists.
+//! `tag`: gives more names to what a layout lists.
 
 use serde::Serialize;
 
@@ -9,7 +9,7 @@ use crate::layout::{Location, Transaction};
 use crate::oci::{Descriptor, RefName};
 use crate::work::Work;
 
-/// What is to be named.
+/// Which names are given.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct TagOptions {
@@ -17,7 +17,7 @@ pub struct TagOptions {
     pub names: Vec<RefName>,
 }
 
-/// What was named.
+/// The names that were given, and to what.
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
 pub struct TagReport {
@@ -30,8 +30,8 @@ pub struct TagReport {
     pub changed: bool,
 }
 
-/// Gives names to what the location means, an image or an index of several: the descriptor that `index.json` has of it
-/// is listed under each of them. A name that was taken moves. No blob changes.
+/// Gives names to what the location means, an image or an index of several: its descriptor in `index.json` is listed
+/// under each of them. A name that is taken moves. No blob changes.
 pub fn tag(location: &Location, options: &TagOptions, work: &Work<'_>) -> Result<TagReport> {
     let names = &options.names;
     if names.is_empty() {

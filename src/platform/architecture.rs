@@ -1,19 +1,18 @@
-//! Architecture names, whoever gave them, and the GOARCH that each stands for.
+//! Architecture names from all sources, and the GOARCH that each means.
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::hint::Hint;
 
-/// What a name says.
+/// What an architecture name says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Architecture {
     /// The name in OCI.
     pub(super) goarch: &'static str,
-    /// The ISA that the name itself tells, as a word of a tune: `armhf` is `armv7a`.
+    /// The ISA that the name implies, as a word of a tune: `armv7a` for `armhf`.
     pub(super) isa: Option<&'static str>,
 }
 
-/// The GOARCH names that Go builds for Linux, each with the names that mean the same elsewhere: Yocto's, those of
-/// `uname -m` and Debian's.
+/// The GOARCH names that Go builds for on Linux, each with its names elsewhere: those of Yocto, `uname -m` and Debian.
 const LINUX: &[(&str, &[&str])] = &[
     ("386", &["i586", "i686", "i486", "i386", "x86"]),
     ("amd64", &["x86_64", "x86-64"]),
@@ -30,16 +29,16 @@ const LINUX: &[(&str, &[&str])] = &[
     ("s390x", &[]),
 ];
 
-/// Big-endian Arm: Go does not build for it, container engines know the names, and it must never pass for `arm`.
+/// Big-endian Arm: Go does not build for it, but container engines know the names, and it must never pass for `arm`.
 const BIG_ENDIAN_ARM: &[(&str, &[&str])] = &[
     ("armbe", &["armeb", "armv4b", "armv5teb", "armv5tejb", "armv6b", "armv7b", "armv8b"]),
     ("arm64be", &["aarch64_be"]),
 ];
 
-/// Reserved in Go (go/build/syslist.go) and known to container engines. Taken when someone chooses them, never derived.
+/// Reserved in Go (go/build/syslist.go) and known to container engines. Accepted when chosen, never derived.
 const RESERVED: &[&str] = &["amd64p32", "mips64p32", "mips64p32le", "ppc", "riscv", "s390", "sparc", "sparc64", "wasm"];
 
-/// Names of 32-bit little-endian Arm that tell the ISA: those of `uname -m` (the kernel's name and `l` for the byte
+/// Names of 32-bit little-endian Arm that imply the ISA: those of `uname -m` (the kernel's name and `l` for the byte
 /// order), of RPM and of Debian.
 ///
 /// Debian's `armel` is built for Arm version 5, and its official container images are published as `arm/v5`.
@@ -110,35 +109,35 @@ const SYSTEMS: &[&str] = &[
     "zos",
 ];
 
-/// Whether some architecture has this name, be it one that OCI can name or not.
+/// Returns whether some architecture has this name, whether or not OCI can name it.
 pub fn is_known_name(name: &str) -> bool {
     named(name).is_some() || reserved(name).is_some() || WITHOUT_GOARCH.contains(&name)
 }
 
-/// Whether this is a GOOS.
+/// Returns whether this is a GOOS.
 pub fn is_known_os(name: &str) -> bool {
     SYSTEMS.contains(&name)
 }
 
-/// The names that an architecture with a name in OCI may be given by, those of OCI first.
+/// Returns the names of all architectures that OCI can name, OCI's own first.
 pub fn known_names() -> impl Iterator<Item = &'static str> {
     let goarches = LINUX.iter().chain(BIG_ENDIAN_ARM).map(|(goarch, _)| *goarch);
     let others = LINUX.iter().chain(BIG_ENDIAN_ARM).flat_map(|(_, names)| names.iter().copied());
     goarches.chain(others).chain(ARM.iter().map(|(name, _)| *name))
 }
 
-/// What an architecture may be called, for a message.
+/// Returns what an architecture may be called, for a message.
 pub fn accepted_names() -> String {
     let goarches: Vec<_> = LINUX.iter().map(|(goarch, _)| *goarch).collect();
     format!("a GOARCH ({}), or the TARGET_ARCH, `uname -m` or Debian name of one", goarches.join(", "))
 }
 
-/// The architecture that somebody chose.
+/// Returns the architecture that a setting chooses by name.
 pub(super) fn chosen(name: &str) -> Result<Architecture> {
     named(name).or_else(|| reserved(name)).ok_or_else(|| refuse(name))
 }
 
-/// The architecture that a machine is built for.
+/// Returns the architecture that a machine is built for.
 pub(super) fn derived(name: &str) -> Result<Architecture> {
     named(name).ok_or_else(|| refuse(name))
 }
@@ -170,7 +169,7 @@ fn refuse(name: &str) -> Error {
     }
 }
 
-/// The error for an architecture or ABI that OCI cannot name.
+/// Returns the error for an architecture or ABI that OCI cannot name.
 pub(super) fn without_name(subject: &str) -> Error {
     Error::refused_with_hint(
         format!("architecture `{subject}` has no name in OCI"),

@@ -5,35 +5,35 @@ use super::{Platform, VariantPolicy};
 use crate::error::{Error, ErrorKind, Result};
 use crate::hint::Hint;
 
-/// What is known of the machine that an image is made for, each part as its variable has it. Empty parts are unknown.
+/// What is known of the machine that an image is for, each part in the form of its variable. Unknown parts are empty.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Machine<'a> {
-    /// The architecture that somebody chose (`OCI_IMAGE_ARCH`): a GOARCH, or a name from Yocto, `uname -m` or Debian.
+    /// The chosen architecture (`OCI_IMAGE_ARCH`): a GOARCH, or a name from Yocto, `uname -m` or Debian.
     pub architecture: &'a str,
-    /// Yocto's `TARGET_ARCH`, used where nobody chose.
+    /// Yocto's `TARGET_ARCH`, used if no architecture is chosen.
     pub target_arch: &'a str,
-    /// Yocto's `TUNE_FEATURES`: words.
+    /// Yocto's `TUNE_FEATURES`, as words.
     pub tune_features: &'a str,
-    /// Yocto's MACHINEOVERRIDES: words joined by colons. Only Arm's versions are read from it.
+    /// Yocto's MACHINEOVERRIDES, as words joined by colons. Only Arm's versions are read from it.
     pub machine_overrides: &'a str,
 }
 
-/// What a word of an Arm tune says of the version.
+/// What a word of an Arm tune says about the version.
 enum ArmIsa {
-    /// It is this variant.
+    /// This variant.
     Variant(&'static str),
-    /// It is older than any variant that a container engine asks for.
+    /// Older than any variant that a container engine asks for.
     BeforeVariants,
-    /// It is of the M or R profile, which has no MMU for Linux.
+    /// The M or R profile, which has no MMU for Linux.
     NotLinux,
 }
 
 impl Machine<'_> {
-    /// The platform of the machine, with the operating system `linux`.
+    /// Returns the platform of the machine, with the operating system `linux`.
     ///
-    /// A chosen name that tells its own variant (`armhf`, `armv7l`) needs no tune, and a tune that belongs to another
-    /// architecture than the chosen one is not asked. ABIs that OCI cannot name (x32, n32) are refused, unless somebody
-    /// chose a GOARCH in full view of them. So are Arm tunes from which no version can be told.
+    /// A chosen name that implies a variant (`armhf`, `armv7l`) needs no tune, and the tune of another architecture is
+    /// ignored. ABIs that OCI cannot name (x32, n32) are refused, unless a GOARCH is chosen explicitly. So are Arm
+    /// tunes that do not tell the version.
     pub fn platform(&self, policy: &VariantPolicy) -> Result<Platform> {
         let architecture = self.resolve()?;
         let variant = match policy {
@@ -75,7 +75,7 @@ impl Machine<'_> {
         }
     }
 
-    /// The variant that a default container host of this kind matches.
+    /// Returns the variant that a default container host of this kind matches.
     fn default_variant(&self, architecture: Architecture) -> Result<Option<&'static str>> {
         match architecture.goarch {
             "arm64" => Ok(Some("v8")),
@@ -84,7 +84,7 @@ impl Machine<'_> {
         }
     }
 
-    /// MACHINEOVERRIDES first: the tune of a CPU, such as cortexa15, has no version among its features.
+    /// MACHINEOVERRIDES comes first: the tune of a CPU, such as cortexa15, has no version among its features.
     fn arm_variant(&self, architecture: Architecture) -> Result<Option<&'static str>> {
         let mut words =
             architecture.isa.into_iter().chain(self.overrides(architecture)).chain(self.features(architecture));
@@ -94,10 +94,10 @@ impl Machine<'_> {
             Some((_, ArmIsa::BeforeVariants)) => Ok(None),
             Some((word, ArmIsa::NotLinux)) => Err(Error::refused_with_hint(
                 format!("`{word}` is no architecture that Linux containers run on"),
-                Hint::from("set ").setting("OCI_IMAGE_SUBARCH").text(" if it is meant all the same"),
+                Hint::from("set ").setting("OCI_IMAGE_SUBARCH").text(" if you want it anyway"),
             )
             .of_kind(ErrorKind::Unsupported)),
-            // Nothing was said, so nothing is claimed.
+            // Nothing is known, so nothing is claimed.
             None if words.next().is_none() => Ok(None),
             None => Err(Error::refused_with_hint(
                 format!("neither MACHINEOVERRIDES nor TUNE_FEATURES tells the version of `{}`", architecture.goarch),
@@ -129,14 +129,14 @@ impl Machine<'_> {
         words.split(':').map(str::trim).filter(|word| !word.is_empty())
     }
 
-    /// Whether the tune speaks of this architecture: a tune belongs to `TARGET_ARCH`, where there is one.
+    /// Returns whether the tune is for this architecture: a tune belongs to `TARGET_ARCH`, if there is one.
     fn tune_is_of(&self, architecture: Architecture) -> bool {
         self.target_arch.is_empty()
             || architecture::derived(self.target_arch).is_ok_and(|target| target.goarch == architecture.goarch)
     }
 }
 
-/// The GOARCH that a name stands for, and the variant if the name tells it; none if the name is not known.
+/// Returns the GOARCH that a name means, and the variant if the name implies it, or `None` if the name is unknown.
 pub(super) fn told_by(name: &str) -> Option<(&'static str, Option<&'static str>)> {
     let Architecture { goarch, isa } = architecture::chosen(name).ok()?;
     let variant = match isa.and_then(arm_isa) {
@@ -147,7 +147,7 @@ pub(super) fn told_by(name: &str) -> Option<(&'static str, Option<&'static str>)
 }
 
 fn arm_isa(word: &str) -> Option<ArmIsa> {
-    /// How the M and R profiles begin: `armv8m-main`, `cortexr5` …
+    /// How names of the M and R profiles begin: `armv8m-main`, `cortexr5` …
     const NOT_LINUX: [&str; 9] =
         ["armv6m", "armv7m", "armv7em", "armv7r", "armv8m", "armv8r", "armv8-1m", "cortexm", "cortexr"];
     match word {
@@ -161,7 +161,7 @@ fn arm_isa(word: &str) -> Option<ArmIsa> {
     }
 }
 
-/// `armv8a` is v8, `armv8-2a` is v8.2, `armv9a` is v9.
+/// Returns the version that a word names: `armv8a` is v8, `armv8-2a` is v8.2, `armv9a` is v9.
 fn arm64_version(word: &str) -> Option<String> {
     let version = word.strip_prefix("armv")?.strip_suffix('a')?;
     let (major, minor) = version.split_once('-').unwrap_or((version, ""));
@@ -171,7 +171,7 @@ fn arm64_version(word: &str) -> Option<String> {
     Some(if minor.is_empty() { format!("v{major}") } else { format!("v{major}.{minor}") })
 }
 
-/// The level of the x86-64 psABI, which GOAMD64 uses too. Yocto's corei7 is Nehalem, the first CPU of level 2.
+/// Returns the level of the x86-64 psABI, which GOAMD64 uses too. Yocto's corei7 is Nehalem, the first CPU of level 2.
 fn amd64_level(word: &str) -> Option<&'static str> {
     match word {
         "core2" => Some("v1"),
@@ -182,7 +182,7 @@ fn amd64_level(word: &str) -> Option<&'static str> {
     }
 }
 
-/// The values of GOPPC64; older CPUs have none.
+/// Returns whether this is a value of GOPPC64; older CPUs have none.
 fn is_power(word: &str) -> bool {
     matches!(word, "power8" | "power9" | "power10" | "power11")
 }
@@ -284,9 +284,9 @@ mod tests {
             (qemuarm, "linux/arm/v7"),
             (Machine { architecture: "arm", ..qemuarm }, "linux/arm/v7"),
             (Machine { architecture: "arm", target_arch: "", ..qemuarm }, "linux/arm/v7"),
-            // The name is more definite than the tune.
+            // The name is more specific than the tune.
             (Machine { architecture: "armel", ..qemuarm }, "linux/arm/v5"),
-            // The tune is another architecture's.
+            // The tune is for another architecture.
             (
                 Machine { architecture: "arm", target_arch: "aarch64", machine_overrides: "armv8a", ..qemuarm },
                 "linux/arm",
@@ -309,7 +309,7 @@ mod tests {
             (Machine { target_arch: "sparc64", ..Machine::default() }, "architecture `sparc64` has no name in OCI"),
             (Machine { architecture: "sparc64", ..Machine::default() }, "linux/sparc64"),
             (Machine { target_arch: "z80", ..Machine::default() }, "architecture `z80` is not known"),
-            // A TARGET_ARCH that nobody knows does no harm to a choice.
+            // An unknown TARGET_ARCH does not affect a choice.
             (Machine { architecture: "arm64", target_arch: "z80", ..Machine::default() }, "linux/arm64/v8"),
         ] {
             assert_eq!(show(machine, &VariantPolicy::Auto), expected, "{machine:?}");

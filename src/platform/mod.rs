@@ -1,7 +1,7 @@
 //! The platform of an image, and how the architecture names of Yocto, `uname -m` and Debian map to it.
 //!
 //! Nothing is guessed and the host is never asked: what a name and the words of a tune do not say is left out, and an
-//! architecture that has no name in OCI is refused.
+//! architecture without a name in OCI is refused.
 
 mod architecture;
 mod machine;
@@ -41,7 +41,7 @@ pub struct Platform {
 }
 
 impl Platform {
-    /// The platform with all that tells it from others, for people.
+    /// Returns the platform with everything that distinguishes it from others, for people.
     pub(crate) fn in_full(&self) -> String {
         let version = self.os_version.as_ref().map(|version| format!(", version {version}")).unwrap_or_default();
         let features = self.os_features.join(", ");
@@ -49,7 +49,7 @@ impl Platform {
         format!("{self}{version}{features}")
     }
 
-    /// Whether hosts take one for the other: arm64 is v8 and arm is v7 where no variant is given, and amd64 v1
+    /// Returns whether hosts accept one for the other: without a variant, arm64 is v8, arm is v7 and amd64 is v1
     /// (containerd, platforms, `Normalize`).
     pub fn is_same_for_hosts(&self, other: &Self) -> bool {
         self.for_hosts() == other.for_hosts()

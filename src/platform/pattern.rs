@@ -1,4 +1,4 @@
-//! What somebody writes to choose among platforms, and which of them it means.
+//! Patterns that choose among platforms, and which platforms they match.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,8 +8,8 @@ use crate::platform::{is_known_name, is_known_os, machine, variant, Platform};
 
 /// `os/architecture[/variant]`, or an architecture of Linux with or without a variant.
 ///
-/// The architecture may be written in any name that stands for a GOARCH: `linux/aarch64` is `linux/arm64`, and a name that
-/// tells the variant too (`armhf`) asks for it. A name that is not known here means itself.
+/// The architecture may be any name for a GOARCH: `linux/aarch64` is `linux/arm64`, and a name that implies the variant
+/// too (`armhf`) asks for it. An unknown name means itself.
 ///
 /// ```
 /// # use ocibake::platform::PlatformPattern;
@@ -24,12 +24,12 @@ pub struct PlatformPattern {
     variant: Option<String>,
 }
 
-/// How well a platform fits a pattern: the first is the best.
+/// How well a platform fits a pattern, best first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Fit {
     /// The two are equal.
     Equal,
-    /// They are equal where `arm64` is `arm64/v8` and `amd64` is `amd64/v1`.
+    /// They are equal if `arm64` is `arm64/v8` and `amd64` is `amd64/v1`.
     EqualByDefault,
     /// The pattern asks for no variant.
     AnyVariant,
@@ -39,8 +39,8 @@ impl PlatformPattern {
     /// What is accepted, for a message.
     pub const ACCEPTED: &'static str = "`os/architecture[/variant]`, or the name of an architecture alone";
 
-    /// The positions of those platforms that are meant: all that fit best. Versions and features of the operating system do
-    /// not count, so that several may fit equally well.
+    /// Returns the positions of the platforms that fit best. Versions and features of the operating system do not
+    /// count, so several may fit equally well.
     pub fn choose<'p>(&self, platforms: impl IntoIterator<Item = &'p Platform>) -> Vec<usize> {
         let fits = platforms.into_iter().enumerate().filter_map(|(at, platform)| Some((self.fit(platform)?, at)));
         let fits: Vec<(Fit, usize)> = fits.collect();
@@ -62,7 +62,7 @@ impl PlatformPattern {
         }
     }
 
-    /// The variant that goes without saying (containerd, platforms, `Normalize`). Of arm, all too many are v6.
+    /// Returns the default variant (containerd, platforms, `Normalize`). Not for arm: too many of its images are v6.
     fn default_variant(&self) -> Option<String> {
         match self.architecture.as_str() {
             "arm64" => Some("v8".to_owned()),
@@ -161,17 +161,17 @@ mod tests {
             ("linux/amd64", &["linux/amd64/v2", "linux/amd64", "linux/amd64/v1"][..], &[1][..]),
             ("linux/arm64/v8", &["linux/arm64", "linux/arm64/v8"], &[1]),
             ("linux/arm", &["linux/arm", "linux/arm/v7"], &[0]),
-            // Equal by default, whoever leaves the variant out.
+            // Equal by default, whichever side omits the variant.
             ("linux/arm64/v8", &["linux/amd64", "linux/arm64"], &[1]),
             ("linux/arm64", &["linux/arm64/v9", "linux/arm64/v8"], &[1]),
             ("linux/amd64/v1", &["linux/amd64", "linux/amd64/v2"], &[0]),
             ("linux/amd64", &["linux/amd64/v3", "linux/amd64/v1"], &[1]),
-            // The only one, if no variant is asked for.
+            // The only one, if the pattern asks for no variant.
             ("linux/arm", &["linux/arm/v6", "linux/arm64"], &[0]),
             ("linux/amd64", &["linux/amd64/v3"], &[0]),
             ("linux/amd64", &["linux/amd64/v2", "linux/amd64/v3"], &[0, 1]),
             ("linux/arm", &["linux/arm/v6", "linux/arm/v7"], &[0, 1]),
-            // What is asked for must be there.
+            // A requested variant must be there.
             ("linux/arm/v7", &["linux/arm/v6", "linux/arm"], &[]),
             ("linux/arm64/v9", &["linux/arm64", "linux/arm64/v8"], &[]),
             ("linux/amd64/v2", &["linux/amd64", "linux/amd64/v1", "linux/amd64/v3"], &[]),

@@ -7,12 +7,12 @@ use crate::spelling::edit_distance;
 /// Which variant of the CPU an image names.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum VariantPolicy {
-    /// What default container hosts match: `v8` for arm64, the Arm version for arm, nothing for the rest.
+    /// What default container hosts match: `v8` for arm64, the Arm version for arm, nothing for others.
     #[default]
     Auto,
     /// Nothing.
     None,
-    /// All that the tune says: `arm64/v9`, `amd64/v3`. A default container host does not match such an image.
+    /// Everything that the tune says: `arm64/v9`, `amd64/v3`. A default container host does not match such an image.
     Exact,
     /// This one.
     Named(String),
@@ -26,7 +26,8 @@ impl VariantPolicy {
 impl FromStr for VariantPolicy {
     type Err = Error;
 
-    /// Reads `auto`, `none`, `exact`, or a variant: a small letter, then small letters, digits, `.`, `_` and `-`.
+    /// Reads `auto`, `none`, `exact`, or a variant: a lower-case letter, then lower-case letters, digits, `.`, `_` and
+    /// `-`.
     fn from_str(text: &str) -> Result<Self, Error> {
         match text {
             "auto" => Ok(VariantPolicy::Auto),
@@ -41,7 +42,7 @@ impl FromStr for VariantPolicy {
     }
 }
 
-/// The variants that builders and container engines know, in Go's names; none where they know of no difference.
+/// Returns the variants that builders and container engines know, in Go's names; empty if they know none.
 fn known(architecture: &str) -> &'static [&'static str] {
     match architecture {
         "386" => &["softfloat", "sse2"],
@@ -59,14 +60,14 @@ fn known(architecture: &str) -> &'static [&'static str] {
 }
 
 impl Platform {
-    /// What is to be said of a variant that nobody knows, where there is something to compare it with.
+    /// Returns a warning about an unknown variant, or `None` if there is nothing to compare it with.
     pub fn unknown_variant(&self) -> Option<String> {
         let (variant, known) = (self.variant.as_deref()?, known(&self.architecture));
         if known.is_empty() || known.contains(&variant) {
             return None;
         }
-        let said = format!("`{variant}` is no variant of {} that is known", self.architecture);
-        // So much of it that `armv7` still means `v7`, but not all of it.
+        let said = format!("`{variant}` is not a known variant of {}", self.architecture);
+        // Enough that `armv7` still means `v7`, but not the whole variant.
         let allowed = (variant.len() * 3 / 5).max(2).min(variant.len() - 1);
         let distances = known.iter().map(|known| (edit_distance(known, variant), known));
         Some(match distances.min_by_key(|(distance, _)| *distance).filter(|(distance, _)| *distance <= allowed) {
@@ -80,7 +81,8 @@ fn is_variant(text: &str) -> bool {
     text.starts_with(|c: char| c.is_ascii_lowercase()) && is_word(text)
 }
 
-/// Whether a text could be a part of a platform: small letters, digits, `.`, `_` and `-`, none of these at its end.
+/// Returns whether a text can be part of a platform: lower-case letters, digits, `.`, `_` and `-`, with none of these
+/// at its end.
 pub(super) fn is_word(text: &str) -> bool {
     text.ends_with(|c: char| c.is_ascii_alphanumeric())
         && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"._-".contains(&b))

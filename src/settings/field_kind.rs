@@ -10,17 +10,17 @@ use crate::settings::values::{self, Grammar};
 /// What a setting fills in the execution parameters.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Fills {
-    /// Nothing there: it says something else of an image.
+    /// None: the setting concerns another part of the image.
     Nothing,
-    /// A field, by its name in the document.
+    /// A field, by its name in the config.
     Field(&'static str, FieldKind),
-    /// A number of the health check, by its name there.
+    /// A number of the health check, by its name in the config.
     Healthcheck(&'static str, HealthcheckNumber, In<Healthcheck, Option<i64>>),
-    /// What another setting fills, whose older name this is.
+    /// What another setting fills; this is an older name for that one.
     SameAs(&'static str),
 }
 
-/// What a field holds, how a setting says it, and where it is in the configuration.
+/// The type of a field, how its value is parsed, and where it is stored.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum FieldKind {
     /// A text.
@@ -31,15 +31,15 @@ pub(crate) enum FieldKind {
     Words(In<ContainerConfig, Option<Vec<String>>>),
     /// `NAME=value` in order.
     Environment(In<ContainerConfig, Vec<String>>),
-    /// Names without values, a set in JSON's way: those that are added, and those that are taken away.
+    /// A JSON object used as a set: the grammar of names to add, that of names to remove.
     Set(&'static Grammar<String>, &'static Grammar<String>, In<ContainerConfig, BTreeMap<String, Value>>),
-    /// Values by their keys.
+    /// Keys and values.
     Map(&'static Grammar<(String, String)>, In<ContainerConfig, Annotations>),
-    /// Docker's health check: a test, and numbers that have settings of their own.
+    /// Docker's health check: a test, and numbers with settings of their own.
     Healthcheck(In<ContainerConfig, Option<Healthcheck>>),
 }
 
-/// What a number of the health check counts.
+/// The unit of a number in the health check.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum HealthcheckNumber {
     /// Nanoseconds.
@@ -57,5 +57,5 @@ impl HealthcheckNumber {
     }
 }
 
-/// Where a value is.
+/// Accesses a member of a struct.
 pub(super) type In<T, V> = fn(&mut T) -> &mut V;

@@ -1,9 +1,9 @@
 //! The fields of the execution parameters (image-spec, config.md#properties, `config`): which there are, how settings
-//! fill them, and how what is given joins what an image has.
+//! fill them, and how new values are merged with existing ones.
 //!
-//! The table of [settings](crate::settings::variables) says of a setting which field it fills. Everything else follows
-//! from the field's kind: how it is read, merged, emptied and shown, and which type `verify` wants. A new field is a
-//! member of [`ContainerConfig`] and a row of that table.
+//! The table of [settings](crate::settings::variables) states which field each setting fills. Everything else follows
+//! from the kind of the field: how it is parsed, merged, cleared and shown, and which type `verify` expects. A new
+//! field needs a member of [`ContainerConfig`] and a row of that table.
 
 use crate::error::Result;
 use crate::oci::{ContainerConfig, Healthcheck};
@@ -17,7 +17,7 @@ use crate::settings::variables::{Variable, VARIABLES};
 pub struct ConfigField {
     /// The setting that fills it.
     pub variable: &'static Variable,
-    /// Its name in the document.
+    /// Its name in the config.
     pub member: &'static str,
     pub(crate) kind: FieldKind,
 }
@@ -39,12 +39,12 @@ impl ConfigField {
         })
     }
 
-    /// What a person calls it: its flag without the dashes.
+    /// The name in messages: the flag without dashes.
     pub fn name(&self) -> &'static str {
         self.variable.flag.unwrap_or_default().trim_start_matches("--")
     }
 
-    /// How an element that is to be taken away is named, where it holds elements.
+    /// The grammar of an element to remove, if the field has elements.
     pub(super) fn element(&self) -> Option<&'static Grammar<String>> {
         match self.kind {
             FieldKind::Environment(_) => Some(&values::ENV_NAME),
@@ -54,7 +54,7 @@ impl ConfigField {
         }
     }
 
-    /// Takes an element away, if it is there.
+    /// Removes an element if present.
     pub(crate) fn remove(&self, config: &mut ContainerConfig, element: &str) {
         match self.kind {
             FieldKind::Environment(of) => of(config).retain(|pair| env_name(pair) != element),
@@ -64,7 +64,7 @@ impl ConfigField {
         }
     }
 
-    /// Empties it.
+    /// Clears the field.
     pub(crate) fn clear(&self, config: &mut ContainerConfig) {
         match self.kind {
             FieldKind::Text(_, of) => *of(config) = None,
@@ -77,7 +77,7 @@ impl ConfigField {
         }
     }
 
-    /// What it holds, a line for each element, or all names of a set in one; no line if nothing.
+    /// The value, one line for each element, or all names of a set on one line; no lines if it is empty.
     pub fn lines(&self, config: &ContainerConfig) -> Vec<String> {
         let config = &mut config.clone();
         match self.kind {
@@ -92,7 +92,7 @@ impl ConfigField {
     }
 }
 
-/// A setting of a number of the health check, its name in the document, what it counts and where it is.
+/// A setting for a number of the health check, its name in the config, its unit and where it is stored.
 type HealthcheckRow = (&'static Variable, &'static str, HealthcheckNumber, In<Healthcheck, Option<i64>>);
 
 fn healthcheck_rows() -> impl Iterator<Item = HealthcheckRow> {
@@ -102,12 +102,12 @@ fn healthcheck_rows() -> impl Iterator<Item = HealthcheckRow> {
     })
 }
 
-/// The names that numbers of the health check have in the document.
+/// The names of the numbers of the health check in the config.
 pub(crate) fn healthcheck_numbers() -> impl Iterator<Item = &'static str> {
     healthcheck_rows().map(|(_, member, ..)| member)
 }
 
-/// The execution parameters as settings give them.
+/// Reads the execution parameters from the settings.
 pub(super) fn read(settings: &Settings) -> Result<ContainerConfig> {
     let mut config = ContainerConfig::default();
     for ConfigField { variable, kind, .. } in ConfigField::all() {
@@ -129,23 +129,23 @@ pub(super) fn read(settings: &Settings) -> Result<ContainerConfig> {
     Ok(config)
 }
 
-/// The fields that were given empty on purpose.
+/// The fields that were explicitly set to nothing.
 pub(super) fn cleared(settings: &Settings) -> Vec<ConfigField> {
     ConfigField::all().filter(|field| settings.clears(field.variable)).collect()
 }
 
-/// By whose rules what is given joins what an image has.
+/// The rules for merging new values with those of an image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum MergePolicy {
-    /// Docker's, where an image is built on another: an entrypoint clears the command that would be inherited, and a
-    /// health check replaces the other as a whole.
+    /// Docker's rules for building on a base image: an entrypoint clears the inherited command, and a health check
+    /// replaces the inherited one as a whole.
     Inherit,
-    /// Those of an edit: what is not named stays.
+    /// The rules of an edit: anything not named stays.
     Edit,
 }
 
-/// Joins what is given to what an image has: environment and labels by name, ports and volumes as sets, and everything
-/// else takes the place of what was there. Members that have no setting stay.
+/// Merges new values into the config: environment and labels by name, ports and volumes as sets; other values are
+/// replaced. Members without a setting stay.
 pub(crate) fn merge(config: &mut ContainerConfig, given: &ContainerConfig, policy: MergePolicy) {
     let given = &mut given.clone();
     if policy == MergePolicy::Inherit && given.entrypoint.is_some() {
@@ -188,7 +188,7 @@ fn set<T>(member: &mut Option<T>, given: &mut Option<T>) {
     }
 }
 
-/// Sets variables, each in its first place if it has one, and nowhere else.
+/// Sets variables. An existing one keeps its position, and duplicates are removed.
 fn set_env(env: &mut Vec<String>, given: Vec<String>) {
     for pair in given {
         let name = env_name(&pair).to_owned();
@@ -198,17 +198,17 @@ fn set_env(env: &mut Vec<String>, given: Vec<String>) {
     }
 }
 
-/// What stands before the `=`.
+/// The part before the `=`.
 fn env_name(pair: &str) -> &str {
     pair.split('=').next().unwrap_or_default()
 }
 
-/// Whether two names of a set mean the same: `80` and `80/tcp` do.
+/// Whether two names in a set mean the same, as `80` and `80/tcp` do.
 fn is_same(grammar: &Grammar<String>, known: &str, name: &str) -> bool {
     known == name || (grammar.read)(known).is_some_and(|known| known == name)
 }
 
-/// Docker's health check, if any of its settings was given.
+/// Reads Docker's health check. Returns `None` if none of its settings is given.
 fn healthcheck(settings: &Settings, test: &Variable) -> Result<Option<Healthcheck>> {
     let mut check = Healthcheck { test: health_test(settings, test)?, ..Healthcheck::default() };
     for (variable, _, number, of) in healthcheck_rows() {
@@ -217,8 +217,8 @@ fn healthcheck(settings: &Settings, test: &Variable) -> Result<Option<Healthchec
     Ok((check != Healthcheck::default()).then_some(check))
 }
 
-/// `NONE` is `["NONE"]`, `CMD-SHELL 'a | b'` is `["CMD-SHELL", "a | b"]`, and a command, with `CMD` before it or not,
-/// is `["CMD", …]`.
+/// `NONE` becomes `["NONE"]`, `CMD-SHELL 'a | b'` becomes `["CMD-SHELL", "a | b"]`, and a command, with or without
+/// `CMD` before it, becomes `["CMD", …]`.
 fn health_test(settings: &Settings, variable: &Variable) -> Result<Vec<String>> {
     let Some(setting) = settings.find(variable) else { return Ok(Vec::new()) };
     let Some(mut words) = setting.command()? else { return Ok(Vec::new()) };
@@ -238,7 +238,7 @@ fn health_test(settings: &Settings, variable: &Variable) -> Result<Vec<String>> 
     }
 }
 
-/// The test, and the numbers under their names in the document.
+/// The test, and the numbers with their names in the config.
 fn healthcheck_lines(check: &mut Healthcheck) -> Vec<String> {
     let mut lines: Vec<String> = (!check.test.is_empty()).then(|| shell_words::join(&check.test)).into_iter().collect();
     for (_, member, number, of) in healthcheck_rows() {
@@ -272,7 +272,7 @@ mod tests {
         "Memory":1,"MemorySwap":1,"CpuShares":2,"Healthcheck":{"Test":["NONE"],"Interval":1,"Timeout":1,"StartPeriod":1,
         "StartInterval":1,"Retries":1}}"#;
 
-    /// The names of a struct's fields, as its debug format lists them, but for the unknown members.
+    /// The names of a struct's fields as its debug format lists them, without the one for unknown members.
     fn fields_of(value: &impl std::fmt::Debug) -> Vec<String> {
         let text = format!("{value:#?}");
         let fields = text.lines().filter_map(|line| line.strip_prefix("    ")?.split_once(':').map(|(name, _)| name));

@@ -1,8 +1,8 @@
-//! What to build: variables and flags resolved into one [`BuildSpec`].
+//! Resolves variables and flags into one [`BuildSpec`].
 //!
-//! Every setting comes from a flag, the environment or a variables file, whichever has it first, under one name
-//! ([`variables`]). All of them are checked here, before any byte is written, and an error names the flag or variable
-//! as the person wrote it, the value, and what is accepted.
+//! Every setting comes from a flag, the environment or a variables file, in this order of precedence, under one name
+//! ([`variables`]). All settings are checked here, before anything is written. Errors name the flag or variable as the
+//! user wrote it, the value, and what is accepted.
 
 pub mod changes;
 pub(crate) mod field_kind;
@@ -16,7 +16,7 @@ mod words;
 pub use fields::ConfigField;
 pub use sources::{unknown_names, FlagValue, Settings};
 pub(crate) use values::ANNOTATION;
-pub use variables::{Kind, Variable, VARIABLES};
+pub use variables::{Variable, VariableKind, VARIABLES};
 pub use vars_file::VarsFile;
 
 use std::path::PathBuf;
@@ -29,51 +29,51 @@ use crate::layout::{ImageName, Location};
 use crate::oci::{Annotations, ContainerConfig};
 use crate::platform::{self, Machine, Platform};
 use crate::time::Timestamp;
-use sources::Layer;
+use sources::GivenBy;
 
-/// Everything that settings say of an image.
+/// Everything that settings say about an image.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct BuildSpec {
-    /// What it runs on; none where the base image's platform is to be kept.
+    /// The platform, or `None` to keep that of the base image.
     pub platform: Option<Platform>,
     /// The image to build on.
     pub base: Option<Location>,
-    /// What becomes of what only the base has.
+    /// What happens to files that only the base image has.
     pub base_mode: BaseMode,
-    /// Who made it.
+    /// The author.
     pub author: Option<String>,
-    /// How to run it.
+    /// The execution parameters.
     pub config: ContainerConfig,
-    /// What is not inherited from the base image's configuration.
+    /// Fields that are not inherited from the base image's config.
     pub cleared: Vec<ConfigField>,
     /// Annotations of the manifest.
     pub annotations: Annotations,
-    /// Names for targets that name none; empty if nobody gave one.
+    /// Names for targets that give none; empty if none were given.
     pub tags: Vec<ImageName>,
-    /// When it was made, if somebody said so. Does not touch file times.
+    /// The creation time, if given explicitly. It does not affect file times.
     pub created: Option<Timestamp>,
-    /// The newest that a file's time may be; also when the image was made, unless `created` says otherwise.
+    /// The upper limit of file times; also the creation time unless `created` is given.
     pub source_date_epoch: Option<Timestamp>,
-    /// How the layer is compressed.
+    /// The compression of the layers.
     pub compression: Compression,
-    /// Globs of paths in the image that are left out.
+    /// Globs of paths to leave out of the image.
     pub exclude: Vec<String>,
-    /// The directory of what is kept for the next run. What is made does not depend on it.
+    /// The directory of the cache. It does not affect the result.
     pub cache: Option<PathBuf>,
-    /// How the tree is cut into layers; none for one layer that says nothing of it.
+    /// How the tree is cut into layers, or `None` for one layer without annotations about it.
     pub layers: Option<Layering>,
-    /// What is odd in the settings.
+    /// Warnings about the settings.
     pub warnings: Vec<String>,
 }
 
-/// How a base image and a rootfs become one image.
+/// How a base image and a rootfs are combined.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum BaseMode {
-    /// The image holds the rootfs and nothing else: what only the base has is removed.
+    /// The image holds exactly the rootfs: what only the base has is removed.
     #[default]
     Exact,
-    /// The rootfs is added: what only the base has stays.
+    /// The rootfs is added to the base, which stays complete.
     Merge,
 }
 
@@ -105,7 +105,7 @@ impl BuildSpec {
     }
 }
 
-/// Settings of the platform that say nothing by themselves, where the base image brings the platform.
+/// Warnings about platform settings that have no effect, since the platform comes from the base image.
 fn without_effect(settings: &Settings, base_is_set: bool) -> Vec<String> {
     let names_platform = [variables::ARCH, variables::TARGET_ARCH].iter().any(|name| settings.find(name).is_some());
     if !base_is_set || names_platform {
@@ -117,7 +117,7 @@ fn without_effect(settings: &Settings, base_is_set: bool) -> Vec<String> {
 }
 
 impl BuildSpec {
-    /// Reads and checks the settings that change the layers of a rootfs, and no others.
+    /// Reads and checks only those settings that affect the layers of a rootfs.
     pub fn resolve_tree(settings: &Settings) -> Result<Self> {
         Ok(BuildSpec {
             source_date_epoch: settings.one(&variables::SOURCE_DATE_EPOCH, &values::EPOCH)?,
@@ -129,7 +129,7 @@ impl BuildSpec {
     }
 }
 
-/// Where the base image is.
+/// The location of the base image.
 fn base(settings: &Settings) -> Result<Option<Location>> {
     let Some(setting) = settings.find(&variables::BASE_IMAGE) else { return Ok(None) };
     let text = setting.text()?;
@@ -140,7 +140,7 @@ fn base(settings: &Settings) -> Result<Option<Location>> {
     })
 }
 
-/// How the tree is cut. No word of it holds a blank, so that several may stand in one flag.
+/// How the tree is cut. No part contains a blank, so one flag can hold several.
 fn layers(settings: &Settings) -> Result<Option<Layering>> {
     let Some(setting) = settings.find(&variables::LAYERS) else { return Ok(None) };
     let lists = settings.list(&variables::LAYERS, &values::NOT_EMPTY)?;
@@ -149,7 +149,7 @@ fn layers(settings: &Settings) -> Result<Option<Layering>> {
     Ok(Some(layering))
 }
 
-/// The platform that the settings name. Nobody needs to name one where there is a base image.
+/// The platform from the settings. It is optional if there is a base image.
 fn platform(settings: &Settings, has_base: bool) -> Result<Option<Platform>> {
     let text = |variable| settings.find(variable).map_or(Ok(""), |setting| setting.text());
     let machine = Machine {
@@ -181,12 +181,12 @@ fn platform(settings: &Settings, has_base: bool) -> Result<Option<Platform>> {
     Ok(Some(Platform { os, ..platform }))
 }
 
-/// `Name <email>`, or the half that is there. The flag says all of it by itself.
+/// `Name <email>`, or the part that is set. The flag gives the whole text.
 fn author(settings: &Settings) -> Result<Option<String>> {
     let name = settings.find(&variables::AUTHOR);
     let email = settings
         .find(&variables::AUTHOR_EMAIL)
-        .filter(|email| email.layer == Layer::Flag || name.as_ref().map_or(true, |name| name.layer != Layer::Flag));
+        .filter(|email| email.layer == GivenBy::Flag || name.as_ref().map_or(true, |name| name.layer != GivenBy::Flag));
     match (name, email) {
         (Some(name), Some(email)) => {
             let name = name.read(name.text()?, &values::AUTHOR_PART)?;
@@ -412,7 +412,7 @@ mod tests {
         assert_eq!(spec.base.unwrap().to_string(), "oci:base:v1");
     }
 
-    /// A variable that `resolve` forgets would be accepted and have no effect.
+    /// A variable that `resolve` does not read would be accepted but have no effect.
     #[test]
     fn every_variable_has_an_effect() {
         let before = BuildSpec::resolve(&arm_board(None)).unwrap();

@@ -1,24 +1,25 @@
-//! Where values come from: a flag, else the environment, else the variables file. Empty means unset, blanks are empty.
+//! Where values come from: a flag, else the environment, else the variables file. An empty or blank variable counts as
+//! unset.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 
 use super::values::Grammar;
-use super::variables::{Kind, Variable};
+use super::variables::{Variable, VariableKind};
 use super::vars_file::VarsFile;
 use super::words::{self, Token};
 use crate::error::{Error, Result};
 
-/// What was given to a flag.
+/// The value of a flag.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FlagValue {
-    /// One value, read as the variable's would be.
+    /// A single value, parsed like that of the variable.
     Text(String),
-    /// The values of a repeated flag: a word each, taken as they stand.
+    /// The values of a repeated flag: one word each, taken literally.
     Words(Vec<String>),
 }
 
-/// All values that were given, in three layers.
+/// All given values, in three layers.
 #[derive(Clone, Debug, Default)]
 pub struct Settings {
     flags: BTreeMap<&'static str, FlagValue>,
@@ -28,10 +29,10 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Gathers flags, the environment and a variables file.
+    /// Collects flags, the environment and a variables file.
     ///
-    /// Of the environment only known variables are kept. One of them that is not UTF-8 is an error; an unknown one that
-    /// begins with `OCI_` is a [warning](Settings::warnings).
+    /// Of the environment only known variables are kept. It is an error if one of them is not UTF-8. An unknown one
+    /// that begins with `OCI_` is a [warning](Settings::warnings).
     pub fn new(
         flags: impl IntoIterator<Item = (Variable, FlagValue)>,
         environment: impl IntoIterator<Item = (OsString, OsString)>,
@@ -40,7 +41,7 @@ impl Settings {
         let mut settings = Settings { file, ..Settings::default() };
         settings.flags = flags.into_iter().map(|(variable, value)| (variable.name, value)).collect();
         for (name, value) in environment {
-            // A name that is not UTF-8 is none of ours.
+            // A variable with a name that is not UTF-8 is not one of ours.
             let Some(name) = name.to_str() else { continue };
             if let Some(variable) = Variable::named(name) {
                 let value = value.into_string().map_err(|value| Error::Setting {
@@ -56,42 +57,42 @@ impl Settings {
         Ok(settings)
     }
 
-    /// What the person should hear of, a line each.
+    /// Warnings for the user, one line each.
     pub fn warnings(&self) -> &[String] {
         &self.warnings
     }
 
-    /// The value of a variable: that of the first layer which has it; none where nobody has it or it is
+    /// Returns the value of a variable from the first layer that has it, or `None` if it is unset or
     /// [cleared](Settings::clears).
     pub(super) fn find(&self, variable: &Variable) -> Option<Setting<'_>> {
         self.first(variable).filter(|setting| !setting.clears())
     }
 
-    /// Whether emptiness was asked for on purpose, so that nothing is to be inherited: an empty flag, or the empty word
-    /// `''` alone in a list or a command.
+    /// Whether the value is explicitly empty, so that nothing is inherited: an empty flag, or a single `''` in a list
+    /// or a command.
     pub(super) fn clears(&self, variable: &Variable) -> bool {
         self.first(variable).is_some_and(|setting| setting.clears())
     }
 
     fn first(&self, variable: &Variable) -> Option<Setting<'_>> {
-        Layer::ALL.into_iter().find_map(|layer| self.find_in(layer, variable))
+        GivenBy::ALL.into_iter().find_map(|layer| self.find_in(layer, variable))
     }
 
-    /// One value, read by a grammar.
+    /// Reads a single value with a grammar.
     pub(super) fn one<T>(&self, variable: &Variable, grammar: &Grammar<T>) -> Result<Option<T>> {
         self.find(variable).map(|setting| setting.read(setting.text()?, grammar)).transpose()
     }
 
-    /// A list, each word of it read by a grammar; empty where nothing was given.
+    /// Reads a list with a grammar for each word; empty if unset.
     pub(super) fn list<T>(&self, variable: &Variable, grammar: &Grammar<T>) -> Result<Vec<T>> {
         let Some(setting) = self.find(variable) else { return Ok(Vec::new()) };
         setting.words()?.iter().map(|word| setting.read(word, grammar)).collect()
     }
 
-    /// A command line. Where the variable has an older name, that of the first layer which has either; both names in one
-    /// layer must say the same.
+    /// Reads a command line. If the variable has an older name, the first layer with either name counts; both names in
+    /// one layer must agree.
     pub(super) fn command(&self, variable: &Variable) -> Result<Option<Vec<String>>> {
-        for layer in Layer::ALL {
+        for layer in GivenBy::ALL {
             let new = self.find_in(layer, variable);
             let old = variable.older().and_then(|older| self.find_in(layer, older));
             if let (Some(new), Some(old)) = (&new, &old) {
@@ -106,17 +107,17 @@ impl Settings {
         Ok(None)
     }
 
-    fn find_in(&self, layer: Layer, variable: &Variable) -> Option<Setting<'_>> {
+    fn find_in(&self, layer: GivenBy, variable: &Variable) -> Option<Setting<'_>> {
         let (value, origin) = match layer {
-            Layer::Flag => {
+            GivenBy::Flag => {
                 let value = match self.flags.get(variable.name)? {
                     FlagValue::Text(text) => Value::Text(text),
                     FlagValue::Words(words) => Value::Words(words),
                 };
                 (value, variable.flag.unwrap_or(variable.name).to_owned())
             }
-            Layer::Environment => (Value::Text(self.environment.get(variable.name)?), from_environment(variable)),
-            Layer::File => {
+            GivenBy::Environment => (Value::Text(self.environment.get(variable.name)?), from_environment(variable)),
+            GivenBy::File => {
                 let (value, place) = self.file.as_ref()?.get(variable)?;
                 (Value::Text(value), format!("{} ({place})", variable.name))
             }
@@ -125,8 +126,8 @@ impl Settings {
             Value::Text(text) => text.trim().is_empty(),
             Value::Words(words) => words.is_empty(),
         };
-        // An empty variable is unset; a flag that is given empty is meant so.
-        (!is_empty || layer == Layer::Flag).then_some(Setting { layer, origin, kind: variable.kind, value })
+        // An empty variable is unset; an empty flag is deliberate.
+        (!is_empty || layer == GivenBy::Flag).then_some(Setting { layer, origin, kind: variable.kind, value })
     }
 }
 
@@ -134,7 +135,7 @@ fn from_environment(variable: &Variable) -> String {
     format!("{} (environment)", variable.name)
 }
 
-/// What is to be said of names in the environment that look like variables and are none, whatever else goes wrong.
+/// Warnings about environment variables that look like settings but are not, for use even if another error occurs.
 pub fn unknown_names(environment: impl IntoIterator<Item = (OsString, OsString)>) -> Vec<String> {
     let mut warnings: Vec<String> =
         environment.into_iter().filter_map(|(name, _)| name.to_str().and_then(unknown)).collect();
@@ -153,9 +154,9 @@ fn unknown(name: &str) -> Option<String> {
     })
 }
 
-/// Who gave a value, the first to be asked first.
+/// The source of a value, in order of precedence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Layer {
+pub(super) enum GivenBy {
     /// The command line.
     Flag,
     /// The environment.
@@ -164,8 +165,8 @@ pub(super) enum Layer {
     File,
 }
 
-impl Layer {
-    const ALL: [Layer; 3] = [Layer::Flag, Layer::Environment, Layer::File];
+impl GivenBy {
+    const ALL: [GivenBy; 3] = [GivenBy::Flag, GivenBy::Environment, GivenBy::File];
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -174,19 +175,19 @@ enum Value<'a> {
     Words(&'a [String]),
 }
 
-/// A value and who gave it.
+/// A value and its source.
 #[derive(Clone, Debug)]
 pub(super) struct Setting<'a> {
-    /// Who gave it.
-    pub(super) layer: Layer,
-    /// The flag or variable, as the person wrote it.
+    /// The source of the value.
+    pub(super) layer: GivenBy,
+    /// The flag or variable, as the user wrote it.
     pub(super) origin: String,
-    kind: Kind,
+    kind: VariableKind,
     value: Value<'a>,
 }
 
 impl<'a> Setting<'a> {
-    /// The value as it stands; of a repeated flag the last.
+    /// The value, unparsed; of a repeated flag the last.
     pub(super) fn text(&self) -> Result<&'a str> {
         let text = match self.value {
             Value::Text(text) => text,
@@ -197,15 +198,15 @@ impl<'a> Setting<'a> {
 
     fn clears(&self) -> bool {
         match self.kind {
-            Kind::Text => matches!(self.text(), Ok(text) if text.trim().is_empty()),
-            Kind::Command | Kind::List => {
+            VariableKind::Text => matches!(self.text(), Ok(text) if text.trim().is_empty()),
+            VariableKind::Command | VariableKind::List => {
                 self.words().is_ok_and(|words| words.iter().all(String::is_empty) && words.len() < 2)
             }
         }
     }
 
-    /// The value as shell words, or a command as Docker writes it, a list of strings in JSON. A word that begins with `#`
-    /// must be quoted: leaving out the rest would be silent loss.
+    /// The value as shell words, or as a JSON list of strings, as Docker writes commands. A word that begins with `#`
+    /// must be quoted, since dropping the rest of the line would lose data silently.
     pub(super) fn words(&self) -> Result<Vec<String>> {
         let text = match self.value {
             Value::Text(text) => self.without_nul(text)?,
@@ -213,7 +214,7 @@ impl<'a> Setting<'a> {
                 return words.iter().map(|word| self.without_nul(word).map(str::to_owned)).collect();
             }
         };
-        if self.kind == Kind::Command && words::is_meant_as_json(text) {
+        if self.kind == VariableKind::Command && words::is_meant_as_json(text) {
             let list = serde_json::from_str(text).ok();
             return list.ok_or_else(|| self.error(text, "shell words, or a list of strings in JSON"));
         }
@@ -225,7 +226,7 @@ impl<'a> Setting<'a> {
         words.collect()
     }
 
-    /// The value as a command line: none without words, an error if the first is empty.
+    /// The value as a command line. Returns `None` if it has no words; an empty first word is an error.
     pub(super) fn command(&self) -> Result<Option<Vec<String>>> {
         let words = self.words()?;
         match words.first() {
@@ -235,12 +236,12 @@ impl<'a> Setting<'a> {
         }
     }
 
-    /// A value read by a grammar.
+    /// Parses a value with a grammar.
     pub(super) fn read<T>(&self, value: &str, grammar: &Grammar<T>) -> Result<T> {
         (grammar.read)(value).ok_or_else(|| self.error(value, grammar.accepted))
     }
 
-    /// The flag or variable, as the person wrote it.
+    /// The flag or variable, as the user wrote it.
     pub(super) fn origin(&self) -> &str {
         &self.origin
     }
@@ -282,7 +283,7 @@ mod tests {
     fn the_first_layer_that_has_it_wins() {
         for (flag, environment, file, expected) in [
             (Some("a"), Some("b"), Some("c"), Some(("--os", "a"))),
-            // A flag that is given empty is meant so; a variable is not.
+            // An empty flag is deliberate; an empty variable is not.
             (Some(""), Some("b"), Some("c"), None),
             (None, Some("b"), Some("c"), Some(("OCI_IMAGE_OS (environment)", "b"))),
             (None, Some(" \t"), Some("c"), Some(("OCI_IMAGE_OS (v:2)", "c"))),
@@ -379,7 +380,7 @@ mod tests {
             ("[/bin/sh, -c]", Err(())),
             (r#"[ "/bin/sh", "-c""#, Err(())),
             ("[ /bin/sh, -c ]", Err(())),
-            // The program that tests things.
+            // The shell command `[`.
             ("[ -f /etc/motd ]", Ok(Some(vec!["[", "-f", "/etc/motd", "]"]))),
             (r#"[ "a b" = "$X" ]"#, Ok(Some(vec!["[", "a b", "=", "$X", "]"]))),
             ("a ['b']", Ok(Some(vec!["a", "[b]"]))),
@@ -412,7 +413,7 @@ mod tests {
             cmd(settings).unwrap_err().to_string(),
             "OCI_IMAGE_ENTRYPOINT_ARGS (v:2): `b` is not accepted: the same as OCI_IMAGE_CMD says, or nothing"
         );
-        // A flag settles what the layers below quarrel about.
+        // A flag overrides the conflict in lower layers.
         let flag = [(variables::CMD, text("c"))];
         let settings = Settings::new(flag, [], vars("OCI_IMAGE_CMD=a\nOCI_IMAGE_ENTRYPOINT_ARGS=b")).unwrap();
         assert_eq!(cmd(settings).unwrap().unwrap(), ["c"]);

@@ -1,4 +1,4 @@
-//! The grammars of values: what is accepted, said and read in one place.
+//! The grammars of values: how a value is parsed, and the text that says what is accepted.
 
 use serde_json::Value;
 
@@ -9,12 +9,12 @@ use crate::platform::{self, VariantPolicy};
 use crate::settings::BaseMode;
 use crate::time::Timestamp;
 
-/// How a value is read.
+/// How a value is parsed.
 #[derive(Debug)]
 pub(crate) struct Grammar<T> {
     /// What is accepted, for a message.
     pub(crate) accepted: &'static str,
-    /// Reads one value; none if it is not accepted.
+    /// Parses one value. Returns `None` if it is not accepted.
     pub(crate) read: fn(&str) -> Option<T>,
 }
 
@@ -22,7 +22,7 @@ pub(crate) struct Grammar<T> {
 pub(crate) const PORT: Grammar<String> =
     Grammar { accepted: "PORT[/tcp|udp|sctp], with PORT from 1 to 65535", read: port };
 
-/// `key=value`, with a value that may be empty and may hold `=`.
+/// `key=value`. The value may be empty and may contain `=`.
 pub(crate) const ENV: Grammar<(String, String)> = Grammar { accepted: "words `key=value`", read: key_value };
 
 /// As [`ENV`]; a key `.x` is short for `org.opencontainers.image.x`.
@@ -39,7 +39,7 @@ pub(crate) const VOLUME: Grammar<String> = Grammar {
     read: |text| (text.starts_with('/') && !text.trim_matches('/').is_empty()).then(|| text.to_owned()),
 };
 
-/// A volume that goes, by whatever name it has.
+/// A volume to remove, whatever its name.
 pub(super) const ANY_VOLUME: Grammar<String> = Grammar { accepted: "the path of a volume", read: NOT_EMPTY.read };
 
 /// The name of an environment variable.
@@ -56,7 +56,8 @@ pub(super) const KEY: Grammar<String> =
 pub(crate) const USER: Grammar<String> =
     Grammar { accepted: "USER[:GROUP], each a name or a number below 4294967295", read: user };
 
-/// `SIGTERM`, `SIGRTMIN+3` (image-spec, config.md, `StopSignal`); `TERM` and `term` are read so too. Numbers stay.
+/// `SIGTERM`, `SIGRTMIN+3` (image-spec, config.md, `StopSignal`); `TERM` and `term` are accepted too. Numbers stay
+/// numbers.
 pub(crate) const SIGNAL: Grammar<String> =
     Grammar { accepted: "a signal such as `SIGTERM`, `SIGRTMIN+3`, or a number from 1 to 64", read: signal };
 
@@ -72,7 +73,7 @@ pub(super) const EPOCH: Grammar<Timestamp> = Grammar {
     read: |text| if text.contains(['T', 't', ' ']) { None } else { text.parse().ok() },
 };
 
-/// A time span in nanoseconds: `1m30s`, `500ms`; at least a millisecond, which is Docker's least.
+/// A time span in nanoseconds: `1m30s`, `500ms`; at least a millisecond, Docker's minimum.
 pub(super) const DURATION: Grammar<i64> =
     Grammar { accepted: "a time from `1ms` on, such as `30s`, `1m30s` or `500ms`", read: duration };
 
@@ -90,19 +91,19 @@ pub(super) const SIZE_OR_UNLIMITED: Grammar<i64> = Grammar {
     read: |text| if text == "-1" { Some(-1) } else { size(text) },
 };
 
-/// What the kernel takes as cpu.shares.
+/// The range that the kernel accepts for cpu.shares.
 pub(super) const CPU_SHARES: Grammar<i64> = Grammar {
     accepted: "a whole number from 2 to 262144",
     read: |text| number(text).filter(|n| (2..=262_144).contains(n)),
 };
 
-/// A ref name, or a name that Docker takes.
+/// A ref name, or a name that Docker accepts.
 pub(super) const NAME: Grammar<ImageName> = Grammar {
     accepted: "ref names: letters and digits, joined by `/`, by one of `-` `.` `_` `:` `@` `+`, or by `--`",
     read: |text| text.parse().ok(),
 };
 
-/// Which variant.
+/// The choice of a variant.
 pub(super) const VARIANT: Grammar<VariantPolicy> =
     Grammar { accepted: VariantPolicy::ACCEPTED, read: |text| text.parse().ok() };
 
@@ -110,7 +111,7 @@ pub(super) const VARIANT: Grammar<VariantPolicy> =
 pub(super) const OS: Grammar<String> =
     Grammar { accepted: "a GOOS such as `linux`", read: |text| platform::is_known_os(text).then(|| text.to_owned()) };
 
-/// What becomes of what only the base has.
+/// What happens to files that only the base image has.
 pub(super) const BASE_MODE: Grammar<BaseMode> = Grammar {
     accepted: "`exact` or `merge`",
     read: |text| match text {
@@ -124,22 +125,22 @@ pub(super) const BASE_MODE: Grammar<BaseMode> = Grammar {
 pub(super) const COMPRESSION: Grammar<Compression> =
     Grammar { accepted: Compression::ACCEPTED, read: |text| text.parse().ok() };
 
-/// Anything but nothing.
+/// Any non-empty text.
 pub(super) const NOT_EMPTY: Grammar<String> =
     Grammar { accepted: "words that are not empty", read: |text| (!text.is_empty()).then(|| text.to_owned()) };
 
-/// A name or an address, of which `Name <email>` is made.
+/// The name or the address in `Name <email>`.
 pub(super) const AUTHOR_PART: Grammar<String> = Grammar {
     accepted: "text without `<` and `>` where both name and address are set",
     read: |text| (!text.contains(['<', '>'])).then(|| text.to_owned()),
 };
 
-/// The member of a set in JSON's way.
+/// The value of a member in a JSON object used as a set.
 pub(crate) fn member() -> Value {
     Value::Object(serde_json::Map::new())
 }
 
-/// Digits and nothing else: `+1` and ` 1` are not what anybody means.
+/// Digits only: `+1` and ` 1` are most likely mistakes.
 fn number(text: &str) -> Option<i64> {
     if text.bytes().all(|b| b.is_ascii_digit()) {
         text.parse().ok()
@@ -180,7 +181,7 @@ fn user(text: &str) -> Option<String> {
     (is_account(user) && group.map_or(true, is_account)).then(|| text.to_owned())
 }
 
-/// A name that `/etc/passwd` can hold, or an id. 4294967295 is the id that means none.
+/// A name that is valid in `/etc/passwd`, or an ID. 4294967295 is reserved for "no ID".
 fn is_account(text: &str) -> bool {
     if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) {
         return text.parse::<u32>().is_ok_and(|id| id != u32::MAX);
@@ -206,7 +207,7 @@ fn signal(text: &str) -> Option<String> {
     is_known.then(|| format!("SIG{name}"))
 }
 
-/// The names of Linux, signal(7).
+/// The signal names of Linux, signal(7).
 const SIGNALS: &[&str] = &[
     "ABRT", "ALRM", "BUS", "CHLD", "CLD", "CONT", "EMT", "FPE", "HUP", "ILL", "INT", "IO", "IOT", "KILL", "PIPE",
     "POLL", "PROF", "PWR", "QUIT", "RTMAX", "RTMIN", "SEGV", "STKFLT", "STOP", "SYS", "TERM", "TRAP", "TSTP", "TTIN",

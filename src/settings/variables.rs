@@ -4,29 +4,29 @@ use super::field_kind::{FieldKind, Fills, HealthcheckNumber};
 use super::values;
 use crate::spelling::nearest;
 
-/// One setting: the name that Yocto, scripts and variables files use, and the flag of the same meaning.
+/// A setting: the name for Yocto, scripts and variables files, and the equivalent flag.
 #[derive(Clone, Copy, Debug)]
 pub struct Variable {
     /// The name in the environment and in a variables file.
     pub name: &'static str,
     /// The flag, with its dashes.
     pub flag: Option<&'static str>,
-    /// How a value is read.
-    pub kind: Kind,
-    /// What it is for, in one line.
+    /// How a value is parsed.
+    pub kind: VariableKind,
+    /// A one-line description.
     pub meaning: &'static str,
     /// What it fills in the execution parameters.
     pub(super) fills: Fills,
 }
 
-/// How the value of a variable is read.
+/// How the value of a variable is parsed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// As it stands.
+pub enum VariableKind {
+    /// Taken literally.
     Text,
-    /// As the words of one command line, in the variable and in the flag alike.
+    /// As the words of one command line, both in the variable and in the flag.
     Command,
-    /// As a list: shell words in the variable; the flag is repeated and takes one word at a time, as it stands.
+    /// As a list: shell words in the variable; the flag is repeated and takes one literal word at a time.
     List,
 }
 
@@ -37,13 +37,13 @@ macro_rules! variables {
             pub const $constant: Variable = Variable {
                 name: $name,
                 flag: $flag,
-                kind: Kind::$kind,
+                kind: VariableKind::$kind,
                 meaning: $meaning,
                 fills: first_of!($($fills,)? Fills::Nothing),
             };
         )*
 
-        /// All variables, in the order in which they are explained.
+        /// All variables, in the order of the documentation.
         pub const VARIABLES: &[Variable] = &[$($constant),*];
     };
 }
@@ -151,23 +151,23 @@ variables! {
 }
 
 impl Variable {
-    /// Whether it says something of the execution parameters.
+    /// Whether the setting concerns the execution parameters.
     pub(super) fn fills_config(&self) -> bool {
         !matches!(self.fills, Fills::Nothing)
     }
 
-    /// The older name of this variable, if it has one.
+    /// The older name of this variable, if any.
     pub(super) fn older(&self) -> Option<&'static Variable> {
         VARIABLES.iter().find(|other| matches!(other.fills, Fills::SameAs(name) if name == self.name))
     }
 
-    /// The variable of this name.
+    /// Returns the variable with this name.
     pub fn named(name: &str) -> Option<&'static Variable> {
         VARIABLES.iter().find(|variable| variable.name == name)
     }
 
-    /// The variable that a misspelt name is nearest to, where one is near. A variable goes by its flag's name too:
-    /// `OCI_IMAGE_USER` is meant for `OCI_IMAGE_RUNTIME_UID`.
+    /// Returns the variable closest to a misspelt name, if any is close. Names derived from flags count too:
+    /// `OCI_IMAGE_USER` finds `OCI_IMAGE_RUNTIME_UID`.
     pub fn nearest(name: &str) -> Option<&'static Variable> {
         let by_flag: Vec<(&Variable, String)> =
             VARIABLES.iter().filter_map(|variable| Some((variable, variable.name_by_flag()?))).collect();
@@ -177,7 +177,7 @@ impl Variable {
         Variable::named(found).or_else(|| by_flag.iter().find(|(_, name)| name == found).map(|(variable, _)| *variable))
     }
 
-    /// What it would be called after its flag: `OCI_IMAGE_USER` of `--user`.
+    /// The name derived from the flag: `OCI_IMAGE_USER` for `--user`.
     fn name_by_flag(&self) -> Option<String> {
         let flag = self.flag?.strip_prefix("--")?;
         Some(format!("OCI_IMAGE_{}", flag.replace('-', "_").to_ascii_uppercase()))
@@ -199,7 +199,7 @@ mod tests {
                 variable.name
             );
             assert!(variable.flag.map_or(true, |flag| flag.starts_with("--")), "{}", variable.name);
-            // It is the first line of a flag's help.
+            // The meaning is the first line of the flag's help.
             assert!(variable.meaning.chars().count() <= 72, "{}", variable.name);
             assert!(!variable.meaning.ends_with('.'), "{}", variable.name);
             assert_eq!(Variable::named(variable.name).map(|named| named.name), Some(variable.name));

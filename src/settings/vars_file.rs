@@ -1,8 +1,8 @@
-//! The variables file: what the image class writes and a person may write.
+//! The variables file, written by the image class or by hand.
 //!
-//! `NAME=value` words in POSIX shell quoting, any number on a line, a value over several lines if it is quoted, `#`
-//! comments. A word `export` is passed over, so that a shell can read the same file. Nothing is ever expanded or
-//! executed: `$`, backquotes, `;`, `*` stand for themselves even where a shell would act on them.
+//! It holds `NAME=value` words in POSIX shell quoting, any number on a line, and `#` comments. A quoted value may span
+//! several lines. The word `export` is ignored, so that a shell can read the same file. Nothing is ever expanded or
+//! executed: `$`, backquotes, `;` and `*` are literal even where a shell would interpret them.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use super::variables::Variable;
 use super::words::{self, Token, Word};
 use crate::error::{Error, ErrorKind, Result};
 
-/// The settings of a variables file.
+/// The settings in a variables file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VarsFile {
     name: String,
@@ -25,10 +25,10 @@ struct Assignment {
 }
 
 impl VarsFile {
-    /// Reads a file's text; `name` is what the person calls the file.
+    /// Parses the text of a file; `name` is the file name for errors.
     ///
-    /// Names that are no settings are passed over, except those that begin with `OCI_`: they are misspelt, and refused.
-    /// So is a name that is set twice, an unclosed quote, and a word that sets nothing; the error says on which line.
+    /// Names that are not settings are ignored, except those that begin with `OCI_`: they are misspelt, and refused. A
+    /// repeated name, an unclosed quote and a word that is not an assignment are errors too; the error states the line.
     pub fn parse(name: &str, text: &[u8]) -> Result<Self> {
         let text = std::str::from_utf8(text).map_err(|error| {
             let line = text[..error.valid_up_to()].split(|byte| *byte == b'\n').count();
@@ -42,7 +42,7 @@ impl VarsFile {
             if word.quoted == "export" {
                 continue;
             }
-            // An editor's, not the value's: it would end up at the end of a command.
+            // The carriage return comes from an editor and would end up at the end of a command.
             if word.quoted.ends_with('\r') {
                 return Err(Error::invalid(place(name, word.line), "the line ends in CR LF, LF expected"));
             }
@@ -65,7 +65,7 @@ impl VarsFile {
         Ok(VarsFile { name: name.to_owned(), entries })
     }
 
-    /// A variable's value, and where it stands: `file:line`.
+    /// Returns the value of a variable and its origin, `file:line`.
     pub(super) fn get(&self, variable: &Variable) -> Option<(&str, String)> {
         let assigned = self.entries.get(variable.name)?;
         Some((&assigned.value, place(&self.name, assigned.line)))
@@ -76,7 +76,7 @@ fn place(name: &str, line: usize) -> String {
     format!("{name}:{line}")
 }
 
-/// Cuts a word at its `=`. The name must be free of quotes, as the shell wants it.
+/// Splits a word at its `=`. The name must not be quoted, as in the shell.
 fn assignment(word: Word<'_>) -> Result<(String, String), String> {
     let name = word.quoted.split('=').next().unwrap_or_default();
     let is_name = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
@@ -191,7 +191,7 @@ mod tests {
     proptest! {
         #[test]
         fn what_is_quoted_comes_back(cmd in "(?s).{0,24}", label in "[ab#=\\\\'\"$`!~ \t\r\né]{0,24}") {
-            // The crate puts no quotes around a carriage return.
+            // The crate does not quote a carriage return.
             let [cmd, label] = [cmd, label].map(|value| value.trim_end_matches('\r').to_owned());
             let text = format!(
                 "# it's\nexport OCI_IMAGE_CMD={} OCI_IMAGE_LABELS={}\n",

@@ -1,18 +1,18 @@
-//! Shell words, and where in a text they stand.
+//! Splits text into shell words and finds their positions.
 //!
-//! The crate `shell-words` removes the quotes. It neither says where a word began nor tells a caller that it took a
-//! part of the text for a comment: hence the scan.
+//! The crate `shell-words` removes quotes, but reports neither where a word begins nor that it skipped a comment. The
+//! scan adds both.
 
-/// A word with its quotes still on.
+/// A word with its quotes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Word<'a> {
-    /// As it stands in the text.
+    /// The word as written.
     pub(super) quoted: &'a str,
     /// The line on which it begins, from 1.
     pub(super) line: usize,
 }
 
-/// What a text is made of.
+/// A part of a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Token<'a> {
     /// A word.
@@ -21,15 +21,15 @@ pub(super) enum Token<'a> {
     Comment,
 }
 
-/// A quote that nothing closes.
+/// A quote that is not closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct UnclosedQuote {
     /// The line on which it opens, from 1.
     pub(super) line: usize,
 }
 
-/// Cuts a text into words and comments by the rules of the shell (POSIX.1-2017, 2.2 and 2.3). Operators and expansions
-/// are not known: their characters stand for themselves.
+/// Splits a text into words and comments by the rules of the shell (POSIX.1-2017, 2.2 and 2.3). Operators and
+/// expansions are not recognised: their characters are literal.
 pub(super) fn scan(text: &str) -> Result<Vec<Token<'_>>, UnclosedQuote> {
     let mut tokens = Vec::new();
     let mut line = 1;
@@ -52,7 +52,7 @@ pub(super) fn scan(text: &str) -> Result<Vec<Token<'_>>, UnclosedQuote> {
     }
 }
 
-/// The text from the next word or comment on. A backslash before a line's end joins the lines.
+/// The text from the next word or comment. A backslash before a line break joins the lines.
 fn skip_blank<'a>(text: &'a str, line: &mut usize) -> &'a str {
     let mut rest = text;
     loop {
@@ -67,7 +67,7 @@ fn skip_blank<'a>(text: &'a str, line: &mut usize) -> &'a str {
     }
 }
 
-/// The length of the word that a text begins with.
+/// The length of the first word of a text.
 fn word_length(text: &str, first_line: usize) -> Result<usize, UnclosedQuote> {
     let mut open: Option<(char, usize)> = None;
     let mut characters = text.char_indices();
@@ -88,8 +88,8 @@ fn word_length(text: &str, first_line: usize) -> Result<usize, UnclosedQuote> {
     }
 }
 
-/// Whether somebody means a list in JSON, as Docker writes commands, be it a good one or not: a bracket with a quote or a
-/// comma at an end of a word behind it. `[ -f FILE ]` is a command.
+/// Whether a text is meant as a JSON list, as Docker writes commands, valid or not: a bracket, then a quote, or
+/// somewhere a word that ends with a comma. `[ -f FILE ]` is a command.
 pub(super) fn is_meant_as_json(text: &str) -> bool {
     let Some(rest) = text.trim().strip_prefix('[') else { return false };
     let is_test = || rest.starts_with(char::is_whitespace) && rest.ends_with(" ]");
@@ -99,7 +99,7 @@ pub(super) fn is_meant_as_json(text: &str) -> bool {
 }
 
 impl Word<'_> {
-    /// The word itself.
+    /// The word without its quotes.
     pub(super) fn unquote(&self) -> String {
         shell_words::split(self.quoted).unwrap_or_default().concat()
     }

@@ -1,6 +1,6 @@
 use std::fmt;
 
-/// Something odd about a member that does not keep its entry from being read. Other readers may read it otherwise.
+/// Something odd about a member whose entry can still be read. Other readers may read it differently.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Anomaly {
@@ -8,17 +8,17 @@ pub enum Anomaly {
     AbsoluteName,
     /// The name has a `.` after its beginning, or an empty component.
     RedundantComponent,
-    /// The name of what is no directory ends with a slash.
+    /// The name ends with a slash, but the member is not a directory.
     TrailingSlash,
     /// The target of a hard link begins with a slash; it is taken as relative to the root.
     AbsoluteLink,
-    /// The name stands in a GNU `L` header.
+    /// The name is in a GNU `L` header.
     GnuLongName,
-    /// The target of a link stands in a GNU `K` header.
+    /// The target of a link is in a GNU `K` header.
     GnuLongLink,
-    /// A GNU long name and a PAX record of the same meaning; PAX holds.
+    /// A GNU long name and a PAX record of the same meaning; PAX wins.
     NamedTwice,
-    /// Two extended headers of the same kind before one member; of each keyword, the later holds.
+    /// Two extended headers of the same kind before one member; for each keyword, the later wins.
     RepeatedHeader,
     /// A PAX header that applies to all members after it.
     GlobalHeader,
@@ -28,18 +28,18 @@ pub enum Anomaly {
     ///
     /// [`Member::unapplied`]: crate::tar::Member::unapplied
     ForeignKeyword(Box<[u8]>),
-    /// A PAX keyword that comes twice in one header; the later holds.
+    /// A PAX keyword that occurs twice in one header; the later wins.
     RepeatedKeyword(Box<[u8]>),
-    /// An attribute with two values, as `SCHILY.xattr` and as `LIBARCHIVE.xattr`; the first holds.
+    /// An attribute with two values, as `SCHILY.xattr` and as `LIBARCHIVE.xattr`; the first wins.
     ConflictingXattr(Box<[u8]>),
-    /// The PAX size differs from the header's, which could have held it; PAX holds.
+    /// The PAX size differs from the header's, although it would fit there; PAX wins.
     ConflictingSize {
         /// The number in the header.
         header: u64,
         /// The number in the PAX record.
         pax: u64,
     },
-    /// A type that has no content comes with a size; there is no content.
+    /// A type without content has a size; there is no content.
     SizeWithoutContent(u64),
     /// A number in the binary form of GNU tar, in the field of this name.
     BinaryNumber(&'static str),
@@ -49,28 +49,28 @@ pub enum Anomaly {
     Sparse,
     /// A contiguous file, type `7`; it is read as a regular file.
     ContiguousFile,
-    /// A directory with a list of what is in it, type `D` of GNU tar; the list is passed over.
+    /// A directory with a list of its content, type `D` of GNU tar; the list is skipped.
     DumpDirectory,
-    /// The name of the archive, type `V` of GNU tar, stands before this member; it is passed over.
+    /// The name of the archive, type `V` of GNU tar, precedes this member; it is skipped.
     VolumeLabel,
     /// A directory without a name: the root.
     EmptyName,
-    /// A regular file or directory of before ustar, type NUL.
+    /// A regular file or directory from before ustar, type NUL.
     OldTypeflag,
-    /// A header without the magic of ustar.
+    /// A header without the ustar magic.
     OldFormat,
     /// The checksum was made with signed bytes.
     SignedChecksum,
-    /// Something other than zeros fills up the block before this place.
+    /// The padding before this place is not all zeros.
     Padding,
-    /// The archive ends with its last member's content, which is not filled up to a block.
+    /// The archive ends with its last member's content, which is not padded to a block.
     MissingPadding,
     /// An archive ends with two blocks of zeros; this one has fewer.
     MissingEnd {
-        /// How many there are, none or one.
+        /// How many there are, zero or one.
         found: u8,
     },
-    /// Something other than zeros follows the end, the first of it at this byte of the archive.
+    /// Something other than zeros follows the end, starting at this byte of the archive.
     TrailingBytes {
         /// Counted from the beginning of the archive.
         offset: u64,
@@ -91,7 +91,7 @@ impl fmt::Display for Anomaly {
             Anomaly::GlobalHeader => f.write_str("a global PAX header"),
             Anomaly::UnknownKeyword(keyword) => write!(f, "unknown PAX keyword `{}`", keyword.escape_ascii()),
             Anomaly::ForeignKeyword(keyword) => {
-                write!(f, "PAX keyword `{}`, which nobody applies from a layer", keyword.escape_ascii())
+                write!(f, "PAX keyword `{}`, which no runtime applies from a layer", keyword.escape_ascii())
             }
             Anomaly::RepeatedKeyword(keyword) => write!(f, "PAX keyword `{}` comes twice", keyword.escape_ascii()),
             Anomaly::ConflictingXattr(name) => {

@@ -7,7 +7,7 @@ use crate::error::{Error, IoContext, Result};
 use crate::tar::header::checksum;
 use crate::tar::BLOCK;
 
-/// The bytes of an archive, counted and taken in blocks.
+/// The bytes of an archive, counted and read in blocks.
 #[derive(Debug)]
 pub(super) struct Blocks<R> {
     source: BufReader<R>,
@@ -15,7 +15,7 @@ pub(super) struct Blocks<R> {
     archive: String,
 }
 
-/// What stands where a header can stand.
+/// What may be found in place of a header.
 // Nearly all are headers, and none is kept.
 #[allow(clippy::large_enum_variant)]
 pub(super) enum Block {
@@ -23,16 +23,16 @@ pub(super) enum Block {
     Header(Header),
     /// Zeros.
     Zero,
-    /// The source ends, within zeros at most.
+    /// The end of the source, with nothing but zeros before it.
     End,
 }
 
-/// What bytes were that were passed over.
+/// What skipped bytes were.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Skipped {
-    /// As many as there should be.
+pub(super) struct SkippedBytes {
+    /// They were all there.
     pub(super) whole: bool,
-    /// Nothing but zeros.
+    /// They were all zero.
     pub(super) zero: bool,
 }
 
@@ -41,27 +41,27 @@ impl<R: Read> Blocks<R> {
         Blocks { source: BufReader::with_capacity(64 * 1024, source), position: 0, archive }
     }
 
-    /// Goes on counting from `position`.
+    /// Continues counting from `position`.
     pub(super) fn count_from(&mut self, position: u64) {
         self.position = position;
     }
 
-    /// How many bytes were taken.
+    /// Returns how many bytes were read.
     pub(super) fn position(&self) -> u64 {
         self.position
     }
 
-    /// The name of the archive, for messages.
+    /// Returns the name of the archive, for messages.
     pub(super) fn archive(&self) -> &str {
         &self.archive
     }
 
-    /// That there is something wrong at a byte of the archive.
+    /// Returns the error that something is wrong at a byte of the archive.
     pub(super) fn malformed(&self, offset: u64, reason: impl AsRef<str>) -> Error {
         Error::malformed(&*self.archive, format!("at byte {offset}: {}", reason.as_ref()))
     }
 
-    /// The next block.
+    /// Reads the next block.
     pub(super) fn next(&mut self) -> Result<Block> {
         let mut header = Header::new_old();
         let length = self.fill(header.as_mut_bytes())?;
@@ -74,7 +74,7 @@ impl<R: Read> Blocks<R> {
         }
     }
 
-    /// A whole body that may be at most `limit` bytes. Memory grows with what is there, not with what is promised.
+    /// Reads a whole body of at most `limit` bytes. Memory grows with what is there, not with what is promised.
     pub(super) fn body(&mut self, size: u64, limit: u64) -> Result<Vec<u8>> {
         if size > limit {
             return Err(self.malformed(self.position, format!("a header goes up to {limit} bytes, found {size}")));
@@ -89,7 +89,7 @@ impl<R: Read> Blocks<R> {
         }
     }
 
-    /// As many bytes as there are, up to the length of the buffer.
+    /// Reads as many bytes as there are, up to the length of the buffer.
     pub(super) fn fill(&mut self, buffer: &mut [u8]) -> Result<usize> {
         let mut filled = 0;
         while filled < buffer.len() {
@@ -103,16 +103,16 @@ impl<R: Read> Blocks<R> {
         Ok(filled)
     }
 
-    /// Some bytes; none where the source ends.
+    /// Reads some bytes; returns zero at the end of the source.
     pub(super) fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let read = self.source.read(buffer)?;
         self.position += read as u64;
         Ok(read)
     }
 
-    /// Passes over `count` bytes, or as many as there are, and says what they were.
-    pub(super) fn skip(&mut self, count: u64) -> Result<Skipped> {
-        let mut skipped = Skipped { whole: true, zero: true };
+    /// Skips `count` bytes, or as many as there are, and returns what they were.
+    pub(super) fn skip(&mut self, count: u64) -> Result<SkippedBytes> {
+        let mut skipped = SkippedBytes { whole: true, zero: true };
         let mut left = count;
         while left > 0 {
             let bytes = loop {
@@ -134,7 +134,7 @@ impl<R: Read> Blocks<R> {
         Ok(skipped)
     }
 
-    /// Passes over `count` bytes that must be there, and says whether they were zeros.
+    /// Skips `count` bytes that must be there, and returns whether they were zeros.
     pub(super) fn skip_whole(&mut self, count: u64) -> Result<bool> {
         let skipped = self.skip(count)?;
         if skipped.whole {
@@ -144,8 +144,8 @@ impl<R: Read> Blocks<R> {
         }
     }
 
-    /// Reads what follows the end of the archive, and says where the first byte stands that is not zero. A member there
-    /// would be lost without a word: it is an error.
+    /// Reads what follows the end of the archive, and returns where the first byte is that is not zero. A member there
+    /// would be lost silently, so it is an error.
     pub(super) fn read_after_end(&mut self) -> Result<Option<u64>> {
         let mut first = None;
         loop {
@@ -164,8 +164,8 @@ impl<R: Read> Blocks<R> {
     }
 
     pub(super) fn truncated(&self) -> Error {
-        // What is shorter than a header was never an archive that somebody cut.
+        // Anything shorter than a header is not an archive that was cut off.
         let is_tar = self.position >= BLOCK as u64;
-        self.malformed(self.position, if is_tar { "the archive is cut off" } else { "this is no tar archive" })
+        self.malformed(self.position, if is_tar { "the archive is cut off" } else { "this is not a tar archive" })
     }
 }

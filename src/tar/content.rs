@@ -1,40 +1,40 @@
 use std::io::{self, Read};
 
 use crate::error::Result;
-use crate::tar::blocks::{Blocks, Skipped};
+use crate::tar::blocks::{Blocks, SkippedBytes};
 use crate::tar::padding;
 use crate::tar::sparse::{Map, Run};
 
-/// What is left of the content of a member.
+/// The rest of a member's content.
 #[derive(Debug)]
-pub(super) struct Content {
+pub(super) struct MemberContent {
     stored: u64,
     padding: usize,
-    layout: Layout,
+    layout: ContentLayout,
 }
 
-/// How the stored bytes make up what is read.
+/// How the stored bytes form what is read.
 #[derive(Debug)]
-pub(super) enum Layout {
-    /// They are passed over: the member is no regular file.
+pub(super) enum ContentLayout {
+    /// They are skipped: the member is not a regular file.
     Hidden,
     /// They are the content.
     Dense,
-    /// They are the content between its holes.
+    /// They are the content between the holes.
     Sparse(Map),
 }
 
-impl Content {
-    /// Of a member that says it has `size` stored bytes, `stored` of which are still to come.
-    pub(super) fn new(size: u64, stored: u64, layout: Layout) -> Self {
-        Content { stored, padding: padding(size), layout }
+impl MemberContent {
+    /// Makes the content of a member with `size` stored bytes by its header, of which `stored` are still to come.
+    pub(super) fn new(size: u64, stored: u64, layout: ContentLayout) -> Self {
+        MemberContent { stored, padding: padding(size), layout }
     }
 
     pub(super) fn read<R: Read>(&mut self, blocks: &mut Blocks<R>, buffer: &mut [u8]) -> io::Result<usize> {
         let run = match &self.layout {
-            Layout::Hidden => Run::End,
-            Layout::Dense => Run::Stored(self.stored),
-            Layout::Sparse(map) => map.run(),
+            ContentLayout::Hidden => Run::End,
+            ContentLayout::Dense => Run::Stored(self.stored),
+            ContentLayout::Sparse(map) => map.run(),
         };
         let count = match run {
             Run::End | Run::Stored(0) => 0,
@@ -53,14 +53,14 @@ impl Content {
                 read
             }
         };
-        if let Layout::Sparse(map) = &mut self.layout {
+        if let ContentLayout::Sparse(map) = &mut self.layout {
             map.advance(count as u64);
         }
         Ok(count)
     }
 
-    /// Passes over what was not read, which must be there, and over the padding, and says what that was.
-    pub(super) fn skip<R: Read>(self, blocks: &mut Blocks<R>) -> Result<Skipped> {
+    /// Skips what was not read, which must be there, and the padding, and returns what the padding was.
+    pub(super) fn skip<R: Read>(self, blocks: &mut Blocks<R>) -> Result<SkippedBytes> {
         blocks.skip_whole(self.stored)?;
         blocks.skip(self.padding as u64)
     }

@@ -1,4 +1,4 @@
-//! A tar that is passed on byte for byte.
+//! Copies a tar byte for byte.
 
 use std::io::{self, Read};
 
@@ -9,16 +9,16 @@ use crate::tar::header::{checksum, number};
 use crate::tar::member::has_content;
 use crate::tar::{padding, pax, Edge, Output, BLOCK, EXTENDED_HEADER_LIMIT};
 
-/// Passes a tar on as it is and tells `output` where entries start, so that a compressing output cuts it into the blocks
-/// that it would have had if [`Writer`](crate::tar::Writer) had written it there.
+/// Copies a tar unchanged and tells `output` where entries start, so that a compressing output cuts it into the same
+/// blocks as if [`Writer`](crate::tar::Writer) had written it.
 ///
-/// Nothing is refused: from where the headers cannot be followed, the rest goes on without edges.
+/// Nothing is refused: where the headers can no longer be followed, the rest is copied without edges.
 ///
 /// # Errors
 ///
 /// Those of `source` and of `output`.
 pub fn copy(source: &mut dyn Read, output: &mut impl Output) -> io::Result<()> {
-    // The headers of the entry in the making, extended ones included.
+    // The headers of the current entry, including extended ones.
     let mut headers = Vec::new();
     let mut size_record = None;
     loop {
@@ -49,7 +49,7 @@ pub fn copy(source: &mut dyn Read, output: &mut impl Output) -> io::Result<()> {
         output.entry_edge(Edge::before(&headers, content));
         output.write_all(&headers)?;
         headers.clear();
-        // After the header of an old sparse file, more of its map may come.
+        // After the header of an old sparse file, more of its map may follow.
         let Some(whole) = content.checked_add(padding(content) as u64).filter(|_| typeflag != b'S') else { break };
         output.read_from(source, whole)?;
     }
@@ -58,7 +58,7 @@ pub fn copy(source: &mut dyn Read, output: &mut impl Output) -> io::Result<()> {
     Ok(())
 }
 
-/// How many bytes a header says that follow it; none if it is no header.
+/// Returns how many bytes follow a header, or `None` if it is not a header.
 fn stored_size(header: &Header) -> Option<u64> {
     if header.as_bytes().iter().all(|byte| *byte == 0) {
         return None;
@@ -67,14 +67,14 @@ fn stored_size(header: &Header) -> Option<u64> {
     number(&header.as_old().size).and_then(|size| u64::try_from(size.value).ok())
 }
 
-/// The size in the records of a PAX header.
+/// Returns the size in the records of a PAX header, or `None` if there is none.
 fn size_in(body: &[u8]) -> Option<u64> {
     let records = pax::parse(body).ok()?;
     let (_, size) = records.into_iter().rev().find(|(key, _)| *key == b"size")?;
     std::str::from_utf8(size).ok()?.parse().ok()
 }
 
-/// As many bytes as there are, up to the length of the buffer.
+/// Reads as many bytes as there are, up to the length of the buffer.
 fn fill(source: &mut dyn Read, buffer: &mut [u8]) -> io::Result<usize> {
     let mut filled = 0;
     while filled < buffer.len() {
@@ -163,7 +163,7 @@ mod tests {
         let mut damaged = tar.clone();
         damaged[BLOCK + 10] ^= 1;
         assert_eq!(copied(&damaged).places(), [0]);
-        copied(&[&tar[..], b"something behind the end"].concat());
+        copied(&[&tar[..], b"something after the end"].concat());
         copied(&[1; 5000]);
     }
 

@@ -1,17 +1,18 @@
 use crate::tar::BLOCK;
 
-/// Where an entry starts in a tar, as far as it matters to an output that cuts the stream into blocks.
+/// Where an entry starts in a tar, for an output that cuts the stream into blocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Edge {
-    /// Follows from the entry's name in its header alone, spread evenly over all values. So the same entry has the same
-    /// key wherever it stands.
+    /// Follows from the entry's name in its header alone, spread evenly over all values. So an entry has the same key
+    /// wherever it is.
     pub key: u64,
     /// The bytes of content that follow the headers.
     pub size: u64,
 }
 
 impl Edge {
-    /// The edge before `headers`, which end in the entry's own header block, with `size` bytes of content after them.
+    /// Returns the edge before `headers`, which end in the entry's own header block, with `size` bytes of content after
+    /// them.
     pub(super) fn before(headers: &[u8], size: u64) -> Self {
         let header = &headers[headers.len().saturating_sub(BLOCK)..];
         let fields = [NAME, PREFIX].into_iter().filter_map(|field| header.get(field));
@@ -23,7 +24,7 @@ impl Edge {
 const NAME: std::ops::Range<usize> = 0..100;
 const PREFIX: std::ops::Range<usize> = 345..500;
 
-/// FNV-1a, whose high bits are then mixed into the low ones.
+/// FNV-1a, with the high bits mixed into the low ones.
 fn spread<'a>(bytes: impl Iterator<Item = &'a u8>) -> u64 {
     let sum =
         bytes.fold(0xCBF2_9CE4_8422_2325, |sum: u64, byte| (sum ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01B3));

@@ -1,4 +1,4 @@
-//! From an entry to its header blocks: ustar, and PAX only for what ustar cannot say.
+//! The header blocks of an entry: ustar, and PAX only for what ustar cannot express.
 
 use tar::Header;
 
@@ -8,10 +8,10 @@ use crate::tar::pax::{Records, XATTR};
 use crate::tar::{padding, EXTENDED_HEADER_LIMIT};
 use crate::tree::{Device, Entry, Kind, Mtime, TarPath};
 
-/// The name of every extended header. Only readers that know nothing of PAX see it, as one file that they overwrite.
+/// The name of every extended header. Only readers without PAX see it, as one file that they overwrite.
 const EXTENDED_HEADER_NAME: &[u8] = b"PaxHeaders/0";
 
-/// The blocks that stand before an entry's content, appended to `blocks`.
+/// Appends the blocks before an entry's content to `blocks`.
 pub(super) fn headers(entry: &Entry, blocks: &mut Vec<u8>) -> Result<()> {
     let refused = |reason: &str| Err(cannot_store(&entry.path, reason));
     let name = member_name(entry);
@@ -83,12 +83,12 @@ pub(super) fn headers(entry: &Entry, blocks: &mut Vec<u8>) -> Result<()> {
     Ok(())
 }
 
-/// That a layer cannot hold an entry.
+/// Returns the error that a layer cannot hold an entry.
 pub(super) fn cannot_store(path: &TarPath, reason: &str) -> Error {
     Error::refused(format!("cannot store `{path}`: {reason}")).of_kind(ErrorKind::Unsupported)
 }
 
-/// `./` for the root, a slash at the end of directories.
+/// Returns the name: `./` for the root, with a slash at the end for directories.
 fn member_name(entry: &Entry) -> Vec<u8> {
     let mut name = if entry.path.is_root() { vec![b'.'] } else { entry.path.as_bytes().to_vec() };
     if entry.kind == Kind::Directory {
@@ -97,8 +97,8 @@ fn member_name(entry: &Entry) -> Vec<u8> {
     name
 }
 
-/// Records are UTF-8 unless the header says otherwise, and says so before the first that is not: `hdrcharset` sorts
-/// before the keys of names.
+/// Records are UTF-8 unless the header says otherwise before the first that is not: `hdrcharset` sorts before the keys
+/// of names.
 fn insert_name(records: &mut Records, key: &str, name: &[u8]) {
     if std::str::from_utf8(name).is_err() {
         records.insert("hdrcharset", "BINARY");
@@ -106,7 +106,7 @@ fn insert_name(records: &mut Records, key: &str, name: &[u8]) {
     records.insert(key, name);
 }
 
-/// What the ustar field holds: the number, or zero if it needs a record.
+/// Returns the value of the ustar field: the number, or zero if it needs a record.
 fn fitting(records: &mut Records, key: &str, number: i128, max: u64) -> u64 {
     match u64::try_from(number) {
         Ok(number) if number <= max => number,
@@ -117,7 +117,7 @@ fn fitting(records: &mut Records, key: &str, number: i128, max: u64) -> u64 {
     }
 }
 
-/// The whole seconds, and a record for what they do not say.
+/// Returns the whole seconds, and adds a record if the time has a fraction.
 fn time(records: &mut Records, mtime: Mtime) -> u64 {
     let seconds = fitting(records, "mtime", mtime.seconds().into(), MAX_LONG);
     if mtime != mtime.whole() {

@@ -1,4 +1,4 @@
-//! What stands before a member and says more about it: PAX headers, global ones, and the long names of GNU tar.
+//! What precedes a member and says more about it: PAX headers, global ones, and the long names of GNU tar.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,7 +10,7 @@ use crate::tree::{Mtime, Xattrs};
 /// PAX records that apply to all members that follow.
 pub(super) type Globals = BTreeMap<Vec<u8>, Vec<u8>>;
 
-/// The most extended headers before one member; the formats know four kinds.
+/// The most extended headers before one member; the formats define four kinds.
 const HEADER_COUNT: usize = 16;
 
 /// The kinds of extended headers.
@@ -25,7 +25,7 @@ pub(super) enum Extension {
 impl Extension {
     pub(super) fn of(typeflag: u8) -> Option<Self> {
         match typeflag {
-            // `X` is how Solaris wrote them before POSIX had them.
+            // Solaris wrote them as `X` before POSIX had them.
             b'x' | b'X' => Some(Extension::Pax),
             b'g' => Some(Extension::GlobalPax),
             b'L' => Some(Extension::GnuLongName),
@@ -35,7 +35,7 @@ impl Extension {
     }
 }
 
-/// The extended headers of one member, as they are found.
+/// The extended headers of one member, as they are collected.
 #[derive(Debug, Default)]
 pub(super) struct Extended {
     kinds: BTreeSet<Extension>,
@@ -47,7 +47,7 @@ pub(super) struct Extended {
 }
 
 impl Extended {
-    /// Nothing yet, but for what is odd about a member that is none.
+    /// Starts with the anomaly of a member that becomes no entry.
     pub(super) fn of_no_member(anomaly: Anomaly) -> Self {
         Extended { anomalies: vec![anomaly], ..Extended::default() }
     }
@@ -56,7 +56,7 @@ impl Extended {
         self.count == 0
     }
 
-    /// Takes in one header.
+    /// Adds one header.
     pub(super) fn add(&mut self, kind: Extension, body: &[u8], globals: &mut Globals) -> Result<(), String> {
         self.count += 1;
         if self.count > HEADER_COUNT {
@@ -111,9 +111,10 @@ impl Extended {
         Ok(records)
     }
 
-    /// What all headers together say. A record of the member holds over a global one, a PAX record over a GNU name.
+    /// Returns what all headers together say. A record of the member overrides a global one, and a PAX record a GNU
+    /// name.
     ///
-    /// The error is one that leaves open where the next member begins.
+    /// After an error, the start of the next member is unknown.
     pub(super) fn resolve(self, globals: &Globals) -> Result<Overrides, String> {
         let mut overrides = Overrides { anomalies: self.anomalies, ..Overrides::default() };
         let own: BTreeSet<&[u8]> = self.records.iter().map(|(key, _)| key.as_slice()).collect();
@@ -136,7 +137,7 @@ impl Extended {
 }
 
 /// A keyword and its value.
-pub type Record = (Box<[u8]>, Box<[u8]>);
+pub type OwnedRecord = (Box<[u8]>, Box<[u8]>);
 
 /// What extended headers say in place of the header of a member.
 #[derive(Debug, Default)]
@@ -151,10 +152,10 @@ pub(super) struct Overrides {
     pub(super) device_minor: Option<u32>,
     pub(super) xattrs: Xattrs,
     pub(super) sparse: Option<Description>,
-    /// What [`crate::tar::Member::unapplied`] says.
-    pub(super) unapplied: Vec<Record>,
+    /// See [`crate::tar::Member::unapplied`].
+    pub(super) unapplied: Vec<OwnedRecord>,
     pub(super) anomalies: Vec<Anomaly>,
-    /// The first reason why no entry can be made of the member.
+    /// The first reason why the member cannot become an entry.
     pub(super) problem: Option<String>,
     libarchive_xattrs: Xattrs,
 }
@@ -184,7 +185,7 @@ impl Overrides {
         Ok(())
     }
 
-    /// A keyword that stands for a field of the header. An empty value leaves the field to the header.
+    /// Applies a keyword for a field of the header. An empty value leaves the field to the header.
     fn apply_field(&mut self, key: &[u8], value: &[u8]) -> Result<(), String> {
         let given = !value.is_empty();
         let short = || pax::decimal(value).and_then(|number| u32::try_from(number).ok());
@@ -254,7 +255,7 @@ fn not_accepted(key: &[u8], value: &[u8]) -> String {
     format!("PAX record `{}`: `{}` is not accepted", key.escape_ascii(), shown.escape_ascii())
 }
 
-/// Keywords that an entry is made of.
+/// Returns whether an entry is made from this keyword.
 fn is_known(key: &[u8]) -> bool {
     let fields: [&[u8]; 9] = [
         b"path",
@@ -271,7 +272,8 @@ fn is_known(key: &[u8]) -> bool {
     fields.contains(&key) || families.iter().any(|family| key.starts_with(family))
 }
 
-/// Keywords for what a layer does not hold (image-spec, layer.md#file-attributes), as common tools write them.
+/// Returns whether the keyword is for what a layer does not hold (image-spec, layer.md#file-attributes), as common
+/// tools write it.
 fn is_harmless(key: &[u8]) -> bool {
     let keywords: [&[u8]; 15] = [
         b"atime",
@@ -294,8 +296,8 @@ fn is_harmless(key: &[u8]) -> bool {
     keywords.contains(&key) || families.iter().any(|family| key.starts_with(family))
 }
 
-/// Keywords for what filesystems have beside the attributes that a layer holds: ACLs as text, SELinux labels, file flags.
-/// No runtime applies them from a layer.
+/// Returns whether the keyword is for what filesystems have besides the attributes of a layer: ACLs as text, SELinux
+/// labels, file flags. No runtime applies it from a layer.
 fn is_for_filesystems(key: &[u8]) -> bool {
     key.starts_with(b"SCHILY.acl.") || matches!(key, b"RHT.security.selinux" | b"SCHILY.fflags")
 }

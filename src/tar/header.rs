@@ -20,7 +20,7 @@ pub(super) const DEVICE_MAJOR: Range<usize> = 329..337;
 pub(super) const DEVICE_MINOR: Range<usize> = 337..345;
 const PREFIX: Range<usize> = 345..345 + PREFIX_LENGTH;
 
-/// What a header block says, in the terms of its fields.
+/// The fields of a header block.
 pub(super) struct Fields<'a> {
     pub(super) typeflag: u8,
     pub(super) name: &'a [u8],
@@ -34,8 +34,8 @@ pub(super) struct Fields<'a> {
 }
 
 impl Fields<'_> {
-    /// The block, magic `ustar` and version `00`, user and group names blank. Names that do not fit are cut and numbers
-    /// must be at most their maximum: what else there is to say stands in a PAX header before the block.
+    /// Returns the block, with magic `ustar` and version `00`, and blank user and group names. Names that do not fit
+    /// are cut, and numbers must be at most their maximum: a PAX header before the block says the rest.
     pub(super) fn encode(&self) -> Header {
         let mut header = Header::new_ustar();
         header.as_old_mut().linkflag = [self.typeflag];
@@ -57,33 +57,33 @@ impl Fields<'_> {
     }
 }
 
-/// Copies as many bytes as there is room for. A field that is full has no NUL at its end.
+/// Copies as many bytes as fit. A full field has no NUL at its end.
 fn fill(field: &mut [u8], bytes: &[u8]) {
     let length = bytes.len().min(field.len());
     field[..length].copy_from_slice(&bytes[..length]);
 }
 
-/// Cuts a name into the prefix and name fields, at the last slash that will do; none if there is no such slash.
+/// Splits a name into the prefix and name fields at the last suitable slash; returns `None` if there is none.
 pub(super) fn split_name(name: &[u8]) -> Option<(&[u8], &[u8])> {
     if name.len() <= NAME_LENGTH {
         return Some((b"", name));
     }
-    // The slash at the end of a directory's name is no place to cut: it would leave an empty name.
+    // Not at the slash at the end of a directory's name: it would leave an empty name.
     let end = (name.len() - 1).min(PREFIX_LENGTH + 1);
     let slash = name[..end].iter().rposition(|byte| *byte == b'/')?;
     let (prefix, rest) = (&name[..slash], &name[slash + 1..]);
     (!prefix.is_empty() && rest.len() <= NAME_LENGTH).then_some((prefix, rest))
 }
 
-/// How the bytes of a header were added up. POSIX says unsigned; some old writers had signed ones.
+/// How the bytes of a header were added up. POSIX says unsigned; some old writers used signed ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Checksum {
+pub(super) enum HeaderChecksum {
     Unsigned,
     Signed,
 }
 
-/// Which checksum a header has, if it has one of both.
-pub(super) fn checksum(header: &Header) -> Option<Checksum> {
+/// Returns which checksum a header has, or `None` if it has neither.
+pub(super) fn checksum(header: &Header) -> Option<HeaderChecksum> {
     let stored = number(&header.as_old().cksum)?.value;
     let (mut unsigned, mut signed) = (0_i128, 0_i128);
     for (at, byte) in header.as_bytes().iter().enumerate() {
@@ -92,18 +92,18 @@ pub(super) fn checksum(header: &Header) -> Option<Checksum> {
         signed += i128::from(i8::from_ne_bytes([byte]));
     }
     match stored {
-        sum if sum == unsigned => Some(Checksum::Unsigned),
-        sum if sum == signed => Some(Checksum::Signed),
+        sum if sum == unsigned => Some(HeaderChecksum::Unsigned),
+        sum if sum == signed => Some(HeaderChecksum::Signed),
         _ => None,
     }
 }
 
-/// Whether the header has the magic of ustar (or of GNU tar, which differs in the byte behind it).
+/// Returns whether the header has the magic of ustar (or of GNU tar, which differs in the next byte).
 pub(super) fn has_magic(header: &Header) -> bool {
     header.as_bytes()[MAGIC].starts_with(b"ustar")
 }
 
-/// The name, with the prefix before it. GNU headers have times in the place of the prefix.
+/// Returns the name, with the prefix before it. GNU headers have times in place of the prefix.
 pub(super) fn name(header: &Header) -> Vec<u8> {
     let name = text(&header.as_old().name);
     let bytes = header.as_bytes();
@@ -113,35 +113,35 @@ pub(super) fn name(header: &Header) -> Vec<u8> {
     }
 }
 
-/// A text field, up to the first NUL.
+/// Returns a text field, up to the first NUL.
 pub(super) fn text(field: &[u8]) -> &[u8] {
     field.split(|byte| *byte == 0).next().unwrap_or_default()
 }
 
-/// A number, and the form in which it was written.
+/// A number, and how it was written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Number {
     pub(super) value: i128,
-    pub(super) form: Form,
+    pub(super) form: NumberForm,
 }
 
 /// The forms of numbers in headers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Form {
+pub(super) enum NumberForm {
     /// Digits, as POSIX says.
     Octal,
-    /// Big-endian two's complement in all bits but the first, as GNU tar has it.
+    /// Big-endian two's complement in all bits but the first, as in GNU tar.
     Binary,
 }
 
-/// Reads a field of at most 15 bytes. Octal digits may have spaces before them and end at a space, a NUL or the end of
-/// the field; an empty field is zero.
+/// Reads a field of at most 15 bytes. Octal digits may follow spaces and end at a space, a NUL or the end of the field;
+/// an empty field is zero.
 pub(super) fn number(field: &[u8]) -> Option<Number> {
     if field.first().is_some_and(|byte| byte & 0x80 != 0) {
         let sign = if field[0] & 0x40 == 0 { 0 } else { -1 };
         let first = (sign << 7) | i128::from(field[0] & 0x7f);
         let value = field[1..].iter().fold(first, |value, byte| (value << 8) | i128::from(*byte));
-        return Some(Number { value, form: Form::Binary });
+        return Some(Number { value, form: NumberForm::Binary });
     }
     let start = field.iter().position(|byte| *byte != b' ').unwrap_or(field.len());
     let digits = field[start..].split(|byte| matches!(byte, b' ' | 0)).next().unwrap_or_default();
@@ -150,7 +150,7 @@ pub(super) fn number(field: &[u8]) -> Option<Number> {
         return None;
     }
     let value = digits.iter().fold(0, |value, digit| (value << 3) | i128::from(digit - b'0'));
-    Some(Number { value, form: Form::Octal })
+    Some(Number { value, form: NumberForm::Octal })
 }
 
 #[cfg(test)]
@@ -241,8 +241,8 @@ mod tests {
 
     #[test]
     fn numbers_in_all_their_forms() {
-        let octal = |value| Some(Number { value, form: Form::Octal });
-        let binary = |value| Some(Number { value, form: Form::Binary });
+        let octal = |value| Some(Number { value, form: NumberForm::Octal });
+        let binary = |value| Some(Number { value, form: NumberForm::Binary });
         let table: [(&[u8], Option<Number>); 20] = [
             (b"0000644\0", octal(0o644)),
             (b"0000644 ", octal(0o644)),
@@ -275,15 +275,15 @@ mod tests {
         let mut header = Header::new_ustar();
         header.as_old_mut().name[0] = 0xff;
         header.set_cksum();
-        assert_eq!(checksum(&header), Some(Checksum::Unsigned));
+        assert_eq!(checksum(&header), Some(HeaderChecksum::Unsigned));
         let sum = header.cksum().unwrap();
         let mut store = |sum: u32| {
             header.as_old_mut().cksum.copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
             checksum(&header)
         };
-        assert_eq!(store(sum - 256), Some(Checksum::Signed));
+        assert_eq!(store(sum - 256), Some(HeaderChecksum::Signed));
         assert_eq!(store(sum - 1), None);
-        assert_eq!(store(sum), Some(Checksum::Unsigned));
+        assert_eq!(store(sum), Some(HeaderChecksum::Unsigned));
     }
 
     #[test]
@@ -293,7 +293,7 @@ mod tests {
         assert_eq!(name(&header), b"name");
         header.as_mut_bytes()[345..351].copy_from_slice(b"prefix");
         assert_eq!(name(&header), b"prefix/name");
-        // Another version: not what POSIX says, but ustar all the same.
+        // Another version: not what POSIX says, but still ustar.
         header.as_mut_bytes()[263..265].copy_from_slice(b"\0\0");
         assert_eq!(name(&header), b"prefix/name");
         header.as_mut_bytes()[257..265].copy_from_slice(b"ustar  \0");

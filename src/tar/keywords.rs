@@ -3,22 +3,22 @@ use std::collections::BTreeMap;
 use crate::tar::{Anomaly, Member};
 use crate::tree::TarPath;
 
-/// The PAX keywords of an archive that mean something and that are lost when its entries go elsewhere.
+/// The PAX keywords of an archive that mean something but are lost when its entries are stored elsewhere.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LostKeywords {
-    /// By keyword, the first member that has it and how many there are.
+    /// For each keyword, the first member that has it and how many there are.
     found: BTreeMap<Box<[u8]>, (TarPath, u64)>,
-    /// How many more keywords there were.
+    /// How many records of further keywords there were.
     more: u64,
 }
 
-/// So many keywords are told apart: an archive can make up a new one for each member.
+/// How many keywords are told apart: an archive can make up a new one for each member.
 const TOLD_APART: usize = 16;
-/// So much of a keyword is shown.
+/// How many bytes of a keyword are shown.
 const SHOWN: usize = 80;
 
 impl LostKeywords {
-    /// Takes in what a member has.
+    /// Adds the keywords of a member.
     pub fn add(&mut self, member: &Member) {
         let Ok(entry) = &member.entry else { return };
         for anomaly in &member.anomalies {

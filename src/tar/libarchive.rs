@@ -1,10 +1,10 @@
-//! Extended attributes in the spelling of libarchive: `LIBARCHIVE.xattr.NAME=VALUE`, the name with `%XX` for bytes that
-//! are not plain text, the value in base64.
+//! Extended attributes as libarchive writes them: `LIBARCHIVE.xattr.NAME=VALUE`, the name with `%XX` for bytes that are
+//! not plain text, the value in base64.
 
-/// Before the encoded name of an extended attribute.
+/// The prefix of the encoded name of an extended attribute.
 pub(super) const XATTR: &[u8] = b"LIBARCHIVE.xattr.";
 
-/// The name of an attribute.
+/// Decodes the name of an attribute.
 pub(super) fn decode_name(text: &[u8]) -> Option<Vec<u8>> {
     let mut name = Vec::with_capacity(text.len());
     let mut bytes = text.iter();
@@ -19,7 +19,7 @@ pub(super) fn decode_name(text: &[u8]) -> Option<Vec<u8>> {
     Some(name)
 }
 
-/// The value of an attribute. libarchive writes no `=` at the end; others do.
+/// Decodes the value of an attribute. libarchive writes no `=` at the end; others do.
 pub(super) fn decode_value(text: &[u8]) -> Option<Vec<u8>> {
     let end = text.iter().rposition(|byte| *byte != b'=').map_or(0, |last| last + 1);
     let mut value = Vec::with_capacity(end / 4 * 3 + 2);

@@ -1,43 +1,43 @@
 use tar::Header;
 
 use crate::error::{Error, Result};
-use crate::tar::extended::{Overrides, Record};
-use crate::tar::header::{has_magic, name, number, text, Form, Number, DEVICE_MAJOR, DEVICE_MINOR};
+use crate::tar::extended::{Overrides, OwnedRecord};
+use crate::tar::header::{has_magic, name, number, text, Number, NumberForm, DEVICE_MAJOR, DEVICE_MINOR};
 use crate::tar::{Anomaly, NAME_LIMIT};
 use crate::tree::{Device, Entry, Kind, Metadata, TarPath};
 
-/// One member of an archive, headers read and content still to come.
+/// One member of an archive, with its headers read and its content still to come.
 #[derive(Debug)]
 pub struct Member {
-    /// The entry; or why none can be made of the member, with its name and place. Reading can go on in either case.
+    /// The entry, or why the member cannot become one, with its name and place. Reading can go on in either case.
     pub entry: Result<Entry>,
     /// The name as it is stored.
     pub name: Vec<u8>,
     /// Where the first of its headers begins, counted from the beginning of the archive.
     pub offset: u64,
-    /// Where its stored content begins. Of a sparse file ([`Anomaly::Sparse`]), less is stored than it holds.
+    /// Where its stored content begins. A sparse file ([`Anomaly::Sparse`]) stores less than it holds.
     pub content_offset: u64,
-    /// What it says of an ACL, a label or file flags: PAX keywords and their values ([`Anomaly::ForeignKeyword`]). A
-    /// filesystem would have it; runtimes do not apply it from a layer.
-    pub unapplied: Vec<Record>,
+    /// Its ACL, label or file flags: PAX keywords and their values ([`Anomaly::ForeignKeyword`]). They are meant for a
+    /// filesystem; runtimes do not apply them from a layer.
+    pub unapplied: Vec<OwnedRecord>,
     /// What is odd about it, or about the padding before it.
     pub anomalies: Vec<Anomaly>,
 }
 
-/// Whether content follows the header. Types without content may come with a size all the same, and the runtimes that
-/// unpack layers pass over none then.
+/// Returns whether content follows the header. Types without content may still have a size; the runtimes that unpack
+/// layers then skip no content.
 pub(super) fn has_content(typeflag: u8) -> bool {
     !matches!(typeflag, b'1'..=b'6')
 }
 
-/// The name that holds: of the sparse records, of the extended headers, of the header.
+/// Returns the name in effect: that of the sparse records, else of the extended headers, else of the header.
 pub(super) fn member_name(header: &Header, overrides: &Overrides) -> Vec<u8> {
     let sparse = overrides.sparse.as_ref().and_then(|sparse| sparse.name.clone());
     sparse.or_else(|| overrides.path.clone()).unwrap_or_else(|| name(header))
 }
 
-/// Makes an entry of header and overrides, `size` the number of bytes that a regular file holds. The error says what is
-/// wrong, and leaves it to the caller to say with what.
+/// Makes an entry from header and overrides; `size` is the number of bytes that a regular file holds. The error says
+/// what is wrong; the caller says with what.
 pub(super) fn entry(
     header: &Header,
     overrides: Overrides,
@@ -67,7 +67,7 @@ pub(super) fn entry(
     }
 }
 
-/// A number of the header, unless an extended header gave it.
+/// Returns a number of the header, unless an extended header gives it.
 pub(super) fn field<T: TryFrom<i128>>(
     what: &'static str,
     given: Option<T>,
@@ -79,7 +79,7 @@ pub(super) fn field<T: TryFrom<i128>>(
     }
     let Number { value, form } =
         number(bytes).ok_or_else(|| format!("the {what} should be a number, found `{}`", bytes.escape_ascii()))?;
-    if form == Form::Binary {
+    if form == NumberForm::Binary {
         anomalies.push(Anomaly::BinaryNumber(what));
     }
     T::try_from(value).map_err(|_| format!("the {what} {value} is out of range"))
@@ -111,7 +111,7 @@ fn kind(
                 b'7' => anomalies.push(Anomaly::ContiguousFile),
                 _ => {}
             }
-            // Before ustar, a slash at the end was what told directories from files; most readers still go by it.
+            // Before ustar, a slash at the end distinguished directories from files; most readers still go by it.
             if !name.ends_with(b"/") {
                 return Ok(Kind::File { size });
             }
@@ -144,13 +144,13 @@ fn kind(
             Ok(Kind::Directory)
         }
         b'6' => Ok(Kind::Fifo),
-        b'M' => Err("the rest of a file stands in another volume".to_owned()),
+        b'M' => Err("the rest of a file is in another volume".to_owned()),
         other => Err(format!("a layer holds no members of type `{}`", other.escape_ascii())),
     }
 }
 
 fn device(header: &Header, overrides: &Overrides, anomalies: &mut Vec<Anomaly>) -> Result<Device, String> {
-    // Where the fields stand is the same with and without the magic of POSIX.
+    // The fields are in the same place with and without the POSIX magic.
     let bytes = header.as_bytes();
     Ok(Device {
         major: field("device major", overrides.device_major, &bytes[DEVICE_MAJOR], anomalies)?,

@@ -7,10 +7,10 @@ use crate::tar::Edge;
 /// More than `Write`, because a compressing encoder cuts its blocks at entry edges and can take content straight into
 /// its buffers.
 pub trait Output: Write {
-    /// The next byte is the first of an entry's headers.
+    /// Says that the next byte is the first of an entry's headers.
     fn entry_edge(&mut self, _edge: Edge) {}
 
-    /// Writes what `reader` yields, `limit` bytes at most, and returns how many there were.
+    /// Writes what `reader` yields, at most `limit` bytes, and returns how many there were.
     fn read_from(&mut self, reader: &mut dyn Read, limit: u64) -> io::Result<u64> {
         io::copy(&mut reader.take(limit), self)
     }
@@ -28,7 +28,7 @@ impl<O: Output + ?Sized> Output for &mut O {
 
 impl Output for Vec<u8> {}
 
-/// Any writer as an [`Output`] that does not care for edges.
+/// Any writer as an [`Output`] that ignores edges.
 #[derive(Debug)]
 pub struct Plain<W>(pub W);
 

@@ -2,9 +2,9 @@ use std::collections::BTreeSet;
 
 use crate::tree::TarPath;
 
-/// The paths that an archive has so far: no two members may share one (image-spec, layer.md#layer-changesets).
+/// The paths in an archive so far: no two members may share one (image-spec, layer.md#layer-changesets).
 ///
-/// Most come in ascending order, and those cost one comparison.
+/// Most come in ascending order, which costs one comparison.
 #[derive(Debug, Default)]
 pub(super) struct PathSet {
     ascending: Vec<TarPath>,
@@ -12,7 +12,7 @@ pub(super) struct PathSet {
 }
 
 impl PathSet {
-    /// Adds a path and tells whether it is new.
+    /// Adds a path and returns whether it is new.
     pub(super) fn insert(&mut self, path: &TarPath) -> bool {
         match self.ascending.last() {
             Some(last) if path <= last => {

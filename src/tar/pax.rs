@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-/// Before the name of an extended attribute; the value follows as it is.
+/// The prefix of the name of an extended attribute; the value follows unencoded.
 pub(super) const XATTR: &[u8] = b"SCHILY.xattr.";
 
 /// Records to be written, in the order of their keys.
@@ -11,7 +11,7 @@ pub(super) const XATTR: &[u8] = b"SCHILY.xattr.";
 pub(super) struct Records(BTreeMap<Vec<u8>, Vec<u8>>);
 
 impl Records {
-    /// Says `value` for `key`. Values may hold any byte, keys any but `=` and NUL.
+    /// Sets `value` for `key`. Values may hold any byte, keys any but `=` and NUL.
     pub(super) fn insert(&mut self, key: impl Into<Vec<u8>>, value: impl Into<Vec<u8>>) {
         let key = key.into();
         debug_assert!(!key.contains(&b'=') && !key.contains(&0));
@@ -22,7 +22,7 @@ impl Records {
         self.0.is_empty()
     }
 
-    /// The body of the extended header.
+    /// Returns the body of the extended header.
     pub(super) fn encode(&self) -> Vec<u8> {
         let mut body = Vec::new();
         for (key, value) in &self.0 {
@@ -39,7 +39,7 @@ impl Records {
     }
 }
 
-/// The length of a record, its own decimal digits included, from the length of all else.
+/// Returns the length of a record including its own decimal digits, from the length of the rest.
 fn with_own_digits(rest: usize) -> usize {
     let mut length = rest;
     loop {
@@ -54,7 +54,7 @@ fn with_own_digits(rest: usize) -> usize {
 /// Keyword and value.
 pub(super) type Record<'a> = (&'a [u8], &'a [u8]);
 
-/// The records in the body of an extended header, as they come. Refuses a body that is anything but records.
+/// Returns the records in the body of an extended header, in their order. Refuses a body that is anything but records.
 pub(super) fn parse(body: &[u8]) -> Result<Vec<Record<'_>>, String> {
     let mut records = Vec::new();
     let mut rest = body;
@@ -88,7 +88,7 @@ fn split_record(bytes: &[u8]) -> Result<(Record<'_>, &[u8]), &'static str> {
     Ok(((&record[..equals], &record[equals + 1..]), behind))
 }
 
-/// A number of digits alone.
+/// Reads a number made of digits alone.
 pub(super) fn decimal(value: &[u8]) -> Option<u64> {
     if value.is_empty() || !value.iter().all(u8::is_ascii_digit) {
         return None;
@@ -104,7 +104,7 @@ mod tests {
 
     #[test]
     fn lengths_count_their_own_digits() {
-        // Nothing has the length 10, 101 or 1002: the digit more that it needs makes it one longer.
+        // No record has the length 10, 101 or 1002: the extra digit that it needs makes it one longer.
         let table = [
             (3, 4),
             (8, 9),

@@ -4,9 +4,9 @@ use tar::Header;
 
 use crate::error::{Error, Result};
 use crate::tar::blocks::{Block, Blocks};
-use crate::tar::content::{Content, Layout};
+use crate::tar::content::{ContentLayout, MemberContent};
 use crate::tar::extended::{Extended, Extension, Globals, Overrides};
-use crate::tar::header::{checksum, Checksum, MAX_LONG};
+use crate::tar::header::{checksum, HeaderChecksum, MAX_LONG};
 use crate::tar::member::{entry, field, has_content, member_name};
 use crate::tar::sparse::{old_map, Map};
 use crate::tar::{padding, Anomaly, Member, EXTENDED_HEADER_LIMIT, HOLE_LIMIT};
@@ -14,12 +14,12 @@ use crate::tree::{Entry, Kind};
 
 /// Reads an archive member by member, in one pass.
 ///
-/// [`Reader::next_member`] steps to the next member; the reader itself yields the content of the one it stands at, if that is
-/// a regular file. What is wrong with one member alone is in [`Member::entry`]; an error of `next_member` says that the place
-/// of the next member cannot be told, and nothing more comes.
+/// [`Reader::next_member`] moves to the next member; the reader itself yields the content of the current one, if that
+/// is a regular file. What is wrong with one member alone is in [`Member::entry`]. An error of `next_member` means that
+/// the next member cannot be found, and nothing more comes.
 ///
-/// Memory is bounded by [`EXTENDED_HEADER_LIMIT`], time by the archive and by the holes that its sparse files may have,
-/// which yield zeros: [`HOLE_LIMIT`] for all together.
+/// Memory is bounded by [`EXTENDED_HEADER_LIMIT`], time by the archive and by the holes of its sparse files, which
+/// yield zeros: at most [`HOLE_LIMIT`] for all together.
 #[derive(Debug)]
 pub struct Reader<R> {
     blocks: Blocks<R>,
@@ -27,7 +27,7 @@ pub struct Reader<R> {
     state: State,
     /// The bytes of all holes so far.
     holes: u64,
-    /// An anomaly of the padding, to be told with what comes next.
+    /// An anomaly of the padding, reported with what comes next.
     padding: Option<Anomaly>,
 }
 
@@ -36,43 +36,43 @@ enum State {
     /// A header follows.
     AtHeader,
     /// Content follows.
-    InMember(Content),
-    /// So many blocks of zeros were found, two or what there was before the source ended.
+    InMember(MemberContent),
+    /// This many blocks of zeros were found: two, or as many as there were before the source ended.
     AtEnd { zero_blocks: u8 },
-    /// Nobody knows what follows.
+    /// What follows is unknown.
     Lost,
 }
 
-/// The type of a member that is no file but the name of the archive, as `tar --label` writes it.
+/// The type of a member that is not a file but the name of the archive, as `tar --label` writes it.
 const VOLUME_LABEL: u8 = b'V';
 
-/// What was found behind the last member.
+/// What was found after the last member.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct End {
-    /// The number of bytes of the archive, all that follows its end included.
+    /// The size of the archive in bytes, including everything after its end.
     pub size: u64,
-    /// What is odd about it.
+    /// What is odd about the end.
     pub anomalies: Vec<Anomaly>,
 }
 
 impl<R: Read> Reader<R> {
-    /// Reads from where the source stands; it needs no buffer of its own. `archive` names it in messages.
+    /// Reads from the current position of the source, which needs no buffer of its own. `archive` names it in messages.
     pub fn new(source: R, archive: impl Into<String>) -> Self {
         let blocks = Blocks::new(source, archive.into());
         Reader { blocks, globals: Globals::new(), state: State::AtHeader, holes: 0, padding: None }
     }
 
-    /// Takes the source to stand at a member in the midst of an archive, `position` bytes from its beginning.
+    /// Says that the source is at a member inside an archive, `position` bytes from its beginning.
     #[must_use]
     pub fn starting_at(mut self, position: u64) -> Self {
         self.blocks.count_from(position);
         self
     }
 
-    /// Passes over what is left of the member before, and reads the headers of the next; none at the end.
+    /// Skips the rest of the previous member and reads the headers of the next; returns `None` at the end.
     pub fn next_member(&mut self) -> Result<Option<Member>> {
         match std::mem::replace(&mut self.state, State::Lost) {
-            State::Lost => Err(self.blocks.malformed(self.blocks.position(), "nothing can be read behind an error")),
+            State::Lost => Err(self.blocks.malformed(self.blocks.position(), "nothing can be read after an error")),
             State::AtHeader => self.read_headers(),
             State::InMember(content) => {
                 let padding = content.skip(&mut self.blocks)?;
@@ -90,7 +90,7 @@ impl<R: Read> Reader<R> {
         }
     }
 
-    /// Reads the source to its end, members that are left included, so that whoever counts or hashes its bytes sees
+    /// Reads the source to its end, including remaining members, so that a source that counts or hashes its bytes sees
     /// them all.
     pub fn finish(mut self) -> Result<End> {
         while self.next_member()?.is_some() {}
@@ -104,7 +104,7 @@ impl<R: Read> Reader<R> {
         Ok(End { size: self.blocks.position(), anomalies })
     }
 
-    /// Reads up to the content of the next member. The state is `Lost` until that is reached.
+    /// Reads up to the content of the next member. Until then, the state is `Lost`.
     fn read_headers(&mut self) -> Result<Option<Member>> {
         let offset = self.blocks.position();
         let mut extended = Extended::default();
@@ -122,9 +122,9 @@ impl<R: Read> Reader<R> {
                 }
             };
             match checksum(&header) {
-                Some(Checksum::Unsigned) => {}
-                Some(Checksum::Signed) => extended.anomalies.push(Anomaly::SignedChecksum),
-                None if at == 0 => return Err(self.blocks.malformed(at, "this is no tar archive")),
+                Some(HeaderChecksum::Unsigned) => {}
+                Some(HeaderChecksum::Signed) => extended.anomalies.push(Anomaly::SignedChecksum),
+                None if at == 0 => return Err(self.blocks.malformed(at, "this is not a tar archive")),
                 None => return Err(self.blocks.malformed(at, "no tar header: the checksum is wrong")),
             }
             let typeflag = header.as_old().linkflag[0];
@@ -147,8 +147,8 @@ impl<R: Read> Reader<R> {
         }
     }
 
-    /// After one block of zeros there can only be another, or nothing. Some readers end at the first, and what comes after it
-    /// would be lost without a word.
+    /// After one block of zeros there can only be another, or the end. Some readers end at the first, and would
+    /// silently lose what comes after it.
     fn end(&mut self, at: u64) -> Result<()> {
         let zero_blocks = match self.blocks.next()? {
             Block::Zero => 2,
@@ -161,7 +161,7 @@ impl<R: Read> Reader<R> {
         Ok(())
     }
 
-    /// The size in a header: without it, nobody knows where the next one stands.
+    /// Returns the size in a header; without it, the next header cannot be found.
     fn size(&self, header: &Header, at: u64, anomalies: &mut Vec<Anomaly>) -> Result<u64> {
         field::<i64>("size", None, &header.as_old().size, anomalies)
             .and_then(|size| u64::try_from(size).map_err(|_| format!("the size {size} is out of range")))
@@ -187,17 +187,17 @@ impl<R: Read> Reader<R> {
         let map = self.sparse_map(header, &mut overrides, &mut stored)?;
         let content_offset = self.blocks.position();
         let (layout, logical) = match map {
-            None => (Layout::Dense, size),
+            None => (ContentLayout::Dense, size),
             Some(map) => {
                 anomalies.push(Anomaly::Sparse);
                 match map.and_then(|map| self.count_holes(map, stored)) {
                     Ok(map) => {
                         let logical = map.size();
-                        (Layout::Sparse(map), logical)
+                        (ContentLayout::Sparse(map), logical)
                     }
                     Err(reason) => {
                         overrides.problem.get_or_insert(reason);
-                        (Layout::Hidden, 0)
+                        (ContentLayout::Hidden, 0)
                     }
                 }
             }
@@ -209,13 +209,13 @@ impl<R: Read> Reader<R> {
         });
         let layout = match &entry {
             Ok(Entry { kind: Kind::File { .. }, .. }) => layout,
-            _ => Layout::Hidden,
+            _ => ContentLayout::Hidden,
         };
-        self.state = State::InMember(Content::new(size, stored, layout));
+        self.state = State::InMember(MemberContent::new(size, stored, layout));
         Ok(Member { entry, name, offset, content_offset, unapplied, anomalies })
     }
 
-    /// Refuses a sparse file whose holes are too many, together with those before it.
+    /// Refuses a sparse file whose holes, with those before it, exceed the limit.
     fn count_holes(&mut self, map: Map, stored: u64) -> Result<Map, String> {
         let holes = map.size() - stored;
         match self.holes.checked_add(holes).filter(|total| *total <= HOLE_LIMIT) {
@@ -225,7 +225,7 @@ impl<R: Read> Reader<R> {
         Ok(map)
     }
 
-    /// The map of a sparse file, if it is one.
+    /// Returns the map of a sparse file, or `None` if the member is not one.
     fn sparse_map(
         &mut self,
         header: &Header,
@@ -241,7 +241,7 @@ impl<R: Read> Reader<R> {
     }
 }
 
-/// The content of the member that the reader stands at; nothing, if that is no regular file.
+/// The content of the current member; nothing if it is not a regular file.
 impl<R: Read> Read for Reader<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match &mut self.state {

@@ -11,22 +11,22 @@ use crate::tar::header::number;
 use crate::tar::pax::decimal;
 use crate::tar::BLOCK;
 
-/// The most segments that one file may have: 16 MiB of them.
+/// The most segments that one file may have: they take 16 MiB.
 const SEGMENT_LIMIT: usize = 1 << 20;
 
 /// What `GNU.sparse.*` records say.
 #[derive(Debug, Default)]
 pub(super) struct Description {
-    /// The name, where the member's own is made up.
+    /// The name, if the member's own name is made up.
     pub(super) name: Option<Vec<u8>>,
     major: u64,
     size: Option<u64>,
-    /// Offsets and lengths by turns.
+    /// Offsets and lengths in turn.
     numbers: Vec<u64>,
 }
 
 impl Description {
-    /// Takes in a record by what stands behind `GNU.sparse.`; none if the value is not accepted.
+    /// Applies a record, by its keyword after `GNU.sparse.`; returns `None` if the value is not accepted.
     pub(super) fn apply(&mut self, key: &[u8], value: &[u8]) -> Option<()> {
         match key {
             b"name" => self.name = Some(value.to_vec()),
@@ -41,8 +41,8 @@ impl Description {
         Some(())
     }
 
-    /// The map of the file; in format 1.0 it stands before the content and is taken off `stored`. The inner error
-    /// spoils the member alone.
+    /// Returns the map of the file. In format 1.0 it precedes the content and is subtracted from `stored`. The inner
+    /// error affects this member alone.
     pub(super) fn map<R: Read>(self, blocks: &mut Blocks<R>, stored: &mut u64) -> Result<Result<Map, String>> {
         let numbers = match self.major {
             0 => self.numbers,
@@ -56,7 +56,7 @@ impl Description {
     }
 }
 
-/// The map in a header of type `S` and in the blocks that follow it.
+/// Returns the map in a header of type `S` and in the blocks that follow it.
 pub(super) fn old_map<R: Read>(header: &Header, blocks: &mut Blocks<R>, stored: u64) -> Result<Result<Map, String>> {
     let Some(gnu) = header.as_gnu() else {
         return Ok(Err("a sparse file of GNU tar needs a header of GNU tar".to_owned()));
@@ -82,7 +82,7 @@ pub(super) fn old_map<R: Read>(header: &Header, blocks: &mut Blocks<R>, stored: 
     })
 }
 
-/// Appends the segments of one header, up to the first that is blank.
+/// Appends the segments of one header, up to the first blank one.
 fn take_segments(segments: &[GnuSparseHeader], numbers: &mut Vec<u64>) -> Option<()> {
     for segment in segments.iter().take_while(|segment| segment.numbytes[0] != 0) {
         for field in [&segment.offset, &segment.numbytes] {
@@ -92,8 +92,8 @@ fn take_segments(segments: &[GnuSparseHeader], numbers: &mut Vec<u64>) -> Option
     Some(())
 }
 
-/// Reads the map of format 1.0: lines of one number each, how many segments there are and then their offsets and
-/// lengths, filled up to a block.
+/// Reads the map of format 1.0: lines of one number each, first the number of segments, then their offsets and lengths,
+/// padded to a block.
 fn read_numbers<R: Read>(blocks: &mut Blocks<R>, stored: &mut u64) -> Result<Result<Vec<u64>, String>> {
     let mut numbers = Vec::new();
     let mut expected = None;
@@ -113,7 +113,7 @@ fn read_numbers<R: Read>(blocks: &mut Blocks<R>, stored: &mut u64) -> Result<Res
                 break;
             }
             if *byte != b'\n' {
-                // More digits than a number of 64 bits has are refused by `decimal`; there is no need to keep them.
+                // `decimal` refuses more digits than a 64-bit number has; there is no need to keep them.
                 if line.len() < 21 {
                     line.push(*byte);
                 }
@@ -145,7 +145,7 @@ fn too_many() -> String {
 pub(super) struct Map {
     segments: Vec<Segment>,
     size: u64,
-    /// What follows: the segment, and the place in the file.
+    /// What follows: the segment, and the position in the file.
     next: usize,
     position: u64,
 }
@@ -159,16 +159,16 @@ struct Segment {
 /// The next bytes of a sparse file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Run {
-    /// So many zeros.
+    /// This many zeros.
     Hole(u64),
-    /// So many stored bytes.
+    /// This many stored bytes.
     Stored(u64),
-    /// Nothing, it ends here.
+    /// The end.
     End,
 }
 
 impl Map {
-    /// From offsets and lengths by turns. Segments must ascend within the size and make up what is stored.
+    /// Makes a map from offsets and lengths in turn. Segments must ascend within the size and add up to what is stored.
     fn new(numbers: &[u64], size: u64, stored: u64) -> Result<Self, String> {
         let mut segments = Vec::new();
         let mut end = 0;
@@ -197,12 +197,12 @@ impl Map {
         Ok(Map { segments, size, next: 0, position: 0 })
     }
 
-    /// The size of the file, holes included.
+    /// Returns the size of the file, holes included.
     pub(super) fn size(&self) -> u64 {
         self.size
     }
 
-    /// What comes at the place that was reached.
+    /// Returns what comes at the current position.
     pub(super) fn run(&self) -> Run {
         match self.segments.get(self.next) {
             Some(segment) if self.position < segment.start => Run::Hole(segment.start - self.position),
@@ -212,7 +212,7 @@ impl Map {
         }
     }
 
-    /// Goes on by `count` bytes, within one run.
+    /// Advances by `count` bytes, within one run.
     pub(super) fn advance(&mut self, count: u64) {
         self.position += count;
         if self.segments.get(self.next).is_some_and(|segment| self.position >= segment.end) {

@@ -7,10 +7,10 @@ use crate::tar::path_set::PathSet;
 use crate::tar::{padding, Edge, Output, BLOCK};
 use crate::tree::{is_reserved, Entry, Kind, Metadata, TarPath, Whiteout};
 
-/// Writes entries one behind the other, in the order in which they are given.
+/// Writes entries one after another, in the order in which they are given.
 ///
-/// The same entries give the same bytes. No path is written twice. After an error the archive has no good end: it can
-/// only be thrown away, and [`Writer::finish`] refuses it.
+/// The same entries give the same bytes. No path is written twice. After an error the archive is unusable, and
+/// [`Writer::finish`] refuses it.
 #[derive(Debug)]
 pub struct Writer<W> {
     output: W,
@@ -26,7 +26,7 @@ enum State {
 }
 
 impl<W: Output> Writer<W> {
-    /// An archive that begins where the output stands.
+    /// Starts an archive at the current position of the output.
     pub fn new(output: W) -> Self {
         Writer { output, paths: PathSet::default(), headers: Vec::new(), state: State::AtEdge }
     }
@@ -34,8 +34,8 @@ impl<W: Output> Writer<W> {
     /// Writes an entry. `content` is read only for a regular file that is not empty, and must then yield exactly as
     /// many bytes as the entry's size says.
     ///
-    /// Refuses what an archive cannot hold: a path that it has already, names with `.wh.` at their beginning, device
-    /// numbers over 2097151, attribute names with `=`, over 1 MiB of attributes.
+    /// Refuses what an archive cannot hold: a path that it already has, names that begin with `.wh.`, device numbers
+    /// over 2097151, attribute names with `=`, over 1 MiB of attributes.
     pub fn append(&mut self, entry: &Entry, content: &mut dyn Read) -> Result<()> {
         if is_reserved(&entry.path) {
             return Err(cannot_store(&entry.path, "in a layer, a name that begins with `.wh.` means a removal"));
@@ -43,17 +43,17 @@ impl<W: Output> Writer<W> {
         self.append_unchecked(entry, content)
     }
 
-    /// Writes that `path` is removed from the layers below.
+    /// Writes a whiteout: `path` is removed from the layers below.
     pub fn append_whiteout(&mut self, path: &TarPath) -> Result<()> {
         self.append_marker(&Whiteout::Remove(path.clone()), path)
     }
 
-    /// Writes that what the layers below have in `directory` is gone.
+    /// Writes an opaque whiteout: what the layers below have in `directory` is removed.
     pub fn append_opaque_whiteout(&mut self, directory: &TarPath) -> Result<()> {
         self.append_marker(&Whiteout::Opaque(directory.clone()), directory)
     }
 
-    /// Ends the archive with two blocks of zeros and gives back the output. There is no padding to a record size.
+    /// Ends the archive with two blocks of zeros and returns the output. There is no padding to a record size.
     pub fn finish(mut self) -> io::Result<W> {
         if self.state == State::InEntry {
             return Err(io::Error::other("the last entry of the archive is not complete"));
@@ -62,7 +62,7 @@ impl<W: Output> Writer<W> {
         Ok(self.output)
     }
 
-    /// A marker is an empty regular file whose metadata mean nothing.
+    /// Writes a marker: an empty regular file whose metadata mean nothing.
     fn append_marker(&mut self, whiteout: &Whiteout, subject: &TarPath) -> Result<()> {
         if is_reserved(subject) {
             return Err(cannot_store(subject, "a layer cannot remove a name that begins with `.wh.`"));
@@ -97,7 +97,7 @@ impl<W: Output> Writer<W> {
     }
 }
 
-/// Copies the content and makes sure that it ends where the entry says.
+/// Copies the content and checks that it ends where the entry says.
 fn copy_exactly(output: &mut impl Output, content: &mut Watched<'_>, entry: &Entry) -> io::Result<()> {
     let size = entry.size();
     let changed = |found: String| Error::Mismatch {
@@ -116,7 +116,7 @@ fn copy_exactly(output: &mut impl Output, content: &mut Watched<'_>, entry: &Ent
     Ok(())
 }
 
-/// Remembers whose fault an error was, the content's or the output's.
+/// Remembers whether the content or the output caused an error.
 struct Watched<'a> {
     reader: &'a mut dyn Read,
     failed: bool,

@@ -1,4 +1,4 @@
-//! Pairs of filesystems for properties: the second is the first with some more changes.
+//! Pairs of filesystems for property tests: the second is the first with some more changes.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -14,9 +14,9 @@ enum Edit {
     Link(Index, TarPath),
     Rename(Index, TarPath),
     Remove(Index),
-    /// The directory moves, and a symbolic link to its new place stands where it was.
+    /// The directory moves, and a symbolic link to its new place replaces it.
     Merge(Index, TarPath),
-    /// The name becomes a file of its own, equal to what it was.
+    /// The name becomes a separate file, equal to what it was.
     CutOff(Index),
     Change(Index, Change),
 }
@@ -31,12 +31,12 @@ enum Change {
     Content(Vec<u8>),
 }
 
-/// Few names, some of which begin like others, so that edits meet.
+/// Few names, some with the same beginning, so that edits meet.
 pub(crate) fn any_path() -> impl Strategy<Value = TarPath> {
     vec(select(vec!["a", "b", "ab", "a-b"]), 1..4).prop_map(|names| TarPath::parse(names.join("/").as_bytes()).unwrap())
 }
 
-/// Two filesystems.
+/// Makes two filesystems.
 pub(crate) fn pair() -> impl Strategy<Value = (Model, Model)> {
     (vec(edit(), 0..24), vec(edit(), 0..8)).prop_map(|(before, after)| {
         let mut old = Model::new();
@@ -129,7 +129,7 @@ impl Change {
             Change::Uid(uid) => metadata.uid = uid,
             Change::Gid(gid) => metadata.gid = gid,
             Change::Mtime(mtime) => metadata.mtime = mtime.into(),
-            // Others cannot have such attributes on disk.
+            // Other kinds cannot have such attributes on disk.
             Change::Xattr(name, value) if matches!(inode.kind, Kind::File { .. } | Kind::Directory) => {
                 metadata.xattrs.remove(&name);
                 metadata.xattrs.extend(value.map(|value| (name, value)));

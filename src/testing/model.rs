@@ -1,11 +1,11 @@
-//! A filesystem of names and inodes in the plainest form, to hold trees and layers against.
+//! A filesystem of names and inodes in the plainest form, to compare trees and layers with.
 
 use std::collections::BTreeMap;
 
 use crate::layer::Step;
 use crate::tree::{Device, Entry, Kind, Metadata, Mtime, TarPath, Tree};
 
-/// What a name stands for; never a hard link.
+/// What a name refers to; never a hard link.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Inode {
     pub(crate) kind: Kind,
@@ -13,7 +13,7 @@ pub(crate) struct Inode {
     pub(crate) content: Vec<u8>,
 }
 
-/// Names, each with the number of its inode. Numbers mean nothing beyond being equal or not.
+/// Names, each with the number of its inode. Numbers only tell whether inodes are the same.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Model {
     names: BTreeMap<TarPath, usize>,
@@ -35,15 +35,15 @@ impl Inode {
 }
 
 impl Model {
-    /// A root and nothing in it.
+    /// Makes a root with nothing in it.
     pub(crate) fn new() -> Self {
         let mut model = Model::default();
         model.put(&TarPath::root(), Inode::new(Kind::Directory));
         model
     }
 
-    /// Reads `dir/`, `file=content`, `link->target`, `hard=>target`, `node c5,1` (or `b`), `pipe p`, each with
-    /// `mode=`, `uid=`, `gid=`, `mtime=` or `user.NAME=` behind it; missing parents are made.
+    /// Reads `dir/`, `file=content`, `link->target`, `hard=>target`, `node c5,1` (or `b`), `pipe p`, each optionally
+    /// followed by `mode=`, `uid=`, `gid=`, `mtime=` or `user.NAME=`. Makes missing parents.
     pub(crate) fn parse(lines: &[&str]) -> Self {
         let mut model = Model::new();
         for line in lines {
@@ -105,13 +105,13 @@ impl Model {
         self.inode(path).is_some_and(|inode| inode.kind == Kind::Directory)
     }
 
-    /// All names of the inode of a name, in order.
+    /// Returns all names of the inode of a name, in order.
     pub(crate) fn links(&self, path: &TarPath) -> Vec<&TarPath> {
         let number = self.names[path];
         self.names.iter().filter(|(_, other)| **other == number).map(|(name, _)| name).collect()
     }
 
-    /// Each name that counts with its inode, and the first name that counts of that inode.
+    /// Returns each counted name with its inode, and the first counted name of that inode.
     pub(crate) fn shape(&self, counts: impl Fn(&TarPath) -> bool) -> BTreeMap<&TarPath, (&Inode, &TarPath)> {
         let mut firsts = BTreeMap::new();
         let names = self.names.iter().filter(|(name, _)| counts(name));
@@ -129,15 +129,15 @@ impl Model {
             .collect()
     }
 
-    /// Gives a name a new inode and makes the directories that lead to it; a directory that was there keeps what it
-    /// holds under a new directory only.
+    /// Gives a name a new inode and makes the directories that lead to it. An existing directory keeps its content only
+    /// if the new inode is a directory.
     pub(crate) fn put(&mut self, path: &TarPath, inode: Inode) {
         self.make_room(path, inode.kind == Kind::Directory);
         self.names.insert(path.clone(), self.inodes.len());
         self.inodes.push(inode);
     }
 
-    /// Gives an inode a further name; a directory cannot have one, and a name in what would have to go neither.
+    /// Gives an inode another name. Does nothing for a directory, or if one of the names is below the other.
     pub(crate) fn link(&mut self, from: &TarPath, to: &TarPath) {
         let Some(number) = self.names.get(from).copied() else { return };
         if from == to || self.is_directory(from) || from.starts_with(to) || to.starts_with(from) {
@@ -147,7 +147,7 @@ impl Model {
         self.names.insert(to.clone(), number);
     }
 
-    /// Moves a name with all below it, and replaces what is there.
+    /// Moves a name with everything below it, and replaces what is at the new name.
     pub(crate) fn rename(&mut self, from: &TarPath, to: &TarPath) {
         if !self.names.contains_key(from) || from.starts_with(to) || to.starts_with(from) {
             return;
@@ -177,9 +177,9 @@ impl Model {
         }
     }
 
-    /// What a runtime has after it put a layer over this. `from` has the content.
+    /// Returns what a runtime has after it applies a layer to this. `from` has the content.
     ///
-    /// Upper and lower names live apart until the end, so that nothing in the layer can act on the layer itself.
+    /// Upper and lower names stay apart until the end, so that nothing in the layer can act on the layer itself.
     pub(crate) fn apply(&self, layer: &[Step<'_>], from: &Model) -> Model {
         let mut result = self.clone();
         let mut upper = BTreeMap::new();
@@ -204,7 +204,7 @@ impl Model {
                     result.inodes.len() - 1
                 }
             };
-            assert!(upper.insert(entry.path.clone(), number).is_none(), "{:?} is there twice", entry.path);
+            assert!(upper.insert(entry.path.clone(), number).is_none(), "{:?} occurs twice", entry.path);
         }
         result.names.extend(upper);
         result

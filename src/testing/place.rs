@@ -1,15 +1,15 @@
 //! Where tests write. The tests of `tests/it` share this file.
 //!
-//! Not below `target`: a clone may lie in a home that others may not enter, and buildah takes a path with a capital letter
-//! for a name.
+//! Not below `target`: a clone may be in a home directory that others cannot enter, and buildah reads a path with a
+//! capital letter as a name.
 
 use std::fs;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Component, Path, PathBuf};
 use std::sync::OnceLock;
 
-/// A directory of this clone and this user that every user can enter, on a disk, under a name that every tool takes.
-/// `OCIBAKE_TEST_DIR` names another parent than `/var/tmp`.
+/// Returns a directory of this clone and this user, on a disk, that every user can enter and whose name every tool
+/// accepts. `OCIBAKE_TEST_DIR` replaces the parent `/var/tmp`.
 pub(crate) fn place() -> &'static Path {
     static PLACE: OnceLock<PathBuf> = OnceLock::new();
     PLACE.get_or_init(|| {
@@ -22,12 +22,12 @@ pub(crate) fn place() -> &'static Path {
     })
 }
 
-/// The clone: cargo says where it is, also to test programs that were built elsewhere.
+/// Returns the clone. Cargo says where it is, also to test programs that were built elsewhere.
 pub(crate) fn clone() -> PathBuf {
     std::env::var_os("CARGO_MANIFEST_DIR").map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from)
 }
 
-/// Fails unless every user can enter `parent` and every tool takes its path.
+/// Fails unless every user can enter `parent` and every tool accepts its path.
 fn check(parent: &Path) {
     let is_plain = |component: Component| {
         let text = component.as_os_str().to_str().unwrap_or("?");
@@ -42,11 +42,11 @@ fn check(parent: &Path) {
     );
 }
 
-/// Makes a directory, unless it is there and ours.
+/// Makes a directory, unless it exists and is ours.
 fn open(path: &Path, user: u32) -> PathBuf {
     let _ = fs::DirBuilder::new().mode(0o755).create(path);
     let found = path.symlink_metadata().unwrap_or_else(|error| panic!("cannot make `{}`: {error}", path.display()));
-    assert!(found.is_dir() && found.uid() == user, "`{}` belongs to somebody else", path.display());
+    assert!(found.is_dir() && found.uid() == user, "`{}` belongs to another user", path.display());
     // Whatever the umask.
     fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("it is ours");
     path.to_path_buf()

@@ -1,29 +1,30 @@
-//! ACLs as archives of whole filesystems have them, text, and as filesystems have them, attributes.
+//! ACLs as text, which archives of whole filesystems hold, and as attributes, which filesystems hold.
 //!
-//! The text is that of POSIX.1e draft 17 (acl(5)), an entry a line or between commas: `user::rw-`, `group:staff:r-x`. star
-//! and libarchive put the number of who is named at the end of the entry, `user:lp:rw-:7`.
+//! The text is that of POSIX.1e draft 17 (acl(5)), with entries on lines or between commas: `user::rw-`,
+//! `group:staff:r-x`. star and libarchive add the number of the named user or group at the end of the entry,
+//! `user:lp:rw-:7`.
 
 use crate::tree::embedded_ids::{self, AclEntry, GROUP, GROUP_OBJ, MASK, OTHER, USER, USER_OBJ};
 use crate::tree::ids::Ids;
 
-/// An ACL with one entry at least for the owner, the group and all others.
+/// An ACL with at least one entry for the owner, the group and all others.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Acl {
     entries: Vec<AclEntry>,
-    /// A name that it has and that has no number.
+    /// A name in it that has no number.
     pub(crate) unknown: Option<String>,
 }
 
 impl Acl {
-    /// Reads the text. The numbers of `users` and `groups` hold where a name comes without one; if they do not know it either,
-    /// there is no attribute to be had. The error says what is wrong and leaves it to the caller to say with what.
+    /// Reads the text. `users` and `groups` give the numbers of names that come without one; if they do not know a
+    /// name, there is no attribute. The error says what is wrong; the caller says with what.
     pub(crate) fn parse(text: &[u8], users: &Ids, groups: &Ids) -> Result<Self, String> {
         let not_accepted = |line: &str| format!("ACL entry `{}` is not accepted", line.escape_debug());
         let text = std::str::from_utf8(text).map_err(|_| "an ACL is text, found other bytes".to_owned())?;
         let mut entries = Vec::new();
         let mut unknown = None;
         for line in text.split(['\n', ',']) {
-            // Tools say in a comment what a mask leaves of the permissions.
+            // Tools note in a comment what a mask leaves of the permissions.
             let line = line.split('#').next().unwrap_or_default().trim();
             if line.is_empty() {
                 continue;
@@ -55,21 +56,22 @@ impl Acl {
         if embedded_ids::is_acl(&entries) {
             Ok(Acl { entries, unknown })
         } else {
-            Err("an ACL has one entry for the owner, the group and others, and a mask if it names somebody".to_owned())
+            Err("an ACL has one entry for the owner, the group and others, and a mask if it names a user or group"
+                .to_owned())
         }
     }
 
-    /// Whether it says no more than a mode can.
+    /// Returns whether it says no more than a mode can.
     pub(crate) fn is_mode(&self) -> bool {
         self.entries.len() == 3
     }
 
-    /// The permissions in the mode of what has it: for the group, what the mask leaves at most.
+    /// Returns the permissions in the mode of a file that has it: for the group, at most what the mask leaves.
     pub(crate) fn mode(&self) -> u16 {
         self.mode_of(self.find(MASK).or(self.find(GROUP_OBJ)))
     }
 
-    /// The permissions in the mode of what loses it: the group itself has no more than it had.
+    /// Returns the permissions in the mode of a file that loses it: the group gets no more than it had.
     pub(crate) fn mode_without(&self) -> u16 {
         self.mode_of(self.find(GROUP_OBJ).map(|group| group & self.find(MASK).unwrap_or(7)))
     }
@@ -83,13 +85,13 @@ impl Acl {
         self.entries.iter().find(|entry| entry.tag() == tag).map(|entry| entry.permissions())
     }
 
-    /// The attribute of a filesystem.
+    /// Returns the attribute of a filesystem.
     pub(crate) fn value(self) -> Vec<u8> {
         embedded_ids::acl_value(self.entries)
     }
 }
 
-/// `rwx`, `r-x`, `r`, as a number.
+/// Reads `rwx`, `r-x`, `r` as a number.
 fn permissions(text: &str) -> Option<u16> {
     text.bytes().try_fold(0, |sum, letter| match letter {
         b'r' => Some(sum | 4),

@@ -11,10 +11,10 @@ use crate::tree::Entry;
 
 /// Where the bytes of regular files come from: a rootfs directory, another image, memory in tests.
 ///
-/// This is the one seam between a tree and bytes.
+/// This is the only place where a tree meets bytes.
 pub trait Content {
-    /// Opens the content of a regular file of the tree. The reader yields the bytes that there are; whoever reads
-    /// compares their number with the entry's size.
+    /// Opens the content of a regular file of the tree. The reader yields the bytes that there are; the caller compares
+    /// their number with the entry's size.
     fn open<'a>(&'a self, entry: &Entry) -> Result<Box<dyn Read + 'a>>;
 }
 
@@ -25,7 +25,7 @@ pub struct Directory {
 }
 
 impl Directory {
-    /// The content of the tree that a scan of `root` gives.
+    /// Returns the content of the tree that a scan of `root` returns.
     pub fn new(root: impl Into<PathBuf>) -> Self {
         Directory { root: root.into() }
     }
@@ -39,14 +39,14 @@ impl Content for Directory {
     }
 }
 
-/// Below this size a hole costs less to read than to look for.
+/// Below this size, reading a hole costs less than looking for it.
 const WORTH_A_SEEK: u64 = 1 << 20;
 
 /// Reads a file with its holes as zeros, without asking the disk for them.
 struct SparseReader {
     file: File,
     position: u64,
-    /// Where the bytes that are read next come from; `None` before the first look.
+    /// Where the next bytes come from; `None` before the first look.
     extent: Option<Extent>,
 }
 
@@ -56,7 +56,7 @@ enum Extent {
     Stored(u64),
     /// A hole up to this position.
     Hole(u64),
-    /// Seeking for holes does not work here: plain reading to the end.
+    /// Seeking for holes is not supported here: plain reading to the end.
     Unknown,
 }
 
@@ -65,7 +65,7 @@ impl SparseReader {
         SparseReader { file, position: 0, extent: None }
     }
 
-    /// Looks for the extent at the current position, and leaves the file there.
+    /// Finds the extent at the current position, and leaves the file there.
     fn look(&mut self) -> io::Result<Extent> {
         let extent = match seek(&self.file, SeekFrom::Data(self.position)) {
             Ok(data) if data > self.position => Extent::Hole(data),
@@ -73,13 +73,13 @@ impl SparseReader {
                 Ok(hole) if hole > self.position => Extent::Stored(hole),
                 _ => Extent::Unknown,
             },
-            // No stored byte behind the position: a hole to the end, or the end itself.
+            // No stored byte after the position: a hole to the end, or the end itself.
             Err(Errno::NXIO) => {
                 let end = seek(&self.file, SeekFrom::End(0))?;
                 match end.cmp(&self.position) {
                     Ordering::Greater => Extent::Hole(end),
                     Ordering::Equal => Extent::Unknown,
-                    // Zeros were handed out for a hole that is not there any more: no short read would tell.
+                    // Zeros were returned for a hole that no longer exists; no short read would reveal it.
                     Ordering::Less => {
                         let reason = format!("file changed while it was read: its size is {end} now");
                         return Err(io::Error::new(io::ErrorKind::UnexpectedEof, reason));

@@ -1,4 +1,4 @@
-//! Device tables in the format of OpenEmbedded's makedevs: owners, modes and devices for people who are not root.
+//! Device tables in the format of OpenEmbedded's makedevs: owners, modes and devices for builds without root.
 
 use crate::error::{Error, Result};
 use crate::tree::ids::Ids;
@@ -6,10 +6,10 @@ use crate::tree::{Content, Device, Entry, Kind, Metadata, Mtime, TarPath, Tree};
 
 /// Lines of `path type mode user group [major minor [start increment count]]`.
 ///
-/// `d` directories, `c` and `b` devices and `p` fifos are made where they are missing, with the directories that lead
-/// to them; `f` files must be there. A count above zero makes a row of devices: `NAME<start>` and so on, with minors that
-/// grow by the increment. Users and groups are numbers or names of the image's own `etc/passwd` and `etc/group`.
-/// Columns at the end may be missing or `-`, but for the numbers of a device.
+/// `d` directories, `c` and `b` devices and `p` fifos are made if missing, with the directories that lead to them; `f`
+/// files must exist. A count above zero makes a row of devices: `NAME<start>` and so on, with minors that grow by the
+/// increment. Users and groups are numbers, or names from the image's own `etc/passwd` and `etc/group`. Columns at the
+/// end may be missing or `-`, except the numbers of a device.
 #[derive(Clone, Debug, Default)]
 pub struct DeviceTable {
     rows: Vec<Row>,
@@ -42,7 +42,7 @@ struct Series {
 }
 
 impl DeviceTable {
-    /// Reads a table; `name` names it in errors.
+    /// Parses a table; `name` names it in errors.
     pub fn parse(text: &str, name: &str) -> Result<Self> {
         let mut rows = Vec::new();
         for (number, line) in text.lines().enumerate() {
@@ -54,18 +54,18 @@ impl DeviceTable {
         Ok(DeviceTable { rows })
     }
 
-    /// Whether it says nothing.
+    /// Returns whether it has no rows.
     pub fn is_empty(&self) -> bool {
         self.rows.is_empty()
     }
 
-    /// Adds the rows of another table behind the rows of this one.
+    /// Appends the rows of another table.
     pub fn extend(&mut self, other: DeviceTable) {
         self.rows.extend(other.rows);
     }
 
-    /// Changes a tree as the table says. New entries get the root directory's time, so that nothing new gets into the
-    /// image that is not in the rootfs or the table.
+    /// Changes a tree as the table says. New entries get the root directory's time, so that the image has nothing that
+    /// is not in the rootfs or the table.
     pub fn apply(&self, tree: &mut Tree, content: &dyn Content) -> Result<()> {
         if self.rows.is_empty() {
             return Ok(());
@@ -99,7 +99,7 @@ impl DeviceTable {
     }
 }
 
-/// Makes an entry, or changes owner and mode of one of the same kind.
+/// Adds an entry, or changes owner and mode of an existing one of the same kind.
 fn put(tree: &mut Tree, row: &Row, path: &TarPath, kind: Kind, metadata: &Metadata) -> Result<()> {
     if let Some(entry) = tree.get_mut(path) {
         if entry.kind != kind {
@@ -112,7 +112,7 @@ fn put(tree: &mut Tree, row: &Row, path: &TarPath, kind: Kind, metadata: &Metada
     while let Some(directory) = missing {
         match tree.get(&directory).map(|entry| &entry.kind) {
             Some(Kind::Directory) => break,
-            Some(_) => return Err(row.error(&format!("`{directory}` is in the rootfs and is no directory"))),
+            Some(_) => return Err(row.error(&format!("`{directory}` is in the rootfs and is not a directory"))),
             None => {
                 let metadata = Metadata::of_missing_directory(metadata.mtime);
                 tree.insert(Entry { path: directory.clone(), metadata, kind: Kind::Directory });
@@ -129,7 +129,7 @@ fn set_file(tree: &mut Tree, row: &Row, metadata: &Metadata) -> Result<()> {
     let file = match tree.get(&row.path).map(|entry| &entry.kind) {
         Some(Kind::File { .. }) => row.path.clone(),
         Some(Kind::Hardlink { target }) => target.clone(),
-        Some(_) => return Err(row.error(&format!("`{}` is no regular file", row.path))),
+        Some(_) => return Err(row.error(&format!("`{}` is not a regular file", row.path))),
         None => return Err(row.error(&format!("`{}` is not in the rootfs", row.path))),
     };
     if let Some(entry) = tree.get_mut(&file) {
@@ -166,17 +166,17 @@ impl Row {
                 None => break,
                 Some("-") => {}
                 Some(column) => {
-                    let parsed: u32 = column.parse().map_err(|_| malformed(&format!("`{column}` is no number")))?;
+                    let parsed: u32 = column.parse().map_err(|_| malformed(&format!("`{column}` is not a number")))?;
                     *number = Some(parsed);
                 }
             }
         }
         if columns.next().is_some() {
-            return Err(malformed("ten columns at most expected"));
+            return Err(malformed("at most ten columns expected"));
         }
         let [major, minor, start, increment, count] = numbers;
         let device = |block| -> Result<RowKind> {
-            // Nobody means the device 0,0, which an overlay filesystem takes for a removed file.
+            // The device 0,0 is never meant: an overlay filesystem takes it for a removed file.
             let (Some(major), Some(minor)) = (major, minor) else {
                 return Err(malformed("a device needs its numbers: `path type mode user group major minor` expected"));
             };
@@ -185,7 +185,7 @@ impl Row {
                 && start.checked_add(count).is_some()
                 && increment.checked_mul(count).and_then(|span| span.checked_add(minor)).is_some();
             if !in_range {
-                return Err(malformed("a row of at most 4096 devices expected, numbers below 2^32"));
+                return Err(malformed("at most 4096 devices in a row expected, numbers below 2^32"));
             }
             let series = Series { start, increment, count };
             Ok(RowKind::Device { block, first: Device { major, minor }, series })
@@ -276,7 +276,7 @@ mod tests {
             ("/dev d 999", "octal"),
             ("/dev d 17777", "octal"),
             ("/dev x 755", "type `x`"),
-            ("/dev/a c 600 0 0 one", "no number"),
+            ("/dev/a c 600 0 0 one", "not a number"),
             ("/dev/null c 666 0", "a device needs its numbers"),
             ("/dev/null c 666 0 0 1", "a device needs its numbers"),
             ("/dev/sda b 660 0 6 - -", "a device needs its numbers"),
@@ -285,9 +285,9 @@ mod tests {
             ("/a d 755 1 2 3 4 5 6 7 8", "ten columns"),
             ("/a/../b d 755", "`..`"),
             ("/nofile f 755", "not in the rootfs"),
-            ("/bin f 755", "no regular file"),
+            ("/bin f 755", "not a regular file"),
             ("/bin/su d 755", "something else"),
-            ("/bin/su/x p 755", "no directory"),
+            ("/bin/su/x p 755", "not a directory"),
             ("/x d 755 nobody 0", "user `nobody`"),
             ("/x d 755 0 nogroup", "group `nogroup`"),
         ] {

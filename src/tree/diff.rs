@@ -1,32 +1,32 @@
 //! What changed from one tree to another, entry by entry and field by field.
 //!
-//! Two names are compared by the inodes that they stand for, and content by what the caller knows of it, never by size
-//! and time. That one inode has several names shows only where a name was linked to another or was cut off from it:
-//! names that come and go are added and removed, and change nothing in those that stay.
+//! Two names are compared by their inodes, and content by what the caller knows of it, never by size and time. That one
+//! inode has several names shows only where a name was linked to another or separated from it: names that come and go
+//! are added and removed, and change nothing in those that stay.
 
 use std::collections::BTreeMap;
 
 use crate::error::Result;
 use crate::tree::{
-    pairs, Change, Difference, Entry, FieldChange, FromTo, Kind, Links, Mask, Metadata, Pair, TarPath, Tree, Xattrs,
+    pairs, Change, Difference, Entry, FieldChange, FromTo, HardLinks, Kind, Mask, Metadata, Pair, TarPath, Tree, Xattrs,
 };
 
-/// Lists what changed from `old` to `new` in the order of the paths; what is below an added or removed directory is
-/// listed too, and nothing that `mask` covers.
+/// Lists what changed from `old` to `new` in the order of the paths. What is below an added or removed directory is
+/// listed too, but nothing that `mask` covers.
 ///
-/// The trees are canonical: parents are there, and of several names of one inode the first in order is the file and the
-/// others are hard links to it. `same_content` is asked whether a regular file of the old tree and one of the new tree,
-/// both of the same size, hold the same bytes; once for each pair of inodes.
+/// The trees are canonical: parents exist, and of several names of one inode the first in order is the file and the
+/// others are hard links to it. `same_content` says whether a regular file of the old tree and one of the new tree,
+/// both of the same size, hold the same bytes; it is called once for each pair of inodes.
 pub fn diff(
     old: &Tree,
     new: &Tree,
     mask: &Mask,
     mut same_content: impl FnMut(&Entry, &Entry) -> Result<bool>,
 ) -> Result<Vec<Difference>> {
-    // Only names that both have can tell that a link was made or cut.
-    let old_links = Links::of(old, |path| !mask.covers(path) && new.get(path).is_some());
-    let new_links = Links::of(new, |path| !mask.covers(path) && old.get(path).is_some());
-    // Names of one inode share its answer.
+    // Only names that both have can show that a link was made or cut.
+    let old_links = HardLinks::of(old, |path| !mask.covers(path) && new.get(path).is_some());
+    let new_links = HardLinks::of(new, |path| !mask.covers(path) && old.get(path).is_some());
+    // Names of one inode share the answer.
     let mut answers = BTreeMap::new();
     let mut same_content = |old: &Entry, new: &Entry| {
         if old_links.names(old).is_none() && new_links.names(new).is_none() {
@@ -63,8 +63,8 @@ pub fn diff(
     Ok(differences)
 }
 
-/// The first name of the inode, unless it is this one.
-fn other_name(links: &Links<'_>, inode: &Entry, path: &TarPath) -> Option<TarPath> {
+/// Returns the first name of the inode, unless it is this one.
+fn other_name(links: &HardLinks<'_>, inode: &Entry, path: &TarPath) -> Option<TarPath> {
     let first = *links.names(inode)?.first()?;
     (first != path).then(|| first.clone())
 }
@@ -136,7 +136,7 @@ mod tests {
         .unwrap()
     }
 
-    /// `+` added, `-` removed, `~` changed.
+    /// Returns differences as text: `+` added, `-` removed, `~` changed.
     fn shown(differences: &[Difference]) -> Vec<String> {
         differences
             .iter()
@@ -269,7 +269,7 @@ mod tests {
                     other => prop_assert!(false, "{:?}: {:?}", name, other),
                 }
             }
-            // Without the names that only one has, both are equally linked unless a change says otherwise.
+            // Ignoring names that only one has, both are linked alike unless a change says otherwise.
             let both = |name: &TarPath| old.inode(name).is_some() && new.inode(name).is_some() && !mask.covers(name);
             let firsts = |model: &Model| -> Vec<TarPath> {
                 model.shape(both).into_values().map(|(_, first)| first.clone()).collect()

@@ -6,14 +6,14 @@ use serde_json::Value;
 
 use crate::tree::{path_members, Device, Kind, Mtime, TarPath};
 
-/// What happened to one path.
+/// A difference at one path.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Difference {
-    /// Where.
+    /// The path.
     #[serde(flatten, serialize_with = "path_members")]
     pub path: TarPath,
-    /// What.
+    /// The change.
     #[serde(flatten)]
     pub change: Change,
 }
@@ -24,17 +24,17 @@ pub struct Difference {
 pub enum Change {
     /// Only the new tree has one.
     Added {
-        /// What it is; of a further name of a file, [`Kind::Hardlink`].
+        /// Its type; for another name of a file, [`Kind::Hardlink`].
         #[serde(rename = "type", serialize_with = "kind_name")]
         kind: Kind,
     },
     /// Only the old tree had one.
     Removed {
-        /// What it was.
+        /// Its type.
         #[serde(rename = "type", serialize_with = "kind_name")]
         kind: Kind,
     },
-    /// Both have one, and these fields differ: at least one.
+    /// Both have one, and at least one field differs.
     Changed {
         /// In the order of the variants of [`FieldChange`].
         fields: Vec<FieldChange>,
@@ -44,11 +44,11 @@ pub enum Change {
 /// A field and its values in the two trees.
 ///
 /// For people it is a line, `mode 0644 -> 0755`; for programs an object, `{"field":"mode","from":"0644","to":"0755"}`.
-/// In either, link targets and attributes that are no text are escaped, so that different bytes look different.
+/// In both, link targets and attributes that are not text are escaped, so that different bytes look different.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum FieldChange {
-    /// What it is, as [`Kind::name`] says it; a further name of a file counts as the file.
+    /// The type, in the words of [`Kind::name`]; another name of a file counts as the file.
     Type(FromTo<&'static str>),
     /// The size in bytes, of what is or was a regular file.
     Size(FromTo<Option<u64>>),
@@ -58,7 +58,7 @@ pub enum FieldChange {
     Target(FromTo<Option<Box<[u8]>>>),
     /// The numbers of what is or was a device.
     Device(FromTo<Option<Device>>),
-    /// The first of the other names that are linked to it. Names that only one of the trees has do not count.
+    /// The first of the other names of the inode. Names that only one of the trees has do not count.
     Hardlink(FromTo<Option<TarPath>>),
     /// Permissions with setuid, setgid and sticky.
     Mode(FromTo<u16>),
@@ -66,10 +66,9 @@ pub enum FieldChange {
     Uid(FromTo<u32>),
     /// Group.
     Gid(FromTo<u32>),
-    /// When it was last changed. In JSON seconds since the epoch, with the nanoseconds after them in members of their own
-    /// where there are any.
+    /// When it was last changed. In JSON, seconds since the epoch, with any nanoseconds in separate members.
     Mtime(FromTo<Mtime>),
-    /// An extended attribute that appeared, went, or has another value.
+    /// An extended attribute that was added, removed or changed.
     Xattr {
         /// Its name.
         name: Vec<u8>,
@@ -88,7 +87,7 @@ pub struct FromTo<T> {
 }
 
 impl FieldChange {
-    /// The field in one word: the variant's name in lower case.
+    /// Returns the field in one word: the variant's name in lower case.
     pub fn name(&self) -> &'static str {
         match self {
             FieldChange::Type(_) => "type",
@@ -105,7 +104,7 @@ impl FieldChange {
         }
     }
 
-    /// The values as they are shown, null where there is none. Content is not shown.
+    /// Returns the values as they are shown, null if there is none. Content is not shown.
     fn values(&self) -> Option<FromTo<Value>> {
         Some(match self {
             FieldChange::Type(values) => values.show(|name| (*name).into()),
@@ -173,7 +172,7 @@ impl Serialize for FieldChange {
     }
 }
 
-/// Bytes as they are where they are text, escaped where they are not.
+/// Returns bytes unchanged if they are text, escaped if they are not.
 fn text(bytes: &[u8]) -> String {
     match std::str::from_utf8(bytes) {
         Ok(text) if !text.contains(char::is_control) => text.escape_debug().to_string(),

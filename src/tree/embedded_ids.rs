@@ -1,4 +1,4 @@
-//! Ids inside of extended attributes: the users and groups of ACLs, and the user that a file capability takes for root.
+//! Ids inside extended attributes: the users and groups of ACLs, and the user that a file capability treats as root.
 //!
 //! The formats are the kernel's, little-endian: `posix_acl_xattr.h` (version 2) and `vfs_ns_cap_data` (version 3).
 
@@ -9,7 +9,7 @@ pub(crate) enum EmbeddedId {
     Group(u32),
 }
 
-/// An attribute of which the kernel reads the value.
+/// An attribute whose value the kernel interprets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Parsed {
     Acl(Vec<AclEntry>),
@@ -20,7 +20,7 @@ pub(crate) enum Parsed {
     },
 }
 
-/// Tags come in the order in which they stand in an ACL.
+/// Tags are in the order that they have in an ACL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct AclEntry {
     tag: u16,
@@ -35,7 +35,7 @@ pub(crate) const GROUP: u16 = 0x08;
 pub(crate) const MASK: u16 = 0x10;
 pub(crate) const OTHER: u16 = 0x20;
 
-/// The id of an entry that names nobody.
+/// The id of an entry that names no user or group.
 pub(crate) const NO_ID: u32 = u32::MAX;
 
 const ACL_VERSION: [u8; 4] = 2_u32.to_le_bytes();
@@ -44,7 +44,7 @@ const CAPABILITY_3: u32 = 0x0300_0000;
 const CAPABILITY_EFFECTIVE: u32 = 1;
 
 impl Parsed {
-    /// Reads an attribute; none if it is another one, or not what the kernel would take.
+    /// Parses an attribute; returns `None` for other attributes, and for a value that the kernel would not accept.
     pub(crate) fn parse(name: &[u8], value: &[u8]) -> Option<Self> {
         match name {
             b"system.posix_acl_access" | b"system.posix_acl_default" => acl(value),
@@ -53,7 +53,7 @@ impl Parsed {
         }
     }
 
-    /// The ids, in their order.
+    /// Returns the ids, in their order.
     pub(crate) fn ids(&self) -> Vec<EmbeddedId> {
         match self {
             Parsed::Acl(entries) => entries.iter().filter_map(|entry| entry.embedded()).collect(),
@@ -61,7 +61,7 @@ impl Parsed {
         }
     }
 
-    /// The attribute with other ids. A capability whose root becomes 0 is one of version 2, which has none.
+    /// Returns the attribute with other ids. A capability whose root becomes 0 is one of version 2, which has no root.
     pub(crate) fn translate<E>(self, mut translate: impl FnMut(EmbeddedId) -> Result<u32, E>) -> Result<Vec<u8>, E> {
         match self {
             Parsed::Acl(mut entries) => {
@@ -88,7 +88,7 @@ impl Parsed {
     }
 }
 
-/// The attribute that holds an ACL, its entries in order.
+/// Returns the attribute that holds an ACL, with its entries in order.
 pub(crate) fn acl_value(entries: Vec<AclEntry>) -> Vec<u8> {
     ACL_VERSION.into_iter().chain(entries.into_iter().flat_map(AclEntry::bytes)).collect()
 }
@@ -135,7 +135,7 @@ fn acl(value: &[u8]) -> Option<Parsed> {
     entries.filter(|entries| is_acl(entries)).map(Parsed::Acl)
 }
 
-/// Whether the kernel takes these entries in this order.
+/// Returns whether the kernel accepts these entries in this order.
 pub(crate) fn is_acl(entries: &[AclEntry]) -> bool {
     let count = |tag| entries.iter().filter(|entry| entry.tag == tag).count();
     let needs_mask = count(USER) + count(GROUP) > 0;
@@ -198,7 +198,7 @@ mod tests {
             (MASK, 7, NONE),
             (OTHER, 0, NONE),
         ];
-        // Sorted as the ids are now.
+        // Sorted by the new ids.
         let translated = [
             (USER_OBJ, 6, NONE),
             (USER, 6, 2),

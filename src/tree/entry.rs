@@ -8,7 +8,7 @@ pub type Xattrs = BTreeMap<Vec<u8>, Vec<u8>>;
 /// Something with a path: what a scan finds, a tree holds and a layer stores.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
-    /// Where it stands in the image.
+    /// Its path in the image.
     pub path: TarPath,
     /// Owner, mode, time, attributes.
     pub metadata: Metadata,
@@ -17,12 +17,12 @@ pub struct Entry {
 }
 
 impl Entry {
-    /// Whether it is a regular file that holds its content itself.
+    /// Returns whether it is a regular file that holds its content itself.
     pub fn is_file(&self) -> bool {
         matches!(self.kind, Kind::File { .. })
     }
 
-    /// The number of its content bytes; zero for all but regular files.
+    /// Returns the number of content bytes; zero for anything but a regular file.
     pub fn size(&self) -> u64 {
         match self.kind {
             Kind::File { size } => size,
@@ -31,7 +31,7 @@ impl Entry {
     }
 }
 
-/// What an entry has beside its content (image-spec, layer.md#file-attributes).
+/// What an entry has besides its content (image-spec, layer.md#file-attributes).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Metadata {
     /// Permissions with setuid, setgid and sticky: `0o7777` at most, no type bits.
@@ -47,7 +47,7 @@ pub struct Metadata {
 }
 
 impl Metadata {
-    /// What a directory gets that nobody described and that something lies in.
+    /// Returns the metadata for a directory that is needed but not described.
     pub fn of_missing_directory(mtime: impl Into<Mtime>) -> Self {
         Metadata { mode: 0o755, mtime: mtime.into(), ..Metadata::default() }
     }
@@ -68,7 +68,7 @@ pub enum Kind {
         /// The text of the link, as stored; never followed.
         target: Box<[u8]>,
     },
-    /// Another name of a file that stands elsewhere in the same tree.
+    /// Another name of a file elsewhere in the same tree.
     Hardlink {
         /// The name that holds the content; in a tree, the first in order.
         target: TarPath,
@@ -82,7 +82,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// What it is in one word: `directory`, `file`, `symlink`, `hardlink`, `char`, `block`, `fifo`.
+    /// Returns the type in one word: `directory`, `file`, `symlink`, `hardlink`, `char`, `block`, `fifo`.
     pub fn name(&self) -> &'static str {
         match self {
             Kind::Directory => "directory",
@@ -95,7 +95,7 @@ impl Kind {
         }
     }
 
-    /// Where a symbolic or hard link points, the latter with a leading slash; none of anything else.
+    /// Returns where a symbolic or hard link points, the latter with a leading slash, or `None` for anything else.
     pub fn target(&self) -> Option<Vec<u8>> {
         match self {
             Kind::Symlink { target } => Some(target.to_vec()),
@@ -108,8 +108,8 @@ impl Kind {
 /// The numbers of a device.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Device {
-    /// Which driver.
+    /// The driver.
     pub major: u32,
-    /// Which of its devices.
+    /// The device of that driver.
     pub minor: u32,
 }

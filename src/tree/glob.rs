@@ -5,11 +5,11 @@ use regex::bytes::{RegexSet, RegexSetBuilder};
 use crate::error::{Error, Result};
 use crate::tree::TarPath;
 
-/// Shell patterns against paths of an image.
+/// Shell patterns for paths of an image.
 ///
-/// `*` and `?` do not cross a slash, `**` does, `[a-z]` and `[!a-z]` are sets, `\` takes the next byte as it is. A
+/// `*` and `?` do not cross a slash, `**` does, `[a-z]` and `[!a-z]` are sets, `\` takes the next byte literally. A
 /// pattern is anchored at the root, with or without a leading slash: `/var/cache/*` empties that one directory and
-/// keeps it, `**/*.pyc` is found anywhere. Names that begin with a dot are names like any other.
+/// keeps it, `**/*.pyc` matches anywhere. Names that begin with a dot are not special.
 #[derive(Clone, Debug, Default)]
 pub struct Globs {
     set: RegexSet,
@@ -17,7 +17,7 @@ pub struct Globs {
 }
 
 impl Globs {
-    /// Compiles patterns; the error names the one that is none.
+    /// Compiles patterns; the error names the invalid one.
     pub fn parse<I: IntoIterator<Item = S>, S: AsRef<[u8]>>(patterns: I) -> Result<Self> {
         let patterns: Vec<Vec<u8>> = patterns.into_iter().map(|pattern| pattern.as_ref().to_owned()).collect();
         let expressions = patterns
@@ -37,29 +37,29 @@ impl Globs {
         Ok(Globs { set, patterns })
     }
 
-    /// Whether any pattern matches the path. The root never does.
+    /// Returns whether any pattern matches the path. None matches the root.
     pub fn matches(&self, path: &TarPath) -> bool {
         !path.is_root() && self.set.is_match(path.as_bytes())
     }
 
-    /// Whether any pattern matches a name that is not a path.
+    /// Returns whether any pattern matches a name that is not a path.
     pub(crate) fn matches_name(&self, name: &[u8]) -> bool {
         self.set.is_match(name)
     }
 }
 
-/// Patterns at work: paths are left out, and it is kept in mind which of the patterns did so.
+/// Leaves out paths that patterns match, and remembers which patterns did so.
 pub(crate) struct Exclusion<'a> {
     globs: &'a Globs,
     met: BTreeSet<usize>,
 }
 
-/// What patterns have done to a tree.
+/// What patterns left out of a tree.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Excluded {
     /// Whether anything was left out.
     pub anything: bool,
-    /// The patterns that matched nothing, or nothing that another had not left out with the directory above it.
+    /// The patterns that matched nothing, or only what another had left out with a directory above it.
     pub idle: Vec<String>,
 }
 
@@ -68,7 +68,7 @@ impl<'a> Exclusion<'a> {
         Exclusion { globs, met: BTreeSet::new() }
     }
 
-    /// Whether a path is left out, with all below it.
+    /// Returns whether a path is left out, with everything below it.
     pub(crate) fn leaves_out(&mut self, path: &TarPath) -> bool {
         let is_match = self.globs.matches(path);
         if is_match && self.met.len() < self.globs.patterns.len() {
@@ -86,7 +86,7 @@ impl<'a> Exclusion<'a> {
     }
 }
 
-/// The regular expression of one pattern, over bytes; none if a set is not closed or the pattern is empty.
+/// Returns the regular expression of one pattern, over bytes, or `None` if a set is not closed or the pattern is empty.
 fn to_regex(pattern: &[u8]) -> Option<String> {
     use std::fmt::Write;
     let start = pattern.iter().position(|byte| *byte != b'/')?;

@@ -1,4 +1,4 @@
-//! The numbers of users and groups, as the image itself gives them.
+//! The numbers of users and groups, from the image itself.
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -11,7 +11,7 @@ use crate::tree::{Content, TarPath, Tree};
 pub(crate) struct Ids(BTreeMap<String, u32>);
 
 impl Ids {
-    /// Reads `name:password:id:…` lines of a file of the image; one that is not there has no names.
+    /// Reads `name:password:id:…` lines of a file of the image; a missing file has no names.
     pub(crate) fn read(tree: &Tree, content: &dyn Content, path: &[u8]) -> Result<Self> {
         let mut names = BTreeMap::new();
         if let Some(entry) = tree.get(&TarPath::parse(path)?).filter(|entry| entry.size() > 0) {
@@ -30,7 +30,7 @@ impl Ids {
         Ok(Ids(names))
     }
 
-    /// The number that a text is, or has as a name.
+    /// Returns the number that a text is or names, or `None` if the name is unknown.
     pub(crate) fn find(&self, text: &str) -> Option<u32> {
         text.parse().ok().or_else(|| self.0.get(text).copied())
     }

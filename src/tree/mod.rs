@@ -1,4 +1,4 @@
-//! Filesystem trees: what flows through every operation is the [`Entry`], and a [`Tree`] is an ordered map of them.
+//! Filesystem trees: every operation works on [`Entry`]s, and a [`Tree`] is an ordered map of them.
 
 mod acl;
 mod content;
@@ -40,7 +40,7 @@ pub(crate) use acl::Acl;
 pub(crate) use embedded_ids::Parsed as ParsedXattr;
 pub(crate) use glob::Exclusion;
 pub(crate) use ids::Ids;
-pub(crate) use links::Links;
+pub(crate) use links::HardLinks;
 pub(crate) use owner::align_hardlinks;
 pub(crate) use pairs::{pairs, Pair};
 pub(crate) use xattr::read as read_xattrs;
@@ -52,12 +52,12 @@ use crate::error::{Error, Result};
 /// Entries by path: parents before children, siblings in the order of their bytes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tree {
-    /// Boxed, because a map of these that grows in order is half empty.
+    /// Boxed, because a map that grows in order is half empty.
     entries: BTreeMap<TarPath, Box<Entry>>,
 }
 
 impl Tree {
-    /// A tree without even a root.
+    /// Makes a tree without even a root.
     pub fn new() -> Self {
         Tree::default()
     }
@@ -68,18 +68,17 @@ impl Tree {
         self.entries.insert(entry.path.clone(), entry)
     }
 
-    /// The entry at a path.
+    /// Returns the entry at a path, or `None` if there is none.
     pub fn get(&self, path: &TarPath) -> Option<&Entry> {
         self.entries.get(path).map(Box::as_ref)
     }
 
-    /// The entry at a path, for changes that leave the path alone.
+    /// Returns the entry at a path, for changes that leave the path alone.
     pub fn get_mut(&mut self, path: &TarPath) -> Option<&mut Entry> {
         self.entries.get_mut(path).map(Box::as_mut)
     }
 
-    /// The entry that stands for the inode of an entry of this tree: for a hard link, that of the name that holds the
-    /// content.
+    /// Returns the entry that holds the content of an entry of this tree: for a hard link, the file that it names.
     pub fn inode<'a>(&'a self, entry: &'a Entry) -> &'a Entry {
         match &entry.kind {
             Kind::Hardlink { target } => self.get(target).unwrap_or(entry),
@@ -87,8 +86,8 @@ impl Tree {
         }
     }
 
-    /// Makes the directories that lead to entries and are missing, the root among them: mode 0755, owner 0:0, and
-    /// this time. Fails where something other than a directory stands in their place.
+    /// Adds missing directories that lead to entries, including the root: mode 0755, owner 0:0, and this time. Fails if
+    /// something other than a directory is in their place.
     pub fn add_missing_parents(&mut self, mtime: Mtime) -> Result<()> {
         let mut missing = Vec::new();
         for entry in self.iter() {
@@ -109,39 +108,39 @@ impl Tree {
         Ok(())
     }
 
-    /// All entries in order.
+    /// Returns all entries in order.
     pub fn iter(&self) -> impl Iterator<Item = &Entry> {
         self.entries.values().map(Box::as_ref)
     }
 
-    /// The paths below a directory, in order.
+    /// Returns the paths below a directory, in order.
     pub(crate) fn below<'a>(&'a self, directory: &'a TarPath) -> impl Iterator<Item = &'a TarPath> {
         let from =
             self.entries.range(directory.clone()..).map(|(path, _)| path).skip_while(move |path| *path == directory);
         from.take_while(move |path| path.starts_with(directory))
     }
 
-    /// All entries in order, for changes that leave the path alone.
+    /// Returns all entries in order, for changes that leave the path alone.
     pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut Entry> {
         self.entries.values_mut().map(Box::as_mut)
     }
 
-    /// How many entries there are.
+    /// Returns how many entries there are.
     pub fn len(&self) -> usize {
         self.entries.len()
     }
 
-    /// Whether there are none.
+    /// Returns whether there are none.
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
 
-    /// The newest mtime.
+    /// Returns the newest mtime, or `None` if the tree is empty.
     pub fn newest_mtime(&self) -> Option<Mtime> {
         self.iter().map(|entry| entry.metadata.mtime).max()
     }
 
-    /// The number of content bytes.
+    /// Returns the number of content bytes.
     pub fn content_size(&self) -> u64 {
         self.iter().map(Entry::size).sum()
     }

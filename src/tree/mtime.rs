@@ -2,10 +2,10 @@ use std::fmt;
 
 use crate::time::Timestamp;
 
-/// When something was last changed, to the nanosecond: any 64-bit number of seconds since the epoch, and the part of a
-/// second after it.
+/// When something was last changed, to the nanosecond: any 64-bit number of seconds since the epoch, and the fraction
+/// of a second after it.
 ///
-/// Packed, so that the nanoseconds take no more room in an entry than its padding had.
+/// Packed, so that the nanoseconds fit into the padding that an entry had.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(C, packed(4))]
 pub struct Mtime {
@@ -17,29 +17,30 @@ pub struct Mtime {
 const SECOND: u32 = 1_000_000_000;
 
 impl Mtime {
-    /// Whole seconds since the epoch, rounded down, and up to 999,999,999 nanoseconds after them; none for more.
+    /// Makes a time from seconds since the epoch, rounded down, and the nanoseconds after them; `None` if these are
+    /// more than 999,999,999.
     pub fn new(seconds: i64, nanoseconds: u32) -> Option<Self> {
         (nanoseconds < SECOND).then_some(Mtime { seconds, nanoseconds })
     }
 
-    /// Seconds since the epoch, rounded down.
+    /// Returns the seconds since the epoch, rounded down.
     pub fn seconds(self) -> i64 {
         self.seconds
     }
 
-    /// Nanoseconds after the whole second, 999,999,999 at most.
+    /// Returns the nanoseconds after the whole second, 999,999,999 at most.
     pub fn nanoseconds(self) -> u32 {
         self.nanoseconds
     }
 
-    /// The same time without its part of a second.
+    /// Returns the same time without the fraction of a second.
     #[must_use]
     pub fn whole(self) -> Self {
         Mtime { nanoseconds: 0, ..self }
     }
 
-    /// Reads a decimal number of seconds as PAX records have it: `1520598896`, `-1`, `1520598896.75`. What is smaller than a
-    /// nanosecond is cut off.
+    /// Reads a decimal number of seconds in the form of PAX records: `1520598896`, `-1`, `1520598896.75`. Anything
+    /// smaller than a nanosecond is cut off.
     pub(crate) fn parse(text: &[u8]) -> Option<Self> {
         let (negative, digits) = match text.strip_prefix(b"-") {
             Some(digits) => (true, digits),
@@ -73,8 +74,8 @@ impl From<i64> for Mtime {
 
 /// The decimal number of seconds, as short as it can be: `1520598896`, `-1`, `1520598896.75`.
 impl Mtime {
-    /// For people: RFC 3339 in UTC, with as many digits of the second as there are; seconds since 1970 where the year has no
-    /// four digits.
+    /// Returns the date for people: RFC 3339 in UTC, with as many digits of the second as there are, or seconds since
+    /// 1970 if the year does not have four digits.
     pub fn date(self) -> String {
         let whole = Timestamp::saturating(self.seconds);
         if whole.seconds() != self.seconds {

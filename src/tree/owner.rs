@@ -8,17 +8,17 @@ use crate::tree::{Entry, Kind, Mtime, Tree};
 /// Who owns the entries of an image.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum OwnerPolicy {
-    /// Whoever owns them in the rootfs.
+    /// The owners in the rootfs.
     #[default]
     Keep,
-    /// Everything belongs to one user and group. Ids inside of attributes stay as they are.
+    /// Everything belongs to one user and group. Ids inside attributes stay the same.
     Fixed {
         /// The user.
         uid: u32,
         /// The group.
         gid: u32,
     },
-    /// Ids of the host are translated, as a user namespace would; those of ACLs and of file capabilities too.
+    /// Ids of the host are translated, as in a user namespace, including those of ACLs and of file capabilities.
     Mapped {
         /// For users; an empty map changes nothing.
         uids: IdMap,
@@ -28,7 +28,7 @@ pub enum OwnerPolicy {
 }
 
 impl OwnerPolicy {
-    /// Gives every entry its owner. Fails on an id that the map does not hold.
+    /// Sets the owner of every entry. Fails on an id that is not in the map.
     pub fn apply(&self, tree: &mut Tree) -> Result<()> {
         match self {
             OwnerPolicy::Keep => Ok(()),
@@ -66,7 +66,7 @@ impl OwnerPolicy {
         }
     }
 
-    /// What is to be said about ids that stay as they are, of a tree to which the policy was applied: one owner for
+    /// Returns a note about ids that stay the same in a tree to which the policy was applied, or `None`: one owner for
     /// everything does not reach into attributes.
     pub(crate) fn note(&self, tree: &Tree) -> Option<String> {
         const SHOWN: usize = 3;
@@ -104,12 +104,12 @@ struct Range {
 }
 
 impl IdMap {
-    /// Whether the map has no ranges and so changes nothing.
+    /// Returns whether the map has no ranges and so changes nothing.
     pub fn is_empty(&self) -> bool {
         self.ranges.is_empty()
     }
 
-    /// Puts several ranges into one map. Fails where two of them claim one id of the host.
+    /// Combines several ranges into one map. Fails if two of them name one id of the host.
     pub fn from_ranges<I: IntoIterator<Item = IdMap>>(maps: I) -> Result<Self> {
         let ranges: Vec<Range> = maps.into_iter().flat_map(|map| map.ranges).collect();
         for (i, a) in ranges.iter().enumerate() {
@@ -148,7 +148,7 @@ impl Range {
 impl FromStr for IdMap {
     type Err = Error;
 
-    /// One range.
+    /// Parses one range.
     fn from_str(text: &str) -> Result<Self> {
         let parts: Option<Vec<u32>> = text.split(':').map(|part| part.parse().ok()).collect();
         match parts.as_deref() {
@@ -165,7 +165,7 @@ impl FromStr for IdMap {
     }
 }
 
-/// Times newer than `limit` become `limit`; others stay (reproducible-builds.org, SOURCE_DATE_EPOCH).
+/// Sets times newer than `limit` to `limit`; others stay (reproducible-builds.org, SOURCE_DATE_EPOCH).
 pub fn clamp_times(tree: &mut Tree, limit: Mtime) {
     for entry in tree.iter_mut() {
         entry.metadata.mtime = entry.metadata.mtime.min(limit);
@@ -223,7 +223,7 @@ mod tests {
         }
     }
 
-    /// An ACL of a user and a group, and a capability for a root.
+    /// Returns a tree with an ACL of a user and a group, and a capability for a root.
     fn with_ids(user: u32, group: u32, root: u32) -> Tree {
         let acl =
             [(1, 6, u32::MAX), (2, 7, user), (4, 4, u32::MAX), (8, 5, group), (16, 7, u32::MAX), (32, 4, u32::MAX)];

@@ -19,7 +19,7 @@ pub(crate) enum Pair<'a> {
     },
 }
 
-/// Walks two trees side by side in the order of their paths; what the mask covers is passed over.
+/// Walks two trees side by side in the order of their paths; what the mask covers is skipped.
 pub(crate) fn pairs<'t: 'm, 'm>(old: &'t Tree, new: &'t Tree, mask: &'m Mask) -> impl Iterator<Item = Pair<'t>> + 'm {
     let visible = move |tree: &'t Tree| tree.iter().filter(move |entry| !mask.covers(&entry.path)).peekable();
     let (mut old, mut new) = (visible(old), visible(new));

@@ -13,13 +13,13 @@ use crate::error::Error;
 
 /// A path inside an image: relative to its root, components of any bytes joined by single slashes, no `.`, no `..`.
 ///
-/// The root is the empty path. Paths are ordered by components, so that a directory stands before what it holds and
-/// `a/b` before `a-b`. Cloning shares the bytes.
+/// The root is the empty path. Paths are ordered by components, so that a directory comes before its content and `a/b`
+/// before `a-b`. Clones share the bytes.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct TarPath(Arc<[u8]>);
 
 impl TarPath {
-    /// The root.
+    /// Returns the root.
     pub fn root() -> Self {
         TarPath(Arc::from(&b""[..]))
     }
@@ -51,7 +51,7 @@ impl TarPath {
         Ok(TarPath(path.into()))
     }
 
-    /// The path of something in this directory. `name` is one component, as `readdir` gives it.
+    /// Returns the path of something in this directory. `name` is one component, as `readdir` returns it.
     #[must_use]
     pub fn join(&self, name: &[u8]) -> Self {
         debug_assert!(!name.is_empty() && !name.contains(&b'/'));
@@ -64,17 +64,17 @@ impl TarPath {
         TarPath(path.into())
     }
 
-    /// Whether this is the root.
+    /// Returns whether this is the root.
     pub fn is_root(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// The bytes, without a leading or trailing slash; empty for the root.
+    /// Returns the bytes, without a leading or trailing slash; empty for the root.
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
     }
 
-    /// The last component; empty for the root.
+    /// Returns the last component; empty for the root.
     pub fn file_name(&self) -> &[u8] {
         match self.0.iter().rposition(|b| *b == b'/') {
             Some(slash) => &self.0[slash + 1..],
@@ -82,7 +82,7 @@ impl TarPath {
         }
     }
 
-    /// The directory that holds it; none for the root.
+    /// Returns the directory that holds it, or `None` for the root.
     pub fn parent(&self) -> Option<TarPath> {
         if self.is_root() {
             return None;
@@ -93,12 +93,12 @@ impl TarPath {
         })
     }
 
-    /// Whether this is `other` or lies below it.
+    /// Returns whether this is `other` or below it.
     pub fn starts_with(&self, other: &TarPath) -> bool {
         other.is_root() || (self.0.starts_with(&other.0) && matches!(self.0.get(other.0.len()), None | Some(b'/')))
     }
 
-    /// Where it lies on disk below `root`.
+    /// Returns its path on disk below `root`.
     pub fn below(&self, root: &Path) -> PathBuf {
         if self.is_root() {
             root.to_path_buf()
@@ -133,7 +133,7 @@ impl fmt::Display for TarPath {
     }
 }
 
-/// Serialises a path as the members `path` and, where that is not UTF-8, `path_base64`, both with a leading slash.
+/// Serialises a path as the members `path` and, if it is not UTF-8, `path_base64`, both with a leading slash.
 pub(crate) fn path_members<S: Serializer>(path: &TarPath, serializer: S) -> Result<S::Ok, S::Error> {
     let mut object = serializer.serialize_map(None)?;
     let (text, raw) = members(&[b"/", path.as_bytes()].concat());
@@ -144,7 +144,7 @@ pub(crate) fn path_members<S: Serializer>(path: &TarPath, serializer: S) -> Resu
     object.end()
 }
 
-/// A name for a program: as it is and nothing else, or where it is not UTF-8 as it is shown and in base64.
+/// Returns a name for a program: unchanged, or if it is not UTF-8, as it is shown and in base64.
 pub(crate) fn members(name: &[u8]) -> (String, Option<String>) {
     match std::str::from_utf8(name) {
         Ok(text) => (text.to_owned(), None),
@@ -152,7 +152,7 @@ pub(crate) fn members(name: &[u8]) -> (String, Option<String>) {
     }
 }
 
-/// A name for people: bytes that are not UTF-8 as `\xff`, control characters and backslashes escaped.
+/// Returns a name for people: bytes that are not UTF-8 as `\xff`, control characters and backslashes escaped.
 pub fn shown(name: &[u8]) -> String {
     let mut text = String::with_capacity(name.len());
     let mut rest = name;

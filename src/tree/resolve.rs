@@ -2,37 +2,37 @@ use std::collections::BTreeMap;
 
 use crate::tree::{Entry, Kind, TarPath, Tree};
 
-/// How many symbolic links may lie on the way to a file; the kernel's number.
+/// How many symbolic links there may be on the way to a file; the kernel's limit.
 const MAX_LINKS: usize = 40;
 
-/// Finds what names stand for in a tree, as a process would whose root is the tree's: links on the way are followed, and
-/// nothing leads out.
+/// Resolves names in a tree like a process that has the tree as its root: links on the way are followed, and none leads
+/// out.
 #[derive(Debug)]
 pub struct Resolver<'a> {
     tree: &'a Tree,
-    /// Directories that were asked for, by the names that were used.
+    /// Directories that were looked up, by the names used for them.
     directories: BTreeMap<Box<[u8]>, Option<TarPath>>,
 }
 
-/// Why a name stands for nothing.
+/// Why a name cannot be resolved.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Lost {
     /// Nothing is there.
     Missing(TarPath),
-    /// What is there is no directory, and the way leads on.
+    /// The path goes on, but this is not a directory.
     NoDirectory(TarPath),
-    /// More links than a kernel follows.
+    /// More links than the kernel follows.
     Loop,
 }
 
 impl<'a> Resolver<'a> {
-    /// A resolver for one tree, which remembers what it found.
+    /// Makes a resolver for one tree, which remembers what it found.
     pub fn new(tree: &'a Tree) -> Self {
         Resolver { tree, directories: BTreeMap::new() }
     }
 
-    /// The path that a name has in the tree, or would have: its directories are resolved and must be there, the last
-    /// component is taken as it is.
+    /// Returns the path that a name has in the tree, or would have: its directories are resolved, and the last
+    /// component is not followed. `None` if a directory is missing.
     pub fn place(&mut self, name: &[u8]) -> Option<TarPath> {
         let end = name.iter().rposition(|byte| *byte != b'/').map_or(0, |last| last + 1);
         let (directory, last) = match name[..end].iter().rposition(|byte| *byte == b'/') {
@@ -51,13 +51,14 @@ impl<'a> Resolver<'a> {
         place
     }
 
-    /// The entry that a name stands for, which is no symbolic link. Other names of a file are the file.
+    /// Returns the entry that a name refers to, which is never a symbolic link; for a hard link, the file that it
+    /// names.
     pub fn follow(&self, name: &[u8]) -> Option<&'a Entry> {
         let path = self.walk(name)?;
         self.tree.get(&path).map(|entry| self.tree.inode(entry))
     }
 
-    /// The same, or where the way to it ends.
+    /// Does the same as [`follow`](Self::follow), or says why the name cannot be resolved.
     pub fn find(&self, name: &[u8]) -> Result<Option<&'a Entry>, Lost> {
         self.way(name).map(|path| self.tree.get(&path).map(|entry| self.tree.inode(entry)))
     }
@@ -73,7 +74,7 @@ impl<'a> Resolver<'a> {
     /// Follows a name to its end.
     fn way(&self, name: &[u8]) -> Result<TarPath, Lost> {
         let mut reached = TarPath::root();
-        // What is still to go, the next component last.
+        // The components still to go, the next one last.
         let mut ahead: Vec<&[u8]> = name.split(|byte| *byte == b'/').rev().collect();
         let mut links = 0;
         while let Some(component) = ahead.pop() {

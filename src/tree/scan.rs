@@ -1,7 +1,7 @@
-//! A directory on disk becomes a [`Tree`]: one `lstat` a name, types from `st_mode` alone.
+//! Reads a directory on disk into a [`Tree`]: one `lstat` per name, types from `st_mode` alone.
 //!
-//! Under pseudo each tracked call is a round trip to one serial server, and the type that `readdir` reports is the one
-//! on disk, where a device is an empty regular file. So nothing is asked twice and `d_type` is never looked at.
+//! Under pseudo each tracked call is a round trip to one serial server, and `readdir` reports the type on disk, where a
+//! device is an empty regular file. So nothing is asked twice and `d_type` is never used.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -22,21 +22,21 @@ use crate::work::Observer;
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct ScanPolicy {
-    /// Paths that are not looked at; an excluded directory hides all below it.
+    /// Paths that are skipped; an excluded directory hides everything below it.
     pub exclude: Globs,
     /// Which extended attributes are read.
     pub xattrs: XattrPolicy,
-    /// What names that begin with `.wh.` are.
+    /// How names that begin with `.wh.` are treated.
     pub whiteout_names: WhiteoutNames,
 }
 
-/// What a name is that begins with `.wh.`, which a layer cannot hold.
+/// How a name that begins with `.wh.` is treated, since a layer cannot hold it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum WhiteoutNames {
     /// A file that cannot be stored: an error.
     #[default]
     Refused,
-    /// A mark of a filesystem that keeps whiteouts so: an entry like others.
+    /// A mark of a filesystem that stores whiteouts this way: an entry like others.
     Kept,
 }
 
@@ -57,7 +57,7 @@ pub struct Scan {
 /// that cannot be read, and on names that begin with `.wh.` unless the policy keeps them.
 pub fn scan(root: &Path, policy: &ScanPolicy, observer: &dyn Observer) -> Result<Scan> {
     let mut metadata = root.symlink_metadata().at("read the rootfs", root)?;
-    // A slash at its end makes a link stand for the directory that it leads to, in every call to come.
+    // A slash at the end makes a link refer to its directory in every call to come.
     let linked = metadata.is_symlink().then(|| root.join(""));
     let root = linked.as_deref().unwrap_or(root);
     if linked.is_some() {
@@ -70,7 +70,7 @@ pub fn scan(root: &Path, policy: &ScanPolicy, observer: &dyn Observer) -> Result
     let mut scanner = Scanner { root, policy, scan: Scan::default(), first_names: BTreeMap::new() };
     scanner.add(TarPath::root(), &metadata)?;
 
-    // Directories that are being read, each with the names that are still to come, last first.
+    // Directories being read, each with the names still to come, last first.
     let mut open = vec![(TarPath::root(), scanner.names(&TarPath::root())?)];
     while let Some((directory, names)) = open.last_mut() {
         let Some(name) = names.pop() else {
@@ -102,7 +102,7 @@ struct Scanner<'a> {
 }
 
 impl Scanner<'_> {
-    /// The names in a directory in reverse order.
+    /// Returns the names in a directory in reverse order.
     fn names(&self, directory: &TarPath) -> Result<Vec<Vec<u8>>> {
         let disk_path = directory.below(self.root);
         let listing = fs::read_dir(&disk_path).at("list", &disk_path)?;
@@ -136,7 +136,7 @@ impl Scanner<'_> {
         Ok(())
     }
 
-    /// What a name is; none for a socket.
+    /// Returns what a name is, or `None` for a socket.
     fn kind(&mut self, path: &TarPath, metadata: &fs::Metadata) -> Result<Option<Kind>> {
         let file_type = FileType::from_raw_mode(metadata.mode());
         if file_type != FileType::Directory && metadata.nlink() > 1 {

@@ -9,22 +9,21 @@ const OPAQUE: &[u8] = b".wh..wh..opq";
 
 /// What a path in a layer says about the layers below it.
 ///
-/// A whiteout acts on lower layers only, wherever it stands in its own.
+/// A whiteout acts on lower layers only, wherever it is in its own layer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Whiteout {
     /// Nothing: it names an entry.
     None,
-    /// What lower layers have at this path is gone, with all below it.
+    /// What lower layers have at this path is removed, with everything below it.
     Remove(TarPath),
-    /// What lower layers have in this directory is gone; the directory stays.
+    /// What lower layers have in this directory is removed; the directory stays.
     Opaque(TarPath),
-    /// Bookkeeping of AUFS, or something below it: no entry, and of no effect.
+    /// Bookkeeping of AUFS, or something below it: not an entry, and without effect.
     Aufs,
 }
 
 impl Whiteout {
-    /// Tells what a path of a layer is. Refuses a marker that hides nothing, `.` or `..`, and what claims to lie below
-    /// a whiteout.
+    /// Classifies a path of a layer. Refuses a marker that hides nothing, `.` or `..`, and a path below a whiteout.
     pub fn of(path: &TarPath) -> Result<Whiteout> {
         let Some(directory) = path.parent() else { return Ok(Whiteout::None) };
         let mut above = directory.as_bytes().split(|byte| *byte == b'/');
@@ -46,7 +45,7 @@ impl Whiteout {
         }
     }
 
-    /// The path of the marker that says this; none for [`Whiteout::None`], [`Whiteout::Aufs`], and a removed root.
+    /// Returns the path of the marker, or `None` for [`Whiteout::None`], [`Whiteout::Aufs`], and a removed root.
     pub fn marker(&self) -> Option<TarPath> {
         match self {
             Whiteout::Remove(path) => path.parent().map(|parent| parent.join(&[PREFIX, path.file_name()].concat())),
@@ -56,7 +55,7 @@ impl Whiteout {
     }
 }
 
-/// Whether a component begins with `.wh.`: a layer cannot hold such a file (image-spec, layer.md#whiteouts).
+/// Returns whether a component begins with `.wh.`: a layer cannot hold such a file (image-spec, layer.md#whiteouts).
 pub fn is_reserved(path: &TarPath) -> bool {
     path.as_bytes().split(|byte| *byte == b'/').any(|component| component.starts_with(PREFIX))
 }

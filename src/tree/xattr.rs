@@ -1,4 +1,4 @@
-//! Extended attributes, through libc's symbols: pseudo and fakeroot answer those and nothing else.
+//! Extended attributes, through libc's symbols: pseudo and fakeroot intercept only those.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -18,12 +18,12 @@ pub enum XattrPolicy {
     Portable,
     /// Those whose names match.
     Matching(Globs),
-    /// None; they are not even asked for.
+    /// None; they are not even read.
     None,
 }
 
 impl XattrPolicy {
-    /// Whether an attribute of this name is kept.
+    /// Returns whether an attribute of this name is kept.
     pub fn keeps(&self, name: &[u8]) -> bool {
         match self {
             XattrPolicy::Portable => {
@@ -35,20 +35,20 @@ impl XattrPolicy {
     }
 }
 
-/// The attributes of a name, of the link itself where it is one. Values may hold any bytes.
+/// Reads the attributes of a name, of the link itself if it is one. Values may hold any bytes.
 pub(crate) fn read(path: &Path, policy: &XattrPolicy) -> Result<Xattrs> {
     if matches!(policy, XattrPolicy::None) {
         return Ok(Xattrs::new());
     }
     let list = match grow(|buffer| rustix::fs::llistxattr(path, buffer)) {
-        // Not every filesystem has attributes.
+        // Not every filesystem supports attributes.
         Err(Errno::NOTSUP) => return Ok(Xattrs::new()),
         list => list.map_err(io::Error::from).at("list the attributes of", path)?,
     };
     let mut xattrs = BTreeMap::new();
     for name in list.split(|byte| *byte == 0).filter(|name| !name.is_empty() && policy.keeps(name)) {
         let value = match grow(|buffer| rustix::fs::lgetxattr(path, name, buffer)) {
-            // Gone between the two calls.
+            // Removed between the two calls.
             Err(Errno::NODATA) => continue,
             value => value.map_err(io::Error::from).at("read the attributes of", path)?,
         };
@@ -59,8 +59,8 @@ pub(crate) fn read(path: &Path, policy: &XattrPolicy) -> Result<Xattrs> {
 
 /// Calls with a larger buffer until the answer fits.
 ///
-/// With a buffer that is too short the kernel fails with ERANGE, while pseudo fills it and returns the length that it
-/// would have needed: a length beyond the buffer must never be used to slice it.
+/// If the buffer is too short, the kernel fails with ERANGE, while pseudo fills it and returns the length that it would
+/// have needed: a length beyond the buffer must never be used to slice it.
 fn grow(mut call: impl FnMut(&mut [u8]) -> Result<usize, Errno>) -> Result<Vec<u8>, Errno> {
     let mut small = [0; 256];
     let mut needed = match call(&mut small) {

@@ -194,8 +194,8 @@ fn no_files_use_each_other_in_a_circle() {
     for (path, code) in &sources {
         // A `mod.rs` is the face of its folder: it names what is inside, and that may ask for what it shows.
         if !path.ends_with("mod.rs") {
-            let used = files_used(path, code, &files);
-            uses.insert(path, used.into_iter().filter(|used| !used.ends_with("mod.rs")).collect());
+            let named = files_used(path, code, &files);
+            uses.insert(path, named.into_iter().filter(|file| !file.ends_with("mod.rs")).collect());
         }
     }
     assert!(uses.values().map(BTreeSet::len).sum::<usize>() > 200, "uses are read no more");

@@ -112,7 +112,7 @@ fn what_is_no_file_is_told_and_nothing_is_written() {
         ),
         ("oci:out:v1 /etc/dangling", "no file `/etc/dangling`: it leads to `/run/nothing`, which is not there\n"),
         ("oci:out:v1 /etc/passwd/x", "no file `/etc/passwd/x`: `/etc/passwd` is no directory\n"),
-        ("oci:out:v1 /loop", "the symbolic links at `/loop` lead round and round\n"),
+        ("oci:out:v1 /loop", "the symbolic links at `/loop` form a loop\n"),
         ("oci:out:v3 /etc/passwd", "no image of this name"),
     ] {
         let said = cat(&scratch, &format!("{words} -o written")).run().error();

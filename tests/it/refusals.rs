@@ -50,7 +50,7 @@ fn files_that_are_no_archives() {
     fs::write(scratch.join("letter.tar"), "Dear reader,\n").unwrap();
     fs::write(scratch.join("page.tar.gz"), "<!DOCTYPE html>\n".repeat(100)).unwrap();
     for name in ["noise.tar", "letter.tar", "page.tar.gz"] {
-        let words = [name, "no tar archive"];
+        let words = [name, "not a tar archive"];
         refused(&scratch, Tool::build(name).arg("oci:out"), &words);
         refused(&scratch, Tool::build("rootfs").args(["oci:out", "--base", name]), &words);
         for verb in ["inspect", "verify", "ls"] {
@@ -322,7 +322,7 @@ fn an_image_that_would_become_part_of_itself() {
         ("link", &[&archive], &["inside of the rootfs"]),
         ("rootfs", &["far/link/out.tar"], &["inside of the rootfs"]),
         ("rootfs", &["docker-archive:rootfs/out.tar:app:v1"], &["inside of the rootfs"]),
-        ("layout/rootfs", &["oci:layout:v2"], &["`layout/rootfs` lies inside of the target `oci:layout:v2`"]),
+        ("layout/rootfs", &["oci:layout:v2"], &["`layout/rootfs` is inside of the target `oci:layout:v2`"]),
         ("layout/rootfs", &["oci:alias"], &["inside of the target"]),
     ] {
         refused(&scratch, Tool::build(rootfs).args(targets), words);

@@ -473,12 +473,12 @@ fn what_is_odd_is_told_and_done_all_the_same() {
             &[
                 "the tag `v2` is not used: the target names the image already",
                 "the tag `v3` is not used: the target names the image already",
-                "nothing in the rootfs is called as the pattern to exclude says: `usr/nowhere/*`",
+                "nothing in the rootfs matches the pattern to exclude: `usr/nowhere/*`",
             ],
         ),
         (
             build("v1").args(["--exclude", "/usr/words", "--exclude", "**/*.pyc"]),
-            &["nothing in the rootfs is called as the pattern to exclude says: `**/*.pyc`"],
+            &["nothing in the rootfs matches the pattern to exclude: `**/*.pyc`"],
         ),
         (build("v1").args(["--mask", "/tmp"]), &["without a base image, the mask `/tmp` has no effect"]),
         (on_base().args(["--mask", "tmp"]), &[]),
@@ -486,7 +486,7 @@ fn what_is_odd_is_told_and_done_all_the_same() {
             on_base().args(["--mask", "srv/data", "--mask", "usr"]),
             &["neither the base image nor the rootfs has what is masked: `/srv/data`"],
         ),
-        (build("v1").args(["--variant", "v33"]), &["`v33` is no variant of amd64 that is known, did you mean `v3`"]),
+        (build("v1").args(["--variant", "v33"]), &["`v33` is not a known variant of amd64, did you mean `v3`"]),
         (build("v1").args(["--variant", "v3"]), &[]),
         (on_base().args(["--variant", "v3"]), &["--variant has no effect: the platform is the base image's"]),
         (build("v1").args(["--user", "0:0"]), &[]),
@@ -494,8 +494,8 @@ fn what_is_odd_is_told_and_done_all_the_same() {
         (
             build("v1").args(["--user", "www:staff"]),
             &[
-                "the user `www` who runs the image is not in its `/etc/passwd`",
-                "the group `staff` who runs the image is not in its `/etc/group`",
+                "the image runs as the user `www`, which is not in its `/etc/passwd`",
+                "the image runs as the group `staff`, which is not in its `/etc/group`",
             ],
         ),
     ] {
@@ -522,7 +522,7 @@ fn archives_of_a_rootfs_know_what_was_excluded_too() {
     fs::write(&archive, tar).unwrap();
     let build = || Tool::build(&archive).oci(&bench.scratch.join("out"));
     let report = build().args(["-q", "--json", "--exclude", "b"]).run().json();
-    assert_eq!(report["warnings"], json!(["nothing in the rootfs is called as the pattern to exclude says: `b`"]));
+    assert_eq!(report["warnings"], json!(["nothing in the rootfs matches the pattern to exclude: `b`"]));
     let error = build().args(["--exclude", "a"]).run().error();
     assert!(error.contains("nothing is left of the rootfs"), "{error}");
 }

@@ -1,6 +1,6 @@
 # Completion of ocibake in bash. The command itself says what can follow: flags, architectures, names in layouts.
 _ocibake() {
-    # Bash cuts words at ':' and '=', which stand in the middle of images' names: put them together again.
+    # Bash splits words at ':' and '=', which occur in the names of images: join them again.
     local line=${COMP_LINE:0:COMP_POINT} typed=() piece
     for piece in "${COMP_WORDS[@]}"; do
         if [[ ${#typed[@]} == 0 || $line == [[:space:]]* ]]; then
@@ -15,7 +15,7 @@ _ocibake() {
     # A backslash is the shell's, not the word's.
     local words=("${typed[@]//\\/}") current=${typed[${#typed[@]}-1]}
 
-    # What stands before the last cut stays on the line.
+    # What is before the last split stays on the line.
     local kept=''
     [[ $COMP_WORDBREAKS != *:* || $current != *:* ]] || kept=${current%"${current##*:}"}
     [[ $COMP_WORDBREAKS != *=* || $current != *=* || ${#kept} -gt 0 ]] || kept=${current%"${current##*=}"}
@@ -27,7 +27,7 @@ _ocibake() {
         candidate=$(printf '%q' "$candidate")
         COMPREPLY+=("${candidate#"$kept"}")
     done < <(_OCIBAKE_COMPLETE=1 "$1" -- "${words[@]}" 2>/dev/null)
-    # What can go on goes on without a blank.
+    # Add no blank after what can be continued.
     [[ ${#COMPREPLY[@]} != 1 || ${COMPREPLY[0]} != *[/:=] ]] || compopt -o nospace
 }
 complete -o nosort -F _ocibake ocibake 2>/dev/null || complete -F _ocibake ocibake

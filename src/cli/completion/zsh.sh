@@ -6,7 +6,7 @@ _ocibake() {
     for line in "${(@f)$(_OCIBAKE_COMPLETE=1 ${(Q)words[1]} -- "${(@Q)words[1,CURRENT]}" 2>/dev/null)}"; do
         [[ -n $line ]] || continue
         value=${line%%$'\t'*}
-        # What can go on goes on without a blank.
+        # Add no blank after what can be continued.
         if [[ $value == *[/:=] ]]; then
             open+=("$value")
             open_shown+=("${line/$'\t'/  -- }")

@@ -1,4 +1,4 @@
-//! What layers hold, kept by `diff_id`: a base image that was read once need not be decompressed again.
+//! Caches the entries of layers by `diff_id`, so that a base image that was read once need not be decompressed again.
 //!
 //! A cached changeset is as good as the layer's tar whose digest names it. The file begins with that digest and ends with the
 //! one of all before it, so one that is damaged, of another layer or of another version is read anew, never believed.
@@ -20,8 +20,8 @@ use crate::tree::{Device, Entry, Kind, Metadata, Mtime, TarPath};
 /// The first line of a cache file; another version of the form gets another.
 const HEADING: &str = "ocibake changeset 3";
 
-/// The changeset of the layer `diff_id`: from the cache if it is there, else read and put there. The blob is verified
-/// either way. A cache that cannot be written is no error: nothing is lost but time.
+/// Returns the changeset of the layer `diff_id`: from the cache, or else by reading the layer and caching it. The blob
+/// is verified in both cases. A cache that cannot be written is no error, since it costs only time.
 pub(crate) fn get_or_read<B: Read>(
     cache: &Path,
     diff_id: &Digest,
@@ -71,7 +71,7 @@ pub(crate) fn changesets(cache: &Path) -> Vec<(PathBuf, bool)> {
     paths.into_iter().filter_map(check).collect()
 }
 
-/// A member on one line of JSON.
+/// A member, stored as one line of JSON.
 #[derive(Serialize, Deserialize)]
 struct Line {
     path: Bytes,
@@ -100,7 +100,7 @@ enum LineKind {
     Fifo,
 }
 
-/// Text where it is text, numbers where it is not.
+/// Bytes as a string if they are UTF-8, else as numbers.
 #[derive(Serialize, Deserialize)]
 #[serde(untagged)]
 enum Bytes {

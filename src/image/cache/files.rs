@@ -20,18 +20,18 @@ pub(crate) fn list_of(path: &Path) -> PathBuf {
     name.into()
 }
 
-/// The flags of `open` by the type that it takes: nothing but a file is opened, and nothing is waited for.
+/// The flags for `open`, in the type that it takes: they refuse links and do not block.
 #[allow(clippy::cast_possible_wrap)]
 const FILE_ALONE: i32 = OFlags::NOFOLLOW.union(OFlags::NONBLOCK).bits() as i32;
 
-/// Opens a regular file that is no link; with its size.
+/// Opens a regular file that is not a link. Returns it with its size.
 pub(crate) fn open_file(path: &Path) -> Option<(File, u64)> {
     let file = OpenOptions::new().read(true).custom_flags(FILE_ALONE).open(path).ok()?;
     let metadata = file.metadata().ok().filter(fs::Metadata::is_file)?;
     Some((file, metadata.size()))
 }
 
-/// Says that something was used just now. Where that cannot be said, it is forgotten earlier.
+/// Marks a file as just used. If that fails, it is only pruned earlier.
 pub(super) fn touch(path: &Path) {
     let of = |tv_nsec| Timespec { tv_sec: 0, tv_nsec };
     let times = Timestamps { last_access: of(UTIME_OMIT), last_modification: of(UTIME_NOW) };

@@ -1,34 +1,34 @@
-//! The list of the blocks in one file of the cache.
+//! The list of the blocks in a cache file.
 
 use crate::digest::{ContentDigest, Digest};
 
-/// The first line; another version of the form gets another.
+/// The first line; it changes with the format.
 const HEADING: &str = "ocibake blocks 1";
 
-/// The bytes of a block's record.
+/// Size of a block's record in bytes.
 const RECORD: usize = 32 + 8 + 4 + 4 + 4;
 
-/// Blocks that one encoding made.
+/// Blocks made with one encoding.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct List {
     pub(crate) encoding: String,
-    /// The bytes of the file with the blocks.
+    /// Size of the file with the blocks.
     pub(crate) file_size: u64,
-    pub(crate) blocks: Vec<(ContentDigest, Place)>,
+    pub(crate) blocks: Vec<(ContentDigest, BlockPlace)>,
 }
 
-/// Where a compressed block is, and what its bytes are held to.
+/// The position of a compressed block, and what its bytes are checked against.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Place {
+pub(crate) struct BlockPlace {
     pub(crate) offset: u64,
     pub(crate) size: u32,
     pub(crate) stored_checksum: u32,
-    /// The CRC-32 of the block before it was compressed.
+    /// The CRC-32 of the uncompressed block.
     pub(crate) checksum: u32,
 }
 
 impl List {
-    /// Two lines of text, the records, and the digest of all that.
+    /// Encodes two lines of text, the records, and the digest of it all.
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mut bytes = format!("{HEADING}\n{} {}\n", self.file_size, self.encoding).into_bytes();
         for (block, place) in &self.blocks {
@@ -43,7 +43,7 @@ impl List {
         bytes
     }
 
-    /// None if a byte of it is not what was written.
+    /// Returns the list, or `None` if any byte differs from what was written.
     pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
         let end = bytes.len().checked_sub(Digest::of(b"").as_str().len())?;
         let (body, digest) = bytes.split_at(end);
@@ -62,11 +62,11 @@ impl List {
     }
 }
 
-fn record(bytes: &[u8]) -> Option<(ContentDigest, Place)> {
+fn record(bytes: &[u8]) -> Option<(ContentDigest, BlockPlace)> {
     let block: [u8; 32] = bytes.get(..32)?.try_into().ok()?;
     let offset = u64::from_le_bytes(bytes.get(32..40)?.try_into().ok()?);
     let number = |at: usize| Some(u32::from_le_bytes(bytes.get(at..at + 4)?.try_into().ok()?));
-    Some((block.into(), Place { offset, size: number(40)?, stored_checksum: number(44)?, checksum: number(48)? }))
+    Some((block.into(), BlockPlace { offset, size: number(40)?, stored_checksum: number(44)?, checksum: number(48)? }))
 }
 
 #[cfg(test)]
@@ -75,11 +75,14 @@ mod tests {
 
     #[test]
     fn what_goes_in_comes_out_and_damage_does_not() {
-        let place = Place { offset: 10, size: 3, stored_checksum: 0xDEAD_BEEF, checksum: 7 };
+        let place = BlockPlace { offset: 10, size: 3, stored_checksum: 0xDEAD_BEEF, checksum: 7 };
         let list = List {
             encoding: "gzip 2 some encoder 1.0".to_owned(),
             file_size: 1 << 40,
-            blocks: vec![(ContentDigest::of(b"a"), place), (ContentDigest::of(b"b"), Place { offset: 13, ..place })],
+            blocks: vec![
+                (ContentDigest::of(b"a"), place),
+                (ContentDigest::of(b"b"), BlockPlace { offset: 13, ..place }),
+            ],
         };
         let bytes = list.encode();
         assert_eq!(List::decode(&bytes), Some(list));

@@ -1,14 +1,15 @@
-//! What is kept from one run to the next in a directory of its own, so that a rebuild costs what changed.
+//! A directory of reusable results, so that a rebuild costs only what changed.
 //!
 //! ```text
-//! DIR/blobs/NAME              bytes of compressed blocks: a hard link to a layer, or a file of blocks that were new in one
+//! DIR/blobs/NAME              bytes of compressed blocks: a hard link to a layer, or the new blocks of one
 //! DIR/blobs/NAME.blocks       which blocks these are, and where
 //! DIR/sha256-….changeset      the entries of a layer, by its diff_id
 //! ```
 //!
-//! Nothing in it is believed: lists end with their digest, and each block has a checksum of its stored bytes. What is damaged,
-//! foreign, of another version or gone in the middle of a run is compressed or read anew. Files appear by a rename, first the
-//! bytes and then the list; they go the other way round. So any number of runs may use one directory, and none waits.
+//! The content is never trusted: lists end with their digest, and each block has a checksum of its stored bytes. What
+//! is damaged, foreign, of another version or removed during a run is compressed or read again. Files appear by a
+//! rename, the bytes before the list, and are removed in reverse. So any number of runs may share a directory without
+//! waiting.
 
 pub(crate) mod changesets;
 mod files;

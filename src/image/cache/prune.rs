@@ -1,4 +1,4 @@
-//! What has not been used for longest goes first.
+//! Removes the least recently used items first.
 
 use std::fs::{self, Metadata};
 use std::io;
@@ -8,17 +8,17 @@ use std::path::{Path, PathBuf};
 use super::files::{list_of, BLOBS, CHANGESET, LIST};
 use crate::layout::Abandoned;
 
-/// Bytes without a list are another run's that is about to write the list, unless they are this old, in seconds.
+/// Bytes without a list belong to another run that is about to write it, unless they are older than this, in seconds.
 const ORPHAN_AGE: i64 = 3600;
 
-/// Something that is kept or goes as a whole.
+/// A part of the cache that is kept or removed as a whole.
 pub(crate) struct Item {
-    /// When it was used last: seconds and nanoseconds.
+    /// Time of last use, in seconds and nanoseconds.
     used: (i64, i64),
-    /// What is removed, in this order.
+    /// The files to remove, in this order.
     pub(crate) paths: Vec<PathBuf>,
     pub(crate) bytes: u64,
-    /// The bytes that it shares with an image, of which its file is another name.
+    /// Bytes shared with an image through a hard link.
     pub(crate) shared_bytes: u64,
 }
 
@@ -45,7 +45,7 @@ pub(crate) fn prune(directory: &Path, most_bytes: u64) -> io::Result<u64> {
     Ok(before - left)
 }
 
-/// All that is in a cache; nothing, if there is none.
+/// All items of a cache; empty if the cache does not exist.
 pub(crate) fn items(directory: &Path) -> io::Result<Vec<Item>> {
     let mut items = Vec::new();
     for (path, metadata) in files(directory)? {
@@ -85,7 +85,7 @@ pub(crate) fn items(directory: &Path) -> io::Result<Vec<Item>> {
     Ok(items)
 }
 
-/// The files of a directory in the order of their names; what goes in the meantime is not among them.
+/// The files of a directory, sorted by name. Files removed meanwhile are skipped.
 fn files(directory: &Path) -> io::Result<Vec<(PathBuf, Metadata)>> {
     let listing = match fs::read_dir(directory) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),

@@ -1,4 +1,4 @@
-//! The directory itself.
+//! The cache directory.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -9,30 +9,30 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, OnceLock};
 
 use super::files::{list_of, open_file, touch, BLOBS, LIST};
-use super::list::{List, Place};
+use super::list::{BlockPlace, List};
 use crate::block_cache::{BlockCache, FoundBlock, KeptBlock};
 use crate::digest::{ContentDigest, Digest};
 use crate::error::Result;
 use crate::layout::Staging;
 
-/// The most bytes of a list that are read: those of 16 million blocks.
+/// The largest list that is read, enough for 16 million blocks.
 const MAX_LIST_SIZE: u64 = 1 << 30;
 
-/// A cache that was opened for one run. What is in it was listed then; others may add to it and take from it meanwhile.
+/// A cache opened for one run. It was listed when it was opened; other runs may add and remove files meanwhile.
 #[derive(Debug)]
 pub struct Cache {
     directory: PathBuf,
     most_bytes: u64,
     files: Vec<BlockFile>,
-    /// Of each encoding, where its blocks are: which of the files, and where in it.
-    blocks: BTreeMap<String, BTreeMap<ContentDigest, (usize, Place)>>,
+    /// For each encoding, the file and the place of each block.
+    blocks: BTreeMap<String, BTreeMap<ContentDigest, (usize, BlockPlace)>>,
     use_made: UseMade,
     /// Lists that could not be read.
     unreadable: usize,
     trouble: Mutex<Option<String>>,
 }
 
-/// What became of the questions to a cache.
+/// How lookups in a cache turned out.
 #[derive(Debug, Default)]
 struct UseMade {
     found: AtomicU64,
@@ -47,17 +47,17 @@ struct UseMade {
 struct BlockFile {
     path: PathBuf,
     size: u64,
-    /// Opened when the first of its blocks is wanted; none if it is not what its list says.
+    /// Opened when its first block is needed; `None` if it does not match its list.
     open: OnceLock<Option<File>>,
     was_used: AtomicBool,
 }
 
 impl Cache {
-    /// The size that a cache is kept to where no other is asked for: 4 GiB.
+    /// The default size limit of a cache: 4 GiB.
     pub const DEFAULT_SIZE: u64 = 4 << 30;
 
-    /// Opens the cache in `directory`, which is made when there is something to keep. It is kept to `most_bytes`. What of it
-    /// cannot be read is not there.
+    /// Opens the cache in `directory`, which is created once there is something to keep. The cache is limited to
+    /// `most_bytes`. Unreadable files are ignored.
     pub fn open(directory: &Path, most_bytes: u64) -> Self {
         let mut cache = Cache {
             directory: directory.to_path_buf(),
@@ -86,12 +86,12 @@ impl Cache {
         cache
     }
 
-    /// Where it is.
+    /// The directory of the cache.
     pub fn directory(&self) -> &Path {
         &self.directory
     }
 
-    /// What it was worth, for people: how many blocks it had and why it did not have others.
+    /// The benefit of the cache in readable form: how many blocks it had, and why it lacked the others.
     pub fn summary(&self) -> String {
         let UseMade { found, absent, of_another_encoding, damaged } = &self.use_made;
         let [found, absent, other, damaged] =
@@ -127,7 +127,7 @@ impl Cache {
         found
     }
 
-    /// Puts the blocks that are new into the directory.
+    /// Adds new blocks to the directory.
     fn add(&self, encoding: &str, blob: &Digest, file: &Path, blocks: &[KeptBlock]) -> Result<(), io::Error> {
         for used in self.files.iter().filter(|file| file.was_used.swap(false, Ordering::Relaxed)) {
             touch(&list_of(&used.path));
@@ -142,8 +142,8 @@ impl Cache {
         fs::create_dir_all(&blobs)?;
         let staging = Staging::create(&self.directory).map_err(io::Error::other)?;
         let staged = staging.path().join("blob");
-        // A blob whose blocks are mostly new is worth a place as a whole, which costs nothing as a link. Of another one the new
-        // blocks are written down.
+        // If most blocks are new, the blob is kept as a whole, which costs nothing as a hard link. Otherwise only the
+        // new blocks are copied.
         let is_listed = list_of(&path).symlink_metadata().is_ok();
         let listed = if is_listed || new >= bytes(&mut blocks.iter()) / 2 {
             if fs::hard_link(file, &staged).is_err() {
@@ -176,7 +176,7 @@ impl BlockCache for Cache {
 }
 
 impl BlockFile {
-    fn read(&self, place: Place, output: &mut [u8]) -> Option<FoundBlock> {
+    fn read(&self, place: BlockPlace, output: &mut [u8]) -> Option<FoundBlock> {
         let open = || open_file(&self.path).filter(|(_, size)| *size == self.size).map(|(file, _)| file);
         let file = self.open.get_or_init(open).as_ref()?;
         let output = output.get_mut(..place.size as usize)?;
@@ -189,12 +189,12 @@ impl BlockFile {
     }
 }
 
-fn place(block: &KeptBlock, offset: u64) -> Place {
-    Place { offset, size: block.size, stored_checksum: block.stored_checksum, checksum: block.checksum }
+fn place(block: &KeptBlock, offset: u64) -> BlockPlace {
+    BlockPlace { offset, size: block.size, stored_checksum: block.stored_checksum, checksum: block.checksum }
 }
 
-/// Writes the blocks of a blob that were not found into a file of their own.
-fn copy_new(blob: &Path, blocks: &[KeptBlock], to: &Path) -> io::Result<Vec<(ContentDigest, Place)>> {
+/// Copies the new blocks of a blob into a separate file.
+fn copy_new(blob: &Path, blocks: &[KeptBlock], to: &Path) -> io::Result<Vec<(ContentDigest, BlockPlace)>> {
     let (blob, mut to) = (File::open(blob)?, BufWriter::new(File::create(to)?));
     let mut listed = Vec::new();
     let (mut bytes, mut end) = (Vec::new(), 0);

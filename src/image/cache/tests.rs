@@ -22,7 +22,7 @@ use crate::testing::TempDir;
 use crate::tree::{Content, Entry, Kind, Metadata, TarPath};
 use crate::work::{Silent, Work};
 
-/// Files whose content follows from their name and a version, like text.
+/// Files with text-like content derived from their name and a version.
 struct Files(Vec<(String, u64, usize)>);
 
 impl Files {
@@ -55,7 +55,7 @@ impl Content for Files {
     }
 }
 
-/// A directory with a cache in it.
+/// A directory with a cache.
 struct Place(TempDir);
 
 impl Place {
@@ -67,7 +67,7 @@ impl Place {
         self.0.path().join("cache")
     }
 
-    /// Writes a layer as a run with a cache does; with its bytes, and what the cache was worth.
+    /// Writes a layer as a run with a cache does. Returns also its bytes and the summary of the cache.
     fn bake(&self, files: &Files, compression: &str) -> (Layer, Vec<u8>, String) {
         self.bake_with(files, compression, Cache::open(&self.cache(), Cache::DEFAULT_SIZE))
     }
@@ -123,7 +123,7 @@ fn the_layer_is_the_same_with_and_without() {
         assert!(warm == plain, "{compression}");
         assert_eq!(found(&summary).0, found(&summary).1, "{summary}");
 
-        // One file changes, one comes, one goes.
+        // One file is changed, one is added, one is removed.
         files.0[70].1 = 1;
         files.0.remove(120);
         files.0.insert(20, ("d/file-019-new".to_owned(), 0, 30_000));
@@ -132,7 +132,7 @@ fn the_layer_is_the_same_with_and_without() {
         assert!(edited == plain, "{compression}");
         let (known, all) = found(&summary);
         assert!(known < all && all - known <= 9, "{compression}: {summary}");
-        // What was new is known now too.
+        // The new blocks are cached now too.
         let (_, again, summary) = place.bake(&files, compression);
         assert!(again == plain);
         assert_eq!(found(&summary).0, all, "{summary}");
@@ -170,10 +170,10 @@ fn other_encodings_are_others_blocks() {
     assert_eq!(found(&summary), (0, 0));
 }
 
-/// What is done to a blob and its list.
+/// A way to damage a blob or its list.
 type Deed = (&'static str, fn(&Path, &Path));
 
-/// Whatever is done to its files, a cache makes no other layer.
+/// Damage to its files never changes the layer.
 #[test]
 fn damage_costs_time_and_nothing_else() {
     let files = Files::new();
@@ -201,7 +201,7 @@ fn damage_costs_time_and_nothing_else() {
     for (deed, damage) in deeds {
         let place = Place::new("cache-damage");
         let _ = place.bake(&files, "gzip");
-        // The image's own file is another one.
+        // The image's own file is a different one.
         let _ = fs::rename(place.0.path().join("layer"), place.0.path().join("image"));
         let blob = place.cache().join(BLOBS).join(lists(&place.cache())[0].0.file_name().unwrap());
         damage(&blob, &list_of(&blob));
@@ -251,7 +251,7 @@ fn what_was_used_least_recently_goes_first() {
         let _ = place.bake(&files, "gzip");
         let _ = fs::remove_file(place.0.path().join("layer"));
     }
-    // The first one is used once more.
+    // The first layer is used once more.
     files.0.iter_mut().for_each(|file| file.1 = 0);
     let (layer, ..) = place.bake(&files, "gzip");
     let total = |place: &Place| items(&place.cache()).unwrap().iter().map(|item| item.bytes).sum::<u64>();
@@ -261,7 +261,7 @@ fn what_was_used_least_recently_goes_first() {
     let left = lists(&place.cache());
     assert_eq!(left.len(), 2);
     assert!(left.iter().any(|(path, _)| path.to_string_lossy().ends_with(layer.descriptor.digest.encoded())));
-    // A cache stays as small as it is to be.
+    // The cache stays within its limit.
     files.0.iter_mut().for_each(|file| file.1 = 9);
     let _ = place.bake_with(&files, "gzip", Cache::open(&place.cache(), all / 4));
     assert!(total(&place) <= all / 4);

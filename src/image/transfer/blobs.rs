@@ -8,41 +8,41 @@ use crate::compress::Compression;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::image::publish::keep_blocks;
-use crate::image::transfer::plan::{LayerToRecompress, Plan};
+use crate::image::transfer::plan::{LayerToRecompress, TransferPlan};
 use crate::layer;
 use crate::layout::{BlobPath, Layout, Stage, Taken, TakenBlob, Transaction, Trust, VerifiedReader, Watched};
 use crate::oci::Descriptor;
 use crate::parallel;
 use crate::work::Work;
 
-/// What became of a blob.
+/// The outcome of moving a blob.
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
 pub struct BlobReport {
-    /// The digest that it had.
+    /// The digest in the source.
     pub from: Digest,
-    /// The digest that it has; another one, if it was compressed anew.
+    /// The digest in the targets; it differs if the layer was recompressed.
     pub digest: Digest,
     /// Its size in bytes.
     pub size: u64,
-    /// How it got there.
+    /// How the blob was moved.
     pub how: How,
 }
 
-/// How a blob got into the targets.
+/// How a blob was moved into the targets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum How {
-    /// It is one file with that of the source.
+    /// Hard-linked with the source's file.
     Linked,
-    /// It was copied byte for byte.
+    /// Copied byte for byte.
     Copied,
-    /// It is the same layer in another compression.
+    /// The same layer in another compression.
     Recompressed,
 }
 
-/// A blob that is to be moved.
+/// A blob to be moved.
 struct Job<'a> {
     layout: &'a Layout,
     step: Step<'a>,
@@ -53,7 +53,7 @@ enum Step<'a> {
     Recompress { layer: &'a LayerToRecompress, compression: Compression, threads: NonZeroUsize },
 }
 
-/// A blob that is staged and has no name yet.
+/// A staged blob that has no name yet.
 enum Moved {
     Taken(TakenBlob),
     Recompressed(BlobPath, Descriptor),
@@ -80,7 +80,7 @@ impl Job<'_> {
                     return Err(Error::malformed(self.layout.location().to_string(), reason));
                 };
                 let stored = Watched { inner: stored, observer };
-                // A blob that is its own tar need not be hashed twice.
+                // An uncompressed blob is its own tar and need not be hashed twice.
                 let is_tar = descriptor.digest == layer.diff_id;
                 let blob: Box<dyn Read + Send + '_> =
                     if is_tar { Box::new(stored) } else { Box::new(VerifiedReader::new(stored, descriptor)?) };
@@ -97,16 +97,16 @@ impl Job<'_> {
     }
 }
 
-/// Where blobs come from, and what the plan says of them.
-pub(crate) struct Source<'a> {
+/// A layout that blobs come from, and the plan for them.
+pub(crate) struct BlobSource<'a> {
     pub(crate) layout: &'a Layout,
-    pub(crate) plan: &'a Plan,
+    pub(crate) plan: &'a TransferPlan,
 }
 
-/// Moves blobs into the stages of targets: into the first, which shares them with the others. Several are moved at a
-/// time. Gives back what became of them, and the layers that were compressed anew by the digests that they had.
+/// Moves blobs into the stage of the first target and shares them with the others. Several are moved at a time. Returns
+/// what became of each, and the recompressed layers by their old digest.
 pub(crate) fn move_all(
-    sources: &[Source<'_>],
+    sources: &[BlobSource<'_>],
     targets: &mut [Transaction],
     compression: Option<Compression>,
     trust: Trust,
@@ -142,13 +142,13 @@ pub(crate) fn move_all(
     Ok((reports, recompressed))
 }
 
-/// What is most work comes first, so that none is left alone at the end; each blob once.
-fn jobs<'a>(sources: &[Source<'a>], compression: Option<Compression>, threads: NonZeroUsize) -> Vec<Job<'a>> {
+/// Lists each blob once, those with the most work first, so that no long job runs alone at the end.
+fn jobs<'a>(sources: &[BlobSource<'a>], compression: Option<Compression>, threads: NonZeroUsize) -> Vec<Job<'a>> {
     let mut taken = BTreeMap::new();
     let mut recompressed = BTreeMap::new();
-    for Source { layout, plan } in sources {
+    for BlobSource { layout, plan } in sources {
         for (digest, descriptor) in &plan.taken {
-            // Of several places, one that it may be linked from.
+            // Of several sources, prefer one that can be hard-linked.
             let can_be_linked = layout.blob_on_disk(digest).is_some();
             if can_be_linked || !taken.contains_key(digest) {
                 taken.insert(digest, (*layout, descriptor));
@@ -171,8 +171,8 @@ fn jobs<'a>(sources: &[Source<'a>], compression: Option<Compression>, threads: N
     jobs
 }
 
-/// How many of the threads compress a layer: as many as its part of all bytes, so that layers which are begun together end
-/// together, and memory grows with the number of threads alone.
+/// The number of threads that compress a layer: its share of all bytes. So layers that start together end together, and
+/// memory depends only on the number of threads.
 fn share_of(threads: NonZeroUsize, size: u64, total: u64) -> NonZeroUsize {
     let all = threads.get() as u128;
     let share = (all * u128::from(size)).div_ceil(u128::from(total.max(1)));

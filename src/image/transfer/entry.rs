@@ -4,33 +4,35 @@ use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, Result};
 use crate::image::publish::TargetOptions;
 use crate::image::transfer::rewrite::Rewritten;
-use crate::layout::{choose, fitting, Choice, Content, DescriptorPath, Graph, ImageName, Layout, Location, Transport};
+use crate::layout::{
+    choose, fitting, Choice, DescriptorPath, Graph, ImageName, Layout, Location, NodeContent, Transport,
+};
 use crate::media_type::MediaKind;
 use crate::oci::annotations::{CONTAINERD_NAME, REF_NAME};
 use crate::oci::{Annotations, Descriptor};
 use crate::platform::PlatformPattern;
 
-/// What an index of a layout lists, on its way into another.
+/// An entry of a layout's index, on its way into another.
 #[derive(Clone, Debug)]
-pub(crate) struct Entry {
+pub(crate) struct IndexEntry {
     pub(crate) descriptor: Descriptor,
     pub(crate) kind: EntryKind,
 }
 
-/// What an entry is there for.
+/// Why an entry is transferred.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum EntryKind {
-    /// Itself: names may be given to it.
+    /// For itself: it can be given names.
     Image,
-    /// What it says of another image. Its name, if it has one, is how that is found.
+    /// For what it says about another image. Its name, if any, is how it is found.
     Attached,
 }
 
-/// The entries that the layout's location means: those of its name, what its digest is of, or all.
-pub(crate) fn entries(layout: &Layout) -> Result<Vec<Entry>> {
+/// The entries that the layout's location means: those with its name, those with its digest, or all.
+pub(crate) fn entries(layout: &Layout) -> Result<Vec<IndexEntry>> {
     let meant = layout.meant()?;
-    let image = |descriptor: &Descriptor| Entry { descriptor: descriptor.clone(), kind: EntryKind::Image };
-    // What was asked for is wanted for itself.
+    let image = |descriptor: &Descriptor| IndexEntry { descriptor: descriptor.clone(), kind: EntryKind::Image };
+    // An entry that was asked for counts as an image.
     if layout.location().name.is_some() {
         return Ok(meant.iter().map(|path| image(path.entry()).with(path.descriptor().clone())).collect());
     }
@@ -46,9 +48,9 @@ pub(crate) fn entries(layout: &Layout) -> Result<Vec<Entry>> {
         let descriptor = path.descriptor().clone();
         let has_subject = graph.node(&descriptor.digest).content.subject().is_some();
         let is_attached = TagOfDigest::parse(&descriptor).is_some() || has_subject;
-        Entry { descriptor, kind: if is_attached { EntryKind::Attached } else { EntryKind::Image } }
+        IndexEntry { descriptor, kind: if is_attached { EntryKind::Attached } else { EntryKind::Image } }
     };
-    let mut entries: Vec<Entry> = meant.iter().map(entry).collect();
+    let mut entries: Vec<IndexEntry> = meant.iter().map(entry).collect();
     if entries.iter().all(|entry| entry.kind == EntryKind::Attached) {
         for entry in &mut entries {
             entry.kind = EntryKind::Image;
@@ -57,8 +59,12 @@ pub(crate) fn entries(layout: &Layout) -> Result<Vec<Entry>> {
     Ok(entries)
 }
 
-/// The image for a platform in the place of each entry that has one.
-pub(crate) fn of_platform(layout: &Layout, entries: Vec<Entry>, platform: &PlatformPattern) -> Result<Vec<Entry>> {
+/// Replaces each image entry by its image for the platform, and drops all other entries.
+pub(crate) fn of_platform(
+    layout: &Layout,
+    entries: Vec<IndexEntry>,
+    platform: &PlatformPattern,
+) -> Result<Vec<IndexEntry>> {
     let graph = Graph::read(layout, entries.iter().map(|entry| &entry.descriptor))?;
     let subject = format!("image `{}`", layout.location());
     let mut chosen = Vec::new();
@@ -68,8 +74,8 @@ pub(crate) fn of_platform(layout: &Layout, entries: Vec<Entry>, platform: &Platf
         let mut choices = Vec::new();
         for manifest in graph.manifests_below([&entry.descriptor])? {
             let config = match &graph.node(&manifest.digest).content {
-                Content::Manifest(_, Some(config)) => Some(config.value().platform()),
-                Content::Missing if manifest.media_type.kind() == MediaKind::Manifest => None,
+                NodeContent::Manifest(_, Some(config)) => Some(config.value().platform()),
+                NodeContent::Missing if manifest.media_type.kind() == MediaKind::Manifest => None,
                 _ => continue,
             };
             let choice = Choice::new(&manifest, &entry.descriptor, config.as_ref());
@@ -77,7 +83,7 @@ pub(crate) fn of_platform(layout: &Layout, entries: Vec<Entry>, platform: &Platf
             choices.push(choice);
             manifests.push(manifest);
         }
-        // Another entry may have an image for it.
+        // Another entry may have a matching image.
         if !fitting(platform, &choices).is_empty() {
             let at = choose(&subject, platform, &choices)?;
             chosen.push(entry.with(manifests.swap_remove(at)));
@@ -90,12 +96,12 @@ pub(crate) fn of_platform(layout: &Layout, entries: Vec<Entry>, platform: &Platf
     Ok(chosen)
 }
 
-/// Those entries that are attached to images, and to what is attached to these.
+/// The entries attached to images, directly or through other entries.
 pub(crate) fn attached_to<'e>(
-    entries: &'e [Entry],
+    entries: &'e [IndexEntry],
     graph: &Graph<'_>,
     images: impl IntoIterator<Item = &'e Digest>,
-) -> Vec<&'e Entry> {
+) -> Vec<&'e IndexEntry> {
     let mut by_subject: BTreeMap<String, Vec<usize>> = BTreeMap::new();
     for (at, entry) in entries.iter().enumerate() {
         entry.subjects(graph).into_iter().for_each(|subject| by_subject.entry(subject).or_default().push(at));
@@ -113,9 +119,9 @@ pub(crate) fn attached_to<'e>(
     attached.into_iter().map(|at| &entries[at]).collect()
 }
 
-/// Gives entries their full names where Docker has saved several under one tag. One name for two images, of which a target could
-/// keep only one, is refused.
-pub(crate) fn tell_apart(entries: &mut [Entry], layout: &Layout) -> Result<()> {
+/// Uses the full names of entries where Docker saved several under one tag. Refuses one name for two images, since a
+/// target could keep only one.
+pub(crate) fn tell_apart(entries: &mut [IndexEntry], layout: &Layout) -> Result<()> {
     let mut by_name: BTreeMap<String, Vec<usize>> = BTreeMap::new();
     for (at, entry) in entries.iter().enumerate() {
         if let Some(name) = entry.descriptor.ref_name() {
@@ -148,9 +154,9 @@ pub(crate) fn tell_apart(entries: &mut [Entry], layout: &Layout) -> Result<()> {
     Ok(())
 }
 
-/// Refuses a name that would be given to several images, before anything is written.
+/// Refuses a name for several images, before anything is written.
 pub(crate) fn check_names(
-    entries: &[Entry],
+    entries: &[IndexEntry],
     layout: &Layout,
     targets: &[Location],
     options: &TargetOptions,
@@ -169,8 +175,8 @@ pub(crate) fn check_names(
     }
 }
 
-impl Entry {
-    /// A manifest below this entry in its place.
+impl IndexEntry {
+    /// This entry with one of its manifests in its place.
     fn with(&self, manifest: Descriptor) -> Self {
         if manifest.digest == self.descriptor.digest {
             return self.clone();
@@ -181,10 +187,10 @@ impl Entry {
                 descriptor.annotations.get_or_insert_with(Annotations::new).insert(key.to_owned(), name.to_owned());
             }
         }
-        Entry { descriptor, kind: self.kind }
+        IndexEntry { descriptor, kind: self.kind }
     }
 
-    /// What it says something of: the digests of subjects, and the names that say it by themselves.
+    /// What the entry is attached to: the digests of subjects, and names that contain a digest.
     fn subjects(&self, graph: &Graph<'_>) -> Vec<String> {
         if self.kind == EntryKind::Image {
             return Vec::new();
@@ -194,7 +200,7 @@ impl Entry {
         subject.map(|subject| subject.digest.to_string()).into_iter().chain(tag.map(|tag| tag.subject())).collect()
     }
 
-    /// The entry of what stands in the place of what it listed.
+    /// This entry with its descriptor redirected to the new document.
     pub(crate) fn redirected(&self, rewritten: &Rewritten) -> Self {
         let mut descriptor = rewritten.redirected(self.descriptor.clone());
         if let Some(tag) = TagOfDigest::parse(&self.descriptor) {
@@ -203,10 +209,10 @@ impl Entry {
                 annotations.insert(REF_NAME.to_owned(), tag.about(&new.digest));
             }
         }
-        Entry { descriptor, kind: self.kind }
+        IndexEntry { descriptor, kind: self.kind }
     }
 
-    /// The descriptors by which a target lists it, one for each name, and these names.
+    /// The descriptors for the target, one for each name, and the names.
     pub(crate) fn named(
         &self,
         target: &Location,
@@ -234,7 +240,7 @@ impl Entry {
         Ok((vec![self.descriptor.clone()], refs.into_iter().collect()))
     }
 
-    /// What it is called now, as the target would call it. To Docker, a word is no name but a tag of one.
+    /// The current name in the form of the target. Docker takes a single word for a tag, not a name.
     fn own_name(&self, target: &Location) -> Option<ImageName> {
         let parsed = |name: &str| name.parse::<ImageName>().ok();
         let ref_name = self.descriptor.ref_name().and_then(parsed);
@@ -246,17 +252,17 @@ impl Entry {
     }
 }
 
-/// A name that says by itself what it is about, as the referrers tag does (distribution-spec,
-/// spec.md#referrers-tag-schema) and those that cosign makes of it: `sha256-…`, `sha256-….sig`.
+/// A name that contains the digest of its subject: the referrers tag (distribution-spec, spec.md#referrers-tag-schema),
+/// or one that cosign derives from it: `sha256-…`, `sha256-….sig`.
 struct TagOfDigest<'a> {
     algorithm: &'a str,
-    /// The beginning of the digest.
+    /// The beginning of the encoded digest.
     encoded: &'a str,
     suffix: &'a str,
 }
 
 impl<'a> TagOfDigest<'a> {
-    /// How much of a digest it holds.
+    /// Number of digits of the digest in the name.
     const LENGTH: usize = 64;
 
     fn parse(descriptor: &'a Descriptor) -> Option<Self> {
@@ -266,24 +272,24 @@ impl<'a> TagOfDigest<'a> {
         is_tag.then(|| TagOfDigest { algorithm, encoded: &rest[..length], suffix: &rest[length..] })
     }
 
-    /// What it is about, as [`of`](Self::of) has it.
+    /// The subject, in the form of [`of`](Self::of).
     fn subject(&self) -> String {
         format!("{}-{}", self.algorithm, self.encoded)
     }
 
-    /// The beginning of every name that is about a digest.
+    /// The beginning of every name for this digest.
     fn of(digest: &Digest) -> String {
         let length = digest.encoded().len().min(Self::LENGTH);
         format!("{}-{}", digest.algorithm_name(), &digest.encoded()[..length])
     }
 
-    /// The same name about something else.
+    /// The same kind of name for another digest.
     fn about(&self, digest: &Digest) -> String {
         format!("{}{}", Self::of(digest), self.suffix)
     }
 }
 
-/// A descriptor that nobody calls by a name.
+/// Removes the names from a descriptor.
 pub(crate) fn without_names(mut descriptor: Descriptor) -> Descriptor {
     if let Some(annotations) = &mut descriptor.annotations {
         annotations.retain(|key, _| key != REF_NAME && key != CONTAINERD_NAME);

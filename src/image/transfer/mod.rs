@@ -1,26 +1,28 @@
-//! Images on their way from layouts to targets, for `convert` and `index`.
+//! Transfers images from layouts to targets, for `convert` and `index`.
 //!
-//! Of a `Graph`, a `Plan` says what stays and what becomes something else, `move_all` moves the blobs, and `Rewritten` are
-//! the documents that have to mention others than before: from manifests up to the entries of `index.json`. Documents that
-//! nothing forces to change are copied byte for byte.
+//! From a `Graph`, a `Plan` decides what stays and what changes, `move_all` moves the blobs, and `Rewritten` holds the
+//! documents that must refer to new ones: manifests, indexes and the entries of `index.json`. All other documents are
+//! copied byte for byte.
 
 mod blobs;
 mod entry;
 mod plan;
 mod rewrite;
 
-pub(crate) use blobs::{move_all, Source};
+pub(crate) use blobs::{move_all, BlobSource};
 pub use blobs::{BlobReport, How};
-pub(crate) use entry::{attached_to, check_names, entries, of_platform, tell_apart, without_names, Entry, EntryKind};
-pub(crate) use plan::Plan;
+pub(crate) use entry::{
+    attached_to, check_names, entries, of_platform, tell_apart, without_names, EntryKind, IndexEntry,
+};
+pub(crate) use plan::TransferPlan;
 pub(crate) use rewrite::{Rewritten, ATTESTED};
 
 use crate::digest::Digest;
-use crate::layout::{Content, Graph};
+use crate::layout::{Graph, NodeContent};
 use crate::oci::Descriptor;
 
-/// What people should know before they trust in the result.
-pub(crate) fn warnings(graph: &Graph<'_>, plan: &Plan) -> Vec<String> {
+/// Warnings about the result of a transfer.
+pub(crate) fn warnings(graph: &Graph<'_>, plan: &TransferPlan) -> Vec<String> {
     let mut warnings = Vec::new();
     if let Some(first) = plan.missing.first() {
         let others = match plan.missing.len() {
@@ -45,11 +47,11 @@ pub(crate) fn warnings(graph: &Graph<'_>, plan: &Plan) -> Vec<String> {
     warnings
 }
 
-/// What is to be said where an image goes without those that attest something of it: of BuildKit, they stand beside it in an
-/// index of `all` that leads to it, and name its digest.
+/// Returns a warning if attestations of an image are left out, or `None` if there are none. BuildKit lists them beside
+/// the image in an index (of `all`), with its digest.
 pub(crate) fn left_attestations(all: &Graph<'_>, image: &Digest) -> Option<String> {
     let indexes = all.nodes().filter_map(|node| match &node.content {
-        Content::Index(index) => Some(index.value()),
+        NodeContent::Index(index) => Some(index.value()),
         _ => None,
     });
     let is_about = |listed: &&Descriptor| listed.annotation(ATTESTED) == Some(image.as_str());

@@ -4,18 +4,18 @@ use crate::compress::Compression;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::image::sealed::{fitted, Fitted};
-use crate::layout::{Content, Graph, Layout, Node};
+use crate::layout::{Graph, Layout, Node, NodeContent};
 use crate::media_type::MediaKind;
 use crate::oci::{Descriptor, Document, ImageConfig, Manifest};
 
 /// What becomes of documents and blobs.
 #[derive(Debug, Default)]
-pub(crate) struct Plan {
-    /// Blobs that are taken as they are, documents among them.
+pub(crate) struct TransferPlan {
+    /// Blobs that are taken unchanged, documents included.
     pub(crate) taken: BTreeMap<Digest, Descriptor>,
-    /// Layers that are compressed anew.
+    /// Layers to be recompressed.
     pub(crate) recompressed: BTreeMap<Digest, LayerToRecompress>,
-    /// Documents that will be others, and why.
+    /// Documents that change, with the reason.
     pub(crate) changed: BTreeMap<Digest, String>,
     /// Configs that do not fit their images and are mended, by the digests of the manifests.
     pub(crate) mended: BTreeMap<Digest, Fitted>,
@@ -26,28 +26,28 @@ pub(crate) struct Plan {
 #[derive(Debug)]
 pub(crate) struct LayerToRecompress {
     pub(crate) descriptor: Descriptor,
-    /// What the config says is the digest of its tar.
+    /// The diff_id from the config.
     pub(crate) diff_id: Digest,
 }
 
-impl Plan {
+impl TransferPlan {
     /// What Docker has media types of its own for is described in OCI's, layers of images that are not compressed as wanted
     /// are compressed anew, and a history that does not fit the layers is mended. Everything else stays as it is.
     pub(crate) fn of(graph: &Graph<'_>, compression: Option<Compression>) -> Result<Self> {
-        let mut plan = Plan::default();
+        let mut plan = TransferPlan::default();
         for node in graph.nodes() {
             let digest = &node.descriptor.digest;
             let reason = match &node.content {
-                Content::Missing => {
+                NodeContent::Missing => {
                     plan.missing.push(node.descriptor.clone());
                     continue;
                 }
-                Content::Unknown => None,
-                Content::Index(index) => {
+                NodeContent::Unknown => None,
+                NodeContent::Index(index) => {
                     let mentioned = index.value().manifests.iter().chain(&index.value().subject);
                     plan.reason_of_document(node, mentioned)
                 }
-                Content::Manifest(manifest, config) => {
+                NodeContent::Manifest(manifest, config) => {
                     let config = config.as_deref();
                     let reason =
                         plan.add_blobs(graph.layout(), &node.descriptor, manifest.value(), config, compression)?;
@@ -62,7 +62,7 @@ impl Plan {
         Ok(plan)
     }
 
-    /// Why a document cannot stay as it is; none if it can.
+    /// Returns why a document must change, or `None` if it need not.
     fn reason_of_document<'d>(
         &self,
         node: &Node,
@@ -77,7 +77,7 @@ impl Plan {
         Some(format!("it mentions {}", changed.digest))
     }
 
-    /// Notes config and layers; gives back why the manifest cannot stay as it is for their sake.
+    /// Records config and layers. Returns why the manifest must change for them, or `None` if it need not.
     fn add_blobs(
         &mut self,
         layout: &Layout,
@@ -99,7 +99,7 @@ impl Plan {
         for (number, layer) in manifest.layers.iter().enumerate() {
             blobs.push(layer);
             if may_be_elsewhere(layer) {
-                // Its addresses lead to these very bytes.
+                // Its URLs lead to these very bytes, so it is not recompressed.
                 if layout.holds(&layer.digest)? {
                     self.taken.insert(layer.digest.clone(), layer.clone());
                 }
@@ -136,7 +136,7 @@ impl Plan {
     }
 }
 
-/// Whether a layer need not be in the layout (image-spec, layer.md#non-distributable-layers).
+/// Whether a layer may be missing from the layout (image-spec, layer.md#non-distributable-layers).
 pub(super) fn may_be_elsewhere(layer: &Descriptor) -> bool {
     !layer.urls.is_empty() || layer.media_type.is_non_distributable()
 }

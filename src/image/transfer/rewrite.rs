@@ -3,45 +3,43 @@ use std::collections::BTreeMap;
 use crate::digest::Digest;
 use crate::error::Result;
 use crate::image::sealed::{normalise, Fitted};
-use crate::image::transfer::plan::{may_be_elsewhere, Plan};
-use crate::layout::{Content, Graph, Redirects, Stage};
+use crate::image::transfer::plan::{may_be_elsewhere, TransferPlan};
+use crate::layout::{Graph, NodeContent, Redirects, Stage};
 use crate::media_type::MediaType;
 use crate::oci::{Descriptor, Document, ImageConfig, Index, Manifest};
 
-/// The digest of the image that an attestation of `BuildKit` is about; it stands in the same index.
+/// The annotation of an attestation of `BuildKit` with the digest of its image, which is listed in the same index.
 pub(crate) const ATTESTED: &str = "vnd.docker.reference.digest";
 
-/// Annotations, by how they begin, that tell where something is in the compressed bytes of a layer: of eStargz and
-/// zstd:chunked.
+/// Prefixes of annotations about the compressed bytes of a layer, as eStargz and zstd:chunked use them.
 const OF_COMPRESSED_BYTES: [&str; 3] =
     ["containerd.io/snapshot/stargz/", "io.containers.estargz.", "io.github.containers.zstd-chunked."];
 
-/// Documents that took the place of others.
+/// Documents that replaced others.
 #[derive(Debug, Default)]
 pub(crate) struct Rewritten {
     indexes: Vec<Document<Index>>,
     manifests: Vec<Document<Manifest>>,
     configs: Vec<Document<ImageConfig>>,
     replaced: Redirects,
-    /// The same of layers of images.
+    /// Recompressed layers of images.
     layers: Redirects,
 }
 
 impl Rewritten {
-    /// Writes all that the plan says will be other documents. `layers` are those that were compressed anew, by the digests
-    /// that they had.
-    pub(crate) fn of(graph: &Graph<'_>, plan: &Plan, layers: BTreeMap<Digest, Descriptor>) -> Self {
+    /// Rewrites all documents that the plan marks as changed. `layers` are the recompressed ones by their old digest.
+    pub(crate) fn of(graph: &Graph<'_>, plan: &TransferPlan, layers: BTreeMap<Digest, Descriptor>) -> Self {
         let layers = layers.into_iter().collect();
         let mut rewritten = Rewritten { layers, ..Rewritten::default() };
         for node in graph.nodes().filter(|node| plan.changed.contains_key(&node.descriptor.digest)) {
             let described = match &node.content {
-                Content::Index(index) => {
+                NodeContent::Index(index) => {
                     let document = Document::seal(rewritten.index(index.value().clone()));
                     let described = document.descriptor(MediaType::INDEX);
                     rewritten.indexes.push(document);
                     described
                 }
-                Content::Manifest(manifest, config) => {
+                NodeContent::Manifest(manifest, config) => {
                     let mended = plan.mended.get(&node.descriptor.digest);
                     let document =
                         Document::seal(rewritten.manifest(manifest.value().clone(), config.is_some(), mended));
@@ -50,7 +48,7 @@ impl Rewritten {
                     rewritten.configs.extend(mended.map(|mended| mended.config.clone()));
                     described
                 }
-                Content::Unknown | Content::Missing => continue,
+                NodeContent::Unknown | NodeContent::Missing => continue,
             };
             rewritten.replaced.put(node.descriptor.digest.clone(), described);
         }
@@ -71,12 +69,12 @@ impl Rewritten {
         Ok(())
     }
 
-    /// What stands in the place of a document; none if no such document changed.
+    /// Returns the replacement of a document, or `None` if none of those meant has changed.
     pub(crate) fn replacement(&self, is_meant: impl Fn(&Digest) -> bool) -> Option<&Descriptor> {
         self.replaced.pairs().find(|(old, _)| is_meant(old)).map(|(_, new)| new)
     }
 
-    /// The descriptor of what stands in the place of what it describes. All else that it says stays.
+    /// Points a descriptor at the replacement of its document. Everything else in it stays.
     pub(crate) fn redirected(&self, descriptor: Descriptor) -> Descriptor {
         let mut descriptor = self.replaced.redirected(&descriptor).unwrap_or(descriptor);
         if let Some(attested) = descriptor.annotations.as_mut().and_then(|annotations| annotations.get_mut(ATTESTED)) {

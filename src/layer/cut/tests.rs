@@ -1,4 +1,4 @@
-//! What layers make together is the tree that they were cut from, and a recipe more disturbs no layer but its own.
+//! Together, layers make the tree that they were cut from, and one more recipe affects no layer but its own.
 
 use std::fmt::Write;
 
@@ -22,7 +22,7 @@ fn plan(text: &str) -> Plan {
     Plan::parse("plan", text.as_bytes()).unwrap()
 }
 
-/// A line a layer: its name, its groups, and its members; a directory without its time has a `0` behind it.
+/// One line per layer: its name, its groups, and its members; `0` follows a directory without its time.
 fn shown(layers: &[Cut<'_>]) -> Vec<String> {
     let member = |step: &Step<'_>| match step.entry_and_source() {
         None => format!("-{}", step.path()),
@@ -72,7 +72,7 @@ fn members_and_the_directories_that_lead_to_them() {
                 "b [generated rb=2] / /etc/ /etc/x /usr/ /usr/bin/ /usr/bin/b /usr/lib/ /usr/lib/b",
             ],
         ),
-        // One layer is as if there was no plan.
+        // One layer is as if there were no plan.
         (
             "all: *",
             &["all [generated ra=1 rb=2] / /etc/ /etc/x /usr/ /usr/bin/ /usr/bin/a /usr/bin/b /usr/lib/ /usr/lib/b"],
@@ -84,7 +84,7 @@ fn members_and_the_directories_that_lead_to_them() {
                 "b [generated rb=2] / /etc/ /etc/x /usr/ /usr/bin/ /usr/lib/ /usr/lib/b",
             ],
         ),
-        // The first line that matches takes it, and lines that take nothing are no layers.
+        // The first line that matches takes it, and lines that take nothing make no layers.
         (
             "none: /none\na: package:lib-b\nb: recipe:rb\nc: generated\nd: *",
             &[
@@ -185,7 +185,7 @@ fn selectors_that_take_nothing() {
     assert!(warnings[0].ends_with("there is no package map, and no database of dpkg, opkg or apk in the rootfs"));
 }
 
-/// Who owns what, and a plan, for the names that the edits know.
+/// Who owns what, and a plan, for the names that the edits use.
 #[derive(Clone, Debug)]
 struct Owners {
     /// For each path, by its bytes, the recipe that owns it.
@@ -196,7 +196,7 @@ struct Owners {
 const RECIPES: [&str; 4] = ["r0", "r1", "r2", "r3"];
 
 impl Owners {
-    /// The numbers of the recipes that own a path; one at most of what is no directory.
+    /// Returns the numbers of the recipes that own a path; at most one for anything but a directory.
     fn of(&self, path: &TarPath, is_directory: bool) -> Vec<usize> {
         let mut state = self.seed;
         for byte in path.as_bytes() {
@@ -248,7 +248,7 @@ fn any_plan() -> impl Strategy<Value = Plan> {
     })
 }
 
-/// Layers over a filesystem.
+/// Applies layers to a filesystem.
 fn applied(base: Model, layers: &[Cut<'_>], new: &Model) -> Model {
     layers.iter().fold(base, |model, cut| model.apply(&cut.steps, new))
 }
@@ -259,7 +259,7 @@ fn check_once(layers: &[Cut<'_>]) -> Result<(), TestCaseError> {
         prop_assert!(!cut.steps.is_empty());
         for step in &cut.steps {
             let is_directory = step.entry_and_source().is_some_and(|(entry, _)| entry.kind == Kind::Directory);
-            prop_assert!(is_directory || seen.insert(step.path().clone()), "{:?} stands twice", step.path());
+            prop_assert!(is_directory || seen.insert(step.path().clone()), "{:?} occurs twice", step.path());
         }
     }
     Ok(())
@@ -306,8 +306,8 @@ proptest! {
         prop_assert!(!whiteouts.any(|has| has), "whiteouts above the lowest layer");
     }
 
-    /// What a recipe brings is taken away again: files, and directories that only lead to them. All layers but those that
-    /// the plan names for it, and the last, are as they were.
+    /// Removes what a recipe brings: files, and directories that only lead to them. All layers but those that the plan
+    /// names for it, and the last, stay the same.
     #[test]
     fn a_recipe_more_disturbs_its_layers_alone((_, new) in pair(), owners in owners(), plan in any_plan(), recipe in 0..4_usize) {
         let with = new.tree();
@@ -328,7 +328,7 @@ proptest! {
         for path in &removed {
             without.remove(path);
         }
-        // The innermost first.
+        // Innermost first.
         let directories: Vec<&Entry> = with.iter().filter(|entry| entry.kind == Kind::Directory).collect();
         for directory in directories.into_iter().rev() {
             let was_empty = with.below(&directory.path).next().is_none();

@@ -89,7 +89,7 @@ fn removals() {
     for (what, old, new, expected) in [
         ("a file", &["d/x=A", "d/y=B"][..], &["d/y=B"][..], &["d/", "d/.wh.x"][..]),
         ("a directory, with one whiteout", &["a/b/c/d=A", "a/b/e=A"], &["a/"], &["a/", "a/.wh.b"]),
-        ("before its siblings, behind its directory", &["d/a=A", "d/z=A"], &["d/a=B"], &["d/", "d/.wh.z", "d/a"]),
+        ("before its siblings, after its directory", &["d/a=A", "d/z=A"], &["d/a=B"], &["d/", "d/.wh.z", "d/a"]),
         (
             "and before what deeper directories hold",
             &["d/a/x=A", "d/a/y=A", "d/b=A", "d/c=A"],
@@ -225,7 +225,7 @@ fn trees_without_roots() {
     assert_eq!(steps(&nothing, &nothing), [""; 0]);
 }
 
-/// The order that readers rely on, and that every member stands on its own.
+/// Checks the order that readers rely on, and that every member is complete in itself.
 fn check_form(steps: &[Step<'_>]) -> Result<(), TestCaseError> {
     let mut put: Vec<&Entry> = Vec::new();
     let mut removed: BTreeSet<&TarPath> = BTreeSet::new();
@@ -246,7 +246,7 @@ fn check_form(steps: &[Step<'_>]) -> Result<(), TestCaseError> {
             put.push(entry);
         } else {
             let directory = path.parent().unwrap();
-            prop_assert_eq!(&put.last().unwrap().path, &directory, "{:?} stands behind its siblings", path);
+            prop_assert_eq!(&put.last().unwrap().path, &directory, "{:?} comes after its siblings", path);
             prop_assert!(removed.insert(path));
         }
     }
@@ -256,7 +256,7 @@ fn check_form(steps: &[Step<'_>]) -> Result<(), TestCaseError> {
     Ok(())
 }
 
-/// That each member is there for a reason.
+/// Checks that each member is there for a reason.
 fn check_reasons(old: &Model, new: &Model, steps: &[Step<'_>]) -> Result<(), TestCaseError> {
     let put: BTreeSet<&TarPath> =
         steps.iter().filter_map(|step| step.entry_and_source().map(|(entry, _)| &entry.path)).collect();

@@ -1,5 +1,5 @@
-//! dpkg's database: `status`, `info/PACKAGE[:ARCHITECTURE].list`, `diversions`, and the form of images without a package
-//! manager, `status.d/PACKAGE` with `status.d/PACKAGE.md5sums`.
+//! dpkg's database: `status`, `info/PACKAGE[:ARCHITECTURE].list`, `diversions`, and the form in images without a
+//! package manager, `status.d/PACKAGE` with `status.d/PACKAGE.md5sums`.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ pub(super) fn read(database: &Database<'_>) -> Result<Vec<Installed>> {
     Ok(packages)
 }
 
-/// Packages of a tree with dpkg in it.
+/// Returns the packages of a tree with dpkg in it.
 fn with_lists(database: &Database<'_>) -> Result<Vec<Installed>> {
     let Some(status) = database.read(&format!("{ROOT}/status"))? else { return Ok(Vec::new()) };
     let diversions = Diversions::parse(&database.read(&format!("{ROOT}/diversions"))?.unwrap_or_default());
@@ -40,7 +40,7 @@ fn with_lists(database: &Database<'_>) -> Result<Vec<Installed>> {
     Ok(packages)
 }
 
-/// Packages of a tree without dpkg.
+/// Returns the packages of a tree without dpkg.
 fn with_sums(database: &Database<'_>) -> Result<Vec<Installed>> {
     let directory = format!("{ROOT}/status.d");
     let names = database.names(&directory);
@@ -54,14 +54,15 @@ fn with_sums(database: &Database<'_>) -> Result<Vec<Installed>> {
         };
         let sums = database.read(&format!("{directory}/{file}.md5sums"))?.unwrap_or_default();
         let lines = sums.split(|byte| *byte == b'\n');
-        // 32 digits, two blanks, and the path.
+        // 32 digits, two spaces, and the path.
         let owned = lines.filter_map(|line| line.get(34..)).map(Owned::unknown).collect();
         packages.push(Installed { package: package(name, stanza), owned });
     }
     Ok(packages)
 }
 
-/// `Source: NAME` or `NAME (VERSION)`; without it, the package is its own source, as it is where the version is missing.
+/// Returns the package of a stanza. `Source` is `NAME` or `NAME (VERSION)`; a missing name or version is the package's
+/// own.
 fn package(name: &str, stanza: &Stanza<'_>) -> Package {
     let own = stanza.get("Version").unwrap_or_default();
     let (recipe, version) = match stanza.get("Source") {
@@ -74,11 +75,11 @@ fn package(name: &str, stanza: &Stanza<'_>) -> Package {
     Package { name: name.to_owned(), recipe: recipe.to_owned(), version: version.to_owned() }
 }
 
-/// Files that stand elsewhere than their packages say.
+/// Files that are not where their packages say.
 struct Diversions(BTreeMap<Vec<u8>, (Vec<u8>, Vec<u8>)>);
 
 impl Diversions {
-    /// Three lines each: from, to, and the package whose own file stays at `from` (`:` for none).
+    /// Parses three lines each: from, to, and the package whose own file stays at `from` (`:` for none).
     fn parse(text: &[u8]) -> Self {
         let lines: Vec<&[u8]> = text.split(|byte| *byte == b'\n').collect();
         let diversions = lines.chunks_exact(3).map(|lines| (lines[0].to_vec(), (lines[1].to_vec(), lines[2].to_vec())));

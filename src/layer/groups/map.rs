@@ -5,13 +5,13 @@ use crate::error::{Error, Result};
 use crate::layer::percent;
 use crate::tree::TarPath;
 
-/// A text that says who owns what, a line a path: `PATH<TAB>PACKAGE<TAB>RECIPE<TAB>VERSION`.
+/// A text that says who owns what, one line per path: `PATH<TAB>PACKAGE<TAB>RECIPE<TAB>VERSION`.
 ///
-/// In each column `%` and two hexadecimal digits stand for a byte; a blank, a control character and `%` itself are always
-/// written so. Empty lines, and lines that begin with `#`, say nothing.
+/// In each column `%` and two hexadecimal digits stand for a byte; a space, a control character and `%` itself are
+/// always written this way. Empty lines, and lines that begin with `#`, are ignored.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PackageMap {
-    /// What messages call it.
+    /// Its name in messages.
     pub(super) name: String,
     pub(super) packages: Vec<Package>,
     pub(super) owned: Vec<OwnedLine>,
@@ -27,7 +27,7 @@ pub(super) struct OwnedLine {
 }
 
 impl PackageMap {
-    /// Reads a map, which messages call `name`.
+    /// Parses a map, which messages call `name`.
     pub fn parse(name: &str, text: &[u8]) -> Result<Self> {
         let mut numbers: BTreeMap<Package, usize> = BTreeMap::new();
         let mut map = PackageMap { name: name.to_owned(), ..PackageMap::default() };

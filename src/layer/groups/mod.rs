@@ -1,9 +1,9 @@
-//! What changes together: the files of one recipe are a group. Who owns a path is known from a package map, else from a
-//! package database in the tree; what no package owns belongs to the group `generated`.
+//! What changes together: the files of one recipe are a group. The owner of a path comes from a package map, or else
+//! from a package database in the tree; what no package owns belongs to the group `generated`.
 //!
-//! A path is one place, whatever names databases have for it: the links among its directories are followed, the last
-//! component never is (`/lib/x` is `usr/lib/x` where `/lib` is a link). What is listed and not there is no error, since
-//! scripts of packages remove files.
+//! A path is one place, whatever names databases have for it: the links among its directories are followed, but never
+//! the last component (`/lib/x` is `usr/lib/x` if `/lib` is a link). A listed path that is missing is not an error,
+//! since scripts of packages remove files.
 
 mod apk;
 mod dpkg;
@@ -20,7 +20,7 @@ use crate::tree::{Content, Entry, Kind, Resolver, TarPath, Tree};
 
 pub use map::PackageMap;
 
-/// The name of the group of what no package owns.
+/// The name of the group for what no package owns.
 pub const GENERATED: &str = "generated";
 
 /// A package and where it comes from.
@@ -30,7 +30,7 @@ pub struct Package {
     pub name: String,
     /// The recipe, or source package, that it was made from: the name of its group.
     pub recipe: String,
-    /// The version of the recipe; empty if it is not known.
+    /// The version of the recipe; empty if unknown.
     pub version: String,
 }
 
@@ -39,7 +39,7 @@ pub struct Package {
 pub struct Groups {
     source: Option<String>,
     packages: Vec<Package>,
-    /// The owner of each entry that is no directory and has one, by its number.
+    /// The owner of each entry that has one and is not a directory, by its number.
     files: BTreeMap<TarPath, usize>,
     /// The owners of directories, which packages share.
     directories: BTreeMap<TarPath, Vec<usize>>,
@@ -59,13 +59,13 @@ impl Groups {
         Ok(Groups::default())
     }
 
-    /// Takes what a package map says.
+    /// Reads a package map.
     pub fn of_map(map: &PackageMap, tree: &Tree) -> Result<Self> {
         let mut resolver = Resolver::new(tree);
         let mut groups = Groups { source: Some(map.name.clone()), packages: map.packages.clone(), ..Groups::default() };
         let mut lines: BTreeMap<TarPath, usize> = BTreeMap::new();
         for owned in &map.owned {
-            // What is not there cannot be found by another name.
+            // What does not exist cannot be found by another name.
             let path = match resolver.place(owned.path.as_bytes()) {
                 Some(path) => path,
                 None => owned.path.clone(),
@@ -80,7 +80,7 @@ impl Groups {
                 let [first, second] = [before, owned.package].map(|package| &map.packages[package].name);
                 return Err(Error::invalid(
                     format!("{}:{}", map.name, owned.line),
-                    format!("`{path}` has one owner expected, found {second}, and {first} in line {line}"),
+                    format!("`{path}`: one owner expected, found {second}, and {first} in line {line}"),
                 ));
             }
         }
@@ -103,14 +103,14 @@ impl Groups {
                 match (&entry.kind, is_directory) {
                     (Kind::Directory, Some(false)) => {}
                     (Kind::Directory, _) => add(groups.directories.entry(place).or_default(), number),
-                    // Where the packages have a directory, something else stands that is not theirs.
+                    // Where the packages have a directory, something else is that is not theirs.
                     (_, Some(true)) => {}
                     (_, _) => add(claims.entry(place).or_default(), number),
                 }
             }
             groups.packages.push(package);
         }
-        // What several recipes claim is theirs as little as a directory would be: mostly it was one, and is a link now.
+        // What several recipes claim belongs to none of them, like a directory: mostly it was one, and is a link now.
         let is_of_one_recipe = |owners: &[usize]| {
             let recipes: BTreeSet<&str> = owners.iter().map(|owner| groups.packages[*owner].recipe.as_str()).collect();
             recipes.len() == 1
@@ -120,18 +120,18 @@ impl Groups {
         groups
     }
 
-    /// Where it is known from: the package map, or the kind of database. None if everything is generated for want of
-    /// both.
+    /// Returns where owners are known from: the package map, or the kind of database. `None` if there is neither, so
+    /// that everything is generated.
     pub fn source(&self) -> Option<&str> {
         self.source.as_deref()
     }
 
-    /// All packages; owners are numbers in this list.
+    /// Returns all packages; owners are numbers in this list.
     pub fn packages(&self) -> &[Package] {
         &self.packages
     }
 
-    /// The owners of an entry: of anything but a directory, one at most.
+    /// Returns the owners of an entry: at most one for anything but a directory.
     pub fn owners(&self, path: &TarPath) -> &[usize] {
         match self.files.get(path) {
             Some(owner) => std::slice::from_ref(owner),
@@ -140,20 +140,20 @@ impl Groups {
     }
 }
 
-/// Adds a number to a list in which each stands once; numbers come in order.
+/// Adds a number to a list without duplicates; numbers come in order.
 fn add(numbers: &mut Vec<usize>, number: usize) {
     if !numbers.contains(&number) {
         numbers.push(number);
     }
 }
 
-/// The files of a tree that [`Groups::detect`] may read.
+/// Returns the files of a tree that [`Groups::detect`] may read.
 pub(crate) fn database_files(tree: &Tree) -> Vec<&Entry> {
     let resolver = Resolver::new(tree);
     let roots = [dpkg::ROOT].into_iter().chain(opkg::ROOTS).chain(apk::ROOTS);
     let directories = roots.filter_map(|root| resolver.follow(root.as_bytes()));
     let below = directories.flat_map(|directory| tree.below(&directory.path)).filter_map(|path| tree.get(path));
-    // Of what a package has there, its scripts are the largest part.
+    // Scripts are the largest part of what a package has there.
     let is_read = |entry: &&Entry| {
         let name = entry.path.file_name();
         let is_script = [&b".postinst"[..], b".postrm", b".preinst", b".prerm", b".templates", b".triggers"];
@@ -173,7 +173,7 @@ struct Installed {
 /// A path as a database names it.
 struct Owned {
     path: Vec<u8>,
-    /// Whether it is a directory, where the database says so.
+    /// Whether it is a directory, if the database says so.
     is_directory: Option<bool>,
 }
 
@@ -189,11 +189,11 @@ struct Database<'a> {
     content: &'a dyn Content,
 }
 
-/// The most that is read of a file of a database.
+/// The most bytes that are read of one file of a database.
 const FILE_LIMIT: u64 = 256 << 20;
 
 impl Database<'_> {
-    /// The bytes of a file; none if there is none.
+    /// Returns the bytes of a file, or `None` if it does not exist.
     fn read(&self, path: &str) -> Result<Option<Vec<u8>>> {
         let Some(entry) = Resolver::new(self.tree).follow(path.as_bytes()).filter(|entry| entry.is_file()) else {
             return Ok(None);
@@ -204,7 +204,7 @@ impl Database<'_> {
         Ok(Some(bytes))
     }
 
-    /// The names in a directory, in order; none if there is none.
+    /// Returns the names in a directory, in order; empty if it does not exist.
     fn names(&self, directory: &str) -> Vec<String> {
         let Some(entry) = Resolver::new(self.tree).follow(directory.as_bytes()) else { return Vec::new() };
         let below = self.tree.below(&entry.path).filter(|below| below.parent().as_ref() == Some(&entry.path));

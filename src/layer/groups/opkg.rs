@@ -34,7 +34,7 @@ pub(super) fn read(database: &Database<'_>) -> Result<Vec<Installed>> {
     Ok(packages)
 }
 
-/// The recipe in a `Source`: OpenEmbedded has the name of its file, others a directory.
+/// Returns the recipe in a `Source`: OpenEmbedded writes the name of its file, others a directory.
 fn recipe(source: &str) -> &str {
     let file = source.rsplit('/').next().unwrap_or(source);
     let recipe = file.strip_suffix(".bb").map_or(file, |stem| stem.split('_').next().unwrap_or(stem));
@@ -45,7 +45,7 @@ fn recipe(source: &str) -> &str {
     }
 }
 
-/// `PATH`, `PATH<TAB>MODE` or `PATH<TAB>MODE<TAB>LINK`; the mode is the whole of `st_mode` in octal digits.
+/// Parses `PATH`, `PATH<TAB>MODE` or `PATH<TAB>MODE<TAB>LINK`; the mode is the whole of `st_mode` in octal digits.
 fn owned(line: &[u8]) -> Option<Owned> {
     let mut columns = line.split(|byte| *byte == b'\t');
     let path = columns.next().filter(|path| !path.is_empty())?.to_vec();
@@ -53,8 +53,8 @@ fn owned(line: &[u8]) -> Option<Owned> {
     Some(Owned { path, is_directory: mode.map(|mode| mode & 0o170_000 == 0o040_000) })
 }
 
-/// Some versions write paths with the root that they installed to. Of all directories above what is listed, the one below
-/// which the tree has most of it was the root.
+/// Removes the root that some versions write before the paths that they installed. Of all directories above the listed
+/// paths, it is the one below which the tree has most of them.
 fn strip_offline_root(packages: &mut [Installed], database: &Database<'_>) {
     let paths = || packages.iter().flat_map(|package| &package.owned).map(|owned| owned.path.as_slice());
     let Some(first) = paths().next() else { return };
@@ -66,7 +66,7 @@ fn strip_offline_root(packages: &mut [Installed], database: &Database<'_>) {
         let places = paths().filter_map(|path| resolver.place(&path[root.len()..]));
         places.filter(|place| !place.is_root() && database.tree.get(place).is_some()).count()
     };
-    // Shorter roots come first, and win where as much is found.
+    // Shorter roots come first, and win if as much is found.
     let best = roots.into_iter().map(|root| (found_below(root), root)).fold((0, &b""[..]), |best, next| {
         if next.0 > best.0 {
             next

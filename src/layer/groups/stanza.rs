@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-/// The first lines of the fields of a paragraph; keys are compared without case, as Debian's policy has it.
+/// The first lines of the fields of a paragraph; keys are compared ignoring case, as Debian's policy says.
 #[derive(Debug)]
 pub(super) struct Stanza<'a>(BTreeMap<String, &'a str>);
 
 impl<'a> Stanza<'a> {
-    /// Cuts a text into its paragraphs.
+    /// Splits a text into its paragraphs.
     pub(super) fn all(text: &'a str) -> Vec<Self> {
         let mut stanzas = Vec::new();
         let mut fields = BTreeMap::new();
@@ -23,12 +23,12 @@ impl<'a> Stanza<'a> {
         stanzas
     }
 
-    /// A field's value, unless it is empty.
+    /// Returns a field's value, or `None` if it is missing or empty.
     pub(super) fn get(&self, key: &str) -> Option<&'a str> {
         self.0.get(&key.to_ascii_lowercase()).copied().filter(|value| !value.is_empty())
     }
 
-    /// Whether the package has files in the tree: the third word of its status.
+    /// Returns whether the package has files in the tree: the third word of its status.
     pub(super) fn is_installed(&self) -> bool {
         let state = self.get("Status").and_then(|status| status.split_whitespace().nth(2));
         !matches!(state, Some("not-installed"))

@@ -11,7 +11,7 @@ impl Content for Model {
     }
 }
 
-/// A filesystem of these lines, with the database of a fixture in it.
+/// Makes a filesystem of these lines, with the database of a fixture in it.
 fn with_database(fixture: &str, lines: &[&str]) -> Model {
     let mut model = Model::parse(lines);
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/databases").join(fixture);
@@ -34,7 +34,7 @@ fn detect(model: &Model) -> Groups {
     Groups::detect(&model.tree(), model).unwrap()
 }
 
-/// The owners of a path as `PACKAGE<RECIPE=VERSION`.
+/// Returns the owners of a path as `PACKAGE<RECIPE=VERSION`.
 fn owners(groups: &Groups, name: &str) -> Vec<String> {
     let show = |owner: &usize| {
         let Package { name, recipe, version } = &groups.packages()[*owner];
@@ -92,7 +92,7 @@ fn debian() {
             ("usr/share/doc/zlib1g/copyright", &[]),
             ("usr/share/doc/zlib1g/copyright.old", &["zlib1g<zlib=1:1.2.13.dfsg-1"]),
             ("usr/share/doc/libgcc-s1", &["libgcc-s1<gcc-12=12.2.0-14+deb12u1"]),
-            // Several recipes have it as a directory: the link is nobody's.
+            // Several recipes have it as a directory: the link belongs to none of them.
             ("lib", &[]),
             ("var/lib/dpkg/status", &[]),
             ("var/lib/dpkg/info/dash.list", &[]),
@@ -148,7 +148,7 @@ fn opkg_in_each_form() {
                 ("var/lib/opkg/info/libc6.list", &[]),
             ],
         );
-        // Where modes are told, a link in the place of a directory is not the package's.
+        // If modes are listed, a link in place of a directory is not the package's.
         let expected: &[&str] = if fixture == "opkg" { &[] } else { &["libc6<glibc=2.39+git0+1c19c74c68-r0"] };
         assert_eq!(owners(&groups, "lib"), expected, "{fixture}");
     }
@@ -220,9 +220,9 @@ fn what_is_no_package_map() {
         ("/../a\tb\tc\t1", "map:1: name `/../a`: `..` leads out of the tree"),
         (
             "/usr/lib/a\tx\tx\t1\n/b\tx\tx\t1\n/lib/a\ty\ty\t1\n",
-            "map:3: `/usr/lib/a` has one owner expected, found y, and x in line 1",
+            "map:3: `/usr/lib/a`: one owner expected, found y, and x in line 1",
         ),
-        ("/gone\tx\tx\t1\n/gone\ty\ty\t1", "map:2: `/gone` has one owner expected, found y, and x in line 1"),
+        ("/gone\tx\tx\t1\n/gone\ty\ty\t1", "map:2: `/gone`: one owner expected, found y, and x in line 1"),
     ] {
         assert_eq!(map(text, &tree).unwrap_err().to_string(), expected, "{text}");
     }

@@ -6,7 +6,7 @@ use crate::layer::plan::{Plan, Selector};
 use crate::spelling::nearest;
 use crate::tree::{Kind, TarPath, Tree};
 
-/// Which layer of a plan takes which entry of a tree. Layers go by their numbers; the number after the last is the layer of
+/// Which layer of a plan takes which entry of a tree. Layers are numbers; the number after the last is the layer of
 /// what no line takes.
 #[derive(Debug)]
 pub struct Assignment<'a> {
@@ -21,15 +21,15 @@ pub struct Assignment<'a> {
 pub enum Place {
     /// In a layer.
     In(usize),
-    /// A directory that packages own: with each of them. Owners and their layers.
+    /// A directory that packages own, with each of them: owners and their layers.
     With(Vec<(usize, usize)>),
 }
 
-/// The place of a selector in a plan: its layer's number, and its own there.
+/// The place of a selector in a plan: its layer's number, and its number in that layer.
 type At = (usize, usize);
 
 impl<'a> Assignment<'a> {
-    /// Gives every entry of a tree its place.
+    /// Assigns every entry of a tree to its place.
     pub fn new(plan: &'a Plan, groups: &'a Groups, tree: &'a Tree) -> Self {
         let mut matches = Matches::new(plan, groups);
         let mut places = BTreeMap::new();
@@ -59,22 +59,22 @@ impl<'a> Assignment<'a> {
         Assignment { plan, groups, places, warnings }
     }
 
-    /// The place of an entry of the tree.
+    /// Returns the place of an entry, or `None` if the tree does not have it.
     pub fn place(&self, path: &TarPath) -> Option<&Place> {
         self.places.get(path)
     }
 
-    /// The plan that was followed.
+    /// Returns the plan.
     pub fn plan(&self) -> &'a Plan {
         self.plan
     }
 
-    /// Who owns what.
+    /// Returns who owns what.
     pub fn groups(&self) -> &'a Groups {
         self.groups
     }
 
-    /// What is to be said about selectors that take nothing.
+    /// Returns warnings about selectors that take nothing.
     pub fn warnings(&self) -> &[String] {
         &self.warnings
     }
@@ -84,7 +84,7 @@ impl<'a> Assignment<'a> {
 struct Matches<'a> {
     plan: &'a Plan,
     paths: Vec<(At, &'a Selector)>,
-    /// By the number of a package.
+    /// By package number.
     packages: Vec<Vec<At>>,
     generated: Vec<At>,
     rest: Vec<At>,
@@ -92,7 +92,7 @@ struct Matches<'a> {
     took: BTreeSet<At>,
 }
 
-/// All selectors in order.
+/// Returns all selectors in order.
 fn selectors(plan: &Plan) -> impl Iterator<Item = (At, &Selector)> {
     plan.layers().iter().enumerate().flat_map(|(layer, planned)| {
         planned.selectors.iter().enumerate().map(move |(number, selector)| ((layer, number), selector))
@@ -120,7 +120,7 @@ impl<'a> Matches<'a> {
         }
     }
 
-    /// The layer of an entry of this owner, if it has one, that selectors match by its path.
+    /// Returns the layer of an entry with this owner, if any, whose path these selectors match.
     fn layer(&mut self, owner: Option<usize>, by_path: &[At]) -> usize {
         let by_owner = match owner {
             Some(owner) => &self.packages[owner],
@@ -133,7 +133,8 @@ impl<'a> Matches<'a> {
         layer.unwrap_or(self.plan.layers().len())
     }
 
-    /// Selectors that took nothing, but for those that catch what others leave: there may be nothing to catch.
+    /// Returns the selectors that took nothing, except those that catch what others leave: there may be nothing to
+    /// catch.
     fn idle(&self) -> impl Iterator<Item = (At, &'a Selector)> + '_ {
         let catches = |selector: &Selector| matches!(selector.takes(), Takes::Generated | Takes::Rest);
         selectors(self.plan).filter(move |(at, selector)| !self.took.contains(at) && !catches(selector))
@@ -153,7 +154,7 @@ fn warning(plan: &Plan, at: At, selector: &Selector, matches: &Matches<'_>, grou
     format!("layer `{}`: `{selector}` takes nothing{reason}", plan.layer_name(at.0))
 }
 
-/// What may have been meant by a selector that matches nothing.
+/// Returns what a selector that matches nothing may have meant.
 fn nearest_to(selector: &Selector, groups: &Groups, tree: &Tree) -> Option<String> {
     let name = selector.text().split_once(':').unwrap_or_default().1;
     let packages = groups.packages();
@@ -168,7 +169,7 @@ fn nearest_to(selector: &Selector, groups: &Groups, tree: &Tree) -> Option<Strin
         }
         Takes::Paths(_) => {
             let wanted = TarPath::parse(selector.text().as_bytes()).ok()?;
-            // In the last directory on the way that is there, the name that is nearest to the one that is not.
+            // In the last existing directory on the way, the name nearest to the missing one.
             let way: Vec<TarPath> = std::iter::successors(Some(wanted), TarPath::parent).collect();
             let missing = way.iter().rev().find(|path| tree.get(path).is_none())?;
             let directory = missing.parent()?;

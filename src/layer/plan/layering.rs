@@ -5,7 +5,7 @@ use crate::layer::groups::{Groups, Package};
 use crate::layer::plan::{pack, unused, weigh, Plan, PlannedLayer, Selector, MAX_LAYERS};
 use crate::tree::Tree;
 
-/// How a tree is to be cut, before it is known: the words `NAME=SELECTOR[,SELECTOR…]`, `packages[:MAX]` and `@FILE`.
+/// How to cut a tree that is not known yet: the words `NAME=SELECTOR[,SELECTOR…]`, `packages[:MAX]` and `@FILE`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Layering {
     words: Vec<Word>,
@@ -14,15 +14,15 @@ pub struct Layering {
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Word {
     Layer(PlannedLayer),
-    /// The layers that the planner makes, so that there are so many in all.
+    /// The layers that the planner makes, up to this many in all.
     Packages(usize),
 }
 
 impl Layering {
-    /// How many layers there are where nobody says it.
+    /// The default number of layers.
     pub const DEFAULT_MAX: usize = 32;
 
-    /// Reads the words, and the plans that they name.
+    /// Parses the words, and the plans that they name.
     pub fn parse<S: AsRef<str>>(words: &[S]) -> Result<Self, String> {
         let mut parsed = Vec::new();
         for word in words.iter().map(AsRef::as_ref) {
@@ -47,13 +47,13 @@ impl Layering {
             }
         }
         if parsed.iter().filter(|word| matches!(word, Word::Packages(_))).count() > 1 {
-            return Err("`packages` once expected, found twice".to_owned());
+            return Err("`packages` expected once, found twice".to_owned());
         }
         let layering = Layering { words: parsed };
         Plan::new(layering.named().cloned().collect())?;
         if let Some(max) = layering.max().filter(|max| *max > 1 && *max < layering.named().count() + 2) {
             let wanted = layering.named().count() + 2;
-            return Err(format!("`packages:{max}`: {wanted} at least expected beside {} named layers", wanted - 2));
+            return Err(format!("`packages:{max}`: at least {wanted} expected beside {} named layers", wanted - 2));
         }
         Ok(layering)
     }
@@ -62,13 +62,13 @@ impl Layering {
         self.words.iter().filter_map(|word| if let Word::Layer(layer) = word { Some(layer) } else { None })
     }
 
-    /// How many layers there may be, if it is said.
+    /// Returns how many layers there may be, or `None` if that is not given.
     pub fn max(&self) -> Option<usize> {
         self.words.iter().find_map(|word| if let Word::Packages(max) = word { Some(*max) } else { None })
     }
 
-    /// The plan for a tree: recipes that no named layer names share what is left of the layers, and what no package owns
-    /// comes last.
+    /// Returns the plan for a tree: recipes that no named layer names share the remaining layers, and what no package
+    /// owns comes last.
     pub fn plan(&self, groups: &Groups, tree: &Tree) -> Plan {
         let Some(max) = self.max() else { return Plan { layers: self.named().cloned().collect() } };
         let catch_all = |selector: &Selector| matches!(selector.text(), "*" | "generated");
@@ -129,10 +129,10 @@ mod tests {
             (&["packages:0"], "`packages:0`: a number from 1 to 120 expected"),
             (&["packages:121"], "`packages:121`: a number from 1 to 120 expected"),
             (&["packages:x"], "`packages:x`: a number from 1 to 120 expected"),
-            (&["packages", "packages:3"], "`packages` once expected, found twice"),
-            (&["a=/a", "b=/b", "packages:3"], "`packages:3`: 4 at least expected beside 2 named layers"),
-            (&["a=/a", "a=/b"], "the layer `a` is there twice"),
-            (&["a="], "`` is no pattern: a name or path with `*`, `?`, `**`, `[set]` expected"),
+            (&["packages", "packages:3"], "`packages` expected once, found twice"),
+            (&["a=/a", "b=/b", "packages:3"], "`packages:3`: at least 4 expected beside 2 named layers"),
+            (&["a=/a", "a=/b"], "the layer `a` is defined twice"),
+            (&["a="], "`` is not a pattern: a name or path with `*`, `?`, `**`, `[set]` expected"),
             (&["=/a"], "a name expected, found none"),
             (&["@missing/plan"], "cannot read the plan `missing/plan`: No such file or directory (os error 2)"),
         ] {

@@ -1,7 +1,7 @@
 //! Which layer holds what.
 //!
-//! A plan is text that a person can read, edit and keep: a line a layer, from the bottom up, `NAME: SELECTOR…`, with `#`
-//! comments. The first line that matches takes a path; what none takes goes into a last layer of its own.
+//! A plan is text that a person can read, edit and keep: one line per layer, lowest first, `NAME: SELECTOR…`, with `#`
+//! comments. The first line that matches takes a path; what no line takes goes into a last layer of its own.
 
 mod assign;
 mod layering;
@@ -19,9 +19,9 @@ pub use layering::Layering;
 pub use pack::{pack, weigh, Weight};
 pub use selector::Selector;
 pub(crate) use update::home;
-pub use update::{update, History, Rate};
+pub use update::{update, PlanUpdate, Rate};
 
-/// The most layers that an image with a plan has: overlay filesystems end soon after it.
+/// The most layers that an image with a plan has: overlay filesystems do not support many more.
 pub const MAX_LAYERS: usize = 120;
 
 /// The layers of an image, the lowest first.
@@ -35,7 +35,7 @@ pub struct Plan {
 pub struct PlannedLayer {
     /// Its name.
     pub name: String,
-    /// What it takes of what the layers before it left.
+    /// What it takes of what the layers before it leave.
     pub selectors: Vec<Selector>,
 }
 
@@ -44,16 +44,16 @@ impl Plan {
     pub fn new(layers: Vec<PlannedLayer>) -> Result<Self, String> {
         for (index, layer) in layers.iter().enumerate() {
             if layers[..index].iter().any(|other| other.name == layer.name) {
-                return Err(format!("the layer `{}` is there twice", layer.name));
+                return Err(format!("the layer `{}` is defined twice", layer.name));
             }
         }
         if layers.len() > MAX_LAYERS {
-            return Err(format!("{MAX_LAYERS} layers at most expected, found {}", layers.len()));
+            return Err(format!("at most {MAX_LAYERS} layers expected, found {}", layers.len()));
         }
         Ok(Plan { layers })
     }
 
-    /// Reads the text of a plan, which messages call `name`.
+    /// Parses the text of a plan, which messages call `name`.
     pub fn parse(name: &str, text: &[u8]) -> Result<Self> {
         let text = std::str::from_utf8(text).map_err(|_| Error::invalid(name, "text in UTF-8 expected"))?;
         let mut layers: Vec<PlannedLayer> = Vec::new();
@@ -61,7 +61,7 @@ impl Plan {
             let at = |reason: String| Error::invalid(format!("{name}:{}", index + 1), reason);
             let Some(layer) = PlannedLayer::parse_line(line).map_err(at)? else { continue };
             if layers.iter().any(|other| other.name == layer.name) {
-                return Err(at(format!("the layer `{}` is there twice", layer.name)));
+                return Err(at(format!("the layer `{}` is defined twice", layer.name)));
             }
             layers.push(layer);
         }
@@ -71,12 +71,12 @@ impl Plan {
         Plan::new(layers).map_err(|reason| Error::invalid(name, reason))
     }
 
-    /// Its lines.
+    /// Returns its lines.
     pub fn layers(&self) -> &[PlannedLayer] {
         &self.layers
     }
 
-    /// The name of the layer with this number; the number after the last is the one of what no line takes.
+    /// Returns the name of the layer with this number; the number after the last is the layer of what no line takes.
     pub fn layer_name(&self, number: usize) -> String {
         match self.layers.get(number) {
             Some(layer) => layer.name.clone(),
@@ -89,19 +89,19 @@ impl Plan {
     }
 }
 
-/// A name, with a number if it is used.
+/// Returns a name, with a number if it is already used.
 fn unused(wanted: &str, is_used: impl Fn(&str) -> bool) -> String {
     let mut names = (1..).map(|number| if number == 1 { wanted.to_owned() } else { format!("{wanted}-{number}") });
     names.find(|name| !is_used(name)).expect("one of many names is free")
 }
 
 impl PlannedLayer {
-    /// A layer of recipes.
+    /// Makes a layer of recipes.
     pub fn of_recipes<'a>(name: &str, recipes: impl IntoIterator<Item = &'a str>) -> Self {
         PlannedLayer { name: name.to_owned(), selectors: recipes.into_iter().map(Selector::recipe).collect() }
     }
 
-    /// Reads a line; none if it says nothing.
+    /// Parses a line; returns `None` if it is empty or a comment.
     fn parse_line(line: &str) -> Result<Option<Self>, String> {
         let mut words = line.split_whitespace().take_while(|word| !word.starts_with('#'));
         let Some(first) = words.next() else { return Ok(None) };
@@ -111,7 +111,7 @@ impl PlannedLayer {
         }
     }
 
-    /// Reads a name and selectors.
+    /// Parses a name and selectors.
     fn parse<'a>(name: &str, selectors: impl IntoIterator<Item = &'a str>) -> Result<Self, String> {
         let decoded = String::from_utf8(percent::decode(name.as_bytes())?);
         let decoded = decoded.map_err(|_| format!("the name `{name}` is not UTF-8"))?;
@@ -169,11 +169,11 @@ mod tests {
             (": recipe:glibc", "plan:1: a name expected, found none"),
             ("base:\n", "plan:1: the layer `base` has no selector"),
             ("base: # recipe:a\n", "plan:1: the layer `base` has no selector"),
-            ("a: /a\na: /b", "plan:2: the layer `a` is there twice"),
-            ("a: /a\n%61: /b", "plan:2: the layer `a` is there twice"),
-            ("a: recipe:[", "plan:1: `[` is no pattern: a name or path with `*`, `?`, `**`, `[set]` expected"),
+            ("a: /a\na: /b", "plan:2: the layer `a` is defined twice"),
+            ("a: /a\n%61: /b", "plan:2: the layer `a` is defined twice"),
+            ("a: recipe:[", "plan:1: `[` is not a pattern: a name or path with `*`, `?`, `**`, `[set]` expected"),
             ("%ff: /a", "plan:1: the name `%ff` is not UTF-8"),
-            (&many, "plan: 120 layers at most expected, found 121"),
+            (&many, "plan: at most 120 layers expected, found 121"),
         ] {
             assert_eq!(Plan::parse("plan", text.as_bytes()).unwrap_err().to_string(), expected);
         }

@@ -1,8 +1,8 @@
-//! Recipes into layers by size and name alone, for want of any history.
+//! Packs recipes into layers by size and name alone, if there is no history.
 //!
-//! The largest recipes have a layer each: a small update must not drag them along. The others share a few, each chosen by
-//! its name alone, so that one recipe more or less disturbs no layer but its own. How many are shared grows slowly with the
-//! number of recipes; then one of them is split, and the others stay.
+//! The largest recipes have a layer each: a small update must not replace them too. The others share a few, each chosen
+//! by its name alone, so that adding or removing a recipe affects no layer but its own. The number of shared layers
+//! grows slowly with the number of recipes; then one of them is split, and the others stay.
 
 use std::collections::BTreeMap;
 
@@ -13,17 +13,17 @@ use crate::tree::{Kind, Tree};
 /// What a recipe has in a tree.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Weight {
-    /// Bytes in the tar of a layer, about.
+    /// Approximate bytes in the tar of a layer.
     pub bytes: u64,
     /// Entries, without directories.
     pub entries: usize,
 }
 
-/// What each recipe has in a tree.
+/// Returns what each recipe has in a tree.
 pub fn weigh(groups: &Groups, tree: &Tree) -> BTreeMap<String, Weight> {
     let mut weights: BTreeMap<String, Weight> = BTreeMap::new();
     for entry in tree.iter() {
-        // A directory is with each of its owners.
+        // A directory counts for each of its owners.
         for owner in groups.owners(&entry.path) {
             let weight = weights.entry(groups.packages()[*owner].recipe.clone()).or_default();
             weight.bytes += 512 + entry.size().next_multiple_of(512);
@@ -33,11 +33,11 @@ pub fn weigh(groups: &Groups, tree: &Tree) -> BTreeMap<String, Weight> {
     weights
 }
 
-/// At most a quarter of the layers are shared, and hold three recipes each before there is one more of them.
+/// At most a quarter of the layers are shared, and each holds three recipes before another is added.
 const SHARED: usize = 4;
 const IN_SHARED: usize = 3;
 
-/// Packs recipes into `count` layers at most, which is one at least.
+/// Packs recipes into at most `count` layers; `count` is at least one.
 pub fn pack(weights: &BTreeMap<String, Weight>, count: usize) -> Vec<PlannedLayer> {
     let mut by_size: Vec<(&str, u64)> =
         weights.iter().map(|(recipe, weight)| (recipe.as_str(), weight.bytes)).collect();
@@ -60,7 +60,8 @@ pub fn pack(weights: &BTreeMap<String, Weight>, count: usize) -> Vec<PlannedLaye
     layers
 }
 
-/// Which of the shared layers a recipe is in. With one more of them, one is split and the others stay (linear hashing).
+/// Returns which of the shared layers a recipe is in. When one is added, one is split and the others stay (linear
+/// hashing).
 fn bin(recipe: &str, bins: usize) -> usize {
     let hash = fnv(recipe.as_bytes());
     let wide = bins.next_power_of_two();
@@ -72,7 +73,7 @@ fn bin(recipe: &str, bins: usize) -> usize {
     }
 }
 
-/// FNV-1a, its halves mixed: the low bits alone are those of the last letters.
+/// FNV-1a with its halves mixed: the low bits alone depend on the last letters.
 fn fnv(bytes: &[u8]) -> u64 {
     let hash = bytes
         .iter()
@@ -87,7 +88,7 @@ mod tests {
     use super::*;
     use crate::layer::plan::Plan;
 
-    /// Sizes as those of packages are: few large ones, many small ones.
+    /// Returns sizes like those of packages: few large ones, many small ones.
     fn weights(count: usize) -> BTreeMap<String, Weight> {
         let size = |number: usize| 4096 + (fnv(&number.to_le_bytes()) % 4096).pow(2) / (1 + number as u64 % 7).pow(3);
         let names = (0..count).map(|number| format!("recipe-{number}"));
@@ -117,7 +118,7 @@ mod tests {
         }
     }
 
-    /// Of the layers that there were, one changes, or is dissolved into one that changes.
+    /// Of the existing layers, one changes, or is dissolved into one that changes.
     #[test]
     fn one_more_disturbs_one() {
         for recipes in 33..300 {

@@ -7,15 +7,15 @@ use crate::tree::{Globs, TarPath};
 
 /// What a line of a plan takes.
 ///
-/// `recipe:GLOB`, `package:GLOB`, `generated`, `*` (all that is left), or a path or glob that takes the path and all below
-/// it. `%` and two hexadecimal digits stand for a byte, which then means only itself.
+/// `recipe:GLOB`, `package:GLOB`, `generated`, `*` (everything left), or a path or glob, which takes the path and
+/// everything below it. `%` and two hexadecimal digits stand for a byte, taken literally.
 #[derive(Clone, Debug)]
 pub struct Selector {
     text: String,
     takes: Takes,
 }
 
-/// What is taken.
+/// What a selector takes.
 #[derive(Clone, Debug)]
 pub(crate) enum Takes {
     Recipes(Globs),
@@ -26,7 +26,7 @@ pub(crate) enum Takes {
 }
 
 impl Selector {
-    /// Reads a selector as it stands in a plan.
+    /// Parses a selector as written in a plan.
     pub fn parse(text: &str) -> Result<Self, String> {
         let takes = match text {
             "*" => Takes::Rest,
@@ -36,7 +36,7 @@ impl Selector {
                 Some(("package", glob)) => Takes::Packages(globs(glob)?),
                 Some((word, _)) if !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_lowercase()) => {
                     return Err(format!(
-                        "`{text}` is no selector: `recipe:`, `package:` or a path expected (a path with a colon begins \
+                        "`{text}` is not a selector: `recipe:`, `package:` or a path expected (a path with a colon begins \
                          with a slash)"
                     ));
                 }
@@ -46,13 +46,13 @@ impl Selector {
         Ok(Selector { text: text.to_owned(), takes })
     }
 
-    /// The one that takes exactly this recipe.
+    /// Returns the selector that takes exactly this recipe.
     pub fn recipe(name: &str) -> Self {
         let text = format!("recipe:{}", percent::encode(name.as_bytes(), b"#,=*?[]\\!^"));
         Selector::parse(&text).expect("an encoded name is a pattern")
     }
 
-    /// As it stands in a plan.
+    /// Returns the text as written in a plan.
     pub fn text(&self) -> &str {
         &self.text
     }
@@ -61,7 +61,7 @@ impl Selector {
         &self.takes
     }
 
-    /// Whether it takes the package by its name or its recipe's.
+    /// Returns whether it takes the package, by its name or its recipe's.
     pub(crate) fn takes_package(&self, package: &Package) -> bool {
         match &self.takes {
             Takes::Recipes(globs) => globs.matches_name(package.recipe.as_bytes()),
@@ -70,7 +70,7 @@ impl Selector {
         }
     }
 
-    /// Whether it takes the path itself by its name.
+    /// Returns whether it takes the path itself, by its name.
     pub(crate) fn takes_path(&self, path: &TarPath) -> bool {
         matches!(&self.takes, Takes::Paths(globs) if globs.matches(path))
     }
@@ -99,7 +99,7 @@ fn globs(text: &str) -> Result<Globs, String> {
         pattern.push(byte);
     }
     Globs::parse([pattern])
-        .map_err(|_| format!("`{text}` is no pattern: a name or path with `*`, `?`, `**`, `[set]` expected"))
+        .map_err(|_| format!("`{text}` is not a pattern: a name or path with `*`, `?`, `**`, `[set]` expected"))
 }
 
 #[cfg(test)]
@@ -167,11 +167,11 @@ mod tests {
     #[test]
     fn what_is_no_selector() {
         for (text, expected) in [
-            ("recipes:x", "`recipes:x` is no selector: `recipe:`, `package:` or a path expected"),
-            ("recipe:", "`` is no pattern"),
-            ("package:[a", "`[a` is no pattern"),
-            ("/", "`/` is no pattern"),
-            ("", "`` is no pattern"),
+            ("recipes:x", "`recipes:x` is not a selector: `recipe:`, `package:` or a path expected"),
+            ("recipe:", "`` is not a pattern"),
+            ("package:[a", "`[a` is not a pattern"),
+            ("/", "`/` is not a pattern"),
+            ("", "`` is not a pattern"),
             ("/opt/%2", "two hexadecimal digits expected after each `%` in `/opt/%2`"),
         ] {
             let error = Selector::parse(text).unwrap_err();

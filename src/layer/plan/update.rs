@@ -1,7 +1,6 @@
-//! A plan that has learned: recipes that change often have layers of their own, those that do not share one.
+//! Updates a plan from history: recipes that change often have layers of their own, the others share one.
 //!
-//! What has to be fetched anyway may be cut and joined anew at will, and costs not a byte more; what has not stays where it
-//! is.
+//! What has to be fetched anyway may be cut and joined anew at no cost; everything else stays where it is.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,14 +11,14 @@ use crate::layer::plan::{unused, Plan, PlannedLayer, Weight};
 /// How often a recipe changed from one release to the next.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Rate {
-    /// In so many steps it changed.
+    /// The number of steps in which it changed.
     pub changes: u32,
-    /// Of so many in which it was there.
+    /// The number of steps in which it was present.
     pub steps: u32,
 }
 
 impl Rate {
-    /// The probability that it changes in the next step, somewhat in doubt about what was seen seldom.
+    /// Returns the probability that it changes in the next step, allowing for doubt about what was seen seldom.
     fn probability(self) -> f64 {
         ((f64::from(self.changes) + 0.1) / (f64::from(self.steps) + 0.5)).min(0.99)
     }
@@ -27,10 +26,10 @@ impl Rate {
 
 /// What a plan is updated with.
 #[derive(Clone, Copy, Debug)]
-pub struct History<'a> {
+pub struct PlanUpdate<'a> {
     /// What each recipe has in the new tree.
     pub weights: &'a BTreeMap<String, Weight>,
-    /// How often each recipe changed; one that is not there was never seen.
+    /// How often each recipe changed; a missing recipe was never seen.
     pub rates: &'a BTreeMap<String, Rate>,
     /// The names of the layers that must be fetched whatever the plan is.
     pub fetched: &'a BTreeSet<String>,
@@ -38,7 +37,7 @@ pub struct History<'a> {
     pub max: usize,
 }
 
-/// The line of a plan that takes a recipe by its name, or by that of one of its packages, or with all that is left.
+/// Returns the line of a plan that takes a recipe by its name, by that of one of its packages, or with everything left.
 pub(crate) fn home(plan: &Plan, groups: &Groups, recipe: &str) -> Option<usize> {
     let its = || groups.packages().iter().filter(|package| package.recipe == recipe);
     plan.layers().iter().position(|layer| {
@@ -48,8 +47,8 @@ pub(crate) fn home(plan: &Plan, groups: &Groups, recipe: &str) -> Option<usize> 
     })
 }
 
-/// Updates a plan. Lines that name other things than recipes stay as they are.
-pub fn update(plan: &Plan, groups: &Groups, history: &History<'_>) -> Plan {
+/// Updates a plan. Lines that name things other than recipes stay the same.
+pub fn update(plan: &Plan, groups: &Groups, history: &PlanUpdate<'_>) -> Plan {
     let is_of_recipes =
         |layer: &PlannedLayer| layer.selectors.iter().all(|selector| matches!(selector.takes(), Takes::Recipes(_)));
     let recut: Vec<bool> =
@@ -81,12 +80,12 @@ pub fn update(plan: &Plan, groups: &Groups, history: &History<'_>) -> Plan {
         let layer = PlannedLayer::of_recipes(&name, items.iter().map(|item| item.recipe));
         made.push((layer, 1.0 - items.iter().map(|item| 1.0 - item.chance).product::<f64>()));
     }
-    // Lines of another kind before the first line of recipes; all of them are kept.
+    // Lines of other kinds before the first line of recipes; all of them are kept.
     let first = plan.layers().iter().position(is_of_recipes).unwrap_or(0);
     Plan { layers: ordered(first, kept, made, is_of_recipes) }
 }
 
-/// Stable layers stand lowest; but no line of recipes passes one of another kind, which might take what is its own.
+/// Puts stable layers lowest; but no line of recipes passes one of another kind, which might take its entries.
 fn ordered(
     first: usize,
     kept: Vec<(PlannedLayer, f64)>,
@@ -102,7 +101,7 @@ fn ordered(
     layers.into_iter().chain(recipes).chain(others).map(|(layer, _)| layer).collect()
 }
 
-/// A recipe that is to have a place.
+/// A recipe to be placed.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Item<'a> {
     recipe: &'a str,
@@ -110,11 +109,11 @@ struct Item<'a> {
     chance: f64,
 }
 
-/// What the documents say of a layer, in bytes, which are fetched with each update.
+/// Bytes that the documents need for a layer, fetched with each update.
 const PER_LAYER: f64 = 1024.0;
 
-/// Cuts recipes into `count` layers at most, so that the next step costs least: the sum of the layers' sizes, each times the
-/// chance that something in it changes. Recipes that are as likely to change, and as large, stand together.
+/// Cuts recipes into at most `count` layers, so that the next step costs least: the sum of the layers' sizes, each
+/// times the chance that something in it changes. Recipes of similar chance and size are next to each other.
 fn partition<'i, 'a>(items: &'i mut [Item<'a>], count: usize) -> Vec<&'i [Item<'a>]> {
     let order = |a: &Item<'_>, b: &Item<'_>| {
         a.chance.total_cmp(&b.chance).then(a.bytes.cmp(&b.bytes)).then(a.recipe.cmp(b.recipe))
@@ -122,7 +121,7 @@ fn partition<'i, 'a>(items: &'i mut [Item<'a>], count: usize) -> Vec<&'i [Item<'
     items.sort_by(order);
     let items: &'i [Item<'a>] = items;
     let length = items.len();
-    // For each number of layers and each beginning of the list: the least cost, and where its last layer begins.
+    // For each number of layers and each beginning of the list: the least cost, and where the last layer begins.
     let mut best = vec![vec![(f64::INFINITY, 0); length + 1]; count.min(length) + 1];
     best[0][0] = (0.0, 0);
     for end in 1..=length {
@@ -171,7 +170,7 @@ mod tests {
             recipes.iter().map(|(recipe, _, changes)| ((*recipe).to_owned(), Rate { changes: *changes, steps: 10 }));
         let (weights, rates) = (weights.collect(), rates.collect());
         let fetched = fetched.iter().map(|name| (*name).to_owned()).collect();
-        let history = History { weights: &weights, rates: &rates, fetched: &fetched, max };
+        let history = PlanUpdate { weights: &weights, rates: &rates, fetched: &fetched, max };
         let plan = Plan::parse("plan", plan.as_bytes()).unwrap();
         update(&plan, &groups, &history).to_string().lines().map(str::to_owned).collect()
     }

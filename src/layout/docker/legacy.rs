@@ -1,5 +1,6 @@
-//! What Docker wrote before 1.10, and still writes beside the newer documents: `repositories` gives names to layers,
-//! and each layer is a directory with its tar and a document that names its parent (Docker Image Specification v1.0).
+//! The format from before Docker 1.10, which newer versions still write beside their own documents: `repositories`
+//! names the top layers, and each layer is a directory with its tar and a document that names its parent (Docker Image
+//! Specification v1.0).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -10,7 +11,7 @@ use crate::compress::Decoder;
 use crate::digest::{Digest, HashWriter};
 use crate::error::{Error, IoContext, Result};
 use crate::layout::archive::Archive;
-use crate::layout::docker::parts::{document, member, Parts, Source};
+use crate::layout::docker::parts::{document, member, FileSource, Parts};
 use crate::layout::docker::{v1_layer_path, Repositories, REPOSITORIES};
 
 impl Repositories {
@@ -18,13 +19,13 @@ impl Repositories {
         document(archive, REPOSITORIES)
     }
 
-    /// Names and ids.
+    /// All names and IDs.
     fn iter(&self) -> impl Iterator<Item = (String, &String)> {
         self.0.iter().flat_map(|(name, tags)| tags.iter().map(move |(tag, id)| (format!("{name}:{tag}"), id)))
     }
 }
 
-/// The names that the older list has for images whose top layer is at `path`.
+/// The names that `repositories` has for images with the top layer at `path`.
 pub(super) fn names_of_layer(archive: &Archive, path: &str) -> Result<Vec<String>> {
     let (Some(repositories), Ok(Some(layer))) = (Repositories::read(archive)?, archive.resolve(path)) else {
         return Ok(Vec::new());
@@ -33,10 +34,10 @@ pub(super) fn names_of_layer(archive: &Archive, path: &str) -> Result<Vec<String
     Ok(repositories.iter().filter(|(_, id)| is_top(id)).map(|(name, _)| name).collect())
 }
 
-/// The images of an archive that has no newer list; none if it has no list at all.
+/// Returns the images of an archive without `manifest.json`, or `None` if `repositories` is missing too.
 ///
-/// Their configs are made as Docker makes them when it loads such an archive: of the top layer's document, and of the
-/// `diff_ids`, for which all layers are read once.
+/// Their configs are made as `docker load` makes them: from the document of the top layer, and from the `diff_ids`, for
+/// which all layers are read once.
 pub(super) fn images(archive: &Archive) -> Result<Option<Vec<Parts>>> {
     let Some(repositories) = Repositories::read(archive)? else { return Ok(None) };
     let mut names = BTreeMap::<&String, Vec<String>>::new();
@@ -48,7 +49,7 @@ pub(super) fn images(archive: &Archive) -> Result<Option<Vec<Parts>>> {
         let chain = chain(archive, id)?;
         let config = config(archive, &chain, &mut diff_ids)?;
         let layers = chain.iter().map(|layer| v1_layer_path(&layer.id)).collect();
-        Ok(Parts { names, config: Source::Made(config), layers })
+        Ok(Parts { names, config: FileSource::Made(config), layers })
     });
     images.collect::<Result<_>>().map(Some)
 }
@@ -59,7 +60,7 @@ struct Layer {
     document: Map<String, Value>,
 }
 
-/// The layers from the base up to `top`.
+/// The layers from the base to `top`.
 fn chain(archive: &Archive, top: &str) -> Result<Vec<Layer>> {
     let mut chain = Vec::new();
     let mut seen = BTreeSet::new();

@@ -1,5 +1,5 @@
-//! Docker's archives: what `docker save` writes and `docker load` reads (Docker Image Specification v1.2, "Combined Image
-//! JSON + Filesystem Changeset Format").
+//! Docker's archives, as `docker save` writes and `docker load` reads them (Docker Image Specification v1.2, "Combined
+//! Image JSON + Filesystem Changeset Format").
 
 mod legacy;
 mod parts;
@@ -16,24 +16,24 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-/// What a docker archive that is written holds.
+/// What is written to a docker archive.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum DockerForm {
-    /// Docker's lists and an OCI layout side by side, as Docker saves it since version 25: every blob is there once, as
-    /// it is, and all readers find what they know.
+    /// Docker's lists and an OCI layout side by side, as Docker 25 and later save them. Every blob is stored once,
+    /// unchanged, and readers of both formats find their documents.
     #[default]
     Dual,
-    /// What Docker wrote before: its own lists, and layers that are not compressed.
+    /// The format of earlier versions: Docker's own lists, and uncompressed layers.
     LegacyOnly,
 }
 
 /// The list of images.
 pub(crate) const MANIFEST: &str = "manifest.json";
-/// The older list, of names.
+/// The older list, by name.
 const REPOSITORIES: &str = "repositories";
 
-/// An image in [`MANIFEST`]. Go writes an empty list as `null`, and reads names of members in any case, which some writers
-/// take at its word.
+/// An image in [`MANIFEST`]. Go writes an empty list as `null` and ignores case in member names, and some writers rely
+/// on that.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", try_from = "Members")]
 struct Item {
@@ -42,7 +42,7 @@ struct Item {
     layers: Option<Vec<String>>,
 }
 
-/// The members of an object, before their names are looked at.
+/// The members of an object, before their names are matched.
 type Members = BTreeMap<String, serde_json::Value>;
 
 impl TryFrom<Members> for Item {
@@ -50,7 +50,7 @@ impl TryFrom<Members> for Item {
 
     fn try_from(members: Members) -> Result<Self, String> {
         fn member<T: serde::de::DeserializeOwned>(members: &Members, name: &str) -> Result<Option<T>, String> {
-            // The name as it should be holds over all others.
+            // The exact name wins over other spellings.
             let found = members.get(name).or_else(|| {
                 let mut others = members.iter().filter(|(other, _)| other.eq_ignore_ascii_case(name));
                 others.next().map(|(_, value)| value)
@@ -66,11 +66,11 @@ impl TryFrom<Members> for Item {
     }
 }
 
-/// Names of images in [`REPOSITORIES`]: by repository and tag, the v1 id of the top layer.
+/// Image names in [`REPOSITORIES`]: repository and tag, with the v1 ID of the top layer.
 #[derive(Default, Serialize, Deserialize)]
 struct Repositories(BTreeMap<String, BTreeMap<String, String>>);
 
-/// Whether a file in a layout is one of Docker's: they stand side by side in archives that are both.
+/// Whether a file in a layout belongs to Docker's format: an archive may hold both side by side.
 pub(crate) fn is_docker_file(name: &str) -> bool {
     let is_id = |text: &str| text.len() == 64 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
     match name.split_once('/') {
@@ -79,7 +79,7 @@ pub(crate) fn is_docker_file(name: &str) -> bool {
     }
 }
 
-/// Where the tar of a layer stands in the older form.
+/// The path of a layer's tar in the older format.
 fn v1_layer_path(id: &str) -> String {
     format!("{id}/layer.tar")
 }

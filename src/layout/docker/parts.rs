@@ -1,4 +1,4 @@
-//! What a docker archive's documents say: the parts of its images, by their paths in the archive.
+//! The parts of the images in a docker archive, by their paths in it.
 
 use serde::de::DeserializeOwned;
 
@@ -7,25 +7,25 @@ use crate::layout::archive::Archive;
 use crate::layout::reader::read_document;
 use crate::oci::Document;
 
-/// An image and where its parts are.
+/// An image and the paths of its parts.
 pub(super) struct Parts {
     /// Its names, `REPOSITORY:TAG`.
     pub(super) names: Vec<String>,
-    pub(super) config: Source,
-    /// The layers' paths, base first.
+    pub(super) config: FileSource,
+    /// The paths of the layers, base first.
     pub(super) layers: Vec<String>,
 }
 
-/// Where the bytes of a file are.
+/// Where the bytes of a file come from.
 #[derive(Debug)]
-pub(super) enum Source {
+pub(super) enum FileSource {
     /// In a member of the archive.
     Member(String),
-    /// Here: they are in no archive.
+    /// Made in memory; not in the archive.
     Made(Vec<u8>),
 }
 
-/// The name of the file that a path in a document means.
+/// The name of the member that a path in a document leads to.
 pub(super) fn member(archive: &Archive, path: &str) -> Result<String> {
     match archive.resolve(path) {
         Ok(Some(name)) => Ok(name),
@@ -34,13 +34,13 @@ pub(super) fn member(archive: &Archive, path: &str) -> Result<String> {
     }
 }
 
-/// The bytes of a document.
+/// Reads the bytes of a document.
 pub(super) fn read(archive: &Archive, name: &str) -> Result<Vec<u8>> {
     let (reader, size) = archive.file(name)?.expect("the name was resolved to a file");
     read_document(reader, size, &format!("{}: `{name}`", archive.name()), archive.path())
 }
 
-/// What a document says, if it is there.
+/// Reads a document. Returns `None` if it is missing.
 pub(super) fn document<T: DeserializeOwned>(archive: &Archive, path: &str) -> Result<Option<T>> {
     if archive.stretch(path).is_none() {
         return Ok(None);

@@ -1,10 +1,10 @@
-//! A docker archive shown as the layout that it could have been.
+//! Presents a docker archive as an equivalent layout.
 //!
 //! `manifest.json` names each image's config and layers by their paths in the archive (Docker Image Specification v1.2,
-//! "Combined Image JSON + Filesystem Changeset Format"). Of that, an index and a manifest are made for each image;
-//! configs and layers stay as they are, and their bytes are compatible with those of OCI. A layer that is stored
-//! plain, as most are, has the digest that the config gives as its `diff_id`, so nothing has to be read to know it, and
-//! it is held to it when it is read.
+//! "Combined Image JSON + Filesystem Changeset Format"). An index, and a manifest for each image, are generated from
+//! it; configs and layers stay unchanged, since OCI accepts their bytes. The digest of an uncompressed layer, the usual
+//! case, is its `diff_id` in the config, so it is known without reading the layer, and it is verified when the layer is
+//! read.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read};
@@ -13,41 +13,40 @@ use crate::compress::{Decoder, Format};
 use crate::digest::{Algorithm, Digest, Hasher};
 use crate::error::{Error, IoContext, Result};
 use crate::layout::archive::Archive;
-use crate::layout::docker::parts::{document, member, read, Parts, Source};
+use crate::layout::docker::parts::{document, member, read, FileSource, Parts};
 use crate::layout::docker::{legacy, Item, MANIFEST, REPOSITORIES};
 use crate::layout::names::whole_name;
-use crate::layout::{blob_path, Stored, INDEX, MARKER};
+use crate::layout::{blob_path, StoredFile, INDEX, MARKER};
 use crate::media_type::MediaType;
 use crate::oci::annotations::CONTAINERD_NAME;
 use crate::oci::{Annotations, Descriptor, Document, ImageConfig, Index, LayoutMarker, Manifest, RefName};
 
-/// An archive and the layout that is made of it.
+/// An archive and the layout generated from it.
 #[derive(Debug)]
 pub(in crate::layout) struct DockerArchive {
     archive: Archive,
-    /// By their paths in the layout.
-    files: BTreeMap<String, Source>,
-    /// What had to be computed, by the names of members: images share layers.
+    /// By path in the layout.
+    files: BTreeMap<String, FileSource>,
+    /// Computed digests by member name; images may share layers.
     computed: BTreeMap<String, Computed>,
-    /// What is wrong with layers whose digest nobody promised, by that digest.
+    /// Errors by digest, for layers whose digest was computed rather than promised by the archive.
     damaged: BTreeMap<Digest, String>,
 }
 
-/// The digest of a member's bytes, and of the tar in them, or why there is none.
+/// The digest of a member's bytes, and that of the tar in them or the reason why there is none.
 #[derive(Clone, Debug)]
 struct Computed {
     stored: Digest,
     tar: Result<Digest, String>,
 }
 
-/// Whether an archive has what makes a docker archive.
+/// Whether an archive has the files that mark a docker archive.
 pub(in crate::layout) fn is_docker_archive(archive: &Archive) -> bool {
     [MANIFEST, REPOSITORIES].iter().any(|name| archive.stretch(name).is_some())
 }
 
 impl DockerArchive {
-    /// Reads the lists and the configs, and of the layers those that are stored compressed under a name that does not
-    /// give their digest.
+    /// Reads lists and configs. Of the layers, it reads only compressed ones whose name does not tell their digest.
     pub(in crate::layout) fn new(archive: Archive) -> Result<Self> {
         let images = match document::<Vec<Item>>(&archive, MANIFEST)? {
             Some(items) => parts(&archive, items)?,
@@ -64,15 +63,15 @@ impl DockerArchive {
         Ok(docker_archive)
     }
 
-    /// Shows an image; gives back a descriptor of its manifest for each name.
+    /// Adds an image. Returns a descriptor of its manifest for each name.
     fn add(&mut self, image: Parts) -> Result<Vec<Descriptor>> {
         let (raw, promised) = match &image.config {
-            Source::Member(name) => (read(&self.archive, name)?, blob_digest(name)),
-            Source::Made(raw) => (raw.clone(), None),
+            FileSource::Member(name) => (read(&self.archive, name)?, blob_digest(name)),
+            FileSource::Made(raw) => (raw.clone(), None),
         };
         let subject = match &image.config {
-            Source::Member(name) => format!("{}: config `{name}`", self.archive.name()),
-            Source::Made(_) => format!("{}: config of `{}`", self.archive.name(), image.names.join("`, `")),
+            FileSource::Member(name) => format!("{}: config `{name}`", self.archive.name()),
+            FileSource::Made(_) => format!("{}: config of `{}`", self.archive.name(), image.names.join("`, `")),
         };
         let document: Document<ImageConfig> = Document::parse(raw, &subject)?;
         let mut config = document.descriptor(MediaType::CONFIG);
@@ -113,7 +112,7 @@ impl DockerArchive {
         let digest = match blob_digest(&name) {
             _ if media_type == MediaType::LAYER => diff_id.clone(),
             Some(promised) => promised,
-            // The digest of what is there says nothing about what should be: only the diff_id does.
+            // A computed digest proves nothing; only the diff_id tells what the layer should be.
             None => {
                 let computed = self.compute(&name, diff_id)?;
                 let damage = match computed.tar {
@@ -128,11 +127,11 @@ impl DockerArchive {
             }
         };
         let descriptor = Descriptor::new(media_type, digest, size);
-        self.files.insert(blob_path(&descriptor.digest), Source::Member(name));
+        self.files.insert(blob_path(&descriptor.digest), FileSource::Member(name));
         Ok(descriptor)
     }
 
-    /// Reads a compressed layer once for both its digests.
+    /// Reads a compressed layer once to compute both digests.
     fn compute(&mut self, name: &str, diff_id: &Digest) -> Result<Computed> {
         if let Some(computed) = self.computed.get(name) {
             return Ok(computed.clone());
@@ -147,7 +146,7 @@ impl DockerArchive {
         Ok(computed)
     }
 
-    /// Fails if what has this digest is not what the config promises: its digest promises nothing.
+    /// Fails if the layer with this digest does not match its diff_id; the digest was computed and proves nothing.
     pub(in crate::layout) fn check_promise(&self, digest: &Digest) -> Result<()> {
         match self.damaged.get(digest) {
             Some(reason) => Err(Error::malformed(self.archive.name(), reason)),
@@ -156,39 +155,39 @@ impl DockerArchive {
     }
 
     fn make<T>(&mut self, path: String, document: &Document<T>) {
-        self.files.insert(path, Source::Made(document.raw().to_vec()));
+        self.files.insert(path, FileSource::Made(document.raw().to_vec()));
     }
 
-    /// The archive that it is.
+    /// The underlying archive.
     pub(in crate::layout) fn archive(&self) -> &Archive {
         &self.archive
     }
 
-    /// The files of the layout.
-    pub(in crate::layout) fn files(&self) -> Vec<Stored> {
-        let size = |source: &Source| match source {
-            Source::Member(name) => self.archive.stretch(name).map_or(0, |stretch| stretch.size),
-            Source::Made(bytes) => bytes.len() as u64,
+    /// All files of the layout.
+    pub(in crate::layout) fn files(&self) -> Vec<StoredFile> {
+        let size = |source: &FileSource| match source {
+            FileSource::Member(name) => self.archive.stretch(name).map_or(0, |stretch| stretch.size),
+            FileSource::Made(bytes) => bytes.len() as u64,
         };
-        self.files.iter().map(|(name, source)| Stored { name: name.clone(), size: size(source) }).collect()
+        self.files.iter().map(|(name, source)| StoredFile { name: name.clone(), size: size(source) }).collect()
     }
 
-    /// Whether the layout has a file.
+    /// Whether the layout has this file.
     pub(in crate::layout) fn has(&self, name: &str) -> bool {
         self.files.contains_key(name)
     }
 
-    /// A file of the layout and its size.
+    /// Returns a file of the layout and its size.
     pub(in crate::layout) fn file(&self, name: &str) -> Result<Option<(Box<dyn Read + Send + '_>, u64)>> {
         match self.files.get(name) {
-            Some(Source::Member(name)) => self.archive.file(name),
-            Some(Source::Made(bytes)) => Ok(Some((Box::new(bytes.as_slice()), bytes.len() as u64))),
+            Some(FileSource::Member(name)) => self.archive.file(name),
+            Some(FileSource::Made(bytes)) => Ok(Some((Box::new(bytes.as_slice()), bytes.len() as u64))),
             None => Ok(None),
         }
     }
 }
 
-/// Hashes what is read through it.
+/// A reader that hashes what is read through it.
 struct Hashing<R> {
     inner: R,
     hasher: Hasher,
@@ -202,7 +201,7 @@ impl<R: Read> Read for Hashing<R> {
     }
 }
 
-/// The digest of what is compressed in `stored`.
+/// The digest of the decompressed content of `stored`.
 fn tar_digest(stored: impl Read, algorithm: Algorithm) -> io::Result<Digest> {
     let mut tar = Hashing { inner: Decoder::new(stored)?, hasher: Hasher::new(algorithm) };
     io::copy(&mut tar, &mut io::sink())?;
@@ -210,8 +209,8 @@ fn tar_digest(stored: impl Read, algorithm: Algorithm) -> io::Result<Digest> {
     Ok(tar.hasher.finish())
 }
 
-/// The images of `manifest.json`. Where one has no name there, the older list may have one for its top layer; but other
-/// images may have that layer on top too, and what names one image names no other.
+/// The images of `manifest.json`. An image without a name there gets the name that `repositories` has for its top
+/// layer, but only one image does: others may have the same top layer.
 fn parts(archive: &Archive, items: Vec<Item>) -> Result<Vec<Parts>> {
     let mut taken: BTreeSet<String> =
         items.iter().filter_map(|item| item.repo_tags.as_ref()).flatten().map(|name| whole_name(name)).collect();
@@ -222,12 +221,12 @@ fn parts(archive: &Archive, items: Vec<Item>) -> Result<Vec<Parts>> {
             names = legacy::names_of_layer(archive, top)?;
             names.retain(|name| taken.insert(whole_name(name)));
         }
-        Ok(Parts { names, config: Source::Member(member(archive, &item.config)?), layers })
+        Ok(Parts { names, config: FileSource::Member(member(archive, &item.config)?), layers })
     });
     images.collect()
 }
 
-/// The same descriptor under a name. A name may be none that a layout can hold as a ref name.
+/// A copy of the descriptor with a name, which may not be a valid ref name.
 fn named(descriptor: &Descriptor, name: &str) -> Descriptor {
     let mut descriptor = descriptor.clone();
     descriptor.annotations.get_or_insert_with(Annotations::new).insert(CONTAINERD_NAME.to_owned(), whole_name(name));
@@ -247,7 +246,7 @@ fn no_manifest(archive: &Archive) -> Error {
     )
 }
 
-/// The digest that the name of a blob in a layout promises.
+/// The digest in the path of a blob.
 fn blob_digest(name: &str) -> Option<Digest> {
     name.strip_prefix("blobs/")?.replacen('/', ":", 1).parse().ok()
 }

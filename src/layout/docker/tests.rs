@@ -1,4 +1,4 @@
-//! Archives of several images, which no single build makes.
+//! Archives of several images, which no single build writes.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -18,14 +18,14 @@ use crate::oci::{Annotations, Descriptor, Document, Index, Manifest};
 use crate::testing::TempDir;
 use crate::work::{Silent, Work};
 
-/// An archive in the making and where it goes.
+/// An archive being made, and its location.
 struct Making {
     home: TempDir,
     target: Transaction,
     listed: Vec<Descriptor>,
 }
 
-/// What an archive holds: of files the content, of links where they lead.
+/// The members of an archive: the content of files, the targets of links.
 type Members = BTreeMap<String, Vec<u8>>;
 
 impl Making {
@@ -45,7 +45,7 @@ impl Making {
         Descriptor::new(media_type, digest, bytes.len() as u64)
     }
 
-    /// An image for a platform, of plain layers.
+    /// Makes an image for a platform from plain layers.
     fn image(&mut self, architecture: &str, layers: &[&str]) -> Descriptor {
         let layers: Vec<Descriptor> =
             layers.iter().map(|layer| self.blob(layer.as_bytes(), MediaType::LAYER)).collect();
@@ -67,7 +67,7 @@ impl Making {
         self.listed.push(Descriptor { annotations, ..descriptor.clone() });
     }
 
-    /// The archive, and what is in it.
+    /// Returns the archive and its members.
     fn made(self) -> Result<(TempDir, Members)> {
         let mut listed = self.listed.into_iter();
         self.target.commit(&Work::new(NonZeroUsize::MIN, &Silent), |draft| {
@@ -96,7 +96,7 @@ fn repo_tags(members: &Members) -> Vec<Value> {
     items.as_array().unwrap().iter().map(|item| item["RepoTags"].clone()).collect()
 }
 
-/// Ref name and containerd's name of each entry of the index.
+/// Ref name and containerd name of each entry of the index.
 fn index_names(members: &Members) -> Vec<(String, String)> {
     let index = document(members, "index.json");
     let text = |entry: &Value, key: &str| entry["annotations"][key].as_str().unwrap_or("").to_owned();
@@ -125,7 +125,7 @@ fn images_share_layers_and_keep_their_names() {
         assert_eq!(items[0]["Layers"][0], items[1]["Layers"][0]);
         if form == DockerForm::Dual {
             let expected = [
-                // `v1` would mean two images.
+                // `v1` alone would mean two images.
                 ("app:v1", "docker.io/library/app:v1"),
                 ("reg:5000/other:v1", "reg:5000/other:v1"),
                 ("v2", "docker.io/library/app:v2"),

@@ -1,4 +1,4 @@
-//! The older form of layers: each has an id, and a document that names its parent (Docker Image Specification v1.0).
+//! Layers in the older format: each has an ID and a document that names its parent (Docker Image Specification v1.0).
 
 use serde_json::{json, Map, Value};
 
@@ -6,22 +6,22 @@ use crate::digest::Digest;
 use crate::error::Result;
 use crate::oci::Document;
 
-/// What the file `VERSION` beside each layer says.
+/// The content of the file `VERSION` beside each layer.
 pub(super) const VERSION: &str = "1.0";
 
-/// A layer of an image in the older form.
+/// A layer in the older format.
 pub(super) struct V1Layer {
-    /// 64 digits.
+    /// 64 hexadecimal digits.
     pub(super) id: String,
-    /// The file `json`: what runs an image is in that of its top layer.
+    /// The file `json`. That of the top layer holds the execution parameters.
     pub(super) document: Vec<u8>,
 }
 
-/// The layers of an image, base first, of their `diff_ids` and its config.
+/// Derives the layers of an image, base first, from its `diff_ids` and config.
 ///
-/// An id is the SHA-256 of `DIFF_ID PARENT`, with ` CONFIG` behind it for the top layer. So it says all that is below,
-/// and one id is one document; a layer's own digest would not do, since a layer may stand on several others. It depends
-/// on no compression.
+/// An ID is the SHA-256 of `DIFF_ID PARENT`, with ` CONFIG` appended for the top layer. It thus covers all layers
+/// below, so each ID has one document. The digest of the layer would not do, since the same layer may be above
+/// different parents. The ID does not depend on compression.
 pub(super) fn layers(diff_ids: &[Digest], config: &[u8]) -> Result<Vec<V1Layer>> {
     let mut layers = Vec::<V1Layer>::with_capacity(diff_ids.len());
     for (number, diff_id) in diff_ids.iter().enumerate() {

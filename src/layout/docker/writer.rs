@@ -1,7 +1,7 @@
-//! A docker archive made of a layout: what its files are to be, in order.
+//! Plans a docker archive from a layout: its files, in order.
 //!
-//! Lists come first, for readers that pass once. A layer is there once, however many images and places in them have it;
-//! where the older form wants it again, there is a link.
+//! Lists come first, for readers that make one pass. Each layer is stored once, however many images use it; where the
+//! older format needs it again, there is a link.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
@@ -12,25 +12,25 @@ use crate::digest::{Digest, HashWriter};
 use crate::error::{Error, IoContext, Result};
 use crate::layout::docker::v1::{self, V1Layer};
 use crate::layout::docker::{v1_layer_path, DockerForm, Item, Repositories, MANIFEST, REPOSITORIES};
-use crate::layout::pack::{Content, Packed};
+use crate::layout::pack::{FileContent, Packed};
 use crate::layout::{blob_path, DockerName, Image, Layout, INDEX, MARKER};
 use crate::media_type::{LayerEncoding, MediaKind};
 use crate::oci::annotations::{CONTAINERD_NAME, REF_NAME};
 use crate::oci::{Annotations, Descriptor, Document, Index, LayoutMarker, RefName};
 
-/// A file of the archive and where it comes from.
+/// A file of the archive and where its content comes from.
 #[derive(Debug)]
 pub(in crate::layout) struct Planned {
     name: String,
-    source: Source,
+    source: FileSource,
 }
 
 #[derive(Debug)]
-enum Source {
+enum FileSource {
     Made(Vec<u8>),
-    /// A blob of the layout, as it is.
+    /// A blob of the layout, unchanged.
     Blob(Digest),
-    /// A layer's tar, not compressed.
+    /// The uncompressed tar of a layer.
     Tar(StoredLayer),
     Link(String),
 }
@@ -38,25 +38,25 @@ enum Source {
 /// A layer of an image.
 #[derive(Clone, Debug)]
 struct StoredLayer {
-    /// The digest of its blob.
+    /// The digest of the blob.
     digest: Digest,
     encoding: LayerEncoding,
     diff_id: Digest,
 }
 
-/// An image for the lists.
+/// An image as Docker's lists need it.
 struct Listed {
     config: Vec<u8>,
-    /// Where the layout has the config.
+    /// The digest of the config in the layout.
     config_digest: Digest,
     layers: Vec<StoredLayer>,
     v1: Vec<V1Layer>,
     names: Vec<DockerName>,
 }
 
-/// What an archive of the images is to hold that `descriptors`, in the place of an index, lead to in `layout`.
+/// Plans an archive of the images that `descriptors`, which act as an index, lead to in `layout`.
 ///
-/// What an image for several platforms is called, Docker's lists, which know no platforms, call the first of them alone.
+/// Docker's lists know no platforms: the name of a multi-platform image goes to its first image only.
 pub(in crate::layout) fn plan(
     layout: &Layout,
     descriptors: &[Descriptor],
@@ -76,27 +76,27 @@ pub(in crate::layout) fn plan(
 
 impl Planned {
     fn made(name: impl Into<String>, bytes: Vec<u8>) -> Self {
-        Planned { name: name.into(), source: Source::Made(bytes) }
+        Planned { name: name.into(), source: FileSource::Made(bytes) }
     }
 
     fn sealed<T: serde::Serialize>(name: &str, value: T) -> Self {
         Planned::made(name, Document::seal(value).raw().to_vec())
     }
 
-    /// The file itself. A layer is decompressed into a file that `scratch` makes, since its size stands before it.
+    /// Opens the file. A layer is first decompressed into a file from `scratch`, since a tar header needs its size.
     pub(in crate::layout) fn open(self, layout: &Layout, scratch: impl Fn() -> Result<File>) -> Result<Packed> {
         let on_disk = |digest: &Digest| layout.blob_on_disk(digest).expect("the layout is a directory");
         let content = match self.source {
-            Source::Made(bytes) => Content::Bytes(bytes),
-            Source::Link(target) => Content::Symlink(target),
-            Source::Blob(digest) => Content::open(&on_disk(&digest))?,
-            Source::Tar(layer) => {
+            FileSource::Made(bytes) => FileContent::Bytes(bytes),
+            FileSource::Link(target) => FileContent::Symlink(target),
+            FileSource::Blob(digest) => FileContent::open(&on_disk(&digest))?,
+            FileSource::Tar(layer) => {
                 let path = on_disk(&layer.digest);
                 if layer.encoding == LayerEncoding::Plain && layer.digest == layer.diff_id {
-                    Content::open(&path)?
+                    FileContent::open(&path)?
                 } else {
                     let blob = File::open(&path).at("open", &path)?;
-                    Content::File(layer.decompress(blob, scratch()?).at("decompress", &path)?, path)
+                    FileContent::File(layer.decompress(blob, scratch()?).at("decompress", &path)?, path)
                 }
             }
         };
@@ -117,7 +117,7 @@ impl StoredLayer {
         Ok(StoredLayer { digest: descriptor.digest.clone(), encoding, diff_id: diff_id.clone() })
     }
 
-    /// Puts the tar into `file`, which is then at its beginning again.
+    /// Decompresses the tar into `file` and rewinds it.
     fn decompress(&self, blob: File, file: File) -> io::Result<File> {
         let subject = || format!("layer {}", self.digest.short());
         let algorithm = self.diff_id.algorithm().ok_or_else(|| {
@@ -138,7 +138,7 @@ impl StoredLayer {
 }
 
 impl Listed {
-    /// An image that has no name yet. Its layers are tars, and they are there.
+    /// Reads an image, without names yet. Fails if a layer is missing or is not a tar.
     fn new(layout: &Layout, image: &Image) -> Result<Self> {
         let diff_ids = &image.config.value().rootfs.diff_ids;
         let descriptors = &image.manifest.value().layers;
@@ -159,14 +159,14 @@ impl Listed {
     }
 }
 
-/// What a descriptor leads to, and what Docker is to call it.
+/// What a descriptor leads to, and its name in Docker.
 struct Named {
     descriptor: Descriptor,
     name: Option<DockerName>,
     images: Vec<Image>,
 }
 
-/// What descriptors lead to. A name belongs to one of them, the last that is given it.
+/// Reads what the descriptors lead to. If a name occurs several times, the last descriptor keeps it.
 fn read(layout: &Layout, descriptors: &[Descriptor]) -> Result<Vec<Named>> {
     let mut all = Vec::<Named>::new();
     for descriptor in descriptors {
@@ -187,7 +187,7 @@ fn list(layout: &Layout, all: &[Named]) -> Result<Vec<Listed>> {
     let mut listed = Vec::<Listed>::new();
     for named in all {
         for (number, image) in named.images.iter().enumerate() {
-            // To Docker a config is an image, however its layers are stored.
+            // Docker identifies an image by its config, however the layers are stored.
             let digest = &image.manifest.value().config.digest;
             let place = listed.iter().position(|other| other.config_digest == *digest);
             let place = place.unwrap_or(listed.len());
@@ -202,8 +202,8 @@ fn list(layout: &Layout, all: &[Named]) -> Result<Vec<Listed>> {
     Ok(listed)
 }
 
-/// The name that containerd's annotation gives, else a ref name that is more than a tag. Where both give one name, it is
-/// spelt as in the ref name.
+/// The name from containerd's annotation, or else a ref name that is more than a tag. If both give the same name, the
+/// spelling of the ref name is used.
 fn docker_name(descriptor: &Descriptor) -> Option<DockerName> {
     let parse = |name: &str| name.parse::<DockerName>().ok();
     let of_containerd = descriptor.annotation(CONTAINERD_NAME).and_then(parse);
@@ -215,7 +215,7 @@ fn docker_name(descriptor: &Descriptor) -> Option<DockerName> {
     }
 }
 
-/// The ref name of a descriptor is its tag, as Docker has it, where that means one image; else the name and the tag.
+/// Sets ref names as Docker does: the tag, if only one image has it; else name and tag.
 fn with_ref_names(all: Vec<Named>) -> Vec<Descriptor> {
     let mut meant = BTreeMap::<String, BTreeSet<Digest>>::new();
     for Named { descriptor, name, .. } in &all {
@@ -223,18 +223,18 @@ fn with_ref_names(all: Vec<Named>) -> Vec<Descriptor> {
             meant.entry(name.tag_text().to_owned()).or_default().insert(descriptor.digest.clone());
         }
     }
-    // What Docker has no name for keeps the ref name that it has.
+    // A descriptor without a Docker name keeps its ref name.
     all.iter().filter(|named| named.name.is_none()).filter_map(|named| named.descriptor.ref_name()).for_each(|taken| {
         meant.remove(taken);
     });
     let give = |Named { mut descriptor, name, .. }| {
         let Some(name) = name else { return descriptor };
-        // Of several names of one image, the first has the tag to itself.
+        // Of several names of one image, only the first gets the plain tag.
         let is_clear = meant.remove(name.tag_text()).is_some_and(|images| images.len() == 1);
         let ref_name = if is_clear { name.tag_text().to_owned() } else { name.to_string() };
         let annotations = descriptor.annotations.get_or_insert_with(Annotations::new);
         annotations.insert(CONTAINERD_NAME.to_owned(), name.whole());
-        // Docker's grammar has names that are no ref names.
+        // Docker's grammar has names that are not valid ref names.
         match ref_name.parse::<RefName>() {
             Ok(ref_name) => annotations.insert(REF_NAME.to_owned(), ref_name.to_string()),
             Err(_) => annotations.remove(REF_NAME),
@@ -249,13 +249,13 @@ fn dual(manifests: Vec<Descriptor>, images: &[Listed], blobs: impl Iterator<Item
     let mut files = vec![Planned::sealed(MARKER, LayoutMarker::default()), Planned::sealed(INDEX, index)];
     let layer_path = |layer: &StoredLayer| blob_path(&layer.digest);
     files.extend(lists(images, |image| blob_path(&image.config_digest), layer_path));
-    files.extend(blobs.map(|digest| Planned { name: blob_path(&digest), source: Source::Blob(digest) }));
-    files.extend(v1_files(images, |_, layer| Source::Link(format!("../{}", layer_path(layer)))));
+    files.extend(blobs.map(|digest| Planned { name: blob_path(&digest), source: FileSource::Blob(digest) }));
+    files.extend(v1_files(images, |_, layer| FileSource::Link(format!("../{}", layer_path(layer)))));
     files
 }
 
 fn legacy_only(images: &[Listed]) -> Vec<Planned> {
-    // By diff_ids: the first place of a layer, which holds it.
+    // By diff_id: the first path of a layer, which holds the content.
     let mut places = BTreeMap::<&Digest, String>::new();
     for image in images {
         for (layer, v1) in image.layers.iter().zip(&image.v1) {
@@ -268,15 +268,15 @@ fn legacy_only(images: &[Listed]) -> Vec<Planned> {
     files.extend(v1_files(images, |path, layer| {
         let place = &places[&layer.diff_id];
         if place == path {
-            Source::Tar(layer.clone())
+            FileSource::Tar(layer.clone())
         } else {
-            Source::Link(format!("../{place}"))
+            FileSource::Link(format!("../{place}"))
         }
     }));
     files
 }
 
-/// `manifest.json`, and `repositories` if anything has a name and a layer.
+/// `manifest.json`, and `repositories` if any image has both a name and a layer.
 fn lists(
     images: &[Listed],
     config_path: impl Fn(&Listed) -> String,
@@ -302,8 +302,8 @@ fn lists(
     files
 }
 
-/// The layers in the older form; `tar` tells where the tar comes from that is to stand at a path.
-fn v1_files(images: &[Listed], tar: impl Fn(&str, &StoredLayer) -> Source) -> Vec<Planned> {
+/// The layers in the older format. `tar` returns the source of the tar at a path.
+fn v1_files(images: &[Listed], tar: impl Fn(&str, &StoredLayer) -> FileSource) -> Vec<Planned> {
     let mut files = Vec::new();
     let mut seen = BTreeSet::new();
     for image in images {

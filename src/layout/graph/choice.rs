@@ -1,4 +1,4 @@
-//! One of several images, chosen by its platform.
+//! Chooses one of several images by platform.
 
 use std::collections::BTreeMap;
 
@@ -10,18 +10,18 @@ use crate::platform::{Platform, PlatformPattern};
 
 /// An image among several.
 pub(crate) struct Choice {
-    /// Its name with the platform.
+    /// Name and platform.
     text: String,
     digest: Digest,
-    /// What is known without its config where an index tells, else what that says.
+    /// The platform from the index, or from the config if the index states none.
     listed: Platform,
-    /// The same with what the config adds to it: older writers put the variant into one of the two alone.
+    /// The same, completed from the config: older writers state the variant in only one of the two.
     full: Platform,
 }
 
 impl Choice {
-    /// An image by its descriptor, the entry of `index.json` that led to it, and what its config says if that is there;
-    /// none if neither tells its platform.
+    /// Creates a choice from the image's descriptor, the entry of `index.json` that leads to it, and the platform from
+    /// its config if that is present. Returns `None` if no platform is known.
     pub(crate) fn new(descriptor: &Descriptor, entry: &Descriptor, config: Option<&Platform>) -> Option<Self> {
         let listed = descriptor.platform.as_ref().or(config)?;
         let name = entry.annotation(CONTAINERD_NAME).or(entry.ref_name()).unwrap_or("(no name)");
@@ -29,7 +29,7 @@ impl Choice {
         Some(Choice { text: format!("{name} {}", full.in_full()), ..Choice::of(&descriptor.digest, listed, full) })
     }
 
-    /// An image of which one platform is known.
+    /// Creates a choice for an image with one known platform.
     pub(crate) fn of_platform(digest: &Digest, platform: &Platform) -> Self {
         Choice::of(digest, platform, platform.clone())
     }
@@ -38,7 +38,7 @@ impl Choice {
         Choice { text: full.in_full(), digest: digest.clone(), listed: listed.clone(), full }
     }
 
-    /// Whether an index lists it as an image for `unknown/unknown`, as `BuildKit`'s attestations are.
+    /// Whether the index lists the image for `unknown/unknown`, as it does attestations of `BuildKit`.
     pub(crate) fn is_unknown(&self) -> bool {
         self.listed.os == "unknown"
     }
@@ -48,7 +48,7 @@ impl Choice {
     }
 }
 
-/// What an index says, and of the variant and the version what only the config does.
+/// The platform from the index. If the index omits variant or version, they come from the config.
 fn filled(listed: &Platform, config: &Platform) -> Platform {
     let mut full = listed.clone();
     if (&listed.os, &listed.architecture) == (&config.os, &config.architecture) {
@@ -58,7 +58,7 @@ fn filled(listed: &Platform, config: &Platform) -> Platform {
     full
 }
 
-/// The positions of those that fit best. What a config adds counts where nothing fits without it.
+/// Positions of the best matches. Details that only the config states count only if nothing matches without them.
 pub(crate) fn fitting(pattern: &PlatformPattern, choices: &[Choice]) -> Vec<usize> {
     let meant = pattern.choose(choices.iter().map(|choice| &choice.listed));
     if meant.is_empty() {
@@ -68,7 +68,7 @@ pub(crate) fn fitting(pattern: &PlatformPattern, choices: &[Choice]) -> Vec<usiz
     }
 }
 
-/// The position of the one image that is meant. `subject` is what messages say of where they are.
+/// Position of the one matching image. `subject` names the place of the images in errors.
 pub(crate) fn choose(subject: &str, pattern: &PlatformPattern, choices: &[Choice]) -> Result<usize> {
     let meant = fitting(pattern, choices);
     match meant[..] {
@@ -92,7 +92,7 @@ pub(crate) fn choose(subject: &str, pattern: &PlatformPattern, choices: &[Choice
     }
 }
 
-/// The images for people, with their digests where nothing else tells them apart.
+/// The images in readable form, with digests where the rest is ambiguous.
 pub(crate) fn list(choices: &[Choice]) -> String {
     let mut counts = BTreeMap::<&str, usize>::new();
     for choice in choices {
@@ -122,7 +122,7 @@ mod tests {
     fn what_an_index_says_comes_first_and_a_config_may_add_to_it() {
         let (plain, v6, v7) = (platform(None, None), platform(Some("v6"), None), platform(Some("v7"), None));
         for (images, pattern, chosen) in [
-            // As older writers leave it: the variant only in the index, or only in the config.
+            // As some older writers do: the variant only in the index, or only in the config.
             (&[(Some(&v6), &v6), (Some(&v7), &plain)][..], "linux/arm/v7", Ok(1)),
             (&[(Some(&v6), &v6), (Some(&v7), &plain)], "linux/arm", Err(2)),
             (&[(Some(&plain), &v6), (Some(&plain), &v7)], "linux/arm/v7", Ok(1)),

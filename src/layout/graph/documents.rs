@@ -1,5 +1,6 @@
-//! Documents and what they lead to: of manifests and indexes only their descriptors, and of those in manifests only what is
-//! needed to follow them. A layout may hold thousands of documents, and this is read of all of them.
+//! Documents and what they refer to. Of manifests and indexes only the descriptors are kept, and of descriptors in
+//! manifests only what is needed to follow them: all documents of a layout are read this way, and there may be
+//! thousands.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::media_type::{MediaKind, MediaType};
 use crate::oci::{Annotations, Descriptor};
 
-/// A descriptor, as far as it is needed to follow it.
+/// The parts of a descriptor that are needed to follow it.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Link {
@@ -26,7 +27,7 @@ pub(crate) struct Link {
 }
 
 impl Link {
-    /// The descriptor without what is not needed to follow it.
+    /// Returns a descriptor with only these parts.
     pub(crate) fn descriptor(&self) -> Descriptor {
         let mut descriptor = Descriptor::new(self.media_type.clone(), self.digest.clone(), self.size);
         descriptor.urls = self.urls.clone().unwrap_or_default();
@@ -34,25 +35,25 @@ impl Link {
     }
 }
 
-/// What a document says of others and of itself.
+/// What a document says about others and about itself.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-pub(crate) struct Links {
-    /// Of a manifest.
+pub(crate) struct DocumentLinks {
+    /// In a manifest.
     pub(crate) config: Option<Link>,
-    /// Of a manifest.
+    /// In a manifest.
     #[serde(deserialize_with = "null_as_empty")]
     layers: Option<Vec<Link>>,
-    /// Of an index.
+    /// In an index.
     #[serde(deserialize_with = "null_as_empty")]
     manifests: Option<Vec<Descriptor>>,
     pub(crate) subject: Option<Link>,
     pub(crate) artifact_type: Option<String>,
     pub(crate) annotations: Option<Annotations>,
-    /// Of a document of a kind that is not known here: what looks like a descriptor in it.
+    /// In a document of an unknown kind: everything that looks like a descriptor.
     #[serde(skip)]
     pub(crate) mentions: Vec<Link>,
-    /// Of such a document: what looks like a digest in it.
+    /// In such a document: everything that looks like a digest.
     #[serde(skip)]
     pub(crate) digests: Vec<Digest>,
 }
@@ -62,26 +63,26 @@ fn null_as_empty<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D
     Ok(Some(Option::deserialize(deserializer)?.unwrap_or_default()))
 }
 
-impl Links {
-    /// Reads them; none, if the document is missing.
+impl DocumentLinks {
+    /// Reads the links of a document. Returns `None` if it is missing.
     pub(crate) fn read(documents: &dyn Documents, descriptor: &Descriptor) -> Result<Option<Arc<Self>>> {
         let Some(raw) = documents.raw(descriptor)? else { return Ok(None) };
-        let links = Links::parse(&raw, descriptor.media_type.kind());
+        let links = DocumentLinks::parse(&raw, descriptor.media_type.kind());
         links
             .map(|links| Some(Arc::new(links)))
             .map_err(|no| Error::malformed(documents.subject(&descriptor.digest), no))
     }
 
-    /// What a document says that was found by a descriptor of this kind; an error says what is wrong with it.
+    /// Parses the links of a document that a descriptor of this kind refers to. The error says what is wrong.
     fn parse(raw: &[u8], kind: MediaKind) -> Result<Self, String> {
         if !matches!(kind, MediaKind::Index | MediaKind::Manifest) {
-            let mut links = Links::default();
+            let mut links = DocumentLinks::default();
             if let Ok(value) = serde_json::from_slice(raw) {
                 links.mention_all(&value);
             }
             return Ok(links);
         }
-        let links: Links = serde_json::from_slice(raw).map_err(|error| error.to_string())?;
+        let links: DocumentLinks = serde_json::from_slice(raw).map_err(|error| error.to_string())?;
         let (wanted, is_whole) = match kind {
             MediaKind::Index => ("the member `manifests` of an index", links.manifests.is_some()),
             _ => ("the members `config` and `layers` of a manifest", links.config.is_some() && links.layers.is_some()),
@@ -105,7 +106,7 @@ impl Links {
         }
     }
 
-    /// What an index lists.
+    /// The descriptors that an index lists.
     pub(crate) fn manifests(&self) -> &[Descriptor] {
         self.manifests.as_deref().unwrap_or_default()
     }
@@ -116,28 +117,29 @@ impl Links {
     }
 }
 
-/// Where documents come from.
+/// A source of documents.
 pub(crate) trait Documents {
-    /// The bytes of a document, held to its descriptor as far as its digest can be computed here; none if it is missing.
+    /// Returns the bytes of a document, verified if the algorithm of its digest is supported, or `None` if it is
+    /// missing.
     fn raw(&self, descriptor: &Descriptor) -> Result<Option<Arc<[u8]>>>;
 
-    /// What messages call it.
+    /// The name of the document in messages.
     fn subject(&self, digest: &Digest) -> String;
 
-    /// What it leads to; none if it is missing.
-    fn links(&self, descriptor: &Descriptor) -> Result<Option<Arc<Links>>>;
+    /// Returns the links of a document, or `None` if it is missing.
+    fn links(&self, descriptor: &Descriptor) -> Result<Option<Arc<DocumentLinks>>>;
 }
 
-/// Documents that were read and held to their digests. Each is opened once and followed without being parsed again, as long
-/// as there is room for them: of a layout with more of them, some are read again.
+/// Documents that were read and verified. Each is read and parsed only once as long as all fit; in a larger layout,
+/// some are read again.
 #[derive(Debug, Default)]
 pub(crate) struct Kept {
     raw: BTreeMap<Digest, Arc<[u8]>>,
-    links: BTreeMap<Digest, (MediaKind, Arc<Links>)>,
+    links: BTreeMap<Digest, (MediaKind, Arc<DocumentLinks>)>,
     bytes: usize,
 }
 
-/// How many bytes of documents are kept.
+/// Total size of the kept documents in bytes.
 const ROOM: usize = 32 << 20;
 
 impl Kept {
@@ -152,14 +154,14 @@ impl Kept {
         }
     }
 
-    /// Of a document that is kept.
-    pub(crate) fn links(&self, descriptor: &Descriptor) -> Option<Arc<Links>> {
+    /// The links of a kept document.
+    pub(crate) fn links(&self, descriptor: &Descriptor) -> Option<Arc<DocumentLinks>> {
         self.raw(descriptor)?;
         let (kind, links) = self.links.get(&descriptor.digest)?;
         (*kind == descriptor.media_type.kind()).then(|| Arc::clone(links))
     }
 
-    pub(crate) fn keep_links(&mut self, descriptor: &Descriptor, links: &Arc<Links>) {
+    pub(crate) fn keep_links(&mut self, descriptor: &Descriptor, links: &Arc<DocumentLinks>) {
         if self.raw.contains_key(&descriptor.digest) {
             self.links.insert(descriptor.digest.clone(), (descriptor.media_type.kind(), Arc::clone(links)));
         }

@@ -1,12 +1,12 @@
 //! The graph of documents that a layout's index leads to.
 //!
-//! A `Walk` goes from descriptors to all that they lead to, each document once; everything here is made of it. `select` is what
-//! a location means, `choice` the platform among several, `reach` what blobs are needed for, `referrers` what is attached
-//! to what, `nodes` the documents with all that they say, and `rewrite` what stands above those that changed. All of it
-//! reads by one state of `index.json`, and each document once: `snapshot`.
+//! A `Walk` follows descriptors and visits each document once; everything here builds on it. `select` resolves
+//! locations, `choice` picks a platform, `reach` tells what each blob is needed for, `referrers` finds attached
+//! artifacts, `nodes` holds complete documents, and `rewrite` updates the indexes above changed documents. `snapshot`
+//! makes all of them see one state of `index.json` and read each document once.
 //!
-//! Names, digests, platforms: which images somebody means is decided here and nowhere else. `verify` alone walks by
-//! itself, over raw JSON, for it looks at documents that cannot be read as what they are said to be.
+//! Names, digests and platforms are resolved to images here and nowhere else. Only `verify` has a walk of its own, over
+//! raw JSON: it also reads documents that are malformed.
 
 mod choice;
 mod documents;
@@ -21,8 +21,8 @@ mod tests;
 mod walk;
 
 pub(crate) use choice::{choose, fitting, Choice};
-pub(crate) use documents::{Documents, Links};
-pub(crate) use nodes::{Content, Graph, Node};
+pub(crate) use documents::{DocumentLinks, Documents};
+pub(crate) use nodes::{Graph, Node, NodeContent};
 pub(crate) use reach::Reach;
 pub(crate) use referrers::{is_referrers_tag, names_digest, Rooted};
 pub use referrers::{referrers_tag, AttachedFile, Referrer};

@@ -1,4 +1,4 @@
-//! The documents that images consist of, with all that they say, for those who copy or change them.
+//! The complete documents that images consist of, for code that copies or changes them.
 
 use std::collections::BTreeMap;
 
@@ -9,60 +9,60 @@ use crate::layout::Layout;
 use crate::media_type::{MediaKind, MediaType};
 use crate::oci::{Descriptor, Document, ImageConfig, Index, Manifest};
 
-/// The documents that lead from descriptors to blobs, each read once and held to its descriptor.
+/// The documents that lead from descriptors to blobs, each read once and verified.
 #[derive(Debug)]
 pub(crate) struct Graph<'a> {
     layout: &'a Layout,
     nodes: BTreeMap<Digest, Node>,
-    /// Each document stands after those that it mentions.
+    /// Each document comes after those that it mentions.
     order: Vec<Digest>,
 }
 
-/// What a descriptor of an index leads to.
+/// What a descriptor leads to.
 #[derive(Debug)]
 pub(crate) struct Node {
-    /// A descriptor of it.
+    /// A descriptor of the document.
     pub(crate) descriptor: Descriptor,
-    pub(crate) content: Content,
+    pub(crate) content: NodeContent,
 }
 
 #[derive(Debug)]
-pub(crate) enum Content {
+pub(crate) enum NodeContent {
     Index(Box<Document<Index>>),
-    /// With the config, if it is that of an image.
+    /// With the config, if the manifest is that of an image.
     Manifest(Box<Document<Manifest>>, Option<Box<Document<ImageConfig>>>),
-    /// Bytes of a kind that is not known here.
+    /// A blob of an unknown kind.
     Unknown,
-    /// Nothing: of an image for several platforms, people often copy only those that they use.
+    /// Nothing: often only the needed platforms of a multi-platform image are copied.
     Missing,
 }
 
 impl Node {
-    /// What the document calls itself, else what the descriptor calls it.
+    /// The document's own media type, or else the one in the descriptor.
     pub(crate) fn media_type(&self) -> &MediaType {
         let own = match &self.content {
-            Content::Index(index) => index.value().media_type.as_ref(),
-            Content::Manifest(manifest, _) => manifest.value().media_type.as_ref(),
-            Content::Unknown | Content::Missing => None,
+            NodeContent::Index(index) => index.value().media_type.as_ref(),
+            NodeContent::Manifest(manifest, _) => manifest.value().media_type.as_ref(),
+            NodeContent::Unknown | NodeContent::Missing => None,
         };
         own.unwrap_or(&self.descriptor.media_type)
     }
 }
 
-impl Content {
-    /// What it is attached to.
+impl NodeContent {
+    /// What the document is attached to.
     pub(crate) fn subject(&self) -> Option<&Descriptor> {
         match self {
-            Content::Index(index) => index.value().subject.as_ref(),
-            Content::Manifest(manifest, _) => manifest.value().subject.as_ref(),
-            Content::Unknown | Content::Missing => None,
+            NodeContent::Index(index) => index.value().subject.as_ref(),
+            NodeContent::Manifest(manifest, _) => manifest.value().subject.as_ref(),
+            NodeContent::Unknown | NodeContent::Missing => None,
         }
     }
 }
 
 impl<'a> Graph<'a> {
-    /// Reads all documents that the descriptors lead to. These must be in the layout; what nested indexes and subjects
-    /// mention need not.
+    /// Reads all documents that the descriptors lead to. The roots must be in the layout; documents mentioned by nested
+    /// indexes or as subjects may be missing.
     pub(crate) fn read<'d>(layout: &'a Layout, roots: impl IntoIterator<Item = &'d Descriptor>) -> Result<Self> {
         let roots: Vec<&Descriptor> = roots.into_iter().collect();
         let mut graph = Graph { layout, nodes: BTreeMap::new(), order: Vec::new() };
@@ -74,30 +74,30 @@ impl<'a> Graph<'a> {
             graph.order.push(descriptor.digest.clone());
             graph.nodes.insert(descriptor.digest.clone(), Node { descriptor: descriptor.clone(), content });
         }
-        let is_missing = |root: &&&Descriptor| matches!(graph.nodes[&root.digest].content, Content::Missing);
+        let is_missing = |root: &&&Descriptor| matches!(graph.nodes[&root.digest].content, NodeContent::Missing);
         match roots.iter().find(is_missing) {
             Some(root) => Err(layout.lacks(&root.digest)),
             None => Ok(graph),
         }
     }
 
-    /// Where the documents are.
+    /// The layout that holds the documents.
     pub(crate) fn layout(&self) -> &'a Layout {
         self.layout
     }
 
-    /// What a descriptor of this graph leads to.
+    /// Returns the node that a descriptor of this graph leads to.
     pub(crate) fn node(&self, digest: &Digest) -> &Node {
         &self.nodes[digest]
     }
 
-    /// All that was met, each after what it mentions.
+    /// All nodes, each after those that it mentions.
     pub(crate) fn nodes(&self) -> impl Iterator<Item = &Node> {
         self.order.iter().map(|digest| &self.nodes[digest])
     }
 
-    /// The descriptors of manifests that descriptors of this graph lead to through indexes, each once, in their order; and
-    /// of what is neither.
+    /// The manifests, and blobs of unknown kinds, that descriptors of this graph lead to through indexes. Each is
+    /// returned once, in order.
     pub(crate) fn manifests_below<'d>(
         &self,
         roots: impl IntoIterator<Item = &'d Descriptor>,
@@ -110,19 +110,19 @@ impl<'a> Graph<'a> {
         walk.filter_map(|met| met.map(manifest).transpose()).collect()
     }
 
-    fn content(&self, descriptor: &Descriptor, found: &Found) -> Result<Content> {
+    fn content(&self, descriptor: &Descriptor, found: &Found) -> Result<NodeContent> {
         Ok(match (descriptor.media_type.kind(), found) {
-            (_, Found::Missing) => Content::Missing,
-            (MediaKind::Index, _) => Content::Index(Box::new(self.layout.document(descriptor)?)),
+            (_, Found::Missing) => NodeContent::Missing,
+            (MediaKind::Index, _) => NodeContent::Index(Box::new(self.layout.document(descriptor)?)),
             (MediaKind::Manifest, _) => {
                 let manifest: Document<Manifest> = self.layout.document(descriptor)?;
                 let config = &manifest.value().config;
                 let config =
                     if manifest.value().is_image() { Some(Box::new(self.layout.document(config)?)) } else { None };
-                Content::Manifest(Box::new(manifest), config)
+                NodeContent::Manifest(Box::new(manifest), config)
             }
-            _ if self.layout.holds(&descriptor.digest)? => Content::Unknown,
-            _ => Content::Missing,
+            _ if self.layout.holds(&descriptor.digest)? => NodeContent::Unknown,
+            _ => NodeContent::Missing,
         })
     }
 }

@@ -1,40 +1,40 @@
-//! All blobs that descriptors lead to, and what for.
+//! All blobs that descriptors lead to, and what they are needed for.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::digest::Digest;
 use crate::error::Result;
-use crate::layout::graph::documents::{Documents, Links};
+use crate::layout::graph::documents::{DocumentLinks, Documents};
 use crate::layout::graph::walk::{Found, Met, Opened, Subjects, Walk};
 use crate::media_type::MediaKind;
 use crate::oci::Descriptor;
 
-/// All that descriptors lead to.
+/// Everything that descriptors lead to.
 #[derive(Debug, Default)]
 pub(crate) struct Reach {
     /// Every blob that is mentioned.
     pub(crate) blobs: BTreeMap<Digest, Need>,
-    /// What manifests and indexes name as their subject.
+    /// Digests that manifests and indexes name as their subject.
     pub(crate) subjects: BTreeSet<Digest>,
-    /// What was mentioned for the first time.
+    /// Digests that are new since the last look.
     fresh: Vec<Digest>,
     /// The documents that were read.
     here: BTreeSet<Digest>,
 }
 
-/// What a layout has a blob for.
+/// What a layout needs a blob for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Need {
-    /// Whether it is an index, a manifest or a config.
+    /// Whether the blob is an index, a manifest or a config.
     pub(crate) is_document: bool,
-    /// Whether a descriptor promises that it is there. Of a subject, none does (image-spec, manifest.md, `subject`).
+    /// Whether a descriptor promises that the blob is present. A subject may be missing (image-spec, manifest.md,
+    /// `subject`).
     pub(crate) is_promised: bool,
 }
 
 impl Reach {
-    /// Walks from descriptors to all that they lead to, through nested indexes and subjects. Where an index lists a
-    /// document of a kind that is not known here, whatever looks like a digest in it is taken for a mention. What is
-    /// missing leads to nothing.
+    /// Follows descriptors to all blobs, through nested indexes and subjects. In documents of an unknown kind,
+    /// everything that looks like a digest counts as a mention. Missing documents lead to nothing.
     ///
     /// # Errors
     ///
@@ -47,7 +47,7 @@ impl Reach {
         Ok(reach)
     }
 
-    /// The same without what is only named as a subject, and with what refers to any of it.
+    /// Like [`of`](Self::of), but does not follow subjects; follows what is attached to any of the blobs instead.
     pub(super) fn with_referrers(
         documents: &dyn Documents,
         roots: &[Descriptor],
@@ -70,13 +70,13 @@ impl Reach {
 
     fn add(&mut self, met: &Met, subjects: Subjects) {
         let Found::Read(links) = &met.found else { return };
-        let Links { config, subject, mentions, digests, .. } = &**links;
+        let DocumentLinks { config, subject, mentions, digests, .. } = &**links;
         for held in config.iter().chain(links.layers()) {
             let held = held.descriptor();
             self.mention(&held, is_promised(&held));
         }
         self.here.insert(met.path.descriptor().digest.clone());
-        // Where some of what an index lists is there, the rest may have been left where it was (image-spec,
+        // If only some of the listed manifests are present, the others may have been left out on purpose (image-spec,
         // image-layout.md#blobs).
         let is_partial = links.manifests().iter().any(|listed| self.here.contains(&listed.digest));
         for listed in links.manifests() {
@@ -118,7 +118,7 @@ impl Reach {
     }
 }
 
-/// Whether a descriptor in an index or a manifest promises that its blob is there, rather than to be fetched from elsewhere.
+/// Whether a descriptor in an index or a manifest promises that its blob is in the layout rather than at a URL.
 fn is_promised(descriptor: &Descriptor) -> bool {
     descriptor.urls.is_empty() && !descriptor.media_type.is_non_distributable()
 }

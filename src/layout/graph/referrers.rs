@@ -1,5 +1,5 @@
 //! What is attached to an image: manifests with a `subject` (image-spec, manifest.md). They are listed in `index.json`,
-//! and for readers who know no better way in an index by the name of the subject's digest, its referrers tag
+//! and also in an index named after the subject's digest, the referrers tag, for readers without the referrers API
 //! (distribution-spec, spec.md#referrers-tag-schema).
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::digest::Digest;
 use crate::error::Result;
-use crate::layout::graph::documents::{Documents, Link, Links};
+use crate::layout::graph::documents::{DocumentLinks, Documents, Link};
 use crate::layout::graph::reach::Reach;
 use crate::layout::Layout;
 use crate::media_type::MediaKind;
@@ -19,35 +19,35 @@ use crate::oci::{Annotations, Descriptor, RefName};
 pub struct Referrer {
     /// The descriptor that lists it.
     pub descriptor: Descriptor,
-    /// What it is attached to.
+    /// The digest of the document that it is attached to.
     pub subject: Digest,
-    /// What kind of artifact it is.
+    /// The type of the artifact.
     pub artifact_type: Option<String>,
     /// Its annotations.
     pub annotations: Annotations,
-    /// What it consists of.
+    /// The files of the artifact.
     pub files: Vec<AttachedFile>,
 }
 
 /// A file of an artifact.
 #[derive(Clone, Debug)]
 pub struct AttachedFile {
-    /// Its blob.
+    /// The descriptor of its blob.
     pub descriptor: Descriptor,
-    /// The name that it had.
+    /// The original file name.
     pub title: Option<String>,
 }
 
 impl Layout {
-    /// All that is attached to anything, each once, in the order in which it is listed. What cannot be read is left out:
-    /// it need not have to do with what the caller looks for.
+    /// Everything that is attached to anything, each item once, in the order of the index. Unreadable documents are
+    /// skipped, since they may not matter to the caller.
     pub fn referrers(&self) -> Result<Vec<Referrer>> {
         let index = self.index()?;
         let mut seen = BTreeSet::new();
         let mut referrers = Vec::new();
         let (tags, others): (Vec<_>, Vec<_>) =
             index.value().manifests.iter().partition(|entry| is_referrers_tag(entry));
-        let lists: Vec<Arc<Links>> = tags.into_iter().filter_map(|tag| self.links(tag).ok()?).collect();
+        let lists: Vec<Arc<DocumentLinks>> = tags.into_iter().filter_map(|tag| self.links(tag).ok()?).collect();
         for descriptor in others.into_iter().chain(lists.iter().flat_map(|list| list.manifests())) {
             if !matches!(descriptor.media_type.kind(), MediaKind::Manifest | MediaKind::Index) {
                 continue;
@@ -63,7 +63,7 @@ impl Layout {
     }
 }
 
-fn referrer(descriptor: &Descriptor, found: &Links) -> Option<Referrer> {
+fn referrer(descriptor: &Descriptor, found: &DocumentLinks) -> Option<Referrer> {
     let config_type = found.config.as_ref().map(|config| config.media_type.to_string());
     let file = |link: &Link| {
         let mut descriptor = Descriptor::new(link.media_type.clone(), link.digest.clone(), link.size);
@@ -79,10 +79,10 @@ fn referrer(descriptor: &Descriptor, found: &Links) -> Option<Referrer> {
     })
 }
 
-/// How much of a digest a referrers tag holds.
+/// Number of digits of the digest in a referrers tag.
 const LENGTH: usize = 64;
 
-/// The name of the list of what is attached to a digest: `sha256-…`.
+/// The referrers tag of a digest: `sha256-…`.
 pub fn referrers_tag(subject: &Digest) -> Result<RefName> {
     let plain = |text: &str, length: usize| -> String {
         text.chars().take(length).map(|c| if c.is_ascii_alphanumeric() || "_.".contains(c) { c } else { '-' }).collect()
@@ -90,12 +90,12 @@ pub fn referrers_tag(subject: &Digest) -> Result<RefName> {
     format!("{}-{}", plain(subject.algorithm_name(), 32), plain(subject.encoded(), LENGTH)).parse()
 }
 
-/// Whether an entry of `index.json` is a list of what is attached to something.
+/// Whether an entry of `index.json` is a list of referrers.
 pub(crate) fn is_referrers_tag(entry: &Descriptor) -> bool {
     entry.media_type.kind() == MediaKind::Index && entry.ref_name().is_some_and(names_digest)
 }
 
-/// Whether a ref name is that of a list of what is attached to a digest.
+/// Whether a ref name is a referrers tag.
 pub(crate) fn names_digest(name: &str) -> bool {
     name.split_once('-').is_some_and(|(algorithm, encoded)| {
         ["sha256", "sha512"].contains(&algorithm)
@@ -104,8 +104,8 @@ pub(crate) fn names_digest(name: &str) -> bool {
     })
 }
 
-/// What entries of an index lead to when nothing is kept by what it is the subject of: images and named things, all below
-/// them, and what is attached to any of it.
+/// What entries of an index lead to if being a subject keeps nothing: images and named artifacts, everything below
+/// them, and everything attached to any of it.
 pub(crate) struct Rooted {
     digests: BTreeSet<Digest>,
     tags: BTreeSet<String>,
@@ -128,7 +128,7 @@ impl Rooted {
         Ok(Rooted { digests, tags })
     }
 
-    /// Whether an entry is held by something: of a referrers tag, that which it is about.
+    /// Whether an entry is kept. A referrers tag is kept with its subject.
     pub(crate) fn holds(&self, entry: &Descriptor) -> bool {
         match entry.ref_name() {
             Some(name) if is_referrers_tag(entry) => self.tags.contains(name),

@@ -1,4 +1,4 @@
-//! Documents that took the place of others, and what leads to them.
+//! Documents that replace others, and the indexes that lead to them.
 
 use std::collections::BTreeMap;
 
@@ -8,10 +8,10 @@ use crate::layout::graph::documents::Documents;
 use crate::layout::graph::walk::{Found, Met, Opened, Subjects, Walk};
 use crate::oci::Descriptor;
 
-/// By the digests of documents, what stands in their place now; of one that was only looked at, itself.
+/// Replacements by the digest of the old document. A document that was visited but did not change maps to itself.
 ///
-/// Who writes documents anew begins with those that lead to no others, and goes up along the [`indexes`](Redirects::indexes)
-/// that lead to them: these are redirected, written anew, and stand here in turn for those above them.
+/// Documents are rewritten bottom-up: first those that lead to no others, then the [`indexes`](Redirects::indexes)
+/// above them. Each index is redirected, rewritten and recorded here in turn.
 #[derive(Debug, Default)]
 pub(crate) struct Redirects(BTreeMap<Digest, Descriptor>);
 
@@ -22,18 +22,17 @@ impl FromIterator<(Digest, Descriptor)> for Redirects {
 }
 
 impl Redirects {
-    /// Puts a document into the place of another. Of the descriptor, media type, digest and size count.
+    /// Records a replacement. Only media type, digest and size of the descriptor matter.
     pub(crate) fn put(&mut self, old: Digest, new: Descriptor) {
         self.0.insert(old, new);
     }
 
-    /// What stands in the place of a document.
+    /// Returns the replacement of a document, or `None` if there is none.
     pub(crate) fn get(&self, old: &Digest) -> Option<&Descriptor> {
         self.0.get(old)
     }
 
-    /// The descriptor of what stands in the place of what it describes. All else that it says stays, but the blob itself,
-    /// which it may hold.
+    /// Points a descriptor at the replacement of its document. Everything else in it stays, except embedded data.
     pub(crate) fn redirected(&self, descriptor: &Descriptor) -> Option<Descriptor> {
         let new = self.get(&descriptor.digest)?;
         let mut redirected = descriptor.clone();
@@ -41,17 +40,17 @@ impl Redirects {
         Some(redirected)
     }
 
-    /// All pairs of what was and what is.
+    /// All pairs of old digest and new descriptor.
     pub(crate) fn pairs(&self) -> impl Iterator<Item = (&Digest, &Descriptor)> {
         self.0.iter()
     }
 
-    /// The documents in whose place another came.
+    /// The documents that were replaced by different ones.
     pub(crate) fn replaced(&self) -> impl Iterator<Item = &Digest> {
         self.0.iter().filter(|(old, new)| **old != new.digest).map(|(old, _)| old)
     }
 
-    /// The indexes that descriptors lead to, each after those that it lists. Those that are missing lead to nothing.
+    /// The indexes that descriptors lead to, each after those that it lists. Missing ones lead to nothing.
     pub(crate) fn indexes<'d>(
         documents: &dyn Documents,
         roots: impl IntoIterator<Item = &'d Descriptor>,

@@ -1,4 +1,4 @@
-//! What a location means: by name, by digest or all that a layout holds, and the images below it.
+//! Resolves a location: a name, a digest or everything in a layout, and the images below it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,10 +15,10 @@ use crate::oci::annotations::{CONTAINERD_NAME, REF_NAME};
 use crate::oci::{Descriptor, Document, ImageConfig, Index, Manifest};
 use crate::platform::PlatformPattern;
 
-/// An image's documents.
+/// The documents of an image.
 #[derive(Debug)]
 pub struct Image {
-    /// How it was found.
+    /// The descriptors that lead to it.
     pub path: DescriptorPath,
     /// Its manifest.
     pub manifest: Document<Manifest>,
@@ -27,17 +27,17 @@ pub struct Image {
 }
 
 impl Image {
-    /// It among others. The config tells its platform, if nothing else does.
+    /// The image as one choice among several. The config states its platform if no descriptor does.
     fn choice(&self) -> Choice {
         let platform = self.config.value().platform();
         Choice::new(self.path.descriptor(), self.path.entry(), Some(&platform)).expect("a platform was given")
     }
 }
 
-/// A layout and what it lists, as one state of `index.json` has it.
+/// Resolving what a layout lists, by one state of `index.json`.
 impl Layout {
-    /// What the location means: the entries of `index.json` by its name, what its digest is of, or all entries. Never
-    /// nothing by a name or a digest.
+    /// Resolves the location to the entries of `index.json` with its name, the documents with its digest, or all
+    /// entries. Fails if a name or a digest matches nothing.
     pub(crate) fn meant(&self) -> Result<Vec<DescriptorPath>> {
         let index = self.index()?;
         let location = self.location();
@@ -51,7 +51,7 @@ impl Layout {
         }
     }
 
-    /// What entries lead to by this digest: the entries themselves, or else what an index among them lists.
+    /// The documents with this digest: among the entries themselves, or else in an index that they lead to.
     fn of_digest(&self, entries: &[&Descriptor], wanted: &DigestPrefix) -> Result<Vec<DescriptorPath>> {
         let is_meant = |path: &DescriptorPath| wanted.begins(&path.descriptor().digest);
         let listed = entries.iter().map(|entry| DescriptorPath::from((*entry).clone()));
@@ -92,8 +92,8 @@ impl Layout {
         }
     }
 
-    /// The one descriptor that the location means, of an image, an index of several or an artifact. Several names of one
-    /// thing are one thing, and artifacts are only meant by their name or digest.
+    /// The one descriptor that the location means: of an image, an index or an artifact. Several names of one document
+    /// count once. Artifacts must be named, or given by digest.
     pub fn entry(&self) -> Result<Descriptor> {
         let location = self.location();
         let is_told = location.name.is_some() || location.digest.is_some();
@@ -111,7 +111,7 @@ impl Layout {
         }
     }
 
-    /// That no descriptor has the location's name; `names` are those that there are.
+    /// The error for an unknown name; `names` are the known ones.
     pub(crate) fn unknown_name(&self, wanted: &ImageName, names: &[String]) -> Error {
         Error::refused_with_hint(
             format!("image `{}`: no image of this name is in the layout", self.location()),
@@ -133,12 +133,12 @@ impl Layout {
         .of_kind(ErrorKind::NotFound)
     }
 
-    /// The one image that the location means. Where there is a choice, `platform` makes it; the error lists what there is.
+    /// The one image that the location means. `platform` chooses among several; the error lists the choices.
     pub fn image(&self, platform: Option<&PlatformPattern>) -> Result<Image> {
         self.by_one_index(|| self.image_now(platform))
     }
 
-    /// The same by the index that was read.
+    /// Like [`image`](Self::image), by the index that was already read.
     pub(crate) fn image_now(&self, platform: Option<&PlatformPattern>) -> Result<Image> {
         let mut images = self.images(self.meant()?)?;
         if images.is_empty() {
@@ -159,7 +159,7 @@ impl Layout {
         }
     }
 
-    /// Every image that the location means.
+    /// All images that the location means.
     pub fn all_images(&self) -> Result<Vec<Image>> {
         let images = self.by_one_index(|| self.images(self.meant()?))?;
         if images.is_empty() {
@@ -168,9 +168,9 @@ impl Layout {
         Ok(images)
     }
 
-    /// The images that descriptors lead to, each once. Several names of one image are one image, and artifacts are none. Of
-    /// an image for several platforms, people often copy only those that they use: what is missing is none either, unless
-    /// everything is.
+    /// The images that descriptors lead to, each once even if it has several names. Artifacts are skipped. So are
+    /// missing documents, since often only the needed platforms of a multi-platform image are copied; it is an error if
+    /// all are missing.
     pub(crate) fn images<P: Into<DescriptorPath>>(&self, roots: impl IntoIterator<Item = P>) -> Result<Vec<Image>> {
         let mut images = Vec::new();
         let mut missing = None;
@@ -194,7 +194,7 @@ impl Layout {
         }
     }
 
-    /// The documents of an image; nothing, if it is an artifact.
+    /// Reads the documents of an image. Returns `None` for an artifact.
     fn read_image(&self, path: DescriptorPath) -> Result<Option<Image>> {
         let manifest: Document<Manifest> = self.document(path.descriptor())?;
         if !manifest.value().is_image() {
@@ -207,15 +207,15 @@ impl Layout {
 
 /// What a location names.
 pub(crate) struct Named<'a, T> {
-    /// The descriptors by its name, in their order, or all.
+    /// The descriptors with its name, in order, or all.
     pub(crate) found: Vec<&'a T>,
-    /// Of which digest one of them, or what it leads to, is meant.
+    /// Selects one of them, or a document below them, by digest.
     pub(crate) digest: Option<&'a DigestPrefix>,
 }
 
-/// The descriptors with the location's ref name; if there is none, those which Docker would find by that name. `annotation`
-/// looks up a key of a descriptor. Others write names that end in a digest, perhaps that of something else: such a name
-/// is meant as it is.
+/// The descriptors with the location's ref name, or else those that Docker would find by that name. `annotation` looks
+/// up a key of a descriptor. Some writers use names that end in a digest, perhaps of another document: such a name is
+/// matched literally.
 pub(crate) fn named<'a, T>(
     descriptors: &'a [T],
     location: &'a Location,
@@ -244,12 +244,12 @@ pub(crate) fn named<'a, T>(
     Named { found: descriptors.iter().filter(is_meant).collect(), digest }
 }
 
-/// The name that tells most: containerd's holds the repository too.
+/// The most specific name: that of containerd includes the repository.
 fn name(descriptor: &Descriptor) -> Option<&str> {
     descriptor.annotation(CONTAINERD_NAME).or(descriptor.ref_name())
 }
 
-/// What somebody can write for an entry: its name, else its digest.
+/// The text to select an entry by: its name, or else its digest.
 fn shown(entry: &Descriptor) -> &str {
     name(entry).unwrap_or(entry.digest.as_str())
 }
@@ -262,7 +262,7 @@ fn names(index: &Index) -> Vec<String> {
     index.manifests.iter().filter_map(name).map(str::to_owned).collect()
 }
 
-/// Whether an index says of a manifest that it is no image. `BuildKit`'s attestations stand there as images for
+/// Whether the index marks a manifest as an artifact. It lists attestations of `BuildKit` as images for
 /// `unknown/unknown`.
 fn is_artifact(descriptor: &Descriptor) -> bool {
     let artifact_type = descriptor.artifact_type.clone().map(|text| MediaType::from(text).kind());

@@ -1,4 +1,5 @@
-//! A layout as one state of its index has it. Readers lock nothing, and whoever edits an image takes its old documents away.
+//! Shows a layout as of one state of its index. Readers take no locks, and an edit removes the documents that it
+//! replaces.
 
 use std::io::Read;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,25 +9,25 @@ use serde::de::DeserializeOwned;
 
 use crate::digest::Digest;
 use crate::error::{Error, Result};
-use crate::layout::graph::documents::{Documents, Kept, Links};
+use crate::layout::graph::documents::{DocumentLinks, Documents, Kept};
 use crate::layout::reader::read_document;
 use crate::layout::{blob_path, Layout, VerifiedReader, INDEX};
 use crate::oci::{Descriptor, Document, Index};
 
-/// What was read of a layout.
+/// What was read from a layout.
 #[derive(Debug, Default)]
 pub(in crate::layout) struct Snapshot {
     index: Mutex<Option<Arc<Document<Index>>>>,
     documents: Mutex<Kept>,
-    /// Whether anything was looked for and is not there.
+    /// Whether anything was missing.
     missed: AtomicBool,
 }
 
-/// How often the index is read anew. Whoever edits writes it once; no one writes it as often as this while it is read.
+/// How often the index is read again. Each edit writes it once, so this many edits during one read are not expected.
 const ATTEMPTS: usize = 16;
 
 impl Layout {
-    /// The list of what it holds (image-spec, image-layout.md#indexjson-file), as it was when it was read first.
+    /// The list of the layout's content (image-spec, image-layout.md#indexjson-file), as of the first read.
     pub fn index(&self) -> Result<Arc<Document<Index>>> {
         let mut known = locked(&self.snapshot.index);
         if known.is_none() {
@@ -35,8 +36,8 @@ impl Layout {
         Ok(Arc::clone(known.as_ref().expect("it was read")))
     }
 
-    /// What `read` finds by one state of the index. Where something is missing and somebody has written another index in the
-    /// meantime, it is looked for once more by that.
+    /// Runs `read` against one state of the index. If something is missing and the index has changed meanwhile, `read`
+    /// runs again with the new index.
     pub(crate) fn by_one_index<T>(&self, read: impl Fn() -> Result<T>) -> Result<T> {
         for _ in 1..ATTEMPTS {
             self.snapshot.missed.store(false, Ordering::Relaxed);
@@ -49,14 +50,14 @@ impl Layout {
         read()
     }
 
-    /// Whether the index is not as it was read.
+    /// Whether the index has changed since it was read.
     fn is_outdated(&self) -> Result<bool> {
         let known = locked(&self.snapshot.index).clone();
         let Some(known) = known else { return Ok(false) };
         Ok(self.raw_index()?.as_deref() != Some(known.raw()))
     }
 
-    /// Whether a blob is there. It is not opened.
+    /// Whether a blob is present. It is not opened.
     pub fn holds(&self, digest: &Digest) -> Result<bool> {
         let is_there = self.has_file(&blob_path(digest))?;
         if !is_there {
@@ -65,10 +66,10 @@ impl Layout {
         Ok(is_there)
     }
 
-    /// A document, held to its descriptor and of a size that documents may have.
+    /// Reads a document, verified against its descriptor and limited in size.
     pub fn document<T: DeserializeOwned>(&self, descriptor: &Descriptor) -> Result<Document<T>> {
         if descriptor.digest.algorithm().is_none() {
-            // The error says that it cannot be held to anything.
+            // The digest cannot be computed: return the error that says so.
             self.blob(descriptor)?;
         }
         match self.raw(descriptor)? {
@@ -111,11 +112,11 @@ impl Documents for Layout {
         self.name_of(digest)
     }
 
-    fn links(&self, descriptor: &Descriptor) -> Result<Option<Arc<Links>>> {
+    fn links(&self, descriptor: &Descriptor) -> Result<Option<Arc<DocumentLinks>>> {
         if let Some(links) = locked(&self.snapshot.documents).links(descriptor) {
             return Ok(Some(links));
         }
-        let links = Links::read(self, descriptor)?;
+        let links = DocumentLinks::read(self, descriptor)?;
         if let Some(links) = &links {
             locked(&self.snapshot.documents).keep_links(descriptor, links);
         }
@@ -153,7 +154,7 @@ mod tests {
         let layout = by_hand.open("");
         layout.index().unwrap();
         by_hand.list(&[new.clone()]);
-        // As long as all is there, nothing else is looked at.
+        // The index is not read again as long as nothing is missing.
         assert_eq!(layout.image(None).unwrap().path.descriptor().digest, digest(&old));
 
         let layout = by_hand.open("");
@@ -162,7 +163,7 @@ mod tests {
         by_hand.list(&[new.clone()]);
         remove(&by_hand, &old);
         assert_eq!(layout.image(None).unwrap().path.descriptor().digest, digest(&new));
-        // What is missing by the index that is there is missing.
+        // A document that is missing by the current index is reported as missing.
         remove(&by_hand, &new);
         let error = by_hand.open("").image(None).unwrap_err().to_string();
         assert!(error.ends_with(&format!("blob {} is missing", digest(&new))), "{error}");
@@ -196,7 +197,7 @@ mod tests {
         layout.links(&descriptor).unwrap().unwrap();
         remove(&by_hand, &image);
         layout.document::<Value>(&descriptor).unwrap();
-        // But it is held to each descriptor, and to what that says it is.
+        // The document is still checked against each descriptor and its media type.
         let larger = Descriptor { size: descriptor.size + 1, ..descriptor.clone() };
         assert!(layout.document::<Value>(&larger).is_err());
         let index = Descriptor { media_type: crate::media_type::MediaType::INDEX, ..descriptor };

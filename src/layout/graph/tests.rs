@@ -1,4 +1,4 @@
-//! Layouts that are written by hand, and which of their images are meant.
+//! Hand-written layouts, and which of their images a location means.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -13,7 +13,7 @@ use crate::media_type::MediaType;
 use crate::oci::annotations::CONTAINERD_NAME;
 use crate::testing::TempDir;
 
-/// A layout that is written by hand.
+/// A hand-written layout.
 pub(super) struct ByHand(pub(super) TempDir);
 
 impl ByHand {
@@ -23,7 +23,7 @@ impl ByHand {
         ByHand(home)
     }
 
-    /// Stores a document; gives back its descriptor.
+    /// Stores a document and returns its descriptor.
     pub(super) fn put(&self, media_type: &MediaType, document: &Value) -> Value {
         let raw = document.to_string();
         let digest = Digest::of(raw.as_bytes());
@@ -31,7 +31,7 @@ impl ByHand {
         json!({"mediaType": media_type, "digest": digest, "size": raw.len()})
     }
 
-    /// An image of a platform, in the media types of OCI or of Docker.
+    /// An image for a platform, with OCI or Docker media types.
     pub(super) fn image(&self, types: &Types, architecture: &str, variant: Option<&str>) -> Value {
         let mut config = json!({"architecture": architecture, "os": "linux", "rootfs": {"type": "layers"}});
         if let Some(variant) = variant {
@@ -49,13 +49,13 @@ impl ByHand {
         fs::write(self.0.path().join(INDEX), index.to_string()).unwrap();
     }
 
-    /// Opens the layout, with a name or digest behind its path.
+    /// Opens the layout. `part` is what follows the path in the location.
     pub(super) fn open(&self, part: &str) -> Layout {
         let text = format!("oci:{}{part}", self.0.path().display());
         Layout::open(&Location::parse(OsStr::new(&text)).unwrap()).unwrap()
     }
 
-    /// Opens the layout with this index, and takes the image that is named, for a platform if one is given.
+    /// Opens the layout with this index and chooses an image by name and, if given, platform.
     fn choose(&self, manifests: &[Value], name: &str, platform: Option<&str>) -> Result<Image> {
         self.list(manifests);
         let platform = platform.map(|platform| platform.parse().unwrap());
@@ -98,7 +98,7 @@ fn a_platform_is_asked_for_only_where_there_is_a_choice() {
         let layout = ByHand::new("platform-choice");
         let amd64 = layout.image(&types, "amd64", None);
         let arm_v6 = layout.image(&types, "arm", Some("v6"));
-        // As older writers leave it: the variant only in the index.
+        // As some older writers do: the variant only in the index.
         let arm_v7 = with(
             layout.image(&types, "arm", None),
             &json!({
@@ -174,7 +174,7 @@ fn artifacts_are_no_images() {
         let error = layout.choose(&[other], "", None).unwrap_err().to_string();
         assert!(error.ends_with("the layout holds no image"), "{error}");
     }
-    // It is one, whatever else it says it is.
+    // It is an image, whatever its `artifactType`.
     let chosen = with(image, &json!({"artifactType": MediaType::CONFIG}));
     layout.choose(&[chosen], "", None).unwrap();
 }

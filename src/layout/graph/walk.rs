@@ -1,18 +1,18 @@
-//! The walk over documents that everything goes by: each document once, and none deeper than documents may be nested.
+//! The walk over documents that everything else uses: it visits each document once and limits how deeply they nest.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use crate::digest::Digest;
 use crate::error::{Error, Result};
-use crate::layout::graph::documents::{Documents, Links};
+use crate::layout::graph::documents::{DocumentLinks, Documents};
 use crate::media_type::MediaKind;
 use crate::oci::{Descriptor, MAX_DOCUMENT_SIZE};
 
-/// How deep indexes may be nested. No one goes beyond two.
+/// How deeply indexes may be nested. More than two levels are not seen in practice.
 pub(crate) const MAX_DEPTH: usize = 8;
 
-/// The descriptors that lead from `index.json` to a document, through nested indexes if there are any. Never empty.
+/// The descriptors from an entry of `index.json` to a document, through nested indexes if any. Never empty.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DescriptorPath(Vec<Descriptor>);
 
@@ -22,17 +22,17 @@ impl DescriptorPath {
         self.0.last().expect("a path has a descriptor")
     }
 
-    /// Whether a descriptor of it has this digest.
+    /// Whether any of the descriptors has this digest.
     pub fn leads_through(&self, digest: &Digest) -> bool {
         self.0.iter().any(|descriptor| descriptor.digest == *digest)
     }
 
-    /// The index that lists the document; none if that is `index.json`.
+    /// Returns the index that lists the document, or `None` if `index.json` does.
     pub fn index(&self) -> Option<&Descriptor> {
         self.0.iter().rev().nth(1)
     }
 
-    /// The entry of `index.json` that it starts from.
+    /// The entry of `index.json` at its start.
     pub fn entry(&self) -> &Descriptor {
         self.0.first().expect("a path has a descriptor")
     }
@@ -45,68 +45,68 @@ impl From<Descriptor> for DescriptorPath {
     }
 }
 
-/// Which documents are opened on the way.
+/// Which documents are opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Opened {
-    /// Indexes: what is needed to come to manifests.
+    /// Indexes only, enough to find manifests.
     Indexes,
     /// Manifests too.
     Manifests,
-    /// And those of a kind that is not known here. Whatever looks like a descriptor in them is followed.
+    /// Documents of unknown kinds too. Everything in them that looks like a descriptor is followed.
     All,
 }
 
-/// Whether a document leads to its subject.
+/// Whether the subject of a document is followed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Subjects {
     Followed,
     Left,
 }
 
-/// A document that the walk came to.
+/// A document that the walk reached.
 #[derive(Debug)]
 pub(crate) struct Met {
-    /// How; of what no index lists, but something has as its subject, its descriptor alone.
+    /// Its path. A subject that no index lists has only its own descriptor.
     pub(crate) path: DescriptorPath,
     pub(crate) found: Found,
 }
 
-/// What is there.
+/// The state of the document.
 #[derive(Clone, Debug)]
 pub(crate) enum Found {
-    Read(Arc<Links>),
-    /// It was not opened, and may be missing.
+    Read(Arc<DocumentLinks>),
+    /// Not opened; it may be missing.
     Unopened,
-    /// Nothing: of an image for several platforms, people often copy only those that they use. A subject need not be there
-    /// at all (image-spec, manifest.md, `subject`).
+    /// Missing: often only the needed platforms of a multi-platform image are copied, and a subject need not be present
+    /// (image-spec, manifest.md, `subject`).
     Missing,
 }
 
-/// Walks from descriptors to all that they lead to. Each document comes once, after those that it lists and has as its
-/// subject, and those that an index lists in their order. So time is bounded by what is there, not by the number of ways
-/// to it.
+/// Follows descriptors to all documents that they lead to. Each document is visited once, after its subject and the
+/// documents that it lists, which keep their order. So the time depends on the number of documents, not on the number
+/// of paths to them.
 ///
-/// After an error, nothing comes any more.
+/// After an error, the walk ends.
 pub(crate) struct Walk<'a> {
     documents: &'a dyn Documents,
     opened: Opened,
     subjects: Subjects,
     roots: VecDeque<DescriptorPath>,
-    /// The way to where the walk is.
+    /// The open documents on the current path.
     steps: Vec<Step>,
     seen: BTreeMap<Digest, MediaKind>,
 }
 
-/// A document whose own are being walked.
+/// A document whose children are being visited.
 struct Step {
     path: DescriptorPath,
     found: Found,
     next: usize,
 }
 
-/// How a descriptor was met.
+/// How a descriptor was reached.
 enum Way {
-    /// In an index, or as a root.
+    /// Listed in an index, or a root.
     Listed,
     /// As a subject, or in a document of an unknown kind.
     Aside,
@@ -123,17 +123,17 @@ impl<'a> Walk<'a> {
         Walk { documents, opened, subjects, roots, steps: Vec::new(), seen: BTreeMap::new() }
     }
 
-    /// Goes on from another root, without what was met already.
+    /// Continues with another root. Documents visited before are not visited again.
     pub(crate) fn go_on_from(&mut self, root: Descriptor) {
         self.roots.push_back(root.into());
     }
 
-    /// Comes to a document, unless it was met before.
+    /// Visits a document, unless it was visited before.
     fn come_to(&mut self, path: DescriptorPath, way: &Way) -> Result<()> {
         let descriptor = path.descriptor();
         let kind = descriptor.media_type.kind();
         if let Some(known) = self.seen.get(&descriptor.digest) {
-            // Who takes one document for two things may show each reader another image (CVE-2021-41190).
+            // A document that is valid as two media types could show each reader a different image (CVE-2021-41190).
             if matches!(way, Way::Listed) && *known != kind {
                 let found = &descriptor.media_type;
                 let reason = format!("one media type expected, found `{found}` and another");
@@ -164,7 +164,7 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
-    /// The next document that the last step leads to.
+    /// The next child of the current document.
     fn next_child(&mut self) -> Option<(DescriptorPath, Way)> {
         let step = self.steps.last_mut()?;
         let Found::Read(links) = &step.found else { return None };
@@ -230,7 +230,7 @@ mod tests {
         layout.put(&MediaType::INDEX, &document)
     }
 
-    /// What a walk comes to, each with the digests of its path.
+    /// The documents that a walk visits, each with the digests on its path.
     fn walked(layout: &ByHand, roots: &[&Value], opened: Opened, subjects: Subjects) -> Result<Vec<Vec<Digest>>> {
         let layout = layout.open("");
         let walk = Walk::new(&layout, opened, subjects, roots.iter().map(|root| descriptor(root)));
@@ -253,7 +253,7 @@ mod tests {
         let found = walked(&layout, &[&outer, &inner, &gone], Opened::Indexes, Subjects::Left).unwrap();
         let below: &[&[&Value]] = &[&[&outer, &a], &[&outer, &inner, &b], &[&outer, &inner], &[&outer, &about_a]];
         assert_eq!(found, paths(&[below, &[&[&outer], &[&gone]]].concat()));
-        // A subject is not below what is about it.
+        // A subject is not below the document that refers to it.
         let found = walked(&layout, &[&about_a, &outer], Opened::Manifests, Subjects::Followed).unwrap();
         let expected: &[&[&Value]] = &[&[&a], &[&about_a], &[&outer, &inner, &b], &[&outer, &inner], &[&outer]];
         assert_eq!(found, paths(expected));
@@ -267,7 +267,7 @@ mod tests {
         other["mediaType"] = json!(MediaType::INDEX);
         let error = walked(&layout, &[&image, &other], Opened::Indexes, Subjects::Left).unwrap_err().to_string();
         assert!(error.contains("one media type expected"), "{error}");
-        // A subject may be described as it likes: no one is led to another image by it.
+        // A subject may have any media type: it never selects an image.
         let about = index(&layout, &json!({"manifests": [], "subject": other}));
         walked(&layout, &[&image, &about], Opened::Indexes, Subjects::Followed).unwrap();
     }

@@ -4,18 +4,18 @@ use std::str::FromStr;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 
-/// A digest as somebody writes it: whole, or as much of it as tells it from others.
+/// A digest as typed by a user: complete, or the beginning of one.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct DigestPrefix(String);
 
-/// The algorithms whose digests are known by how they begin, and how many digits they have.
+/// The supported algorithms and the number of digits of their digests.
 const ALGORITHMS: [(&str, usize); 2] = [("sha256:", 64), ("sha512:", 128)];
 
 impl DigestPrefix {
-    /// How many digits it has at least: as many as are shown to people.
+    /// The least number of digits: as many as are shown to users.
     const LEAST: usize = 12;
 
-    /// What is accepted, for a message.
+    /// What is accepted, for messages.
     pub const ACCEPTED: &'static str = "`sha256:` or `sha512:` and 12 lower-case hexadecimal digits at least";
 
     /// Whether a text is meant as one, good or not.
@@ -23,12 +23,12 @@ impl DigestPrefix {
         ALGORITHMS.iter().any(|(algorithm, _)| text.starts_with(algorithm.as_bytes()))
     }
 
-    /// Whether it is a whole digest.
+    /// Whether this is a complete digest.
     pub fn is_whole(&self) -> bool {
         self.0.parse::<Digest>().is_ok()
     }
 
-    /// Whether a digest begins so.
+    /// Whether a digest begins with this prefix.
     pub fn begins(&self, digest: &Digest) -> bool {
         digest.as_str().starts_with(&self.0)
     }

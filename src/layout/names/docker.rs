@@ -1,19 +1,19 @@
-//! Names of images as Docker writes them, short or whole: `app`, `team/app:v2`, `docker.io/library/app:latest`.
+//! Image names as Docker writes them, short or complete: `app`, `team/app:v2`, `docker.io/library/app:latest`.
 
 use std::fmt;
 use std::str::FromStr;
 
 use crate::error::{Error, Result};
 
-/// The registry that is meant where none is named.
+/// The default registry.
 const DOCKER_HUB: &str = "docker.io";
-/// The tag that is meant where none is named.
+/// The default tag.
 const LATEST: &str = "latest";
-/// The longest repository that every version of Docker takes, registry included.
+/// The longest repository that every version of Docker accepts, registry included.
 const MAX_LENGTH: usize = 255;
 
-/// The whole form of a name: registry, repository and tag. Docker means `docker.io`, `library/` and `:latest` where
-/// they are left out, so two names are one if their whole forms are.
+/// The complete form of a name: registry, repository and tag. Docker supplies `docker.io`, `library/` and `:latest`
+/// where they are left out, so two names are the same if their complete forms are.
 pub(in crate::layout) fn whole_name(name: &str) -> String {
     let Split { registry, path, tag } = split(name);
     let library = library(registry, path);
@@ -24,7 +24,7 @@ pub(in crate::layout) fn whole_name(name: &str) -> String {
     }
 }
 
-/// The parts of a name, whether they are well formed or not.
+/// The parts of a name, valid or not.
 struct Split<'a> {
     registry: &'a str,
     path: &'a str,
@@ -37,7 +37,7 @@ fn split(name: &str) -> Split<'_> {
         _ => (DOCKER_HUB, name),
     };
     let registry = if registry == "index.docker.io" { DOCKER_HUB } else { registry };
-    // A colon before the last slash belongs to a registry's port, and one behind `@` to a digest.
+    // A colon before the last slash belongs to the port of a registry, and one after `@` to a digest.
     let last = rest.rfind('/').map_or(0, |slash| slash + 1);
     match rest[last..].split_once(':') {
         Some((name, tag)) if !name.contains('@') => {
@@ -55,15 +55,15 @@ fn library(registry: &str, path: &str) -> &'static str {
     }
 }
 
-/// A name that Docker takes, `[REGISTRY/]PATH[:TAG]`, valid by construction (distribution, `reference` grammar).
+/// A name that Docker accepts, `[REGISTRY/]PATH[:TAG]`, valid by construction (distribution, `reference` grammar).
 ///
-/// Two are the same name if their whole forms are.
+/// Two names are the same if their complete forms are.
 #[derive(Clone, Debug)]
 pub struct DockerName {
-    /// All before the tag, as it was given.
+    /// Everything before the tag, as given.
     repository: String,
     registry: String,
-    /// With the `library/` that Docker means.
+    /// Includes the implied `library/`.
     path: String,
     tag: Option<DockerTag>,
 }
@@ -74,7 +74,7 @@ impl DockerName {
         "[REGISTRY/]NAME[:TAG] as Docker takes it expected, the name in lower-case letters \
                                         and digits, joined by `/`, by `.` `_` or `__`, or by `-`";
 
-    /// The tag, if one was given.
+    /// Returns the tag, or `None` if none was given.
     pub fn tag(&self) -> Option<&DockerTag> {
         self.tag.as_ref()
     }
@@ -85,31 +85,31 @@ impl DockerName {
         DockerName { tag: Some(tag), ..self.clone() }
     }
 
-    /// Everything that is meant: `docker.io/library/app:latest`. containerd and podman call images so.
+    /// The complete form: `docker.io/library/app:latest`. containerd and podman use it.
     pub fn whole(&self) -> String {
         format!("{}/{}:{}", self.registry, self.path, self.tag_text())
     }
 
-    /// The same name as Docker shows it: `app:latest`.
+    /// The short form, as Docker shows it: `app:latest`.
     #[must_use]
     pub fn short(&self) -> Self {
         let path = match self.path.strip_prefix("library/") {
             Some(rest) if !rest.contains('/') => rest,
             _ => &self.path,
         };
-        // Without its registry, `docker.io/localhost/app` would be another one's.
+        // Without its registry, `docker.io/localhost/app` would refer to another registry.
         let without = split(path);
         let is_clear = self.registry == DOCKER_HUB && without.registry == DOCKER_HUB && without.path == path;
         let repository = if is_clear { path.to_owned() } else { format!("{}/{}", self.registry, self.path) };
         DockerName { repository, ..self.clone() }
     }
 
-    /// What has the tag: all before it, as it was given.
+    /// The name without the tag, as given.
     pub fn repository(&self) -> &str {
         &self.repository
     }
 
-    /// The tag that is meant.
+    /// The tag, or `latest` if none was given.
     pub fn tag_text(&self) -> &str {
         self.tag.as_ref().map_or(LATEST, DockerTag::as_str)
     }
@@ -123,7 +123,7 @@ impl FromStr for DockerName {
         let Split { registry, path, tag } = split(text);
         let tag = tag.map(str::parse).transpose().map_err(|_| refused())?;
         let path = format!("{}{path}", library(registry, path));
-        // Docker takes 64 digits for the id of an image.
+        // Docker takes 64 digits for an image ID.
         let is_id = text.len() == 64 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
         let is_short = registry.len() + 1 + path.len() <= MAX_LENGTH;
         if is_registry(registry) && path.split('/').all(is_component) && is_short && !is_id {
@@ -135,19 +135,19 @@ impl FromStr for DockerName {
     }
 }
 
-/// As it was given, with the tag that is meant.
+/// The name as given, with the default tag if it has none.
 impl fmt::Display for DockerName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}", self.repository, self.tag_text())
     }
 }
 
-/// A tag that Docker takes: up to 128 letters, digits, `_`, `.` and `-`, the last two not in front.
+/// A tag that Docker accepts: up to 128 letters, digits, `_`, `.` and `-`, of which the last two cannot come first.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct DockerTag(String);
 
 impl DockerTag {
-    /// The text.
+    /// The text of the tag.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -176,7 +176,7 @@ impl fmt::Display for DockerTag {
     }
 }
 
-/// A host's name or address, perhaps with a port.
+/// Whether a text is a host name or address, with or without a port.
 fn is_registry(text: &str) -> bool {
     let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     let is_label = |text: &str| {
@@ -194,7 +194,7 @@ fn is_registry(text: &str) -> bool {
     is_host && port.map_or(true, is_number)
 }
 
-/// Lower-case letters and digits, joined by `.`, `_`, `__` or any number of `-`.
+/// Whether a text is made of lower-case letters and digits, joined by `.`, `_`, `__` or any number of `-`.
 fn is_component(text: &str) -> bool {
     let is_word = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
     let is_joint = |joint: &str| matches!(joint, "." | "_" | "__") || joint.bytes().all(|byte| byte == b'-');

@@ -1,4 +1,4 @@
-//! What the ending of a path says of an archive.
+//! What the ending of a path says about an archive.
 
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -10,11 +10,11 @@ pub(super) enum Outer {
     Gzip,
     Xz,
     Zstd,
-    /// For reading only.
+    /// Only read, never written.
     Bzip2,
 }
 
-/// Endings that make a bare path an archive.
+/// Endings that mark a bare path as an archive.
 const READ: [(&str, Outer); 12] = [
     (".tar", Outer::None),
     (".oci-archive", Outer::None),
@@ -30,7 +30,7 @@ const READ: [(&str, Outer); 12] = [
     (".tbz", Outer::Bzip2),
 ];
 
-/// Endings of archives that are not known here, so that no directory gets such a name by mistake.
+/// Endings of unsupported archives, listed so that no directory gets such a name by mistake.
 const OTHER: [&str; 23] = [
     ".tar.lz4",
     ".tar.lz",
@@ -61,9 +61,9 @@ const OTHER: [&str; 23] = [
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Ending {
     Archive(Outer),
-    /// It is an archive in a form that is not known here.
+    /// An archive in an unsupported form.
     Unknown(&'static str),
-    /// Nothing.
+    /// Not an archive.
     Plain,
 }
 

@@ -5,28 +5,28 @@ use crate::error::{Error, Result};
 use crate::layout::DockerName;
 use crate::oci::RefName;
 
-/// The name of an image as its place spells it: a ref name in a layout, `NAME[:TAG]` in a docker archive. One of the two
-/// grammars accepts the text; most names are good in both.
+/// The name of an image: a ref name in a layout, `NAME[:TAG]` in a docker archive. At least one of the two grammars
+/// accepts the text; most names are valid in both.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ImageName(String);
 
 impl ImageName {
-    /// The text, as it was given.
+    /// The text as given.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The name as a layout holds it; an error if it is for docker archives alone.
+    /// The name as a ref name; an error if it is valid only in docker archives.
     pub fn ref_name(&self) -> Result<RefName> {
         self.0.parse()
     }
 
-    /// The name as a docker archive holds it; an error if it is for layouts alone.
+    /// The name as a Docker name; an error if it is valid only in layouts.
     pub fn docker_name(&self) -> Result<DockerName> {
         self.0.parse()
     }
 
-    /// Whether it is a single word such as `v2`, to Docker a tag of a name that stands elsewhere.
+    /// Whether the name is a single word such as `v2`, which Docker takes for a tag of a name given elsewhere.
     pub fn is_word(&self) -> bool {
         !self.0.contains([':', '/'])
     }

@@ -1,5 +1,5 @@
 //! Where an image is or goes: `oci:DIR[:REF]`, `oci-archive:FILE[:REF]`, `docker-archive:FILE[:NAME[:TAG]]`, or a bare
-//! path. Of an image that is there, a digest may tell which one it is: `oci:DIR@sha256:…`, `oci:DIR:REF@sha256:…`.
+//! path. A digest can select an existing image: `oci:DIR@sha256:…`, `oci:DIR:REF@sha256:…`.
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
@@ -13,20 +13,20 @@ use crate::layout::names::mistaken;
 use crate::layout::names::role::Role;
 use crate::layout::{DigestPrefix, DockerName, ImageName};
 
-/// The place of one image, or of all that a layout holds.
+/// The location of one image, or of everything in a layout.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Location {
-    /// What stands at the path.
+    /// The form of what is at the path.
     pub transport: Transport,
-    /// The layout directory or the archive.
+    /// The path of the layout directory or archive.
     pub path: PathBuf,
-    /// Which of its images; none was named if none.
+    /// The name of one of its images, or `None` for all.
     pub name: Option<ImageName>,
-    /// The digest of what is meant, if one was given. A target has none.
+    /// The digest that selects an image, if one was given. A target has none.
     pub digest: Option<DigestPrefix>,
 }
 
-/// The forms in which a layout exists, in the names that skopeo and podman use.
+/// The forms of a layout, with the transport names of skopeo and podman.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Transport {
     /// A layout directory.
@@ -35,8 +35,7 @@ pub enum Transport {
     OciArchive,
     /// A tar as `docker save` writes it.
     DockerArchive,
-    /// A tar that was named by its path alone: a tar of a layout where one is written; where it is read, what it turns
-    /// out to be.
+    /// A tar given by its path alone: written as a tar of a layout; when read, its content decides.
     Archive,
 }
 
@@ -51,24 +50,25 @@ impl Transport {
 }
 
 impl Location {
-    /// Reads the location of an image as it was typed.
+    /// Parses the location of an image.
     ///
-    /// A name may hold colons (`registry:5000/app:v2`) and so may a path, which may also hold what looks like a digest. The
-    /// longest path that is on disk wins; where nothing is, the path ends at the first colon after the directories that are.
+    /// A name may hold colons (`registry:5000/app:v2`). So may a path, which may also hold what looks like a digest.
+    /// The longest existing path wins; if there is none, the path ends at the first colon after the existing
+    /// directories.
     ///
     /// # Errors
     ///
-    /// The path is missing, what stands after it is no name, or the text looks like something else than a place on disk:
-    /// an image in a registry, a transport that is unknown here, an archive of a form that is unknown here.
+    /// The path is missing, the text after it is not a valid name, or the text looks like something other than a path:
+    /// an image in a registry, an unknown transport, or an archive in an unsupported form.
     pub fn parse(text: &OsStr) -> Result<Self> {
         Location::read(text, Role::Image)
     }
 
-    /// Reads the location of a target as it was typed. `-` as an archive is standard output.
+    /// Parses the location of a target. `-` as an archive is standard output.
     ///
     /// # Errors
     ///
-    /// As of [`parse`](Self::parse).
+    /// The same as for [`parse`](Self::parse).
     pub fn parse_target(text: &OsStr) -> Result<Self> {
         Location::read(text, Role::Target)
     }
@@ -112,17 +112,17 @@ impl Location {
         Ok(location)
     }
 
-    /// Whether it is standard output.
+    /// Whether the location is standard output.
     pub fn is_stream(&self) -> bool {
         self.transport != Transport::Oci && self.path.as_os_str() == "-"
     }
 
-    /// The whole of it, whatever was named.
+    /// The same location without name and digest.
     pub(crate) fn of_all(&self) -> Self {
         Location { name: None, digest: None, ..self.clone() }
     }
 
-    /// What stands behind the path, as it is written; nothing, if all is meant.
+    /// Returns name and digest as written after the path, or `None` if everything is meant.
     pub(crate) fn part(&self) -> Option<String> {
         let name = self.name.as_ref().map(|name| format!(":{name}"));
         let digest = self.digest.as_ref().map(|digest| format!("@{digest}"));
@@ -130,7 +130,7 @@ impl Location {
         (!words.is_empty()).then(|| words.concat())
     }
 
-    /// Refuses a digest in what is to be written.
+    /// Refuses a digest in a target.
     pub(crate) fn refuse_digest(&self) -> Result<()> {
         let Some(digest) = &self.digest else { return Ok(()) };
         Err(Error::refused_with_hint(
@@ -139,7 +139,7 @@ impl Location {
         ))
     }
 
-    /// Whether it is named as a docker archive.
+    /// Whether the transport is `docker-archive`.
     pub fn is_docker_archive(&self) -> bool {
         self.transport == Transport::DockerArchive
     }
@@ -153,7 +153,7 @@ impl Location {
         }
     }
 
-    /// How an archive that is written to this path is compressed as a whole: by its ending. bzip2 is only read.
+    /// The compression of an archive written to this path, by its ending. bzip2 can only be read.
     pub fn outer_codec(&self) -> Result<Codec> {
         Ok(match Ending::of(&self.path) {
             Ending::Plain | Ending::Archive(Outer::None) => Codec::Plain,
@@ -184,7 +184,7 @@ impl fmt::Display for Location {
     }
 }
 
-/// A text cut into `PATH[:NAME][@DIGEST]`.
+/// A text split into `PATH[:NAME][@DIGEST]`.
 struct Split<'a> {
     path: PathBuf,
     name: Option<&'a [u8]>,
@@ -195,7 +195,7 @@ impl<'a> Split<'a> {
     fn of(text: &'a [u8], on_disk: impl Fn(&Path) -> bool) -> Self {
         let at = (0..text.len()).rev().find(|at| text[*at] == b'@' && DigestPrefix::is_meant_by(&text[at + 1..]));
         let Some(at) = at else { return Split::named(text, on_disk) };
-        // What looks like a digest may be part of a path that is there.
+        // What looks like a digest may be part of an existing path.
         let ends = (at + 1..=text.len()).filter(|end| *end == text.len() || text[*end] == b':');
         if ends.into_iter().any(|end| on_disk(&as_path(&text[..end]))) {
             return Split::named(text, on_disk);
@@ -203,7 +203,7 @@ impl<'a> Split<'a> {
         Split { digest: Some(&text[at + 1..]), ..Split::named(&text[..at], on_disk) }
     }
 
-    /// Cuts `PATH[:NAME]`.
+    /// Splits `PATH[:NAME]`.
     fn named(text: &'a [u8], on_disk: impl Fn(&Path) -> bool) -> Self {
         let whole = Split { path: as_path(text), name: None, digest: None };
         let is_there = |end: usize| on_disk(&as_path(&text[..end]));
@@ -214,7 +214,7 @@ impl<'a> Split<'a> {
             return whole;
         }
         let end = colons.iter().rev().copied().find(|colon| is_there(*colon)).or_else(|| {
-            // Directories with a colon in their names, and a path below them that is yet to be made.
+            // Directories may have a colon in their name, and the path below them may not exist yet.
             let slashes: Vec<usize> = ends(b'/').filter(|slash| slash > first).collect();
             let below = slashes.into_iter().rev().find(|slash| is_there(*slash)).unwrap_or(0);
             colons.iter().copied().find(|colon| *colon >= below)
@@ -225,7 +225,7 @@ impl<'a> Split<'a> {
         }
     }
 
-    /// The location; an error says what is wrong with the text.
+    /// Turns the parts into a location. The error says what is wrong with the text.
     fn location(self, transport: Transport) -> Result<Location, String> {
         if self.path.as_os_str().is_empty() {
             return Err("a path is missing".to_owned());
@@ -235,7 +235,7 @@ impl<'a> Split<'a> {
             digest => digest.flatten(),
         };
         let Some(name) = self.name else { return Ok(Location { transport, path: self.path, name: None, digest }) };
-        // Whoever writes a digest like a name means the digest.
+        // A digest in the place of a name is meant as a digest.
         if let (None, Some(digest)) = (&digest, std::str::from_utf8(name).ok().and_then(|name| name.parse().ok())) {
             return Ok(Location { transport, path: self.path, name: None, digest: Some(digest) });
         }
@@ -286,7 +286,7 @@ mod tests {
             ("team@home:v1", &["team@home"], Some(("team@home", Some("v1"), false))),
             ("team@home@D", &[], Some(("team@home", None, true))),
             ("out:app@home", &[], Some(("out", Some("app@home"), false))),
-            // What is on disk is meant, whatever its path looks like.
+            // An existing path wins, whatever it looks like.
             ("out@D", &["out", "out@D"], Some(("out@D", None, false))),
             ("out@sha256:v1", &["out@sha256"], Some(("out@sha256", Some("v1"), false))),
             ("out@D", &["out", "out@sha256"], Some(("out@sha256", Some("0123456789ab"), false))),

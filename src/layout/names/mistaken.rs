@@ -1,4 +1,4 @@
-//! What looks like something else than a place of images on disk, and what to type instead.
+//! Texts that look like something other than a location on disk, and what to type instead.
 
 use std::path::Path;
 
@@ -7,10 +7,10 @@ use crate::layout::names::ending::Ending;
 use crate::layout::names::role::{Role, FORMS};
 use crate::layout::DockerName;
 
-/// Transports that others know and this tool does not.
+/// Transports of other tools that are not supported.
 const FOREIGN: [&str; 7] = ["containers-storage", "dir", "docker", "docker-daemon", "ostree", "sif", "tarball"];
 
-/// Transports of this tool, and words that are meant for one: without `-` and `_`, in lower case.
+/// Supported transports and common misspellings, in lower case and without `-` and `_`.
 const MEANT: [(&str, &str); 8] = [
     ("oci", "oci"),
     ("ocidir", "oci"),
@@ -22,7 +22,7 @@ const MEANT: [(&str, &str); 8] = [
     ("dockersave", "docker-archive"),
 ];
 
-/// What a text without a known transport means, if that is no path; `on_disk` tells whether a path is there.
+/// Refuses a text without a supported transport if it is not a path. `on_disk` tells whether a path exists.
 pub(super) fn refuse(text: &str, role: Role, on_disk: impl Fn(&Path) -> bool) -> Result<(), Error> {
     if text == "-" || text.starts_with("-:") {
         return Err(stream_without_transport(text, role));
@@ -62,7 +62,7 @@ fn foreign(text: &str, scheme: &str, rest: &str, role: Role) -> Error {
     Error::refused_with_hint(message, skopeo(&there, role))
 }
 
-/// The command that carries an image from where it is, or to where it is to go.
+/// The skopeo command that copies the image from or to `there`.
 fn skopeo(there: &str, role: Role) -> String {
     let here = local(there);
     match role {
@@ -71,20 +71,20 @@ fn skopeo(there: &str, role: Role) -> String {
     }
 }
 
-/// A place on disk for an image that is called so elsewhere.
+/// A location on disk for an image from elsewhere.
 fn local(there: &str) -> String {
     let name = there.split_once(':').map_or(there, |(_, rest)| rest).trim_start_matches('/');
     let name = name.split_once('@').map_or(name, |(name, _)| name).trim_end_matches('/');
     let last = name.rsplit('/').next().filter(|last| !last.is_empty()).unwrap_or("image");
     let (last, tag) = last.split_once(':').unwrap_or((last, "latest"));
     match there.split_once(':') {
-        // Where the name is a path already, this must be another.
+        // The name is already a path, so the layout needs another.
         Some(("dir" | "ostree" | "sif" | "tarball", _)) => format!("oci:{last}.oci:latest"),
         _ => format!("oci:{last}:{tag}"),
     }
 }
 
-/// Whether a bare text is `HOST/NAME` or `HOST:PORT/NAME`, and no path that is there or could be made.
+/// Whether a bare text is `HOST/NAME` or `HOST:PORT/NAME`, and not a path that exists or could be created.
 fn looks_like_a_registry(text: &str, on_disk: impl Fn(&Path) -> bool) -> bool {
     let name = text.split_once('@').map_or(text, |(name, _)| name);
     let Some((host, _)) = name.split_once('/') else { return false };
@@ -108,7 +108,7 @@ fn stream_without_transport(text: &str, role: Role) -> Error {
     }
 }
 
-/// That an archive is read more than once.
+/// The error for standard input: an archive is read more than once.
 pub(super) fn from_standard_input(text: &str) -> Error {
     Error::refused_with_hint(
         format!("image `{text}`: images are not read from standard input"),
@@ -116,7 +116,7 @@ pub(super) fn from_standard_input(text: &str) -> Error {
     )
 }
 
-/// That a layout is no stream.
+/// The error for a layout directory on a stream.
 pub(super) fn layout_as_stream(text: &str, role: Role) -> Error {
     Error::refused_with_hint(
         format!("{role} `{text}`: a layout is a directory, and no stream"),

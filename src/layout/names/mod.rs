@@ -1,5 +1,5 @@
-//! What images are called, and where they are: a location, the name behind it, and what that name is in each form of a
-//! layout. The grammar of ref names stands with the descriptors that hold them ([`RefName`](crate::oci::RefName)).
+//! Names and locations of images: a location, the name after it, and the form of that name in layouts and docker
+//! archives. The grammar of ref names is with the descriptors that hold them ([`RefName`](crate::oci::RefName)).
 
 mod digest_prefix;
 mod docker;

@@ -1,14 +1,14 @@
-//! What the text of a location is given for.
+//! What the text of a location is used for.
 
 use std::fmt;
 
-/// What a location looks like, for messages.
+/// The forms of a location, for messages.
 pub(super) const FORMS: &str = "`oci:DIR[:REF]`, `oci-archive:FILE[:REF]` or `docker-archive:FILE[:NAME[:TAG]]`";
 
-/// What a location is given for.
+/// What a location is used for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Role {
-    /// It is read, or changed in place.
+    /// It is read or changed in place.
     Image,
     /// It is written.
     Target,

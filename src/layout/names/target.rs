@@ -1,4 +1,4 @@
-//! What an image is called in each of its targets.
+//! The names of an image in each of its targets.
 
 use std::str::FromStr;
 
@@ -7,12 +7,12 @@ use crate::layout::{DockerName, DockerTag, ImageName, Location, Transport};
 use crate::oci::annotations::{CONTAINERD_NAME, REF_NAME};
 use crate::oci::{Annotations, Descriptor, RefName};
 
-/// A name beside the one that a target gives.
+/// A name in addition to the one in the target.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AdditionalName {
-    /// `:TAG`: another tag of the first name.
+    /// `:TAG`: another tag for the first name.
     Tag(DockerTag),
-    /// A name of its own. In a docker archive it takes the first name's tag, if it has none.
+    /// A separate name. In a docker archive it gets the tag of the first name if it has none.
     Name(ImageName),
 }
 
@@ -27,17 +27,18 @@ impl FromStr for AdditionalName {
     }
 }
 
-/// The names of an image in one target, each once.
+/// The names of an image in one target, without duplicates.
 #[derive(Clone, Debug)]
 pub(crate) enum Names {
-    /// Ref names; at least one.
+    /// At least one ref name.
     Layout(Vec<RefName>),
-    /// What Docker calls it. It need not have a name.
+    /// Docker names; may be empty.
     Docker(Vec<DockerName>),
 }
 
 impl Names {
-    /// The name that the target gives, else `tags`; and those beside it. An error says which name is none here.
+    /// The name in the target, or else `tags`, plus the additional names. The error says which name is not valid in the
+    /// target.
     pub(crate) fn of(target: &Location, tags: &[ImageName], additional: &[AdditionalName]) -> Result<Self> {
         target.refuse_digest()?;
         match target.transport {
@@ -48,13 +49,13 @@ impl Names {
         }
     }
 
-    /// The descriptor under each of its names; as it is, if there is none.
+    /// A copy of the descriptor for each name; if there is none, the descriptor unchanged.
     pub(crate) fn descriptors(&self, descriptor: &Descriptor) -> Vec<Descriptor> {
         let called = |name: &DockerName| {
             let mut descriptor = descriptor.clone();
             let annotations = descriptor.annotations.get_or_insert_with(Annotations::new);
             annotations.insert(CONTAINERD_NAME.to_owned(), name.whole());
-            // The form that was given; the archive makes a ref name of it.
+            // The name as given; the archive writer derives the ref name from it.
             annotations.insert(REF_NAME.to_owned(), name.to_string());
             descriptor
         };
@@ -65,7 +66,7 @@ impl Names {
         }
     }
 
-    /// As people write them.
+    /// The names as users write them.
     pub(crate) fn texts(&self) -> Vec<String> {
         match self {
             Names::Layout(names) => names.iter().map(RefName::to_string).collect(),
@@ -90,7 +91,7 @@ fn ref_names(target: &Location, tags: &[ImageName], additional: &[AdditionalName
     Ok(each_once(names, Clone::clone))
 }
 
-/// `app:v2` of `app:v1`, and `v2` of `v1`, since a word alone is a tag.
+/// Replaces the tag: `app:v2` for `app:v1`, and `v2` for `v1`, since a single word is a tag.
 fn with_tag(name: &RefName, tag: &DockerTag) -> Result<RefName> {
     let text = name.as_str();
     let last = text.rfind('/').map_or(0, |slash| slash + 1);
@@ -107,7 +108,7 @@ fn docker_names(target: &Location, tags: &[ImageName], additional: &[AdditionalN
     let mut names = Vec::new();
     match target.name.as_ref().map(parse).transpose()? {
         Some(name) if name.tag().is_none() => {
-            // The target names what is tagged; words in `tags` are its tags.
+            // The target names the repository; words in `tags` are tags of it.
             for word in tags.iter().filter(|tag| tag.is_word()) {
                 names.push(name.with_tag(word.as_str().parse().map_err(refused)?));
             }
@@ -164,7 +165,7 @@ mod tests {
 
     use super::*;
 
-    /// The names, or the error behind the target.
+    /// Returns the names, or the error without its `target …:` part.
     fn names(target: &str, tags: &[&str], additional: &[&str]) -> Result<Vec<String>, String> {
         let target = Location::parse(OsStr::new(target)).unwrap();
         let tags: Vec<ImageName> = tags.iter().map(|tag| tag.parse().unwrap()).collect();

@@ -1,4 +1,4 @@
-//! An archive made of what is staged.
+//! Packs an archive from what is staged.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use crate::compress::Codec;
 use crate::digest::Digest;
 use crate::error::{IoContext, Result};
-use crate::layout::pack::{self, Content, Packed};
+use crate::layout::pack::{self, FileContent, Packed};
 use crate::layout::transaction::stage::TargetFile;
 use crate::layout::transaction::target::TargetKind;
 use crate::layout::transaction::{checksum, Transaction};
@@ -17,14 +17,13 @@ use crate::layout::{blob_path, docker, Layout, INDEX, MARKER};
 use crate::oci::{Document, Index, LayoutMarker};
 use crate::work::Work;
 
-/// The names of an archive and of its checksum while they are staged.
+/// The names of an archive and its checksum in the staging directory.
 const ARCHIVE: &str = "archive";
 const CHECKSUM: &str = "checksum";
 
 impl Transaction {
-    /// Makes the archive: of what is staged, and of what `layout`, an archive that is edited, holds beside the blobs that
-    /// are `freed`. Returns what is to be renamed;
-    /// of what went to standard output, nothing.
+    /// Packs what is staged. When an archive is edited, `layout` is that archive, and its content is kept except for
+    /// the `freed` blobs. Returns the pending renames: none for standard output.
     pub(super) fn pack(
         &mut self,
         layout: Option<&Layout>,
@@ -66,7 +65,7 @@ impl Transaction {
         Ok(renames)
     }
 
-    /// Takes over what an archive holds.
+    /// Copies the kept content of an archive.
     fn keep(&mut self, layout: &Layout, freed: &BTreeSet<Digest>) -> Result<()> {
         let kept = layout.blobs()?.into_iter().filter(|(digest, _)| !freed.contains(digest));
         for (digest, size) in kept {
@@ -77,11 +76,11 @@ impl Transaction {
         Ok(())
     }
 
-    /// Marker and index first, so that a reader of a stream meets them first, then the blobs in the order of their digests.
+    /// Lists marker and index first, for readers of a stream, then the blobs in the order of their digests.
     fn files(&self) -> Result<impl Iterator<Item = Result<Packed>> + '_> {
         let staging = self.stage.directory()?;
         let lists = [MARKER, INDEX].map(str::to_owned).into_iter();
-        let open = |name: String| Ok(Packed { content: Content::open(&staging.join(&name))?, name });
+        let open = |name: String| Ok(Packed { content: FileContent::open(&staging.join(&name))?, name });
         Ok(lists.chain(self.stage.blobs().keys().map(blob_path)).map(open))
     }
 

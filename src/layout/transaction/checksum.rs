@@ -1,4 +1,4 @@
-//! The file beside an archive that holds its SHA-256, in the form of `sha256sum`.
+//! The checksum file of an archive: its SHA-256 in the format of `sha256sum`.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -8,17 +8,17 @@ use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::layout::Location;
 
-/// Whether an archive gets a file with its checksum, `FILE.sha256`.
+/// Whether an archive gets a checksum file, `FILE.sha256`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Checksum {
-    /// It does not; one that is there stays as it is.
+    /// None is written; an existing one stays as it is.
     #[default]
     None,
-    /// It does.
+    /// A file in the format of `sha256sum` is written.
     Sha256,
 }
 
-/// Where the checksum of an archive stands; an error, if something else does.
+/// Returns the path of the checksum file; an error if something other than a file is there.
 pub(super) fn place(target: &Location) -> Result<PathBuf> {
     let path = beside(&target.path);
     match path.symlink_metadata() {
@@ -38,8 +38,8 @@ fn beside(archive: &Path) -> PathBuf {
     path.into()
 }
 
-/// What `sha256sum` prints of a file and checks it by: a name with a line break or a backslash in it is escaped, and a
-/// backslash in front says so.
+/// The line that `sha256sum` prints and checks: if the name holds a line break or a backslash, it is escaped and a
+/// backslash comes first.
 pub(super) fn line(digest: &Digest, archive: &Path) -> Vec<u8> {
     let name = archive.file_name().unwrap_or(OsStr::new("")).as_bytes();
     let mut escaped = Vec::with_capacity(name.len());

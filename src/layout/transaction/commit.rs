@@ -1,8 +1,8 @@
-//! From what is staged to what is shown, for several targets together.
+//! Publishes what is staged for several targets together.
 //!
-//! First comes all that takes time or needs space: archives are packed, blobs are compared with those that are there,
-//! everything is synced. Then the layouts that exist are locked, the new indexes are written beside the old ones, and
-//! the blobs get their places, where no index leads to them yet. What is left is one rename for each target.
+//! Everything that needs time or space comes first: archives are packed, blobs are compared with existing ones, and all
+//! is synced. Then existing layouts are locked, new indexes are written beside the old ones, and blobs are moved into
+//! place, where no index leads to them yet. What remains is one rename for each target.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -21,8 +21,8 @@ use crate::layout::{blob_path, Layout, INDEX, MARKER};
 use crate::oci::{Document, Index, LayoutMarker, MAX_INDEX_SIZE};
 use crate::work::Work;
 
-/// Shows what is staged for several targets, and the index that `change` makes for each. None of them changes unless
-/// all can be written; should a rename fail after others, the error says which targets are new.
+/// Publishes what is staged for several targets, with the index that `change` makes for each. No target changes unless
+/// all can be written. If a rename still fails after others succeeded, the error says which targets are new.
 pub(crate) fn commit_all<R>(
     transactions: Vec<Transaction>,
     work: &Work<'_>,
@@ -52,21 +52,21 @@ struct Commit<'w, R, F> {
 /// One target of a commit.
 struct Part<R> {
     transaction: Transaction,
-    /// What the change returned.
+    /// The result of the change.
     result: Option<R>,
     settled: Settled,
     held: Option<Held>,
-    /// What is to be renamed, in this order.
+    /// Pending renames, in this order.
     renames: Vec<(PathBuf, PathBuf)>,
-    /// Blobs of a layout that are taken away in the end.
+    /// Blobs to remove from a layout at the end.
     freed: BTreeSet<Digest>,
     is_shown: bool,
 }
 
 impl<R, F: FnMut(&mut Draft<'_>) -> Result<R>> Commit<'_, R, F> {
-    /// Does all that takes time.
+    /// Does everything that takes time.
     fn prepare(&mut self) -> Result<()> {
-        // What goes to a stream cannot be taken back: it is sent when all else is ready.
+        // What is sent to a stream cannot be undone, so streams come after everything else is ready.
         let is_stream = |number: &usize| self.parts[*number].transaction.target.is_stream();
         let (streams, others): (Vec<usize>, Vec<usize>) = (0..self.parts.len()).partition(is_stream);
         for number in others.into_iter().chain(streams) {
@@ -115,8 +115,8 @@ impl<R, F: FnMut(&mut Draft<'_>) -> Result<R>> Commit<'_, R, F> {
         Ok(())
     }
 
-    /// Locks the layouts that exist and makes their indexes. One that was given in several spellings is one. All runs
-    /// lock in the same order, so that none waits for another in a circle.
+    /// Locks existing layouts and makes their indexes. A layout given in several spellings is locked once. All runs
+    /// lock in the same order, so that they cannot deadlock.
     fn hold_layouts(&mut self) -> Result<()> {
         let mut layouts = BTreeMap::<_, Vec<usize>>::new();
         for (number, part) in self.parts.iter().enumerate() {
@@ -129,7 +129,7 @@ impl<R, F: FnMut(&mut Draft<'_>) -> Result<R>> Commit<'_, R, F> {
         layouts.values().try_for_each(|numbers| self.hold(numbers))
     }
 
-    /// Locks a layout, which is the target of these parts, and does all but the last rename.
+    /// Locks a layout, the target of these parts, and does everything except the last rename.
     fn hold(&mut self, numbers: &[usize]) -> Result<()> {
         let [first, ..] = *numbers else { return Ok(()) };
         let Transaction { target, existing, .. } = &self.parts[first].transaction;
@@ -167,7 +167,7 @@ impl<R, F: FnMut(&mut Draft<'_>) -> Result<R>> Commit<'_, R, F> {
         self.parts.iter().try_for_each(Part::free)
     }
 
-    /// Shows a target.
+    /// Publishes a target.
     fn show(&mut self, number: usize) -> Result<()> {
         let renames = std::mem::take(&mut self.parts[number].renames);
         for (from, to) in renames {
@@ -178,10 +178,10 @@ impl<R, F: FnMut(&mut Draft<'_>) -> Result<R>> Commit<'_, R, F> {
                 done => done.at("write", &to)?,
             }
             if self.parts[number].transaction.kind == TargetKind::NewLayout {
-                // The lock of the staging directory is one of the layout now.
+                // The staging directory has become the layout, and its lock that of the layout.
                 self.parts[number].transaction.stage.leave();
             }
-            // Beside the archive or the index there may be a checksum or a marker.
+            // The renames may also include a checksum or a marker.
             let is_it = to == self.parts[number].transaction.target.path || to.ends_with(INDEX);
             self.parts[number].is_shown |= is_it;
             sync_name(&to, self.work.durability)?;
@@ -190,11 +190,11 @@ impl<R, F: FnMut(&mut Draft<'_>) -> Result<R>> Commit<'_, R, F> {
         Ok(())
     }
 
-    /// Joins a layout that someone has made since the transaction was opened.
+    /// Merges into a layout that another run has made since the transaction was opened.
     fn join(&mut self, number: usize, error: io::Error) -> Result<()> {
         let Transaction { target, .. } = &self.parts[number].transaction;
         if self.parts.iter().any(|part| part.held.is_some()) {
-            // Who waits while others wait for what it holds may wait for ever.
+            // Waiting for a lock while holding others could deadlock.
             return Err(error).at("write", &target.path);
         }
         check_directory(target)?;
@@ -207,7 +207,7 @@ impl<R, F: FnMut(&mut Draft<'_>) -> Result<R>> Commit<'_, R, F> {
         Ok(())
     }
 
-    /// An error that came while the targets were shown, with what is new and what is not.
+    /// Adds to an error during publication which targets are new and which are not.
     fn partly(&self, error: Error) -> Error {
         let names = |shown: bool| -> String {
             let meant = self.parts.iter().filter(|part| part.is_shown == shown);
@@ -240,7 +240,7 @@ impl<R> Part<R> {
         self.transaction.stage.settle(&mut self.settled, work)
     }
 
-    /// Lets `change` make the index of what it is now; returns it, and the blobs that are to be taken away.
+    /// Lets `change` make the index from the current state. Returns it and the blobs to remove.
     fn change(
         &mut self,
         layout: Option<&Layout>,
@@ -254,7 +254,7 @@ impl<R> Part<R> {
         Ok(draft.finish())
     }
 
-    /// Takes blobs away that the index leads to no more.
+    /// Removes blobs that the index no longer leads to.
     fn free(&self) -> Result<()> {
         let layout = &self.transaction.target.path;
         for digest in &self.freed {
@@ -268,7 +268,7 @@ impl<R> Part<R> {
 }
 
 impl Transaction {
-    /// Writes the index beside what is there; one that no reader would take for its size is refused.
+    /// Writes the index beside the old one. Refuses one that is too large to be read again.
     pub(super) fn write_index(&self, index: Index) -> Result<PathBuf> {
         let document = Document::seal(index);
         let size = document.raw().len() as u64;

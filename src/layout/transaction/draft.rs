@@ -1,4 +1,4 @@
-//! What a target lists, open for a change while no one else can change it.
+//! The index of a target, open for a change while its lock is held.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 
 use crate::digest::Digest;
 use crate::error::{IoContext, Result};
-use crate::layout::graph::{Documents, Links, Reach};
+use crate::layout::graph::{DocumentLinks, Documents, Reach};
 use crate::layout::transaction::merge::{join_list, merge};
 use crate::layout::transaction::Stage;
 use crate::layout::{Layout, Location};
@@ -16,13 +16,13 @@ use crate::media_type::MediaType;
 use crate::oci::annotations::CONTAINERD_NAME;
 use crate::oci::{Descriptor, Document, Index, RefName};
 
-/// The index of a target, to be changed, and what is there to change it by.
+/// The index of a target during a change, and what the target holds.
 ///
-/// Of a target that is new, or an archive that is written anew, the index is empty. Nothing of the target changes
-/// before the transaction is committed.
+/// For a new target, or an archive that is replaced, the index starts empty. The target does not change before the
+/// transaction is committed.
 #[derive(Debug)]
 pub(crate) struct Draft<'a> {
-    /// Where the index goes.
+    /// The location of the target.
     target: &'a Location,
     layout: Option<&'a Layout>,
     before: &'a Index,
@@ -31,17 +31,17 @@ pub(crate) struct Draft<'a> {
     freed: BTreeSet<Digest>,
 }
 
-/// What a change leaves behind.
+/// The outcome of a change.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Replaced {
-    /// The documents that are taken away.
+    /// The documents to be removed.
     pub(crate) freed: BTreeSet<Digest>,
-    /// What something in the layout is attached to.
+    /// The subjects of documents in the layout.
     pub(crate) subjects: BTreeSet<Digest>,
 }
 
 impl<'a> Draft<'a> {
-    /// A draft that begins with `index`, of a layout that had the index `before`.
+    /// Starts from `index`; `before` is the index that the layout had.
     pub(super) fn new(
         target: &'a Location,
         layout: Option<&'a Layout>,
@@ -52,44 +52,44 @@ impl<'a> Draft<'a> {
         Draft { target, layout, before, index, stage, freed: BTreeSet::new() }
     }
 
-    /// What is to be listed, and the blobs that are to be taken away.
+    /// Returns the new index and the blobs to remove.
     pub(super) fn finish(self) -> (Index, BTreeSet<Digest>) {
         (self.index, self.freed)
     }
 
-    /// Where the index goes.
+    /// The location of the target.
     pub(crate) fn target(&self) -> &'a Location {
         self.target
     }
 
-    /// What is there, as it was before; none of a target that is new or written anew.
+    /// Returns the layout as it was before, or `None` if the target is new or is replaced.
     pub(crate) fn existing(&self) -> Option<&'a Layout> {
         self.layout
     }
 
-    /// What is there, where something must be.
+    /// Returns the layout; an error if there is none.
     pub(crate) fn layout(&self) -> Result<&'a Layout> {
         let missing = || io::Error::from(io::ErrorKind::NotFound);
         self.layout.ok_or_else(missing).at("open the image", &self.target.path)
     }
 
-    /// What is to be listed.
+    /// The new index.
     pub(crate) fn index(&self) -> &Index {
         &self.index
     }
 
-    /// What is to be listed, for a change.
+    /// The new index, to be changed.
     pub(crate) fn index_mut(&mut self) -> &mut Index {
         &mut self.index
     }
 
-    /// Whether something else is listed than before.
+    /// Whether the index differs from the one before.
     pub(crate) fn is_change(&self) -> bool {
         self.index != *self.before
     }
 
-    /// Lists what comes from elsewhere; its ref name moves to it. A list of what is attached to something is joined with
-    /// the one that is there. Docker tells images apart by more than their ref names, so in its archives all stay.
+    /// Lists a descriptor from elsewhere; its ref name moves to it. Lists of referrers are merged. Docker archives keep
+    /// all entries, since Docker tells images apart by more than their ref names.
     pub(crate) fn list(&mut self, descriptor: Descriptor) -> Result<()> {
         if self.target.is_docker_archive() {
             self.index.manifests.push(descriptor);
@@ -104,8 +104,8 @@ impl<'a> Draft<'a> {
         Ok(())
     }
 
-    /// Lists a descriptor under a name, which moves to it if it is taken. The name by which containerd calls an image is
-    /// not taken along: it stands for one ref name.
+    /// Lists a descriptor under a name, and takes that name from any other entry. containerd's name is dropped, since
+    /// it belongs to one ref name.
     pub(crate) fn name(&mut self, descriptor: &Descriptor, name: &RefName) {
         let mut named = descriptor.clone();
         if descriptor.ref_name() != Some(name.as_str()) {
@@ -120,12 +120,12 @@ impl<'a> Draft<'a> {
         self.stage.put(document, media_type)
     }
 
-    /// Where new blobs gather.
+    /// The stage for new blobs.
     pub(crate) fn stage_mut(&mut self) -> &mut Stage {
         self.stage
     }
 
-    /// A document, new or old.
+    /// Reads a document, staged or existing.
     pub(crate) fn document<T: DeserializeOwned>(&self, descriptor: &Descriptor) -> Result<Document<T>> {
         match self.stage.staged(&descriptor.digest)? {
             Some(raw) => Document::parse(raw, &self.subject(&descriptor.digest)),
@@ -133,15 +133,15 @@ impl<'a> Draft<'a> {
         }
     }
 
-    /// Takes blobs away when the index is there. Nothing that is listed may lead to them.
+    /// Marks blobs for removal after the index is written. Nothing listed may lead to them.
     pub(crate) fn free(&mut self, blobs: impl IntoIterator<Item = Digest>) {
         self.freed.extend(blobs);
     }
 
-    /// Takes away what the index led to before and leads to no more, if that is nothing but documents: what a change has
-    /// replaced. An image with layers of its own, whose name has moved away, is left to be collected.
+    /// Frees what only the old index led to, if that is nothing but documents: what the change replaced. An image with
+    /// its own layers, whose name has moved, is left for garbage collection.
     ///
-    /// Where a document elsewhere in the layout is damaged, what it leads to is not known, and nothing is taken away.
+    /// If another document in the layout is damaged, what it leads to is unknown, and nothing is freed.
     pub(crate) fn free_replaced(&mut self) -> Result<Replaced> {
         let mut replaced = Replaced::default();
         let Some(layout) = self.layout else { return Ok(replaced) };
@@ -165,7 +165,7 @@ impl<'a> Draft<'a> {
     }
 }
 
-/// New documents before old ones.
+/// Prefers staged documents to existing ones.
 impl Documents for Draft<'_> {
     fn raw(&self, descriptor: &Descriptor) -> Result<Option<Arc<[u8]>>> {
         match (self.stage.staged(&descriptor.digest)?, self.layout) {
@@ -179,10 +179,10 @@ impl Documents for Draft<'_> {
         format!("{}: blob {}", self.target, digest.short())
     }
 
-    fn links(&self, descriptor: &Descriptor) -> Result<Option<Arc<Links>>> {
+    fn links(&self, descriptor: &Descriptor) -> Result<Option<Arc<DocumentLinks>>> {
         match self.layout {
             Some(layout) if !self.stage.holds(&descriptor.digest) => layout.links(descriptor),
-            _ => Links::read(self, descriptor),
+            _ => DocumentLinks::read(self, descriptor),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What is there, held against other writers.
+//! An existing target, locked against other writers.
 
 use std::fs::File;
 
@@ -10,20 +10,20 @@ use crate::layout::{digest_of_path, Layout, Location, Transport, BLOBS, INDEX, M
 use crate::oci::{Index, LayoutMarker};
 use crate::work::Observer;
 
-/// Whose blobs have directories of their own.
+/// The algorithms whose blobs have their own directory.
 const ALGORITHMS: [&str; 2] = ["sha256", "sha512"];
 
-/// A layout, directory or archive, that is locked and was read after that.
+/// A layout, directory or archive, that was locked and then read.
 #[derive(Debug)]
 pub(super) struct Held {
-    /// None if there is no index yet.
+    /// `None` if there is no index yet.
     pub(super) layout: Option<Layout>,
     pub(super) index: Index,
     pub(super) _lock: File,
 }
 
 impl Held {
-    /// Waits until no one else changes what is at the target's path, and reads what it lists now.
+    /// Waits for the lock on the target's path, then reads its current index.
     pub(super) fn wait_for(target: &Location, existing: Existing, observer: &dyn Observer) -> Result<Self> {
         let lock = lock(&target.path, observer)?;
         Held::read(target, existing, lock)
@@ -50,8 +50,7 @@ impl Held {
     }
 }
 
-/// Refuses a layout whose directory of blobs is a link: what is written or taken away there belongs to another, which
-/// knows nothing of it.
+/// Refuses a layout whose blob directory is a link: changes there would affect another layout without its knowledge.
 pub(super) fn refuse_linked_blobs(target: &Location) -> Result<()> {
     let mut directories = vec![target.path.join(BLOBS)];
     directories.extend(ALGORITHMS.iter().map(|algorithm| target.path.join(BLOBS).join(algorithm)));
@@ -76,7 +75,7 @@ fn check_transport(layout: &Layout) -> Result<()> {
     }
 }
 
-/// Whether a layout is of the version that is written here.
+/// Checks that a layout has the supported version.
 pub(super) fn check_version(layout: &Layout) -> Result<()> {
     let version = layout.marker()?.into_value().image_layout_version;
     if version == LayoutMarker::VERSION {
@@ -86,7 +85,7 @@ pub(super) fn check_version(layout: &Layout) -> Result<()> {
     Err(Error::malformed(layout.location().to_string(), reason))
 }
 
-/// Whether an archive can be written anew with all that it holds, in the compression that it has.
+/// Checks that an archive can be rewritten with all its content and the same compression.
 fn check_archive(layout: &Layout) -> Result<()> {
     let location = layout.location();
     let is_part = |name: &str| name == MARKER || name == INDEX || digest_of_path(name).is_some();

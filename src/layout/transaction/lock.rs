@@ -1,4 +1,4 @@
-//! One at a time changes what a layout lists.
+//! A lock that allows one writer of a layout at a time.
 
 use std::fs::File;
 use std::io;
@@ -13,20 +13,20 @@ use rustix::io::Errno;
 use crate::error::{IoContext, Result};
 use crate::work::Observer;
 
-/// How long to wait before the lock is tried again: at first, and at the most.
+/// The first and the longest pause before the lock is tried again.
 const PAUSES: [Duration; 2] = [Duration::from_millis(1), Duration::from_millis(50)];
 
-/// Waits until no one else changes the layout at `path`, a directory or an archive, and keeps others waiting until the
-/// file that is returned is dropped. The observer can end the wait.
+/// Waits for the lock on the layout at `path`, a directory or an archive, and holds it until the returned file is
+/// dropped. The observer can end the wait.
 ///
 /// # Errors
 ///
-/// The path cannot be locked, for any other reason than that someone else has the lock.
+/// The path cannot be locked, for a reason other than that another process holds the lock.
 pub(super) fn lock(path: &Path, observer: &dyn Observer) -> Result<File> {
     let [mut pause, longest] = PAUSES;
     loop {
         let file = File::open(path).at("open", path)?;
-        // An archive changes by a rename: what was waited for may have made way for another.
+        // An archive changes by a rename: the locked file may have been replaced meanwhile.
         if try_lock(&file).at("lock", path)? && stands_at(&file, path) {
             return Ok(file);
         }
@@ -36,7 +36,7 @@ pub(super) fn lock(path: &Path, observer: &dyn Observer) -> Result<File> {
     }
 }
 
-/// Locks what is open, unless someone else has locked it.
+/// Tries to lock an open file. Returns `false` if another process holds the lock.
 pub(super) fn try_lock(file: &File) -> io::Result<bool> {
     match flock(file, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(true),
@@ -45,7 +45,7 @@ pub(super) fn try_lock(file: &File) -> io::Result<bool> {
     }
 }
 
-/// Whether what was opened has this path still.
+/// Whether the open file is still the one at this path.
 pub(super) fn stands_at(open: &File, path: &Path) -> bool {
     match (open.metadata(), path.metadata()) {
         (Ok(a), Ok(b)) => (a.dev(), a.ino()) == (b.dev(), b.ino()),

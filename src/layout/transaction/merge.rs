@@ -1,11 +1,11 @@
-//! What becomes of an index where another has something to add.
+//! Merges new entries into an index.
 
 use crate::digest::Digest;
 use crate::error::Result;
 use crate::layout::is_referrers_tag;
 use crate::oci::{Descriptor, Document, Index};
 
-/// Puts descriptors into an index. A ref name belongs to one image: it moves, in place.
+/// Adds descriptors to an index. A ref name belongs to one image, so it moves, keeping its position.
 pub(crate) fn merge(index: &mut Index, descriptors: &[Descriptor]) {
     for new in descriptors {
         let position = match new.ref_name() {
@@ -26,9 +26,9 @@ pub(crate) fn merge(index: &mut Index, descriptors: &[Descriptor]) {
     }
 }
 
-/// An entry as an index is to list it. Where the index has another list by the same referrers tag, the two become one, which
-/// is returned too: whoever brings an artifact adds it to the list that is there (distribution-spec,
-/// spec.md#pushing-manifests-with-subject). What cannot be read has nothing to add.
+/// Prepares an entry for an index. If the index has another list under the same referrers tag, the two are merged
+/// (distribution-spec, spec.md#pushing-manifests-with-subject), and a list that is new in that way is returned too. A
+/// list that cannot be read is not merged.
 pub(super) fn join_list(
     read: impl Fn(&Descriptor) -> Result<Index>,
     index: &Index,
@@ -73,7 +73,7 @@ mod tests {
         merge(&mut index, &[descriptor("3", Some("a")), descriptor("2", None)]);
         assert_eq!(index.manifests, [descriptor("3", Some("a")), descriptor("1", Some("b")), descriptor("2", None)]);
 
-        // Other writers leave two of one name; one is left.
+        // Some writers leave two entries with the same name; one remains.
         index.manifests.push(descriptor("4", Some("b")));
         merge(&mut index, &[descriptor("5", Some("b"))]);
         assert_eq!(index.manifests, [descriptor("3", Some("a")), descriptor("5", Some("b")), descriptor("2", None)]);

@@ -1,9 +1,8 @@
-//! One way to change what stands at a target, be it a layout directory, an archive of a layout or a docker archive.
+//! The one way to change a target: a layout directory, an archive of a layout or a docker archive.
 //!
-//! A [`Transaction`] is opened, blobs gather in its [`Stage`], and [`commit`](Transaction::commit) shows them together
-//! with the index that a closure makes of a [`Draft`]: of what the target lists while no one else can change it. All
-//! that can fail is done before the first rename, for several targets too ([`commit_all`]). A transaction that is
-//! dropped leaves nothing behind.
+//! A [`Transaction`] is opened, blobs are added to its [`Stage`], and [`commit`](Transaction::commit) publishes them
+//! with the index that a closure makes from a [`Draft`], while the target is locked. Everything that can fail is done
+//! before the first rename, also for several targets ([`commit_all`]). A dropped transaction leaves no trace.
 
 mod archive;
 mod checksum;
@@ -42,12 +41,11 @@ pub(crate) struct Transaction {
     kind: TargetKind,
     existing: Existing,
     stage: Stage,
-    /// Where the checksum of an archive is to stand, if it is to have one.
+    /// The path of the checksum file, if one is wanted.
     checksum: Option<PathBuf>,
 }
 
-/// What becomes of the images that an archive holds, and whether the target must be there. A layout directory keeps
-/// its images always.
+/// Whether an archive keeps its images, in which case it must exist. A layout directory always keeps its images.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Existing {
     Superseded,
@@ -55,8 +53,8 @@ enum Existing {
 }
 
 impl Transaction {
-    /// Opens a target that may be new. A layout that exists gains images, an archive is written anew. `form` matters to a
-    /// docker archive alone, and `checksum` to archives.
+    /// Opens a target that may be new. An existing layout gains images, an archive is replaced. `form` applies only to
+    /// docker archives, `checksum` only to archives.
     pub(crate) fn create(target: &Location, form: DockerForm, checksum: Checksum) -> Result<Self> {
         let parent = target.directory();
         if !parent.is_dir() {
@@ -67,17 +65,17 @@ impl Transaction {
         }
         let transaction =
             Transaction::new(target, TargetKind::of(target, form)?, Existing::Superseded).with_checksum(checksum)?;
-        // A target that cannot be written is told before hours of work.
+        // Report a target that cannot be written now, not after hours of work.
         transaction.stage.directory()?;
         Ok(transaction)
     }
 
-    /// Opens what is there. An archive keeps what it holds.
+    /// Opens an existing target. An archive keeps its content.
     pub(crate) fn edit(location: &Location) -> Result<Self> {
         let metadata = location.path.metadata().at("open the image", &location.path)?;
         let kind = if metadata.is_dir() {
             if !location.path.join(INDEX).is_file() {
-                // Nothing is staged in a directory that is no layout.
+                // Nothing is staged in a directory that is not a layout.
                 let layout = Layout::open(location)?;
                 layout.marker()?;
                 layout.index()?;
@@ -94,7 +92,7 @@ impl Transaction {
         Ok(Transaction::new(location, kind, Existing::Edited))
     }
 
-    /// Opens a target that may be new, and keeps what an archive holds.
+    /// Opens a target that may be new. An archive keeps its content.
     pub(crate) fn extend(target: &Location, form: DockerForm, checksum: Checksum) -> Result<Self> {
         if target.path.is_file() && !target.is_stream() {
             return Transaction::edit(&target.of_all())?.with_checksum(checksum);
@@ -107,7 +105,7 @@ impl Transaction {
         Transaction { target: target.clone(), kind, existing, stage: Stage::new(target, home), checksum: None }
     }
 
-    /// An archive gets a checksum, in a file beside it that appears right after it. A layout or a stream has none.
+    /// Requests a checksum file, which appears right after the archive. Layouts and streams have none.
     fn with_checksum(mut self, checksum: Checksum) -> Result<Self> {
         if checksum == Checksum::Sha256 && self.kind.is_archive() && !self.target.is_stream() {
             self.checksum = Some(checksum::place(&self.target)?);
@@ -115,27 +113,26 @@ impl Transaction {
         Ok(self)
     }
 
-    /// Where its blobs gather.
+    /// The stage of the target's blobs.
     pub(crate) fn stage(&self) -> &Stage {
         &self.stage
     }
 
-    /// Where its blobs gather.
+    /// The stage of the target's blobs.
     pub(crate) fn stage_mut(&mut self) -> &mut Stage {
         &mut self.stage
     }
 
-    /// Shows what is staged, and the index that `change` makes; returns what `change` does. The target is whole before
-    /// and after, whatever happens in between. Where nothing changes, nothing is written.
+    /// Publishes what is staged, with the index that `change` makes. Returns the result of `change`. The target is
+    /// intact at all times, whatever happens. If nothing changes, nothing is written.
     ///
-    /// If someone else makes a layout in the moment in which this one was to appear, `change` is called once more, for
-    /// that.
+    /// If another run creates the layout at the last moment, `change` is called again for that one.
     pub(crate) fn commit<R>(self, work: &Work<'_>, change: impl FnMut(&mut Draft<'_>) -> Result<R>) -> Result<R> {
         let mut made = commit_all(vec![self], work, change)?;
         Ok(made.pop().expect("one change has one result"))
     }
 
-    /// Lets `change` be made as [`commit`](Self::commit) does, and forgets it.
+    /// Runs `change` as [`commit`](Self::commit) does, and discards the outcome.
     pub(crate) fn rehearse<R>(
         mut self,
         work: &Work<'_>,

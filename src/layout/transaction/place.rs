@@ -1,4 +1,4 @@
-//! Staged files on their way to where readers find them, and to the disk.
+//! Moves staged files to where readers find them, and syncs them to disk.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, Metadata};
@@ -12,16 +12,16 @@ use crate::layout::transaction::Stage;
 use crate::layout::{blob_path, BLOBS};
 use crate::work::{Durability, Observer, Work};
 
-/// Blobs that are ready to be placed: synced, and compared with what the layout has. Those that it has already, whole,
-/// with the file that was found to be so.
+/// Blobs ready to be moved: synced, and compared with the layout. A blob that the layout already holds intact has the
+/// inode of that file.
 #[derive(Debug, Default)]
 pub(super) struct Settled(BTreeMap<Digest, Option<Inode>>);
 
 type Inode = (u64, u64);
 
 impl Stage {
-    /// Finds out which of the staged blobs the layout has already, whole: these are not replaced, since other images may
-    /// stand on them. All are synced, those included, which a run without syncing may have left.
+    /// Finds the staged blobs that the layout already holds intact. These are not replaced, since other images may use
+    /// them. All blobs are synced, existing ones too, since an unsynced run may have left them.
     pub(super) fn settle(&self, settled: &mut Settled, work: &Work<'_>) -> Result<()> {
         for digest in self.blobs().keys() {
             if settled.0.contains_key(digest) {
@@ -36,19 +36,19 @@ impl Stage {
         Ok(())
     }
 
-    /// Gives the settled blobs their places in the layout, whose lock is held, unless they are there.
+    /// Moves the settled blobs into the layout, which must be locked, unless they are already there.
     pub(super) fn place_blobs(&self, settled: &Settled, durability: Durability) -> Result<()> {
         let layout = self.place();
         let mut directories = Vec::new();
         for (digest, found) in &settled.0 {
             let to = layout.join(blob_path(digest));
-            // What was found may have been collected since.
+            // The existing blob may have been removed since.
             if found.is_some() && to.metadata().ok().map(|there| inode(&there)) == *found {
                 continue;
             }
             let directory = to.parent().expect("a blob's path has a directory");
             fs::create_dir_all(directory).at("write", layout)?;
-            // What stands there is damaged: a rename replaces it without touching a deployed hard link.
+            // An existing file here is damaged: a rename replaces it without changing a deployed hard link.
             fs::rename(self.place_of(digest)?, &to).at("write", layout)?;
             if !directories.iter().any(|known| known == directory) {
                 directories.push(directory.to_path_buf());
@@ -60,7 +60,7 @@ impl Stage {
         directories.iter().try_for_each(|directory| sync(directory, layout, durability))
     }
 
-    /// Waits until all that is staged is on the disk, to be renamed as a whole.
+    /// Syncs everything that is staged, to be renamed as a whole.
     pub(super) fn sync_all(&self, files: &[PathBuf], durability: Durability) -> Result<()> {
         let mut directories = Vec::<PathBuf>::new();
         for digest in self.blobs().keys() {
@@ -77,19 +77,19 @@ impl Stage {
     }
 }
 
-/// Waits until a file's content, or the names in a directory, are on the disk. `place` is what an error names.
+/// Syncs the content of a file or the entries of a directory. `place` is the path named in errors.
 pub(super) fn sync(path: &Path, place: &Path, durability: Durability) -> Result<()> {
     if durability == Durability::Unsynced {
         return Ok(());
     }
     match File::open(path).and_then(|file| file.sync_all()) {
-        // Some filesystems cannot do this with directories.
+        // Some filesystems cannot sync directories.
         Err(error) if error.kind() == io::ErrorKind::InvalidInput && path.is_dir() => Ok(()),
         synced => synced.at("sync", place),
     }
 }
 
-/// Waits until the name of what was renamed to `path` is on the disk.
+/// Syncs the directory entry of what was renamed to `path`.
 pub(super) fn sync_name(path: &Path, durability: Durability) -> Result<()> {
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
     sync(parent.unwrap_or(Path::new(".")), path, durability)
@@ -99,7 +99,7 @@ fn inode(file: &Metadata) -> Inode {
     (file.dev(), file.ino())
 }
 
-/// The file at `there`, if it holds what is staged.
+/// The inode of the file at `there`, if its content equals the staged file.
 fn whole(staged: &Path, there: &Path, observer: &dyn Observer) -> Result<Option<Inode>> {
     let (Ok(new), Ok(old)) = (staged.metadata(), there.metadata()) else { return Ok(None) };
     if !old.is_file() || new.len() != old.len() {
@@ -113,10 +113,10 @@ fn whole(staged: &Path, there: &Path, observer: &dyn Observer) -> Result<Option<
     Ok(is_same.then(|| inode(&old)))
 }
 
-/// Bytes that are compared at a time.
+/// Bytes compared at a time.
 const PIECE: usize = 256 << 10;
 
-/// Whether two files hold the same. What cannot be read does not.
+/// Whether two files have the same content. A file that cannot be read does not.
 fn same_bytes(mut a: File, mut b: File, observer: &dyn Observer) -> Result<bool> {
     let (mut one, mut other) = (vec![0; PIECE], vec![0; PIECE]);
     loop {

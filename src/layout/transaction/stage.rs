@@ -1,4 +1,4 @@
-//! What a target is to hold, gathered where no reader looks until it is shown.
+//! Gathers the content of a target where no reader looks until it is published.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -14,25 +14,24 @@ use crate::layout::{blob_path, Layout, Location};
 use crate::media_type::MediaType;
 use crate::oci::{Descriptor, Document, MAX_DOCUMENT_SIZE};
 
-/// The blobs of one target in the making, in a staging directory that is made when it is needed and goes when this is
-/// dropped.
+/// The blobs for one target, in a staging directory that is created on demand and removed on drop.
 #[derive(Debug)]
 pub(crate) struct Stage {
     target: Location,
-    /// The directory that the staging directory is made in.
+    /// The parent of the staging directory.
     home: PathBuf,
     staging: OnceLock<Staging>,
-    /// Sizes by digest of what is staged.
+    /// Sizes of the staged blobs by digest.
     blobs: BTreeMap<Digest, u64>,
-    /// How many files were given names of their own.
+    /// Number of temporary names given out.
     files: AtomicUsize,
 }
 
-/// Where a blob stands that has no name yet.
+/// The path of a blob that has no name yet.
 #[derive(Debug)]
 pub(crate) struct BlobPath(PathBuf);
 
-/// A file that is written for a target, whose errors name the target: that is what the person knows.
+/// A file written for a target. Errors name the target, since the user does not know the temporary file.
 #[derive(Debug)]
 pub(crate) struct TargetFile {
     file: File,
@@ -48,7 +47,7 @@ impl TargetFile {
 impl Write for TargetFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match self.file.write(bytes) {
-            // Who writes all of it tries again.
+            // `write_all` retries.
             Err(error) if error.kind() == io::ErrorKind::Interrupted => Err(error),
             written => Ok(written.at("write", &self.target)?),
         }
@@ -76,28 +75,28 @@ impl Stage {
         }
     }
 
-    /// The staging directory.
+    /// The path of the staging directory, created if necessary.
     pub(super) fn directory(&self) -> Result<&Path> {
         if self.staging.get().is_none() {
             let staging = Staging::create(&self.home)?;
             fs::create_dir_all(staging.path().join("blobs/sha256")).at("write", self.place())?;
-            // Of two threads that come here at once, one drops its own.
+            // If two threads get here at once, one drops its directory.
             self.staging.get_or_init(|| staging);
         }
         Ok(self.staging.get().expect("it was made").path())
     }
 
-    /// Lets go of a staging directory that has become the target.
+    /// Gives up a staging directory that has become the target.
     pub(super) fn leave(&mut self) {
         self.staging = OnceLock::new();
     }
 
-    /// The directory that the staging directory is made in.
+    /// The parent of the staging directory.
     pub(super) fn home(&self) -> &Path {
         &self.home
     }
 
-    /// Where it all goes. Errors name this rather than files that the person never saw.
+    /// The target's path, for errors: users never see the staged files.
     pub(super) fn place(&self) -> &Path {
         if self.target.is_stream() {
             Path::new("standard output")
@@ -106,25 +105,25 @@ impl Stage {
         }
     }
 
-    /// What is staged: sizes by digest.
+    /// Sizes of the staged blobs by digest.
     pub(super) fn blobs(&self) -> &BTreeMap<Digest, u64> {
         &self.blobs
     }
 
-    /// A file for a blob whose digest is not known yet, and its place for [`adopt`](Self::adopt).
+    /// Creates a file for a blob with a still unknown digest. Returns it with its path for [`adopt`](Self::adopt).
     pub(crate) fn blob_file(&self) -> Result<(TargetFile, BlobPath)> {
         let place = self.new_place()?;
         let file = File::create(place.path()).at("write", self.place())?;
         Ok((TargetFile::new(file, self.place()), place))
     }
 
-    /// A place for a blob, which no other blob gets.
+    /// A new path for a blob, unique within the stage.
     pub(super) fn new_place(&self) -> Result<BlobPath> {
         let number = self.files.fetch_add(1, Ordering::Relaxed);
         Ok(BlobPath(self.directory()?.join(format!("blob-{number}"))))
     }
 
-    /// A file without a name for what must be kept while the image is made.
+    /// Creates an unnamed temporary file, for use while the image is made.
     pub(crate) fn scratch_file(&self) -> Result<File> {
         let number = self.files.fetch_add(1, Ordering::Relaxed);
         let path = self.directory()?.join(format!("scratch-{number}"));
@@ -133,7 +132,7 @@ impl Stage {
         Ok(file)
     }
 
-    /// Takes a blob that was written to a [`blob_file`](Self::blob_file) of this stage and gives it its name.
+    /// Names a blob that was written to a [`blob_file`](Self::blob_file) of this stage.
     pub(crate) fn adopt(&mut self, blob: &BlobPath, digest: &Digest, size: u64) -> Result<()> {
         if self.holds(digest) {
             return fs::remove_file(blob.path()).at("write", self.place());
@@ -144,7 +143,7 @@ impl Stage {
         Ok(())
     }
 
-    /// Stores a document. One that no reader would take for its size is refused.
+    /// Stores a document. Refuses one that is too large to be read again.
     pub(crate) fn put<T>(&mut self, document: &Document<T>, media_type: MediaType) -> Result<Descriptor> {
         let descriptor = document.descriptor(media_type);
         if descriptor.size > MAX_DOCUMENT_SIZE {
@@ -152,7 +151,7 @@ impl Stage {
             return Err(too_large(&self.target, &what, descriptor.size, MAX_DOCUMENT_SIZE));
         }
         if self.holds(&descriptor.digest) {
-            // What is there may be a link of another layout's file, which must not be written to.
+            // The existing file may be a hard link to another layout's blob, which must not be changed.
             return Ok(descriptor);
         }
         let path = self.place_of(&descriptor.digest)?;
@@ -161,7 +160,7 @@ impl Stage {
         Ok(descriptor)
     }
 
-    /// Stores what `content` yields.
+    /// Stores a blob from a reader.
     pub(crate) fn put_blob(&mut self, content: &mut dyn Read, media_type: MediaType) -> Result<Descriptor> {
         let (file, place) = self.blob_file()?;
         let mut writer = HashWriter::new(file);
@@ -171,7 +170,7 @@ impl Stage {
         Ok(Descriptor::new(media_type, digest, size))
     }
 
-    /// Takes a blob that another stage holds: by a hard link where that can be, else by a copy.
+    /// Takes a blob from another stage, by a hard link if possible, else by a copy.
     pub(crate) fn share(&mut self, other: &Stage, digest: &Digest) -> Result<()> {
         if self.holds(digest) {
             return Ok(());
@@ -185,7 +184,7 @@ impl Stage {
         Ok(())
     }
 
-    /// Takes a blob of another layout as it is stored, whatever it is worth.
+    /// Copies a stored blob from another layout without verifying it.
     pub(super) fn copy_stored(&mut self, layout: &Layout, digest: &Digest, size: u64) -> Result<()> {
         let Some((mut stored, _)) = layout.stored_blob(digest)? else { return Ok(()) };
         let mut file = File::create(self.place_of(digest)?).at("write", self.place())?;
@@ -199,7 +198,7 @@ impl Stage {
         self.blobs.contains_key(digest)
     }
 
-    /// A document that is staged; none if it is not.
+    /// Returns a staged document, or `None` if it is not staged.
     pub(super) fn staged(&self, digest: &Digest) -> Result<Option<Vec<u8>>> {
         if !self.holds(digest) {
             return Ok(None);
@@ -207,14 +206,14 @@ impl Stage {
         fs::read(self.place_of(digest)?).map(Some).at("read", self.place())
     }
 
-    /// Writes a file that is no blob.
+    /// Writes a file that is not a blob.
     pub(super) fn write(&self, name: &str, bytes: &[u8]) -> Result<PathBuf> {
         let path = self.directory()?.join(name);
         File::create(&path).and_then(|mut file| file.write_all(bytes)).at("write", self.place())?;
         Ok(path)
     }
 
-    /// Where a blob stands while it is staged; the directory for it is there.
+    /// The path of a staged blob. Its directory is created.
     pub(super) fn place_of(&self, digest: &Digest) -> Result<PathBuf> {
         let path = self.directory()?.join(blob_path(digest));
         if digest.algorithm_name() != "sha256" {
@@ -225,7 +224,7 @@ impl Stage {
     }
 }
 
-/// That a document would not be read again.
+/// The error for a document that is too large to be read again.
 pub(super) fn too_large(target: &Location, what: &str, found: u64, limit: u64) -> Error {
     let limit = limit >> 20;
     Error::refused(format!("target `{target}`: {what} of {limit} MiB at most can be read again, found {found} bytes"))

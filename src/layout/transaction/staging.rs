@@ -12,16 +12,15 @@ use rustix::fs::OFlags;
 use crate::error::{Error, IoContext, Result};
 use crate::layout::transaction::lock::{stands_at, try_lock};
 
-/// What the names of staging directories begin with.
+/// The prefix of staging directory names.
 pub(crate) const STAGING_PREFIX: &str = ".ocibake-";
 
-/// How many names are tried before the directory is given up.
+/// How many names are tried before giving up.
 const ATTEMPTS: u32 = 1000;
 
-/// A locked directory beside or inside of a target, removed with all that is left in it when it is dropped.
+/// A locked directory beside or inside a target, removed with its content on drop.
 ///
-/// The lock tells a living owner from one that was killed: whoever makes a staging directory clears away those whose
-/// lock is free.
+/// The lock shows whether the owner is still alive: each new run removes staging directories whose lock is free.
 #[derive(Debug)]
 pub(crate) struct Staging {
     path: PathBuf,
@@ -29,13 +28,13 @@ pub(crate) struct Staging {
 }
 
 impl Staging {
-    /// Makes a staging directory in `parent`, which must exist.
+    /// Creates a staging directory in `parent`, which must exist.
     pub(crate) fn create(parent: &Path) -> Result<Self> {
         Staging::create_named(parent, OsStr::new(STAGING_PREFIX))
     }
 
-    /// Makes a staging directory beside `target`, whose parent must exist. Its name begins with the target's: what
-    /// pseudo tracks it tells by the beginnings of paths.
+    /// Creates a staging directory beside `target`, whose parent must exist. Its name begins with the target's, since
+    /// pseudo selects the paths it tracks by prefix.
     pub(crate) fn beside(target: &Path) -> Result<Self> {
         let parent = target.parent().unwrap_or(Path::new(""));
         let mut prefix = target.file_name().unwrap_or_default().to_os_string();
@@ -45,7 +44,7 @@ impl Staging {
 
     fn create_named(parent: &Path, prefix: &OsStr) -> Result<Self> {
         abandoned(parent, prefix).into_iter().for_each(Abandoned::clear);
-        // With a slash at its end, messages show it as the directory that it is.
+        // The trailing slash makes messages show a directory.
         let shown = parent.join("");
         for attempt in 0..ATTEMPTS {
             let mut name = prefix.to_os_string();
@@ -55,7 +54,7 @@ impl Staging {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
                 created => created.at("create a directory in", &shown)?,
             }
-            // Until it is locked, someone who clears up may take it for abandoned.
+            // Until it is locked, another run may take it for abandoned.
             let lock = match open_directory(&path) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
                 opened => opened.at("open a directory in", &shown)?,
@@ -79,12 +78,12 @@ impl Staging {
 
 impl Drop for Staging {
     fn drop(&mut self) {
-        // Nothing is left to do about an error here; the next run tries again.
+        // Errors are ignored; the next run tries again.
         let _ = fs::remove_dir_all(&self.path);
     }
 }
 
-/// A staging directory whose owner is gone, locked so that no one else takes it away.
+/// A staging directory whose owner is gone, locked so that no other run removes it.
 #[derive(Debug)]
 pub(crate) struct Abandoned {
     path: PathBuf,
@@ -92,7 +91,7 @@ pub(crate) struct Abandoned {
 }
 
 impl Abandoned {
-    /// Those inside of a directory.
+    /// Abandoned staging directories inside a directory.
     pub(crate) fn within(parent: &Path) -> Vec<Self> {
         abandoned(parent, OsStr::new(STAGING_PREFIX))
     }
@@ -101,39 +100,39 @@ impl Abandoned {
         &self.path
     }
 
-    /// Removes it. It is a courtesy: what cannot be removed stays.
+    /// Removes the directory. Errors are ignored: it is only a courtesy.
     pub(crate) fn clear(self) {
         let _ = fs::remove_dir_all(&self.path);
     }
 }
 
-/// Clears away what killed runs have left in a directory.
+/// Removes what killed runs have left in a directory.
 pub(super) fn clear_abandoned(parent: &Path) {
     Abandoned::within(parent).into_iter().for_each(Abandoned::clear);
 }
 
-/// What cannot be listed, opened or locked is left alone.
+/// Finds abandoned directories. Those that cannot be listed, opened or locked are skipped.
 fn abandoned(parent: &Path, prefix: &OsStr) -> Vec<Abandoned> {
     let Ok(listing) = fs::read_dir(parent) else { return Vec::new() };
     let names = listing.flatten().filter(|entry| is_staging_name(&entry.file_name(), prefix));
     let unlocked = names.filter_map(|entry| {
         let path = entry.path();
         let directory = open_directory(&path).ok()?;
-        // What was opened may be gone by now, and its name that of something else.
+        // The directory may have been removed since, and its name may belong to something else.
         let is_free = try_lock(&directory).unwrap_or(false) && stands_at(&directory, &path);
         (is_free && !path.is_symlink()).then_some(Abandoned { path, _lock: directory })
     });
     unlocked.collect()
 }
 
-/// Opens a directory and nothing else: a pipe of the same name would wait for a writer, and a link lead elsewhere.
+/// Opens a directory and nothing else: a FIFO of the same name would block, and a link would lead elsewhere.
 fn open_directory(path: &Path) -> io::Result<File> {
     #[allow(clippy::cast_possible_wrap)]
     const FLAGS: i32 = OFlags::DIRECTORY.union(OFlags::NOFOLLOW).bits() as i32;
     File::options().read(true).custom_flags(FLAGS).open(path)
 }
 
-/// Whether a name is the prefix followed by two numbers: a file `out.ocibake-backup` is none of ours.
+/// Whether a name is the prefix followed by two numbers: `out.ocibake-backup` is not a staging directory.
 fn is_staging_name(name: &OsStr, prefix: &OsStr) -> bool {
     let is_number = |part: &[u8]| !part.is_empty() && part.iter().all(u8::is_ascii_digit);
     match name.as_bytes().strip_prefix(prefix.as_bytes()) {

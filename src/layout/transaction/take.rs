@@ -1,4 +1,4 @@
-//! Blobs on their way from one layout to another.
+//! Moves blobs from one layout to another.
 
 use std::fs::{self, File, Metadata};
 use std::io::{self, BufRead, Read, Write};
@@ -13,37 +13,37 @@ use crate::layout::{blob_path, Layout, VerifiedReader};
 use crate::oci::Descriptor;
 use crate::work::{Observer, Silent};
 
-/// How much is believed of a blob that another layout shares with the new one. What is copied is always verified.
+/// How far a blob that is hard-linked from another layout is trusted. Copies are always verified.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Trust {
-    /// Nothing: it is read and held to its descriptor.
+    /// Not at all: the blob is read and verified.
     Nothing,
-    /// That its digest is right, if its size is and if it takes the place of no other file: it is not read.
+    /// If its size is right and it replaces no other file, its digest is trusted and it is not read.
     Layout,
 }
 
-/// How a blob came into the new layout.
+/// How a blob was transferred.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Taken {
-    /// It is one file with that of the other layout.
+    /// Hard-linked with the other layout's file.
     Linked,
-    /// Its bytes were written once more.
+    /// Copied byte for byte.
     Copied,
 }
 
-/// A blob that was taken and has no name yet.
+/// A transferred blob that has no name yet.
 #[derive(Debug)]
 #[must_use]
 pub(crate) struct TakenBlob {
     place: BlobPath,
     descriptor: Descriptor,
-    /// How it was taken.
+    /// How it was transferred.
     pub(crate) how: Taken,
 }
 
 impl Stage {
-    /// Takes a blob of another layout, byte for byte: by a hard link where that can be, else by a copy. Either way it is
-    /// read once at most. Several threads may do so at once; [`keep`](Self::keep) gives it its name.
+    /// Takes a blob of another layout unchanged, by a hard link if possible, else by a copy. It is read at most once.
+    /// Several threads may do this at the same time; [`keep`](Self::keep) gives the blob its name.
     pub(crate) fn take(
         &self,
         layout: &Layout,
@@ -72,12 +72,12 @@ impl Stage {
         Ok(TakenBlob { place, descriptor: descriptor.clone(), how })
     }
 
-    /// Gives a blob that was taken its name.
+    /// Names a transferred blob.
     pub(crate) fn keep(&mut self, blob: &TakenBlob) -> Result<()> {
         self.adopt(&blob.place, &blob.descriptor.digest, blob.descriptor.size)
     }
 
-    /// Takes a blob that was verified a moment ago.
+    /// Copies a blob that was just verified.
     pub(crate) fn copy_blob(&mut self, layout: &Layout, descriptor: &Descriptor) -> Result<()> {
         if self.holds(&descriptor.digest) {
             return Ok(());
@@ -86,7 +86,7 @@ impl Stage {
         self.keep(&taken)
     }
 
-    /// Holds a file that is linked now to its descriptor, as far as it is not believed.
+    /// Verifies a linked file, as far as it is not trusted.
     fn check_linked(
         &self,
         path: &Path,
@@ -115,21 +115,21 @@ impl Stage {
     }
 }
 
-/// Bytes that are read at a time.
+/// Bytes read at a time.
 const PIECE: usize = 256 << 10;
 
-/// Makes a hard link, if that can be, and tells what it is one of.
+/// Makes a hard link if possible. Returns the metadata of the linked file.
 fn link(from: &Path, to: &Path) -> Option<Metadata> {
     fs::hard_link(from, to).ok()?;
     let linked = to.symlink_metadata().ok().filter(Metadata::is_file);
     if linked.is_none() {
-        // A symbolic link, perhaps into some store, is worth no more than what it leads to: that is copied.
+        // A symbolic link, perhaps into a blob store, is not enough: its target is copied.
         let _ = fs::remove_file(to);
     }
     linked
 }
 
-/// One thread reads and verifies, this one writes.
+/// One thread reads and verifies while this one writes.
 fn copy(blob: impl Read + Send, mut to: File) -> io::Result<()> {
     thread::scope(|scope| {
         let mut ahead = ReadAhead::new(scope, blob)?;
@@ -145,7 +145,7 @@ fn copy(blob: impl Read + Send, mut to: File) -> io::Result<()> {
     })
 }
 
-/// Tells the observer what is read, and stops when it says so.
+/// Reports what is read to the observer, and stops on request.
 pub(crate) struct Watched<'a, R> {
     pub(crate) inner: R,
     pub(crate) observer: &'a dyn Observer,

@@ -1,4 +1,4 @@
-//! What stands where a target is to be, and how it is written for that.
+//! What is at a target's path, and how the target is written there.
 
 use std::fs;
 use std::io::{self, IsTerminal};
@@ -10,28 +10,28 @@ use crate::layout::transaction::hold::{check_version, refuse_linked_blobs};
 use crate::layout::transaction::staging::STAGING_PREFIX;
 use crate::layout::{DockerForm, Layout, Location, Transport, INDEX, MARKER};
 
-/// What stood at the target's path when the transaction was opened.
+/// The state of the target's path when the transaction was opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum TargetKind {
-    /// A layout that gains images, or an empty directory that becomes one. It stays the directory that it is: it may be
-    /// a mount point, the current directory, or what a link leads to.
+    /// A layout that gains images, or an empty directory that becomes one. The directory itself is kept: it may be a
+    /// mount point, the current directory, or the target of a link.
     Directory,
-    /// Nothing.
+    /// Does not exist; a layout will be created.
     NewLayout,
-    /// An archive, replaced whole; how it is compressed.
+    /// An archive that is replaced as a whole, with this compression.
     Archive(Codec),
-    /// The same of a docker archive.
+    /// Likewise for a docker archive.
     DockerArchive(Codec, DockerForm),
 }
 
 impl TargetKind {
-    /// Whether it is a file.
+    /// Whether the target is a file.
     pub(super) fn is_archive(self) -> bool {
         matches!(self, TargetKind::Archive(_) | TargetKind::DockerArchive(..))
     }
 
-    /// What stands at the path of a target; an error if the target cannot take its place or grow there. `form` matters to a
-    /// docker archive alone.
+    /// Examines the path of a target. Fails if the target can neither replace nor extend what is there. `form` applies
+    /// only to docker archives.
     pub(super) fn of(target: &Location, form: DockerForm) -> Result<Self> {
         let path = &target.path;
         let archive = match target.transport {
@@ -46,7 +46,7 @@ impl TargetKind {
             Err(_) if path.symlink_metadata().is_ok() => return Err(not_followed(target)),
             metadata => metadata.ok(),
         };
-        // A slash at its end makes a name that of a directory, whether there is one or not.
+        // A path with a trailing slash means a directory, whether it exists or not.
         let is_directory = metadata.as_ref().map_or(path.as_os_str().as_bytes().ends_with(b"/"), fs::Metadata::is_dir);
         let metadata = match metadata {
             Some(metadata) => metadata,
@@ -54,7 +54,7 @@ impl TargetKind {
             None => return Ok(archive.unwrap_or(TargetKind::NewLayout)),
         };
         match (archive, is_directory) {
-            // A rename would put the archive in the link's place, be it that of /dev/stdout.
+            // A rename would replace the link, even /dev/stdout.
             (Some(_), false) if path.is_symlink() => Err(not_followed(target)),
             (Some(_), false) if !metadata.is_file() => {
                 Err(Error::refused(format!("target `{target}`: a file is wanted, found a device, pipe or socket")))
@@ -70,7 +70,8 @@ impl TargetKind {
     }
 }
 
-/// A directory is a layout, or holds nothing but what a killed run may have left: the index would have been its last act.
+/// Accepts a layout, or a directory with nothing but the remains of a killed run, which would have written the index
+/// last.
 pub(super) fn check_directory(target: &Location) -> Result<()> {
     let path = &target.path;
     refuse_linked_blobs(target)?;
@@ -101,7 +102,7 @@ fn refuse_terminal(target: &Location) -> Result<()> {
     Ok(())
 }
 
-/// Refuses an archive that is a link.
+/// Refuses an archive path that is a symbolic link.
 pub(super) fn refuse_link(target: &Location) -> Result<()> {
     if target.path.is_symlink() {
         return Err(not_followed(target));

@@ -1,4 +1,4 @@
-//! What holds whatever fails: kept targets, kept blobs, kept images.
+//! What holds even after failures: targets, blobs and images are kept.
 
 use std::cell::Cell;
 use std::ffi::OsStr;
@@ -33,7 +33,7 @@ fn edit(path: &Path) -> Transaction {
     Transaction::edit(&location(path)).unwrap()
 }
 
-/// Stores bytes as a blob, and lists them under a name when it is committed.
+/// Stores bytes as a blob, to be listed under a name on commit.
 fn stage(transaction: &mut Transaction, bytes: &[u8]) -> Descriptor {
     transaction.stage_mut().put_blob(&mut &*bytes, MediaType::LAYER).unwrap()
 }
@@ -62,7 +62,7 @@ fn left_over(directory: &Path) -> usize {
     fs::read_dir(directory).unwrap().filter(|entry| is_staging(&entry.as_ref().unwrap().file_name())).count()
 }
 
-/// What may stand in the way of the second of three targets at the last moment, and what becomes of them.
+/// Something blocks the second of three targets at the last moment; the error tells the state of each.
 #[test]
 fn an_error_says_which_of_several_targets_are_new() {
     let home = TempDir::new("several-targets");
@@ -110,7 +110,7 @@ fn a_blob_that_is_there_and_whole_stays_and_a_damaged_one_is_mended() {
     assert_eq!((inode(), names(&path).len()), (before, 2), "it was replaced");
 
     for damage in [&b"b layer"[..], b"a lay", b""] {
-        // In a file of its own, which a deployed link must not share.
+        // As a separate file, so that a deployed hard link is not affected.
         fs::rename(&blob, home.path().join("deployed")).unwrap();
         fs::write(&blob, damage).unwrap();
         put(&path, b"a layer", "two");
@@ -142,7 +142,7 @@ fn who_comes_first_makes_the_layout_and_the_other_joins_it() {
     let descriptor = stage(&mut late, b"late");
     let calls = Cell::new(0);
     let change = |draft: &mut Draft<'_>| {
-        // In the moment after the index of a new layout was made.
+        // At the moment after the index of the new layout was made.
         if calls.replace(calls.get() + 1) == 0 {
             put(&path, b"early", "early");
         }
@@ -181,7 +181,7 @@ fn what_no_reader_would_take_is_not_written() {
     let error = transaction.commit(&Work::default(), list(&listed(MAX_INDEX_SIZE), "x")).unwrap_err();
     assert!(error.to_string().contains("64 MiB at most"), "{error}");
     assert_eq!(fs::read(path.join(INDEX)).unwrap(), before);
-    // The largest that is written is read.
+    // The largest index that is written can be read.
     open(&path).commit(&Work::default(), list(&listed(MAX_INDEX_SIZE - 4096), "x")).unwrap();
     assert_eq!(names(&path), ["before", "x"]);
 }
@@ -243,7 +243,7 @@ fn a_run_that_changes_nothing_clears_what_a_killed_one_left() {
         let before = path.metadata().unwrap().ino();
         edit(path).commit(&Work::default(), |_| Ok(())).unwrap();
         assert_eq!((left_over(place), path.metadata().unwrap().ino()), (0, before));
-        // To try something out is to change nothing at all.
+        // A rehearsal changes nothing at all.
         fs::create_dir_all(place.join(".ocibake-1-0/blobs")).unwrap();
         edit(path)
             .rehearse(&Work::default(), |draft| draft.index_mut().manifests.pop().ok_or(Error::Interrupted))
@@ -278,7 +278,7 @@ fn blobs_of_another_layout_are_not_written_to_through_a_link() {
     }
 }
 
-/// As a store of blobs is set up by others, each file a link to where it is.
+/// Some tools set up a blob store in which each file is a link.
 #[test]
 fn a_blob_may_be_a_link() {
     let home = TempDir::new("linked-blob");
@@ -295,7 +295,7 @@ fn a_blob_may_be_a_link() {
     assert!(!blob(&path, b"a layer").is_symlink() && fs::read_to_string(&store).unwrap() == "a l…");
 }
 
-/// Lists of what is attached to something are joined where the same name comes from elsewhere, and only there.
+/// Lists of referrers are merged when the same name comes from elsewhere, and only then.
 #[test]
 fn lists_of_what_is_attached_are_joined() {
     let home = TempDir::new("joined-lists");
@@ -320,14 +320,14 @@ fn lists_of_what_is_attached_are_joined() {
     for (brought, there) in [
         (&["a", "b"][..], &["a", "b"][..]),
         (&["b", "c"], &["a", "b", "c"]),
-        // Nothing that is not there, and all that is there and more.
+        // What is missing is added, and nothing existing is lost.
         (&["c"], &["a", "b", "c"]),
         (&["a", "b", "c", "d"], &["a", "b", "c", "d"]),
     ] {
         bring(&path, brought);
         assert_eq!(listed(&path), digests(there), "{brought:?}");
     }
-    // An archive that is written anew has nothing to join.
+    // An archive that is replaced has nothing to merge with.
     let archive = home.path().join("archive.tar");
     bring(&archive, &["a"]);
     bring(&archive, &["b"]);

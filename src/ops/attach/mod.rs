@@ -1,4 +1,4 @@
-//! `attach`: an SBOM, provenance or a signature joins the image that it is about.
+//! `attach`: attaches an SBOM, provenance or a signature to an image.
 
 mod recognise;
 
@@ -19,15 +19,15 @@ use crate::platform::PlatformPattern;
 use crate::work::{Observer, Work};
 use recognise::recognise;
 
-/// What is said of the file that is attached, and to what it is attached.
+/// What is said about the file that is attached, and which image gets it.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct AttachOptions {
-    /// The platform whose image it is about; what the location means as a whole, if none.
+    /// The platform of the image that gets the file. `None` means what the location means as a whole.
     pub platform: Option<PlatformPattern>,
-    /// What the file holds; what its content or its name says, if none.
+    /// What the file holds. `None` means what its content or its name tells.
     pub media_type: Option<MediaType>,
-    /// What kind of artifact it makes; the media type if none.
+    /// The artifact type. `None` means the media type of the file.
     pub artifact_type: Option<MediaType>,
     /// Annotations of the artifact's manifest.
     pub annotations: Annotations,
@@ -41,19 +41,19 @@ pub struct AttachReport {
     pub digest: Digest,
     /// The digest of what it is attached to.
     pub subject: Digest,
-    /// The name of the list that it stands in, the referrers tag of the subject.
+    /// The referrers tag of the subject: the name of the list that the artifact is in.
     #[serde(serialize_with = "json::text")]
     pub referrers_tag: RefName,
     /// Whether it was not there before.
     pub changed: bool,
 }
 
-/// Attaches a file to what the location means: to the manifest or, of an image for several platforms, to the index that
-/// lists them all; with a platform, to the manifest for that.
+/// Attaches a file to what the location means: to the manifest or, for an image for several platforms, to the index
+/// that lists them; with a platform, to the manifest for that platform.
 ///
 /// The file becomes the layer of a manifest whose `subject` is the image (image-spec,
-/// manifest.md#guidelines-for-artifact-usage). It is listed in `index.json`, and in an index by the referrers tag of the
-/// image for readers that look there. The same file once more changes nothing.
+/// manifest.md#guidelines-for-artifact-usage). The manifest is listed in `index.json` and, for readers that look there,
+/// in an index under the image's referrers tag. Attaching the same file again changes nothing.
 pub fn attach(location: &Location, file: &Path, options: &AttachOptions, work: &Work<'_>) -> Result<AttachReport> {
     let content = Content::open(file, work.observer)?;
     let media_type = options.media_type.clone().map_or_else(|| recognise(file), Ok)?;
@@ -106,7 +106,7 @@ fn store_file(stage: &mut Stage, media_type: MediaType, mut content: Content<'_>
     Ok(layer)
 }
 
-/// Stores the manifest of the artifact; returns its descriptor.
+/// Stores the manifest of the artifact and returns its descriptor.
 fn store_manifest(
     stage: &mut Stage,
     subject: &Descriptor,
@@ -127,7 +127,7 @@ fn store_manifest(
     Ok(descriptor)
 }
 
-/// The file on its way into the layout. Its errors name it.
+/// The file on its way into the layout. Its errors name the file.
 struct Content<'a> {
     file: File,
     path: &'a Path,
@@ -156,14 +156,14 @@ fn is_listed(index: &Index, artifact: &Descriptor) -> bool {
     index.manifests.iter().any(|listed| listed.digest == artifact.digest)
 }
 
-/// Lists the artifact in `index.json`, unless it stands there.
+/// Lists the artifact in `index.json`, unless it is there already.
 fn list_in_layout(draft: &mut Draft<'_>, artifact: &Descriptor) {
     if !is_listed(draft.index(), artifact) {
         draft.index_mut().manifests.push(artifact.clone());
     }
 }
 
-/// Lists the artifact below the referrers tag of its subject, unless it stands there.
+/// Lists the artifact under the referrers tag of its subject, unless it is there already.
 fn list_below_tag(draft: &mut Draft<'_>, tag: &RefName, artifact: &Descriptor, options: &AttachOptions) -> Result<()> {
     let entry = draft.index().manifests.iter().find(|entry| entry.ref_name() == Some(tag.as_str())).cloned();
     let mut referrers = match &entry {
@@ -179,12 +179,12 @@ fn list_below_tag(draft: &mut Draft<'_>, tag: &RefName, artifact: &Descriptor, o
         return Ok(());
     }
     let mut referrer = artifact.clone();
-    // Whoever asks a registry for referrers is told their annotations (distribution-spec, spec.md#listing-referrers).
+    // Registries list referrers with their annotations (distribution-spec, spec.md#listing-referrers).
     referrer.annotations = Some(options.annotations.clone()).filter(|annotations| !annotations.is_empty());
     referrers.manifests.push(referrer);
     let media_type = entry.as_ref().map_or(MediaType::INDEX, |entry| entry.media_type.clone());
     let new = draft.put(&Document::seal(referrers), media_type)?;
-    // All else that its entry says stays.
+    // Everything else in its entry stays.
     let renewed = match entry {
         Some(mut entry) => {
             entry.redirect(&new);

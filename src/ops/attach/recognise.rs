@@ -1,4 +1,4 @@
-//! What a file is that is to be attached: documents about software name themselves.
+//! Recognises the file to attach: documents about software identify themselves.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
@@ -21,7 +21,7 @@ const ENVELOPE: &str = "application/vnd.dsse.envelope.v1+json";
 const OPENVEX: &str = "application/vnd.openvex+json";
 const SIGSTORE: &str = "application/vnd.dev.sigstore.bundle.v0.3+json";
 
-/// What the end of a name says, or the whole of it, where the content does not say more.
+/// Media types by the end of a file name, or by the whole name, for files whose content does not tell more.
 const ENDINGS: [(&str, &str); 16] = [
     (".spdx.json", SPDX),
     (".spdx3.json", SPDX),
@@ -41,7 +41,7 @@ const ENDINGS: [(&str, &str); 16] = [
     (".sigstore", SIGSTORE),
 ];
 
-/// The members by which JSON documents name themselves. All else is passed over.
+/// The members by which JSON documents identify themselves. All others are skipped.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Marks {
@@ -59,7 +59,7 @@ struct Marks {
     media_type: Value,
 }
 
-/// The media type of a file, by its content, else by its name. A file of which neither tells is an error.
+/// Returns the media type of a file, from its content or else from its name. If neither tells, that is an error.
 pub(super) fn recognise(path: &Path) -> Result<MediaType> {
     let found = by_content(path)?.or_else(|| by_name(path));
     let found = found.ok_or_else(|| {
@@ -82,10 +82,10 @@ fn by_name(path: &Path) -> Option<String> {
     ENDINGS.iter().find(|(end, _)| is_meant(end)).map(|(_, kind)| (*kind).to_owned())
 }
 
-/// What the content says; nothing, if it is of a form that says nothing.
+/// Returns the media type that the content tells, or `None` if it tells nothing.
 fn by_content(path: &Path) -> Result<Option<String>> {
     let file = File::open(path).at("open", path)?;
-    // A directory is refused by whoever attaches it.
+    // `attach` refuses directories when it reads the file.
     if !file.metadata().at("open", path)?.is_file() {
         return Ok(None);
     }
@@ -129,7 +129,7 @@ impl Marks {
         } else if !self.payload_type.is_null() {
             ENVELOPE
         } else {
-            // A bundle says its version in its type, first as a parameter (`…bundle+json;version=0.2`), then as a part.
+            // A bundle has its version in its type, first as a parameter (`…bundle+json;version=0.2`), later as a part.
             let rest = self.media_type.as_str()?.strip_prefix("application/vnd.dev.sigstore.bundle")?;
             let version =
                 rest.strip_prefix("+json;version=").or_else(|| rest.strip_prefix(".v")?.strip_suffix("+json"))?;

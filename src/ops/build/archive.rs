@@ -1,4 +1,4 @@
-//! A tar archive as a rootfs: entries keep what the archive says, so owners and devices need no root.
+//! A tar archive as a rootfs: entries keep the owners and devices that the archive gives them, which needs no root.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -17,8 +17,8 @@ use crate::ops::build::rootfs::{nothing_in, ReadRootfs};
 use crate::tree::{is_reserved, Exclusion, ScanPolicy, TarPath};
 use crate::work::Observer;
 
-/// Reads an archive. Of one that is plain and seekable nothing is copied; the files of any other go into `spool`, since
-/// a layer is written in another order than the archive's.
+/// Reads an archive. If it is uncompressed and seekable, nothing is copied. Otherwise its files go to `spool`, since a
+/// layer is written in another order than the archive's.
 pub(super) fn read(
     mut archive: File,
     name: &str,
@@ -65,8 +65,8 @@ pub(super) fn read(
     Ok(ReadRootfs { tree: folded.tree, content: Box::new(content), warnings, excluded, of_base: BTreeMap::new() })
 }
 
-/// The places of the contents in an archive that can be read at any place; none if it cannot, or if it holds sparse files,
-/// whose bytes do not stand in a row.
+/// Returns the places of the contents in an archive that can be read at any place. Returns `None` if it cannot, or if
+/// it holds sparse files, whose bytes are not contiguous.
 fn locate(archive: &mut File, name: &str, observer: &dyn Observer) -> Result<Option<Changeset>> {
     let place = Path::new(name);
     if !archive.metadata().at("read", place)?.is_file() {
@@ -83,7 +83,7 @@ fn locate(archive: &mut File, name: &str, observer: &dyn Observer) -> Result<Opt
     archive.rewind().at("read", place)?;
     match located {
         Err(Error::Interrupted) => Err(Error::Interrupted),
-        // Whatever else is wrong is found again, and told, by the reading that needs no places.
+        // Other problems are found again, and reported, by the reader that needs no places.
         located => Ok(located.ok()),
     }
 }

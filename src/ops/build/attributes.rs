@@ -1,11 +1,11 @@
-//! ACLs and SELinux labels in an archive of a whole filesystem: what `tar --acls --selinux` and bsdtar keep in PAX records of
-//! their own becomes the attributes that a directory would have had.
+//! ACLs and SELinux labels in an archive of a whole filesystem: what `tar --acls --selinux` and bsdtar keep in PAX
+//! records of their own becomes the attributes that a directory would have.
 
 use std::collections::BTreeMap;
 
 use crate::error::{Error, Result};
 use crate::layer::Changeset;
-use crate::tar::Record;
+use crate::tar::OwnedRecord;
 use crate::tree::{align_hardlinks, Acl, Content, Ids, Kind, TarPath, Tree, XattrPolicy};
 
 const ACCESS_ACL: &[u8] = b"SCHILY.acl.access";
@@ -19,10 +19,10 @@ pub(super) fn is_applied(keyword: &[u8]) -> bool {
 
 /// The records that become attributes, by the paths of their members.
 #[derive(Debug, Default)]
-pub(super) struct FilesystemAttributes(BTreeMap<TarPath, Vec<Record>>);
+pub(super) struct FilesystemAttributes(BTreeMap<TarPath, Vec<OwnedRecord>>);
 
 impl FilesystemAttributes {
-    /// Takes them from an archive; of two members of one path, the later counts.
+    /// Takes the records from an archive. Of two members with one path, the later counts.
     pub(super) fn of(changeset: &Changeset) -> Self {
         let mut records = BTreeMap::new();
         for (number, entry) in changeset.members.iter().enumerate() {
@@ -36,8 +36,8 @@ impl FilesystemAttributes {
         FilesystemAttributes(records)
     }
 
-    /// Gives them to the entries of the tree. Names in ACLs are looked up in the tree itself; gives back what is to be said
-    /// about those that are not found there.
+    /// Sets the attributes on the entries of the tree, and looks up names in ACLs in the tree itself. Returns warnings
+    /// about names that are not found there.
     pub(super) fn apply(
         self,
         tree: &mut Tree,
@@ -61,7 +61,7 @@ impl FilesystemAttributes {
                 };
                 let metadata = &mut entry.metadata;
                 if attribute == SELINUX_LABEL {
-                    // A filesystem has it with a NUL at its end.
+                    // On a filesystem, the label ends in a NUL.
                     metadata.xattrs.insert(attribute.to_vec(), [&*value, b"\0"].concat());
                     continue;
                 }
@@ -72,8 +72,8 @@ impl FilesystemAttributes {
                 let is_access = attribute == ACCESS_ATTRIBUTE;
                 if let Some(name) = &acl.unknown {
                     warnings.push(format!(
-                        "{archive}: an ACL of `{path}` is not kept: it names `{name}`, whom the image's etc/passwd and etc/group do \
-                         not know"
+                        "{archive}: an ACL of `{path}` is not kept: it names `{name}`, which is not in the image's etc/passwd or \
+                         etc/group"
                     ));
                     if is_access {
                         metadata.mode = metadata.mode & 0o7000 | acl.mode_without();
@@ -96,7 +96,7 @@ impl FilesystemAttributes {
 const ACCESS_ATTRIBUTE: &[u8] = b"system.posix_acl_access";
 const SELINUX_LABEL: &[u8] = b"security.selinux";
 
-/// The attribute that a record is of; none if what is of this kind cannot have it.
+/// Returns the attribute of a record, or `None` if an entry of this kind cannot have it.
 fn attribute(keyword: &[u8], kind: &Kind) -> Option<&'static [u8]> {
     match keyword {
         ACCESS_ACL if !matches!(kind, Kind::Symlink { .. }) => Some(ACCESS_ATTRIBUTE),

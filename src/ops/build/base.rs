@@ -1,4 +1,4 @@
-//! The image that is built on: its layers are used as they are, and only what differs from it becomes a layer.
+//! The base image: its layers are used as they are, and only what differs from it becomes a layer.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
@@ -26,7 +26,7 @@ use crate::work::Work;
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct BaseOptions {
-    /// Paths that are left out of the comparison, with all below them: they stay as they are in the base.
+    /// Paths that are left out of the comparison, with everything below them: they stay as they are in the base.
     pub masks: Vec<TarPath>,
     /// Whether the volumes of the configuration are masked too.
     pub volumes: VolumeMask,
@@ -37,7 +37,7 @@ pub struct BaseOptions {
 /// What happens to volumes when the base is compared with the rootfs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum VolumeMask {
-    /// They are left out: what is in them belongs to containers.
+    /// They are left out: their content belongs to containers.
     #[default]
     Masked,
     /// They are compared like everything else.
@@ -51,12 +51,12 @@ pub(super) struct Base {
 }
 
 impl Base {
-    /// Opens the base. Where there is a choice, the platform of the new image makes it; where there is none, the two
-    /// must agree.
+    /// Opens the base. If there are several images, the platform of the new image chooses one; a single image must have
+    /// that platform.
     pub(super) fn open(location: &Location, platform: Option<&Platform>) -> Result<Self> {
         let layout = Layout::open(location)?;
         let image = match layout.image(platform.map(PlatformPattern::from).as_ref()) {
-            // No match, or no choice: what there is says more than that it does not match.
+            // Without a match or a choice, the image that is there makes a clearer error.
             Err(error) if platform.is_some() => layout.image(None).map_err(|_| error)?,
             image => image?,
         };
@@ -72,7 +72,7 @@ impl Base {
         Ok(Base { layout, image })
     }
 
-    /// What it is for; none where nobody says so.
+    /// Returns the platform, or `None` if neither the config nor the index tells it.
     pub(super) fn platform(&self) -> Option<Platform> {
         let platform = self.config().platform_or(self.image.path.descriptor().platform.as_ref());
         (!platform.os.is_empty() && !platform.architecture.is_empty()).then_some(platform)
@@ -100,8 +100,8 @@ impl Base {
         self.image.manifest.value().layers.len()
     }
 
-    /// Opens the content of a regular file of a layer, which is decompressed up to it. For a few files: what a layer
-    /// that was read and verified does not keep.
+    /// Opens the content of a regular file in a layer, by decompressing the layer up to it. This is for a few files:
+    /// reading and verifying a layer keeps no contents.
     pub(super) fn content<'a>(&'a self, origin: Origin) -> Result<Box<dyn Read + 'a>> {
         let place = &self.layout.location().path;
         let layer = &self.image.manifest.value().layers[origin.layer];
@@ -122,12 +122,12 @@ impl Base {
         FewFiles::read(&self.layout, &self.image.manifest.value().layers, &folded.origins, wanted)
     }
 
-    /// Takes the layers over byte for byte, and describes them in OCI's media types.
+    /// Shares the layers, byte for byte.
     pub(super) fn share_layers(&self, stage: &mut Stage) -> Result<()> {
         self.image.manifest.value().layers.iter().try_for_each(|layer| stage.copy_blob(&self.layout, layer))
     }
 
-    /// The layers as the new manifest lists them.
+    /// Returns the layers as the new manifest lists them, in OCI's media types.
     pub(super) fn layer_descriptors(&self) -> Result<Vec<Descriptor>> {
         let describe = |layer: &Descriptor| match layer.media_type.kind() {
             MediaKind::Layer(encoding) => {
@@ -142,8 +142,8 @@ impl Base {
         self.image.manifest.value().layers.iter().map(describe).collect()
     }
 
-    /// The history, with a step for each layer even where the base's says nothing, and what was mended in it: readers refuse an
-    /// image whose steps do not match its layers.
+    /// Returns the history, with a step for each layer even if the base has none, and a note on what was repaired:
+    /// readers refuse an image whose steps do not match its layers.
     pub(super) fn history(&self) -> (Vec<History>, Option<String>) {
         let mut history = self.config().history.clone().filter(|history| !history.is_empty());
         let note = fit_history(&mut history, self.layer_count());
@@ -151,7 +151,7 @@ impl Base {
         (steps, note.map(|note| format!("base image: {note}")))
     }
 
-    /// What the new manifest says of its base (image-spec, annotations.md#pre-defined-annotation-keys).
+    /// Returns what the new manifest says about its base (image-spec, annotations.md#pre-defined-annotation-keys).
     pub(super) fn annotations(&self) -> Annotations {
         let digest = self.image.path.descriptor().digest.to_string();
         let mut annotations = Annotations::from([(BASE_DIGEST.to_owned(), digest)]);
@@ -162,8 +162,8 @@ impl Base {
     }
 }
 
-/// The files of the base and of `tree` at one path whose contents differ, as far as content decides: they are of one size.
-/// Those whose digests are `known` need not be read. A file of several names may meet several of the base.
+/// Returns the files of the base and of `tree` at one path that have the same size and different contents. Files whose
+/// digests are `known` need not be read. A file with several names may meet several files of the base.
 pub(super) fn changed_contents<'t>(
     base: &'t ImageTree,
     tree: &'t Tree,

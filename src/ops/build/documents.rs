@@ -12,7 +12,7 @@ use crate::settings::fields::{merge, MergePolicy};
 use crate::settings::BuildSpec;
 use crate::time::Timestamp;
 
-/// How the image runs: as the spec says, over what the base says.
+/// Returns how the image runs: as the spec says, or else as the base says.
 pub(super) fn container_config(spec: &BuildSpec, base: Option<&Base>) -> ContainerConfig {
     let mut config = base.and_then(|base| base.config().config.clone()).unwrap_or_default();
     spec.cleared.iter().for_each(|field| field.clear(&mut config));
@@ -20,8 +20,8 @@ pub(super) fn container_config(spec: &BuildSpec, base: Option<&Base>) -> Contain
     config
 }
 
-/// Seals configuration and manifest. The base's part of the history and its times are not touched; without a new layer
-/// the step is marked as empty (image-spec, config.md#properties, `history`).
+/// Seals configuration and manifest. The base's steps and times in the history stay. Without a new layer, the new step
+/// is marked as empty (image-spec, config.md#properties, `history`).
 pub(super) fn documents(
     spec: &BuildSpec,
     platform: &Platform,

@@ -3,7 +3,7 @@
 use crate::error::{Error, Result};
 use crate::hint::{Hint, OptionName};
 
-/// Refuses an image that is given as the rootfs; `has` knows the names at its top.
+/// Refuses an image that is given as the rootfs. `has` tells which names are at its top.
 pub(super) fn refuse_image(name: &str, transport: &str, has: impl Fn(&str) -> bool) -> Result<()> {
     let is_layout = has("oci-layout") && has("index.json");
     let is_docker = has("manifest.json") && (has("repositories") || has("blobs"));
@@ -15,7 +15,7 @@ pub(super) fn refuse_image(name: &str, transport: &str, has: impl Fn(&str) -> bo
     Err(refusal(name, kind, &format!("{transport}:{name}")))
 }
 
-/// That an image was named where a rootfs is wanted.
+/// The error for an image where a rootfs is wanted.
 pub(super) fn refusal(name: &str, kind: &str, location: &str) -> Error {
     Error::refused_with_hint(
         format!("rootfs `{name}`: a root filesystem is wanted, found {kind}"),

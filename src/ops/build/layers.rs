@@ -1,4 +1,4 @@
-//! The new layers: one, or several as a plan says.
+//! The new layers: one, or several according to a plan.
 
 use crate::error::{Error, Result};
 use crate::layer::groups::{Groups, PackageMap};
@@ -8,13 +8,13 @@ use crate::oci::annotations::{LAYER_GROUPS, LAYER_NAME};
 use crate::oci::{Annotations, Descriptor, History};
 use crate::tree::{Content, Entry, Tree};
 
-/// A layer that is to be written.
+/// A layer to write.
 pub(crate) struct PlannedSteps<'a> {
     pub(crate) described: Option<Described>,
     pub(crate) steps: Vec<Step<'a>>,
 }
 
-/// What a plan says of a layer.
+/// What a plan says about a layer.
 pub(crate) struct Described {
     pub(crate) name: String,
     pub(crate) groups: LayerGroups,
@@ -27,7 +27,7 @@ pub(crate) struct NewLayer {
 }
 
 impl NewLayer {
-    /// Its step of the history, after one that says nothing of layers.
+    /// Returns its step of the history: `step` with the name and groups from the plan.
     pub(crate) fn history(&self, step: &History) -> History {
         match &self.described {
             None => step.clone(),
@@ -39,7 +39,7 @@ impl NewLayer {
         }
     }
 
-    /// How the manifest lists it.
+    /// Returns its descriptor for the manifest.
     pub(crate) fn descriptor(&self) -> Descriptor {
         let mut descriptor = self.layer.descriptor.clone();
         if let Some(Described { name, groups }) = &self.described {
@@ -51,7 +51,7 @@ impl NewLayer {
     }
 }
 
-/// How the tree is cut, and by whom its entries are owned.
+/// How the tree is cut into layers, and who owns its entries.
 #[derive(Clone, Copy)]
 pub(crate) struct Cutting<'a> {
     pub(crate) layering: &'a Layering,
@@ -61,7 +61,7 @@ pub(crate) struct Cutting<'a> {
 }
 
 impl Cutting<'_> {
-    /// Cuts the members of what would be one layer, which stand in the order of the tree. The warnings are about the plan.
+    /// Cuts the members of what would be one layer, which are in tree order. Returns warnings about the plan too.
     pub(crate) fn cut<'a>(
         self,
         steps: &[Step<'a>],

@@ -1,4 +1,4 @@
-//! A rootfs that is added to a base: what the base has and the rootfs lacks stays.
+//! A rootfs that is added to a base: what only the base has stays.
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -14,8 +14,8 @@ use crate::tree::{Content, Entry, Kind, TarPath, Tree};
 /// How many conflicts an error lists.
 const LISTED: usize = 5;
 
-/// The tree that base and rootfs make together. A directory of one that is something else in the other would take away
-/// what is in it: that is refused.
+/// Returns the tree of base and rootfs together. If one has a directory where the other has something else, the content
+/// of the directory would be lost: that is an error.
 pub(super) fn merge<'a>(
     read: ReadRootfs<'a>,
     base: &'a Base,
@@ -57,7 +57,7 @@ fn refuse_conflicts(base: &Tree, rootfs: &Tree) -> Result<()> {
 pub(super) struct MergedContent<'a> {
     pub(super) upper: Box<dyn Content + Sync + 'a>,
     pub(super) base: &'a Base,
-    /// What need not be decompressed again.
+    /// Files of the base that are in memory already.
     pub(super) few: FewFiles,
     /// Where the content of each regular file is: in a layer of the base, or above them.
     pub(super) origins: BTreeMap<TarPath, Origin>,

@@ -1,4 +1,4 @@
-//! `build`: a rootfs becomes an image, alone or on a base, in one or several targets at once.
+//! `build`: makes an image of a rootfs, alone or on a base, in one or several targets at once.
 
 mod archive;
 mod attributes;
@@ -40,7 +40,7 @@ use base::Base;
 use layers::{Cutting, NewLayer, PlannedSteps};
 use rootfs::ReadRootfs;
 
-/// How the rootfs is read and what is changed on the way.
+/// How the rootfs is read and changed.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct BuildOptions {
@@ -54,9 +54,9 @@ pub struct BuildOptions {
     pub device_table: DeviceTable,
     /// How a base image, if the spec names one, is compared with the rootfs.
     pub base: BaseOptions,
-    /// Who owns what, where the rootfs is cut into layers; without it, the rootfs's package database says.
+    /// Who owns what, for cutting the rootfs into layers. Without it, the rootfs's package database tells.
     pub package_map: Option<PackageMap>,
-    /// How the image appears in its targets; its tags come beside those of the spec.
+    /// How the image appears in its targets. Its tags are added to those of the spec.
     pub target: TargetOptions,
 }
 
@@ -144,8 +144,8 @@ pub fn build(rootfs: &Rootfs, targets: &[Location], options: &BuildOptions, work
     })
 }
 
-/// What [`build`] would make of the settings. Names that are none in a target, and targets that exclude each other, are
-/// errors. Nothing is read or written.
+/// Returns what [`build`] would make of the settings. Invalid names in a target, and targets that exclude each other,
+/// are errors. Nothing is read or written.
 pub fn check(targets: &[Location], options: &BuildOptions) -> Result<CheckReport> {
     let (spec, target_options) = (&options.spec, target_options(options));
     publish::check(targets, &target_options)?;
@@ -156,7 +156,7 @@ pub fn check(targets: &[Location], options: &BuildOptions) -> Result<CheckReport
     })
 }
 
-/// What is odd, as far as settings and targets tell.
+/// Returns warnings about settings and targets.
 fn settings_warnings(targets: &[Location], spec: &BuildSpec, options: &TargetOptions) -> Result<Vec<String>> {
     let mut warnings = spec.warnings.clone();
     warnings.extend(spec.platform.as_ref().and_then(Platform::unknown_variant));
@@ -164,7 +164,7 @@ fn settings_warnings(targets: &[Location], spec: &BuildSpec, options: &TargetOpt
     Ok(warnings)
 }
 
-/// The spec's platform, else the base's.
+/// The spec's platform, or else the base's.
 fn platform(spec: &BuildSpec, base: Option<&Base>) -> Result<Platform> {
     spec.platform
         .clone()
@@ -208,14 +208,15 @@ fn read_rootfs<'a>(
         }
         options.owner.apply(tree)?;
         warnings.extend(options.owner.note(tree));
-        // Parts of a second come from the clock of whoever made the rootfs, and would be a record in each entry.
+        // Fractions of a second come from the clock of the machine that made the rootfs, and would be a record in each
+        // entry.
         tree.iter_mut().for_each(|entry| entry.metadata.mtime = entry.metadata.mtime.whole());
         if let Some(epoch) = spec.source_date_epoch {
             clamp_times(tree, epoch.seconds().into());
         }
         Ok(())
     };
-    // Of the base's files that are read here, there are few: those of package databases.
+    // Only a few files of the base are read here: those of package databases.
     let few_files = |base: &Base, merged: &Folded| match spec.layers {
         Some(_) if options.package_map.is_none() => base.few_files(merged, database_files(&merged.tree)),
         _ => Ok(FewFiles::default()),
@@ -265,8 +266,8 @@ fn read_rootfs<'a>(
     warnings.extend(warnings::idle_patterns(&read.excluded));
     let scan_seconds = scan_start.elapsed().as_secs_f64();
     let mut base = layers.map(ImageLayers::into_tree);
-    // Attributes that are not read from the rootfs say nothing about what changed, be they of the base, or of what an upper
-    // directory left as it was there.
+    // Attributes that are not read from the rootfs tell nothing about what changed, whether they are in the base or
+    // were left in an upper directory.
     let trees = base.iter_mut().map(|base| &mut base.folded.tree).chain([&mut read.tree]);
     for entry in trees.flat_map(Tree::iter_mut) {
         entry.metadata.xattrs.retain(|name, _| options.scan.xattrs.keeps(name));
@@ -277,7 +278,7 @@ fn read_rootfs<'a>(
     Ok(ReadTrees { rootfs: read, base, warnings, scan_seconds, base_seconds })
 }
 
-/// A rootfs is read to whole seconds: what is as old as the base's to the second is as old as the base's.
+/// Keeps the base's fractions of a second in times that are equal otherwise: a rootfs is read in whole seconds.
 fn keep_parts_of_seconds(base: &Tree, tree: &mut Tree) {
     for entry in tree.iter_mut() {
         let old = base.get(&entry.path).map(|old| old.metadata.mtime);
@@ -287,7 +288,7 @@ fn keep_parts_of_seconds(base: &Tree, tree: &mut Tree) {
     }
 }
 
-/// A rootfs as a build would read it, with the policies applied: tree, contents, warnings. No base is read.
+/// Reads a rootfs as a build would, with the policies applied. Returns tree, contents and warnings. No base is read.
 pub(crate) fn read_tree(
     rootfs: &Rootfs,
     options: &BuildOptions,
@@ -309,7 +310,7 @@ fn mask(container: &ContainerConfig, options: &BaseOptions) -> Result<Mask> {
     Ok(masks.into_iter().collect())
 }
 
-/// What the layer over the base must hold; none if there is no difference.
+/// Returns what the layer over the base must hold, or `None` if there is no difference.
 fn difference<'a>(
     base: &'a ImageTree,
     rootfs: &'a ReadRootfs<'_>,
@@ -355,7 +356,8 @@ fn layer_report(new: NewLayer) -> LayerReport {
     LayerReport { name, groups, digest: descriptor.digest, diff_id, size: descriptor.size }
 }
 
-/// The spec's time, else the epoch that file times are clamped to, else the newest file's: never the clock's.
+/// The spec's time, or else the epoch that file times are clamped to, or else that of the newest file. The clock is
+/// never read.
 fn created(spec: &BuildSpec, tree: &Tree) -> Timestamp {
     let newest = || Timestamp::saturating(tree.newest_mtime().unwrap_or_default().seconds());
     spec.created.or(spec.source_date_epoch).unwrap_or_else(newest)

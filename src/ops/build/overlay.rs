@@ -1,10 +1,10 @@
 //! The upper directory of an overlay as a changeset: what the kernel marks as removed becomes whiteouts.
 //!
-//! The marks are those of the kernel's overlayfs: a character device 0:0 or an empty file with the attribute
-//! `overlay.whiteout` is a removed name, and a directory with `overlay.opaque` set to `y` hides what is below it. The
-//! attributes are in the namespace `trusted.`, or `user.` where the overlay was mounted without privilege.
-//! fuse-overlayfs has names of its own for them, and where it cannot make devices it writes the marks of a layer,
-//! `.wh.NAME` and `.wh..wh..opq`. What it cannot set as an ordinary user it keeps in an attribute, `override_stat`.
+//! The marks are those of the kernel's overlayfs. A character device 0:0, or an empty file with the attribute
+//! `overlay.whiteout`, is a removed name. A directory with `overlay.opaque` set to `y` hides what is below it. The
+//! attributes are in the namespace `trusted.`, or in `user.` if the overlay was mounted without privilege.
+//! fuse-overlayfs has its own names for them. Where it cannot make devices, it writes the marks of a layer, `.wh.NAME`
+//! and `.wh..wh..opq`. What it cannot set as an ordinary user it keeps in an attribute, `override_stat`.
 
 use std::path::Path;
 
@@ -16,8 +16,8 @@ use crate::tree::{
 };
 use crate::work::Observer;
 
-/// What the upper directory changes, and what was read of it. The members stand in tree order. `policies` see
-/// the upper directory alone: what is the base's stays as it is.
+/// Returns what the upper directory changes, with the members in tree order, and the scan. `policies` apply only to the
+/// upper directory: what is the base's stays as it is.
 pub(super) fn read(
     upper: &Path,
     policy: &ScanPolicy,
@@ -68,7 +68,7 @@ pub(super) fn read(
     Ok((changeset, scan))
 }
 
-/// The device that stands for a removed name.
+/// The device that marks a removed name.
 const WHITEOUT: Kind = Kind::CharDevice(Device { major: 0, minor: 0 });
 
 /// The namespaces of the attributes that an overlay keeps for itself.
@@ -85,7 +85,7 @@ fn mark<'a>(xattrs: &'a Xattrs, name: &str) -> Option<&'a [u8]> {
     values.next().map(Vec::as_slice)
 }
 
-/// Puts owner, mode and type in place that the overlay had no right to set: `UID:GID:MODE`, the mode in octal digits, and
+/// Sets the owner, mode and type that the overlay had no right to set: `UID:GID:MODE`, the mode in octal digits, and
 /// perhaps `:TYPE`.
 fn override_stat(entry: &mut Entry) -> Result<()> {
     let xattrs = &entry.metadata.xattrs;
@@ -125,7 +125,8 @@ fn override_stat(entry: &mut Entry) -> Result<()> {
     Ok(())
 }
 
-/// Directories that were renamed and files of which only the metadata was copied up are in the lower directories.
+/// Refuses renamed directories and files of which only the metadata was copied up: their content is in the lower
+/// directories.
 fn refuse_what_needs_the_lower(entry: &Entry) -> Result<()> {
     for name in ["redirect", "metacopy"] {
         if mark(&entry.metadata.xattrs, name).is_some() {

@@ -9,17 +9,17 @@ use crate::error::{Error, IoContext, Result};
 use crate::layout::{Location, Transport};
 use crate::ops::build::rootfs::Rootfs;
 
-/// Device and inode: the same for one directory under all its names.
+/// Device and inode: the same for a directory under all its names.
 type Inode = (u64, u64);
 
-/// Refuses targets and a cache that lie in the rootfs or are it, and targets in which it lies.
+/// Refuses targets and a cache that are the rootfs or inside of it, and targets that contain it.
 pub(super) fn check(rootfs: &Rootfs, targets: &[Location], cache: Option<&Path>) -> Result<()> {
     let name = rootfs.name();
     let Some(directory) = rootfs.directory() else { return check_archive(rootfs, targets) };
     let metadata = directory.metadata().at("read the rootfs", directory)?;
     let inode = inode(&metadata);
     for target in targets {
-        // A layout that is there is written to wherever its path leads; anything else appears where its name stands.
+        // A layout that is there is written to wherever its path leads; anything else appears at its name.
         let is_layout = matches!(target.transport, Transport::Oci) && target.path.is_dir();
         let place = if is_layout { &target.path } else { target.directory() };
         if is_layout && inode_of(&target.path) == Some(inode) {
@@ -27,23 +27,23 @@ pub(super) fn check(rootfs: &Rootfs, targets: &[Location], cache: Option<&Path>)
             return Err(Error::refused_with_hint(message, "write the image beside the rootfs"));
         }
         if upwards(place).any(|above| above == inode) {
-            let message = format!("target `{target}` lies inside of the rootfs `{name}`");
+            let message = format!("target `{target}` is inside of the rootfs `{name}`");
             return Err(Error::refused_with_hint(message, "write the image beside the rootfs"));
         }
         if is_layout && inode_of(&target.path).is_some_and(|layout| upwards(directory).any(|above| above == layout)) {
-            let message = format!("the rootfs `{name}` lies inside of the target `{target}`");
+            let message = format!("the rootfs `{name}` is inside of the target `{target}`");
             return Err(Error::refused_with_hint(message, "write the image beside the rootfs"));
         }
     }
     match cache {
         Some(cache) if upwards(cache).any(|above| above == inode) => {
-            Err(Error::refused(format!("the cache `{}` lies inside of the rootfs `{name}`", cache.display())))
+            Err(Error::refused(format!("the cache `{}` is inside of the rootfs `{name}`", cache.display())))
         }
         _ => Ok(()),
     }
 }
 
-/// Refuses targets that are the file which is read.
+/// Refuses targets that are the file being read.
 fn check_archive(rootfs: &Rootfs, targets: &[Location]) -> Result<()> {
     let metadata = if let Rootfs::Archive(path) = rootfs {
         path.metadata().at("read the rootfs", path)?
@@ -70,7 +70,8 @@ fn inode_of(path: &Path) -> Option<Inode> {
     path.metadata().ok().map(|metadata| inode(&metadata))
 }
 
-/// A directory and all above it, found by `..`, which no symbolic link can fool; from the first that is there.
+/// Yields a directory and all above it, from the first that is there. They are found by `..`, which no symbolic link
+/// can fool.
 fn upwards(path: &Path) -> impl Iterator<Item = Inode> {
     let is_there = |path: &&Path| path.as_os_str().is_empty() || path.is_dir();
     let mut path = match path.ancestors().find(is_there) {
@@ -81,7 +82,7 @@ fn upwards(path: &Path) -> impl Iterator<Item = Inode> {
     std::iter::from_fn(move || {
         let inode = inode_of(&path)?;
         path.push("..");
-        // Above the root of the filesystem is the root again.
+        // The parent of the filesystem's root is the root itself.
         (below.replace(inode) != Some(inode)).then_some(inode)
     })
 }

@@ -14,18 +14,18 @@ pub struct BuildReport {
     /// What it runs on.
     #[serde(serialize_with = "json::text")]
     pub platform: Platform,
-    /// When the image says that it was made.
+    /// The creation time in the image.
     #[serde(serialize_with = "json::text")]
     pub created: Timestamp,
     /// Bytes of all blobs of the image.
     pub size: u64,
-    /// The new layers, the lowest first; none if nothing differs from the base.
+    /// The new layers, the lowest first; empty if nothing differs from the base.
     pub layers: Vec<LayerReport>,
     /// Where the image is, with its ref names.
     pub targets: Vec<TargetReport>,
-    /// What was odd.
+    /// Warnings.
     pub warnings: Vec<String>,
-    /// What it took.
+    /// How much work it was.
     pub stats: BuildStats,
 }
 
@@ -51,11 +51,11 @@ pub struct LayerReport {
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
 pub struct CheckReport {
-    /// `os/architecture[/variant]`; none where it is the base image's.
+    /// `os/architecture[/variant]`, or `None` if it is the base image's.
     pub platform: Option<String>,
     /// Where the image would be, with its ref names.
     pub targets: Vec<TargetReport>,
-    /// What is odd in the settings.
+    /// Warnings about the settings.
     pub warnings: Vec<String>,
 }
 
@@ -69,8 +69,8 @@ pub struct TargetReport {
     pub refs: Vec<String>,
 }
 
-/// What a build took. Times are wall time, but for those of stages that threads share: these are summed over the threads,
-/// and overlap with each other.
+/// How much work a build was. Times are wall time, except for stages that threads share: these are summed over the
+/// threads and overlap with each other.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
 #[non_exhaustive]
 pub struct BuildStats {
@@ -82,7 +82,7 @@ pub struct BuildStats {
     pub tar_bytes: u64,
     /// Bytes of the new layers' blobs.
     pub layer_bytes: u64,
-    /// Compressed blocks of the new layers; counted where there is a cache.
+    /// Compressed blocks of the new layers; counted only with a cache.
     pub blocks: usize,
     /// How many of them were copied from the cache.
     pub cached_blocks: usize,
@@ -102,11 +102,11 @@ pub struct BuildStats {
     pub write_seconds: f64,
     /// Seconds from the first look at the rootfs to the last rename.
     pub total_seconds: f64,
-    /// The most memory that the process has had, in bytes, where the kernel tells.
+    /// The peak memory of the process in bytes, if the kernel tells.
     pub peak_memory_bytes: Option<u64>,
 }
 
-/// The line `VmHWM:  12345 kB` of the process's status.
+/// Reads the line `VmHWM:  12345 kB` of the process's status.
 pub(super) fn peak_memory() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;

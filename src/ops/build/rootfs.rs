@@ -23,7 +23,7 @@ use crate::work::Observer;
 pub enum Rootfs {
     /// A directory.
     Directory(PathBuf),
-    /// A tar archive, compressed or not; what it is compressed with is seen from its content.
+    /// A tar archive, compressed or not; the compression is detected from its content.
     Archive(PathBuf),
     /// A tar archive on standard input.
     Stdin,
@@ -39,12 +39,12 @@ pub(super) struct ReadRootfs<'a> {
     pub(super) warnings: Vec<String>,
     /// What was left out.
     pub(super) excluded: Excluded,
-    /// Digests of the files whose content is the base's own and not here, by the paths that hold them.
+    /// Digests of files whose content is only in the base, by their paths.
     pub(super) of_base: BTreeMap<TarPath, ContentDigest>,
 }
 
 impl Rootfs {
-    /// What a person means by a path: `-` is standard input, a file an archive.
+    /// Parses what a user means by a path: `-` is standard input, a file is an archive.
     pub fn parse(path: &OsStr) -> Result<Self> {
         if path == "-" {
             return Ok(Rootfs::Stdin);
@@ -60,7 +60,7 @@ impl Rootfs {
         }
     }
 
-    /// How messages call it.
+    /// Its name in messages.
     pub(crate) fn name(&self) -> String {
         match self {
             Rootfs::Directory(path) | Rootfs::Archive(path) | Rootfs::OverlayUpper(path) => path.display().to_string(),
@@ -68,7 +68,7 @@ impl Rootfs {
         }
     }
 
-    /// The directory that is read, if it is one.
+    /// Returns the directory that is read, or `None` if it is not one.
     pub(super) fn directory(&self) -> Option<&Path> {
         match self {
             Rootfs::Directory(path) | Rootfs::OverlayUpper(path) => Some(path),
@@ -89,12 +89,12 @@ pub(super) fn read_directory(root: &Path, policy: &ScanPolicy, observer: &dyn Ob
     Ok(ReadRootfs { tree, content: Box::new(Directory::new(root)), warnings, excluded, of_base: BTreeMap::new() })
 }
 
-/// What is said of sockets.
+/// Returns warnings about sockets.
 pub(super) fn left_out(sockets: &[TarPath]) -> Vec<String> {
     sockets.iter().map(|path| format!("`{path}` is a socket, which a layer cannot hold: left out")).collect()
 }
 
-/// Refuses what is named as an image is: `oci:out:v1`.
+/// Refuses a path that has the form of an image's name: `oci:out:v1`.
 fn refuse_location(path: &Path) -> Result<()> {
     const TRANSPORTS: [&[u8]; 4] = [b"oci:", b"oci-archive:", b"docker-archive:", b"docker:"];
     let text = path.as_os_str();
@@ -105,7 +105,7 @@ fn refuse_location(path: &Path) -> Result<()> {
     Err(image_as_rootfs::refusal(&path.display().to_string(), "an image", &location.to_string()))
 }
 
-/// That a rootfs has nothing that could be in an image.
+/// The error for a rootfs without anything that could be in an image.
 pub(super) fn nothing_in(name: &str, excluded: &Excluded) -> Error {
     if excluded.anything {
         let message = format!("nothing is left of the rootfs `{name}`: all of it is excluded");

@@ -1,18 +1,15 @@
-//! What is odd about a build, and very likely not meant.
+//! What is odd about a build and very likely a mistake.
 
 use crate::error::Result;
 use crate::layer::Step;
 use crate::tree::{Content, Excluded, Ids, Kind, Mask, TarPath, Tree};
 
-/// Patterns that were meant to leave something out.
+/// Warns about patterns to exclude that match nothing.
 pub(super) fn idle_patterns(excluded: &Excluded) -> impl Iterator<Item = String> + '_ {
-    excluded
-        .idle
-        .iter()
-        .map(|pattern| format!("nothing in the rootfs is called as the pattern to exclude says: `{pattern}`"))
+    excluded.idle.iter().map(|pattern| format!("nothing in the rootfs matches the pattern to exclude: `{pattern}`"))
 }
 
-/// Masked paths that neither the base nor the rootfs has.
+/// Warns about masked paths that neither the base nor the rootfs has.
 pub(super) fn idle_masks<'a>(masks: &'a [TarPath], base: Option<&'a Tree>, rootfs: &'a Tree) -> Vec<String> {
     let Some(base) = base else {
         return masks.iter().map(|mask| format!("without a base image, the mask `{mask}` has no effect")).collect();
@@ -22,19 +19,19 @@ pub(super) fn idle_masks<'a>(masks: &'a [TarPath], base: Option<&'a Tree>, rootf
     idle.map(|mask| format!("neither the base image nor the rootfs has what is masked: `{mask}`")).collect()
 }
 
-/// Names of a user and a group that the image does not know: no container would start.
+/// Warns about a user and a group that the image does not know: no container would start.
 pub(super) fn unknown_accounts(user: &str, tree: &Tree, content: &dyn Content) -> Result<Vec<String>> {
     let (user, group) = user.split_once(':').map_or((user, None), |(user, group)| (user, Some(group)));
     let mut warnings = Vec::new();
     for (kind, name, file) in [("user", Some(user), "etc/passwd"), ("group", group, "etc/group")] {
         let Some(name) = name.filter(|name| !name.is_empty() && name.parse::<u32>().is_err()) else { continue };
-        // What a link leads to, nobody here follows.
+        // Symbolic links are not followed here.
         let path = TarPath::parse(file.as_bytes())?;
         if tree.get(&path).is_some_and(|entry| matches!(entry.kind, Kind::Symlink { .. })) {
             continue;
         }
         if Ids::read(tree, content, file.as_bytes())?.find(name).is_none() {
-            warnings.push(format!("the {kind} `{name}` who runs the image is not in its `/{file}`"));
+            warnings.push(format!("the image runs as the {kind} `{name}`, which is not in its `/{file}`"));
         }
     }
     Ok(warnings)
@@ -57,13 +54,13 @@ pub(super) fn most_removed(base: &Tree, steps: &[Step<'_>]) -> Option<String> {
     })
 }
 
-/// That everything belongs to whoever runs this, who is not root: very likely not what the image is to say.
+/// Warns if everything belongs to the user who runs this and is not root: very likely not what is meant.
 pub(super) fn foreign_owner(tree: &Tree, runs_as: u32) -> Option<String> {
     let is_own = tree.iter().all(|entry| entry.metadata.uid == runs_as);
     (runs_as != 0 && is_own).then(|| {
         format!(
             "everything belongs to uid {runs_as}, who runs this: the owner 0:0 gives it to root, a device table says who owns \
-             what, and fakeroot keeps owners from the making of the rootfs on"
+             what, and fakeroot keeps owners if the rootfs is made under it"
         )
     })
 }

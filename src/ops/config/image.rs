@@ -8,7 +8,7 @@ use crate::platform::Platform;
 use crate::settings::changes::{is_name, Annotated, Field, HistoryChange, HistoryStep, ImageChanges, Removal};
 use crate::settings::fields::{merge, MergePolicy};
 
-/// The documents with the changes; none if nothing is different.
+/// Returns the documents with the changes, or `None` if nothing is different.
 pub(super) fn changed(image: &Image, changes: &ImageChanges) -> Result<Option<Sealed>> {
     let (old_config, old_manifest) = (image.config.value(), image.manifest.value());
     let mut config = old_config.clone();
@@ -21,7 +21,7 @@ pub(super) fn changed(image: &Image, changes: &ImageChanges) -> Result<Option<Se
     if config == *old_config && manifest == *old_manifest && !is_asked_for {
         return Ok(None);
     }
-    // An implied time is not a change by itself: it would move an image at every build.
+    // An implied time alone is not a change: otherwise every build would move the image.
     if let (None, Some(epoch)) = (changes.created, changes.source_date_epoch) {
         config.created = Some(epoch.to_string());
     }
@@ -89,7 +89,7 @@ fn change_execution(config: &mut ContainerConfig, changes: &ImageChanges) {
     merge(config, &changes.config, MergePolicy::Edit);
 }
 
-/// The annotations of a place with the changes. What an image is called is none of them.
+/// Applies the changes to the annotations of a place. The names of an image are never cleared.
 pub(super) fn annotated(old: Option<Annotations>, place: Annotated, changes: &ImageChanges) -> Option<Annotations> {
     let mut annotations = old.clone().unwrap_or_default();
     if changes.clear.contains(&Field::Annotations(place)) {
@@ -109,8 +109,8 @@ pub(super) fn annotated(old: Option<Annotations>, place: Annotated, changes: &Im
     }
 }
 
-/// Adds a step that made no layer. Where the steps that made the layers are not told, none may be added: readers count
-/// them (image-spec, config.md#properties, `history`).
+/// Adds a step that made no layer. If the history lacks the steps of the layers, none may be added: readers count them
+/// (image-spec, config.md#properties, `history`).
 fn add_step(
     config: &mut ImageConfig,
     layers: usize,
@@ -140,14 +140,14 @@ fn add_step(
     Ok(())
 }
 
-/// Whether anything is to change in the index that lists the image.
+/// Whether anything changes in the index that lists the image.
 pub(super) fn changes_index(changes: &ImageChanges) -> bool {
     changes.clear.contains(&Field::Annotations(Annotated::Index))
         || changes.annotations.contains_key(&Annotated::Index)
         || changes.remove.iter().any(|removal| matches!(removal, Removal::Annotation(Annotated::Index, _)))
 }
 
-/// Whether the platform is to change.
+/// Whether the platform changes.
 pub(super) fn changes_platform(changes: &ImageChanges) -> bool {
     let of_platform = [Field::Variant, Field::OsVersion, Field::OsFeatures];
     changes.platform.is_change() || changes.clear.iter().any(|field| of_platform.contains(field))

@@ -1,4 +1,4 @@
-//! `config`: an image's configuration, its history and annotations are edited.
+//! `config`: edits an image's configuration, history and annotations.
 
 mod image;
 mod parents;
@@ -20,12 +20,12 @@ use crate::work::{Observer, Work};
 use image::{changed, changes_index, changes_platform};
 use parents::{without_index, Parents};
 
-/// Which images of those that a location leads to.
+/// Which of the images that a location leads to are edited.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Which {
-    /// One; where there is a choice, that for this platform.
+    /// One; if there are several, the one for this platform.
     One(Option<PlatformPattern>),
-    /// Each.
+    /// All.
     All,
 }
 
@@ -43,7 +43,7 @@ pub struct ConfigOptions {
     pub which: Which,
     /// What is changed.
     pub changes: ImageChanges,
-    /// The names of the new image; without any, those of the old one move to it.
+    /// The names of the new image. Without any, those of the old one move to it.
     pub tags: Vec<RefName>,
 }
 
@@ -53,15 +53,15 @@ pub struct ConfigOptions {
 pub struct ConfigReport {
     /// Where it is.
     pub image: String,
-    /// Whether anything is different.
+    /// Whether anything changed.
     pub changed: bool,
     /// The images, each with its manifest.
     pub images: Vec<EditedImage>,
     /// The names that lead to them.
     pub refs: Vec<String>,
-    /// Documents that nothing leads to any more, and that are gone.
+    /// Documents that nothing leads to any more, and that were removed.
     pub removed: BTreeSet<Digest>,
-    /// What the person should know.
+    /// Warnings.
     pub warnings: Vec<String>,
 }
 
@@ -79,11 +79,12 @@ pub struct EditedImage {
 }
 
 /// Changes an image, or several in the same way: one new manifest for each, however many changes there are, new indexes
-/// above it where it stands in some, and one new index of the layout.
+/// above it if it is in any, and one new index of the layout.
 ///
-/// The location's name moves, or without one all names of the image; or `tags` lead to the new image and the old one
-/// stays as it is. Other names of the same manifest are not touched. Documents that nothing leads to any more go in the
-/// same step. Nothing is read but what leads to the image, and, to know what can go, the documents of the layout.
+/// The location's name moves to the new image, or without a name all names of the image. With `tags`, only these lead
+/// to the new image and the old one stays as it is. Other names of the same manifest are not touched. Documents that
+/// nothing leads to any more are removed in the same step. Only what leads to the image is read and, to know what can
+/// be removed, the documents of the layout.
 pub fn config(location: &Location, options: &ConfigOptions, work: &Work<'_>) -> Result<ConfigReport> {
     let report = Transaction::edit(location)?.commit(work, |draft| edit(draft, options, work.observer))?;
     report.warnings.iter().for_each(|warning| work.observer.warning(warning));
@@ -140,8 +141,8 @@ fn edit(draft: &mut Draft<'_>, options: &ConfigOptions, observer: &dyn Observer)
     Ok(report)
 }
 
-/// Stores the new documents of an image, if it has any. Returns the descriptor of its manifest, and what its config says that
-/// it runs on.
+/// Stores the new documents of an image, if it has any. Returns the descriptor of its manifest, and the platform in its
+/// config.
 fn replace(
     stage: &mut Stage,
     image: &Image,
@@ -161,8 +162,8 @@ fn replace(
     Ok((manifest, new.config.value().platform()))
 }
 
-/// Renews the entries of `index.json` that the location means, or lists what becomes of them under other names. Gives
-/// back the names that lead to the images then.
+/// Renews the entries of `index.json` that the location means, or lists them under other names. Returns the names that
+/// then lead to the images.
 fn renew_entries(draft: &mut Draft<'_>, parents: &mut Parents, tags: &[RefName]) -> Result<Vec<String>> {
     let entries = draft.index().manifests.clone();
     let meant = named(&entries, draft.target(), Descriptor::annotation).found;

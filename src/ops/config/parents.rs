@@ -1,4 +1,4 @@
-//! The indexes that lead to an image, up to the entry of `index.json`, written anew.
+//! Rewrites the indexes that lead to an image, up to the entry of `index.json`.
 
 use std::collections::BTreeMap;
 
@@ -12,16 +12,16 @@ use crate::ops::config::image::{annotated, changes_platform, platform};
 use crate::platform::Platform;
 use crate::settings::changes::{Annotated, ImageChanges};
 
-/// How descriptors of images are changed, and the indexes around them.
+/// How descriptors of images change, and the indexes that list them.
 pub(super) struct Parents<'a> {
     changes: &'a ImageChanges,
-    /// What the configs of the new images say, by the digests of the old manifests.
+    /// The platforms in the new configs, by the digests of the old manifests.
     platforms: BTreeMap<Digest, Platform>,
     /// Manifests and indexes that lead to an image that is replaced.
     redirects: Redirects,
-    /// Whether one of these indexes lists such an image itself.
+    /// Whether one of these indexes lists such an image directly.
     pub(super) met_index: bool,
-    /// What is to be said of what stands beside the images.
+    /// Warnings about attestations of the images.
     pub(super) warnings: Vec<String>,
 }
 
@@ -36,13 +36,13 @@ impl<'a> Parents<'a> {
         }
     }
 
-    /// Puts a manifest into the place of another; `platform` is what its config says.
+    /// Replaces a manifest. `platform` is the one in the new config.
     pub(super) fn replace(&mut self, old: Digest, new: Descriptor, platform: Platform) {
         self.platforms.insert(old.clone(), platform);
         self.redirects.put(old, new);
     }
 
-    /// Writes the indexes anew that lead from entries to an image that is replaced.
+    /// Rewrites the indexes that lead from entries to an image that is replaced.
     pub(super) fn renew_indexes(&mut self, draft: &mut Draft<'_>, entries: &[&Descriptor]) -> Result<()> {
         let layout = draft.layout()?;
         for descriptor in Redirects::indexes(layout, entries.iter().copied())? {
@@ -77,7 +77,7 @@ impl<'a> Parents<'a> {
         Ok(())
     }
 
-    /// The descriptor with all that changes below it; none if it leads to no image that is replaced.
+    /// Returns the descriptor with all changes, or `None` if it leads to no image that is replaced.
     pub(super) fn renewed(&self, old: &Descriptor) -> Option<Descriptor> {
         let mut new = self.redirects.redirected(old)?;
         if let Some(told) = self.platforms.get(&old.digest) {
@@ -90,8 +90,8 @@ impl<'a> Parents<'a> {
         Some(new)
     }
 
-    /// Makes what attests something of an image that is replaced attest it of the new one, whose layers are the same. Gives
-    /// back what is to be said about that.
+    /// Makes an attestation of an image that is replaced one of the new image, whose layers are the same. Returns a
+    /// warning about it, or `None` if there is no such attestation.
     fn take_along(&self, listed: &mut Descriptor) -> Option<String> {
         let attested = listed.annotations.as_mut()?.get_mut(ATTESTED)?;
         let old: Digest = attested.parse().ok()?;
@@ -101,13 +101,13 @@ impl<'a> Parents<'a> {
         Some(format!("attestation {attestation} was made of {old}: it stays with the image, whose layers are the same"))
     }
 
-    /// The manifests and indexes in whose place another came.
+    /// The manifests and indexes that were replaced.
     pub(super) fn replaced(&self) -> impl Iterator<Item = &Digest> {
         self.redirects.replaced()
     }
 }
 
-/// Of two images for one platform, readers would only find the first.
+/// Refuses two images for one platform: readers would only find the first.
 fn refuse_second(index: &Index, location: &Location) -> Result<()> {
     for (position, descriptor) in index.manifests.iter().enumerate() {
         let Some(platform) = &descriptor.platform else { continue };
@@ -122,7 +122,7 @@ fn refuse_second(index: &Index, location: &Location) -> Result<()> {
     Ok(())
 }
 
-/// That there is an index to annotate.
+/// The error for annotating an index that does not exist.
 pub(super) fn without_index(location: &Location) -> Error {
     Error::refused_with_hint(
         format!("image `{location}`: `index.json` lists it, and no index of its own that could have annotations"),

@@ -1,61 +1,61 @@
-//! What the target lists already, where that is added to, and what it is to list.
+//! The index that the target already has, for adding to it, and what it is to list.
 
 use crate::error::{Error, Result};
-use crate::image::transfer::{Plan, Rewritten, ATTESTED};
-use crate::layout::{Content, Draft, Graph, Layout};
+use crate::image::transfer::{Rewritten, TransferPlan, ATTESTED};
+use crate::layout::{Draft, Graph, Layout, NodeContent};
 use crate::media_type::MediaKind;
 use crate::oci::{Descriptor, Index, RefName};
-use crate::ops::index::member::{members, Member};
+use crate::ops::index::member::{members, Candidate};
 use crate::platform::Platform;
 
-/// How an index stands in its target.
+/// The form of an index in its target.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Shape {
-    /// As a blob that one entry of `index.json` leads to, which readers know as one image for several platforms.
+pub enum IndexShape {
+    /// A blob that one entry of `index.json` leads to. Readers know it as one image for several platforms.
     #[default]
     Nested,
-    /// As `index.json` itself.
+    /// `index.json` itself.
     Flat,
 }
 
-/// Where an index stands in the target's `index.json`: which entries are its own.
+/// Which entries of the target's `index.json` belong to an index.
 #[derive(Clone, Debug)]
 pub(super) struct Stand {
-    pub(super) shape: Shape,
-    /// Its names. Without any, a flat index is what has a platform and no name.
+    pub(super) shape: IndexShape,
+    /// Its names. Without any, a flat index is everything that has a platform and no name.
     pub(super) names: Vec<RefName>,
 }
 
 /// An index that the target has.
 #[derive(Debug, Default)]
 pub(super) struct Existing {
-    /// The entries that it stands in.
+    /// The entries of `index.json` that belong to it.
     pub(super) entries: Vec<Descriptor>,
-    pub(super) members: Vec<Member>,
-    /// Its document, for what is to be kept of it.
+    pub(super) members: Vec<Candidate>,
+    /// Its document, of which members are kept.
     pub(super) document: Index,
-    /// Documents of members that are described anew.
+    /// Documents of its images that are rewritten.
     pub(super) rewritten: Rewritten,
 }
 
 impl Existing {
-    /// Reads what a layout has.
+    /// Reads the index that a layout has.
     pub(super) fn of(layout: &Layout, stand: &Stand) -> Result<Self> {
         let entries = stand.own_entries(layout.index()?.value());
-        if stand.shape == Shape::Nested && entries.iter().any(|entry| entry.digest != entries[0].digest) {
+        if stand.shape == IndexShape::Nested && entries.iter().any(|entry| entry.digest != entries[0].digest) {
             let names: Vec<&str> = stand.names.iter().map(RefName::as_str).collect();
             let message = format!("`{}` of `{}` lead to different images", names.join("`, `"), layout.location());
             return Err(Error::refused(message));
         }
         let graph = Graph::read(layout, &entries)?;
-        let plan = Plan::of(&graph, None)?;
+        let plan = TransferPlan::of(&graph, None)?;
         let rewritten = Rewritten::of(&graph, &plan, std::collections::BTreeMap::new());
         let mut members = members(&graph, &entries)?;
         for member in &mut members {
             member.descriptor = rewritten.redirected(member.descriptor.clone());
         }
         let document = match entries.first().map(|entry| &graph.node(&entry.digest).content) {
-            Some(Content::Index(index)) if stand.shape == Shape::Nested => index.value().clone(),
+            Some(NodeContent::Index(index)) if stand.shape == IndexShape::Nested => index.value().clone(),
             _ => Index::default(),
         };
         Ok(Existing { entries, members, document, rewritten })
@@ -63,16 +63,16 @@ impl Existing {
 }
 
 impl Stand {
-    /// The entries of an `index.json` that this index stands in.
+    /// Returns the entries of an `index.json` that belong to this index.
     pub(super) fn own_entries(&self, index: &Index) -> Vec<Descriptor> {
         let is_own = |entry: &&Descriptor| match (self.shape, self.names.is_empty()) {
-            (Shape::Nested, _) => self.names.iter().any(|name| entry.ref_name() == Some(name.as_str())),
-            (Shape::Flat, true) => {
+            (IndexShape::Nested, _) => self.names.iter().any(|name| entry.ref_name() == Some(name.as_str())),
+            (IndexShape::Flat, true) => {
                 entry.media_type.kind() == MediaKind::Manifest
                     && entry.ref_name().is_none()
                     && (entry.platform.is_some() || entry.annotation(ATTESTED).is_some())
             }
-            (Shape::Flat, false) => self.is_named(entry) || self.is_about_a_named(entry, index),
+            (IndexShape::Flat, false) => self.is_named(entry) || self.is_about_a_named(entry, index),
         };
         index.manifests.iter().filter(is_own).cloned().collect()
     }
@@ -84,15 +84,15 @@ impl Stand {
         })
     }
 
-    /// Whether an entry without a name attests something of such an image, and of no image of another index.
+    /// Whether an entry without a name attests something about such an image, and about no image of another index.
     fn is_about_a_named(&self, entry: &Descriptor, index: &Index) -> bool {
         let Some(about) = entry.annotation(ATTESTED).filter(|_| entry.ref_name().is_none()) else { return false };
         let mut images = index.manifests.iter().filter(|image| image.digest.as_str() == about).peekable();
         images.peek().is_some() && images.all(|image| self.is_named(image))
     }
 
-    /// The entries by which a flat index lists a member.
-    pub(super) fn flat_entries(&self, member: &Member) -> Result<Vec<Descriptor>> {
+    /// Returns the entries for a member of a flat index.
+    pub(super) fn flat_entries(&self, member: &Candidate) -> Result<Vec<Descriptor>> {
         match &member.platform {
             Some(platform) if !self.names.is_empty() => {
                 let named = |name| Ok(member.descriptor.clone().with_ref_name(&flat_name(name, platform).parse()?));
@@ -102,7 +102,7 @@ impl Stand {
         }
     }
 
-    /// Lists new entries of a flat index in the places of its old ones.
+    /// Lists new entries of a flat index in place of its old ones.
     pub(super) fn replace(draft: &mut Draft<'_>, old: &[Descriptor], mut new: Vec<Descriptor>) -> Result<()> {
         let before = std::mem::take(&mut draft.index_mut().manifests);
         for entry in before {
@@ -124,7 +124,7 @@ fn takes_the_place(new: &Descriptor, old: &Descriptor) -> bool {
     new.ref_name() == old.ref_name() && (is_same || new.digest == old.digest)
 }
 
-/// What the image for a platform is called beside those for others: `v1-arm-v7` of `v1`.
+/// Returns the name of the image for one platform: `v1-arm-v7` of `v1`.
 fn flat_name(name: &RefName, platform: &Platform) -> String {
     let os = Some(platform.os.as_str()).filter(|os| *os != "linux");
     let variant = platform.variant.as_deref();
@@ -153,7 +153,7 @@ mod tests {
         attestation
     }
 
-    /// What is attested of an image belongs to the flat index whose image it is, and to none if it is that of two.
+    /// An attestation belongs to the flat index of its image, and to none if the image is in two.
     #[test]
     fn a_flat_index_of_a_name_has_its_images_and_what_is_attested_of_them() {
         let (ours, other) = (image("a", Some("v1-amd64"), "amd64"), image("b", Some("v2-arm64"), "arm64"));
@@ -164,7 +164,8 @@ mod tests {
         let of_none = attestation(&image("d", None, "amd64"));
         let all = [&ours, &of_ours, &other, &of_other, &shared, &shared_too, &of_shared, &named, &of_none];
         let index = Index { manifests: all.map(Clone::clone).to_vec(), ..Index::default() };
-        let own = |name: &str| Stand { shape: Shape::Flat, names: vec![name.parse().unwrap()] }.own_entries(&index);
+        let own =
+            |name: &str| Stand { shape: IndexShape::Flat, names: vec![name.parse().unwrap()] }.own_entries(&index);
         assert_eq!(own("v1"), [ours, of_ours, shared]);
         assert_eq!(own("v2"), [other, of_other, shared_too]);
         assert_eq!(own("v3"), []);

@@ -1,4 +1,4 @@
-//! What an index lists: images, each for its platform, and what stands beside them.
+//! What an index lists: images, each for its platform, and what goes with them.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, Result};
 use crate::hint::{Hint, OptionName};
 use crate::image::transfer::{without_names, ATTESTED};
-use crate::layout::{choose, Choice, Content, DigestPrefix, Graph};
+use crate::layout::{choose, Choice, DigestPrefix, Graph, NodeContent};
 use crate::media_type::MediaKind;
 use crate::oci::{Descriptor, ImageConfig};
 use crate::ops::index::IndexMember;
@@ -14,21 +14,21 @@ use crate::platform::{HostPlatform, Platform, PlatformPattern};
 
 /// Something that the index is to list.
 #[derive(Clone, Debug)]
-pub(super) struct Member {
+pub(super) struct Candidate {
     pub(super) descriptor: Descriptor,
-    /// Of an image; what is none has none.
+    /// The platform of an image; `None` for anything else.
     pub(super) platform: Option<Platform>,
     /// Where it was found, for messages.
     pub(super) place: String,
 }
 
-impl Member {
-    /// The image that it attests something of, which is a member too.
+impl Candidate {
+    /// The image that it attests something about, which is also a member.
     fn attested(&self) -> Option<Digest> {
         self.descriptor.annotation(ATTESTED)?.parse().ok()
     }
 
-    fn is_about(&self, image: &Member) -> bool {
+    fn is_about(&self, image: &Candidate) -> bool {
         self.attested().is_some_and(|digest| digest == image.descriptor.digest)
     }
 
@@ -43,22 +43,25 @@ impl Member {
     }
 }
 
-/// What descriptors of a graph lead to through indexes. The platforms are those of the configs, and an index must not
-/// contradict them; where a config says nothing of a variant or version, an index may know more.
-pub(super) fn members<'d>(graph: &Graph<'_>, roots: impl IntoIterator<Item = &'d Descriptor>) -> Result<Vec<Member>> {
+/// Returns what descriptors of a graph lead to through indexes. Platforms are those of the configs, and an index must
+/// not contradict them. If a config has no variant or version, an index may have one.
+pub(super) fn members<'d>(
+    graph: &Graph<'_>,
+    roots: impl IntoIterator<Item = &'d Descriptor>,
+) -> Result<Vec<Candidate>> {
     let place = graph.layout().location().to_string();
-    let mut members = Vec::<Member>::new();
+    let mut members = Vec::<Candidate>::new();
     let mut missing = None;
     for descriptor in graph.manifests_below(roots)? {
         let mut descriptor = without_names(descriptor);
         let platform = match &graph.node(&descriptor.digest).content {
-            Content::Missing if descriptor.media_type.kind() == MediaKind::Manifest => {
-                // Of an image for several platforms, people often copy only those that they use.
+            NodeContent::Missing if descriptor.media_type.kind() == MediaKind::Manifest => {
+                // An image for several platforms is often copied only in part.
                 missing.get_or_insert(descriptor.digest);
                 continue;
             }
-            // BuildKit's attestations stand there as images for `unknown/unknown`.
-            Content::Manifest(_, Some(config)) if config.value().os != "unknown" => {
+            // BuildKit lists attestations as images for `unknown/unknown`.
+            NodeContent::Manifest(_, Some(config)) if config.value().os != "unknown" => {
                 Some(platform(config.value(), &descriptor, &place)?)
             }
             _ => None,
@@ -66,7 +69,7 @@ pub(super) fn members<'d>(graph: &Graph<'_>, roots: impl IntoIterator<Item = &'d
         if platform.is_some() {
             descriptor.platform.clone_from(&platform);
         }
-        members.push(Member { descriptor, platform, place: place.clone() });
+        members.push(Candidate { descriptor, platform, place: place.clone() });
     }
     match missing {
         Some(digest) if members.iter().all(|member| member.platform.is_none()) => Err(graph.layout().lacks(&digest)),
@@ -100,7 +103,7 @@ fn platform(config: &ImageConfig, descriptor: &Descriptor, place: &str) -> Resul
     Ok(platform)
 }
 
-/// Whether both are there and not the same.
+/// Whether both are there and differ.
 fn differ<T: PartialEq>(a: Option<T>, b: Option<T>) -> bool {
     matches!((a, b), (Some(a), Some(b)) if a != b)
 }
@@ -109,18 +112,18 @@ fn not_empty(list: &Vec<String>) -> Option<&Vec<String>> {
     (!list.is_empty()).then_some(list)
 }
 
-/// What is done about an image for a platform that has one.
+/// What happens if there is already an image for a platform.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SamePlatform {
     /// It is an error.
     #[default]
     Refused,
-    /// The new one takes the place of the old, with what was attested of that.
+    /// The new image replaces the old one and its attestations.
     Replaced,
 }
 
-/// Puts the members of several layouts together. An image that two of them have is one that somebody took for another.
-pub(super) fn gather<'a>(layouts: impl IntoIterator<Item = &'a [Member]>) -> Result<Vec<Member>> {
+/// Joins the members of several layouts. An image that two of them have is an error: one was mistaken for another.
+pub(super) fn gather<'a>(layouts: impl IntoIterator<Item = &'a [Candidate]>) -> Result<Vec<Candidate>> {
     let mut gathered = Roll::default();
     for members in layouts {
         for member in members.iter().filter(|member| member.platform.is_some()) {
@@ -136,8 +139,8 @@ pub(super) fn gather<'a>(layouts: impl IntoIterator<Item = &'a [Member]>) -> Res
     Ok(gathered.into_members())
 }
 
-/// Adds members behind those that are there, each once.
-pub(super) fn join(members: &mut Vec<Member>, new: Vec<Member>, same: SamePlatform) -> Result<()> {
+/// Adds members after those that are there, each once.
+pub(super) fn join(members: &mut Vec<Candidate>, new: Vec<Candidate>, same: SamePlatform) -> Result<()> {
     let mut roll = Roll::default();
     for member in std::mem::take(members) {
         roll.push(member);
@@ -151,7 +154,7 @@ pub(super) fn join(members: &mut Vec<Member>, new: Vec<Member>, same: SamePlatfo
 #[derive(Default)]
 struct Roll {
     /// None where one was taken away.
-    members: Vec<Option<Member>>,
+    members: Vec<Option<Candidate>>,
     by_digest: BTreeMap<Digest, usize>,
     by_platform: BTreeMap<HostPlatform, usize>,
     /// Those that attest something, by the digests of the images.
@@ -159,16 +162,16 @@ struct Roll {
 }
 
 impl Roll {
-    fn of_digest(&self, member: &Member) -> Option<&Member> {
+    fn of_digest(&self, member: &Candidate) -> Option<&Candidate> {
         self.by_digest.get(&member.descriptor.digest).and_then(|at| self.members[*at].as_ref())
     }
 
-    fn push(&mut self, member: Member) {
+    fn push(&mut self, member: Candidate) {
         self.enter(self.members.len(), &member);
         self.members.push(Some(member));
     }
 
-    fn enter(&mut self, at: usize, member: &Member) {
+    fn enter(&mut self, at: usize, member: &Candidate) {
         self.by_digest.entry(member.descriptor.digest.clone()).or_insert(at);
         if let Some(platform) = &member.platform {
             self.by_platform.entry(platform.for_hosts()).or_insert(at);
@@ -178,7 +181,7 @@ impl Roll {
         }
     }
 
-    fn add(&mut self, member: Member, same: SamePlatform) -> Result<()> {
+    fn add(&mut self, member: Candidate, same: SamePlatform) -> Result<()> {
         if self.of_digest(&member).is_some() {
             return Ok(());
         }
@@ -210,13 +213,13 @@ impl Roll {
         Ok(())
     }
 
-    fn into_members(self) -> Vec<Member> {
+    fn into_members(self) -> Vec<Candidate> {
         self.members.into_iter().flatten().collect()
     }
 }
 
 /// Takes away what is meant, with what is attested of it.
-pub(super) fn remove(members: &mut Vec<Member>, meant: &IndexMember, index: &str) -> Result<()> {
+pub(super) fn remove(members: &mut Vec<Candidate>, meant: &IndexMember, index: &str) -> Result<()> {
     let at = one_of(members, meant, index)?;
     let removed = members.remove(at);
     members.retain(|other| !other.is_about(&removed));
@@ -224,14 +227,14 @@ pub(super) fn remove(members: &mut Vec<Member>, meant: &IndexMember, index: &str
 }
 
 /// What is meant, by its number among the members.
-pub(super) fn one_of(members: &[Member], meant: &IndexMember, index: &str) -> Result<usize> {
+pub(super) fn one_of(members: &[Candidate], meant: &IndexMember, index: &str) -> Result<usize> {
     match meant {
         IndexMember::Platform(platform) => one_for(members, platform, index),
         IndexMember::Digest(digest) => one_called(members, digest, index),
     }
 }
 
-fn one_for(members: &[Member], platform: &PlatformPattern, index: &str) -> Result<usize> {
+fn one_for(members: &[Candidate], platform: &PlatformPattern, index: &str) -> Result<usize> {
     let images = members.iter().enumerate();
     let images = images.filter_map(|(at, member)| {
         let platform = member.platform.as_ref()?;
@@ -241,7 +244,7 @@ fn one_for(members: &[Member], platform: &PlatformPattern, index: &str) -> Resul
     choose(index, platform, &choices).map(|at| positions[at])
 }
 
-fn one_called(members: &[Member], digest: &DigestPrefix, index: &str) -> Result<usize> {
+fn one_called(members: &[Candidate], digest: &DigestPrefix, index: &str) -> Result<usize> {
     let mut meant = members.iter().enumerate().filter(|(_, member)| digest.begins(&member.descriptor.digest));
     match (meant.next(), meant.next()) {
         (Some((at, _)), None) => Ok(at),

@@ -1,4 +1,4 @@
-//! `index`: images for several platforms become one that has them all.
+//! `index`: makes one image for several platforms of images for one each.
 
 mod existing;
 mod member;
@@ -6,7 +6,7 @@ mod options;
 mod report;
 mod source;
 
-pub use existing::Shape;
+pub use existing::IndexShape;
 pub use member::SamePlatform;
 pub use options::{Annotation, ExistingIndex, IndexMember, IndexOptions, MemberAnnotation};
 pub use report::{IndexReport, ListedManifest};
@@ -20,12 +20,12 @@ use crate::media_type::MediaType;
 use crate::oci::{Annotations, Descriptor, Document, Index};
 use crate::work::Work;
 use existing::{Existing, Stand};
-use member::{gather, join, one_of, remove, Member};
+use member::{gather, join, one_of, remove, Candidate};
 use source::{stage, Source};
 
-/// Makes one index of what the locations mean, in the order in which they are given: readers take the first
-/// that they can run. Blobs that can be linked are not even read. The target changes only if all can be written, and
-/// many that add to one index at once lose nothing.
+/// Makes one index of what the locations mean, in the order in which they are given: readers take the first that they
+/// can run. Blobs that can be linked are not even read. The target changes only if everything can be written, and when
+/// several runs add to one index at once, nothing is lost.
 pub fn index(images: &[Location], target: &Location, options: &IndexOptions, work: &Work<'_>) -> Result<IndexReport> {
     let layouts: Vec<Layout> = images.iter().map(Layout::open).collect::<Result<_>>()?;
     let sources: Vec<Source<'_>> = layouts.iter().map(Source::read).collect::<Result<_>>()?;
@@ -34,7 +34,7 @@ pub fn index(images: &[Location], target: &Location, options: &IndexOptions, wor
     let stand = stand(target, options, &names)?;
     let mut opened = open(target, options)?;
     work.observer.step(&format!("take the blobs of {} images", new.len()));
-    // What is linked is believed, what is written is read first.
+    // Linked blobs are trusted; blobs that are written are read first.
     let trust = if target.transport == Transport::Oci { Trust::Layout } else { Trust::Nothing };
     let blobs = stage(&sources, &mut opened, trust, work)?;
     let attached: Vec<Descriptor> = sources.iter().flat_map(|source| source.attached.clone()).collect();
@@ -56,7 +56,7 @@ pub fn index(images: &[Location], target: &Location, options: &IndexOptions, wor
     })
 }
 
-/// Opens the target, whose images stay where some of them do.
+/// Opens the target, and keeps its images if the index keeps some of them.
 fn open(target: &Location, options: &IndexOptions) -> Result<Transaction> {
     let TargetOptions { docker_form, checksum, .. } = options.target;
     publish::check(std::slice::from_ref(target), &options.target)?;
@@ -73,24 +73,24 @@ fn open(target: &Location, options: &IndexOptions) -> Result<Transaction> {
     Transaction::extend(target, docker_form, checksum)
 }
 
-/// What the target lists of the index.
+/// What the target lists for the index.
 struct Listed {
-    /// The digest of the index; a flat one has none.
+    /// The digest of the index; `None` for a flat one.
     digest: Option<Digest>,
     manifests: Vec<ListedManifest>,
     refs: Vec<String>,
 }
 
-/// Lists the index, with what the target has of it already where that stays.
+/// Lists the index, with the images that the target already has for it if they stay.
 fn list(
     draft: &mut Draft<'_>,
     target: &Location,
     (stand, names): (&Stand, &Names),
-    new: &[Member],
+    new: &[Candidate],
     options: &IndexOptions,
 ) -> Result<Listed> {
-    // What has no name cannot be superseded by one.
-    let is_read = options.keeps_what_is_there() || options.shape == Shape::Flat;
+    // A flat index has no single entry that a name could supersede, so it is read.
+    let is_read = options.keeps_what_is_there() || options.shape == IndexShape::Flat;
     let mut existing = match draft.existing() {
         Some(layout) if is_read => Existing::of(layout, stand)?,
         _ => Existing::default(),
@@ -98,7 +98,7 @@ fn list(
     let members = merged(&mut existing, new, target, options)?;
     existing.rewritten.store(draft.stage_mut())?;
     let manifests = members.iter().map(ListedManifest::of).collect();
-    if options.shape == Shape::Flat {
+    if options.shape == IndexShape::Flat {
         let entries: Result<Vec<_>> = members.iter().map(|member| stand.flat_entries(member)).collect();
         let entries = entries?.concat();
         let refs = entries.iter().filter_map(Descriptor::ref_name).map(str::to_owned).collect();
@@ -111,8 +111,13 @@ fn list(
     Ok(Listed { digest: Some(descriptor.digest), manifests, refs: names.texts() })
 }
 
-/// What the index is to list: what it lists already, without what is to go, and what is new.
-fn merged(existing: &mut Existing, new: &[Member], target: &Location, options: &IndexOptions) -> Result<Vec<Member>> {
+/// Returns what the index is to list: what it lists already, without what is removed, and what is new.
+fn merged(
+    existing: &mut Existing,
+    new: &[Candidate],
+    target: &Location,
+    options: &IndexOptions,
+) -> Result<Vec<Candidate>> {
     if existing.entries.is_empty() && !options.remove.is_empty() {
         let message = format!("target `{target}`: there is no index of this name to take an image out of");
         return Err(Error::refused(message).of_kind(ErrorKind::NotFound));
@@ -143,11 +148,11 @@ fn merged(existing: &mut Existing, new: &[Member], target: &Location, options: &
     Ok(members)
 }
 
-/// Where the index stands in the target.
+/// Returns which entries of the target belong to the index.
 fn stand(target: &Location, options: &IndexOptions, names: &Names) -> Result<Stand> {
     let names = match names {
-        // Nobody has to call a flat index by a name.
-        Names::Layout(_) if options.shape == Shape::Flat && !options.target.gives_names(target) => Vec::new(),
+        // A flat index needs no name.
+        Names::Layout(_) if options.shape == IndexShape::Flat && !options.target.gives_names(target) => Vec::new(),
         Names::Layout(names) => names.clone(),
         Names::Docker(_) => Vec::new(),
     };
@@ -158,7 +163,7 @@ fn stand(target: &Location, options: &IndexOptions, names: &Names) -> Result<Sta
             Hint::from("leave ").option(OptionName::LegacyOnly).text(" out"),
         ));
     }
-    if options.shape == Shape::Flat {
+    if options.shape == IndexShape::Flat {
         if target.is_docker_archive() {
             let message = format!("target `{target}`: a docker archive holds no flat index");
             return Err(Error::refused_with_hint(
@@ -179,8 +184,8 @@ fn stand(target: &Location, options: &IndexOptions, names: &Names) -> Result<Sta
     Ok(Stand { shape: options.shape, names })
 }
 
-/// The index as a document; what an older one says beside its list stays.
-fn nested(mut document: Index, members: &[Member], annotations: &[Annotation]) -> Document<Index> {
+/// Returns the index as a document. What an older one says besides its list stays.
+fn nested(mut document: Index, members: &[Candidate], annotations: &[Annotation]) -> Document<Index> {
     document.media_type = Some(MediaType::INDEX);
     document.manifests = members.iter().map(|member| member.descriptor.clone()).collect();
     if !annotations.is_empty() {

@@ -5,7 +5,7 @@ use crate::hint::{Hint, OptionName};
 use crate::image::publish::TargetOptions;
 use crate::layout::DigestPrefix;
 use crate::oci::annotations::{CONTAINERD_NAME, REF_NAME};
-use crate::ops::index::{SamePlatform, Shape};
+use crate::ops::index::{IndexShape, SamePlatform};
 use crate::platform::PlatformPattern;
 use crate::settings::ANNOTATION;
 
@@ -13,9 +13,9 @@ use crate::settings::ANNOTATION;
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct IndexOptions {
-    /// How it stands in its target.
-    pub shape: Shape,
-    /// Whether what its name leads to already is a part of it.
+    /// Its form in the target.
+    pub shape: IndexShape,
+    /// What happens to the index that already has its name.
     pub existing: ExistingIndex,
     /// What is taken away from it first.
     pub remove: Vec<IndexMember>,
@@ -28,19 +28,19 @@ pub struct IndexOptions {
 }
 
 impl IndexOptions {
-    /// Whether images stay that the index has already.
+    /// Whether images that the index already has stay.
     pub(super) fn keeps_what_is_there(&self) -> bool {
         self.existing != ExistingIndex::Superseded || !self.remove.is_empty()
     }
 }
 
-/// What becomes of an index that the target has by this name.
+/// What happens to an index that already has this name in the target.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ExistingIndex {
     /// The name moves to the new one.
     #[default]
     Superseded,
-    /// What it lists stays, in front.
+    /// What it lists stays, before the new images.
     Extended(SamePlatform),
 }
 
@@ -102,7 +102,7 @@ impl FromStr for MemberAnnotation {
             Some((member, annotation)) if !member.contains('=') => {
                 let annotation: Annotation = annotation.parse()?;
                 if [REF_NAME, CONTAINERD_NAME].contains(&annotation.key.as_str()) {
-                    // Of a ref name the image-spec says where it may stand (annotations.md): not within an index.
+                    // The image-spec allows ref names only in `index.json`, not within an index (annotations.md).
                     let message = format!("annotation `{}`: what an index lists has no name", annotation.key);
                     return Err(Error::refused_with_hint(
                         message,

@@ -1,20 +1,20 @@
 use std::collections::BTreeMap;
 
 use crate::error::{Error, Result};
-use crate::image::transfer::{self, attached_to, move_all, BlobReport, Entry, EntryKind, Plan, Rewritten};
+use crate::image::transfer::{self, attached_to, move_all, BlobReport, EntryKind, IndexEntry, Rewritten, TransferPlan};
 use crate::layout::{Graph, Layout, Transaction, Trust};
 use crate::oci::Descriptor;
-use crate::ops::index::member::{members, Member};
+use crate::ops::index::member::{members, Candidate};
 use crate::work::Work;
 
 /// A layout with images for the index.
 pub(super) struct Source<'a> {
     layout: &'a Layout,
-    pub(super) members: Vec<Member>,
+    pub(super) members: Vec<Candidate>,
     /// What is attached to them, for `index.json`.
     pub(super) attached: Vec<Descriptor>,
     pub(super) warnings: Vec<String>,
-    plan: Plan,
+    plan: TransferPlan,
     rewritten: Rewritten,
 }
 
@@ -32,21 +32,21 @@ impl<'a> Source<'a> {
             return Err(Error::refused(format!("image `{}`: it holds no image for an index", layout.location())));
         }
         let images = members.iter().map(|member| &member.descriptor.digest);
-        let attached: Vec<Entry> = attached_to(&entries, &all, images).into_iter().cloned().collect();
+        let attached: Vec<IndexEntry> = attached_to(&entries, &all, images).into_iter().cloned().collect();
 
-        // Of the rest, the indexes that were taken apart among it, nothing goes along.
+        // Nothing else is taken, such as the indexes that the images were taken from.
         let taken = members.iter().map(|member| &member.descriptor);
         let graph = Graph::read(layout, taken.chain(attached.iter().map(|entry| &entry.descriptor)))?;
-        let plan = Plan::of(&graph, None)?;
+        let plan = TransferPlan::of(&graph, None)?;
         let rewritten = Rewritten::of(&graph, &plan, BTreeMap::new());
         let attached = attached.iter().map(|entry| entry.redirected(&rewritten).descriptor).collect();
         for member in &mut members {
             member.descriptor = rewritten.redirected(member.descriptor.clone());
         }
         let mut warnings = transfer::warnings(&graph, &plan);
-        // Of the indexes that were taken apart, what is not here does not go along.
+        // What these indexes list but the layout lacks is not taken either.
         warnings.extend(
-            transfer::warnings(&all, &Plan::of(&all, None)?)
+            transfer::warnings(&all, &TransferPlan::of(&all, None)?)
                 .into_iter()
                 .filter(|line| line.starts_with("an index lists")),
         );
@@ -54,15 +54,15 @@ impl<'a> Source<'a> {
     }
 }
 
-/// Puts blobs and documents of all sources where those of the target gather.
+/// Stages the blobs and documents of all sources for the target.
 pub(super) fn stage(
     sources: &[Source<'_>],
     target: &mut Transaction,
     trust: Trust,
     work: &Work<'_>,
 ) -> Result<Vec<BlobReport>> {
-    let from: Vec<transfer::Source<'_>> =
-        sources.iter().map(|source| transfer::Source { layout: source.layout, plan: &source.plan }).collect();
+    let from: Vec<transfer::BlobSource<'_>> =
+        sources.iter().map(|source| transfer::BlobSource { layout: source.layout, plan: &source.plan }).collect();
     let (blobs, _) = move_all(&from, std::slice::from_mut(target), None, trust, work)?;
     sources.iter().try_for_each(|source| source.rewritten.store(target.stage_mut()))?;
     Ok(blobs)

@@ -40,16 +40,16 @@ pub struct AttachedContent {
     pub media_type: MediaType,
     /// Its bytes.
     pub size: u64,
-    /// The name that it had.
+    /// The name of the file when it was attached.
     pub title: Option<String>,
 }
 
-/// What is attached to the descriptors of a path.
+/// Returns what is attached to the descriptors of a path.
 pub(super) fn attached_to(layout: &Layout, path: &DescriptorPath) -> Result<Vec<Attached>> {
     attached(layout, |subject| path.leads_through(subject))
 }
 
-/// What is attached to one of these.
+/// Returns what is attached to any of the subjects.
 pub(super) fn attached_to_any(layout: &Layout, subjects: &[&Digest]) -> Result<Vec<Attached>> {
     attached(layout, |subject| subjects.contains(&subject))
 }
@@ -72,12 +72,12 @@ fn attached(layout: &Layout, is_meant: impl Fn(&Digest) -> bool) -> Result<Vec<A
     Ok(referrers.map(attached).collect())
 }
 
-/// Copies to `out` the one file of what is attached to what the location means, or to the image for a platform and the
-/// indexes that list it; `wanted` is the digest of the artifact or of the file, or the type of either.
+/// Copies one attached file to `out`. It is attached to what the location means, or to the image for a platform and the
+/// indexes that list it. `wanted` is the digest of the artifact or of the file, or the type of either.
 ///
 /// # Errors
 ///
-/// An error of `out` is as it was; one of this library is carried by an I/O error.
+/// An error of `out` is returned unchanged; one of this library is carried by an I/O error.
 pub fn copy_attached(
     location: &Location,
     wanted: &str,
@@ -94,7 +94,7 @@ pub fn copy_attached(
 fn attached_file(layout: &Layout, platform: Option<&PlatformPattern>, wanted: &str) -> Result<Descriptor> {
     let subjects = match (layout.image_now(platform), platform) {
         (Ok(image), _) => image.path,
-        // Of an image for several platforms, all that is meant without one is its index.
+        // Without a platform, an image for several platforms means only its index.
         (Err(_), None) => DescriptorPath::from(layout.entry()?),
         (Err(error), Some(_)) => return Err(error),
     };

@@ -17,7 +17,7 @@ use crate::work::Work;
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct LayerEntry {
-    /// The number of the layer, the base's being 1.
+    /// The number of the layer, counted from 1 at the base.
     pub layer: usize,
     /// The entry.
     pub entry: Entry,
@@ -56,7 +56,7 @@ impl Serialize for LayerEntry {
     }
 }
 
-/// The entries of all layers, whose blobs are checked against their descriptors.
+/// Returns the entries of all layers, and checks the blobs against their descriptors.
 pub(super) fn files(layout: &Layout, image: &Image, work: &Work<'_>) -> Result<Vec<LayerEntry>> {
     let place = &layout.location().path;
     let layers = &image.manifest.value().layers;
@@ -89,8 +89,8 @@ pub struct Usage {
     pub directory: bool,
 }
 
-/// The `count` largest files and directories of the image's filesystem, largest first. What upper layers remove or
-/// replace does not count, and a file counts under the first of its names.
+/// Returns the `count` largest files and directories of the image's filesystem, largest first. What upper layers remove
+/// or replace does not count, and a file counts under the first of its names.
 pub(super) fn largest(layout: &Layout, image: &Image, count: usize, work: &Work<'_>) -> Result<Vec<Usage>> {
     let mut layers = ImageLayers::default();
     work.observer.expect(image.manifest.value().layers.iter().map(|layer| layer.size).sum());

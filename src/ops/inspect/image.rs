@@ -29,7 +29,7 @@ pub struct ImageInspection {
     /// What it runs on.
     #[serde(serialize_with = "json::text")]
     pub platform: Platform,
-    /// When it was made, as the configuration has it: RFC 3339, perhaps with an offset and a fraction of a second.
+    /// When it was made, as in the configuration: RFC 3339, perhaps with an offset and a fraction of a second.
     pub created: Option<String>,
     /// Who made it.
     pub author: Option<String>,
@@ -59,7 +59,7 @@ pub struct ImageInspection {
 pub struct LayerInspection {
     /// The digest of its blob.
     pub digest: Digest,
-    /// The digest of its tar; missing where the config lists fewer than there are layers.
+    /// The digest of its tar; `None` if the config lists fewer than there are layers.
     pub diff_id: Option<Digest>,
     /// Its media type.
     pub media_type: MediaType,
@@ -67,7 +67,7 @@ pub struct LayerInspection {
     pub compression: &'static str,
     /// The blob's bytes.
     pub size: u64,
-    /// By what it was made, if the history tells.
+    /// The command that made it, if the history tells.
     pub created_by: Option<String>,
     /// Its name in the plan, if there was one.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -117,7 +117,7 @@ pub(super) fn describe(layout: &Layout, image: &Image) -> Result<ImageInspection
     })
 }
 
-/// The names by which the layout lists what an entry leads to.
+/// Returns the names under which the layout lists what an entry leads to.
 pub(super) fn refs(layout: &Layout, entry: &Descriptor) -> Result<Vec<String>> {
     let index = layout.index()?;
     let entries = index.value().manifests.iter().filter(|other| other.digest == entry.digest);

@@ -27,7 +27,7 @@ pub struct IndexInspection {
     pub media_type: MediaType,
     /// Its annotations.
     pub annotations: Annotations,
-    /// The images that it leads to, in its order, those that are not in the layout among them.
+    /// The images that it leads to, in its order, including those that are not in the layout.
     pub images: Vec<ListedImage>,
     /// What is attached to it or to one of its images.
     pub attached: Vec<Attached>,
@@ -37,20 +37,20 @@ pub struct IndexInspection {
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
 pub struct ListedImage {
-    /// What it runs on, as its configuration says, or where that is missing the index; none if neither does.
+    /// What it runs on, as its configuration or else the index says; `None` if neither tells.
     #[serde(serialize_with = "json::optional_text")]
     pub platform: Option<Platform>,
     /// The digest of its manifest.
     pub digest: Digest,
     /// The manifest's media type.
     pub media_type: MediaType,
-    /// Bytes of manifest, config and layers; none if it is not in the layout.
+    /// Bytes of manifest, config and layers; `None` if it is not in the layout.
     pub size: Option<u64>,
-    /// When it was made, as its configuration has it.
+    /// When it was made, as in its configuration.
     pub created: Option<String>,
 }
 
-/// Describes what the location means if that is one index of several images.
+/// Describes the index that the location means. Returns `None` if that is not one index of several images.
 pub(super) fn describe(layout: &Layout) -> Result<Option<IndexInspection>> {
     let Ok(entry) = layout.entry() else { return Ok(None) };
     if entry.media_type.kind() != MediaKind::Index {
@@ -61,7 +61,7 @@ pub(super) fn describe(layout: &Layout) -> Result<Option<IndexInspection>> {
     for met in Walk::new(layout, Opened::Indexes, Subjects::Left, [entry.clone()]) {
         let descriptor = met?.path.descriptor().clone();
         let image = present.iter().find(|image| image.path.descriptor().digest == descriptor.digest);
-        // What is there and no image, an artifact or an attestation, is not shown as one.
+        // Artifacts and attestations in the layout are not shown as images.
         let is_image = descriptor.media_type.kind() == MediaKind::Manifest
             && (image.is_some() || !layout.holds(&descriptor.digest)?);
         if is_image {

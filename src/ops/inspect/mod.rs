@@ -1,4 +1,4 @@
-//! `inspect`: what is in an image, or which images are in one for several platforms.
+//! `inspect`: shows what is in an image, or which images are in an index.
 
 mod attached;
 mod contents;
@@ -22,7 +22,7 @@ use crate::work::Work;
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct InspectOptions {
-    /// Which image where there is a choice.
+    /// The platform of the image, if there are several.
     pub platform: Option<PlatformPattern>,
     /// Whether the entries of the layers are listed.
     pub files: Files,
@@ -36,7 +36,7 @@ pub enum Files {
     /// No layer is read for them.
     #[default]
     Omitted,
-    /// They are.
+    /// They are listed.
     Listed,
 }
 
@@ -61,8 +61,8 @@ impl InspectReport {
     }
 }
 
-/// Describes the one image that the location means, or the index that lists several. What is in layers is shown of one
-/// image alone, so that where it is asked for there must be no choice.
+/// Describes the one image that the location means, or the index that lists several. The contents of layers are only
+/// shown for one image: if they are asked for, there must be no choice.
 pub fn inspect(location: &Location, options: &InspectOptions, work: &Work<'_>) -> Result<InspectReport> {
     let layout = Layout::open(location)?;
     let InspectOptions { platform, files, largest } = options;
@@ -94,7 +94,7 @@ pub enum ImageDocument {
     Config,
 }
 
-/// The bytes of a document as they are stored.
+/// Returns the bytes of a document as they are stored.
 pub fn document(location: &Location, which: ImageDocument, options: &InspectOptions) -> Result<Vec<u8>> {
     let layout = Layout::open(location)?;
     if which == ImageDocument::Index {

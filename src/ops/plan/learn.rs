@@ -18,14 +18,14 @@ use crate::work::Work;
 /// What was learned.
 pub(super) struct Learned {
     pub(super) rates: BTreeMap<String, Rate>,
-    /// What changed last, on the way to the new tree.
+    /// The recipes that changed last, on the way to the new tree.
     changed: BTreeSet<String>,
     /// The recipes of each layer of the last image.
     layers: BTreeMap<String, BTreeSet<String>>,
 }
 
 impl Learned {
-    /// Compares images, the oldest first, and at last the new tree.
+    /// Compares images, the oldest first, and finally the new tree.
     pub(super) fn from(
         old: &[Location],
         new: &ReadTree,
@@ -71,7 +71,7 @@ impl Learned {
         Ok(Learned { layers: named.collect(), rates, changed })
     }
 
-    /// The names of a plan's layers that must be fetched whatever becomes of them: something in them changed, or the last
+    /// Returns the names of a plan's layers that must be fetched in any case: something in them changed, or the last
     /// image has another layer of the name, or none.
     pub(super) fn fetched(&self, plan: &Plan, groups: &Groups, weights: &BTreeMap<String, Weight>) -> BTreeSet<String> {
         let mut recipes: Vec<BTreeSet<String>> = vec![BTreeSet::new(); plan.layers().len()];
@@ -87,7 +87,7 @@ impl Learned {
     }
 }
 
-/// The recipes of which something differs. Who owned what is gone is told by the older tree's database.
+/// Returns the recipes with differences. The older tree's database tells who owned what is gone.
 pub(super) fn changed_recipes(
     (before, files): &(ReadTree, FewFiles),
     after: &ReadTree,

@@ -1,4 +1,4 @@
-//! `plan`: which layer would hold what, and what an update would cost.
+//! `plan`: shows which layer would hold what, and what an update would cost.
 
 mod learn;
 mod report;
@@ -15,7 +15,7 @@ use crate::image::few_files::FewFiles;
 use crate::image::read_tree::ReadTree;
 use crate::image::tree::{read_layers, ImageLayers, Reading, Wanted};
 use crate::layer::groups::{database_files, Groups};
-use crate::layer::plan::{update, weigh, Assignment, History, Layering, Plan};
+use crate::layer::plan::{update, weigh, Assignment, Layering, Plan, PlanUpdate};
 use crate::layer::{self, Step};
 use crate::layout::{Image, Layout, Location};
 use crate::ops::build::layers::{Cutting, NewLayer};
@@ -40,15 +40,15 @@ pub enum PlanSubject {
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct PlanOptions {
-    /// How a rootfs would be read, changed, cut and compressed. Without words for the cut, they are `packages`.
+    /// How a rootfs is read, changed, cut and compressed. If it does not say how to cut, that is by `packages`.
     pub build: BuildOptions,
-    /// Which images where there is a choice.
+    /// The platform of the images, if there are several.
     pub platform: Option<PlatformPattern>,
-    /// A plan that is to learn from older images.
+    /// A plan to update with what older images tell.
     pub update: Option<Plan>,
-    /// Images of earlier releases, the oldest first; the last was built by the plan that is updated.
+    /// Images of earlier releases, the oldest first. The last one was built by the plan that is updated.
     pub old: Vec<Location>,
-    /// The image from which an update is to be reckoned.
+    /// The older image for which the cost of an update is computed.
     pub simulate: Option<Location>,
 }
 
@@ -77,7 +77,7 @@ pub fn plan(subject: &PlanSubject, options: &PlanOptions, work: &Work<'_>) -> Re
             let weights = weigh(&groups, &tree);
             let fetched = learned.fetched(plan, &groups, &weights);
             let max = layering.max().unwrap_or(Layering::DEFAULT_MAX);
-            let history = History { weights: &weights, rates: &learned.rates, fetched: &fetched, max };
+            let history = PlanUpdate { weights: &weights, rates: &learned.rates, fetched: &fetched, max };
             let updated = update(plan, &groups, &history);
             rates = Some(learned.rates);
             updated
@@ -143,7 +143,7 @@ fn digests(
     }
 }
 
-/// What an update from an image to the subject would cost, if that were built by the plan.
+/// Returns what an update from an image to the subject would cost, if the subject were built by the plan.
 fn simulate(
     subject: &PlanSubject,
     old: &Location,

@@ -11,18 +11,18 @@ use crate::tree::{Kind, Tree};
 #[derive(Clone, Debug, Default, Serialize)]
 #[non_exhaustive]
 pub struct PlanReport {
-    /// Where it is known from who owns what: `dpkg`, `opkg`, `apk`, or the package map; none if it is not known.
+    /// What tells who owns what: `dpkg`, `opkg`, `apk`, or the package map; `None` if nothing does.
     pub owners: Option<String>,
     /// Bytes of content of all files.
     pub bytes: u64,
-    /// Entries that are no directories.
+    /// Entries that are not directories.
     pub entries: usize,
     /// The layers, the lowest first.
     pub layers: Vec<PlannedLayerReport>,
-    /// What an update costs, if that was asked.
+    /// What an update costs, if that was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub update: Option<UpdateCost>,
-    /// What was odd.
+    /// Warnings.
     pub warnings: Vec<String>,
 }
 
@@ -30,17 +30,17 @@ pub struct PlanReport {
 #[derive(Clone, Debug, Default, Serialize)]
 #[non_exhaustive]
 pub struct PlannedLayerReport {
-    /// Its line, as a plan has it; none for the layer of what no line takes.
+    /// Its line in the plan; `None` for the layer of what no line takes.
     pub line: Option<String>,
     /// Its name.
     pub name: String,
-    /// The recipes in it, `generated` among them where no package owns something.
+    /// The recipes in it, including `generated` for what no package owns.
     pub recipes: Vec<String>,
     /// Bytes of content of its files.
     pub bytes: u64,
-    /// Entries that are no directories.
+    /// Entries that are not directories.
     pub entries: usize,
-    /// In how many steps from release to release something in it changed at most; only where a plan learned.
+    /// The most steps between releases in which one of its recipes changed; only if a plan is updated.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub changes: Option<u32>,
 }

@@ -1,4 +1,4 @@
-//! One layer onto the tree (image-spec, layer.md#applying-changesets).
+//! Applies one layer to the tree (image-spec, layer.md#applying-changesets).
 
 use std::io::{self, Read};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -55,7 +55,8 @@ pub(super) fn layer(
     Ok(ignored.note(&name).into_iter().chain(lost.warnings(&name)).collect())
 }
 
-/// The bookkeeping of AUFS in a layer: on disk until the layer is, since other names may be linked to it.
+/// The bookkeeping of AUFS in a layer. It is on disk until the layer is complete, since other names may be linked to
+/// it.
 #[derive(Default)]
 struct Ignored {
     first: Option<TarPath>,
@@ -77,7 +78,7 @@ impl Ignored {
     }
 }
 
-/// Tells the observer what another thread has read: an observer is called by one thread.
+/// Tells the observer what another thread has read: only one thread may call an observer.
 struct Progress<'a> {
     observer: &'a dyn Observer,
     read: &'a AtomicU64,
@@ -94,7 +95,7 @@ impl Progress<'_> {
     }
 }
 
-/// The content of a file, which may take a while.
+/// The content of a file. Large files take a while, so progress and interruption are checked at each read.
 struct Content<'a, 'b, R> {
     inner: R,
     progress: &'a mut Progress<'b>,

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use crate::error::{IoContext, Result};
 
-/// So many zeros in a row, at a multiple of so many bytes, become a hole.
+/// A run of this many zeros, at a multiple of this many bytes, becomes a hole.
 const HOLE: usize = 64 << 10;
 /// The same as a distance in a file.
 const HOLE_STEP: i64 = 64 << 10;
@@ -35,7 +35,7 @@ impl Copier {
             if result.is_err() {
                 return Ok(result);
             }
-            // The content ends where the buffer is not filled: the next read would say so once more.
+            // A buffer that is not full holds the end of the content: another read is not needed.
             if filled < self.buffer.len() {
                 self.written += output.size;
                 return Ok(output.finish());
@@ -43,7 +43,7 @@ impl Copier {
         }
     }
 
-    /// Bytes of all contents so far, holes among them.
+    /// Bytes of all contents so far, including holes.
     pub(super) fn written(&self) -> u64 {
         self.written
     }

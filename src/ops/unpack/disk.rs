@@ -1,12 +1,12 @@
-//! The tree that is being made on disk.
+//! The tree under construction on disk.
 //!
-//! It lies in a directory that nobody but this process can enter, and everything in it was made here: a map knows what
-//! stands at which path. Before anything is made, each of its parents is looked up in that map and is a real directory,
-//! made if need be; and all that is made is made anew, by calls that fail rather than follow or open what is there. So
-//! no name that an archive holds is ever resolved through a symbolic link, whatever its text, and plain paths are safe.
-//! Should the filesystem take two names for one, the second of them is an error.
+//! The tree is in a directory that only this process can enter, and everything in it was made here: a map knows what is
+//! at which path. Before anything is made, each of its parents is looked up in that map and is a real directory, made
+//! if necessary. Everything is made by calls that fail rather than follow or open what is there. So no name in an
+//! archive is ever resolved through a symbolic link, whatever its text, and plain paths are safe. If the filesystem
+//! takes two names for one, the second of them is an error.
 //!
-//! Every call goes through libc's symbols, which pseudo and fakeroot answer.
+//! Every call goes through libc's symbols, which pseudo and fakeroot intercept.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -35,7 +35,7 @@ pub(super) struct Disk {
     /// Where the root will be, for messages.
     shown: PathBuf,
     rights: Rights,
-    pub(super) nodes: BTreeMap<TarPath, Node>,
+    pub(super) nodes: BTreeMap<TarPath, DiskNode>,
     /// The number of the layer that is being applied; the first is 1.
     layer: u32,
     /// Hard links of this layer to files of lower ones, by the file's path: a whiteout that comes later must not hide
@@ -44,9 +44,9 @@ pub(super) struct Disk {
     copier: Copier,
 }
 
-/// What stands at a path.
+/// What is at a path.
 #[derive(Clone, Debug)]
-pub(super) struct Node {
+pub(super) struct DiskNode {
     /// The layer that put it there.
     layer: u32,
     pub(super) on_disk: OnDisk,
@@ -55,7 +55,7 @@ pub(super) struct Node {
 
 #[derive(Clone, Debug)]
 pub(super) enum OnDisk {
-    /// A directory that only its owner can enter, and what it gets at the very end.
+    /// A directory that only its owner can enter until the end, and the metadata that it gets then.
     Directory(Box<Metadata>),
     File,
     Symlink,
@@ -65,10 +65,10 @@ pub(super) enum OnDisk {
     Nothing,
 }
 
-/// The longest path that the system takes, without the NUL behind it.
+/// The longest path that the system takes, without the final NUL.
 const PATH_MAX: usize = 4095;
 
-/// A name that no entry can have, for a link on its way to another.
+/// A name that no entry can have, for a hard link that is renamed later.
 const SPARE: &str = ".wh.";
 
 impl Disk {
@@ -80,18 +80,18 @@ impl Disk {
         }
         xattr::disinherit(&root)?;
         let on_disk = OnDisk::Directory(Box::new(Metadata::of_missing_directory(0)));
-        let nodes = BTreeMap::from([(TarPath::root(), Node { layer: 0, on_disk, left_out: Box::default() })]);
+        let nodes = BTreeMap::from([(TarPath::root(), DiskNode { layer: 0, on_disk, left_out: Box::default() })]);
         let copier = Copier::default();
         Ok(Disk { root, shown, rights, nodes, layer: 0, links_down: BTreeMap::new(), copier })
     }
 
-    /// What follows belongs to the next layer.
+    /// Begins the next layer.
     pub(super) fn begin_layer(&mut self) {
         self.layer += 1;
         self.links_down.clear();
     }
 
-    /// Makes an entry; what stood at its path goes, unless both are directories. `content` yields the bytes of a
+    /// Makes an entry. What is at its path is removed, unless both are directories. `content` yields the bytes of a
     /// regular file, and `source` names it in errors.
     pub(super) fn put(&mut self, entry: Entry, content: &mut dyn Read, source: &str) -> Result<()> {
         let Entry { path, metadata, kind } = entry;
@@ -103,7 +103,7 @@ impl Disk {
             Kind::Symlink { target } => self.make_symlink(&path, &metadata, &target)?,
             Kind::CharDevice(_) | Kind::BlockDevice(_) | Kind::Fifo => self.make_special(&path, &metadata, kind)?,
         };
-        self.nodes.insert(path, Node { layer: self.layer, on_disk, left_out: left_out.into() });
+        self.nodes.insert(path, DiskNode { layer: self.layer, on_disk, left_out: left_out.into() });
         Ok(())
     }
 
@@ -115,7 +115,7 @@ impl Disk {
             self.at("create the directory", &path, made)?;
         }
         let on_disk = OnDisk::Directory(Box::new(metadata));
-        self.nodes.insert(path, Node { layer: self.layer, on_disk, left_out: Box::default() });
+        self.nodes.insert(path, DiskNode { layer: self.layer, on_disk, left_out: Box::default() });
         Ok(())
     }
 
@@ -157,7 +157,7 @@ impl Disk {
         }
     }
 
-    /// Gives a file of this layer or of a lower one another name. If it is a symbolic link, that link itself.
+    /// Gives a file of this layer or of a lower one another name. If that is a symbolic link, the link itself.
     fn put_link(&mut self, path: TarPath, target: &TarPath) -> Result<()> {
         let node = match self.nodes.get(target) {
             Some(node) if !node.on_disk.is_directory() => node.clone(),
@@ -172,7 +172,7 @@ impl Disk {
         }
         let is_made = !matches!(node.on_disk, OnDisk::Nothing);
         let (from, to) = (target.below(&self.root), path.below(&self.root));
-        // A directory that makes room may hold the file that is wanted.
+        // The directory at `path` may hold the target, and is removed.
         let in_the_way = target.starts_with(&path);
         let spare = self.root.join(SPARE);
         if in_the_way && is_made {
@@ -183,11 +183,11 @@ impl Disk {
             let made = if in_the_way { fs::rename(&spare, &to) } else { fs::hard_link(&from, &to) };
             self.at("link", &path, made)?;
         }
-        self.nodes.insert(path, Node { layer: self.layer, ..node });
+        self.nodes.insert(path, DiskNode { layer: self.layer, ..node });
         Ok(())
     }
 
-    /// Takes away what a whiteout hides: of lower layers, and nothing of this one.
+    /// Removes what a whiteout hides: entries of lower layers, but not of this one.
     pub(super) fn hide(&mut self, whiteout: &Whiteout) -> Result<()> {
         let (top, spared) = match whiteout {
             Whiteout::Remove(path) => (path, None),
@@ -199,7 +199,7 @@ impl Disk {
         if let Some((target, link)) = links.into_iter().find(|(target, _)| is_hidden(target)) {
             return Err(no_target(link, target, "nothing"));
         }
-        // Of what stays, the path that was met last.
+        // The last path found that stays.
         let mut stays: Option<TarPath> = None;
         for path in self.subtree(top).into_iter().rev().filter(is_hidden) {
             let Some(node) = self.nodes.get_mut(&path) else { continue };
@@ -209,7 +209,7 @@ impl Disk {
                 continue;
             }
             if let (OnDisk::Directory(metadata), true) = (&mut node.on_disk, node.layer < self.layer) {
-                // The lower layers' directory is gone; what this layer has in it needs one all the same.
+                // The lower layers' directory is gone, but what this layer has in it still needs one.
                 **metadata = Metadata::of_missing_directory(0);
                 node.layer = self.layer;
             }
@@ -218,14 +218,14 @@ impl Disk {
         Ok(())
     }
 
-    /// Takes away what AUFS kept for itself in this layer; names that are linked to it keep the content.
+    /// Removes what AUFS kept for itself in this layer. Names that are linked to it keep the content.
     pub(super) fn take_off_what_aufs_kept(&mut self) -> Result<()> {
         let is_kept = |path: &&TarPath| matches!(Whiteout::of(path), Ok(Whiteout::Aufs));
         let kept: Vec<TarPath> = self.nodes.keys().filter(is_kept).cloned().collect();
         kept.iter().rev().try_for_each(|path| self.take_off(path))
     }
 
-    /// Makes the directories that lead to a path and are missing; what stands in their place goes.
+    /// Makes the missing directories above a path. What is in their place is removed.
     fn make_parents(&mut self, path: &TarPath) -> Result<()> {
         let length = path.as_bytes().len();
         if length > PATH_MAX {
@@ -242,7 +242,7 @@ impl Disk {
         missing.try_for_each(|directory| self.put_directory(directory, Metadata::of_missing_directory(0)))
     }
 
-    /// Takes away what stands at a path, with all below it, whoever put it there.
+    /// Removes what is at a path and everything below it, whichever layer it is from.
     fn remove(&mut self, path: &TarPath) -> Result<()> {
         match self.nodes.get(path).map(|node| node.on_disk.is_directory()) {
             None => Ok(()),
@@ -251,7 +251,7 @@ impl Disk {
         }
     }
 
-    /// Takes away one entry; a directory must be empty.
+    /// Removes one entry. A directory must be empty.
     fn take_off(&mut self, path: &TarPath) -> Result<()> {
         let Some(node) = self.nodes.remove(path) else { return Ok(()) };
         let disk_path = path.below(&self.root);
@@ -263,7 +263,7 @@ impl Disk {
         self.at("remove", path, removed)
     }
 
-    /// A path and all below it, in order, as far as they are there.
+    /// Returns a path and everything below it, in order, as far as they are there.
     fn subtree(&self, path: &TarPath) -> Vec<TarPath> {
         let from = self.nodes.range(path.clone()..).map(|(path, _)| path);
         from.take_while(|below| below.starts_with(path)).cloned().collect()
@@ -281,8 +281,7 @@ impl Disk {
         Ok(())
     }
 
-    /// Makes all directories such that this user can remove what is in them. Errors do not matter: it is for cleaning
-    /// up after one.
+    /// Lets this user remove what is in the directories. Errors do not matter, since this cleans up after one.
     pub(super) fn open_directories(&self) {
         for (path, _) in self.nodes.iter().filter(|(_, node)| node.on_disk.is_directory()) {
             let _ = fs::set_permissions(path.below(&self.root), fs::Permissions::from_mode(0o700));
@@ -313,7 +312,7 @@ impl Disk {
         dress(place, metadata, self.rights, || path.below(&self.shown))
     }
 
-    /// Names the act, and the path as the person knows it.
+    /// Adds the action to an error, and the path as the user knows it.
     pub(super) fn at<T>(&self, action: &'static str, path: &TarPath, result: io::Result<T>) -> Result<T> {
         match result {
             Ok(value) => Ok(value),

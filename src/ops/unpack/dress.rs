@@ -1,5 +1,5 @@
-//! Owner, attributes, mode and time, in this order: a new owner takes setuid and capabilities away, and a file that may
-//! no longer be written takes no attributes.
+//! Sets owner, attributes, mode and time, in this order: a new owner clears setuid and capabilities, and a file that is
+//! no longer writable takes no attributes.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ use crate::ops::unpack::xattr::{why_not, Why};
 use crate::ops::unpack::Rights;
 use crate::tree::{Kind, Metadata, XattrPolicy};
 
-/// Something that the image has and that could not be set or made.
+/// Something in the image that could not be set or made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum LeftOut {
     Owner {
@@ -34,8 +34,8 @@ pub(super) enum LeftOut {
     HostXattr(Box<[u8]>),
 }
 
-/// Sets all metadata. Returns what could not be set: what nobody could set here, and with [`Rights::Rootless`] what this
-/// user must not set.
+/// Sets all metadata. Returns what could not be set: what no user could set here and, with [`Rights::Rootless`], what
+/// this user may not set.
 pub(super) fn dress(
     place: Inode<'_>,
     metadata: &Metadata,
@@ -50,7 +50,7 @@ pub(super) fn dress(
             return Err(failure("set the owner of", &shown(), error));
         }
         left_out.push(LeftOut::Owner { uid: *uid, gid: *gid });
-        // Whoever runs such a file would get the rights of the user who unpacked it.
+        // Otherwise such a file would run with the rights of the user who unpacked it.
         if let (Inode::File(_), true) = (place, mode & SET_ID != 0) {
             left_out.push(LeftOut::SetId { mode });
             mode &= !SET_ID;
@@ -85,7 +85,7 @@ pub(super) fn dress(
 
 const SET_ID: u16 = 0o6000;
 
-/// An error, with a hint if it is about rights.
+/// Returns the error, with a hint if it is about rights.
 pub(super) fn failure(action: &'static str, path: &Path, cause: io::Error) -> Error {
     let is_refusal = is_refusal(&cause);
     match Err::<(), _>(cause).at(action, path) {
@@ -100,8 +100,8 @@ pub(super) fn failure(action: &'static str, path: &Path, cause: io::Error) -> Er
     }
 }
 
-/// Whether the system would have done it for somebody else, in another user namespace or on another filesystem: an id
-/// that a namespace does not map is EINVAL.
+/// Whether another user, user namespace or filesystem could have allowed it: an id that a namespace does not map is
+/// EINVAL.
 fn is_refusal(error: &io::Error) -> bool {
     matches!(Errno::from_io_error(error), Some(Errno::PERM | Errno::INVAL | Errno::NOTSUP))
 }

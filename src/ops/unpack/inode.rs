@@ -22,7 +22,7 @@ pub(super) enum Inode<'a> {
     Symlink(&'a Path),
 }
 
-/// With so many blocks and inodes left, a filesystem is not full.
+/// A filesystem with more blocks and inodes left than this is not full.
 const SPARE_BLOCKS: u64 = 64;
 
 impl Inode<'_> {
@@ -62,7 +62,7 @@ impl Inode<'_> {
         }
     }
 
-    /// Sets both times of the entry: the clock is never read.
+    /// Sets both times of the entry, so that the clock is never read.
     pub(super) fn set_time(self, mtime: Mtime) -> io::Result<()> {
         let time = Timespec { tv_sec: mtime.seconds(), tv_nsec: mtime.nanoseconds().into() };
         let times = Timestamps { last_access: time, last_modification: time };

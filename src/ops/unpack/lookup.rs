@@ -1,4 +1,4 @@
-//! Files of the tree that are looked into: `etc/passwd` may be a symbolic link like any other.
+//! Looks into files of the tree: `etc/passwd` may be a symbolic link like any other.
 
 use std::fs::{self, File};
 use std::os::unix::ffi::OsStrExt;
@@ -7,15 +7,15 @@ use crate::error::Result;
 use crate::ops::unpack::disk::{Disk, OnDisk};
 use crate::tree::TarPath;
 
-/// How many symbolic links may lie on the way to a file; the kernel's number.
+/// How many symbolic links may be on the way to a file; the same number as the kernel's.
 const MAX_LINKS: usize = 40;
 
 impl Disk {
-    /// Opens a regular file; none if there is none. Symbolic links on the way are resolved here, step by step in the
-    /// map of what is on disk, as a process would whose root is the tree's: nothing leads out.
+    /// Opens a regular file, or returns `None` if there is none. Symbolic links on the way are resolved here, step by
+    /// step in the map of what is on disk, as for a process whose root is the tree: none leads out of it.
     pub(super) fn open(&self, path: &TarPath) -> Result<Option<File>> {
         let mut reached = TarPath::root();
-        // What is still to go, the next component last.
+        // The rest of the path, the next component last.
         let mut ahead = reversed(path.as_bytes());
         let mut links = 0;
         while let Some(component) = ahead.pop() {

@@ -1,8 +1,8 @@
-//! `unpack`: the image's filesystem back on disk.
+//! `unpack`: puts the image's filesystem on disk.
 //!
 //! The layers are read once, from the base up, and verified on the way: the digest and size of each blob and the
-//! diff_id of its tar (image-spec, layer.md#applying-changesets). All is made in a staging directory beside the target
-//! and appears by one rename, so that a failed unpack leaves nothing. What an archive names never reaches anything
+//! diff_id of its tar (image-spec, layer.md#applying-changesets). Everything is made in a staging directory beside the
+//! target and appears by one rename, so a failed unpack leaves nothing. Names in an archive never reach anything
 //! outside: the module `disk` says why.
 
 mod apply;
@@ -37,11 +37,11 @@ pub use skipped::Skipped;
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct UnpackOptions {
-    /// Which image where there is a choice.
+    /// The platform of the image, if there are several.
     pub platform: Option<PlatformPattern>,
     /// What the directory holds.
     pub form: Form,
-    /// What happens to what this user must not set.
+    /// What happens to what this user may not set.
     pub rights: Rights,
 }
 
@@ -71,19 +71,19 @@ pub enum Rights {
 pub struct UnpackReport {
     /// The digest of the image's manifest.
     pub digest: Digest,
-    /// Entries on disk, the root among them.
+    /// Entries on disk, including the root.
     pub entries: usize,
     /// Bytes of files' contents that were written; those that an upper layer replaced count too.
     pub bytes: u64,
     /// What could not be set or made, in the order of the paths.
     pub skipped: Vec<Skipped>,
-    /// What was odd.
+    /// Warnings.
     pub warnings: Vec<String>,
 }
 
 /// Unpacks an image into a directory that does not exist or is empty.
 ///
-/// The process's umask must leave the owner's bits alone; beyond that it does not matter.
+/// The process's umask must not mask the owner's bits; otherwise it does not matter.
 pub fn unpack(location: &Location, directory: &Path, options: &UnpackOptions, work: &Work<'_>) -> Result<UnpackReport> {
     let observer = work.observer;
     let layout = &Layout::open(location)?;
@@ -91,8 +91,8 @@ pub fn unpack(location: &Location, directory: &Path, options: &UnpackOptions, wo
     let layers = layers(layout, image)?;
     let target = target(directory)?;
     let staging = Staging::beside(&target)?;
-    // Nobody else gets in before everything has its owner and mode, and into a bundle not even then: what belongs to
-    // the container's root may belong to somebody else here.
+    // No other user gets in before everything has its owner and mode, and into a bundle not even then: an owner in the
+    // container may be another user of the host.
     xattr::disinherit(staging.path())?;
     observer.expect(layers.iter().map(|(descriptor, _)| descriptor.size).sum());
 
@@ -117,7 +117,7 @@ pub fn unpack(location: &Location, directory: &Path, options: &UnpackOptions, wo
         fs::rename(staging.path(), &target).at("rename the tree to", directory)
     });
     if let Err(error) = shown {
-        // A directory that its owner may not read cannot be removed with what is in it.
+        // A directory that its owner may not read cannot be removed with its content.
         disk.open_directories();
         return Err(error);
     }
@@ -146,7 +146,7 @@ fn layers<'a>(layout: &Layout, image: &'a Image) -> Result<Vec<(&'a Descriptor, 
     Ok(layers.iter().zip(diff_ids).collect())
 }
 
-/// The directory by its parent and name, checked as far as it can be before the work is done.
+/// Returns the directory by its parent and name, checked as far as possible before the work is done.
 fn target(directory: &Path) -> Result<PathBuf> {
     let refuse = |found: &str, hint: &str| {
         let message = format!("`{}`: a new or empty directory is wanted, found {found}", directory.display());

@@ -19,13 +19,13 @@ pub(super) const ROOTFS: &str = "rootfs";
 /// The version of the runtime-spec that the configuration follows; runtimes take any of the same major number.
 const OCI_VERSION: &str = "1.0.2";
 
-/// What a process may do beyond an ordinary user, though it is root: what `runc spec` gives it.
+/// What a process may do beyond an ordinary user, even as root: what `runc spec` gives it.
 const CAPABILITIES: [&str; 3] = ["CAP_AUDIT_WRITE", "CAP_KILL", "CAP_NET_BIND_SERVICE"];
 
-/// Variables for those that the image does not set.
+/// Variables for images that do not set them.
 const ENVIRONMENT: [&str; 2] = ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "TERM=xterm"];
 
-/// The configuration of a container that runs the image, in JSON. `warnings` gets what may surprise whoever runs it.
+/// Returns the configuration of a container that runs the image, in JSON. `warnings` gets what may surprise the user.
 pub(super) fn config(image: &ImageConfig, disk: &Disk, rights: Rights, warnings: &mut Vec<String>) -> Result<String> {
     let user = image.config.as_ref().and_then(|config| config.user.as_deref()).unwrap_or_default();
     let user = Accounts::read(disk)?.resolve(user)?;
@@ -36,7 +36,7 @@ pub(super) fn config(image: &ImageConfig, disk: &Disk, rights: Rights, warnings:
         ));
     }
     if args(image).is_empty() {
-        warnings.push(format!("{CONFIG}: the image names no command, `sh` stands in its place"));
+        warnings.push(format!("{CONFIG}: the image names no command, `sh` is used"));
     }
     Ok(format!("{:#}\n", document(image, &user, rights)))
 }
@@ -71,7 +71,7 @@ fn document(image: &ImageConfig, user: &User, rights: Rights) -> Value {
     })
 }
 
-/// The entrypoint and behind it the command.
+/// The entrypoint, followed by the command.
 fn args(image: &ImageConfig) -> Vec<String> {
     let config = image.config.as_ref();
     let entrypoint = config.and_then(|config| config.entrypoint.as_ref());
@@ -79,7 +79,7 @@ fn args(image: &ImageConfig) -> Vec<String> {
     entrypoint.into_iter().chain(cmd).flatten().cloned().collect()
 }
 
-/// What the image sets, in its order, behind what it does not set.
+/// Defaults for what the image does not set, followed by what it sets, in its order.
 fn environment(image: &[String], home: Option<&str>) -> Vec<String> {
     let name = |pair: &str| pair.split('=').next().unwrap_or_default().to_owned();
     let home = home.map(|home| format!("HOME={home}"));
@@ -88,7 +88,7 @@ fn environment(image: &[String], home: Option<&str>) -> Vec<String> {
     unset.chain(image.iter().cloned()).collect()
 }
 
-/// What the image says about itself; its labels hold where both say something.
+/// What the image says about itself. Where a label says the same, the label wins.
 fn annotations(image: &ImageConfig) -> BTreeMap<String, String> {
     let config = image.config.clone().unwrap_or_default();
     let ports: Vec<String> = config.exposed_ports.into_keys().collect();
@@ -120,7 +120,7 @@ fn mounts<'a>(volumes: impl Iterator<Item = &'a String>, rights: Rights) -> Vec<
             terminal.push("gid=5");
             mount("/sys", "sysfs", "sysfs", &["nosuid", "noexec", "nodev", "ro"])
         }
-        // Group 5 is not mapped, and sysfs belongs to whoever owns the network.
+        // Group 5 is not mapped, and sysfs belongs to the owner of the network namespace.
         Rights::Rootless => mount("/sys", "none", "/sys", &["rbind", "nosuid", "noexec", "nodev", "ro"]),
     };
     let mut mounts = vec![

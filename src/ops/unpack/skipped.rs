@@ -1,4 +1,4 @@
-//! What is told of things that could not be set or made: all of it to programs, a line of each kind to people.
+//! What is reported about things that could not be set or made: all of it to programs, a line for each kind to people.
 
 use std::collections::BTreeMap;
 
@@ -9,24 +9,24 @@ use crate::ops::unpack::dress::LeftOut;
 use crate::ops::unpack::xattr::Why;
 use crate::tree::{path_members, shown, Kind, TarPath};
 
-/// Something that the image has and the disk has not.
+/// Something that is in the image but not on disk.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Skipped {
-    /// Where.
+    /// Its path.
     #[serde(flatten, serialize_with = "path_members")]
     pub path: TarPath,
-    /// `owner`, `setuid` (or setgid), `char`, `block`, `fifo`, `xattr`; `host xattr` for one that describes a host and
-    /// no image.
+    /// `owner`, `setuid` (or setgid), `char`, `block`, `fifo`, `xattr`; `host xattr` for one that describes a host, not
+    /// an image.
     pub what: &'static str,
-    /// The owner, the mode, the device's numbers, the attribute's name; of a pipe there is nothing to say.
+    /// The owner, the mode, the device's numbers, or the attribute's name; empty for a pipe.
     pub wanted: String,
-    /// Of an attribute that nobody could set there: why.
+    /// Why no user could set an attribute there.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub why: Option<&'static str>,
 }
 
-/// All that is missing on disk, in the order of the paths.
+/// Returns everything that is missing on disk, in the order of the paths.
 pub(super) fn list(disk: &Disk) -> Vec<Skipped> {
     disk.left_out().map(|(path, left_out)| describe(path, left_out)).collect()
 }
@@ -62,7 +62,7 @@ fn reason(why: Why) -> Option<&'static str> {
 /// How many of a kind are named in its line.
 const SHOWN: usize = 3;
 
-/// A line for each kind that there is, with its number and the first few.
+/// Returns a line for each kind that there is, with its number and the first few.
 pub(super) fn summary(skipped: &[Skipped]) -> Vec<String> {
     let kinds = [
         ("owner", "owners not set"),

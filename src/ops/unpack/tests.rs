@@ -69,7 +69,7 @@ impl Inode {
         Ok(disk)
     }
 
-    /// What is on disk; owners are made the same for everybody who runs the tests.
+    /// What is on disk. Owners are made the same for every user who runs the tests.
     fn scan(&self) -> Tree {
         let mut tree = tree::scan(&self.root(), &ScanPolicy::default(), &Silent).unwrap().tree;
         OwnerPolicy::Fixed { uid: 0, gid: 0 }.apply(&mut tree).unwrap();
@@ -77,7 +77,7 @@ impl Inode {
     }
 }
 
-/// Of a fixed length, which is what the entries say.
+/// Content of a fixed length, which is what the entries say.
 fn content(layer: usize, member: usize) -> String {
     format!("{layer:03}/{member:03}")
 }
@@ -162,7 +162,7 @@ fn hard_links_name_what_is_in_the_tree() {
         (&[&["a->../outside", "b=>a/a"]], "hard link `/b`: a file at `/a/a` expected, found nothing"),
         (&[&["b=>../outside/a"]], ""),
         (&[&["a=>a"]], "hard link `/a`: a file at `/a` expected, found nothing"),
-        // A whiteout acts before everything else in its layer, wherever it stands.
+        // A whiteout acts before everything else in its layer, wherever it is.
         (&[&["a"], &[".wh.a", "b=>a"]], "hard link `/b`: a file at `/a` expected, found nothing"),
         (&[&["a"], &["b=>a", ".wh.a"]], "hard link `/b`: a file at `/a` expected, found nothing"),
         (&[&["a"], &["b=>a", "a", ".wh.a"]], "hard link `/b`: a file at `/a` expected, found nothing"),
@@ -187,7 +187,7 @@ fn a_filesystem_that_takes_two_names_for_one_is_not_followed() {
     let place = Inode::new("unpack-foreign");
     let mut disk = Disk::create(place.root(), "shown".into(), Rights::Rootless).unwrap();
     disk.begin_layer();
-    // As if the filesystem knew `D`, which the layer made, by the name of `d` too.
+    // As if the filesystem also knew `D`, which the layer made, by the name `d`.
     symlink("../outside", place.root().join("d")).unwrap();
     for (text, expected) in [
         ("d/a", "cannot create the directory `shown/d`: File exists"),
@@ -281,7 +281,7 @@ fn folded(layers: &[Vec<Entry>]) -> Result<Folded> {
     Ok(fold.finish())
 }
 
-/// Takes out the hard links that are errors: they would be the end of most cases.
+/// Removes the hard links that are errors: they would end most cases.
 fn without_bad_links(layers: Vec<Vec<Entry>>) -> Vec<Vec<Entry>> {
     let mut good = Vec::new();
     for layer in layers {

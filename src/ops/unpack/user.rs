@@ -27,7 +27,7 @@ pub(super) struct Accounts {
 const FILE_LIMIT: u64 = 16 << 20;
 
 impl Accounts {
-    /// Reads the files of a tree; one that is missing names nobody.
+    /// Reads the files of a tree. A file that is missing has no accounts.
     pub(super) fn read(disk: &Disk) -> Result<Self> {
         let text = |path: &str| -> Result<String> {
             let path = TarPath::parse(path.as_bytes())?;
@@ -41,7 +41,7 @@ impl Accounts {
     }
 
     /// Resolves `user`, `uid`, `user:group`, `uid:gid`, `uid:group` or `user:gid`. Numbers are taken as they are; a
-    /// name must be known. Further groups are those of a user given by name and without a group.
+    /// name must be known. Further groups are those of a user that is given by name and without a group.
     pub(super) fn resolve(&self, text: &str) -> Result<User> {
         let (user, group) = text.split_once(':').unwrap_or((text, ""));
         let unknown = |what: &str, name: &str, file: &str| {

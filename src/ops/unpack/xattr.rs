@@ -14,20 +14,20 @@ use crate::tree::{self, ParsedXattr, XattrPolicy};
 /// Why an attribute is not set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Why {
-    /// This user must not.
+    /// This user may not set it.
     Rights,
     /// The filesystem has no attributes, or none of such a name.
     Filesystem,
-    /// No kernel takes it on an entry of such a kind.
+    /// No kernel takes it on an entry of this kind.
     Kind,
-    /// No kernel takes such a value or name.
+    /// No kernel takes this value or name.
     Value,
     /// It does not fit.
     Size,
 }
 
-/// Why nobody could set an attribute here. If somebody could, the error is given back: it is about this user's rights, or
-/// about the disk.
+/// Returns why no user could set an attribute here. If some user could, the error is returned: it is about this user's
+/// rights, or about the disk.
 pub(super) fn why_not(place: Inode<'_>, name: &[u8], value: &[u8], error: io::Error) -> io::Result<Why> {
     let Some(errno) = Errno::from_io_error(&error) else { return Err(error) };
     let is_of_user = name.starts_with(b"user.");
@@ -36,7 +36,7 @@ pub(super) fn why_not(place: Inode<'_>, name: &[u8], value: &[u8], error: io::Er
         // xattr(7): a link's permissions, and a device's, say nothing about its attributes.
         Errno::PERM if is_of_user && matches!(place, Inode::Special(_) | Inode::Symlink(_)) => Ok(Why::Kind),
         Errno::ACCESS if name == DEFAULT_ACL && !matches!(place, Inode::Directory(_)) => Ok(Why::Kind),
-        // Values that name ids may name some that the user namespace does not map.
+        // Values with ids may name some that the user namespace does not map.
         Errno::INVAL if ParsedXattr::parse(name, value).map_or(true, |parsed| parsed.ids().is_empty()) => {
             Ok(Why::Value)
         }
@@ -50,9 +50,8 @@ pub(super) fn why_not(place: Inode<'_>, name: &[u8], value: &[u8], error: io::Er
 const ACCESS_ACL: &[u8] = b"system.posix_acl_access";
 const DEFAULT_ACL: &[u8] = b"system.posix_acl_default";
 
-/// Takes from a directory that was just made what it has by inheritance, so that what is made in it inherits nothing:
-/// default ACLs above all, which stand in the place of the umask. What a security module put there stays. Only its owner
-/// can enter the directory then.
+/// Removes from a new directory what it has inherited, so that what is made in it inherits nothing: above all default
+/// ACLs, which override the umask. What a security module put there stays. Then only its owner can enter the directory.
 pub(super) fn disinherit(directory: &Path) -> Result<()> {
     let inherited = tree::read_xattrs(directory, &XattrPolicy::Portable)?;
     for name in inherited.keys().filter(|name| !name.starts_with(b"security.")) {

@@ -1,4 +1,4 @@
-//! Blobs that are no documents, each read once and held to all that is said of it.
+//! Blobs that are not documents. Each is read once and compared with everything that is said about it.
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -8,28 +8,28 @@ use crate::digest::{Algorithm, Digest};
 use crate::error::Result;
 use crate::layout::{blob_path, Layout};
 use crate::media_type::{LayerEncoding, MediaKind};
-use crate::ops::verify::finding::{quoted, Findings, Place};
+use crate::ops::verify::finding::{quoted, FindingPlace, Findings};
 use crate::ops::verify::layer::{self, LayerFacts};
 use crate::ops::verify::links::LinksOf;
-use crate::ops::verify::mention::{IfMissing, Mention};
+use crate::ops::verify::mention::{BlobMention, IfMissing};
 use crate::ops::verify::stored::{self, Stored, StoredReader};
 use crate::ops::verify::Rule;
 use crate::work::Observer;
 
-/// A blob that is no document, and all that mentions it.
+/// A blob that is not a document, and everything that mentions it.
 #[derive(Debug)]
 pub(super) struct Blob {
     pub(super) digest: Digest,
-    mentions: Vec<(Mention, Role)>,
+    mentions: Vec<(BlobMention, BlobRole)>,
 }
 
 /// What a descriptor has a blob for.
 #[derive(Debug)]
-pub(super) enum Role {
+pub(super) enum BlobRole {
     /// Bytes, not looked into.
     Opaque,
     /// A layer of an image, with the place and value of its `diff_id` if the config has one.
-    Layer(LayerEncoding, Option<(Place, Digest)>),
+    Layer(LayerEncoding, Option<(FindingPlace, Digest)>),
 }
 
 /// Blobs in the order in which they were first mentioned.
@@ -40,13 +40,13 @@ pub(super) struct Blobs {
 }
 
 impl Blobs {
-    /// Takes note of a descriptor.
-    pub(super) fn mention(&mut self, mention: Mention, role: Role) {
+    /// Notes a descriptor.
+    pub(super) fn mention(&mut self, mention: BlobMention, role: BlobRole) {
         let position = self.position(&mention.digest);
         self.list[position].mentions.push((mention, role));
     }
 
-    /// Takes note of a blob that nothing mentions.
+    /// Notes a blob that nothing mentions.
     pub(super) fn add_unmentioned(&mut self, digest: &Digest) {
         self.position(digest);
     }
@@ -68,8 +68,8 @@ impl Blobs {
 }
 
 impl Blob {
-    /// Reads it and holds it to what is said of it, and adds what it has to do with links if it is a layer. Gives back its size,
-    /// unless it cannot be read.
+    /// Reads the blob and compares it with what is said about it. For a layer, adds what concerns links. Returns the
+    /// size, or `None` if the blob cannot be read.
     pub(super) fn check(
         &self,
         layout: &Layout,
@@ -85,15 +85,15 @@ impl Blob {
                 return Ok(None);
             }
         };
-        let place = Place::file(blob_path(&self.digest));
+        let place = FindingPlace::file(blob_path(&self.digest));
         let diff_ids = self.mentions.iter().filter_map(|(_, role)| match role {
-            Role::Layer(_, diff_id) => diff_id.as_ref(),
-            Role::Opaque => None,
+            BlobRole::Layer(_, diff_id) => diff_id.as_ref(),
+            BlobRole::Opaque => None,
         });
         let mut algorithms: Vec<Algorithm> = diff_ids.clone().filter_map(|(_, diff_id)| diff_id.algorithm()).collect();
         algorithms.sort_unstable();
         algorithms.dedup();
-        let is_layer = self.mentions.iter().any(|(_, role)| matches!(role, Role::Layer(..)));
+        let is_layer = self.mentions.iter().any(|(_, role)| matches!(role, BlobRole::Layer(..)));
         let mut facts = None;
         if is_layer {
             facts = layer::read(&mut stored, algorithms, &place, findings)?;
@@ -105,7 +105,7 @@ impl Blob {
             if let Some(size) = size {
                 check_size(mention, size, findings);
             }
-            if let (Role::Layer(encoding, _), Some(facts)) = (role, &facts) {
+            if let (BlobRole::Layer(encoding, _), Some(facts)) = (role, &facts) {
                 check_encoding(mention, *encoding, facts.format, findings);
             }
         }
@@ -116,8 +116,9 @@ impl Blob {
         Ok(size)
     }
 
-    /// The empty type stands for the two bytes `{}` (image-spec, manifest.md#guidance-for-an-empty-descriptor).
-    fn check_empty(&self, stored: &mut StoredReader, place: &Place, findings: &mut Findings) {
+    /// Checks that a blob of the empty type is the two bytes `{}` (image-spec,
+    /// manifest.md#guidance-for-an-empty-descriptor).
+    fn check_empty(&self, stored: &mut StoredReader, place: &FindingPlace, findings: &mut Findings) {
         if !self.mentions.iter().any(|(mention, _)| mention.media_type.kind() == MediaKind::Empty) {
             return;
         }
@@ -128,8 +129,8 @@ impl Blob {
     }
 }
 
-/// That a blob is missing; which is no error where it may be elsewhere.
-pub(super) fn add_missing(mention: &Mention, findings: &mut Findings) {
+/// Adds that a blob is missing, which is not an error if it may be elsewhere.
+pub(super) fn add_missing(mention: &BlobMention, findings: &mut Findings) {
     let rule = match mention.if_missing {
         IfMissing::Error => Rule::BlobMissing,
         IfMissing::Elsewhere => Rule::BlobElsewhere,
@@ -138,15 +139,15 @@ pub(super) fn add_missing(mention: &Mention, findings: &mut Findings) {
     findings.add(rule, &mention.place, format!("the blob {}", mention.digest), "nothing");
 }
 
-/// Holds a blob's size to a descriptor.
-pub(super) fn check_size(mention: &Mention, found: u64, findings: &mut Findings) {
+/// Compares a blob's size with a descriptor.
+pub(super) fn check_size(mention: &BlobMention, found: u64, findings: &mut Findings) {
     if let Some(expected) = mention.size.filter(|expected| *expected != found) {
         let place = mention.place.member("size");
         findings.add(Rule::BlobSize, &place, format!("the blob's {found} bytes"), format!("{expected} bytes"));
     }
 }
 
-fn check_encoding(mention: &Mention, encoding: LayerEncoding, found: Format, findings: &mut Findings) {
+fn check_encoding(mention: &BlobMention, encoding: LayerEncoding, found: Format, findings: &mut Findings) {
     let expected = match encoding {
         LayerEncoding::Plain => Format::Plain,
         LayerEncoding::Gzip => Format::Gzip,
@@ -154,11 +155,11 @@ fn check_encoding(mention: &Mention, encoding: LayerEncoding, found: Format, fin
     };
     if found != expected {
         let expected = format!("{}, as {} says", format_name(expected), quoted(mention.media_type.as_str()));
-        findings.add(Rule::BlobContent, &Place::file(blob_path(&mention.digest)), expected, format_name(found));
+        findings.add(Rule::BlobContent, &FindingPlace::file(blob_path(&mention.digest)), expected, format_name(found));
     }
 }
 
-/// What a blob begins like.
+/// Returns the name of a format for findings.
 pub(super) fn format_name(format: Format) -> &'static str {
     match format {
         Format::Plain => "no compression",
@@ -169,7 +170,7 @@ pub(super) fn format_name(format: Format) -> &'static str {
     }
 }
 
-fn check_diff_id(diff_id: &Digest, layer: &Digest, facts: &LayerFacts, place: &Place, findings: &mut Findings) {
+fn check_diff_id(diff_id: &Digest, layer: &Digest, facts: &LayerFacts, place: &FindingPlace, findings: &mut Findings) {
     let found = facts.diff_ids.iter().find(|found| found.algorithm() == diff_id.algorithm());
     if let Some(found) = found.filter(|found| *found != diff_id) {
         findings.add(Rule::DiffId, place, format!("{found}, the digest of the tar in {layer}"), diff_id.to_string());

@@ -6,16 +6,16 @@ use std::mem::{discriminant, Discriminant};
 use std::ops::Bound;
 
 use crate::error::{Error, Result};
-use crate::ops::verify::finding::{Findings, Place};
+use crate::ops::verify::finding::{FindingPlace, Findings};
 use crate::ops::verify::links::LayerLinks;
 use crate::ops::verify::{Rule, Severity};
 use crate::tar::{Anomaly, Member, Reader};
 use crate::tree::{Entry, Kind, TarPath, Whiteout};
 
-/// Walks the tar, and takes note of what it has to do with links. An error is one that nothing can be read after.
+/// Walks the tar and notes what concerns links. An error means that nothing after it can be read.
 pub(super) fn check(
     source: &mut impl Read,
-    place: &Place,
+    place: &FindingPlace,
     findings: &mut Findings,
     links: &mut LayerLinks,
 ) -> Result<()> {
@@ -27,7 +27,7 @@ pub(super) fn check(
 }
 
 struct Changeset<'a> {
-    place: &'a Place,
+    place: &'a FindingPlace,
     findings: &'a mut Findings,
     paths: BTreeMap<TarPath, Node>,
     /// What whiteouts hide.
@@ -35,7 +35,7 @@ struct Changeset<'a> {
     notes: Vec<Note>,
 }
 
-/// What stands at a path.
+/// What is at a path.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Node {
     Directory,
@@ -44,11 +44,11 @@ enum Node {
     Other,
 }
 
-/// An anomaly that is worth a note, at the first place where it was found: where there is one there are thousands.
+/// An anomaly that is worth a note, at the first place where it was found: one often means thousands.
 struct Note {
     kind: Discriminant<Anomaly>,
     rule: Rule,
-    place: Place,
+    place: FindingPlace,
     expected: &'static str,
     found: String,
     count: u64,
@@ -74,7 +74,7 @@ impl Changeset<'_> {
         let place = self.place_of(&member);
         let is_root = member.entry.as_ref().is_ok_and(|entry| entry.path.is_root());
         for anomaly in &member.anomalies {
-            // `/` alone can mean nothing but the root.
+            // `/` alone can only mean the root.
             if !(is_root && *anomaly == Anomaly::AbsoluteName) {
                 self.anomaly(anomaly, &place);
             }
@@ -90,8 +90,8 @@ impl Changeset<'_> {
         }
     }
 
-    /// A name may be a megabyte long; what a person reads may not.
-    fn place_of(&self, member: &Member) -> Place {
+    /// A name can have a megabyte: it is shortened for people.
+    fn place_of(&self, member: &Member) -> FindingPlace {
         match &member.entry {
             _ if member.name.len() > LONGEST_PATH => {
                 let start = member.name[..100].escape_ascii();
@@ -102,7 +102,7 @@ impl Changeset<'_> {
         }
     }
 
-    fn anomaly(&mut self, anomaly: &Anomaly, place: &Place) {
+    fn anomaly(&mut self, anomaly: &Anomaly, place: &FindingPlace) {
         let (rule, expected) = judge(anomaly);
         if rule.severity() == Severity::Error {
             return self.findings.add(rule, place, expected, anomaly.to_string());
@@ -116,7 +116,7 @@ impl Changeset<'_> {
         }
     }
 
-    fn entry(&mut self, entry: Entry, place: &Place) {
+    fn entry(&mut self, entry: Entry, place: &FindingPlace) {
         let path = entry.path.as_bytes();
         let longest = path.split(|byte| *byte == b'/').map(<[u8]>::len).max().unwrap_or_default();
         if path.len() > LONGEST_PATH || longest > LONGEST_NAME {
@@ -136,7 +136,7 @@ impl Changeset<'_> {
                 None => Some("nothing"),
             };
             if let (Some(problem), true) = (problem, node != Node::Marker) {
-                // A runtime that unpacks layers one by one, each into a directory of its own, has no other to link to.
+                // A runtime that unpacks each layer into a directory of its own has no other layer to link to.
                 let expected = format!("its target {target} before it in the same layer");
                 self.findings.add(Rule::TarHardlink, place, expected, problem);
             }
@@ -145,9 +145,9 @@ impl Changeset<'_> {
         self.paths.insert(entry.path, node);
     }
 
-    /// What an entry is as a node, and whether a whiteout is the empty file that it should be; none if its name says
-    /// nothing that makes sense.
-    fn whiteout(&mut self, entry: &Entry, place: &Place) -> Option<Node> {
+    /// Returns what an entry is as a node, and checks that a whiteout is an empty file. Returns `None` if its name
+    /// makes no sense.
+    fn whiteout(&mut self, entry: &Entry, place: &FindingPlace) -> Option<Node> {
         let own = match &entry.kind {
             Kind::Directory => Node::Directory,
             Kind::Symlink { .. } => Node::Symlink,
@@ -178,8 +178,8 @@ impl Changeset<'_> {
         Some(Node::Marker)
     }
 
-    /// Neither may the new path lie below what is no directory, nor may something that came before lie below it.
-    fn check_below(&mut self, path: &TarPath, node: Node, place: &Place) {
+    /// The path must not be below something other than a directory, nor may earlier entries be below a new non-directory.
+    fn check_below(&mut self, path: &TarPath, node: Node, place: &FindingPlace) {
         let mut parents = std::iter::successors(path.parent(), TarPath::parent);
         let above = parents.find(|parent| self.paths.get(parent).is_some_and(|node| *node != Node::Directory));
         if let Some(above) = above {
@@ -237,7 +237,7 @@ impl Changeset<'_> {
     }
 }
 
-/// The rule that an anomaly breaks, and what should have been there.
+/// Returns the rule that an anomaly breaks, and what should be there.
 fn judge(anomaly: &Anomaly) -> (Rule, &'static str) {
     match anomaly {
         Anomaly::AbsoluteName | Anomaly::AbsoluteLink | Anomaly::RedundantComponent | Anomaly::EmptyName => {
@@ -262,7 +262,7 @@ fn judge(anomaly: &Anomaly) -> (Rule, &'static str) {
     }
 }
 
-/// What is wrong, without what it is wrong with: the place tells that.
+/// Returns what is wrong without the subject, which the place tells.
 pub(super) fn reason_of(error: Error) -> String {
     match error {
         Error::Malformed { reason, .. } => reason,

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value};
 
 use crate::digest::Digest;
-use crate::ops::verify::finding::{quoted, Findings, Place};
+use crate::ops::verify::finding::{quoted, FindingPlace, Findings};
 use crate::ops::verify::mention::{check_time, read_digest};
 use crate::ops::verify::Rule;
 use crate::platform::{is_known_os, Machine, VariantPolicy};
@@ -14,21 +14,21 @@ use crate::settings::values::{Grammar, ABSOLUTE_PATH, ENV, PORT, SIGNAL, USER, V
 /// What manifests and indexes are compared with.
 #[derive(Clone, Debug)]
 pub(super) struct ConfigFacts {
-    pub(super) place: Place,
+    pub(super) place: FindingPlace,
     /// `os`, `architecture`, `variant` and the rest of [`PLATFORM_MEMBERS`], as far as they are there.
     pub(super) platform: Map<String, Value>,
-    /// None where one is malformed.
+    /// `None` for one that is malformed.
     pub(super) diff_ids: Vec<Option<Digest>>,
-    /// How many entries of history made a layer, if there are entries. Go's writers and readers take an empty list for
-    /// none, so here it is none too.
+    /// How many entries of history made a layer, or `None` without entries. Go's writers and readers take an empty list
+    /// for none, and so does this.
     pub(super) history_layers: Option<usize>,
 }
 
 /// The members of a platform that an index and a config share.
 pub(super) const PLATFORM_MEMBERS: [&str; 5] = ["os", "architecture", "variant", "os.version", "os.features"];
 
-/// Checks values whose types were checked before.
-pub(super) fn check(config: &Value, place: &Place, findings: &mut Findings) -> ConfigFacts {
+/// Checks values whose types have been checked.
+pub(super) fn check(config: &Value, place: &FindingPlace, findings: &mut Findings) -> ConfigFacts {
     check_time(&config["created"], &place.member("created"), findings);
     check_platform_names(config, place, findings);
     check_execution(config, &place.member("config"), findings);
@@ -63,8 +63,8 @@ pub(super) fn check(config: &Value, place: &Place, findings: &mut Findings) -> C
     }
 }
 
-/// `unknown` is what BuildKit's attestations have for a platform.
-fn check_platform_names(config: &Value, place: &Place, findings: &mut Findings) {
+/// `unknown` is the platform of BuildKit's attestations.
+fn check_platform_names(config: &Value, place: &FindingPlace, findings: &mut Findings) {
     let name = |member| config[member].as_str().filter(|name| *name != "unknown");
     if let Some(os) = name("os").filter(|os| !is_known_os(os)) {
         findings.add(Rule::PlatformName, &place.member("os"), "a GOOS such as `linux`", quoted(os));
@@ -79,8 +79,8 @@ fn check_platform_names(config: &Value, place: &Place, findings: &mut Findings) 
     }
 }
 
-/// How the image is run. What users and paths look like is said for Unix only; an empty string is as good as none.
-fn check_execution(config: &Value, place: &Place, findings: &mut Findings) {
+/// Checks how the image is run. The form of users and paths is only defined for Unix; an empty string counts as none.
+fn check_execution(config: &Value, place: &FindingPlace, findings: &mut Findings) {
     let execution = &config["config"];
     let mut names = BTreeSet::new();
     for (number, variable) in elements(&execution["Env"]) {
@@ -118,7 +118,7 @@ fn check_execution(config: &Value, place: &Place, findings: &mut Findings) {
     }
 }
 
-fn hold_to<T>(grammar: &Grammar<T>, text: &str, rule: Rule, place: &Place, findings: &mut Findings) {
+fn hold_to<T>(grammar: &Grammar<T>, text: &str, rule: Rule, place: &FindingPlace, findings: &mut Findings) {
     if (grammar.read)(text).is_none() {
         findings.add(rule, place, grammar.accepted, quoted(text));
     }

@@ -1,5 +1,5 @@
 //! The walk through the documents: from `index.json` through indexes and manifests to configs. Each document is read
-//! once and each descriptor of it is held to what was read; blobs that are no documents are noted for later.
+//! once, and each descriptor of it is compared with it. Blobs that are not documents are noted for later.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io::Read;
@@ -15,52 +15,54 @@ use crate::layout::{blob_path, Layout, INDEX, MARKER};
 use crate::oci::{self, LayoutMarker, MAX_DOCUMENT_SIZE, MAX_INDEX_SIZE};
 use crate::ops::verify::blob::{self, Blobs};
 use crate::ops::verify::config::{self, ConfigFacts};
-use crate::ops::verify::finding::{quoted, Findings, Place};
-use crate::ops::verify::mention::{check_annotations, check_media_type, digest_in, listed_in, AnnotationsOf, Mention};
+use crate::ops::verify::finding::{quoted, FindingPlace, Findings};
+use crate::ops::verify::mention::{
+    check_annotations, check_media_type, digest_in, listed_in, AnnotationsOf, BlobMention,
+};
 use crate::ops::verify::stored::{self, Stored, StoredReader};
 use crate::ops::verify::{json, shape, Rule};
 use crate::work::Observer;
 
 /// A walk and what it has found.
-pub(super) struct Documents<'a> {
+pub(super) struct DocumentWalk<'a> {
     pub(super) layout: &'a Layout,
     pub(super) findings: &'a mut Findings,
     observer: &'a dyn Observer,
     pub(super) known: BTreeMap<Digest, Rc<Facts>>,
-    /// Manifests and indexes that are still to be followed.
-    pub(super) queue: VecDeque<(Mention, Kind)>,
-    /// What was mentioned and is no document.
+    /// Manifests and indexes that are yet to be followed.
+    pub(super) queue: VecDeque<(BlobMention, DocumentKind)>,
+    /// What was mentioned and is not a document.
     pub(super) blobs: Blobs,
     /// How many manifests of images there are.
     pub(super) images: u64,
-    /// The layers of those that have several, the base's first.
+    /// The layers of the images that have several, the base's first.
     pub(super) layered: BTreeSet<Vec<Digest>>,
-    /// The names of digests that `index.json` gives, and what they lead to.
+    /// The referrers tags in `index.json`, and what they lead to.
     pub(super) referrers_tags: Vec<(String, Digest)>,
 }
 
 /// What a document is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum DocumentKind {
     Index,
     Manifest,
     Config,
 }
 
-/// What reading a document brought to light.
+/// What is known about a document that was read.
 pub(super) struct Facts {
     stored: Size,
-    /// None if it could not be made out.
-    kind: Option<Kind>,
+    /// `None` if it is unknown.
+    kind: Option<DocumentKind>,
     /// The media type that it gives itself.
     media_type: Option<String>,
-    /// What kind of artifact it is: as it says itself, or the media type of its config.
+    /// Its artifact type, or else the media type of its config.
     artifact_type: Option<String>,
-    /// Of a config, or of the manifest of an image.
+    /// For a config, or the manifest of an image.
     pub(super) config: Option<Rc<ConfigFacts>>,
-    /// What it says that it is about.
+    /// Its subject.
     pub(super) subject: Option<Digest>,
-    /// Of an index, what it lists, with the position in its list.
+    /// What an index lists, with the positions in its list.
     pub(super) listed: Vec<(usize, Digest)>,
 }
 
@@ -71,22 +73,22 @@ enum Size {
     Bytes(u64),
 }
 
-impl Kind {
+impl DocumentKind {
     fn name(self) -> &'static str {
         match self {
-            Kind::Index => "an index",
-            Kind::Manifest => "a manifest",
-            Kind::Config => "a config",
+            DocumentKind::Index => "an index",
+            DocumentKind::Manifest => "a manifest",
+            DocumentKind::Config => "a config",
         }
     }
 
-    /// What the members of a document make it; several, if someone wants it to be taken for both.
+    /// Returns what a document is by its members: more than one kind if it is ambiguous.
     pub(super) fn of(value: &Value) -> Vec<Self> {
         let is_manifest = value.get("layers").is_some() || value["config"].get("digest").is_some();
         [
-            (Kind::Index, value.get("manifests").is_some()),
-            (Kind::Manifest, is_manifest),
-            (Kind::Config, value.get("rootfs").is_some()),
+            (DocumentKind::Index, value.get("manifests").is_some()),
+            (DocumentKind::Manifest, is_manifest),
+            (DocumentKind::Config, value.get("rootfs").is_some()),
         ]
         .into_iter()
         .filter_map(|(kind, is_kind)| is_kind.then_some(kind))
@@ -95,7 +97,7 @@ impl Kind {
 }
 
 impl Facts {
-    /// A document that could not be made out.
+    /// A document of unknown kind.
     fn unknown(stored: Size) -> Self {
         Facts {
             stored,
@@ -109,9 +111,9 @@ impl Facts {
     }
 }
 
-impl<'a> Documents<'a> {
+impl<'a> DocumentWalk<'a> {
     pub(super) fn new(layout: &'a Layout, observer: &'a dyn Observer, findings: &'a mut Findings) -> Self {
-        Documents {
+        DocumentWalk {
             layout,
             observer,
             findings,
@@ -124,7 +126,7 @@ impl<'a> Documents<'a> {
         }
     }
 
-    /// Walks from the marker and `index.json` to all that they lead to.
+    /// Walks from the marker and `index.json` to everything that they lead to.
     pub(super) fn walk(&mut self) -> Result<()> {
         self.marker()?;
         self.index_json()?;
@@ -148,13 +150,13 @@ impl<'a> Documents<'a> {
         sizes.fold((0, 0), |(count, bytes), size| (count + 1, bytes + size))
     }
 
-    /// Whether a descriptor of this digest was met.
+    /// Whether a descriptor with this digest was met.
     pub(super) fn is_mentioned(&self, digest: &Digest) -> bool {
         self.known.contains_key(digest) || self.blobs.contains(digest)
     }
 
     fn marker(&mut self) -> Result<()> {
-        let place = Place::file(MARKER);
+        let place = FindingPlace::file(MARKER);
         let expected = format!("a file with the layout version {}", LayoutMarker::VERSION);
         let Some(raw) = self.top_level(MARKER)? else {
             self.findings.add(Rule::LayoutMarker, &place, expected, "nothing");
@@ -168,7 +170,7 @@ impl<'a> Documents<'a> {
         Ok(())
     }
 
-    /// A file that has no descriptor; none if it is missing.
+    /// Reads a file that has no descriptor. Returns `None` if it is missing.
     pub(super) fn top_level(&mut self, name: &str) -> Result<Option<Vec<u8>>> {
         let Some((reader, size)) = self.layout.file(name)? else { return Ok(None) };
         let mut raw = Vec::new();
@@ -178,18 +180,18 @@ impl<'a> Documents<'a> {
             return Err(Error::malformed(format!("{}: {name}", self.layout.location()), error.to_string()));
         }
         if raw.len() as u64 > limit {
-            self.add_too_large(size, limit, &Place::file(name));
+            self.add_too_large(size, limit, &FindingPlace::file(name));
         }
         Ok(Some(raw))
     }
 
-    fn add_too_large(&mut self, size: u64, limit: u64, place: &Place) {
+    fn add_too_large(&mut self, size: u64, limit: u64, place: &FindingPlace) {
         let expected = format!("at most {limit} bytes");
         self.findings.add(Rule::DocumentSize, place, expected, format!("{size} bytes"));
     }
 
-    /// The value of a document; none if it is no JSON, which the findings know then.
-    pub(super) fn parse(&mut self, raw: &[u8], place: &Place) -> Option<Value> {
+    /// Parses a document. Returns `None`, and adds a finding, if it is not JSON.
+    pub(super) fn parse(&mut self, raw: &[u8], place: &FindingPlace) -> Option<Value> {
         if raw.len() as u64 > limit(place.file_name()) {
             return None;
         }
@@ -208,8 +210,8 @@ impl<'a> Documents<'a> {
         }
     }
 
-    /// Reads the document that a descriptor is about, unless it was read before, and holds it to the descriptor.
-    pub(super) fn follow(&mut self, mention: &Mention, wanted: Kind) -> Result<Rc<Facts>> {
+    /// Reads the document of a descriptor, unless it was read before, and compares it with the descriptor.
+    pub(super) fn follow(&mut self, mention: &BlobMention, wanted: DocumentKind) -> Result<Rc<Facts>> {
         let facts = if let Some(facts) = self.known.get(&mention.digest) {
             Rc::clone(facts)
         } else {
@@ -229,7 +231,7 @@ impl<'a> Documents<'a> {
                 self.findings.add(Rule::BlobContent, &mention.place, expected, kind.name());
             }
             (None, Some(found)) if found != media_type => {
-                let place = Place::file(blob_path(&mention.digest)).member("mediaType");
+                let place = FindingPlace::file(blob_path(&mention.digest)).member("mediaType");
                 let expected = format!("{}, as {} says", quoted(media_type), mention.place);
                 self.findings.add(Rule::DocumentMediaType, &place, expected, quoted(found));
             }
@@ -245,7 +247,7 @@ impl<'a> Documents<'a> {
         Ok(facts)
     }
 
-    fn open(&mut self, digest: &Digest, wanted: Kind) -> Result<Facts> {
+    fn open(&mut self, digest: &Digest, wanted: DocumentKind) -> Result<Facts> {
         let reader = match stored::open(self.layout, digest, self.observer, self.findings) {
             Stored::Missing => return Ok(Facts::unknown(Size::Missing)),
             Stored::Unreadable => return Ok(Facts::unknown(Size::Unreadable)),
@@ -254,7 +256,7 @@ impl<'a> Documents<'a> {
         let Some((raw, size)) = read_document(reader, digest, self.findings)? else {
             return Ok(Facts::unknown(Size::Unreadable));
         };
-        let place = Place::file(blob_path(digest));
+        let place = FindingPlace::file(blob_path(digest));
         if size > MAX_DOCUMENT_SIZE {
             self.add_too_large(size, MAX_DOCUMENT_SIZE, &place);
         } else if let Some(found) = what_is_no_document(&raw) {
@@ -265,29 +267,29 @@ impl<'a> Documents<'a> {
         Ok(Facts::unknown(Size::Bytes(size)))
     }
 
-    fn document(&mut self, value: &Value, wanted: Kind, place: &Place, size: u64) -> Result<Facts> {
-        let kinds = Kind::of(value);
+    fn document(&mut self, value: &Value, wanted: DocumentKind, place: &FindingPlace, size: u64) -> Result<Facts> {
+        let kinds = DocumentKind::of(value);
         self.check_ambiguity(&kinds, place);
         let kind = if kinds.contains(&wanted) { wanted } else { kinds.first().copied().unwrap_or(wanted) };
         let text = |value: &Value| value.as_str().filter(|text| !text.is_empty()).map(str::to_owned);
         let mut facts = Facts { kind: Some(kind), ..Facts::unknown(Size::Bytes(size)) };
         match kind {
-            // What stands in the place of a config is not followed: a chain of such could go on for ever.
-            Kind::Index | Kind::Manifest if wanted == Kind::Config => {}
-            Kind::Index => {
+            // An index or manifest in place of a config is not followed: a chain of them could go on for ever.
+            DocumentKind::Index | DocumentKind::Manifest if wanted == DocumentKind::Config => {}
+            DocumentKind::Index => {
                 facts.media_type = text(&value["mediaType"]);
                 facts.artifact_type = text(&value["artifactType"]);
                 facts.subject = digest_in(&value["subject"]);
                 facts.listed = listed_in(value);
                 self.index(value, place, AnnotationsOf::Other)?;
             }
-            Kind::Manifest => {
+            DocumentKind::Manifest => {
                 facts.media_type = text(&value["mediaType"]);
                 facts.artifact_type = text(&value["artifactType"]).or_else(|| text(&value["config"]["mediaType"]));
                 facts.subject = digest_in(&value["subject"]);
                 facts.config = self.manifest(value, place)?;
             }
-            Kind::Config => {
+            DocumentKind::Config => {
                 let errors = self.findings.errors();
                 shape::CONFIG.check(value, place, self.findings);
                 facts.config = Some(Rc::new(config::check(value, place, self.findings)));
@@ -298,15 +300,20 @@ impl<'a> Documents<'a> {
     }
 
     /// A manifest that is also an index is one image to some readers and another to others.
-    pub(super) fn check_ambiguity(&mut self, kinds: &[Kind], place: &Place) {
-        if kinds.contains(&Kind::Index) && kinds.contains(&Kind::Manifest) {
+    pub(super) fn check_ambiguity(&mut self, kinds: &[DocumentKind], place: &FindingPlace) {
+        if kinds.contains(&DocumentKind::Index) && kinds.contains(&DocumentKind::Manifest) {
             self.findings.add(Rule::DocumentAmbiguous, place, "a manifest or an index", "the members of both");
         }
     }
 
-    /// The tables of members and this library's own structs must not differ on what is well-formed.
-    /// `errors` is how many there were before the document was looked at.
-    pub(super) fn check_readable<'de, T: Deserialize<'de>>(&mut self, value: &'de Value, errors: usize, place: &Place) {
+    /// Checks that this library's own structs accept what the tables of members accept. `errors` is how many errors
+    /// there were before the document was checked.
+    pub(super) fn check_readable<'de, T: Deserialize<'de>>(
+        &mut self,
+        value: &'de Value,
+        errors: usize,
+        place: &FindingPlace,
+    ) {
         if self.findings.errors() == errors {
             if let Err(error) = T::deserialize(value) {
                 self.findings.add(Rule::DocumentStructure, place, "a document that can be read", error.to_string());
@@ -314,8 +321,8 @@ impl<'a> Documents<'a> {
         }
     }
 
-    /// What manifests and indexes have in common.
-    pub(super) fn check_head(&mut self, value: &Value, place: &Place) {
+    /// Checks what manifests and indexes have in common.
+    pub(super) fn check_head(&mut self, value: &Value, place: &FindingPlace) {
         if let Some(version) = value.get("schemaVersion").filter(|version| version.is_number() && **version != 2) {
             self.findings.add(Rule::SchemaVersion, &place.member("schemaVersion"), "2", version.to_string());
         }
@@ -328,18 +335,18 @@ impl<'a> Documents<'a> {
         check_annotations(value, AnnotationsOf::Other, place, self.findings);
     }
 
-    pub(super) fn add_unknown(&mut self, mention: &Mention, expected: &str) {
+    pub(super) fn add_unknown(&mut self, mention: &BlobMention, expected: &str) {
         let place = mention.place.member("mediaType");
         self.findings.add(Rule::UnknownMediaType, &place, expected, quoted(mention.media_type.as_str()));
     }
 
-    pub(super) fn add_misplaced(&mut self, mention: &Mention, expected: &str) {
+    pub(super) fn add_misplaced(&mut self, mention: &BlobMention, expected: &str) {
         let place = mention.place.member("mediaType");
         self.findings.add(Rule::DescriptorKind, &place, expected, quoted(mention.media_type.as_str()));
     }
 }
 
-/// How many bytes a file that is a document may have.
+/// Returns how many bytes a file with a document may have.
 fn limit(name: &str) -> u64 {
     if name == INDEX {
         MAX_INDEX_SIZE
@@ -348,7 +355,7 @@ fn limit(name: &str) -> u64 {
     }
 }
 
-/// A document's bytes, as many as a document may have, and their number; none if they cannot be read.
+/// Returns a document's bytes, at most as many as a document may have, and their number; `None` if they cannot be read.
 fn read_document(mut reader: StoredReader, digest: &Digest, findings: &mut Findings) -> Result<Option<(Vec<u8>, u64)>> {
     let mut raw = Vec::new();
     // The reader keeps its error.
@@ -356,7 +363,7 @@ fn read_document(mut reader: StoredReader, digest: &Digest, findings: &mut Findi
     Ok(reader.finish(digest, findings)?.map(|size| (raw, size)))
 }
 
-/// What a blob is that is certainly no JSON.
+/// Returns what a blob is if it is certainly not JSON.
 fn what_is_no_document(raw: &[u8]) -> Option<&'static str> {
     match Format::sniff(raw) {
         Format::Plain if raw.get(257..262) == Some(b"ustar") => Some("a tar"),

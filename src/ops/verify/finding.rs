@@ -5,13 +5,13 @@ use serde::{Serialize, Serializer};
 
 use crate::ops::verify::{Rule, Severity};
 
-/// One thing that is not as it should be.
+/// A deviation from a rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Finding {
     /// The rule that it breaks.
     pub rule: Rule,
-    /// Where: a file of the layout, behind a `#` a JSON pointer into a document (RFC 6901), behind a colon an entry of
+    /// Where: a file of the layout; after a `#`, a JSON pointer into a document (RFC 6901); after a colon, an entry of
     /// a layer.
     pub place: String,
     /// What should be there.
@@ -21,7 +21,7 @@ pub struct Finding {
 }
 
 impl Finding {
-    /// How much it weighs.
+    /// Its severity.
     pub fn severity(&self) -> Severity {
         self.rule.severity()
     }
@@ -51,7 +51,7 @@ impl Serialize for Finding {
 /// Findings of one rule in one file that are listed; the rest are counted, so that a hostile layer cannot fill memory.
 const LISTED: u64 = 1000;
 
-/// What was found so far.
+/// What has been found so far.
 #[derive(Debug, Default)]
 pub(super) struct Findings {
     list: Vec<Finding>,
@@ -60,7 +60,13 @@ pub(super) struct Findings {
 }
 
 impl Findings {
-    pub(super) fn add(&mut self, rule: Rule, place: &Place, expected: impl Into<String>, found: impl Into<String>) {
+    pub(super) fn add(
+        &mut self,
+        rule: Rule,
+        place: &FindingPlace,
+        expected: impl Into<String>,
+        found: impl Into<String>,
+    ) {
         let count = self.counts.entry((rule, place.file.clone())).or_default();
         *count += 1;
         self.errors += usize::from(rule.severity() == Severity::Error);
@@ -88,15 +94,15 @@ impl Findings {
 
 /// Where something is: a file of the layout, and perhaps a place in it.
 #[derive(Clone, Debug)]
-pub(super) struct Place {
+pub(super) struct FindingPlace {
     file: String,
     within: String,
 }
 
-impl Place {
+impl FindingPlace {
     /// A file of the layout.
     pub(super) fn file(name: impl Into<String>) -> Self {
-        Place { file: name.into(), within: String::new() }
+        FindingPlace { file: name.into(), within: String::new() }
     }
 
     /// The name of the file.
@@ -104,26 +110,26 @@ impl Place {
         &self.file
     }
 
-    /// A member or element of the document, or of what stands at this place in it.
+    /// A member or element of the document, or of the value at this place.
     pub(super) fn member(&self, name: impl fmt::Display) -> Self {
         let mark = if self.within.is_empty() { "#/" } else { "/" };
         let name = shortened(&name.to_string(), 100).replace('~', "~0").replace('/', "~1");
-        Place { file: self.file.clone(), within: format!("{}{mark}{name}", self.within) }
+        FindingPlace { file: self.file.clone(), within: format!("{}{mark}{name}", self.within) }
     }
 
     /// An entry of the layer.
     pub(super) fn entry(&self, name: impl fmt::Display) -> Self {
-        Place { file: self.file.clone(), within: format!(": {name}") }
+        FindingPlace { file: self.file.clone(), within: format!(": {name}") }
     }
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for FindingPlace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}{}", self.file.escape_debug(), self.within)
     }
 }
 
-/// A text of a document as it is shown: on one line, and not at any length.
+/// A text of a document for people: on one line, and not too long.
 pub(super) fn quoted(text: &str) -> String {
     format!("`{}`", shortened(text, 200))
 }
@@ -141,10 +147,10 @@ mod tests {
 
     #[test]
     fn places_and_texts_stay_on_one_line() {
-        let document = Place::file("index.json");
+        let document = FindingPlace::file("index.json");
         assert_eq!(document.member("manifests").member(0).to_string(), "index.json#/manifests/0");
         assert_eq!(document.member("a/b~\n").to_string(), "index.json#/a~1b~0\\n");
-        assert_eq!(Place::file("blobs/x\n").entry("/a").to_string(), "blobs/x\\n: /a");
+        assert_eq!(FindingPlace::file("blobs/x\n").entry("/a").to_string(), "blobs/x\\n: /a");
         assert_eq!(quoted("a\n"), "`a\\n`");
         assert_eq!(quoted(&"ä".repeat(201)), format!("`{}…`", "ä".repeat(200)));
     }
@@ -153,9 +159,9 @@ mod tests {
     fn a_flood_is_counted_and_not_kept() {
         let mut findings = Findings::default();
         for i in 0..LISTED + 5 {
-            findings.add(Rule::TarPath, &Place::file("blob").entry(i), "a", "b");
+            findings.add(Rule::TarPath, &FindingPlace::file("blob").entry(i), "a", "b");
         }
-        findings.add(Rule::TarEntry, &Place::file("blob"), "a", "b");
+        findings.add(Rule::TarEntry, &FindingPlace::file("blob"), "a", "b");
         let list = findings.finish();
         assert_eq!(list.len() as u64, LISTED + 2);
         let line = list.last().map(ToString::to_string);

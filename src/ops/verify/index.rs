@@ -10,16 +10,16 @@ use crate::layout::{blob_path, named, DigestPrefix, Named, INDEX};
 use crate::media_type::{MediaKind, MediaType};
 use crate::oci::annotations::{CONTAINERD_NAME, REF_NAME};
 use crate::oci::Index;
-use crate::ops::verify::blob::Role;
+use crate::ops::verify::blob::BlobRole;
 use crate::ops::verify::config::{ConfigFacts, PLATFORM_MEMBERS};
-use crate::ops::verify::documents::{Documents, Kind};
-use crate::ops::verify::finding::{quoted, Place};
-use crate::ops::verify::mention::{check_annotations, AnnotationsOf, IfMissing, Mention};
+use crate::ops::verify::documents::{DocumentKind, DocumentWalk};
+use crate::ops::verify::finding::{quoted, FindingPlace};
+use crate::ops::verify::mention::{check_annotations, AnnotationsOf, BlobMention, IfMissing};
 use crate::ops::verify::{shape, Rule};
 
-impl Documents<'_> {
+impl DocumentWalk<'_> {
     pub(super) fn index_json(&mut self) -> Result<()> {
-        let place = Place::file(INDEX);
+        let place = FindingPlace::file(INDEX);
         let Some(raw) = self.top_level(INDEX)? else {
             self.findings.add(Rule::LayoutIndex, &place, "a file", "nothing");
             return Ok(());
@@ -29,13 +29,13 @@ impl Documents<'_> {
             let expected = quoted(MediaType::INDEX.as_str());
             self.findings.add(Rule::DocumentMediaType, &place.member("mediaType"), expected, quoted(found));
         }
-        self.check_ambiguity(&Kind::of(&value), &place);
+        self.check_ambiguity(&DocumentKind::of(&value), &place);
         self.note_referrers_tags(&value);
         self.index(&value, &place, AnnotationsOf::IndexEntry)
     }
 
-    /// An index, be it `index.json` or one that was met on the way.
-    pub(super) fn index(&mut self, value: &Value, place: &Place, of: AnnotationsOf) -> Result<()> {
+    /// Checks an index: `index.json`, or one that was met on the way.
+    pub(super) fn index(&mut self, value: &Value, place: &FindingPlace, of: AnnotationsOf) -> Result<()> {
         let errors = self.findings.errors();
         shape::INDEX.check(value, place, self.findings);
         self.check_head(value, place);
@@ -44,7 +44,7 @@ impl Documents<'_> {
         let mut mentions = Vec::new();
         for (number, descriptor) in descriptors.iter().enumerate() {
             check_annotations(descriptor, of, &place_of(number), self.findings);
-            let mention = Mention::read(descriptor, place_of(number), self.findings);
+            let mention = BlobMention::read(descriptor, place_of(number), self.findings);
             mentions.extend(mention.map(|mention| (number, mention)));
         }
         let subject = self.subject(value, place);
@@ -64,19 +64,19 @@ impl Documents<'_> {
                 );
             }
         }
-        // Whoever copies an image for several platforms may copy those that are wanted alone, and the index as it is.
-        let is_here = |mention: &Mention| self.layout.holds(&mention.digest).unwrap_or(true);
+        // An image for several platforms may be copied only in part, with the index as it is.
+        let is_here = |mention: &BlobMention| self.layout.holds(&mention.digest).unwrap_or(true);
         let is_partial = of != AnnotationsOf::IndexEntry && mentions.iter().any(|(_, mention)| is_here(mention));
         for (_, mut mention) in mentions {
             if is_partial && mention.if_missing == IfMissing::Error {
                 mention.if_missing = IfMissing::OtherPlatform;
             }
             match mention.media_type.kind() {
-                MediaKind::Manifest => self.queue.push_back((mention, Kind::Manifest)),
-                MediaKind::Index => self.queue.push_back((mention, Kind::Index)),
+                MediaKind::Manifest => self.queue.push_back((mention, DocumentKind::Manifest)),
+                MediaKind::Index => self.queue.push_back((mention, DocumentKind::Index)),
                 MediaKind::Config | MediaKind::Layer(_) | MediaKind::Empty | MediaKind::Other => {
                     self.add_unknown(&mention, "a manifest or an index");
-                    self.blobs.mention(mention, Role::Opaque);
+                    self.blobs.mention(mention, BlobRole::Opaque);
                 }
             }
         }
@@ -84,8 +84,13 @@ impl Documents<'_> {
         Ok(())
     }
 
-    /// Leaves those descriptors of `index.json` that the location's name means, and tells names that mean several.
-    fn choose(&mut self, descriptors: &[Value], mentions: &mut Vec<(usize, Mention)>, place: &Place) -> Result<()> {
+    /// Keeps those descriptors of `index.json` that the location's name means, and reports names that mean several.
+    fn choose(
+        &mut self,
+        descriptors: &[Value],
+        mentions: &mut Vec<(usize, BlobMention)>,
+        place: &FindingPlace,
+    ) -> Result<()> {
         let wanted = self.layout.location();
         let descriptors: Vec<(usize, &Value)> = descriptors.iter().enumerate().collect();
         let Named { found: meant, digest } =
@@ -114,8 +119,8 @@ impl Documents<'_> {
         digest.map_or(Ok(()), |digest| self.choose_digest(digest, mentions))
     }
 
-    /// Leaves those that the location's digest means, or puts in their place what an index lists by it.
-    fn choose_digest(&mut self, wanted: &DigestPrefix, mentions: &mut Vec<(usize, Mention)>) -> Result<()> {
+    /// Keeps those that the location's digest means, or replaces them by what an index lists with that digest.
+    fn choose_digest(&mut self, wanted: &DigestPrefix, mentions: &mut Vec<(usize, BlobMention)>) -> Result<()> {
         mentions.retain(|(_, mention)| wanted.begins(&mention.digest));
         if wanted.is_whole() && !mentions.is_empty() {
             return Ok(());
@@ -125,14 +130,14 @@ impl Documents<'_> {
         if let (true, [path, ..]) = (mentions.is_empty(), &meant[..]) {
             let file = path.index().map_or(INDEX.to_owned(), |index| blob_path(&index.digest));
             let descriptor = serde_json::to_value(path.descriptor()).expect("a descriptor has string keys");
-            let mention = Mention::read(&descriptor, Place::file(file), self.findings);
+            let mention = BlobMention::read(&descriptor, FindingPlace::file(file), self.findings);
             mentions.extend(mention.map(|mention| (0, mention)));
         }
         Ok(())
     }
 
-    /// The platform that an index gives against the one in the config.
-    pub(super) fn compare_platforms(&mut self, index: &Map<String, Value>, config: &ConfigFacts, place: &Place) {
+    /// Compares the platform in an index with the one in the config.
+    pub(super) fn compare_platforms(&mut self, index: &Map<String, Value>, config: &ConfigFacts, place: &FindingPlace) {
         let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
         for member in PLATFORM_MEMBERS {
             let given = index.get(member).filter(|value| !value.is_null());

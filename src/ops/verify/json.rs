@@ -1,12 +1,12 @@
-//! JSON in which nothing is lost: a plain parser keeps one of two members of the same name and says nothing.
+//! JSON without losses: a plain parser keeps one of two members of the same name, and does not report it.
 
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
-/// A document's value, and the paths of members whose name came before in the same object, a hundred at most. The later
-/// value is kept, as most readers keep it.
+/// Returns a document's value, and the paths of members whose name occurred before in the same object, a hundred at
+/// most. The later value is kept, as most readers keep it.
 pub(super) fn read(raw: &[u8]) -> Result<(Value, Vec<Path>), serde_json::Error> {
     let mut state = State::default();
     let mut deserializer = serde_json::Deserializer::from_slice(raw);

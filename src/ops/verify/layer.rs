@@ -9,29 +9,29 @@ use crate::compress::{Decoder, Format, ReadAhead};
 use crate::digest::{Algorithm, Digest, Hasher};
 use crate::error::{Error, IoContext, Result};
 use crate::ops::verify::changeset;
-use crate::ops::verify::finding::{Findings, Place};
+use crate::ops::verify::finding::{FindingPlace, Findings};
 use crate::ops::verify::links::LayerLinks;
 use crate::ops::verify::stored::{drain, StoredReader};
 use crate::ops::verify::Rule;
 use crate::work::Observer;
 
-/// What reading a layer brought to light.
+/// What is known about a layer that was read.
 pub(super) struct LayerFacts {
     pub(super) format: Format,
-    /// One of each algorithm that was asked for; none if the layer cannot be decompressed.
+    /// One for each algorithm that was asked for; empty if the layer cannot be decompressed.
     pub(super) diff_ids: Vec<Digest>,
     pub(super) links: LayerLinks,
 }
 
-/// Reads a layer to the end of what can be decompressed; none if the file cannot be read.
+/// Reads a layer to the end of what can be decompressed. Returns `None` if the file cannot be read.
 ///
 /// # Errors
 ///
-/// Somebody wanted to stop, or the system has no thread to give.
+/// The work was interrupted, or the system has no thread left.
 pub(super) fn read(
     stored: &mut StoredReader,
     mut algorithms: Vec<Algorithm>,
-    place: &Place,
+    place: &FindingPlace,
     findings: &mut Findings,
 ) -> Result<Option<LayerFacts>> {
     let observer = stored.observer();
@@ -71,19 +71,19 @@ pub(super) fn read(
         findings.add(Rule::GzipMembers, place, "one gzip member", format!("{} of them", outcome.streams));
     }
     if outcome.trailing > 0 {
-        let found = format!("{} bytes behind it", outcome.trailing);
+        let found = format!("{} bytes after it", outcome.trailing);
         findings.add(Rule::LayerTrailingBytes, place, "the end of the compressed stream", found);
     }
     let stored_digest = if format == Format::Plain { stored.digest() } else { None };
     Ok(Some(LayerFacts { format, diff_ids: diff_ids.into_iter().chain(stored_digest).collect(), links }))
 }
 
-/// Walks the tar and takes its digests to the very end: the tail is part of the `diff_id`, whether somebody could read
-/// it as tar or not.
+/// Walks the tar and hashes it to the very end: the tail is part of the `diff_id`, whether or not it can be read as
+/// tar.
 fn walk(
     decoding: Decoding,
     algorithms: &[Algorithm],
-    place: &Place,
+    place: &FindingPlace,
     findings: &mut Findings,
     links: &mut LayerLinks,
 ) -> Result<(Result<()>, Vec<Digest>)> {
@@ -101,14 +101,14 @@ fn walk(
 /// How decompressing ended.
 #[derive(Default)]
 struct Outcome {
-    /// Why nothing more came.
+    /// Why nothing more could be decompressed.
     failure: Option<String>,
     /// What [`crate::compress::Rest`] says.
     streams: u64,
     trailing: u64,
 }
 
-/// Yields the tar, and reads what stands behind it before its end is told.
+/// Yields the tar, and reads what follows the stream before it reports the end.
 struct Decoding<'a, 'b> {
     decoder: Option<Decoder<&'a mut StoredReader<'b>>>,
     observer: &'a dyn Observer,
@@ -131,7 +131,7 @@ impl Decoding<'_, '_> {
 
 impl Read for Decoding<'_, '_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        // A few stored bytes can stand for hours of zeros, so the reader of stored bytes does not ask often enough.
+        // A few stored bytes can expand to hours of zeros, so the reader of stored bytes does not ask often enough.
         if self.observer.interrupted() {
             return Err(Error::Interrupted.into());
         }

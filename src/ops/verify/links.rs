@@ -1,5 +1,5 @@
-//! Entries of a layer that lie below what is a symbolic link in a lower one. Where the layer has no entry for the directory,
-//! an overlay makes one in the place of the link, and others follow it.
+//! Entries of a layer below a path that is a symbolic link in a lower layer. If the layer has no entry for the
+//! directory, an overlay makes one in place of the link, and others follow the link.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,24 +7,24 @@ use crate::digest::Digest;
 use crate::error::Result;
 use crate::layer::{Changeset, Contents, Fold};
 use crate::layout::{blob_path, Layout};
-use crate::ops::verify::finding::{Findings, Place};
+use crate::ops::verify::finding::{FindingPlace, Findings};
 use crate::ops::verify::Rule;
 use crate::tree::{Kind, TarPath};
 use crate::work::Observer;
 
-/// What a layer has to do with links: little beside its entries.
+/// What in a layer concerns links: little compared with its entries.
 #[derive(Clone, Debug, Default)]
 pub(super) struct LayerLinks {
     /// Its symbolic links.
     pub(super) links: BTreeSet<TarPath>,
-    /// Directories that lead to entries and are none themselves, each with the first of those entries.
+    /// Directories that lead to entries and are not entries themselves, each with the first of those entries.
     pub(super) implied: BTreeMap<TarPath, TarPath>,
 }
 
 /// Layers by the digests of their blobs.
 pub(super) type LinksOf = BTreeMap<Digest, LayerLinks>;
 
-/// Holds the layers of an image, the base's first, to each other.
+/// Compares the layers of an image, the base's first, with each other.
 pub(super) fn check(
     layout: &Layout,
     layers: &[Digest],
@@ -41,10 +41,10 @@ pub(super) fn check(
     };
     let suspects: Vec<_> = (0..layers.len()).map(suspects).collect();
     let Some(last) = suspects.iter().rposition(|suspects| !suspects.is_empty()) else { return Ok(()) };
-    // A layer between may have put something else in the place of the link: only all of them together tell.
+    // A layer in between may have replaced the link: only all of them together tell.
     let mut fold = Fold::new();
     for (layer, suspects) in layers.iter().zip(&suspects).take(last + 1) {
-        let place = Place::file(blob_path(layer));
+        let place = FindingPlace::file(blob_path(layer));
         let Some((blob, _)) = layout.stored_blob(layer)? else { return Ok(()) };
         let Ok(changeset) = Changeset::read(blob, Contents::Skip, &place.to_string(), observer) else {
             observer.check()?;

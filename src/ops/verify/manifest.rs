@@ -8,28 +8,28 @@ use crate::digest::Digest;
 use crate::error::Result;
 use crate::media_type::MediaKind;
 use crate::oci;
-use crate::ops::verify::blob::Role;
+use crate::ops::verify::blob::BlobRole;
 use crate::ops::verify::config::ConfigFacts;
-use crate::ops::verify::documents::{Documents, Kind};
-use crate::ops::verify::finding::Place;
-use crate::ops::verify::mention::{check_annotations, AnnotationsOf, Mention};
+use crate::ops::verify::documents::{DocumentKind, DocumentWalk};
+use crate::ops::verify::finding::FindingPlace;
+use crate::ops::verify::mention::{check_annotations, AnnotationsOf, BlobMention};
 use crate::ops::verify::{shape, Rule};
 
-impl Documents<'_> {
-    /// A manifest. Gives back what the config says, if it is one of an image.
-    pub(super) fn manifest(&mut self, value: &Value, place: &Place) -> Result<Option<Rc<ConfigFacts>>> {
+impl DocumentWalk<'_> {
+    /// Checks a manifest. Returns what the config says, or `None` if the manifest is not one of an image.
+    pub(super) fn manifest(&mut self, value: &Value, place: &FindingPlace) -> Result<Option<Rc<ConfigFacts>>> {
         let errors = self.findings.errors();
         shape::MANIFEST.check(value, place, self.findings);
         self.check_head(value, place);
         let config_place = place.member("config");
         check_annotations(&value["config"], AnnotationsOf::Other, &config_place, self.findings);
-        let config = Mention::read(&value["config"], config_place, self.findings);
+        let config = BlobMention::read(&value["config"], config_place, self.findings);
         let layers_place = place.member("layers");
         let layers = value["layers"].as_array().map(Vec::as_slice).unwrap_or_default();
         let mut mentions = Vec::new();
         for (number, layer) in layers.iter().enumerate() {
             check_annotations(layer, AnnotationsOf::Other, &layers_place.member(number), self.findings);
-            mentions.push(Mention::read(layer, layers_place.member(number), self.findings));
+            mentions.push(BlobMention::read(layer, layers_place.member(number), self.findings));
         }
         let subject = self.subject(value, place);
         self.check_readable::<oci::Manifest>(value, errors, place);
@@ -37,7 +37,7 @@ impl Documents<'_> {
         let mut facts = None;
         match config {
             Some(config) if config.media_type.kind() == MediaKind::Config && is_image(&mentions) => {
-                facts.clone_from(&self.follow(&config, Kind::Config)?.config);
+                facts.clone_from(&self.follow(&config, DocumentKind::Config)?.config);
                 self.images += 1;
                 self.image(mentions, facts.as_deref(), &layers_place);
             }
@@ -45,15 +45,15 @@ impl Documents<'_> {
                 if let Some(config) = other {
                     self.artifact_config(config, value, place);
                 }
-                // What an artifact's blobs hold is its own affair.
-                mentions.into_iter().flatten().for_each(|mention| self.blobs.mention(mention, Role::Opaque));
+                // The content of an artifact's blobs is not defined here.
+                mentions.into_iter().flatten().for_each(|mention| self.blobs.mention(mention, BlobRole::Opaque));
             }
         }
         self.follow_subject(subject);
         Ok(facts)
     }
 
-    fn artifact_config(&mut self, config: Mention, manifest: &Value, place: &Place) {
+    fn artifact_config(&mut self, config: BlobMention, manifest: &Value, place: &FindingPlace) {
         match config.media_type.kind() {
             MediaKind::Empty if manifest["artifactType"].as_str().unwrap_or_default().is_empty() => {
                 let place = place.member("artifactType");
@@ -63,16 +63,16 @@ impl Documents<'_> {
             MediaKind::Index | MediaKind::Manifest | MediaKind::Layer(_) => self.add_misplaced(&config, "a config"),
             MediaKind::Config | MediaKind::Empty => {}
         }
-        self.blobs.mention(config, Role::Opaque);
+        self.blobs.mention(config, BlobRole::Opaque);
     }
 
-    /// Layers against the config that tells what they should hold.
-    fn image(&mut self, layers: Vec<Option<Mention>>, config: Option<&ConfigFacts>, place: &Place) {
+    /// Compares the layers with what the config says about them.
+    fn image(&mut self, layers: Vec<Option<BlobMention>>, config: Option<&ConfigFacts>, place: &FindingPlace) {
         let count = layers.len();
         if count == 0 {
             self.findings.add(Rule::NoLayers, place, "a layer", "none");
         }
-        let is_layer = |mention: &&Mention| matches!(mention.media_type.kind(), MediaKind::Layer(_));
+        let is_layer = |mention: &&BlobMention| matches!(mention.media_type.kind(), MediaKind::Layer(_));
         let digests = layers.iter().flatten().filter(is_layer).map(|mention| mention.digest.clone());
         if count > 1 {
             self.layered.insert(digests.collect());
@@ -99,34 +99,34 @@ impl Documents<'_> {
                     let diff_id = diff_ids.get(number).cloned().flatten().zip(config);
                     let place_of =
                         |config: &ConfigFacts| config.place.member("rootfs").member("diff_ids").member(number);
-                    Role::Layer(encoding, diff_id.map(|(diff_id, config)| (place_of(config), diff_id)))
+                    BlobRole::Layer(encoding, diff_id.map(|(diff_id, config)| (place_of(config), diff_id)))
                 }
                 MediaKind::Other => {
                     self.add_unknown(&mention, "a layer");
-                    Role::Opaque
+                    BlobRole::Opaque
                 }
                 MediaKind::Index | MediaKind::Manifest | MediaKind::Config | MediaKind::Empty => {
                     self.add_misplaced(&mention, "a layer");
-                    Role::Opaque
+                    BlobRole::Opaque
                 }
             };
             self.blobs.mention(mention, role);
         }
     }
 
-    pub(super) fn subject(&mut self, value: &Value, place: &Place) -> Option<Mention> {
+    pub(super) fn subject(&mut self, value: &Value, place: &FindingPlace) -> Option<BlobMention> {
         let subject = value.get("subject").filter(|subject| subject.is_object())?;
         check_annotations(subject, AnnotationsOf::Other, &place.member("subject"), self.findings);
-        Mention::read(subject, place.member("subject"), self.findings)
+        BlobMention::read(subject, place.member("subject"), self.findings)
     }
 
-    /// A subject need not be there: the association is a weak one (image-spec, manifest.md, `subject`).
-    pub(super) fn follow_subject(&mut self, subject: Option<Mention>) {
+    /// Follows a subject. It need not be there: the association is a weak one (image-spec, manifest.md, `subject`).
+    pub(super) fn follow_subject(&mut self, subject: Option<BlobMention>) {
         let Some(mention) = subject else { return };
         let is_here = self.layout.holds(&mention.digest).unwrap_or(true);
         match mention.media_type.kind() {
-            MediaKind::Manifest if is_here => self.queue.push_back((mention, Kind::Manifest)),
-            MediaKind::Index if is_here => self.queue.push_back((mention, Kind::Index)),
+            MediaKind::Manifest if is_here => self.queue.push_back((mention, DocumentKind::Manifest)),
+            MediaKind::Index if is_here => self.queue.push_back((mention, DocumentKind::Index)),
             MediaKind::Manifest | MediaKind::Index => {}
             MediaKind::Other => self.add_unknown(&mention, "a manifest or an index"),
             MediaKind::Config | MediaKind::Layer(_) | MediaKind::Empty => {
@@ -136,8 +136,8 @@ impl Documents<'_> {
     }
 }
 
-/// Whether a filesystem could be made of the layers, or there are none: [`oci::Manifest::is_image`].
-fn is_image(layers: &[Option<Mention>]) -> bool {
-    let is_foreign = |mention: &Mention| mention.media_type.is_foreign();
+/// Whether a filesystem can be made of the layers, or there are none: [`oci::Manifest::is_image`].
+fn is_image(layers: &[Option<BlobMention>]) -> bool {
+    let is_foreign = |mention: &BlobMention| mention.media_type.is_foreign();
     layers.is_empty() || !layers.iter().all(|mention| mention.as_ref().is_some_and(is_foreign))
 }

@@ -1,4 +1,4 @@
-//! Descriptors, each member looked at by itself.
+//! Descriptors, each member checked by itself.
 
 use serde_json::{Map, Value};
 
@@ -6,18 +6,18 @@ use crate::base64;
 use crate::digest::{Digest, Hasher};
 use crate::media_type::MediaType;
 use crate::oci::{annotations, RefName};
-use crate::ops::verify::finding::{quoted, Findings, Place};
+use crate::ops::verify::finding::{quoted, FindingPlace, Findings};
 use crate::ops::verify::Rule;
 use crate::time::Timestamp;
 
-/// What a descriptor says of a blob, as far as it makes sense.
+/// What a descriptor says about a blob, as far as it makes sense.
 #[derive(Debug)]
-pub(super) struct Mention {
-    /// Where the descriptor stands.
-    pub(super) place: Place,
+pub(super) struct BlobMention {
+    /// Where the descriptor is.
+    pub(super) place: FindingPlace,
     pub(super) media_type: MediaType,
     pub(super) digest: Digest,
-    /// None if it is no size.
+    /// `None` if it is not a size.
     pub(super) size: Option<u64>,
     pub(super) artifact_type: Option<String>,
     pub(super) if_missing: IfMissing,
@@ -25,20 +25,20 @@ pub(super) struct Mention {
     pub(super) platform: Option<Map<String, Value>>,
 }
 
-/// What it means that a blob is not there.
+/// What a missing blob means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum IfMissing {
-    /// Something was promised that is not there.
+    /// The image is incomplete.
     Error,
     /// It may have to be fetched from elsewhere.
     Elsewhere,
-    /// It is of a platform that nobody copied, and others of the same index are there.
+    /// It is for a platform that was not copied, and others of the same index are there.
     OtherPlatform,
 }
 
-impl Mention {
-    /// Reads a descriptor whose members were held to their types before; none without media type and digest.
-    pub(super) fn read(value: &Value, place: Place, findings: &mut Findings) -> Option<Self> {
+impl BlobMention {
+    /// Reads a descriptor whose members were checked for their types. Returns `None` without media type and digest.
+    pub(super) fn read(value: &Value, place: FindingPlace, findings: &mut Findings) -> Option<Self> {
         let media_type = value["mediaType"].as_str();
         for (member, text) in [("mediaType", media_type), ("artifactType", value["artifactType"].as_str())] {
             check_media_type(text, &place.member(member), findings);
@@ -60,7 +60,7 @@ impl Mention {
             let found = quoted(media_type.as_str());
             findings.add(Rule::NonDistributable, &place.member("mediaType"), "a layer that may be distributed", found);
         }
-        Some(Mention {
+        Some(BlobMention {
             if_missing: if is_non_distributable || !urls.is_empty() { IfMissing::Elsewhere } else { IfMissing::Error },
             artifact_type: value["artifactType"].as_str().filter(|text| !text.is_empty()).map(str::to_owned),
             platform: value["platform"].as_object().cloned(),
@@ -72,19 +72,19 @@ impl Mention {
     }
 }
 
-/// The digest of a descriptor, if it has one.
+/// Returns the digest of a descriptor, if it has one.
 pub(super) fn digest_in(descriptor: &Value) -> Option<Digest> {
     descriptor["digest"].as_str()?.parse().ok()
 }
 
-/// What an index lists, with the positions.
+/// Returns what an index lists, with the positions.
 pub(super) fn listed_in(index: &Value) -> Vec<(usize, Digest)> {
     let descriptors = index["manifests"].as_array().into_iter().flatten();
     descriptors.enumerate().filter_map(|(number, descriptor)| Some((number, digest_in(descriptor)?))).collect()
 }
 
-/// Holds a text to the grammar of digests.
-pub(super) fn read_digest(text: &str, place: &Place, findings: &mut Findings) -> Option<Digest> {
+/// Checks a text against the grammar of digests.
+pub(super) fn read_digest(text: &str, place: &FindingPlace, findings: &mut Findings) -> Option<Digest> {
     let Ok(digest) = text.parse::<Digest>() else {
         findings.add(
             Rule::DescriptorDigest,
@@ -100,7 +100,7 @@ pub(super) fn read_digest(text: &str, place: &Place, findings: &mut Findings) ->
     Some(digest)
 }
 
-fn read_size(value: &Value, place: &Place, findings: &mut Findings) -> Option<u64> {
+fn read_size(value: &Value, place: &FindingPlace, findings: &mut Findings) -> Option<u64> {
     let size = value.as_i64().and_then(|size| u64::try_from(size).ok());
     if let (None, Value::Number(number)) = (size, value) {
         findings.add(Rule::DescriptorSize, &place.member("size"), "a whole number of bytes", number.to_string());
@@ -108,7 +108,7 @@ fn read_size(value: &Value, place: &Place, findings: &mut Findings) -> Option<u6
     size
 }
 
-fn check_data(text: &str, digest: &Digest, size: Option<u64>, place: &Place, findings: &mut Findings) {
+fn check_data(text: &str, digest: &Digest, size: Option<u64>, place: &FindingPlace, findings: &mut Findings) {
     let Some(data) = base64::decode(text) else {
         return findings.add(Rule::DescriptorData, place, "base64", quoted(text));
     };
@@ -125,14 +125,14 @@ fn check_data(text: &str, digest: &Digest, size: Option<u64>, place: &Place, fin
     }
 }
 
-/// Holds a media type to its grammar, if there is one.
-pub(super) fn check_media_type(text: Option<&str>, place: &Place, findings: &mut Findings) {
+/// Checks a media type against its grammar, if there is one.
+pub(super) fn check_media_type(text: Option<&str>, place: &FindingPlace, findings: &mut Findings) {
     if let Some(text) = text.filter(|text| text.parse::<MediaType>().is_err()) {
         findings.add(Rule::MediaTypeGrammar, place, "a media type such as `application/json`", quoted(text));
     }
 }
 
-/// Scheme, colon, and nothing that a URI must write in `%` and two digits (RFC 3986, 2 and 3.1).
+/// Whether a text has a scheme, a colon, and nothing that a URI must percent-encode (RFC 3986, 2 and 3.1).
 fn is_url(text: &str) -> bool {
     let Some((scheme, rest)) = text.split_once(':') else { return false };
     let escapes_are_whole = rest
@@ -145,17 +145,17 @@ fn is_url(text: &str) -> bool {
         && escapes_are_whole
 }
 
-/// Where annotations stand.
+/// Where annotations are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum AnnotationsOf {
-    /// A descriptor of `index.json`, the only place of ref names.
+    /// On a descriptor of `index.json`, the only place for ref names.
     IndexEntry,
-    /// Anything else.
+    /// Anywhere else.
     Other,
 }
 
-/// Holds annotations to the forms that the image-spec gives to some (annotations.md#pre-defined-annotation-keys).
-pub(super) fn check_annotations(value: &Value, of: AnnotationsOf, place: &Place, findings: &mut Findings) {
+/// Checks annotations against the forms that the image-spec defines (annotations.md#pre-defined-annotation-keys).
+pub(super) fn check_annotations(value: &Value, of: AnnotationsOf, place: &FindingPlace, findings: &mut Findings) {
     let place = place.member("annotations");
     // A value may be empty (annotations.md#rules), and then says nothing.
     let text = |key| value["annotations"][key].as_str().filter(|text| !text.is_empty());
@@ -181,14 +181,14 @@ pub(super) fn check_annotations(value: &Value, of: AnnotationsOf, place: &Place,
     }
 }
 
-/// Holds a time to RFC 3339, if there is one.
-pub(super) fn check_time(value: &Value, place: &Place, findings: &mut Findings) {
+/// Checks a time against RFC 3339, if there is one.
+pub(super) fn check_time(value: &Value, place: &FindingPlace, findings: &mut Findings) {
     if let Some(text) = value.as_str().filter(|text| !is_time(text)) {
         findings.add(Rule::TimeFormat, place, "a time such as `2018-03-09T12:34:56Z`", quoted(text));
     }
 }
 
-/// RFC 3339 with a `T` and a `Z` in upper case: Go's parser, behind which most consumers sit, takes no other.
+/// RFC 3339 with `T` and `Z` in upper case: Go's parser, which most consumers use, takes no other.
 fn is_time(text: &str) -> bool {
     text.contains('T') && !text.contains(['t', 'z', ' ']) && text.parse::<Timestamp>().is_ok()
 }

@@ -1,11 +1,11 @@
-//! `verify`: is every byte of a layout what its documents say it is?
+//! `verify`: checks that every byte of a layout is what its documents say it is.
 //!
-//! [`verify`] reads documents first, from `index.json` on, and then each other blob once: counted, hashed, decompressed
-//! and walked as tar in the same pass. It lists all that it finds and goes on where it can; every [`Rule`] has a name
-//! that stays, a meaning, and the section that it comes from.
+//! [`verify`] first reads the documents, from `index.json` on, and then each other blob once: counted, hashed,
+//! decompressed and walked as tar in the same pass. It lists everything that it finds and goes on where it can. Every
+//! [`Rule`] has a stable name, a meaning, and the section that it comes from.
 //!
-//! Documents are held to tables rather than read into structs: a struct is read whole or not at all, and one bad digest
-//! would hide what is wrong with the rest.
+//! Documents are checked against tables rather than read into structs: a struct is read as a whole or not at all, and
+//! one bad digest would hide what is wrong with the rest.
 
 mod blob;
 mod cache;
@@ -37,8 +37,8 @@ use crate::error::Result;
 use crate::layout::{blob_path, digest_of_path, is_docker_file, Layout, Location, DOCKER_MANIFEST, INDEX, MARKER};
 use crate::work::{Observer, Work};
 use blob::Blobs;
-use documents::Documents;
-use finding::{Findings, Place};
+use documents::DocumentWalk;
+use finding::{FindingPlace, Findings};
 use links::LinksOf;
 
 /// How images are verified.
@@ -62,7 +62,7 @@ pub struct VerifyReport {
     pub errors: usize,
     /// How many are notes.
     pub notes: usize,
-    /// All that was found, documents first and blobs in the order in which they are mentioned.
+    /// All findings, documents first and blobs in the order in which they are mentioned.
     pub findings: Vec<Finding>,
 }
 
@@ -73,26 +73,26 @@ impl VerifyReport {
     }
 }
 
-/// Verifies what the location means: the images of a ref name, or without one all that the layout holds, blobs
-/// that nothing refers to included.
+/// Verifies what the location means: the images of a ref name, or without one everything in the layout, including blobs
+/// that nothing refers to.
 ///
 /// Memory grows with the number of entries of the largest layer and of the links of all, never with the size of blobs.
 ///
 /// # Errors
 ///
-/// What is wrong with the image is a [`Finding`]. An error says that there is no such ref name, that the layout itself
-/// cannot be read, or that the observer wanted to stop.
+/// What is wrong with the image is a [`Finding`]. An error means that there is no such ref name, that the layout itself
+/// cannot be read, or that the observer interrupted the work.
 pub fn verify(location: &Location, _: &VerifyOptions, work: &Work<'_>) -> Result<VerifyReport> {
     let layout = &Layout::open_as_it_is(location)?;
     let observer = work.observer;
     let mut findings = Findings::default();
     for name in layout.repeated() {
-        findings.add(Rule::ArchiveRepeatedFile, &Place::file(name), "one file of this name", "several");
+        findings.add(Rule::ArchiveRepeatedFile, &FindingPlace::file(name), "one file of this name", "several");
     }
     let sizes: BTreeMap<String, u64> = layout.files()?.into_iter().map(|file| (file.name, file.size)).collect();
 
     let quiet = Quiet(observer);
-    let mut documents = Documents::new(layout, &quiet, &mut findings);
+    let mut documents = DocumentWalk::new(layout, &quiet, &mut findings);
     documents.walk()?;
     let (mut blobs_read, mut bytes_read) = documents.read();
     let images = documents.images;
@@ -133,7 +133,7 @@ pub fn verify(location: &Location, _: &VerifyOptions, work: &Work<'_>) -> Result
     })
 }
 
-/// While documents are read, nobody knows how much there is to read in all.
+/// Hides the progress of documents: while they are read, it is unknown how much there is to read in all.
 struct Quiet<'a>(&'a dyn Observer);
 
 impl Observer for Quiet<'_> {
@@ -142,13 +142,13 @@ impl Observer for Quiet<'_> {
     }
 }
 
-fn is_mentioned(name: &str, documents: &Documents) -> bool {
+fn is_mentioned(name: &str, documents: &DocumentWalk) -> bool {
     name == MARKER || name == INDEX || digest_of_path(name).is_some_and(|digest| documents.is_mentioned(&digest))
 }
 
 fn add_unmentioned(names: &[&String], blobs: &mut Blobs, findings: &mut Findings) {
     for name in names {
-        let place = Place::file(name.as_str());
+        let place = FindingPlace::file(name.as_str());
         match digest_of_path(name) {
             Some(digest) => {
                 findings.add(Rule::BlobUnreferenced, &place, "a descriptor of it", "none");
@@ -167,7 +167,7 @@ mod tests {
     use crate::error::Error;
     use crate::testing::TempDir;
 
-    /// Wants to stop when it was asked so many times.
+    /// Interrupts the work when it was asked so many times.
     struct Impatient(AtomicU32);
 
     impl Observer for Impatient {
@@ -180,7 +180,7 @@ mod tests {
     fn whenever_it_is_stopped_it_says_so_and_nothing_else() {
         let dir = TempDir::new("verify-interrupted");
         let layout = dir.path().join("layout");
-        // A layer that is damaged in every way still must not hide that somebody wanted to stop.
+        // A layer that is damaged in every way must still not hide an interruption.
         let digest = Digest::of(b"layer");
         let layer = format!(r#"{{"mediaType":"application/vnd.oci.image.layer.v1.tar","digest":"{digest}","size":5}}"#);
         let config = r#"{"architecture":"arm64","os":"linux","rootfs":{"type":"layers","diff_ids":["sha256:x"]}}"#;

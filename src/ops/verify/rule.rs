@@ -1,6 +1,6 @@
 use serde::{Serialize, Serializer};
 
-/// How much a finding weighs.
+/// The severity of a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
@@ -22,7 +22,7 @@ impl Severity {
 
 macro_rules! rules {
     ($($variant:ident $name:literal $severity:ident $source:literal $meaning:literal;)*) => {
-        /// What an image is held to.
+        /// What an image is checked against.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
         #[non_exhaustive]
         pub enum Rule {
@@ -43,14 +43,14 @@ macro_rules! rules {
                 }
             }
 
-            /// How much a finding of it weighs.
+            /// The severity of its findings.
             pub fn severity(self) -> Severity {
                 match self {
                     $(Rule::$variant => Severity::$severity,)*
                 }
             }
 
-            /// What holds where nothing is found, in one clause.
+            /// What is true if nothing is found, in one clause.
             pub fn meaning(self) -> &'static str {
                 match self {
                     $(Rule::$variant => $meaning,)*
@@ -116,7 +116,7 @@ rules! {
     DescriptorUrl "descriptor-url" Error "RFC 3986"
         "the addresses in a descriptor are well-formed";
     DescriptorKind "descriptor-kind" Error "image-spec, manifest.md#image-manifest-property-descriptions"
-        "no descriptor stands where its media type does not belong, such as a config among layers";
+        "no descriptor is where its media type does not belong, such as a config among layers";
     UnknownMediaType "unknown-media-type" Note "image-spec, media-types.md"
         "media types are known; the content of others is not looked at";
     NonDistributable "non-distributable" Note "image-spec, layer.md#non-distributable-layers"
@@ -126,13 +126,13 @@ rules! {
     RefNameRepeated "ref-name-repeated" Error "image-spec, image-layout.md#indexjson-file"
         "a ref name belongs to one descriptor";
     RefNamePlace "ref-name-place" Note "image-spec, image-layout.md#indexjson-file"
-        "ref names stand on descriptors of `index.json`, and nowhere else";
+        "ref names are on descriptors of `index.json`, and nowhere else";
     ArtifactType "artifact-type" Error "image-spec, manifest.md#image-manifest-property-descriptions"
         "a manifest with an empty config has an artifact type, and descriptors give the same";
     ReferrersTag "referrers-tag" Error "distribution-spec, spec.md#referrers-tag-schema"
         "what an index by the name of a digest lists is about nothing else";
     AttestationSubject "attestation-subject" Error "BuildKit, docs/attestations/attestation-storage.md"
-        "what an attestation is about stands in the same index";
+        "what an attestation is about is in the same index";
     NoLayers "no-layers" Note "image-spec, manifest.md#image-manifest-property-descriptions"
         "an image has a layer";
 
@@ -162,7 +162,7 @@ rules! {
     PlatformMismatch "platform-mismatch" Error "image-spec, image-index.md#image-index-property-descriptions"
         "the platform in an index is the one in the config";
     PlatformVariant "platform-variant" Note "image-spec, image-index.md#platform-variants"
-        "the variant stands in the index and in the config, or in neither";
+        "the variant is in the index and in the config, or in neither";
     PlatformName "platform-name" Note "image-spec, config.md#properties"
         "operating system and architecture have Go's names";
     TimeFormat "time-format" Error "RFC 3339, 5.6"
@@ -185,7 +185,7 @@ rules! {
     LayerTrailingBytes "layer-trailing-bytes" Error "RFC 1952, 2.2"
         "nothing follows the compressed stream";
     GzipMembers "gzip-members" Note "RFC 1952, 2.2"
-        "gzip has one member: some readers stop behind the first";
+        "gzip has one member: some readers stop after the first";
     TarFraming "tar-framing" Error "POSIX.1-2017, pax, ustar Interchange Format"
         "checksums, sizes and extended headers leave no doubt where each entry stands";
     TarEntry "tar-entry" Error "image-spec, layer.md#file-types"
@@ -199,11 +199,11 @@ rules! {
     TarRepeatedPath "tar-repeated-path" Error "image-spec, layer.md#representing-changes"
         "no path comes twice in a layer";
     TarHardlink "tar-hardlink" Error "image-spec, layer.md#hardlinks"
-        "the target of a hard link stands before it in the same layer, and is no directory";
+        "the target of a hard link is before it in the same layer, and is not a directory";
     TarBelowFile "tar-below-file" Error "image-spec, layer.md#applying-changesets"
-        "nothing lies below an entry of the same layer that is no directory";
+        "nothing is below an entry of the same layer that is not a directory";
     TarBelowLink "tar-below-link" Error "image-spec, layer.md#applying-changesets"
-        "nothing lies below a symbolic link of a lower layer: readers follow it, or make a directory in its place";
+        "nothing is below a symbolic link of a lower layer: readers follow it, or make a directory in its place";
     TarAmbiguous "tar-ambiguous" Error "POSIX.1-2017, pax, pax Extended Header"
         "headers do not contradict each other: readers choose differently";
     TarDialect "tar-dialect" Note "POSIX.1-2017, pax, pax Interchange Format"
@@ -226,22 +226,22 @@ rules! {
         "a layer holds no bookkeeping of AUFS";
 }
 
-/// A rule with all that is said of it.
+/// A rule, and everything that is said about it.
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
 pub struct RuleReport {
     /// The rule, by its name.
     pub rule: Rule,
-    /// How much a finding of it weighs.
+    /// The severity of its findings.
     pub severity: Severity,
-    /// What holds where nothing is found, in one clause.
+    /// What is true if nothing is found, in one clause.
     pub meaning: &'static str,
     /// The document that it comes from, with the section.
     pub source: &'static str,
 }
 
 impl Rule {
-    /// All that is said of it.
+    /// Returns everything that is said about it.
     pub fn report(self) -> RuleReport {
         RuleReport { rule: self, severity: self.severity(), meaning: self.meaning(), source: self.source() }
     }

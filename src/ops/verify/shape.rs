@@ -1,11 +1,11 @@
-//! What members documents have and of what type they are: the JSON schemas of the image-spec, as tables.
+//! Which members documents have, and of which types: the JSON schemas of the image-spec, as tables.
 //!
-//! A document is walked along its table once. Whatever looks at values behind that takes those that have the right type
-//! and need not say a word about the others.
+//! A document is walked along its table once. Later checks take only values of the right type, and need not report the
+//! others.
 
 use serde_json::{Map, Value};
 
-use crate::ops::verify::finding::{quoted, Findings, Place};
+use crate::ops::verify::finding::{quoted, FindingPlace, Findings};
 use crate::ops::verify::Rule;
 use crate::settings::field_kind::FieldKind;
 use crate::settings::fields::healthcheck_numbers;
@@ -20,13 +20,13 @@ pub(super) enum Shape {
     List(&'static Shape),
     /// An object whose names are free, and whose values are alike.
     Map(&'static Shape),
-    Object(&'static [Member]),
+    Object(&'static [ObjectMember]),
     /// An object whose members the table of fields knows.
-    Fields(fn() -> Vec<Member>),
+    Fields(fn() -> Vec<ObjectMember>),
 }
 
 /// A member of an object.
-pub(super) struct Member {
+pub(super) struct ObjectMember {
     name: &'static str,
     shape: Shape,
     presence: Presence,
@@ -39,12 +39,12 @@ enum Presence {
     Optional,
 }
 
-const fn required(name: &'static str, shape: Shape) -> Member {
-    Member { name, shape, presence: Presence::Required }
+const fn required(name: &'static str, shape: Shape) -> ObjectMember {
+    ObjectMember { name, shape, presence: Presence::Required }
 }
 
-const fn optional(name: &'static str, shape: Shape) -> Member {
-    Member { name, shape, presence: Presence::Optional }
+const fn optional(name: &'static str, shape: Shape) -> ObjectMember {
+    ObjectMember { name, shape, presence: Presence::Optional }
 }
 
 const TEXTS: Shape = Shape::List(&Shape::Text);
@@ -124,12 +124,12 @@ pub(super) const CONFIG: Shape = Shape::Object(&[
 ]);
 
 /// The execution parameters: the fields that this version knows, and one that Windows knows.
-fn execution() -> Vec<Member> {
+fn execution() -> Vec<ObjectMember> {
     let fields = ConfigField::all().map(|field| optional(field.member, Shape::of(field.kind)));
     fields.chain([optional("ArgsEscaped", Shape::Flag)]).collect()
 }
 
-fn healthcheck() -> Vec<Member> {
+fn healthcheck() -> Vec<ObjectMember> {
     let numbers = healthcheck_numbers().map(|name| optional(name, Shape::Number));
     numbers.chain([optional("Test", TEXTS)]).collect()
 }
@@ -146,8 +146,8 @@ impl Shape {
         }
     }
 
-    /// Tells what in `value` does not look so.
-    pub(super) fn check(self, value: &Value, place: &Place, findings: &mut Findings) {
+    /// Adds a finding for everything in `value` that does not look like this.
+    pub(super) fn check(self, value: &Value, place: &FindingPlace, findings: &mut Findings) {
         match (self, value) {
             (Shape::Text, Value::String(_)) | (Shape::Number, Value::Number(_)) | (Shape::Flag, Value::Bool(_)) => {}
             (Shape::List(shape), Value::Array(elements)) => {
@@ -166,7 +166,7 @@ impl Shape {
         }
     }
 
-    /// Whether nothing can be wrong with a value, so that its place need not be told.
+    /// Whether any value will do, so that its place is not needed.
     fn is_trivial(self, value: &Value) -> bool {
         matches!((self, value), (Shape::Text, Value::String(_)) | (Shape::Object([]), Value::Object(_)))
     }
@@ -182,11 +182,11 @@ impl Shape {
     }
 }
 
-fn check_members(members: &[Member], object: &Map<String, Value>, place: &Place, findings: &mut Findings) {
+fn check_members(members: &[ObjectMember], object: &Map<String, Value>, place: &FindingPlace, findings: &mut Findings) {
     for member in members {
         match object.get(member.name) {
             Some(Value::Null) if member.presence == Presence::Optional => {}
-            // Go's writers and readers take it for an empty list.
+            // Go's writers and readers take null for an empty list.
             Some(Value::Null) if matches!(member.shape, Shape::List(_)) => {
                 findings.add(Rule::DocumentNull, &place.member(member.name), member.shape.name(), "null");
             }
@@ -225,7 +225,7 @@ mod tests {
 
     fn findings(shape: Shape, value: &Value) -> Vec<String> {
         let mut findings = Findings::default();
-        shape.check(value, &Place::file("x"), &mut findings);
+        shape.check(value, &FindingPlace::file("x"), &mut findings);
         findings.finish().iter().map(|f| format!("{} {} {} {}", f.rule.name(), f.place, f.expected, f.found)).collect()
     }
 

@@ -5,14 +5,14 @@ use std::io::{self, Read};
 use crate::digest::{Algorithm, Digest, Hasher};
 use crate::error::{Error, Result};
 use crate::layout::{blob_path, Layout};
-use crate::ops::verify::finding::{Findings, Place};
+use crate::ops::verify::finding::{FindingPlace, Findings};
 use crate::ops::verify::Rule;
 use crate::work::Observer;
 
 /// A blob's file, as the layout has it.
 pub(super) enum Stored<'a> {
     Missing,
-    /// Told to the findings already.
+    /// The findings already say so.
     Unreadable,
     Here(StoredReader<'a>),
 }
@@ -41,15 +41,15 @@ pub(super) fn open<'a>(
     }
 }
 
-/// That a blob cannot be read.
+/// Adds that a blob cannot be read.
 pub(super) fn add_unreadable(digest: &Digest, found: &str, findings: &mut Findings) {
-    findings.add(Rule::BlobUnreadable, &Place::file(blob_path(digest)), "a file that can be read", found);
+    findings.add(Rule::BlobUnreadable, &FindingPlace::file(blob_path(digest)), "a file that can be read", found);
 }
 
-/// Reads stored bytes, counts and hashes them, tells the observer, and stops when it says so.
+/// Reads stored bytes, counts and hashes them, tells the observer, and stops if the observer says so.
 pub(super) struct StoredReader<'a> {
     inner: Box<dyn Read + Send + 'a>,
-    /// None for a digest that cannot be computed here.
+    /// `None` for a digest that cannot be computed here.
     algorithm: Option<Algorithm>,
     hasher: Option<Hasher>,
     size: u64,
@@ -62,22 +62,22 @@ impl<'a> StoredReader<'a> {
         self.observer
     }
 
-    /// Of which the digest is taken; none if it cannot be computed here.
+    /// Returns the algorithm of the digest, or `None` if that cannot be computed here.
     pub(super) fn algorithm(&self) -> Option<Algorithm> {
         self.algorithm
     }
 
-    /// The digest of what was read so far.
+    /// Returns the digest of what was read so far.
     pub(super) fn digest(&self) -> Option<Digest> {
         self.hasher.clone().map(Hasher::finish)
     }
 
-    /// Why the file could not be read to its end.
+    /// Returns why the file could not be read to its end.
     pub(super) fn failure(&self) -> Option<&str> {
         self.failure.as_deref()
     }
 
-    /// Reads what is left, holds the digest to the name, and returns the number of bytes; none if the file cannot
+    /// Reads the rest, compares the digest with the name, and returns the number of bytes, or `None` if the file cannot
     /// be read.
     pub(super) fn finish(mut self, digest: &Digest, findings: &mut Findings) -> Result<Option<u64>> {
         // An error is kept in `failure`.
@@ -89,7 +89,7 @@ impl<'a> StoredReader<'a> {
         }
         let found = self.hasher.map(Hasher::finish);
         if let Some(found) = found.filter(|found| found != digest) {
-            let place = Place::file(blob_path(digest));
+            let place = FindingPlace::file(blob_path(digest));
             findings.add(Rule::BlobDigest, &place, format!("bytes with digest {digest}"), found.to_string());
         }
         Ok(Some(self.size))

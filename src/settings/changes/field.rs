@@ -1,4 +1,4 @@
-//! What can be emptied or taken away, by name.
+//! What can be cleared or removed, by name.
 
 use std::str::FromStr;
 
@@ -6,28 +6,28 @@ use crate::error::{Error, Result};
 use crate::settings::changes::{read, Annotated};
 use crate::settings::{values, ConfigField};
 
-/// Something that an image can be without.
+/// A part of an image that can be cleared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Field {
-    /// A member of the execution parameters.
+    /// A field of the execution parameters.
     Config(ConfigField),
-    /// Who made it.
+    /// The author.
     Author,
-    /// When it was made.
+    /// The creation time.
     Created,
-    /// The CPU's variant.
+    /// The variant of the CPU.
     Variant,
     /// The version of the operating system.
     OsVersion,
-    /// What the operating system must have.
+    /// Required features of the operating system.
     OsFeatures,
-    /// How it was made.
+    /// The history.
     History,
-    /// All annotations of a place, but for names.
+    /// All annotations in one place, except names.
     Annotations(Annotated),
 }
 
-/// Those beside the execution parameters, whose names are those of their flags.
+/// Fields outside the execution parameters, named after their flags.
 const BESIDE: [(&str, Field); 10] = [
     ("author", Field::Author),
     ("created", Field::Created),
@@ -42,7 +42,7 @@ const BESIDE: [(&str, Field); 10] = [
 ];
 
 impl Field {
-    /// All that there are, by name.
+    /// All fields, by name.
     pub fn all() -> impl Iterator<Item = (&'static str, Field)> {
         let config = ConfigField::all().map(|field| (field.name(), Field::Config(field)));
         config.chain(BESIDE)
@@ -61,28 +61,28 @@ impl FromStr for Field {
     }
 }
 
-/// An element that is taken away, if it is there.
+/// An element to be removed if present.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Removal {
-    /// Of the execution parameters: a variable by its name, a label by its key, a port or a volume by itself.
+    /// An element of the execution parameters: a variable by name, a label by key, a port or a volume by its text.
     Element(ConfigField, String),
     /// An annotation, by its key.
     Annotation(Annotated, String),
 }
 
 impl Removal {
-    /// The fields that hold elements, of which one can be taken away.
+    /// The fields whose elements can be removed.
     pub fn fields() -> impl Iterator<Item = ConfigField> {
         ConfigField::all().filter(|field| field.element().is_some())
     }
 
-    /// Of a field that holds elements; `flag` names the element in an error.
+    /// Parses an element to remove from a field. `flag` names it in errors.
     pub fn element(field: ConfigField, flag: &str, name: &str) -> Result<Self> {
         let grammar = field.element().ok_or_else(|| Error::refused(format!("{flag}: there are no elements")))?;
         Ok(Removal::Element(field, read(grammar, flag, name)?))
     }
 
-    /// An annotation; `flag` names it in an error.
+    /// Parses an annotation to remove. `flag` names it in errors.
     pub fn annotation(place: Annotated, flag: &str, key: &str) -> Result<Self> {
         let key = read(&values::KEY, flag, key)?;
         if place == Annotated::Descriptor && super::is_name(&key) {

@@ -1,5 +1,4 @@
-//! What `config` is to change in an image that exists: the settings of `build` that make sense there, and what can only
-//! be said of an image that has something already: what goes.
+//! The changes that `config` makes to an existing image: those settings of `build` that apply to one, and removals.
 
 mod field;
 mod platform;
@@ -19,32 +18,33 @@ use crate::settings::values::{self, Grammar};
 use crate::settings::variables::{self, Variable, VARIABLES};
 use crate::time::Timestamp;
 
-/// The settings of `build` whose flags are read as changes too. Variables are not: an edit says what it changes.
+/// The settings of `build` whose flags are accepted as changes. Their variables are not read: an edit states its
+/// changes explicitly.
 pub fn changeable() -> impl Iterator<Item = &'static Variable> {
     let beside = [variables::ARCH, variables::AUTHOR, variables::CREATED, variables::ANNOTATIONS];
     let is_beside = move |variable: &Variable| beside.iter().any(|beside| beside.name == variable.name);
     VARIABLES.iter().filter(move |variable| variable.fills_config() || is_beside(variable))
 }
 
-/// Where annotations of an image stand.
+/// Where annotations of an image are stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Annotated {
     /// In its manifest.
     Manifest,
     /// On the descriptor of its configuration, in the manifest.
     Config,
-    /// In the multi-platform index that lists it.
+    /// In the multi-platform index that lists the image.
     Index,
-    /// On its descriptor, in that index or in `index.json`.
+    /// On the image's descriptor, in that index or in `index.json`.
     Descriptor,
 }
 
-/// What becomes of the history.
+/// What happens to the history.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HistoryChange {
-    /// It stays.
+    /// It stays as it is.
     Kept,
-    /// It gains a step that makes no layer.
+    /// It gains an entry for an empty layer.
     Step(HistoryStep),
 }
 
@@ -54,47 +54,47 @@ impl Default for HistoryChange {
     }
 }
 
-/// What the new step says, as far as somebody said so.
+/// The given parts of a new history entry.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct HistoryStep {
-    /// By whom.
+    /// The author.
     pub author: Option<String>,
-    /// A remark.
+    /// A comment.
     pub comment: Option<String>,
-    /// When.
+    /// The time.
     pub created: Option<Timestamp>,
-    /// By what command.
+    /// The command.
     pub created_by: Option<String>,
 }
 
-/// Changes of one image, or of each of several. What is cleared is cleared first, then things are taken away by their
-/// names, then those that are given are set.
+/// Changes of one image, or of each of several. Fields are cleared first, then elements are removed, then values are
+/// set.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct ImageChanges {
-    /// What is emptied.
+    /// Fields to clear.
     pub clear: Vec<Field>,
-    /// What is taken away.
+    /// Elements to remove.
     pub remove: Vec<Removal>,
-    /// What it runs on.
+    /// Changes of the platform.
     pub platform: PlatformChanges,
-    /// Who made it.
+    /// The author.
     pub author: Option<String>,
-    /// How to run it: members that are given, of lists and maps the elements.
+    /// Execution parameters to set; lists and maps hold the elements to add or replace.
     pub config: ContainerConfig,
-    /// Annotations that are set.
+    /// Annotations to set.
     pub annotations: BTreeMap<Annotated, Annotations>,
-    /// When it was made, if somebody said so.
+    /// The creation time, if given explicitly.
     pub created: Option<Timestamp>,
-    /// When it was made, if something else changes and nobody said when.
+    /// The creation time if something else changes and none is given explicitly.
     pub source_date_epoch: Option<Timestamp>,
-    /// What becomes of the history.
+    /// What happens to the history.
     pub history: HistoryChange,
 }
 
 impl ImageChanges {
-    /// Reads and checks the settings among the changes; the rest is to be filled in.
+    /// Reads and checks the changes that come from settings. The caller fills in the others.
     pub fn resolve(settings: &Settings) -> Result<Self> {
         let cleared = fields::cleared(settings).into_iter().map(Field::Config);
         let beside = [
@@ -120,7 +120,7 @@ impl ImageChanges {
         })
     }
 
-    /// Sets annotations that are given as `key=value`; `flag` names them in an error.
+    /// Sets annotations given as `key=value`. `flag` names them in errors.
     pub fn annotate(&mut self, place: Annotated, flag: &str, pairs: &[String]) -> Result<()> {
         let annotations = annotations(flag, pairs)?;
         if let Some(key) = annotations.keys().find(|key| place == Annotated::Descriptor && is_name(key)) {
@@ -133,7 +133,7 @@ impl ImageChanges {
     }
 }
 
-/// Annotations that are given as `key=value`; `flag` names them in an error.
+/// Parses annotations given as `key=value`. `flag` names them in errors.
 pub fn annotations(flag: &str, pairs: &[String]) -> Result<Annotations> {
     pairs.iter().map(|pair| read(&values::ANNOTATION, flag, pair)).collect()
 }
@@ -145,7 +145,7 @@ fn a_name_is_no_annotation(flag: &str, key: &str) -> Error {
     )
 }
 
-/// Whether an annotation of a descriptor is what the image is called.
+/// Whether an annotation of a descriptor is a name of the image.
 pub fn is_name(key: &str) -> bool {
     key == REF_NAME || key == CONTAINERD_NAME
 }

@@ -3,23 +3,23 @@ use crate::platform::{self, Machine, Platform, VariantPolicy};
 use crate::settings::sources::Settings;
 use crate::settings::{values, variables};
 
-/// What changes of the platform. Where only something else is given, a variant stays as it is.
+/// Changes of the platform. Unless the architecture or the variant is given, the variant stays.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PlatformChanges {
     architecture: Option<Chosen>,
     variant: Option<VariantPolicy>,
     os: Option<String>,
-    /// Version of the operating system.
+    /// The version of the operating system.
     pub os_version: Option<String>,
-    /// What the operating system must have: all of it, in the place of what was there.
+    /// Required features of the operating system; the list replaces the old one.
     pub os_features: Vec<String>,
 }
 
-/// An architecture that somebody chose.
+/// An explicitly given architecture.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Chosen {
     goarch: String,
-    /// The variant that default container hosts match, or that its name tells.
+    /// The variant that container hosts match by default, or that the architecture's name implies.
     variant: Option<String>,
 }
 
@@ -47,12 +47,12 @@ impl PlatformChanges {
         Ok(PlatformChanges { architecture, variant, os, ..PlatformChanges::default() })
     }
 
-    /// Whether there is one.
+    /// Whether anything changes.
     pub fn is_change(&self) -> bool {
         *self != PlatformChanges::default()
     }
 
-    /// The platform with the changes.
+    /// Applies the changes to a platform.
     #[must_use]
     pub fn of(&self, old: &Platform) -> Platform {
         let mut new = old.clone();
@@ -72,7 +72,7 @@ impl PlatformChanges {
         new
     }
 
-    /// A variant goes with its architecture, or because somebody says `none`.
+    /// The new variant. The old one is dropped with its architecture, or by an explicit `none`.
     fn variant_of(&self, old: &Platform) -> Option<String> {
         let architecture = self.architecture.as_ref().map_or(&old.architecture, |chosen| &chosen.goarch);
         let kept = old.variant.clone().filter(|_| *architecture == old.architecture);
@@ -86,7 +86,7 @@ impl PlatformChanges {
             Some(VariantPolicy::Named(variant)) => Some(variant.clone()),
             Some(VariantPolicy::Auto | VariantPolicy::Exact) => default().or(kept),
             None if self.architecture.is_none() => kept,
-            // `armv7l` tells more than `arm`, and `arm64` tells nothing of a variant that is there.
+            // `armv7l` is more specific than `arm`; `arm64` says nothing about an existing variant.
             None if architecture == "arm" => default().or(kept),
             None => kept.or_else(default),
         }

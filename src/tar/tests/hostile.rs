@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::{read, Raw};
 use crate::tar::{Reader, EXTENDED_HEADER_LIMIT, HOLE_LIMIT, NAME_LIMIT};
 
-/// What stops the reader.
+/// Returns the error that stops the reader.
 fn stop(archive: &[u8]) -> String {
     let error = read(archive).unwrap_err().to_string();
     error.strip_prefix("test.tar: ").unwrap_or(&error).to_owned()
@@ -17,9 +17,9 @@ fn stop(archive: &[u8]) -> String {
 fn headers_that_leave_open_where_the_next_begins_stop_the_reader() {
     let mut damaged = Raw::default().file("f", b"").end();
     damaged[0] = b'g';
-    assert_eq!(stop(&damaged), "at byte 0: this is no tar archive");
-    assert_eq!(stop(&[1; 512]), "at byte 0: this is no tar archive");
-    assert_eq!(stop(&[1; 511]), "at byte 511: this is no tar archive");
+    assert_eq!(stop(&damaged), "at byte 0: this is not a tar archive");
+    assert_eq!(stop(&[1; 512]), "at byte 0: this is not a tar archive");
+    assert_eq!(stop(&[1; 511]), "at byte 511: this is not a tar archive");
     let mut damaged = Raw::default().file("f", b"").file("g", b"").end();
     damaged[512] = b'h';
     assert_eq!(stop(&damaged), "at byte 512: no tar header: the checksum is wrong");
@@ -61,7 +61,7 @@ fn archives_that_are_cut_off_stop_the_reader() {
         let error = stop(&archive[..length]);
         let expected = match length {
             1024 => "at byte 1024: an extended header needs a member after it".to_owned(),
-            ..=511 => format!("at byte {length}: this is no tar archive"),
+            ..=511 => format!("at byte {length}: this is not a tar archive"),
             _ => format!("at byte {length}: the archive is cut off"),
         };
         assert_eq!(error, expected, "{length}");
@@ -75,7 +75,7 @@ fn nothing_comes_behind_an_error() {
     reader.next_member().unwrap_err();
     assert_eq!(reader.read(&mut [0; 10]).unwrap(), 0);
     let error = reader.next_member().unwrap_err().to_string();
-    assert_eq!(error, "test.tar: at byte 512: nothing can be read behind an error");
+    assert_eq!(error, "test.tar: at byte 512: nothing can be read after an error");
     reader.finish().unwrap_err();
 }
 
@@ -139,7 +139,7 @@ fn names_are_bounded() {
     }
 }
 
-/// A source that breaks after some bytes.
+/// A source that fails after some bytes.
 struct Breaking<'a>(&'a [u8]);
 
 impl Read for Breaking<'_> {
@@ -160,7 +160,7 @@ fn errors_of_the_source_come_through_as_they_are() {
     }
 }
 
-/// Headers with a good checksum and fields of anything, so that damage goes deeper than the checksum.
+/// Headers with a correct checksum and arbitrary fields, so that damage gets past the checksum.
 fn headers() -> impl Strategy<Value = Raw> {
     let typeflag = prop_oneof![proptest::sample::select(b"0123456789xgLKSV\0".as_slice()), any::<u8>()];
     let size = prop_oneof![Just(0_usize), 0..600_usize];
@@ -187,7 +187,7 @@ fn headers() -> impl Strategy<Value = Raw> {
     })
 }
 
-/// Reads all there is, but of contents only the beginning: a sparse file may be of any size.
+/// Reads everything, but only the beginning of each content: a sparse file may have any size.
 fn read_some(archive: &[u8]) -> Result<u64, crate::Error> {
     let mut reader = Reader::new(archive, "test.tar");
     while let Some(member) = reader.next_member()? {

@@ -1,4 +1,4 @@
-//! Archives made and read as a whole: what the writer writes, what the reader makes of what others write.
+//! Whole archives: what the writer writes, and what the reader makes of those of other writers.
 
 mod hostile;
 mod reading;
@@ -27,7 +27,7 @@ fn file(name: impl AsRef<[u8]>, size: u64) -> Entry {
     entry(name, Kind::File { size })
 }
 
-/// An archive of one entry whose content is all `x`.
+/// Writes an archive of one entry whose content is all `x`.
 fn written(entry: &Entry) -> Result<Vec<u8>> {
     let mut writer = Writer::new(Vec::new());
     writer.append(entry, &mut std::io::repeat(b'x').take(entry.size()))?;
@@ -37,7 +37,7 @@ fn written(entry: &Entry) -> Result<Vec<u8>> {
 /// A member and its content.
 type Whole = (Member, Vec<u8>);
 
-/// Everything in an archive.
+/// Reads everything in an archive.
 fn read(archive: &[u8]) -> Result<(Vec<Whole>, End)> {
     let mut reader = Reader::new(archive, "test.tar");
     let mut members = Vec::new();
@@ -54,7 +54,7 @@ fn read(archive: &[u8]) -> Result<(Vec<Whole>, End)> {
 struct Raw(Vec<u8>);
 
 impl Raw {
-    /// A member with some content, its header changed before the checksum is made.
+    /// Adds a member with some content; `change` edits its header before the checksum is made.
     fn member(mut self, typeflag: u8, name: &str, content: &[u8], change: impl FnOnce(&mut Header)) -> Self {
         let mut header = Header::new_ustar();
         header.as_old_mut().linkflag = [typeflag];
@@ -76,7 +76,7 @@ impl Raw {
         self.member(b'0', name, content, |_| {})
     }
 
-    /// An extended header of type `x` or `g`.
+    /// Adds an extended header of type `x` or `g`.
     fn pax(self, typeflag: u8, records: &[(&str, &[u8])]) -> Self {
         let mut body = Vec::new();
         for (key, value) in records {
@@ -92,7 +92,7 @@ impl Raw {
         self.0
     }
 
-    /// The only member of the archive.
+    /// Returns the only member of the archive.
     fn only(self) -> Whole {
         let (mut members, end) = read(&self.end()).unwrap();
         assert_eq!(end.anomalies, []);
@@ -100,13 +100,13 @@ impl Raw {
         members.remove(0)
     }
 
-    /// What is odd about the only member, and its entry.
+    /// Returns what is odd about the only member, and its entry.
     fn odd(self) -> (Vec<Anomaly>, Entry) {
         let (member, _) = self.only();
         (member.anomalies, member.entry.unwrap())
     }
 
-    /// Why there is no entry.
+    /// Returns why there is no entry.
     fn refusal(self) -> String {
         self.only().0.entry.unwrap_err().to_string()
     }

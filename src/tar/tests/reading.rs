@@ -196,7 +196,7 @@ fn the_pax_size_frames_the_content() {
     assert_eq!(members[0].0.anomalies, [Anomaly::ConflictingSize { header: 0, pax: 600 }]);
     assert_eq!((members[1].0.name.as_slice(), members[1].0.offset), (&b"next"[..], 5 * 512));
 
-    // A size that the header cannot hold is what the record is for.
+    // The record exists for sizes that the header cannot hold.
     let archive = Raw::default().pax(b'x', &[("size", b"8589934592")]).file("f", b"").end();
     let mut reader = Reader::new(archive.as_slice(), "test.tar");
     let member = reader.next_member().unwrap().unwrap();
@@ -362,7 +362,7 @@ fn labels_are_no_entries_and_lists_make_directories() {
     assert_eq!((&members[1].0.entry.as_ref().unwrap().kind, members[1].1.len()), (&Kind::Directory, 0));
     let (anomalies, root) = Raw::default().member(b'5', "", b"", |_| {}).odd();
     assert_eq!((anomalies, root.path.is_root()), (vec![Anomaly::EmptyName], true));
-    assert!(Raw::default().member(b'M', "f", b"", |_| {}).refusal().ends_with("stands in another volume"));
+    assert!(Raw::default().member(b'M', "f", b"", |_| {}).refusal().ends_with("is in another volume"));
 }
 
 #[test]

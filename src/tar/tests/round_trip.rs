@@ -92,7 +92,7 @@ proptest! {
             let stored = &archive[member.content_offset as usize..][..read.len()];
             prop_assert_eq!(stored, &read);
         }
-        // Whatever of the contents is read, the members are the same.
+        // However much of the contents is read, the members are the same.
         let mut reader = Reader::new(archive.as_slice(), "test.tar");
         for (at, entry) in entries.iter().enumerate() {
             prop_assert_eq!(&reader.next_member().unwrap().unwrap().entry.unwrap(), entry);
@@ -110,7 +110,7 @@ proptest! {
         let mut count = 0;
         for (member, entry) in peer.entries().unwrap().zip(&entries) {
             let mut member = member.unwrap();
-            // It splits records at newlines, so it is asked only where there are none inside.
+            // It splits records at newlines, so it is asked only if there are none inside.
             let link = match &entry.kind {
                 Kind::Symlink { target } => target,
                 Kind::Hardlink { target } => target.as_bytes(),

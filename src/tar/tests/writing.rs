@@ -4,7 +4,7 @@ use super::{entry, file, path, read, written};
 use crate::tar::{Edge, Output, Writer, EXTENDED_HEADER_LIMIT};
 use crate::tree::{Device, Entry, Kind, Mtime, Xattrs};
 
-/// The bodies of extended headers in an archive of one entry; `None` if there is none.
+/// Returns the bodies of extended headers in an archive of one entry, or `None` if there are none.
 fn records(entry: &Entry) -> Option<String> {
     let archive = written(entry).unwrap();
     let header = tar::Header::from_byte_slice(&archive[..512]);
@@ -218,7 +218,7 @@ fn what_an_archive_cannot_hold_is_refused_by_name() {
     let mut writer = Writer::new(Vec::new());
     assert!(writer.append_whiteout(&path("")).unwrap_err().to_string().contains("cannot remove the root"));
     assert!(writer.append_whiteout(&path(".wh.a")).unwrap_err().to_string().contains("`/.wh.a`"));
-    // Nothing was written, so nothing is broken.
+    // Nothing was written, so the archive is intact.
     assert_eq!(writer.finish().unwrap(), [0; 1024]);
 }
 

@@ -258,7 +258,7 @@ fn plans_that_cannot_be() {
         fs::write(scratch.join(name), text).unwrap();
     }
     for (args, words) in [
-        (&["--layers", "@many"][..], "`@many` is not accepted: many: 120 layers at most expected, found 121"),
+        (&["--layers", "@many"][..], "`@many` is not accepted: many: at most 120 layers expected, found 121"),
         (&["--layers", "@broken"], "`@broken` is not accepted: broken:2: `NAME: SELECTOR…` expected, found `b`"),
         (
             &["--layers", "@missing"],
@@ -266,10 +266,10 @@ fn plans_that_cannot_be() {
         ),
         (&["--layers", "plan"], "(a plan file is `@plan`)"),
         (&["--layers", "packages:0"], "`packages:0`: a number from 1 to 120 expected"),
-        (&["--layers", "a=recipe:[x"], "`[x` is no pattern"),
+        (&["--layers", "a=recipe:[x"], "`[x` is not a pattern"),
         (
             &["--layers", "packages", "--package-map", "twice"],
-            "twice:2: `/usr/bin/sh` has one owner expected, found b, and a in line 1",
+            "twice:2: `/usr/bin/sh`: one owner expected, found b, and a in line 1",
         ),
         (
             &["--layers", "packages", "--package-map", "columns"],

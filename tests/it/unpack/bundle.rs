@@ -160,7 +160,7 @@ fn no_command_is_worth_a_word() {
     image(&scratch.join("image"), &[layer(&["a=1"])], &json!(null));
     let outcome = Tool::new("unpack").args(["oci:image", "bundle", "--bundle"]).within(scratch.path()).run();
     let said = outcome.stderr().to_owned();
-    assert_eq!(said, "ocibake: warning: config.json: the image names no command, `sh` stands in its place\n");
+    assert_eq!(said, "ocibake: warning: config.json: the image names no command, `sh` is used\n");
     assert_eq!(read(&scratch.join("bundle/config.json"))["process"]["args"], json!(["sh"]));
 }
 
