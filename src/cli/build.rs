@@ -119,10 +119,12 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Answer> {
     for warning in unknown_names(env::vars_os()) {
         session.warn(&warning);
     }
+    // A rootfs that is none is a better reason to stop than a setting that it lacks. A dry run needs none.
+    let rootfs = if args.dry_run { None } else { Some(rootfs(args)?) };
     let settings = gather(&args.settings.0, args.vars.as_ref())?;
     let options = options(args, BuildSpec::resolve(&settings)?)?;
     let targets = targets(args)?;
-    if args.dry_run {
+    let Some(rootfs) = rootfs else {
         let mut report = check(&targets, &options)?;
         for warning in &report.warnings {
             session.warn(warning);
@@ -132,13 +134,13 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Answer> {
             format!("{}\n", report.platform.as_deref().unwrap_or("(that of the base image)"))
         })?;
         return Ok(Answer::Yes);
-    }
+    };
 
     let display = args.work.display(session);
     let cache = args.cache.open(options.spec.cache.as_deref(), session);
     let mut work = args.work.of(&display)?;
     work.cache = cache.as_ref().map(OpenCache::blocks);
-    let mut report = build(&rootfs(args)?, &targets, &options, &work)?;
+    let mut report = build(&rootfs, &targets, &options, &work)?;
     drop(display);
     drop(cache);
     report.warnings.splice(0..0, settings.warnings().iter().cloned());

@@ -114,6 +114,7 @@ fn here(verb: &str, operands: &[&str]) -> Option<String> {
         "edit" | "mutate" | "annotate" => {
             format!("`config` edits an image: {}", command(&["ocibake", "config", &image(), "--label", "KEY=VALUE"]))
         }
+        "version" => "`ocibake --version` prints it".to_owned(),
         "show" | "info" | "stat" => format!("`inspect` shows an image: {}", command(&["ocibake", "inspect", &image()])),
         "validate" | "check" | "fsck" => {
             format!("`verify` checks an image: {}", command(&["ocibake", "verify", &image()]))

@@ -32,6 +32,9 @@ pub(super) fn explanation(error: &clap::Error) -> (String, Option<String>) {
         ErrorKind::UnknownArgument => {
             let what = if flag.starts_with('-') { "flag" } else { "argument" };
             let message = format!("there is no {what} `{}`", flag.escape_debug());
+            if let Some(ours) = ours(&flag).filter(|_| given(ContextKind::Usage).contains("ocibake build")) {
+                return (message, Some(ours.to_owned()));
+            }
             (message, nearest(&context(error, ContextKind::SuggestedArg)).or_else(|| Some(HELP.to_owned())))
         }
         ErrorKind::InvalidSubcommand => {
@@ -71,6 +74,22 @@ fn one_of(words: &[String]) -> String {
 
 fn nearest(candidates: &[String]) -> Option<String> {
     (!candidates.is_empty()).then(|| format!("did you mean {}", one_of(candidates)))
+}
+
+/// What does the job of a flag by which other builders call it.
+fn ours(flag: &str) -> Option<&'static str> {
+    Some(match flag {
+        "--platform" => "--arch says which architecture the image is for, --variant and --os the rest",
+        "--from" => "--base builds on an image",
+        "-t" | "--name" => "a target holds the name, `oci:DIR:NAME`; --additional-tag adds more",
+        "-o" | "--output" | "--dest" => "targets stand after the rootfs: `ocibake build ROOTFS oci:DIR:NAME`",
+        "-e" => "did you mean `--env`",
+        "-l" => "did you mean `--label`",
+        "-p" | "--expose" => "did you mean `--port`",
+        "-u" | "--chown" => "--owner says whom the files belong to, --user who runs the image",
+        "-w" | "--workdir" => "did you mean `--working-dir`",
+        _ => return None,
+    })
 }
 
 const HELP: &str = "`ocibake --help` and `ocibake COMMAND --help` tell what there is";
@@ -121,6 +140,9 @@ mod tests {
             ("squash o p --from 0", "--from: `0` is not accepted: a whole number from 1 on", ""),
             ("build r o --stat", "there is no flag `--stat`", "did you mean `--stats`"),
             ("build r o --frobnicate", "there is no flag `--frobnicate`", "tell what there is"),
+            ("build r o --platform linux/arm64", "there is no flag `--platform`", "--arch says which"),
+            ("build r o -t app:v1", "there is no flag `-t`", "a target holds the name"),
+            ("ls o --platform linux/arm64", "there is no flag `--platform`", "tell what there is"),
             ("build r o -x", "there is no flag `-x`", "tell what there is"),
             ("ls a b", "there is no argument `b`", "tell what there is"),
             ("biuld r o", "there is no command `biuld`", "did you mean `build`"),

@@ -37,8 +37,10 @@ fn mend(config: &mut ImageConfig, layers: usize, listed: Option<&Platform>) -> V
     let mut notes: Vec<String> = fit_history(&mut config.history, layers).into_iter().collect();
     let platform = config.platform_or(listed);
     if (&platform.os, &platform.architecture) != (&config.os, &config.architecture) {
-        notes.push(format!("the config named no platform, and is for {platform} now, as its descriptor says"));
+        config.variant = config.variant.take().or_else(|| listed.and_then(|listed| listed.variant.clone()));
         (config.os, config.architecture) = (platform.os, platform.architecture);
+        let platform = config.platform();
+        notes.push(format!("the config named no platform, and is for {platform} now, as its descriptor says"));
     }
     notes
 }
@@ -95,7 +97,9 @@ pub(crate) fn fit_history(history: &mut Option<Vec<History>>, layers: usize) -> 
         step.empty_layer = Some(true);
     }
     steps.resize_with(steps.len() + layers.saturating_sub(found), History::default);
-    Some(format!("the history had {found} entries for {layers} layers, and has one for each now"))
+    Some(format!(
+        "the history told of a number of layers that the image does not have: it said {found}, and says {layers} now"
+    ))
 }
 
 #[cfg(test)]
@@ -104,6 +108,17 @@ mod tests {
 
     fn step(name: &str, empty: bool) -> History {
         History { created_by: Some(name.to_owned()), empty_layer: empty.then_some(true), ..History::default() }
+    }
+
+    #[test]
+    fn a_platform_comes_from_the_descriptor_where_the_config_names_none() {
+        let config: ImageConfig = serde_json::from_str(r#"{"rootfs":{"type":"layers","diff_ids":[]}}"#).unwrap();
+        let listed: Platform = serde_json::from_str(r#"{"architecture":"arm","os":"linux","variant":"v7"}"#).unwrap();
+        let mended = fitted(&config, 0, Some(&listed)).unwrap();
+        assert_eq!(mended.config.value().platform().to_string(), "linux/arm/v7");
+        assert!(mended.note.contains("for linux/arm/v7 now"), "{}", mended.note);
+        assert!(fitted(mended.config.value(), 0, Some(&listed)).is_none());
+        assert!(fitted(&config, 0, None).is_none());
     }
 
     #[test]

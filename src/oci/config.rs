@@ -1,8 +1,9 @@
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
+use crate::json::null_as_default;
 use crate::oci::{Annotations, Unknown};
 use crate::platform::Platform;
 
@@ -25,7 +26,12 @@ pub struct ImageConfig {
     #[serde(rename = "os.version", default, skip_serializing_if = "Option::is_none")]
     pub os_version: Option<String>,
     /// Features that the operating system must have; used by Windows.
-    #[serde(rename = "os.features", default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        rename = "os.features",
+        default,
+        deserialize_with = "null_as_default",
+        skip_serializing_if = "Vec::is_empty"
+    )]
     pub os_features: Vec<String>,
     /// The variant of the CPU.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -123,7 +129,7 @@ pub struct ContainerConfig {
 #[serde(rename_all = "PascalCase")]
 pub struct Healthcheck {
     /// `["NONE"]`, `["CMD", …]` or `["CMD-SHELL", command]`.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, deserialize_with = "null_as_default", skip_serializing_if = "Vec::is_empty")]
     pub test: Vec<String>,
     /// The time between two checks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -193,15 +199,6 @@ impl History {
     }
 }
 
-/// Reads `null` as the default: Go writes an empty list or map as `null`.
-pub(super) fn null_as_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
-where
-    D: Deserializer<'de>,
-    T: Default + Deserialize<'de>,
-{
-    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -228,6 +225,19 @@ mod tests {
             let document: Document<ImageConfig> = Document::parse(raw.into_bytes(), "config").unwrap();
             assert_eq!(document.value().rootfs.diff_ids, []);
         }
+    }
+
+    #[test]
+    fn every_list_may_be_null() {
+        let raw = br#"{"architecture":"amd64","os":"linux","os.features":null,"history":null,"rootfs":{"type":"layers","diff_ids":null},
+            "config":{"Env":null,"Cmd":null,"Entrypoint":null,"Volumes":null,"ExposedPorts":null,"Labels":null,"Healthcheck":{"Test":null}}}"#;
+        let document: Document<ImageConfig> = Document::parse(raw.to_vec(), "config").unwrap();
+        assert_eq!(document.value().os_features, [""; 0]);
+        let raw = serde_json::json!({"mediaType": "a/b", "digest": Digest::of(b""), "size": 0, "urls": null,
+            "annotations": null, "platform": {"architecture": "a", "os": "b", "os.features": null}});
+        let descriptor: crate::oci::Descriptor = serde_json::from_value(raw).unwrap();
+        assert_eq!(descriptor.urls, [""; 0]);
+        assert_eq!(descriptor.platform.unwrap().os_features, [""; 0]);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
+use crate::json::null_as_default;
 use crate::media_type::MediaType;
 use crate::oci::{Annotations, RefName, Unknown};
 use crate::platform::Platform;
@@ -16,7 +17,7 @@ pub struct Descriptor {
     /// Its size in bytes; a negative one is refused when a document is read.
     pub size: u64,
     /// Other places to get it from.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, deserialize_with = "null_as_default", skip_serializing_if = "Vec::is_empty")]
     pub urls: Vec<String>,
     /// Annotations on this reference to the blob.
     #[serde(default, skip_serializing_if = "Option::is_none")]

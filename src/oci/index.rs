@@ -1,7 +1,7 @@
 use serde::{Deserialize, Serialize};
 
+use crate::json::null_as_default;
 use crate::media_type::MediaType;
-use crate::oci::config::null_as_default;
 use crate::oci::{Annotations, Descriptor, Unknown};
 
 /// An image index: `index.json` itself, or a multi-platform image (image-spec, image-index.md).

@@ -1,7 +1,7 @@
 use serde::{Deserialize, Serialize};
 
+use crate::json::null_as_default;
 use crate::media_type::{MediaKind, MediaType};
-use crate::oci::config::null_as_default;
 use crate::oci::{Annotations, Descriptor, Unknown};
 
 /// An image manifest (image-spec, manifest.md).

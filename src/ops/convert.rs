@@ -14,6 +14,7 @@ use crate::image::transfer::{self, move_all, BlobReport, BlobSource, IndexEntry,
 use crate::json;
 use crate::layout::{commit_all, DockerForm, Draft, Graph, Layout, Location, Trust};
 use crate::media_type::MediaType;
+use crate::oci::annotations::CONTAINERD_NAME;
 use crate::oci::Descriptor;
 use crate::ops::build::TargetReport;
 use crate::platform::{Platform, PlatformPattern};
@@ -145,6 +146,19 @@ fn list(entries: &[(Digest, IndexEntry)], draft: &mut Draft<'_>, options: &Targe
         listed.refs.push(names);
         descriptors.into_iter().try_for_each(|descriptor| draft.list(descriptor))?;
     }
+    // A name that two repositories share is a full one by now.
+    for ((_, entry), names) in entries.iter().zip(&mut listed.refs) {
+        let digest = &entry.descriptor.digest;
+        let is_there = |name: &str| {
+            let mut manifests = draft.index().manifests.iter();
+            manifests.any(|there| there.digest == *digest && there.ref_name() == Some(name))
+        };
+        let full = entry.descriptor.annotation(CONTAINERD_NAME).filter(|full| is_there(full));
+        if let (Some(full), false) = (full, names.iter().all(|name| is_there(name))) {
+            *names = vec![full.to_owned()];
+        }
+    }
+    listed.warnings.dedup();
     Ok(listed)
 }
 

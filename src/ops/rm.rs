@@ -5,9 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 use crate::digest::Digest;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::hint::{Hint, OptionName};
 use crate::layout::{is_referrers_tag, DescriptorPath, Draft, Layout, Location, Referrer, Rooted, Transaction};
+use crate::oci::annotations::CONTAINERD_NAME;
 use crate::oci::{Descriptor, Document, Index};
 use crate::work::{Observer, Work};
 
@@ -98,6 +99,20 @@ impl RemovedEntry {
     }
 }
 
+/// Refuses a tag under which Docker saved images of several repositories: the user hardly means all of them.
+fn refuse_two_repositories(location: &Location, meant: &[DescriptorPath]) -> Result<()> {
+    let names: BTreeSet<&str> = meant.iter().filter_map(|path| path.entry().annotation(CONTAINERD_NAME)).collect();
+    if names.len() < 2 {
+        return Ok(());
+    }
+    let names: Vec<String> = names.into_iter().map(|name| format!("`{}`", name.escape_debug())).collect();
+    Err(Error::refused_with_hint(
+        format!("image `{location}`: one image is wanted, found {}", names.len()),
+        format!("name one: {}", names.join(", ")),
+    )
+    .of_kind(ErrorKind::Ambiguous))
+}
+
 /// Returns for each entry of the index whether the location or the option means it.
 fn meant(layout: &Layout, entries: &[Descriptor], what: Removed, referrers: &[Referrer]) -> Result<Vec<bool>> {
     let location = layout.location();
@@ -116,6 +131,7 @@ fn meant(layout: &Layout, entries: &[Descriptor], what: Removed, referrers: &[Re
                         .option(OptionName::Remove),
                 ));
             }
+            refuse_two_repositories(location, &meant)?;
             let entry = |entry| meant.iter().any(|path| path.index().is_none() && path.entry() == entry);
             Ok(entries.iter().map(entry).collect())
         }

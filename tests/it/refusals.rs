@@ -383,6 +383,15 @@ fn an_image_that_is_given_as_the_rootfs() {
         Tool::new("build").args(["oci:out", "--base", "oci:image", "--overlay-upper", "image"]),
         &["an image"],
     );
+    // That comes before whatever else is missing.
+    for (rootfs, words) in [
+        ("oci:image:v1", "found an image"),
+        ("image", "found an image layout"),
+        ("docker://alpine", "skopeo copy docker://alpine"),
+        ("nowhere", "cannot read the rootfs `nowhere`"),
+    ] {
+        refused(&scratch, Tool::new("build").args([rootfs, "oci:out"]), &[words]);
+    }
     // A rootfs may well have files of such names.
     for name in ["index.json", "manifest.json", "oci-layout"] {
         fs::write(scratch.join("rootfs").join(name), "{}").unwrap();

@@ -335,6 +335,15 @@ fn acls_are_what_they_are_in_a_directory() {
     let (mode, names, outcome) = acl("user::rw-\nuser:stranger:rwx\ngroup::r--\nmask::rwx\nother::---\n");
     assert_eq!((mode, names), (0o640, vec![]));
     assert!(outcome.stderr().contains("`stranger`"), "{}", outcome.stderr());
+    // `tar --acls --xattrs` says it twice: with ids, and with names that may be the host's.
+    let value = "\x02\0\0\0\x01\0\x06\0\0\0\0\0\x04\0\x04\0\0\0\0\0\x10\0\x06\0\0\0\0\0 \0\0\0\0\0\0\0";
+    let records = [("SCHILY.xattr.system.posix_acl_access", value), ("SCHILY.acl.access", "user:stranger:rwx")];
+    let archive = scratch.join("twice.tar");
+    fs::write(&archive, ended(members(&[pax(&records), file("g", "x").mode(0o660)]))).unwrap();
+    let outcome = Tool::build(&archive).oci(&out).run();
+    assert_eq!(outcome.stderr(), "");
+    let listed = Tool::new("inspect").args([&oci(&out), "--files", "--json"]).run().json();
+    assert_eq!(listed["files"][1]["mode"], json!("0660"), "{listed}");
     let (mode, names, _) = acl("user::rw-\ngroup::r--\nother::r--\n");
     assert_eq!((mode, names), (0o644, vec![]));
 }

@@ -36,6 +36,13 @@ pub(crate) fn warnings(graph: &Graph<'_>, plan: &TransferPlan) -> Vec<String> {
         warnings.push(format!("image {}: {}", image.short(), mended.note));
     }
     for node in graph.nodes() {
+        if let NodeContent::Manifest(_, Some(config)) = &node.content {
+            let platform = config.value().platform_or(node.descriptor.platform.as_ref());
+            if platform.architecture.is_empty() || platform.os.is_empty() {
+                let image = node.descriptor.digest.short();
+                warnings.push(format!("image {image}: nothing says which architecture and system it is for"));
+            }
+        }
         let subject = node.content.subject();
         if let Some(subject) = subject.filter(|subject| plan.changed.contains_key(&subject.digest)) {
             let attached = &node.descriptor.digest;

@@ -259,7 +259,10 @@ fn in_hint<'n>(names: impl Iterator<Item = &'n str>) -> String {
 }
 
 fn names(index: &Index) -> Vec<String> {
-    index.manifests.iter().filter_map(name).map(str::to_owned).collect()
+    let mut names: Vec<String> = index.manifests.iter().filter_map(name).map(str::to_owned).collect();
+    names.sort();
+    names.dedup();
+    names
 }
 
 /// Whether the index marks a manifest as an artifact. It lists attestations of `BuildKit` as images for

@@ -60,6 +60,10 @@ impl FilesystemAttributes {
                     continue;
                 };
                 let metadata = &mut entry.metadata;
+                // `tar --acls --xattrs` keeps both: the attribute has ids, and the text may have names of the host's users.
+                if metadata.xattrs.contains_key(attribute) {
+                    continue;
+                }
                 if attribute == SELINUX_LABEL {
                     // On a filesystem, the label ends in a NUL.
                     metadata.xattrs.insert(attribute.to_vec(), [&*value, b"\0"].concat());

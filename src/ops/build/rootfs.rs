@@ -54,7 +54,10 @@ impl Rootfs {
             refuse_location(&path)?;
         }
         match FileType::from_raw_mode(fs::metadata(&path).at("read the rootfs", &path)?.mode()) {
-            FileType::Directory => Ok(Rootfs::Directory(path)),
+            FileType::Directory => {
+                refuse_layout(&path)?;
+                Ok(Rootfs::Directory(path))
+            }
             FileType::RegularFile | FileType::Fifo | FileType::CharacterDevice => Ok(Rootfs::Archive(path)),
             _ => Err(Error::refused(format!("rootfs `{}`: a directory or a tar archive is wanted", path.display()))),
         }
@@ -80,13 +83,18 @@ impl Rootfs {
 /// Reads a directory.
 pub(super) fn read_directory(root: &Path, policy: &ScanPolicy, observer: &dyn Observer) -> Result<ReadRootfs<'static>> {
     let name = root.display().to_string();
-    refuse_image(&name, "oci", |top| root.join(top).symlink_metadata().is_ok())?;
+    refuse_layout(root)?;
     let Scan { tree, sockets, excluded } = tree::scan(root, policy, observer)?;
     if tree.len() == 1 {
         return Err(nothing_in(&name, &excluded));
     }
     let warnings = left_out(&sockets);
     Ok(ReadRootfs { tree, content: Box::new(Directory::new(root)), warnings, excluded, of_base: BTreeMap::new() })
+}
+
+/// Refuses a directory that is an image layout.
+fn refuse_layout(root: &Path) -> Result<()> {
+    refuse_image(&root.display().to_string(), "oci", |top| root.join(top).symlink_metadata().is_ok())
 }
 
 /// Returns warnings about sockets.

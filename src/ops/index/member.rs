@@ -134,7 +134,9 @@ pub(super) fn gather<'a>(layouts: impl IntoIterator<Item = &'a [Candidate]>) -> 
                 return Err(Error::refused_with_hint(message, "each image is given once"));
             }
         }
-        members.iter().try_for_each(|member| gathered.add(member.clone(), SamePlatform::Refused))?;
+        members
+            .iter()
+            .try_for_each(|member| gathered.add(member.clone(), SamePlatform::Refused, || "give one of them".into()))?;
     }
     Ok(gathered.into_members())
 }
@@ -145,7 +147,14 @@ pub(super) fn join(members: &mut Vec<Candidate>, new: Vec<Candidate>, same: Same
     for member in std::mem::take(members) {
         roll.push(member);
     }
-    new.into_iter().try_for_each(|member| roll.add(member, same))?;
+    let replace = || {
+        Hint::default()
+            .option(OptionName::Add)
+            .text(" ")
+            .option(OptionName::Replace)
+            .text(" lets one take the place of one that is there")
+    };
+    new.into_iter().try_for_each(|member| roll.add(member, same, replace))?;
     *members = roll.into_members();
     Ok(())
 }
@@ -181,7 +190,7 @@ impl Roll {
         }
     }
 
-    fn add(&mut self, member: Candidate, same: SamePlatform) -> Result<()> {
+    fn add(&mut self, member: Candidate, same: SamePlatform, way_out: impl Fn() -> Hint) -> Result<()> {
         if self.of_digest(&member).is_some() {
             return Ok(());
         }
@@ -193,14 +202,7 @@ impl Roll {
         if same == SamePlatform::Refused {
             let (platform, first, second) = (member.shown(), old.name(), member.name());
             let message = format!("two images for {platform}: {first} and {second}");
-            return Err(Error::refused_with_hint(
-                message,
-                Hint::default()
-                    .option(OptionName::Add)
-                    .text(" ")
-                    .option(OptionName::Replace)
-                    .text(" lets one take the place of one that is there"),
-            ));
+            return Err(Error::refused_with_hint(message, way_out()));
         }
         self.by_digest.remove(&old.descriptor.digest);
         for about_it in self.by_attested.remove(&old.descriptor.digest).into_iter().flatten() {

@@ -152,6 +152,12 @@ fn target(directory: &Path) -> Result<PathBuf> {
         let message = format!("`{}`: a new or empty directory is wanted, found {found}", directory.display());
         Err(Error::refused_with_hint(message, hint))
     };
+    if directory == Path::new("-") {
+        return refuse(
+            "`-`, which means a stream elsewhere",
+            "a directory of this name is `./-`; `tar -c` makes a stream of one",
+        );
+    }
     let Some(name) = directory.file_name() else {
         return refuse("a path without a name", "name the directory by its parent: the image appears by a rename");
     };

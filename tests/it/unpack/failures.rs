@@ -40,6 +40,7 @@ fn directories_that_cannot_be() {
         ("dangling", &["`dangling`", "found a symbolic link"]),
         ("missing/out", &["`missing/out`: its directory `missing` is missing"]),
         ("file/out", &["`file/out`"]),
+        ("-", &["`-`", "means a stream elsewhere", "`./-`"]),
         (".", &["`.`", "found a path without a name"]),
         ("..", &["`..`", "found a path without a name"]),
         ("/", &["`/`", "found a path without a name"]),
