@@ -27,9 +27,10 @@
 # Variables, all optional. An empty value is the same as none. A list is words in shell quoting, so that a word may hold
 # spaces: OCI_IMAGE_LABELS = "maintainer='A B' tier=edge". No value is ever run or expanded by a shell.
 #
-#     OCI_IMAGE_TAG              names of the image, words; default "latest"
-#     OCI_IMAGE_NAME             docker-archive: the repository that a tag without one belongs to; default IMAGE_BASENAME
-#                                in small letters
+#     OCI_IMAGE_TAG              names of the image, words; default "latest". Where one holds ${DATETIME}, set
+#                                OCI_IMAGE_TAG[vardepsexclude] = "DATETIME"
+#     OCI_IMAGE_NAME             archives: the repository that a tag without one belongs to; default IMAGE_BASENAME in small
+#                                letters
 #     OCI_IMAGE_ENTRYPOINT       the command that always runs, words
 #     OCI_IMAGE_CMD              the default command or, with an entrypoint, its default arguments, words; default
 #                                "/bin/sh" where there is no entrypoint
@@ -49,10 +50,13 @@
 #     OCI_IMAGE_AUTHOR           author, and
 #     OCI_IMAGE_AUTHOR_EMAIL     the author's address
 #     OCI_IMAGE_AUTO_LABELS      "0" leaves out the automatic labels and annotations; default "1". They are title
-#                                (IMAGE_BASENAME), description (SUMMARY), version (PV), licenses (LICENSE) and vendor
-#                                (DISTRO_NAME); OCI_IMAGE_LABELS and OCI_IMAGE_ANNOTATIONS win over them
+#                                (IMAGE_BASENAME), description (SUMMARY), version (PV where the recipe sets it or its file
+#                                name holds it, else DISTRO_VERSION), licenses (those of the installed packages) and
+#                                vendor (DISTRO_NAME); OCI_IMAGE_LABELS and OCI_IMAGE_ANNOTATIONS win over them
+#     OCI_IMAGE_APP_RECIPE       the recipe whose version is that of the image
 #     OCI_IMAGE_REVISION         label and annotation org.opencontainers.image.revision, never read from git
-#     OCI_IMAGE_BUILD_DATE       label and annotation org.opencontainers.image.created, never read from the clock
+#     OCI_IMAGE_BUILD_DATE       label and annotation org.opencontainers.image.created, never read from the clock: RFC 3339,
+#                                or as DATETIME is written
 #     OCI_IMAGE_BRANCH           label and annotation io.github.ocibake.branch, never read from git
 #     OCI_IMAGE_ARCH             architecture; default: mapped from TARGET_ARCH
 #     OCI_IMAGE_SUBARCH          auto, none, exact or a variant; default "auto": mapped from MACHINEOVERRIDES and
@@ -62,9 +66,21 @@
 #     OCI_IMAGE_EXCLUDE          paths to leave out, words, globs
 #     OCI_IMAGE_CREATED          time of creation, seconds or RFC 3339; default REPRODUCIBLE_TIMESTAMP_ROOTFS
 #     OCI_IMAGE_TAR_OUTPUT       any value: type oci brings type oci-archive with it
-#     OCI_IMAGE_SPDX             "0" attaches no SPDX document; default "1": where create-spdx is inherited, the document
-#                                of the rootfs is attached to the image in oci. Archives hold the image and nothing else,
-#                                since "podman load" takes no other
+#     OCI_IMAGE_SPDX             "1": where create-spdx is inherited, the document of the rootfs is attached to the image in
+#                                oci, which then has to be asked for by its tag; default "0"
+#     OCI_IMAGE_LAYERS           how the rootfs is cut into layers, so that an update ships what changed: "packages" or
+#                                "packages:MAX", or words NAME=SELECTOR[,SELECTOR...]; default: one layer
+#     OCI_LAYERS_PLAN            a plan of layers in a file beside the recipe; "bitbake -c oci_plan IMAGE" writes one
+#     OCI_LAYERS_HISTORY         images of earlier releases, the oldest first, from which that task learns which recipes
+#                                change, words; default: the image that is deployed
+#     OCI_LAYERS                 layers as image-oci has them, words NAME:packages:PACKAGE[+PACKAGE...],
+#                                NAME:directories:PATH[+PATH...] or NAME:files:PATH[+PATH...], over the one rootfs. What a
+#                                package needs stands with it, unless an earlier layer has it. What is left is the last layer
+#     OCI_LAYER_MODE             "multi": OCI_LAYERS counts, "single": it does not; default "multi" where OCI_LAYERS is set
+#     OCI_IMAGE_CACHE            a directory of compressed blocks, from which a rebuild takes what did not change; default
+#                                "${TMPDIR}/ocibake-cache". Builds may share one; an empty value turns it off
+#     OCI_IMAGE_QA               what becomes of findings, words CHECK:error, CHECK:warn or CHECK:skip; default warn. The
+#                                checks are arch, entrypoint-missing, setuid-new and user-missing
 #     OCI_BASE_IMAGE             an image to build on, so that only what differs from it becomes a layer: a recipe, whose
 #                                image is taken from DEPLOY_DIR_IMAGE, or an absolute path, with oci:, oci-archive: or
 #                                docker-archive: before it where it has to be said
@@ -73,10 +89,14 @@
 #                                "exact": it is removed, so that the image holds the rootfs and nothing else
 #     EXTRA_IMAGECMD:oci         more flags for "ocibake build" (likewise :oci-archive and :docker-archive)
 #
+# Every variable takes the image type as an override: OCI_IMAGE_COMPRESSION:oci-archive = "zstd".
+#
+# Settings are checked before do_rootfs. "bitbake -c oci_plan IMAGE" is described in docs/layers.md.
+#
 # The layer holds what the tar image type holds, owners, modes, times, devices and capabilities included. The image
 # depends on nothing but the rootfs, its base and these variables: no clock, no git, no name of the host.
 
-inherit ocibake ocibake_base ocibake_spdx
+inherit ocibake ocibake_base ocibake_check ocibake_deployed ocibake_layers ocibake_packages ocibake_qa ocibake_spdx
 
 IMAGE_TYPES += "oci oci-archive docker-archive"
 IMAGE_TYPEDEP:oci = "${@'oci-archive' if d.getVar('OCI_IMAGE_TAR_OUTPUT') else ''}"
@@ -86,9 +106,13 @@ SPDX_IMAGE_PURPOSE:docker-archive = "container"
 
 OCI_IMAGE_TAG ??= "latest"
 OCI_IMAGE_NAME ??= "${@d.getVar('IMAGE_BASENAME').lower()}"
-OCI_IMAGE_CMD ??= "${@'' if d.getVar('OCI_IMAGE_ENTRYPOINT') or d.getVar('OCI_BASE_IMAGE') else '/bin/sh'}"
+OCI_IMAGE_CMD ??= "${@'' if d.getVar('OCI_IMAGE_ENTRYPOINT') or oci_base_image(d) else '/bin/sh'}"
 OCI_IMAGE_AUTO_LABELS ??= "1"
 OCI_IMAGE_CREATED ??= "${REPRODUCIBLE_TIMESTAMP_ROOTFS}"
+
+# It changes nothing of the image, and holds hard links to what pseudo does not know.
+OCI_IMAGE_CACHE ??= "${TMPDIR}/ocibake-cache"
+PSEUDO_IGNORE_PATHS .= "${@',' + d.getVar('OCI_IMAGE_CACHE') if d.getVar('OCI_IMAGE_CACHE') else ''}"
 
 # What ocibake knows under the same name.
 OCI_VARIABLES = "\
@@ -101,170 +125,284 @@ OCI_VARIABLES = "\
     OCI_IMAGE_HEALTHCHECK_START_PERIOD OCI_IMAGE_HEALTHCHECK_START_INTERVAL OCI_IMAGE_HEALTHCHECK_RETRIES \
     OCI_IMAGE_MEMORY OCI_IMAGE_MEMORY_SWAP OCI_IMAGE_CPU_SHARES \
     OCI_IMAGE_LABELS OCI_IMAGE_ANNOTATIONS \
-    OCI_IMAGE_COMPRESSION OCI_IMAGE_EXCLUDE OCI_BASE_IMAGE OCI_BASE_IMAGE_MODE \
+    OCI_IMAGE_COMPRESSION OCI_IMAGE_EXCLUDE OCI_IMAGE_LAYERS OCI_IMAGE_CACHE OCI_BASE_IMAGE OCI_BASE_IMAGE_MODE \
 "
+# What else the image depends on.
+OCI_CLASS_VARIABLES = "\
+    OCI_IMAGE_NAME OCI_IMAGE_AUTO_LABELS OCI_IMAGE_REVISION OCI_IMAGE_BUILD_DATE OCI_IMAGE_BRANCH OCI_IMAGE_APP_RECIPE \
+    OCI_BASE_IMAGE_TAG OCI_LAYERS OCI_LAYERS_PLAN OCI_LAYER_MODE \
+"
+
+# Where an image task keeps what it tells the tool and what the tool says, and what it makes. image.bbclass expands commands
+# when BB_CURRENTTASK may be another.
+OCI_RUN = "${T}/${BB_RUNTASK}"
+OCI_TARGET = "${IMGDEPLOYDIR}/${IMAGE_NAME}.${type}"
 
 # One command for every type, since a type is named after ocibake's transport. SOURCE_DATE_EPOCH of an image recipe is a
 # time before the rootfs was made: it would clamp every file's time. What IMGDEPLOYDIR holds is made anew by a later build,
-# so that nothing has to wait for the disk.
+# so that nothing has to wait for the disk. A run that fails leaves the image of the run before.
 OCI_BUILD = "\
-    SOURCE_DATE_EPOCH= ocibake build --vars '${T}/${type}.vars' --progress percent --json --no-sync ${EXTRA_IMAGECMD} \
-    '${IMAGE_ROOTFS}' '${type}:${IMGDEPLOYDIR}/${IMAGE_NAME}.${type}' > '${T}/${type}.json'\
+    SOURCE_DATE_EPOCH= ocibake build --vars '${OCI_RUN}.vars' --progress percent --json --no-sync ${OCI_MAP_FLAG} ${EXTRA_IMAGECMD} \
+    '${IMAGE_ROOTFS}' '${type}:${OCI_TARGET}.new' > '${OCI_RUN}.json'\
 "
-IMAGE_CMD:oci = "${OCI_BUILD}${OCI_ATTACH}"
-IMAGE_CMD:oci-archive = "${OCI_BUILD}"
-IMAGE_CMD:docker-archive = "${OCI_BUILD}"
+OCI_PLACE = "; rm -rf '${OCI_TARGET}'; mv '${OCI_TARGET}.new' '${OCI_TARGET}'"
+IMAGE_CMD:oci = "${OCI_BUILD}${OCI_ATTACH}${OCI_PLACE}"
+IMAGE_CMD:oci-archive = "${OCI_BUILD}${OCI_PLACE}"
+IMAGE_CMD:docker-archive = "${OCI_BUILD}${OCI_PLACE}"
 
-do_image_oci[depends] += "ocibake-native:do_populate_sysroot ${@oci_base_depends(d)}"
-do_image_oci[file-checksums] += "${@oci_base_checksums(d)}"
-do_image_oci[prefuncs] += "oci_prepare"
-do_image_oci[postfuncs] += "oci_finish"
-do_image_oci[progress] = "percent"
+def oci_tasks():
+    """
+    The tasks that make images, those of the debug filesystem too, and their image types.
+    """
+    types = ("oci", "oci-archive", "docker-archive")
+    return {"do_image_%s%s" % (debug, imagetype.replace("-", "_")): imagetype
+            for imagetype in types for debug in ("", "debugfs_")}
 
-do_image_oci_archive[depends] += "ocibake-native:do_populate_sysroot ${@oci_base_depends(d)}"
-do_image_oci_archive[file-checksums] += "${@oci_base_checksums(d)}"
-do_image_oci_archive[prefuncs] += "oci_prepare"
-do_image_oci_archive[postfuncs] += "oci_finish"
-do_image_oci_archive[progress] = "percent"
+def oci_is_wanted(d):
+    """
+    Whether an image type of this class is asked for.
+    """
+    types = (d.getVar("IMAGE_FSTYPES") or "").split()
+    if d.getVar("IMAGE_GEN_DEBUGFS") == "1":
+        types += (d.getVar("IMAGE_FSTYPES_DEBUGFS") or "").split()
+    return any(asked.split(".")[0] in oci_tasks().values() for asked in types)
 
-do_image_docker_archive[depends] += "ocibake-native:do_populate_sysroot ${@oci_base_depends(d)}"
-do_image_docker_archive[file-checksums] += "${@oci_base_checksums(d)}"
-do_image_docker_archive[prefuncs] += "oci_prepare"
-do_image_docker_archive[postfuncs] += "oci_finish"
-do_image_docker_archive[progress] = "percent"
+# nooelint: oelint.task.noanonpython - the same for each image type and its debug filesystem, as image.bbclass makes tasks
+python () {
+    for imagetype in set(oci_tasks().values()):
+        d.setVar("OCI_OVERRIDDEN_" + imagetype.replace("-", "_"), oci_overridden(d, imagetype))
+    for task, imagetype in oci_tasks().items():
+        d.appendVarFlag(task, "depends", " ocibake-native:do_populate_sysroot " + oci_base_depends(d))
+        d.appendVarFlag(task, "file-checksums", " %s %s" % (oci_base_checksums(d), oci_plan_checksums(d)))
+        d.appendVarFlag(task, "prefuncs", " oci_prepare")
+        d.appendVarFlag(task, "postfuncs", " oci_finish")
+        d.appendVarFlag(task, "vardeps", " OCI_OVERRIDDEN_" + imagetype.replace("-", "_"))
+        d.setVarFlag(task, "progress", "percent")
+    if oci_is_wanted(d):
+        bb.build.addtask("do_oci_check", "do_rootfs", None, d)
+        bb.build.addtask("do_oci_qa", "do_image_complete", " ".join(["do_image", *oci_asked_tasks(d)]), d)
+        d.appendVarFlag("do_oci_qa", "depends", " ocibake-native:do_populate_sysroot " + oci_base_depends(d))
+}
+
+def oci_asked_tasks(d):
+    """
+    The tasks of the types that IMAGE_FSTYPES names.
+    """
+    asked = {name.split(".")[0] for name in (d.getVar("IMAGE_FSTYPES") or "").split()}
+    return ["do_image_" + imagetype.replace("-", "_") for imagetype in sorted(asked & set(oci_tasks().values()))]
+
+def oci_with_type(d, imagetype):
+    """
+    The datastore with the image type as an override.
+    """
+    typed = bb.data.createCopy(d)
+    typed.setVar("OVERRIDES", "%s:%s" % (imagetype, d.getVar("OVERRIDES")))
+    typed.setVar("type", imagetype)
+    return typed
+
+def oci_of_task(d):
+    """
+    The datastore as the task's image type has it; of a debug filesystem with the names that image.bbclass gives it.
+    """
+    task = "do_" + d.getVar("BB_CURRENTTASK")
+    typed = oci_with_type(d, oci_tasks()[task])
+    if "_debugfs_" in task and d.getVar("IMAGE_BUILDING_DEBUGFS") != "true":
+        setup_debugfs_variables(typed)
+    return typed
+
+def oci_values(d, names):
+    """
+    The values of variables. Times are left out, and so is where the build is: neither is part of a hash.
+    """
+    stable = bb.data.createCopy(d)
+    for name in ("DATETIME", "DATE", "TIME", "TMPDIR", "T", "WORKDIR"):
+        stable.delVar(name)
+    return {name: stable.getVar(name) for name in names}
+
+def oci_names(d):
+    """
+    The variables on which an image depends.
+    """
+    names = d.getVar("OCI_VARIABLES").split() + d.getVar("OCI_CLASS_VARIABLES").split()
+    return [name for name in names if name != "OCI_IMAGE_CACHE"]
+
+def oci_overridden(d, imagetype):
+    """
+    A digest of what the image type as an override changes, for the hash of its task.
+    """
+    import hashlib
+
+    plain = oci_values(d, oci_names(d))
+    typed = oci_values(oci_with_type(d, imagetype), oci_names(d))
+    changed = sorted((name, value) for name, value in typed.items() if value != plain[name])
+    return hashlib.sha256(repr(changed).encode()).hexdigest() if changed else ""
+
+def oci_version(d):
+    """
+    The version of the image: of the application that it is for, of its own recipe if that has one, of the distribution.
+    """
+    application = d.getVar("OCI_IMAGE_APP_RECIPE")
+    for said in oci_installed(d).values() if application else []:
+        if said.get("PN") == application:
+            return said.get("PV")
+    # bitbake.conf takes it from the name of the recipe's file, and has 1.0 where that holds none.
+    if "vars_from_file" not in (d.getVar("PV", False) or ""):
+        return d.getVar("PV")
+    return bb.parse.vars_from_file(d.getVar("FILE"), d)[1] or oci_distro_version(d)
+
+def oci_distro_version(d):
+    """
+    DISTRO_VERSION without the revision of the metadata, as SDK_VERSION has it.
+    """
+    return (d.getVar("DISTRO_VERSION") or "").replace("snapshot-%s" % d.getVar("METADATA_REVISION"), "snapshot")
+
+def oci_build_date(d):
+    """
+    OCI_IMAGE_BUILD_DATE as RFC 3339, also where it is written as DATETIME is.
+    """
+    import re
+
+    date = d.getVar("OCI_IMAGE_BUILD_DATE") or ""
+    digits = re.fullmatch(r"(\d{4})(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)", date)
+    if digits:
+        return "%s-%s-%sT%s:%s:%sZ" % digits.groups()
+    if date not in ("", "none") and not re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)", date):
+        bb.fatal("OCI_IMAGE_BUILD_DATE is `%s`: expected RFC 3339, such as 2026-01-02T03:04:05Z, or digits as DATETIME has" % date)
+    return date
 
 def oci_automatic(d):
     """
-    What the recipe says of the image by itself, as shell words key=value.
+    What the recipe and the rootfs say of the image by themselves, as shell words key=value.
     """
     import shlex
 
     key = "org.opencontainers.image."
     pairs = []
-    try:
-        automatic = bb.utils.to_boolean(d.getVar("OCI_IMAGE_AUTO_LABELS"))
-    except ValueError:
-        bb.fatal("OCI_IMAGE_AUTO_LABELS is `%s`: expected 0 or 1" % d.getVar("OCI_IMAGE_AUTO_LABELS"))
-    if automatic:
-        # SPDX writes AND and OR where recipes have & and |, and has no word for CLOSED.
-        licenses = (d.getVar("LICENSE") or "").replace("&", " AND ").replace("|", " OR ").split()
+    if ocibake_switch(d, "OCI_IMAGE_AUTO_LABELS"):
         pairs += [
             (key + "title", d.getVar("IMAGE_BASENAME")),
             (key + "description", d.getVar("SUMMARY")),
-            (key + "version", d.getVar("PV")),
-            (key + "licenses", "" if licenses == ["CLOSED"] else " ".join(licenses)),
+            (key + "version", oci_version(d)),
+            (key + "licenses", oci_spdx_licenses(d)),
             (key + "vendor", d.getVar("DISTRO_NAME") or d.getVar("DISTRO")),
         ]
     explicit = [
         (key + "revision", d.getVar("OCI_IMAGE_REVISION")),
-        (key + "created", d.getVar("OCI_IMAGE_BUILD_DATE")),
+        (key + "created", oci_build_date(d)),
         ("io.github.ocibake.branch", d.getVar("OCI_IMAGE_BRANCH")),
     ]
     # Where meta-virtualization's class asks git or the clock, "none" tells it not to.
     pairs += [(name, value) for name, value in explicit if value != "none"]
     return " ".join(shlex.quote("%s=%s" % pair) for pair in pairs if pair[1])
 
-def oci_docker_names(d):
+def oci_full_names(d):
     """
     OCI_IMAGE_TAG as Docker needs it: a tag belongs to a name, and a whole name stays as it is.
     """
     import shlex
 
     tags = ocibake_words(d, "OCI_IMAGE_TAG") or ["latest"]
-    return shlex.join(tag if set(tag) & set(":/") else "%s:%s" % (d.getVar("OCI_IMAGE_NAME"), tag) for tag in tags)
+    name = d.getVar("OCI_IMAGE_NAME") + ("-dbg" if d.getVar("IMAGE_BUILDING_DEBUGFS") == "true" else "")
+    return shlex.join(tag if set(tag) & set(":/") else "%s:%s" % (name, tag) for tag in tags)
 
-def oci_settings(d, imagetype):
+def oci_settings(d):
     """
-    The variables for ocibake as a dictionary, those without a value left out.
+    The variables for ocibake as a dictionary, those without a value left out. What only the rootfs and the base say is
+    added to them.
     """
     settings = {name: d.getVar(name) for name in d.getVar("OCI_VARIABLES").split()}
     # For ocibake two names that disagree are an error; here CMD may be the class's default.
     settings["OCI_IMAGE_CMD"] = settings.pop("OCI_IMAGE_ENTRYPOINT_ARGS") or settings["OCI_IMAGE_CMD"]
-    for name in ("OCI_IMAGE_LABELS", "OCI_IMAGE_ANNOTATIONS"):
+    for name, more in (("OCI_IMAGE_LABELS", None), ("OCI_IMAGE_ANNOTATIONS", oci_base_name(d))):
         # ocibake would say of the whole list that a quote is open, and blame words that nobody wrote.
         ocibake_words(d, name)
         # The last word for a key wins.
-        settings[name] = " ".join(filter(None, [oci_automatic(d), settings[name]]))
-    settings["OCI_BASE_IMAGE"] = oci_base_location(d)
+        settings[name] = " ".join(filter(None, [oci_automatic(d), more, settings[name]]))
     settings["OCI_BASE_IMAGE_MODE"] = oci_base_mode(d)
-    if imagetype == "docker-archive":
-        settings["OCI_IMAGE_TAG"] = oci_docker_names(d)
+    settings["OCI_IMAGE_LAYERS"] = oci_layers_setting(d)
+    settings.pop("OCI_BASE_IMAGE")
+    if d.getVar("type") == "docker-archive":
+        settings["OCI_IMAGE_TAG"] = oci_full_names(d)
     return {name: value for name, value in settings.items() if value}
 
-def oci_made(d, imagetype):
+def oci_write_settings(settings, path):
     """
-    The paths in IMGDEPLOYDIR that belong to an image type: artefacts, conversions, links to either, and what an ocibake
-    that was killed left.
+    A variables file.
     """
-    import re
-
-    deploy = d.getVar("IMGDEPLOYDIR")
-    conversions = "|".join(re.escape(name) for name in d.getVar("CONVERSIONTYPES").split())
-    ours = re.compile(r"\.%s(\.(%s))*(\.ocibake-[0-9]+-[0-9]+)?$" % (re.escape(imagetype), conversions))
-    paths = [os.path.join(deploy, name) for name in sorted(os.listdir(deploy))]
-    return [path for path in paths if ours.search(os.readlink(path) if os.path.islink(path) else path)]
-
-def oci_check(d, imagetype):
-    """
-    Stop at settings that ocibake refuses, with the line in which it says why.
-    """
-    ocibake_run(["build", "--dry-run", "--vars", os.path.join(d.getVar("T"), imagetype + ".vars"),
-                 d.getVar("IMAGE_ROOTFS"), "%s:%s" % (imagetype, os.path.join(d.getVar("IMGDEPLOYDIR"), "image"))],
-                unset=d.getVar("OCI_VARIABLES").split() + ["SOURCE_DATE_EPOCH"])
-
-python oci_prepare () {
     import shlex
 
-    task = "do_" + d.getVar("BB_CURRENTTASK")
-    imagetype = d.getVarFlag(task, "imagetype")
-
-    if bb.data.inherits_class("image-oci", d) and d.getVar("OCI_IMAGE_BACKEND") != "ocibake":
-        bb.fatal("image type oci comes from image-oci and from image_types_oci: inherit one of them, "
-                 'or set OCI_IMAGE_BACKEND = "ocibake"')
-    if d.getVar("OCI_LAYERS"):
-        bb.fatal("OCI_LAYERS is `%s`: image_types_oci makes one layer of the rootfs" % d.getVar("OCI_LAYERS"))
-    converted = [name for name in d.getVarFlag(task, "subimages", False).split() if name.startswith("oci.")]
-    if converted:
-        bb.fatal("IMAGE_FSTYPES holds `%s`: oci is a directory and has no conversions; use `%s`"
-                 % (converted[0], converted[0].replace("oci.", "oci-archive.", 1)))
-    ocibake_require(d)
-
-    # Only do_rootfs empties this directory, and the name of an image holds the time of the build. If this run fails, that
-    # of an earlier one must not count as done when its settings come back.
-    bb.build.clean_stamp(task, d)
-    for path in oci_made(d, imagetype):
-        bb.utils.remove(path, recurse=True)
-
-    settings = oci_settings(d, imagetype)
-    with open(os.path.join(d.getVar("T"), imagetype + ".vars"), "w", encoding="utf-8") as vars_file:
+    with open(path, "w", encoding="utf-8") as vars_file:
         for name, value in settings.items():
             vars_file.write("%s=%s\n" % (name, shlex.quote(value)))
+
+def oci_dry_run(d, path):
+    """
+    Stop at settings that ocibake refuses, with the line in which it says why; what it found out otherwise.
+    """
+    import json
+    import shlex
+
+    flags = d.getVar("EXTRA_IMAGECMD") or ""
+    try:
+        flags = shlex.split(flags)
+    except ValueError:
+        bb.fatal("EXTRA_IMAGECMD is `%s`: expected shell words with each quote closed" % flags)
+    said = ocibake_run(["build", "--dry-run", "--json", "--vars", path, *flags, d.getVar("IMAGE_ROOTFS"),
+                        "%s:%s" % (d.getVar("type"), os.path.join(d.getVar("IMGDEPLOYDIR"), "image"))],
+                       unset=d.getVar("OCI_VARIABLES").split() + ["SOURCE_DATE_EPOCH"])
+    return json.loads(said or "{}")
+
+def oci_platform(d):
+    """
+    The platform of the image, as `os/architecture[/variant]`.
+    """
+    path = d.getVar("OCI_RUN") + ".vars"
+    typed = oci_with_type(d, "oci")
+    oci_write_settings(oci_settings(typed), path)
+    return oci_dry_run(typed, path)["platform"]
+
+python oci_prepare () {
+    typed = oci_of_task(d)
+    ocibake_require(d)
+    oci_discard(d, oci_unfinished(d, oci_made_before(typed)))
+    oci_remember(typed, oci_made_before(typed) + oci_made(typed))
+
+    run = d.getVar("OCI_RUN")
+    settings = oci_settings(typed)
+    layers, base = oci_write_layers(typed, run), oci_base_location(typed)
+    settings.update({name: value for name, value in (("OCI_IMAGE_LAYERS", layers), ("OCI_BASE_IMAGE", base)) if value})
+    oci_write_settings(settings, run + ".vars")
     # ocibake lets the environment win over the file.
     for name in d.getVar("OCI_VARIABLES").split():
         d.setVarFlag(name, "unexport", "1")
-    oci_check(d, imagetype)
+    platform = oci_dry_run(typed, run + ".vars").get("platform")
+    if base and platform:
+        oci_check_base_platform(typed, base, platform)
 }
-oci_prepare[doc] = "Check the settings, remove what an earlier run made, and write the variables file"
-oci_prepare[vardeps] += "${OCI_VARIABLES}"
+oci_prepare[doc] = "Write the variables file, and check what only now is there to be checked"
+oci_prepare[vardeps] += "${OCI_VARIABLES} ${OCI_CLASS_VARIABLES}"
+oci_prepare[vardepsexclude] += "OCI_IMAGE_CACHE"
 
 python oci_finish () {
     import json
 
-    imagetype = d.getVarFlag("do_" + d.getVar("BB_CURRENTTASK"), "imagetype")
+    typed = oci_of_task(d)
     deploy = d.getVar("IMGDEPLOYDIR")
-    image = "%s.%s" % (d.getVar("IMAGE_NAME"), imagetype)
+    image = "%s.%s" % (typed.getVar("IMAGE_NAME"), typed.getVar("type"))
 
-    with open(os.path.join(d.getVar("T"), imagetype + ".json"), encoding="utf-8") as report_file:
+    with open(d.getVar("OCI_RUN") + ".json", encoding="utf-8") as report_file:
         report = json.load(report_file)
     for warning in report["warnings"]:
-        bb.warn(warning)
+        (bb.note if oci_qa_says_it(warning) else bb.warn)(warning)
     bb.note("%s: %s, %d bytes, %s" % (image, report["platform"], report["size"], report["digest"]))
 
+    made = oci_made(typed)
+    oci_discard(d, [name for name in oci_made_before(typed) if name not in made])
+    oci_discard(d, oci_of_other_backends(d) if typed.getVar("type") == "oci" else [])
+    oci_remember(typed, made)
     # The archive is gone by now where only a conversion of it was asked for.
-    if os.path.exists(os.path.join(deploy, image)):
-        endings = {"oci": "oci", "oci-archive": "oci.tar", "docker-archive": "docker.tar"}
-        tags = ocibake_words(d, "OCI_IMAGE_TAG") or ["latest"]
-        for link in sorted({ocibake_link(d.getVar("IMAGE_BASENAME"), tag, endings[imagetype]) for tag in tags}):
-            os.symlink(image, os.path.join(deploy, link))
+    oci_discard(d, oci_links(typed))
+    for link in oci_links(typed) if os.path.exists(os.path.join(deploy, image)) else []:
+        os.symlink(image, os.path.join(deploy, link))
 }
-oci_finish[doc] = "Log the result and make the links by which container classes find an image"
+oci_finish[doc] = "Log the result, make the links by which container classes find an image, and remove what is stale"

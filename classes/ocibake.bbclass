@@ -3,8 +3,15 @@
 #
 # SPDX-License-Identifier: MIT
 #
-# What the classes of this layer share: how they read lists, run the tool, and name what it made. They inherit it
-# themselves.
+# What the classes of this layer share: how they read lists and switches, run the tool, and name what it made. They inherit
+# it themselves.
+#
+#     OCIBAKE_PLATFORM_FLAGS  for other classes and recipes: the flags by which the tool knows the platform of this build, as
+#                             in "ocibake build ${OCIBAKE_PLATFORM_FLAGS} DIRECTORY oci:..."
+
+OCIBAKE_PLATFORM_FLAGS = "\
+    --target-arch '${TARGET_ARCH}' --tune-features '${TUNE_FEATURES}' --machine-overrides '${MACHINEOVERRIDES}'\
+"
 
 def ocibake_words(d, name):
     """
@@ -17,6 +24,22 @@ def ocibake_words(d, name):
         return shlex.split(value)
     except ValueError:
         bb.fatal("%s is `%s`: expected shell words with each quote closed" % (name, value))
+
+def ocibake_switch(d, name):
+    """
+    Whether a variable that holds 0 or 1 is on.
+    """
+    try:
+        return bool(bb.utils.to_boolean(d.getVar(name)))
+    except ValueError:
+        bb.fatal("%s is `%s`: expected 0 or 1" % (name, d.getVar(name)))
+
+def ocibake_encode(value, more=""):
+    """
+    A word of a package map or a plan: `%` and two digits stand for a byte that would end it or mean something else.
+    """
+    return "".join(chr(byte) if 0x20 < byte < 0x7f and chr(byte) not in "%" + more else "%%%02X" % byte
+                   for byte in os.fsencode(value))
 
 def ocibake_require(d):
     """
@@ -38,6 +61,17 @@ def ocibake_run(words, unset=()):
         errors = [line.replace("ocibake: error: ", "", 1) for line in talk if not line.startswith("ocibake: warning: ")]
         bb.fatal("; ".join(errors) or "ocibake ended with status %d" % finished.returncode)
     return finished.stdout
+
+def ocibake_ask(words):
+    """
+    Run the tool and return what it prints; none if it refuses.
+    """
+    import subprocess
+
+    finished = subprocess.run(["ocibake", *words], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, encoding="utf-8",
+                              errors="replace")
+    # The status 1 is an answer, too: no.
+    return finished.stdout if finished.returncode in (0, 1) else None
 
 def ocibake_link(name, tag, ending):
     """

@@ -10,11 +10,23 @@ inherit ocibake
 
 OCI_BASE_IMAGE_MODE ??= "merge"
 
+def oci_base_image(d):
+    """
+    OCI_BASE_IMAGE; none for the base itself, where one is set for all images.
+    """
+    base = d.getVar("OCI_BASE_IMAGE")
+    return None if base == d.getVar("PN") else base
+
 def oci_base_mode(d):
     """
     How base and rootfs become one: `merge`, `exact`, or none without a base.
     """
-    return d.getVar("OCI_BASE_IMAGE_MODE") if d.getVar("OCI_BASE_IMAGE") else None
+    mode = d.getVar("OCI_BASE_IMAGE_MODE")
+    if not oci_base_image(d):
+        return None
+    if mode not in ("merge", "exact"):
+        bb.fatal("OCI_BASE_IMAGE_MODE is `%s`: expected merge or exact" % mode)
+    return mode
 
 def oci_base_path(d):
     """
@@ -22,7 +34,7 @@ def oci_base_path(d):
     """
     import re
 
-    parts = re.fullmatch("(?:(oci|oci-archive|docker-archive):)?(/[^:]*)(?::(.+))?", d.getVar("OCI_BASE_IMAGE") or "")
+    parts = re.fullmatch("(?:(oci|oci-archive|docker-archive):)?(/[^:]*)(?::(.+))?", oci_base_image(d) or "")
     return parts.groups() if parts else (None, None, None)
 
 def oci_base_checksums(d):
@@ -46,7 +58,7 @@ def oci_base_recipe(d):
     """
     import re
 
-    base = d.getVar("OCI_BASE_IMAGE") or ""
+    base = oci_base_image(d) or ""
     return base if re.fullmatch("[A-Za-z0-9][A-Za-z0-9+._-]*", base) else None
 
 def oci_base_depends(d):
@@ -56,30 +68,48 @@ def oci_base_depends(d):
     recipe = oci_base_recipe(d)
     return recipe + ":do_build" if recipe else ""
 
+def oci_base_name(d):
+    """
+    What the image says of its base, as shell words key=value: of a recipe's image recipe and tag, for which the tool would
+    have the tag alone.
+    """
+    recipe = oci_base_recipe(d)
+    return "org.opencontainers.image.base.name=%s:%s" % (recipe, oci_base_tag(d)) if recipe else None
+
+def oci_base_tag(d):
+    """
+    Which image of the base; none where it has only one.
+    """
+    return oci_base_path(d)[2] or d.getVar("OCI_BASE_IMAGE_TAG") or ("latest" if oci_base_recipe(d) else None)
+
+def oci_base_check(d):
+    """
+    Stop at a base that cannot be one, before there is anything to look for.
+    """
+    if oci_base_image(d) and not oci_base_path(d)[1] and not oci_base_recipe(d):
+        bb.fatal("OCI_BASE_IMAGE is `%s`: expected a recipe or an absolute path; an image in a registry is brought here by "
+                 "`skopeo copy`" % oci_base_image(d))
+    oci_base_mode(d)
+
 def oci_base_location(d):
     """
     Where ocibake finds the base.
     """
-    base = d.getVar("OCI_BASE_IMAGE")
+    base = oci_base_image(d)
     if not base:
         return None
-    if oci_base_mode(d) not in ("merge", "exact"):
-        bb.fatal("OCI_BASE_IMAGE_MODE is `%s`: expected merge or exact" % oci_base_mode(d))
+    oci_base_check(d)
 
-    transport, path, tag = oci_base_path(d)
+    transport, path, _ = oci_base_path(d)
+    tag = oci_base_tag(d)
     if path:
         candidates = [(transport, path)]
-        tag = tag or d.getVar("OCI_BASE_IMAGE_TAG")
         missing = "there is no %s" % path
-    elif oci_base_recipe(d):
-        tag = d.getVar("OCI_BASE_IMAGE_TAG") or "latest"
+    else:
         path = os.path.join(d.getVar("DEPLOY_DIR_IMAGE"), ocibake_link(base, tag, "oci"))
         candidates = [("oci", path), ("oci-archive", path + ".tar")]
         missing = ("there is no %s or %s.tar: give the base the image type oci and the tag `%s`, or set OCI_BASE_IMAGE_TAG"
                    % (path, path, tag))
-    else:
-        bb.fatal("OCI_BASE_IMAGE is `%s`: expected a recipe or an absolute path; an image in a registry is brought here by "
-                 "`skopeo copy`" % base)
     for transport, candidate in candidates:
         if os.path.exists(candidate):
             return ":".join(filter(None, [transport, candidate, tag]))

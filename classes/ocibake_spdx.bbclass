@@ -3,8 +3,8 @@
 #
 # SPDX-License-Identifier: MIT
 #
-# The SPDX document of an image, attached to the image itself: where create-spdx is inherited and OCI_IMAGE_SPDX is not
-# "0", which image_types_oci.bbclass describes.
+# The SPDX document of an image, attached to the image itself: where create-spdx is inherited and OCI_IMAGE_SPDX is "1", which
+# image_types_oci.bbclass describes.
 #
 # The document is there before the image: a document in the image can say what is in the rootfs, not what the checksums of
 # the image's own files are. SPDX 2.2 has such a document; it is a by-product of do_rootfs. Of SPDX 3.0 the documents of
@@ -12,7 +12,7 @@
 
 inherit ocibake
 
-OCI_IMAGE_SPDX ??= "1"
+OCI_IMAGE_SPDX ??= "0"
 OCI_SPDX_DIR = "${WORKDIR}/oci-spdx"
 OCI_SPDX_DOCUMENT = "${OCI_SPDX_DIR}/${IMAGE_BASENAME}.spdx.json"
 
@@ -23,11 +23,9 @@ def oci_spdx_version(d):
     """
     The class whose documents are attached; none where none is.
     """
-    try:
-        wanted = bb.utils.to_boolean(d.getVar("OCI_IMAGE_SPDX"))
-    except ValueError:
-        bb.fatal("OCI_IMAGE_SPDX is `%s`: expected 0 or 1" % d.getVar("OCI_IMAGE_SPDX"))
     inherited = [name for name in ("create-spdx-2.2", "create-spdx-3.0") if bb.data.inherits_class(name, d)]
+    # Asked when all recipes are parsed; do_oci_check refuses other values.
+    wanted = d.getVar("OCI_IMAGE_SPDX") in ("1", "yes", "true", "y")
     return inherited[0] if wanted and inherited else None
 
 def oci_attach(d):
@@ -36,7 +34,7 @@ def oci_attach(d):
     """
     if not oci_spdx_version(d):
         return ""
-    return ("; if [ -e '${OCI_SPDX_DOCUMENT}' ]; then ocibake attach --no-sync '${type}:${IMGDEPLOYDIR}/${IMAGE_NAME}.${type}' "
+    return ("; if [ -e '${OCI_SPDX_DOCUMENT}' ]; then ocibake attach --no-sync '${type}:${OCI_TARGET}.new' "
             "'${OCI_SPDX_DOCUMENT}' --type application/spdx+json; fi")
 
 def oci_join_spdx(d, path):

@@ -85,7 +85,9 @@ class Base(unittest.TestCase):
         self.build.configure('OCI_BASE_IMAGE = "%s"\nMACHINE = "qemuarm64"\n' % path)
         run = self.build.bake(RECIPE)
         self.assertNotEqual(run.status, 0)
-        self.assertIn("platform linux/arm64/v8 expected, found linux/amd64", run.output)
+        self.assertIn("do_oci_check: OCI_BASE_IMAGE is `%s`: an image for linux/arm64/v8 expected, found one for linux/amd64"
+                      % path, run.output)
+        self.assertNotIn("task do_rootfs: Started", run.output)
 
 
 if __name__ == "__main__":

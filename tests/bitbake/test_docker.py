@@ -48,5 +48,5 @@ class DockerArchive(test_image.BakedTest):
         self.build.configure(self.configuration + 'OCI_IMAGE_NAME:forcevariable = "Not A Name"\n')
         run = self.build.bake(test_image.RECIPE)
         self.assertNotEqual(run.status, 0)
-        (error,) = [line for line in run.errors if "do_image_docker_archive: " in line]
+        (error,) = [line for line in run.errors if "do_oci_check: " in line]
         self.assertIn("Not A Name", error)

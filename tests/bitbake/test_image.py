@@ -89,7 +89,6 @@ class Fidelity(BakedTest):
             "org.opencontainers.image.title": RECIPE,
             "org.opencontainers.image.description": "The rootfs of the tests as an OCI image",
             "org.opencontainers.image.version": "1.0",
-            "org.opencontainers.image.licenses": "MIT",
             "org.opencontainers.image.vendor": "OpenEmbedded",
         }
         self.assertEqual(layout.config["config"]["Labels"], automatic)
@@ -146,7 +145,7 @@ class Deployed(BakedTest):
 class Sbom(BakedTest):
     """The image in the SPDX document that create-spdx writes of it, and the document in the image."""
 
-    configuration = 'INHERIT += "create-spdx"\n'
+    configuration = 'INHERIT += "create-spdx"\nOCI_IMAGE_SPDX = "1"\n'
 
     def test_the_image_is_a_container(self):
         if "scarthgap" in self.series():
@@ -179,7 +178,7 @@ class Sbom(BakedTest):
 
     def test_switch(self):
         digest = self.layout().digest
-        self.bake(self.configuration + 'OCI_IMAGE_SPDX = "0"\n')
+        self.bake('INHERIT += "create-spdx"\n')
         self.assertEqual(self.layout().attached(), [])
         self.assertEqual(self.layout().digest, digest)
         self.bake(self.configuration)
@@ -226,9 +225,9 @@ class Signatures(BakedTest):
     def test_every_variable_matters(self):
         text = (LAYER / "classes/image_types_oci.bbclass").read_text(encoding="utf-8")
         names = set(re.findall(r"\bOCI_IMAGE_[A-Z_]+\b", text))
-        names -= {"OCI_IMAGE_BACKEND", "OCI_IMAGE_TAR_OUTPUT", "OCI_IMAGE_SPDX"}
+        names -= {"OCI_IMAGE_BACKEND", "OCI_IMAGE_TAR_OUTPUT", "OCI_IMAGE_SPDX", "OCI_IMAGE_CACHE", "OCI_IMAGE_QA"}
         self.assertGreater(len(names), 30)
-        names |= {"OCI_BASE_IMAGE", "OCI_BASE_IMAGE_TAG", "OCI_BASE_IMAGE_MODE", "OCI_LAYERS", "SUMMARY", "LICENSE", "PV",
+        names |= {"OCI_BASE_IMAGE", "OCI_BASE_IMAGE_TAG", "OCI_BASE_IMAGE_MODE", "OCI_LAYERS", "SUMMARY", "PV",
                   "DISTRO_NAME", "REPRODUCIBLE_TIMESTAMP_ROOTFS"}
         hashes = self.hashes("TARGET_ARCH=i686", "TUNE_FEATURES=m64 core2", "MACHINEOVERRIDES=qemuall:qemux86-64:more",
                              *(name + "=0" for name in sorted(names)))
@@ -245,18 +244,64 @@ class Signatures(BakedTest):
         hashes = self.hashes("OCI_IMAGE_TAR_OUTPUT=1")
         self.assertNotEqual(hashes["OCI_IMAGE_TAR_OUTPUT=1"]["do_image"], hashes[""]["do_image"])
 
+    def test_an_image_type_as_an_override(self):
+        setting = "OCI_IMAGE_COMPRESSION:oci-archive=zstd"
+        hashes = self.hashes(setting)
+        self.assertEqual({task for task in hashes[""] if hashes[setting][task] != hashes[""][task]}, {"do_image_oci_archive"})
+
     def test_what_must_not_matter(self):
-        hashes = self.hashes("UNRELATED=1", "BB_NUMBER_THREADS=1", "DATETIME=20200101000000", "DATE=20200101",
+        hashes = self.hashes("UNRELATED=1", "OCI_IMAGE_CACHE=/srv/cache", "BB_NUMBER_THREADS=1", "DATETIME=20200101000000", "DATE=20200101",
                              "SOURCE_DATE_EPOCH=1", "BUILDNAME=1")
         for setting, of_task in hashes.items():
             self.assertEqual(of_task, hashes[""], setting)
 
     def test_in_fact(self):
         ran = ":do_image_oci)"
-        self.assertIn(ran, self.bake('OCI_IMAGE_LABELS = "a=b"').output)
+        first = self.bake('OCI_IMAGE_LABELS = "a=b"').output
+        self.assertIn(ran, first)
+        # A setting is no reason to make the rootfs again.
+        self.assertIn(":do_oci_check)", first)
+        self.assertNotIn(":do_rootfs)", first)
         self.assertNotIn(ran, self.bake('OCI_IMAGE_LABELS = "a=b"').output)
         self.assertNotIn(ran, self.bake('OCI_IMAGE_LABELS = "a=b"\nUNRELATED = "1"').output)
         self.assertIn(ran, self.bake('OCI_IMAGE_LABELS = "a=c"').output)
+
+
+class Debug(BakedTest):
+    """Debug filesystems as images."""
+
+    configuration = 'IMAGE_GEN_DEBUGFS = "1"\nIMAGE_FSTYPES_DEBUGFS = "oci docker-archive"\n'
+
+    def test_names(self):
+        linked = RECIPE + "-qemux86-64.rootfs"
+        for name in (linked + ".oci", linked + "-dbg.oci", linked + "-dbg.docker-archive", RECIPE + "-latest-oci",
+                     RECIPE + "-dbg-latest-oci", RECIPE + "-dbg-latest-docker.tar"):
+            self.assertTrue((self.images / name).exists(), name)
+        self.assertNotEqual(os.readlink(self.images / (linked + ".oci")), os.readlink(self.images / (linked + "-dbg.oci")))
+        with tarfile.open(self.images / (RECIPE + "-dbg-latest-docker.tar")) as archive:
+            (image,) = json.load(archive.extractfile("manifest.json"))
+        self.assertEqual(image["RepoTags"], [RECIPE + "-dbg:latest"])
+
+
+class Cached(BakedTest):
+    """The blocks of the build before."""
+
+    def test_a_second_bake_takes_its_blocks_from_the_first(self):
+        cache = self.build.path / "tmp/ocibake-cache"
+        self.assertTrue(cache.is_dir())
+        digest = self.layout().digest
+        # With nothing but the cache left, the image is made of it.
+        self.bake("", "-c", "cleansstate")
+        self.bake('EXTRA_IMAGECMD:oci = "--stats"')
+        self.assertEqual(self.layout().digest, digest)
+        self.assertRegex(self.build.task_log(RECIPE, "do_image_oci"), r"(?m)^blocks +(\d+), of which \1 from the cache")
+
+    def test_turned_off(self):
+        build = new_build("no-cache")
+        build.configure('OCI_IMAGE_CACHE = ""')
+        self.assertEqual(build.bake(RECIPE).status, 0)
+        self.assertFalse((build.path / "tmp/ocibake-cache").exists())
+        self.assertEqual(Layout(build.image_directory() / (RECIPE + "-latest-oci")).digest, self.layout().digest)
 
 
 class Hostile(BakedTest):
@@ -307,15 +352,14 @@ class Failures(BakedTest):
         self.build.configure(configuration)
         run = self.build.bake(RECIPE)
         self.assertNotEqual(run.status, 0)
-        prefix = "ERROR: %s-1.0-r0 do_image_oci: " % RECIPE
+        prefix = "ERROR: %s-1.0-r0 do_oci_check: " % RECIPE
+        # Before the rootfs is made.
+        self.assertNotIn("task do_rootfs: Started", run.output)
         messages = [line.removeprefix(prefix) for line in run.errors if line.startswith(prefix)]
         self.assertEqual(len(messages), 1, run.output)
-        left = self.build.work_directory(RECIPE) / ("deploy-%s-image-complete" % RECIPE)
-        self.assertEqual([name for name in os.listdir(left) if re.search(r"oci(\.|$)", name) or "ocibake" in name], [])
         return messages[0]
 
     def test_bad_values(self):
-        one_type = 'IMAGE_FSTYPES:forcevariable = "oci"\n'
         for name, value in [
             ("OCI_IMAGE_PORTS", "eighty"),
             ("OCI_IMAGE_ENTRYPOINT", "'not closed"),
@@ -323,7 +367,7 @@ class Failures(BakedTest):
             ("OCI_IMAGE_WORKINGDIR", "back\\nslash %s"),
         ]:
             with self.subTest(name):
-                message = self.failure('%s%s = "%s"' % (one_type, name, value))
+                message = self.failure('%s = "%s"' % (name, value))
                 self.assertTrue(message.startswith(name), message)
                 self.assertIn(value.replace("\\", "\\\\").strip("'"), message)
 
@@ -334,7 +378,7 @@ class Failures(BakedTest):
     def test_no_tool(self):
         (self.build.path / "tmp/hosttools/ocibake").unlink()
         message = self.failure('IMAGE_FSTYPES:forcevariable = "oci"\nHOSTTOOLS:remove = "ocibake"')
-        self.assertEqual(message, "ocibake is not in the PATH of do_image_oci: recipe ocibake-native provides it")
+        self.assertEqual(message, "ocibake is not in the PATH of do_oci_check: recipe ocibake-native provides it")
 
     def test_settings_that_come_back(self):
         self.failure('OCI_IMAGE_PORTS = "eighty"')

@@ -91,7 +91,7 @@ class Index(unittest.TestCase):
                 image.blob(layer)
 
     def test_what_is_attached_goes_along(self):
-        self.bake('INHERIT += "create-spdx"\n')
+        self.bake('INHERIT += "create-spdx"\nOCI_IMAGE_SPDX = "1"\n')
         subjects = [self.document(entry["digest"])["subject"]["digest"] for entry in self.listed() if "artifactType" in entry]
         self.assertEqual(subjects, [image.digest for image in self.images()])
 

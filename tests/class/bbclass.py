@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: MIT
 """The classes without BitBake: their python as a module, their defaults, and a datastore that knows nothing else."""
 
+import codecs
 import copy
 import os
 import pathlib
 import re
 import shutil
+import sys
 import textwrap
 import types
 
@@ -50,19 +52,69 @@ class SkipRecipe(Exception):
 
 def _bb():
     """The part of BitBake's module bb that the classes use, as bb.utils of BitBake 2.8 and later describes it."""
-    notes = []
-    warnings = []
-    added = []
-    cleaned = []
-    parsed = []
+    notes, warnings, errors, plain, added, parsed = [], [], [], [], [], []
     return types.SimpleNamespace(
         fatal=_fatal, note=notes.append, notes=notes, warn=warnings.append, warnings=warnings,
-        utils=types.SimpleNamespace(to_boolean=_to_boolean, which=_which, remove=_remove, copyfile=shutil.copyfile),
-        data=types.SimpleNamespace(inherits_class=lambda name, d: name in d.inherited, createCopy=copy.deepcopy),
+        error=errors.append, errors=errors, plain=plain.append, printed=plain,
+        utils=types.SimpleNamespace(to_boolean=_to_boolean, which=_which, remove=_remove, copyfile=shutil.copyfile,
+                                    explode_dep_versions2=_explode),
+        data=types.SimpleNamespace(inherits_class=lambda name, d: name in d.inherited, createCopy=_create_copy),
         build=types.SimpleNamespace(addtask=lambda task, before, after, d: added.append((task, before, after)), added=added,
-                                    clean_stamp=lambda task, d: cleaned.append(task), cleaned=cleaned),
-        parse=types.SimpleNamespace(SkipRecipe=SkipRecipe, parsed=parsed,
-                                    handle=lambda path, d, include: parsed.append(path) or _assign(path, d)))
+                                    make_stamp=lambda task, d: pathlib.Path(d.getVar("T"), "stamp").touch()),
+        parse=types.SimpleNamespace(SkipRecipe=SkipRecipe, parsed=parsed, vars_from_file=_vars_from_file,
+                                    handle=lambda path, d, include: parsed.append(path) or _assign(path, d),
+                                    siggen=types.SimpleNamespace(
+                                        stampfile_mcfn=lambda task, name: os.path.join(os.path.dirname(name), "stamp"))))
+
+
+def _explode(text):
+    return dict.fromkeys(re.sub(r"\([^)]*\)", "", text).split())
+
+
+def _vars_from_file(path, d):
+    parts = os.path.splitext(os.path.basename(path))[0].split("_") + [None, None]
+    return parts[:3]
+
+
+def _create_copy(d):
+    """A datastore of its own; what bb notes stays in one place."""
+    copied = copy.copy(d)
+    copied.values, copied.flag_values = dict(d.values), dict(d.flag_values)
+    return copied
+
+
+def _read_pkgdatafile(path):
+    """As oe.packagedata reads a file of pkgdata."""
+    said = {}
+    if os.access(path, os.R_OK):
+        with open(path, encoding="utf-8") as lines:
+            for match in filter(None, (re.match(r"(^.+?):\s+(.*)", line) for line in lines)):
+                said[match[1]] = codecs.getdecoder("unicode_escape")(match[2])[0]
+    return said
+
+
+def _realpath(path, root, assume_dir=False):
+    """As oe.path follows links in a rootfs."""
+    found, parts = root, [part for part in os.path.relpath(path, root).split("/") if part not in ("", ".")]
+    while parts:
+        part = parts.pop(0)
+        if part == "..":
+            found = root if found == root else os.path.dirname(found)
+        elif os.path.islink(os.path.join(found, part)):
+            target = os.readlink(os.path.join(found, part))
+            found = root if target.startswith("/") else found
+            parts[:0] = [name for name in target.split("/") if name not in ("", ".")]
+        else:
+            found = os.path.join(found, part)
+    return found
+
+
+oe = types.ModuleType("oe")
+oe.packagedata = types.ModuleType("oe.packagedata")
+oe.packagedata.read_pkgdatafile = _read_pkgdatafile
+oe.path = types.ModuleType("oe.path")
+oe.path.realpath = _realpath
+sys.modules.update({"oe": oe, "oe.packagedata": oe.packagedata, "oe.path": oe.path})
 
 
 def _assign(path, d):
@@ -114,7 +166,7 @@ def functions(bb, name=IMAGE):
     """The class's python functions, those without a name as anonymous_1 and so on."""
     source = text(name)
     plain = re.findall(r"^def .*\n(?:(?:    .*)?\n)*", source, re.MULTILINE)
-    tasks = re.findall(r"^python (\w*) ?\(\) \{\n(.*?)^\}", source, re.MULTILINE | re.DOTALL)
+    tasks = re.findall(r"^(?:fakeroot )?python (\w*) ?\(\) \{\n(.*?)^\}", source, re.MULTILINE | re.DOTALL)
     assert plain and tasks
     code = "".join(plain)
     for number, (task, body) in enumerate(tasks, 1):
@@ -145,11 +197,17 @@ class Datastore:
         """A variable's value, or None."""
         self.asked.add(name)
         value = self.values.get(name)
+        for override in (self.values.get("OVERRIDES") or "").split(":"):
+            value = self.values.get("%s:%s" % (name, override), value)
         return self.expand(value) if value is not None and expand else value
 
     def setVar(self, name, value):
         """Set a variable."""
         self.values[name] = value
+
+    def delVar(self, name):
+        """Forget a variable."""
+        self.values.pop(name, None)
 
     def appendVar(self, name, value):
         """Add to the end of a variable."""

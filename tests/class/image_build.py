@@ -28,7 +28,9 @@ MACHINE = {
     "REPRODUCIBLE_TIMESTAMP_ROOTFS": "1520598896",
     "CONVERSIONTYPES": "gz bz2 zst sha256sum",
     "IMAGE_NAME": "app-image-qemux86-64.rootfs-20260102030405",
+    "IMAGE_LINK_NAME": "app-image-qemux86-64.rootfs",
     "EXTRA_IMAGECMD": "",
+    "OVERRIDES": "qemux86-64",
 }
 
 
@@ -48,7 +50,8 @@ class Task:
         self.type = imagetype
         self.deploy = directory / "deploy"
         self.temp = directory / "temp"
-        rootfs = directory / "rootfs"
+        self.rootfs = rootfs = directory / "rootfs"
+        self.pkgdata = directory / "pkgdata"
         for path in (self.deploy, self.temp, rootfs / "etc", directory / "bin"):
             path.mkdir(parents=True, exist_ok=True)
         (rootfs / "etc/hostname").write_text("app\n")
@@ -63,6 +66,12 @@ class Task:
             "IMAGE_ROOTFS": str(rootfs),
             "PATH": "%s:/usr/bin:/bin" % (directory / "bin"),
             "BB_CURRENTTASK": self.name[3:],
+            "BB_RUNTASK": self.name,
+            "TMPDIR": str(directory),
+            "PKGDATA_DIR": str(directory / "pkgdata"),
+            "FILE": str(directory / "app-image_1.0.bb"),
+            "BB_FILENAME": str(self.temp / "app-image_1.0.bb"),
+            "IMAGE_FSTYPES": imagetype,
             "type": imagetype,
         }
         self.d = bbclass.Datastore({**MACHINE, **own, **dict(variables)})
@@ -74,16 +83,46 @@ class Task:
         """The artefact's path."""
         return self.deploy / ("%s.%s" % (self.d.getVar("IMAGE_NAME"), self.type))
 
+    def run_file(self, ending):
+        """What the task tells the tool, or the tool the task."""
+        return self.temp / ("%s.%s" % (self.name, ending))
+
+    def make_package(self, name, files, **said):
+        """Install a package: a line of the manifest, and pkgdata as OE writes it."""
+        said = {"PN": name, "PV": "1.0", "LICENSE": "MIT", "RDEPENDS": "", "package": name, **said}
+        package = said.pop("package")
+        runtime, reverse = self.pkgdata / "runtime", self.pkgdata / "runtime-reverse"
+        runtime.mkdir(parents=True, exist_ok=True)
+        reverse.mkdir(exist_ok=True)
+        lines = ["PN: %s" % said.pop("PN"), "PV: %s" % said.pop("PV")]
+        lines += ["%s:%s: %s" % (key, package, value) for key, value in said.items()]
+        written = json.dumps(dict.fromkeys(files, 1)).encode("unicode_escape").decode()
+        lines.append("FILES_INFO:%s: %s" % (package, written))
+        (runtime / package).write_text("\n".join(lines) + "\n")
+        (reverse / name).symlink_to("../runtime/" + package)
+        with open(self.deploy / "app-image.manifest", "a", encoding="utf-8") as manifest:
+            manifest.write("%s core2-64 1.0-r0\n" % name)
+        for path in files:
+            path = self.rootfs / path.lstrip("/")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if not path.exists():
+                path.write_text(name)
+
+    def check(self):
+        """The task before the rootfs."""
+        with unittest.mock.patch.dict(os.environ, {"PATH": self.d.getVar("PATH")}, clear=True):
+            self.functions.oci_check(self.d)
+
     def prepare(self, environment=()):
         """The prefunc; returns the text of the variables file."""
         with unittest.mock.patch.dict(os.environ, {"PATH": self.d.getVar("PATH"), **dict(environment)}, clear=True):
             self.functions.oci_prepare(self.d)
-        return (self.temp / (self.type + ".vars")).read_text(encoding="utf-8")
+        return self.run_file("vars").read_text(encoding="utf-8")
 
     def finish(self):
         """The postfunc, after a command that was not run."""
         report = {"digest": "sha256:0", "platform": "linux/amd64", "size": 1, "warnings": []}
-        (self.temp / (self.type + ".json")).write_text(json.dumps(report))
+        self.run_file("json").write_text(json.dumps(report))
         self.functions.oci_finish(self.d)
 
     def run(self, environment=()):

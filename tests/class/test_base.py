@@ -78,11 +78,25 @@ class Found(BaseTest):
         self.assertEqual(self.read(str(layout), OCI_BASE_IMAGE_TAG="v2")[0], "%s:v2" % layout)
         self.assertEqual(self.read("%s:v1" % layout, OCI_BASE_IMAGE_TAG="v2")[0], "%s:v1" % layout)
 
-    def test_every_type_has_the_dependency_and_the_checksum(self):
-        flags = bbclass.flags()
-        for task in ("do_image_oci", "do_image_oci_archive", "do_image_docker_archive"):
-            self.assertIn("${@oci_base_depends(d)}", flags[task, "depends"])
-            self.assertEqual(flags[task, "file-checksums"], "${@oci_base_checksums(d)}")
+    def test_every_type_and_its_debug_filesystem_have_what_a_task_needs(self):
+        d = self.task(OCI_BASE_IMAGE="base-image", OCI_LAYERS_PLAN="/plans/image.plan").d
+        d.parse()
+        for imagetype in ("oci", "oci_archive", "docker_archive"):
+            for task in ("do_image_" + imagetype, "do_image_debugfs_" + imagetype):
+                self.assertEqual(d.getVarFlag(task, "depends").split(),
+                                 ["ocibake-native:do_populate_sysroot", "base-image:do_build"])
+                self.assertEqual(d.getVarFlag(task, "file-checksums").split(), ["/plans/image.plan:True"])
+                self.assertEqual(d.getVarFlag(task, "prefuncs").split(), ["oci_prepare"])
+                self.assertEqual(d.getVarFlag(task, "postfuncs").split(), ["oci_finish"])
+                self.assertEqual(d.getVarFlag(task, "progress"), "percent")
+        d = self.task(OCI_BASE_IMAGE="/srv/base.tar").d
+        d.parse()
+        self.assertEqual(d.getVarFlag("do_image_oci", "file-checksums").split(), ["/srv/base.tar:True"])
+
+    def test_the_base_itself_has_none(self):
+        # OCI_BASE_IMAGE set for all images.
+        self.assertEqual(self.read("base-image", PN="base-image"), (None, "", ""))
+        self.assertEqual(self.task(OCI_BASE_IMAGE="base-image", PN="base-image").d.getVar("OCI_IMAGE_CMD"), "/bin/sh")
 
     def test_what_is_not_there(self):
         for base, message in [
@@ -109,8 +123,11 @@ class Found(BaseTest):
                 self.read(base)
             self.assertEqual(str(fatal.exception), "OCI_BASE_IMAGE is `%s`: expected a recipe or an absolute path; an image "
                              "in a registry is brought here by `skopeo copy`" % base)
-            d = self.task(OCI_BASE_IMAGE=base).d
-            self.assertEqual(d.functions().oci_base_depends(d), "")
+            task = self.task(OCI_BASE_IMAGE=base)
+            self.assertEqual(task.functions.oci_base_depends(task.d), "")
+            # That much is known before there is a rootfs.
+            with self.assertRaisesRegex(bbclass.Fatal, "^OCI_BASE_IMAGE is `"):
+                task.check()
 
 
 @unittest.skipUnless(image_build.TOOL or os.environ.get("CI"), "no ocibake: run cargo build, or set OCIBAKE")
@@ -151,7 +168,7 @@ class Built(BaseTest):
         task, manifest, config, names = self.build()
         self.assertEqual(len(manifest["layers"]), 2)
         self.assertEqual(names, {"etc", "etc/of-the-app"})
-        self.assertEqual(manifest["annotations"][PREFIX + "name"], "latest")
+        self.assertEqual(manifest["annotations"][PREFIX + "name"], "base-image:latest")
         self.assertEqual(config["config"]["Env"], ["BASE=1"])
         # The class has a default where there is no base.
         self.assertEqual(config["config"]["Cmd"], ["/bin/tool"])
@@ -171,9 +188,24 @@ class Built(BaseTest):
 
     def test_another_platform(self):
         task = self.task(tool=image_build.TOOL, OCI_BASE_IMAGE="base-image", TARGET_ARCH="aarch64")
+        with self.assertRaises(bbclass.Fatal) as fatal:
+            task.prepare()
+        self.assertEqual(str(fatal.exception), "OCI_BASE_IMAGE is `base-image`: an image for linux/arm64/v8 expected, found "
+                                               "one for linux/amd64")
+        # Where the base is not another recipe's, before there is a rootfs: an application for 32 bits on a base for 64.
+        task = self.task(tool=image_build.TOOL, OCI_BASE_IMAGE=str(self.deployed_as), TARGET_ARCH="i686", TUNE_FEATURES="m32")
+        with self.assertRaisesRegex(bbclass.Fatal, "an image for linux/386 expected, found one for linux/amd64$"):
+            task.check()
+
+    def test_another_layout_of_directories(self):
+        rootfs = self.directory / "rootfs"
+        (rootfs / "usr/bin").mkdir(parents=True)
+        (rootfs / "bin").symlink_to("usr/bin")
+        task = self.task(tool=image_build.TOOL, OCI_BASE_IMAGE="base-image")
         finished = task.build()
         self.assertEqual(finished.returncode, 2)
-        self.assertIn("platform linux/arm64/v8 expected, found linux/amd64", finished.stderr)
+        self.assertIn("`/bin` is a directory in the base and a symlink in the rootfs", finished.stderr)
+        self.assertIn("exact", finished.stderr)
         self.assertFalse(task.image.exists())
 
 

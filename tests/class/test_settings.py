@@ -47,11 +47,14 @@ class VariablesFile(scratch.TestCase):
         # Labels and annotations are added to, see below; the older name of OCI_IMAGE_CMD becomes that; a base is looked for.
         others = {"OCI_IMAGE_LABELS", "OCI_IMAGE_ANNOTATIONS", "OCI_IMAGE_ENTRYPOINT_ARGS", "OCI_BASE_IMAGE",
                   "OCI_BASE_IMAGE_MODE"}
+        # For the names of its links the class has to read them itself.
+        read_here = {"OCI_IMAGE_TAG"}
         for name in sorted(set(names) - others):
             for value in HOSTILE:
                 # ${…} in a datastore is BitBake's own syntax: a value that holds it was written by something else.
                 with self.subTest(name=name, value=value):
                     value = value.replace("${PATH}", "${}")
+                    value = shlex.quote(value) if name in read_here else value
                     self.assertEqual(self.vars_of(**{name: value})[name], value)
 
     def test_labels_and_annotations_keep_what_was_written_at_their_end(self):
@@ -69,8 +72,8 @@ class VariablesFile(scratch.TestCase):
         source = bbclass.REPOSITORY / "src/settings/variables.rs"
         tool = set(re.findall(r'= (?:Text|List|Command) "(\w+)"', source.read_text(encoding="utf-8")))
         self.assertGreater(len(tool), 20)
-        # The class keeps SOURCE_DATE_EPOCH from the tool; layers and a cache are asked for in EXTRA_IMAGECMD.
-        others = {"SOURCE_DATE_EPOCH", "OCI_IMAGE_LAYERS", "OCI_IMAGE_CACHE"}
+        # The class keeps SOURCE_DATE_EPOCH from the tool.
+        others = {"SOURCE_DATE_EPOCH"}
         self.assertEqual(set(bbclass.defaults()["OCI_VARIABLES"].split()), tool - others)
 
     def test_empty_is_left_out(self):
@@ -79,7 +82,9 @@ class VariablesFile(scratch.TestCase):
             self.assertNotIn(name, written)
 
     def test_defaults(self):
-        self.assertEqual(self.vars_of(OCI_IMAGE_AUTO_LABELS="0"), {
+        written = self.vars_of(OCI_IMAGE_AUTO_LABELS="0")
+        self.assertTrue(written.pop("OCI_IMAGE_CACHE").endswith("/ocibake-cache"))
+        self.assertEqual(written, {
             "TARGET_ARCH": "x86_64",
             "TUNE_FEATURES": "m64 core2",
             "MACHINEOVERRIDES": "qemuall:qemux86-64",
@@ -124,13 +129,15 @@ class DockerNames(scratch.TestCase):
                 self.assertEqual(shlex.split(read_back(task.prepare())["OCI_IMAGE_TAG"]), names)
 
 
-class Automatic(unittest.TestCase):
+class Automatic(scratch.TestCase):
     """Labels and annotations that nobody wrote."""
 
-    def automatic(self, **variables):
-        """As a dictionary without the common prefix."""
-        d = bbclass.Datastore({**image_build.MACHINE, **variables})
-        words = shlex.split(d.functions().oci_automatic(d))
+    def automatic(self, licenses=(), **variables):
+        """As a dictionary without the common prefix, for packages with these licenses."""
+        task = image_build.Task(self.make_directory(), variables, tool=None)
+        for number, license in enumerate(licenses):
+            task.make_package("package-%d" % number, [], PN="package", LICENSE=license)
+        words = shlex.split(task.functions.oci_automatic(task.d))
         return {word.split("=", 1)[0].replace("org.opencontainers.image", ""): word.split("=", 1)[1] for word in words}
 
     def test_from_the_recipe(self):
@@ -138,19 +145,55 @@ class Automatic(unittest.TestCase):
             ".title": "app-image",
             ".description": "An image",
             ".version": "1.0",
-            ".licenses": "MIT",
             ".vendor": "OpenEmbedded",
         })
 
-    def test_licenses_are_an_spdx_expression(self):
+    def test_licenses_are_those_of_the_packages(self):
+        """As one SPDX expression, whatever the license of the image's recipe is."""
+        directory = self.make_directory()
+        for name in ("MIT", "GPL-2.0-only", "BSD-3-Clause", "LGPL-2.1-or-later", "Apache-2.0"):
+            (directory / name).touch()
         for written, expected in [
-            ("GPL-2.0-only & MIT", "GPL-2.0-only AND MIT"),
-            ("GPL-2.0-only&(MIT|BSD-3-Clause)", "GPL-2.0-only AND (MIT OR BSD-3-Clause)"),
-            ("CLOSED", None),
-            ("", None),
+            (["MIT"], "MIT"),
+            (["MIT", "MIT"], "MIT"),
+            (["GPL-2.0-only & MIT", "MIT"], "GPL-2.0-only AND MIT"),
+            (["GPL-2.0-only&(MIT|BSD-3-Clause)", "MIT"], "(GPL-2.0-only AND (MIT OR BSD-3-Clause)) AND MIT"),
+            (["MIT | BSD-3-Clause"], "MIT OR BSD-3-Clause"),
+            (["(MIT | BSD-3-Clause) & (GPL-2.0-only | MIT)"],
+             "(MIT OR BSD-3-Clause) AND (GPL-2.0-only OR MIT)"),
+            (["(MIT & BSD-3-Clause)", "Apache-2.0"], "Apache-2.0 AND BSD-3-Clause AND MIT"),
+            (["Apache-2.0 WITH LLVM-exception"], "Apache-2.0 WITH LLVM-exception"),
+            (["PD & MIT"], "LicenseRef-PD AND MIT"),
+            (["MIT", "CLOSED"], None),
+            (["MIT", ""], None),
+            ([], None),
         ]:
             with self.subTest(written):
-                self.assertEqual(self.automatic(LICENSE=written).get(".licenses"), expected)
+                found = self.automatic(written, LICENSE="MIT", COMMON_LICENSE_DIR=str(directory)).get(".licenses")
+                self.assertEqual(found, expected)
+
+    def test_version(self):
+        """The recipe's where it says one, else the distribution's."""
+        distro = {"DISTRO_VERSION": "5.2+snapshot-abc123", "METADATA_REVISION": "abc123"}
+        default = "${@bb.parse.vars_from_file(d.getVar('FILE', False),d)[1] or '1.0'}"
+        for variables, expected in [
+            ({"PV": "2.1"}, "2.1"),
+            ({"PV": default, "FILE": "/layer/app-image_3.0.bb"}, "3.0"),
+            ({"PV": default, "FILE": "/layer/app-image.bb"}, "5.2+snapshot"),
+        ]:
+            with self.subTest(**variables):
+                self.assertEqual(self.automatic(**variables, **distro)[".version"], expected)
+        # OCI_IMAGE_APP_RECIPE names the recipe that the image is for.
+        task = image_build.Task(self.make_directory(), {"OCI_IMAGE_APP_RECIPE": "nginx"}, tool=None)
+        task.make_package("nginx-core", [], PN="nginx", PV="1.27.4")
+        self.assertEqual(task.functions.oci_version(task.d), "1.27.4")
+
+    def test_build_date(self):
+        for written, expected in [("20260102030405", "2026-01-02T03:04:05Z"),
+                                  ("2026-01-02T03:04:05+01:00", "2026-01-02T03:04:05+01:00")]:
+            self.assertEqual(self.automatic(OCI_IMAGE_BUILD_DATE=written)[".created"], expected)
+        with self.assertRaisesRegex(bbclass.Fatal, "^OCI_IMAGE_BUILD_DATE is `today`: expected RFC 3339"):
+            self.automatic(OCI_IMAGE_BUILD_DATE="today")
 
     def test_what_was_set_by_hand(self):
         explicit = {"OCI_IMAGE_REVISION": "abc123", "OCI_IMAGE_BUILD_DATE": "2026-01-02T03:04:05Z",

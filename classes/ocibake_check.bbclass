@@ -1,0 +1,77 @@
+#
+# Copyright (c) 2026 The ocibake authors
+#
+# SPDX-License-Identifier: MIT
+#
+# What can be known to be wrong with the settings of an image before there is a rootfs, in a task of its own: once for all image
+# types, and seconds after the start of a build.
+
+inherit ocibake ocibake_base ocibake_layers ocibake_qa
+
+def oci_check_base_platform(d, location, platform):
+    """
+    Stop at a base of another platform. An index is asked for the one that fits when the image is built.
+    """
+    import json
+
+    found = json.loads(ocibake_ask(["inspect", "--json", location]) or "{}").get("platform") or platform
+    if found.split("/")[:2] != platform.split("/")[:2]:
+        bb.fatal("OCI_BASE_IMAGE is `%s`: an image for %s expected, found one for %s" % (oci_base_image(d), platform, found))
+
+def oci_check_class(d):
+    """
+    Stop at what this class has to do with others, and with image types that are not its own.
+    """
+    if bb.data.inherits_class("image-oci", d) and d.getVar("OCI_IMAGE_BACKEND") != "ocibake":
+        bb.fatal("image type oci comes from image-oci and from image_types_oci: inherit one of them, "
+                 'or set OCI_IMAGE_BACKEND = "ocibake"')
+    for task in oci_tasks():
+        for converted in (d.getVarFlag(task, "subimages", False) or "").split():
+            if converted.startswith("oci."):
+                bb.fatal("IMAGE_FSTYPES holds `%s`: oci is a directory and has no conversions; use `%s`"
+                         % (converted, converted.replace("oci.", "oci-archive.", 1)))
+    ocibake_switch(d, "OCI_IMAGE_SPDX")
+    oci_qa_levels(d)
+
+def oci_check(d):
+    """
+    Stop at all that can be known to be wrong without a rootfs.
+    """
+    ocibake_require(d)
+    oci_check_class(d)
+    oci_check_layers(d)
+    oci_base_check(d)
+    for task, imagetype in oci_tasks().items():
+        if not d.getVarFlag(task, "imagetype"):
+            continue
+        typed = oci_with_type(d, imagetype)
+        path = os.path.join(d.getVar("T"), "oci_check.%s.vars" % imagetype)
+        oci_write_settings(oci_settings(typed), path)
+        platform = oci_dry_run(typed, path).get("platform")
+        if oci_base_path(typed)[1] and platform:
+            oci_check_base_platform(typed, oci_base_location(typed), platform)
+
+# Before the rootfs, and not again before a setting changes. A setting that changes is no reason to make the rootfs again: it
+# is in the name of this task's stamp and not in its hash, and the stamp is older than that of do_rootfs.
+python do_oci_check () {
+    oci_check(d)
+    bb.build.make_stamp("do_oci_check", d)
+    os.utime(bb.parse.siggen.stampfile_mcfn("do_oci_check", d.getVar("BB_FILENAME")), (1, 1))
+}
+do_oci_check[doc] = "Check the settings of the image before its rootfs is made"
+do_oci_check[depends] += "ocibake-native:do_populate_sysroot"
+do_oci_check[vardepsexclude] += "oci_check"
+do_oci_check[stamp-extra-info] = "${@oci_checked(d)}"
+do_oci_check[selfstamp] = "1"
+
+def oci_checked(d):
+    """
+    A digest of what do_oci_check looks at.
+    """
+    import hashlib
+
+    names = oci_names(d) + d.getVar("OCI_CHECKED").split()
+    values = [oci_values(oci_with_type(d, imagetype), names) for imagetype in ("oci", "oci-archive", "docker-archive")]
+    return hashlib.sha256(repr([sorted(of_type.items(), key=lambda item: item[0]) for of_type in values]).encode()).hexdigest()[:16]
+
+OCI_CHECKED = "EXTRA_IMAGECMD IMAGE_FSTYPES IMAGE_FSTYPES_DEBUGFS IMAGE_BASENAME SUMMARY OCI_IMAGE_BACKEND OCI_IMAGE_QA OCI_IMAGE_SPDX"

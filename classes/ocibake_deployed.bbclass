@@ -1,0 +1,86 @@
+#
+# Copyright (c) 2026 The ocibake authors
+#
+# SPDX-License-Identifier: MIT
+#
+# What image tasks make in IMGDEPLOYDIR, and what of earlier runs goes. Only do_rootfs empties that directory, and the name of
+# an image holds the time of the build, so a task keeps a list of the names that it made. Of a run that fails, the image of the run
+# before stays, as its stamp does.
+
+inherit ocibake
+
+def oci_made(d):
+    """
+    The names in IMGDEPLOYDIR that the task makes: the artefact, its conversions, and links to them.
+    """
+    imagetype, name, link = d.getVar("type"), d.getVar("IMAGE_NAME"), d.getVar("IMAGE_LINK_NAME")
+    types = [imagetype] + (d.getVarFlag("do_" + d.getVar("BB_CURRENTTASK"), "subimages", False) or "").split()
+    names = ["%s.%s" % (base, made) for base in (name, link) if base for made in types]
+    return sorted({*names, *oci_links(d)})
+
+def oci_links(d):
+    """
+    The links by which container classes find the image.
+    """
+    endings = {"oci": "oci", "oci-archive": "oci.tar", "docker-archive": "docker.tar"}
+    tags = ocibake_words(d, "OCI_IMAGE_TAG") or ["latest"]
+    name = d.getVar("IMAGE_BASENAME") + ("-dbg" if d.getVar("IMAGE_BUILDING_DEBUGFS") == "true" else "")
+    return sorted({ocibake_link(name, tag, endings[d.getVar("type")]) for tag in tags})
+
+def oci_made_before(d):
+    """
+    The names that earlier runs of the task made, or would have made.
+    """
+    try:
+        with open(d.getVar("OCI_RUN") + ".made", encoding="utf-8") as names:
+            return names.read().splitlines()
+    except FileNotFoundError:
+        return []
+
+def oci_remember(d, names):
+    """
+    Write them down for the next run.
+    """
+    with open(d.getVar("OCI_RUN") + ".made", "w", encoding="utf-8") as made:
+        made.write("".join(name + "\n" for name in sorted(set(names))))
+
+def oci_discard(d, names):
+    """
+    Remove what there is of these names in IMGDEPLOYDIR.
+    """
+    for name in names:
+        path = os.path.join(d.getVar("IMGDEPLOYDIR"), name)
+        if os.path.lexists(path):
+            bb.utils.remove(path, recurse=True)
+
+def oci_unfinished(d, names):
+    """
+    What an ocibake that was killed left.
+    """
+    return [name for name in os.listdir(d.getVar("IMGDEPLOYDIR")) if name.partition(".new")[0] in names and ".new" in name]
+
+def oci_of_other_backends(d):
+    """
+    What image-oci's own backends left in IMGDEPLOYDIR: directories and archives, and links to them.
+    """
+    import re
+
+    deploy = d.getVar("IMGDEPLOYDIR")
+    theirs = re.compile(r"-oci(-dir)?(\.tar)?$")
+    targets = {name: os.readlink(os.path.join(deploy, name)) if os.path.islink(os.path.join(deploy, name)) else name
+               for name in os.listdir(deploy)}
+    return sorted(name for name, target in targets.items() if theirs.search(target))
+
+# What BitBake removes are files; a layout has directories.
+CLEANFUNCS += "oci_clean"
+
+python oci_clean () {
+    import glob
+
+    deploy = d.getVar("DEPLOY_DIR_IMAGE")
+    for layout in glob.glob(os.path.join(glob.escape(deploy), glob.escape(d.getVar("IMAGE_BASENAME")) + "*.oci")):
+        for directory, _, _ in os.walk(layout, topdown=False) if not os.path.islink(layout) else []:
+            if not os.listdir(directory):
+                os.rmdir(directory)
+}
+oci_clean[doc] = "Remove the directories of layouts"
