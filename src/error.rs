@@ -8,6 +8,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::hint::Hint;
+use crate::limits::Exceeded;
 
 /// The result of an operation of this library.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -158,6 +159,9 @@ impl Error {
     pub fn hint(&self) -> Option<Hint> {
         match self {
             Error::Refused { hint, .. } => hint.clone(),
+            Error::Io { cause, .. } if Exceeded::carried_by(cause).is_some() => {
+                Exceeded::carried_by(cause).map(Exceeded::hint)
+            }
             Error::Io { cause, .. } if is_disk_full(cause) => Some("free some space or choose another target".into()),
             _ => None,
         }
@@ -167,6 +171,7 @@ impl Error {
     pub fn kind(&self) -> ErrorKind {
         match self {
             Error::Io { cause, .. } if cause.kind() == io::ErrorKind::NotFound => ErrorKind::NotFound,
+            Error::Io { cause, .. } if Exceeded::carried_by(cause).is_some() => ErrorKind::Damaged,
             Error::Io { .. } => ErrorKind::Io,
             Error::Setting { .. } | Error::Invalid { .. } => ErrorKind::Invalid,
             Error::Malformed { .. } | Error::Mismatch { .. } => ErrorKind::Damaged,

@@ -64,6 +64,9 @@ option_names! {
     Flat "Shape::Flat";
     GidMap "OwnerPolicy::Mapped::gids";
     LegacyOnly "DockerForm::LegacyOnly";
+    MaxMetadata "Limits::metadata";
+    MaxRatio "Limits::ratio";
+    MaxUnpacked "Limits::unpacked";
     MediaType "AttachOptions::media_type";
     Os "PlatformChanges::os";
     Platform "platform";

@@ -73,6 +73,7 @@ pub mod hint;
 pub mod image;
 pub mod layer;
 pub mod layout;
+pub mod limits;
 pub mod media_type;
 pub mod oci;
 pub mod ops;

@@ -32,6 +32,9 @@ fn flag(name: OptionName) -> Option<&'static str> {
         OptionName::Flat => "--flat",
         OptionName::GidMap => "--gid-map",
         OptionName::LegacyOnly => "--docker-legacy-only",
+        OptionName::MaxMetadata => "--max-metadata",
+        OptionName::MaxRatio => "--max-ratio",
+        OptionName::MaxUnpacked => "--max-layer-size",
         OptionName::MediaType => "--type",
         OptionName::Os => "--os",
         OptionName::Platform => "--platform",
@@ -55,9 +58,8 @@ mod tests {
         let command = crate::cli::interface();
         for name in OptionName::ALL {
             let flag = flag(*name).unwrap_or_else(|| panic!("{name:?} has no flag"));
-            let is_there = command
-                .get_subcommands()
-                .any(|verb| verb.get_arguments().any(|arg| arg.get_long() == flag.strip_prefix("--")));
+            let has = |verb: &clap::Command| verb.get_arguments().any(|arg| arg.get_long() == flag.strip_prefix("--"));
+            let is_there = has(&command) || command.get_subcommands().any(has);
             assert!(is_there, "no verb has {flag}");
         }
     }

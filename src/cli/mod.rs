@@ -52,6 +52,7 @@ use std::process::ExitCode;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use ocibake::layout::Location;
+use ocibake::limits::Limits;
 use ocibake::Error;
 
 use progress::{Display, Interruption, ProgressMode, Verbosity};
@@ -72,6 +73,29 @@ struct Cli {
     /// Print only errors
     #[arg(short, long, global = true)]
     quiet: bool,
+
+    /// Decompress a layer or archive to this many bytes at most: a number, or one with K, M, G or T [default: 64G]
+    #[arg(long, global = true, value_name = "SIZE", value_parser = cache_flags::size, hide_short_help = true)]
+    max_layer_size: Option<u64>,
+
+    /// Decompress to this many times the compressed size at most, beyond the first 64 MiB [default: 1000]
+    #[arg(long, global = true, value_name = "NUMBER", hide_short_help = true)]
+    max_ratio: Option<u64>,
+
+    /// Take names and attributes of this many bytes at most for each layer [default: 512M]
+    #[arg(long, global = true, value_name = "SIZE", value_parser = cache_flags::size, hide_short_help = true)]
+    max_metadata: Option<u64>,
+}
+
+impl Cli {
+    /// What is taken from what others made.
+    fn limits(&self) -> Limits {
+        let mut limits = Limits::default();
+        limits.unpacked = self.max_layer_size.unwrap_or(limits.unpacked);
+        limits.ratio = self.max_ratio.unwrap_or(limits.ratio);
+        limits.metadata = self.max_metadata.unwrap_or(limits.metadata);
+        limits
+    }
 }
 
 #[derive(Subcommand)]
@@ -143,6 +167,7 @@ pub(crate) fn run() -> ExitCode {
         (_, true) => Verbosity::Quiet,
         _ => Verbosity::Normal,
     };
+    cli.limits().set();
     let session = Session { verbosity, interruption: Interruption::listen() };
     let result = fakeroot::check().and_then(|()| match cli.command {
         Command::Build(args) => build::run(&args, &session),
@@ -166,7 +191,8 @@ pub(crate) fn run() -> ExitCode {
         Command::Completions(args) => completion::run(&args, interface()),
         Command::Man(args) => man::run(&args, interface()),
     });
-    // Without this, an error in writing the rest of stdout would be lost.
+    Interruption::wait_if_ending();
+    // What stdout still holds back would be lost without a word.
     match result.and_then(|answer| Ok(io::stdout().flush().map(|()| answer)?)) {
         Ok(Answer::Yes) => ExitCode::SUCCESS,
         Ok(Answer::No) => ExitCode::from(1),

@@ -1,11 +1,14 @@
 //! Progress for people, and how a signal stops the work.
 
 use std::env;
-use std::io::{stderr, IsTerminal};
+use std::io::{stderr, IsTerminal, Read, Write};
 use std::num::NonZeroUsize;
+use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use clap::ValueEnum;
@@ -36,6 +39,12 @@ pub(super) enum ProgressMode {
     None,
 }
 
+/// How long a run may take to end by itself after a signal.
+const GRACE: Duration = Duration::from_millis(500);
+
+/// Whether the process is being ended, whatever its threads do.
+static ENDING: AtomicBool = AtomicBool::new(false);
+
 /// The first signal that asked to stop.
 #[derive(Clone)]
 pub(super) struct Interruption(Arc<AtomicUsize>);
@@ -47,6 +56,7 @@ impl Interruption {
         use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
         let received = Arc::new(AtomicUsize::new(0));
         let ignored = ignored_signals();
+        let (wakes, woken) = UnixStream::pair().ok().unzip();
         for signal in [SIGINT, SIGTERM, SIGHUP].into_iter().filter(|signal| ignored >> (signal - 1) & 1 == 0) {
             let second = Arc::new(std::sync::atomic::AtomicBool::new(false));
             // Without the handler, the default action ends the process: nothing is cleaned up, but nothing is wrong
@@ -55,9 +65,39 @@ impl Interruption {
                 .and_then(|_| signal_hook::flag::register(signal, second))
                 .and_then(|_| {
                     signal_hook::flag::register_usize(signal, Arc::clone(&received), signal.unsigned_abs() as usize)
+                })
+                .and_then(|_| match &wakes {
+                    Some(wakes) => signal_hook::low_level::pipe::register(signal, wakes.try_clone()?).map(drop),
+                    None => Ok(()),
                 });
         }
-        Interruption(received)
+        let interruption = Interruption(received);
+        if let Some(woken) = woken {
+            let interruption = interruption.clone();
+            // Without it, a run that waits for something ends when that comes.
+            let _ = thread::Builder::new().name("signals".to_owned()).spawn(move || interruption.enforce(woken));
+        }
+        interruption
+    }
+
+    /// Waits for a signal, and ends the process if it does not do so by itself: it may be waiting for a pipe, a disk or
+    /// another process.
+    fn enforce(&self, mut woken: UnixStream) {
+        if !matches!(woken.read(&mut [0]), Ok(1)) {
+            return;
+        }
+        thread::sleep(GRACE);
+        ENDING.store(true, Ordering::SeqCst);
+        ocibake::layout::abandon();
+        let _ = writeln!(stderr(), "ocibake: error: interrupted");
+        std::process::exit(i32::from(128 + self.0.load(Ordering::Relaxed) as u8));
+    }
+
+    /// Waits for the end, if the process is being ended: what fails because of that is not told.
+    pub(super) fn wait_if_ending() {
+        while ENDING.load(Ordering::SeqCst) {
+            thread::park();
+        }
     }
 
     fn is_requested(&self) -> bool {

@@ -1,11 +1,12 @@
 //! The decoder: detects the format and decompresses.
 //!
-//! It reads all consecutive gzip members, zstd frames (skippable ones too), xz streams (with the padding between them)
-//! or bzip2 streams, and stops where something else comes. The caller judges what that is: [`Decoder::finish`] counts
-//! its bytes. Memory is bounded whatever the input says; the size of the output is not.
+//! It reads all gzip members, zstd frames (skippable ones too), xz streams (with the padding between them) or bzip2
+//! streams that stand one behind the other, and stops where something else comes. What that is, is the caller's to
+//! judge: [`Decoder::finish`] counts it. Memory is bounded whatever the input says, and what comes out by [`Limits`].
 
 use std::io::{self, Read};
 
+use crate::limits::Limits;
 use flate2::{Decompress, FlushDecompress};
 use xz2::stream::{Action, Stream};
 use zstd::stream::raw::{DParameter, Operation};
@@ -52,6 +53,9 @@ pub struct Decoder<R> {
     engine: Engine,
     streams: u64,
     state: State,
+    limits: Limits,
+    /// The bytes that came out.
+    unpacked: u64,
 }
 
 /// What follows a compressed stream.
@@ -109,7 +113,15 @@ impl<R: Read> Decoder<R> {
         let mut input = Input::new(reader);
         let format = Format::sniff(input.peek(Format::MAGIC_SIZE)?);
         let engine = Engine::new(format)?;
-        Ok(Decoder { input, format, engine, streams: u64::from(format != Format::Plain), state: State::Within })
+        Ok(Decoder {
+            input,
+            format,
+            engine,
+            streams: u64::from(format != Format::Plain),
+            state: State::Within,
+            limits: Limits::current(),
+            unpacked: 0,
+        })
     }
 
     /// Returns the detected format.
@@ -171,6 +183,10 @@ impl<R: Read> Read for Decoder<R> {
                         self.state = State::Between;
                     }
                     if step.written > 0 {
+                        self.unpacked += step.written as u64;
+                        if self.format != Format::Plain {
+                            self.limits.check_unpacked(self.input.consumed, self.unpacked)?;
+                        }
                         return Ok(step.written);
                     }
                     if at_end && !step.ended {
@@ -288,11 +304,13 @@ struct Input<R> {
     buffer: Box<[u8]>,
     start: usize,
     end: usize,
+    /// The bytes that are used up.
+    consumed: u64,
 }
 
 impl<R: Read> Input<R> {
     fn new(reader: R) -> Self {
-        Input { reader, buffer: vec![0; 64 * 1024].into(), start: 0, end: 0 }
+        Input { reader, buffer: vec![0; 64 * 1024].into(), start: 0, end: 0, consumed: 0 }
     }
 
     /// Returns the next bytes, at least one except at the end.
@@ -309,6 +327,7 @@ impl<R: Read> Input<R> {
 
     fn consume(&mut self, count: usize) {
         self.start += count;
+        self.consumed += count as u64;
     }
 
     fn at_least(&mut self, count: usize) -> io::Result<()> {

@@ -22,7 +22,12 @@ pub(crate) fn of(
 
 /// Reads and hashes one regular file.
 pub(crate) fn digest(entry: &Entry, content: &dyn Content, observer: &dyn Observer) -> Result<ContentDigest> {
-    let mut reader: Box<dyn Read + '_> = if entry.size() > 0 { content.open(entry)? } else { Box::new(io::empty()) };
+    let mut reader: Box<dyn Read + '_> = if entry.size() > 0 {
+        content.open(entry)?
+    } else {
+        content.confirm_empty(entry)?;
+        Box::new(io::empty())
+    };
     let digest = ContentDigest::read(&mut reader, &mut vec![0; 128 << 10], |piece| {
         observer.advance(piece.len() as u64);
         Ok(observer.check()?)

@@ -145,6 +145,9 @@ fn write_members<W: Write + Send + 'static>(
         observer.check()?;
         let appended = match step.entry_and_source() {
             Some((entry, source)) => {
+                if source.is_file() && source.size() == 0 {
+                    content.confirm_empty(source)?;
+                }
                 writer.append(entry, &mut EntryReader { source, content, open: None, read: &read, observer })
             }
             None => writer.append_whiteout(step.path()),

@@ -46,11 +46,11 @@ pub(super) struct Stretch {
     content: Option<Vec<u8>>,
 }
 
-/// Files up to this size, in practice documents, are kept from the first pass over a compressed archive …
-const KEPT_SIZE: u64 = 1 << 20;
-/// … up to this total.
-const KEPT_TOTAL: u64 = 16 << 20;
-/// The largest number of links followed to reach a file, the same as on Linux (`path_resolution(7)`).
+/// Files up to this size are kept from the first pass over a compressed archive: documents, in practice …
+const KEPT_SIZE: u64 = 4 << 20;
+/// … and this much of them at most.
+const KEPT_TOTAL: u64 = 64 << 20;
+/// How many links are followed on the way to a file: as many as Linux follows (`path_resolution(7)`).
 const MAX_LINKS: usize = 40;
 const LEADS_OUT: &str = "it leads out of the archive";
 

@@ -26,9 +26,9 @@ pub use graph::{referrers_tag, AttachedFile, DescriptorPath, Image, Referrer};
 pub(crate) use names::Names;
 pub use names::{AdditionalName, DigestPrefix, DockerName, DockerTag, ImageName, Location, Transport};
 pub use reader::{Layout, StoredFile};
-pub use transaction::Checksum;
+pub use transaction::{abandon, Checksum};
 pub(crate) use transaction::{
-    commit_all, Abandoned, BlobPath, Draft, Stage, Staging, Taken, TakenBlob, Transaction, Trust, Watched,
+    commit_all, show, Abandoned, BlobPath, Draft, Stage, Staging, Taken, TakenBlob, Transaction, Trust, Watched,
 };
 
 use crate::digest::Digest;

@@ -16,7 +16,7 @@ use crate::layout::{Image, Layout, Location};
 use crate::oci::annotations::REF_NAME;
 use crate::platform::PlatformPattern;
 use crate::tree::{
-    diff as diff_trees, scan, Change, Difference, Directory, Entry, FieldChange, Mask, ScanPolicy, TarPath, Tree,
+    diff as diff_trees, scan, Change, Difference, Entry, FieldChange, Mask, Scan, ScanPolicy, TarPath, Tree,
 };
 use crate::work::Work;
 
@@ -148,7 +148,7 @@ fn summary(documents: &[DocumentDifference], entries: &[Difference]) -> DiffSumm
 
 enum Opened {
     Image(Box<Layout>, Box<Image>),
-    Rootfs(PathBuf, Tree),
+    Rootfs(PathBuf, Box<Scan>),
 }
 
 /// A tree and the digests of its files, by the paths that hold them.
@@ -167,7 +167,7 @@ impl Opened {
             }
             Side::Rootfs(path) => {
                 work.observer.step(&format!("look at {}", path.display()));
-                Ok(Opened::Rootfs(path.clone(), scan(path, &ScanPolicy::default(), work.observer)?.tree))
+                Ok(Opened::Rootfs(path.clone(), Box::new(scan(path, &ScanPolicy::default(), work.observer)?)))
             }
         }
     }
@@ -184,7 +184,7 @@ impl Opened {
     fn bytes(&self) -> u64 {
         match self {
             Opened::Image(_, image) => image.manifest.value().layers.iter().map(|layer| layer.size).sum(),
-            Opened::Rootfs(_, tree) => tree.content_size(),
+            Opened::Rootfs(_, scan) => scan.tree.content_size(),
         }
     }
 
@@ -198,11 +198,11 @@ impl Opened {
                 let tree = layers.into_tree();
                 Ok(ReadTree { digests: tree.digests(), tree: Cow::Owned(tree.folded.tree) })
             }
-            Opened::Rootfs(path, tree) => {
+            Opened::Rootfs(path, scan) => {
                 work.observer.step(&format!("read {}", path.display()));
-                let files: Vec<&Entry> = tree.iter().filter(|entry| entry.is_file()).collect();
-                let digests = content_digests::of(&files, &Directory::new(path), work)?;
-                Ok(ReadTree { tree: Cow::Borrowed(tree), digests })
+                let files: Vec<&Entry> = scan.tree.iter().filter(|entry| entry.is_file()).collect();
+                let digests = content_digests::of(&files, &scan.content, work)?;
+                Ok(ReadTree { tree: Cow::Borrowed(&scan.tree), digests })
             }
         }
     }

@@ -5,7 +5,7 @@ use tar::Header;
 
 use crate::error::{Error, IoContext, Result};
 use crate::tar::header::checksum;
-use crate::tar::BLOCK;
+use crate::tar::{BLOCK, TRAILING_LIMIT};
 
 /// The bytes of an archive, counted and read in blocks.
 #[derive(Debug)]
@@ -147,7 +147,7 @@ impl<R: Read> Blocks<R> {
     /// Reads what follows the end of the archive, and returns where the first byte is that is not zero. A member there
     /// would be lost silently, so it is an error.
     pub(super) fn read_after_end(&mut self) -> Result<Option<u64>> {
-        let mut first = None;
+        let (mut first, end) = (None, self.position);
         loop {
             let start = self.position;
             let mut header = Header::new_old();
@@ -159,6 +159,10 @@ impl<R: Read> Blocks<R> {
             first = first.or(nonzero.map(|at| start + at as u64));
             if length < BLOCK {
                 return Ok(first);
+            }
+            if self.position - end > TRAILING_LIMIT {
+                let reason = format!("more than {TRAILING_LIMIT} bytes after the end of the archive");
+                return Err(self.malformed(end, reason));
             }
         }
     }

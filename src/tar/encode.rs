@@ -46,7 +46,7 @@ pub(super) fn headers(entry: &Entry, blocks: &mut Vec<u8>) -> Result<()> {
                 "the name of an extended attribute has one or more bytes other than `=` and NUL, found `{attribute}`"
             ));
         }
-        records.insert([XATTR, attribute].concat(), value.as_slice());
+        records.insert([XATTR, attribute].concat(), &**value);
     }
     if split_name(&name).is_none() {
         insert_name(&mut records, "path", &name);

@@ -1,14 +1,15 @@
 //! What precedes a member and says more about it: PAX headers, global ones, and the long names of GNU tar.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use crate::tar::header::text;
 use crate::tar::sparse::Description;
-use crate::tar::{libarchive, pax, Anomaly, EXTENDED_HEADER_LIMIT};
+use crate::tar::{libarchive, pax, Anomaly, EXTENDED_HEADER_LIMIT, XATTR_NAMES_LIMIT};
 use crate::tree::{Mtime, Xattrs};
 
 /// PAX records that apply to all members that follow.
-pub(super) type Globals = BTreeMap<Vec<u8>, Vec<u8>>;
+pub(super) type Globals = BTreeMap<Vec<u8>, Arc<[u8]>>;
 
 /// The most extended headers before one member; the formats define four kinds.
 const HEADER_COUNT: usize = 16;
@@ -40,7 +41,7 @@ impl Extension {
 pub(super) struct Extended {
     kinds: BTreeSet<Extension>,
     count: usize,
-    records: Vec<(Vec<u8>, Vec<u8>)>,
+    records: Vec<(Vec<u8>, Arc<[u8]>)>,
     long_name: Option<Vec<u8>>,
     long_link: Option<Vec<u8>>,
     pub(super) anomalies: Vec<Anomaly>,
@@ -76,12 +77,12 @@ impl Extended {
             }
             Extension::Pax => {
                 let records = self.parse(body)?;
-                self.records.extend(records.iter().map(|(key, value)| (key.to_vec(), value.to_vec())));
+                self.records.extend(records.iter().map(|(key, value)| (key.to_vec(), Arc::from(*value))));
             }
             Extension::GlobalPax => {
                 self.anomalies.push(Anomaly::GlobalHeader);
                 for (key, value) in self.parse(body)? {
-                    globals.insert(key.to_vec(), value.to_vec());
+                    globals.insert(key.to_vec(), value.into());
                 }
                 let size: usize = globals.iter().map(|(key, value)| key.len() + value.len()).sum();
                 if size as u64 > EXTENDED_HEADER_LIMIT {
@@ -111,8 +112,17 @@ impl Extended {
         Ok(records)
     }
 
-    /// Returns what all headers together say. A record of the member overrides a global one, and a PAX record a GNU
-    /// name.
+    /// How much room the member's own records take, and what it has of global ones, whose values it shares.
+    pub(super) fn room(&self, globals: &Globals) -> u64 {
+        const MAP_ENTRY: usize = 64;
+        let own = self.records.iter().map(|(key, value)| key.len() + value.len() + MAP_ENTRY).sum::<usize>();
+        let encoded = |(key, value): (&Vec<u8>, &Arc<[u8]>)| {
+            key.len() + MAP_ENTRY + if key.starts_with(libarchive::XATTR) { value.len() } else { 0 }
+        };
+        (own + globals.iter().map(encoded).sum::<usize>()) as u64
+    }
+
+    /// What all headers together say. A record of the member holds over a global one, a PAX record over a GNU name.
     ///
     /// After an error, the start of the next member is unknown.
     pub(super) fn resolve(self, globals: &Globals) -> Result<Overrides, String> {
@@ -125,6 +135,11 @@ impl Extended {
             overrides.apply(key, value)?;
         }
         overrides.add_libarchive_xattrs();
+        let names: usize = overrides.xattrs.keys().map(|name| name.len() + 1).sum();
+        if names > XATTR_NAMES_LIMIT {
+            let reason = format!("the names of its attributes go up to {XATTR_NAMES_LIMIT} bytes, found {names}");
+            overrides.problem.get_or_insert(reason);
+        }
         for (gnu, pax) in [(self.long_name, &mut overrides.path), (self.long_link, &mut overrides.link)] {
             match (gnu, &pax) {
                 (Some(_), Some(_)) => overrides.anomalies.push(Anomaly::NamedTwice),
@@ -161,17 +176,17 @@ pub(super) struct Overrides {
 }
 
 impl Overrides {
-    fn apply(&mut self, key: &[u8], value: &[u8]) -> Result<(), String> {
+    fn apply(&mut self, key: &[u8], value: &Arc<[u8]>) -> Result<(), String> {
         if let Some(name) = key.strip_prefix(pax::XATTR) {
             if is_xattr_name(name) {
-                self.xattrs.insert(name.to_vec(), value.to_vec());
+                self.xattrs.insert(name.to_vec(), Arc::clone(value));
             } else {
                 self.refuse(key, value);
             }
         } else if let Some(name) = key.strip_prefix(libarchive::XATTR) {
             match (libarchive::decode_name(name), libarchive::decode_value(value)) {
                 (Some(name), Some(value)) if is_xattr_name(&name) => {
-                    self.libarchive_xattrs.insert(name, value);
+                    self.libarchive_xattrs.insert(name, value.into());
                 }
                 _ => self.refuse(key, value),
             }

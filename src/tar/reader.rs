@@ -1,8 +1,10 @@
 use std::io::{self, Read};
+use std::path::Path;
 
 use tar::Header;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, IoContext, Result};
+use crate::limits::Limits;
 use crate::tar::blocks::{Block, Blocks};
 use crate::tar::content::{ContentLayout, MemberContent};
 use crate::tar::extended::{Extended, Extension, Globals, Overrides};
@@ -10,7 +12,7 @@ use crate::tar::header::{checksum, HeaderChecksum, MAX_LONG};
 use crate::tar::member::{entry, field, has_content, member_name};
 use crate::tar::sparse::{old_map, Map};
 use crate::tar::{padding, Anomaly, Member, EXTENDED_HEADER_LIMIT, HOLE_LIMIT};
-use crate::tree::{Entry, Kind};
+use crate::tree::{Entry, Kind, TarPath};
 
 /// Reads an archive member by member, in one pass.
 ///
@@ -29,6 +31,10 @@ pub struct Reader<R> {
     holes: u64,
     /// An anomaly of the padding, reported with what comes next.
     padding: Option<Anomaly>,
+    /// Room for names and attributes.
+    metadata: u64,
+    /// The path of the member before.
+    last: TarPath,
 }
 
 #[derive(Debug)]
@@ -59,7 +65,15 @@ impl<R: Read> Reader<R> {
     /// Reads from the current position of the source, which needs no buffer of its own. `archive` names it in messages.
     pub fn new(source: R, archive: impl Into<String>) -> Self {
         let blocks = Blocks::new(source, archive.into());
-        Reader { blocks, globals: Globals::new(), state: State::AtHeader, holes: 0, padding: None }
+        Reader {
+            blocks,
+            globals: Globals::new(),
+            state: State::AtHeader,
+            holes: 0,
+            padding: None,
+            metadata: 0,
+            last: TarPath::root(),
+        }
     }
 
     /// Says that the source is at a member inside an archive, `position` bytes from its beginning.
@@ -170,6 +184,7 @@ impl<R: Read> Reader<R> {
 
     fn read_member(&mut self, header: &Header, in_header: u64, extended: Extended, offset: u64) -> Result<Member> {
         let typeflag = header.as_old().linkflag[0];
+        let room = extended.room(&self.globals);
         let mut overrides = extended.resolve(&self.globals).map_err(|reason| self.blocks.malformed(offset, reason))?;
         let mut anomalies: Vec<_> = self.padding.take().into_iter().collect();
         anomalies.append(&mut overrides.anomalies);
@@ -207,6 +222,9 @@ impl<R: Read> Reader<R> {
             let (archive, name) = (self.blocks.archive(), name.escape_ascii());
             Error::malformed(format!("{archive}: member `{name}` at byte {offset}"), reason)
         });
+        if let Ok(entry) = &entry {
+            self.count_room(entry, room)?;
+        }
         let layout = match &entry {
             Ok(Entry { kind: Kind::File { .. }, .. }) => layout,
             _ => ContentLayout::Hidden,
@@ -215,7 +233,21 @@ impl<R: Read> Reader<R> {
         Ok(Member { entry, name, offset, content_offset, unapplied, anomalies })
     }
 
-    /// Refuses a sparse file whose holes, with those before it, exceed the limit.
+    /// Adds to the room for names and attributes: what an entry is called and links to, and each directory that may have to
+    /// be made for it.
+    fn count_room(&mut self, entry: &Entry, attributes: u64) -> Result<()> {
+        let path = entry.path.as_bytes();
+        let known = path.iter().zip(self.last.as_bytes()).take_while(|(a, b)| a == b).count();
+        let slashes = path.iter().enumerate().skip(known).filter(|(_, byte)| **byte == b'/');
+        let directories: u64 = slashes.map(|(at, _)| at as u64).sum();
+        let target = entry.kind.target().map_or(0, |target| target.len());
+        self.metadata += path.len() as u64 + directories + target as u64 + attributes;
+        self.last = entry.path.clone();
+        let room = Limits::current().check_metadata(self.metadata).map_err(io::Error::from);
+        room.at("read", Path::new(self.blocks.archive()))
+    }
+
+    /// Refuses a sparse file whose holes are too many, together with those before it.
     fn count_holes(&mut self, map: Map, stored: u64) -> Result<Map, String> {
         let holes = map.size() - stored;
         match self.holes.checked_add(holes).filter(|total| *total <= HOLE_LIMIT) {

@@ -132,7 +132,7 @@ impl Change {
             // Other kinds cannot have such attributes on disk.
             Change::Xattr(name, value) if matches!(inode.kind, Kind::File { .. } | Kind::Directory) => {
                 metadata.xattrs.remove(&name);
-                metadata.xattrs.extend(value.map(|value| (name, value)));
+                metadata.xattrs.extend(value.map(|value| (name, value.into())));
             }
             Change::Xattr(..) => {}
             Change::Content(content) => {

@@ -82,7 +82,7 @@ impl Model {
                     "uid" => inode.metadata.uid = value.parse().unwrap(),
                     "gid" => inode.metadata.gid = value.parse().unwrap(),
                     "mtime" => inode.metadata.mtime = Mtime::parse(value.as_bytes()).unwrap(),
-                    xattr => drop(inode.metadata.xattrs.insert(xattr.into(), value.into())),
+                    xattr => drop(inode.metadata.xattrs.insert(xattr.into(), value.as_bytes().into())),
                 }
             }
         }

@@ -1,13 +1,15 @@
 use std::cmp::Ordering;
 use std::fs::File;
 use std::io::{self, Read};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
-use rustix::fs::{seek, SeekFrom};
-use rustix::io::Errno;
+use rustix::fs::{seek, AtFlags, FileType, Mode, OFlags, SeekFrom, Stat};
+use rustix::io::{retry_on_intr, Errno};
 
-use crate::error::{IoContext, Result};
-use crate::tree::Entry;
+use crate::error::{Error, IoContext, Result};
+use crate::tree::directories::Directories;
+use crate::tree::{Entry, Mtime, TarPath};
 
 /// Where the bytes of regular files come from: a rootfs directory, another image, memory in tests.
 ///
@@ -16,26 +18,152 @@ pub trait Content {
     /// Opens the content of a regular file of the tree. The reader yields the bytes that there are; the caller compares
     /// their number with the entry's size.
     fn open<'a>(&'a self, entry: &Entry) -> Result<Box<dyn Read + 'a>>;
+
+    /// Says whether a regular file that is not read, since it is empty, is still what the tree says.
+    fn confirm_empty(&self, _entry: &Entry) -> Result<()> {
+        Ok(())
+    }
 }
 
-/// The content of a directory on disk.
-#[derive(Clone, Debug)]
+/// The content of a directory on disk, as a scan found it.
+///
+/// A file that is another one when it is read, or that was written to in the meantime, is an error that names it.
+#[derive(Debug)]
 pub struct Directory {
-    root: PathBuf,
+    directories: Mutex<Directories>,
+    /// Its regular files, in the order of the tree.
+    seen: Vec<(TarPath, Seen)>,
+}
+
+/// What a file is held to from its scan until it was read.
+///
+/// Not its ctime or link count, which change where others link to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Seen {
+    device: u64,
+    inode: u64,
+    size: u64,
+    mtime: Mtime,
+}
+
+impl Seen {
+    /// A regular file; none if it is something else.
+    // The types of these fields differ from one architecture to the next.
+    #[allow(clippy::unnecessary_cast, clippy::cast_sign_loss, clippy::cast_possible_wrap)]
+    pub(super) fn of(stat: &Stat) -> Option<Self> {
+        let mtime = Mtime::new(stat.st_mtime as i64, stat.st_mtime_nsec as u32)?;
+        (FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile).then_some(Seen {
+            device: stat.st_dev as u64,
+            inode: stat.st_ino as u64,
+            size: stat.st_size as u64,
+            mtime,
+        })
+    }
+
+    /// An error unless it is what it was.
+    fn hold(&self, found: &Stat, path: &Path) -> Result<()> {
+        let found = Seen::of(found);
+        let changed = |what, expected: String, found: String| {
+            Err(Error::Mismatch { subject: format!("`{}`", path.display()), what, expected, found })
+        };
+        match found {
+            None => changed("file changed while it was read: type", "file".into(), "something else".into()),
+            Some(found) if found == *self => Ok(()),
+            Some(found) if (found.device, found.inode) != (self.device, self.inode) => {
+                let inode = |seen: &Seen| format!("{} of device {}", seen.inode, seen.device);
+                changed("file changed while it was read: inode", inode(self), inode(&found))
+            }
+            Some(found) if found.size != self.size => {
+                changed("file changed while it was read: size", self.size.to_string(), found.size.to_string())
+            }
+            Some(found) => {
+                changed("file changed while it was read: mtime", self.mtime.to_string(), found.mtime.to_string())
+            }
+        }
+    }
 }
 
 impl Directory {
-    /// Returns the content of the tree that a scan of `root` returns.
-    pub fn new(root: impl Into<PathBuf>) -> Self {
-        Directory { root: root.into() }
+    /// The content of the files that were seen, in the order of the tree.
+    pub(super) fn new(directories: Directories, seen: Vec<(TarPath, Seen)>) -> Self {
+        Directory { directories: Mutex::new(directories), seen }
+    }
+
+    /// What a scan saw at a path.
+    fn seen(&self, path: &TarPath) -> Result<&Seen> {
+        let found = self.seen.binary_search_by(|(seen, _)| seen.cmp(path)).ok().and_then(|at| self.seen.get(at));
+        found.map(|(_, seen)| seen).ok_or_else(|| Error::malformed(path.to_string(), "no file was here before"))
     }
 }
 
 impl Content for Directory {
     fn open<'a>(&'a self, entry: &Entry) -> Result<Box<dyn Read + 'a>> {
-        let path = entry.path.below(&self.root);
-        let file = File::open(&path).at("open", &path)?;
-        Ok(if entry.size() >= WORTH_A_SEEK { Box::new(SparseReader::new(file)) } else { Box::new(file) })
+        let seen = self.seen(&entry.path)?;
+        // No link is followed, and neither a pipe nor a terminal waited for or taken.
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+        let mut directories = self.directories.lock().unwrap_or_else(PoisonError::into_inner);
+        let path = directories.show(&entry.path);
+        let holding = directories.holding(&entry.path)?;
+        let opened = retry_on_intr(|| rustix::fs::openat(holding, entry.path.file_name(), flags, Mode::empty()));
+        let file = match opened {
+            Err(Errno::LOOP) => {
+                let what = "file changed while it was read: type";
+                let (expected, found) = ("file".into(), "symlink".into());
+                return Err(Error::Mismatch { subject: format!("`{}`", path.display()), what, expected, found });
+            }
+            file => File::from(file.map_err(Into::into).at("open", &path)?),
+        };
+        Ok(Box::new(HeldFile { file: SparseReader::new(file, seen.size), seen, path }))
+    }
+
+    fn confirm_empty(&self, entry: &Entry) -> Result<()> {
+        let seen = self.seen(&entry.path)?;
+        let mut directories = self.directories.lock().unwrap_or_else(PoisonError::into_inner);
+        let path = directories.show(&entry.path);
+        let holding = directories.holding(&entry.path)?;
+        let stat = rustix::fs::statat(holding, entry.path.file_name(), AtFlags::SYMLINK_NOFOLLOW);
+        seen.hold(&stat.map_err(Into::into).at("read the metadata of", &path)?, &path)
+    }
+}
+
+/// A file that must be what was seen, also after it was read.
+///
+/// It is looked at once, at its end: what was written to it before, or put in its place, shows then too, and under pseudo
+/// each look is a question to another process.
+struct HeldFile<'a> {
+    file: SparseReader,
+    seen: &'a Seen,
+    path: PathBuf,
+}
+
+impl HeldFile<'_> {
+    fn hold(&self) -> Result<()> {
+        let stat = rustix::fs::fstat(&self.file.file);
+        self.seen.hold(&stat.map_err(Into::into).at("read the metadata of", &self.path)?, &self.path)
+    }
+}
+
+impl Read for HeldFile<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let left = usize::try_from(self.seen.size - self.file.position).unwrap_or(usize::MAX);
+        let wanted = left.min(buffer.len());
+        if left == 0 {
+            self.hold()?;
+            return Ok(0);
+        }
+        match self.file.read(&mut buffer[..wanted]) {
+            Ok(0) if wanted > 0 => {
+                self.hold()?;
+                Ok(0)
+            }
+            Ok(read) => Ok(read),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => Err(error),
+            Err(error) => {
+                // Of a pipe in its place, this says more.
+                self.hold()?;
+                Err::<usize, _>(error).at("read", &self.path).map_err(Into::into)
+            }
+        }
     }
 }
 
@@ -61,8 +189,8 @@ enum Extent {
 }
 
 impl SparseReader {
-    fn new(file: File) -> Self {
-        SparseReader { file, position: 0, extent: None }
+    fn new(file: File, size: u64) -> Self {
+        SparseReader { file, position: 0, extent: (size < WORTH_A_SEEK).then_some(Extent::Unknown) }
     }
 
     /// Finds the extent at the current position, and leaves the file there.
@@ -147,7 +275,7 @@ mod tests {
                 expected[*at as usize..*at as usize + bytes.len()].copy_from_slice(bytes);
             }
             let mut found = Vec::new();
-            SparseReader::new(File::open(&path).unwrap()).read_to_end(&mut found).unwrap();
+            SparseReader::new(File::open(&path).unwrap(), u64::MAX).read_to_end(&mut found).unwrap();
             assert!(found == expected, "{pieces:?}");
         }
     }
@@ -158,7 +286,7 @@ mod tests {
         let path = dir.path().join("f");
         let file = File::create(&path).unwrap();
         file.set_len(3 << 20).unwrap();
-        let mut reader = SparseReader::new(File::open(&path).unwrap());
+        let mut reader = SparseReader::new(File::open(&path).unwrap(), u64::MAX);
         reader.read_exact(&mut [0; 10]).unwrap();
         file.set_len(1).unwrap();
         let error = reader.read_to_end(&mut Vec::new()).unwrap_err();

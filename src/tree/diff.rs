@@ -5,10 +5,11 @@
 //! are added and removed, and change nothing in those that stay.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::error::Result;
 use crate::tree::{
-    pairs, Change, Difference, Entry, FieldChange, FromTo, HardLinks, Kind, Mask, Metadata, Pair, TarPath, Tree, Xattrs,
+    pairs, Change, Difference, Entry, FieldChange, FromTo, HardLinks, Kind, Mask, Metadata, Pair, TarPath, Tree,
 };
 
 /// Lists what changed from `old` to `new` in the order of the paths. What is below an added or removed directory is
@@ -108,8 +109,9 @@ fn metadata_changes(old: &Metadata, new: &Metadata) -> Vec<FieldChange> {
     names.sort_unstable();
     names.dedup();
     for name in names {
-        let value = |xattrs: &Xattrs| xattrs.get(name).cloned();
-        let change = changed(value(&old.xattrs), value(&new.xattrs));
+        let (from, to) = (old.xattrs.get(name), new.xattrs.get(name));
+        let value = |value: Option<&Arc<[u8]>>| value.map(|value| value.to_vec());
+        let change = (from != to).then(|| FromTo { from: value(from), to: value(to) });
         fields.extend(change.map(|value| FieldChange::Xattr { name: name.clone(), value }));
     }
     fields

@@ -5,6 +5,7 @@ mod content;
 mod device_table;
 mod diff;
 mod difference;
+mod directories;
 mod embedded_ids;
 mod entry;
 mod glob;
@@ -37,6 +38,7 @@ pub use whiteout::{is_reserved, Whiteout};
 pub use xattr::XattrPolicy;
 
 pub(crate) use acl::Acl;
+pub(crate) use directories::Directories;
 pub(crate) use embedded_ids::Parsed as ParsedXattr;
 pub(crate) use glob::Exclusion;
 pub(crate) use ids::Ids;

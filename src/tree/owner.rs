@@ -58,7 +58,7 @@ impl OwnerPolicy {
                             continue;
                         };
                         let place = format!(" in {}", name.escape_ascii());
-                        *value = parsed.translate(|id| map(id, &place))?;
+                        *value = parsed.translate(|id| map(id, &place))?.into();
                     }
                 }
                 Ok(())

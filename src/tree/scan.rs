@@ -1,21 +1,20 @@
 //! Reads a directory on disk into a [`Tree`]: one `lstat` per name, types from `st_mode` alone.
 //!
-//! Under pseudo each tracked call is a round trip to one serial server, and `readdir` reports the type on disk, where a
-//! device is an empty regular file. So nothing is asked twice and `d_type` is never used.
+//! Under pseudo each tracked call is a round trip to one serial server, and the type that `readdir` reports is the one
+//! on disk, where a device is an empty regular file. So nothing is asked twice and `d_type` is never looked at. Every name is
+//! looked up in the directory that holds it, so that no link is followed and no path is too long.
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
-use std::fs;
-use std::os::unix::ffi::OsStringExt;
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use rustix::fs::FileType;
+use rustix::fs::{AtFlags, Dir, FileType, Stat};
 
 use crate::error::{Error, IoContext, Result};
 use crate::hint::{Hint, OptionName};
+use crate::tree::content::Seen;
+use crate::tree::directories::Directories;
 use crate::tree::xattr::{self, XattrPolicy};
-use crate::tree::{is_reserved, Device, Entry, Excluded, Exclusion, Globs, Kind, Metadata, TarPath, Tree};
+use crate::tree::{is_reserved, Device, Directory, Entry, Excluded, Exclusion, Globs, Kind, Metadata, TarPath, Tree};
 use crate::work::Observer;
 
 /// What a scan leaves out.
@@ -41,10 +40,12 @@ pub enum WhiteoutNames {
 }
 
 /// A tree and what could not be part of it.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Scan {
     /// The entries, the root included.
     pub tree: Tree,
+    /// What the files hold.
+    pub content: Directory,
     /// Sockets: a layer cannot hold them.
     pub sockets: Vec<TarPath>,
     /// What was left out.
@@ -56,22 +57,30 @@ pub struct Scan {
 /// The first path of an inode in order is the file; its other names become hard links to it. Fails on the first name
 /// that cannot be read, and on names that begin with `.wh.` unless the policy keeps them.
 pub fn scan(root: &Path, policy: &ScanPolicy, observer: &dyn Observer) -> Result<Scan> {
-    let mut metadata = root.symlink_metadata().at("read the rootfs", root)?;
-    // A slash at the end makes a link refer to its directory in every call to come.
-    let linked = metadata.is_symlink().then(|| root.join(""));
-    let root = linked.as_deref().unwrap_or(root);
-    if linked.is_some() {
-        metadata = root.symlink_metadata().at("read the rootfs", root)?;
-    }
-    if !metadata.is_dir() {
+    if !root.metadata().at("read the rootfs", root)?.is_dir() {
         return Err(Error::refused(format!("rootfs `{}`: a directory is wanted, found a file", root.display())));
     }
+    // A slash at its end makes a link stand for the directory that it leads to, in every call to come.
+    let is_link = root.symlink_metadata().at("read the rootfs", root)?.is_symlink();
+    let linked = is_link.then(|| root.join(""));
+    let root = linked.as_deref().unwrap_or(root);
     let mut exclusion = Exclusion::new(&policy.exclude);
-    let mut scanner = Scanner { root, policy, scan: Scan::default(), first_names: BTreeMap::new() };
-    scanner.add(TarPath::root(), &metadata)?;
+    let mut scanner = Scanner {
+        policy,
+        directories: Directories::below(root)?,
+        tree: Tree::default(),
+        sockets: Vec::new(),
+        seen: Vec::new(),
+        first_names: BTreeMap::new(),
+    };
+    let top = TarPath::root();
+    let stat = rustix::fs::fstat(scanner.directories.at(&top)?);
+    let stat = stat.map_err(Into::into).at("read the metadata of", root)?;
+    scanner.add(top.clone(), &stat)?;
 
-    // Directories being read, each with the names still to come, last first.
-    let mut open = vec![(TarPath::root(), scanner.names(&TarPath::root())?)];
+    // Directories that are being read, each with the names that are still to come, last first.
+    let names = scanner.names(&top)?;
+    let mut open = vec![(top, names)];
     while let Some((directory, names)) = open.last_mut() {
         let Some(name) = names.pop() else {
             open.pop();
@@ -82,41 +91,49 @@ pub fn scan(root: &Path, policy: &ScanPolicy, observer: &dyn Observer) -> Result
             continue;
         }
         observer.check()?;
-        let disk_path = path.below(root);
-        let metadata = disk_path.symlink_metadata().at("read the metadata of", &disk_path)?;
-        scanner.add(path.clone(), &metadata)?;
-        if metadata.is_dir() {
+        let stat = rustix::fs::statat(scanner.directories.at(directory)?, &*name, AtFlags::SYMLINK_NOFOLLOW);
+        let stat = stat.map_err(Into::into).at("read the metadata of", &scanner.directories.show(&path))?;
+        scanner.add(path.clone(), &stat)?;
+        if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
             let names = scanner.names(&path)?;
             open.push((path, names));
         }
     }
-    Ok(Scan { excluded: exclusion.finish(), ..scanner.scan })
+    let Scanner { tree, sockets, directories, seen, .. } = scanner;
+    Ok(Scan { tree, content: Directory::new(directories, seen), sockets, excluded: exclusion.finish() })
 }
 
 struct Scanner<'a> {
-    root: &'a Path,
     policy: &'a ScanPolicy,
-    scan: Scan,
+    directories: Directories,
+    tree: Tree,
+    sockets: Vec<TarPath>,
+    seen: Vec<(TarPath, Seen)>,
     /// Paths by device and inode, of files that have several names.
     first_names: BTreeMap<(u64, u64), TarPath>,
 }
 
 impl Scanner<'_> {
-    /// Returns the names in a directory in reverse order.
-    fn names(&self, directory: &TarPath) -> Result<Vec<Vec<u8>>> {
-        let disk_path = directory.below(self.root);
-        let listing = fs::read_dir(&disk_path).at("list", &disk_path)?;
-        let mut names = listing
-            .map(|entry| entry.map(|entry| OsString::into_vec(entry.file_name())))
-            .collect::<Result<Vec<_>, _>>()
-            .at("list", &disk_path)?;
-        names.sort_unstable_by(|a, b| b.cmp(a));
+    /// The names in a directory in reverse order.
+    fn names(&mut self, directory: &TarPath) -> Result<Vec<Box<[u8]>>> {
+        let shown = self.directories.show(directory);
+        let listing = Dir::read_from(self.directories.at(directory)?).map_err(Into::into).at("list", &shown)?;
+        let mut names: Vec<Box<[u8]>> = Vec::new();
+        for entry in listing {
+            let entry = entry.map_err(Into::into).at("list", &shown)?;
+            let name = entry.file_name().to_bytes();
+            if !matches!(name, b"." | b"..") {
+                names.push(name.into());
+            }
+        }
+        names.sort_unstable();
+        names.reverse();
         Ok(names)
     }
 
-    fn add(&mut self, path: TarPath, metadata: &fs::Metadata) -> Result<()> {
-        let Some(kind) = self.kind(&path, metadata)? else {
-            self.scan.sockets.push(path);
+    fn add(&mut self, path: TarPath, stat: &Stat) -> Result<()> {
+        let Some(kind) = self.kind(&path, stat)? else {
+            self.sockets.push(path);
             return Ok(());
         };
         if is_reserved(&path) && self.policy.whiteout_names == WhiteoutNames::Refused {
@@ -125,35 +142,40 @@ impl Scanner<'_> {
                 Hint::from("rename it or leave it out with ").option(OptionName::Exclude),
             ));
         }
+        if let (Kind::File { .. }, Some(seen)) = (&kind, Seen::of(stat)) {
+            self.seen.push((path.clone(), seen));
+        }
+        let (reached, shown) = (self.directories.reach(&path)?, self.directories.show(&path));
+        let xattrs = xattr::read(&reached, &shown, &self.policy.xattrs)?;
         let metadata = Metadata {
-            mode: (metadata.mode() & 0o7777) as u16,
-            uid: metadata.uid(),
-            gid: metadata.gid(),
-            mtime: metadata.mtime().into(),
-            xattrs: xattr::read(&path.below(self.root), &self.policy.xattrs)?,
+            mode: (stat.st_mode & 0o7777) as u16,
+            uid: stat.st_uid,
+            gid: stat.st_gid,
+            mtime: stat.st_mtime.into(),
+            xattrs,
         };
-        self.scan.tree.insert(Entry { path, metadata, kind });
+        self.tree.insert(Entry { path, metadata, kind });
         Ok(())
     }
 
-    /// Returns what a name is, or `None` for a socket.
-    fn kind(&mut self, path: &TarPath, metadata: &fs::Metadata) -> Result<Option<Kind>> {
-        let file_type = FileType::from_raw_mode(metadata.mode());
-        if file_type != FileType::Directory && metadata.nlink() > 1 {
-            let inode = (metadata.dev(), metadata.ino());
+    /// What a name is; none for a socket.
+    fn kind(&mut self, path: &TarPath, stat: &Stat) -> Result<Option<Kind>> {
+        let file_type = FileType::from_raw_mode(stat.st_mode);
+        if file_type != FileType::Directory && stat.st_nlink > 1 {
+            let inode = (stat.st_dev, stat.st_ino);
             if let Some(first) = self.first_names.get(&inode) {
                 return Ok(Some(Kind::Hardlink { target: first.clone() }));
             }
             self.first_names.insert(inode, path.clone());
         }
-        let device = Device { major: rustix::fs::major(metadata.rdev()), minor: rustix::fs::minor(metadata.rdev()) };
+        let device = Device { major: rustix::fs::major(stat.st_rdev), minor: rustix::fs::minor(stat.st_rdev) };
         Ok(Some(match file_type {
             FileType::Directory => Kind::Directory,
-            FileType::RegularFile => Kind::File { size: metadata.size() },
+            FileType::RegularFile => Kind::File { size: stat.st_size.try_into().unwrap_or_default() },
             FileType::Symlink => {
-                let disk_path = path.below(self.root);
-                let target = fs::read_link(&disk_path).at("read the link", &disk_path)?;
-                Kind::Symlink { target: target.into_os_string().into_vec().into() }
+                let shown = self.directories.show(path);
+                let target = rustix::fs::readlinkat(self.directories.holding(path)?, path.file_name(), Vec::new());
+                Kind::Symlink { target: target.map_err(Into::into).at("read the link", &shown)?.into_bytes().into() }
             }
             FileType::CharacterDevice => Kind::CharDevice(device),
             FileType::BlockDevice => Kind::BlockDevice(device),
@@ -168,6 +190,7 @@ mod tests {
     use super::*;
     use crate::testing::TempDir;
     use crate::work::Silent;
+    use std::fs;
     use std::os::unix::fs::{symlink, PermissionsExt};
 
     fn paths(tree: &Tree) -> Vec<String> {

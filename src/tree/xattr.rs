@@ -35,24 +35,24 @@ impl XattrPolicy {
     }
 }
 
-/// Reads the attributes of a name, of the link itself if it is one. Values may hold any bytes.
-pub(crate) fn read(path: &Path, policy: &XattrPolicy) -> Result<Xattrs> {
+/// The attributes of a name, of the link itself where it is one; messages call it `shown`. Values may hold any bytes.
+pub(crate) fn read(path: &Path, shown: &Path, policy: &XattrPolicy) -> Result<Xattrs> {
     if matches!(policy, XattrPolicy::None) {
         return Ok(Xattrs::new());
     }
     let list = match grow(|buffer| rustix::fs::llistxattr(path, buffer)) {
         // Not every filesystem supports attributes.
         Err(Errno::NOTSUP) => return Ok(Xattrs::new()),
-        list => list.map_err(io::Error::from).at("list the attributes of", path)?,
+        list => list.map_err(io::Error::from).at("list the attributes of", shown)?,
     };
     let mut xattrs = BTreeMap::new();
     for name in list.split(|byte| *byte == 0).filter(|name| !name.is_empty() && policy.keeps(name)) {
         let value = match grow(|buffer| rustix::fs::lgetxattr(path, name, buffer)) {
             // Removed between the two calls.
             Err(Errno::NODATA) => continue,
-            value => value.map_err(io::Error::from).at("read the attributes of", path)?,
+            value => value.map_err(io::Error::from).at("read the attributes of", shown)?,
         };
-        xattrs.insert(name.to_vec(), value);
+        xattrs.insert(name.to_vec(), value.into());
     }
     Ok(xattrs)
 }

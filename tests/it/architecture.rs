@@ -13,6 +13,7 @@ pub(crate) const ROWS: [&[&str]; 10] = [
     &[
         "error",
         "hint",
+        "limits",
         "digest",
         "block_cache",
         "time",

@@ -365,18 +365,77 @@ fn a_path_in_a_docker_archive_that_takes_long_to_follow() {
     assert!(error.ends_with("it is longer than any name in an archive\nhint: "), "{error}");
 }
 
-/// Half a gigabyte behind the end of an archive, in half a megabyte: it is read, and takes no room.
+/// What compresses well becomes no more than was allowed.
 #[test]
-fn a_bomb_behind_the_end() {
+fn a_bomb_in_a_layer() {
     let scratch = Scratch::new();
     scratch.small_rootfs();
+    let zeros = Tar::new().member(b'0', "zeros", "", &vec![0; 100 << 20]).end();
+    let layer = zstd::encode_all(zeros.as_slice(), 3).unwrap();
+    assert!(layer.len() < 20_000, "{} bytes", layer.len());
+    Made::at(scratch.join("hostile")).image(&layer, &zeros, Documents::default());
+    for tool in readers() {
+        let error = tool.within(scratch.path()).run().error();
+        assert!(
+            error.contains("over 1000 times\nhint: if it comes from someone whom you trust, raise --max-ratio"),
+            "{error}"
+        );
+    }
+    let verify = || Tool::new("verify").arg("oci:hostile").within(scratch.path());
+    let found = verify().run().printed();
+    assert!(found.contains("over 1000 times"), "{found}");
+    let found = verify().args(["--max-ratio", "100000"]).run().printed();
+    assert!(!found.contains("over 1000 times"), "{found}");
+    let found = verify().args(["--max-ratio", "100000", "--max-layer-size", "50M"]).run().printed();
+    assert!(found.contains("more than 52428800 bytes"), "{found}");
+}
+
+/// Names and attributes that are worth little in a layer and much in memory.
+#[test]
+fn floods_of_names_and_attributes() {
+    let scratch = Scratch::new();
+    scratch.small_rootfs();
+    let global = |count: usize, size: usize| {
+        let value = "v".repeat(size);
+        let records: String = (0..count).map(|n| record(&format!("SCHILY.xattr.user.{n}"), &value)).collect();
+        Tar::new().member(b'g', "pax", "", records.as_bytes())
+    };
+    let numbered = |tar: Tar, count: usize| (0..count).fold(tar, |tar, n| tar.member(b'0', &n.to_string(), "", b""));
+    // All of these share what the first says.
+    let shared = numbered(global(16, 60_000), 700).end();
+    Made::at(scratch.join("shared")).image(&shared, &shared, Documents::default());
+    let diff = Tool::new("diff").args(["oci:shared", "oci:shared"]).behind(LIMITS).within(scratch.path()).run();
+    assert_eq!(diff.code(), 0, "{}", diff.stderr());
+
+    let deep = "d/".repeat(32_000);
+    let long = |n: usize| format!("{n}/{}", "n/".repeat(2_000));
+    let names = (0..4).fold(Tar::new(), |tar, n| tar.pax(&[("path", &long(n))]));
+    for (what, tar, expected) in [
+        ("many attributes", numbered(global(10_000, 0), 1), "the names of its attributes go up to 65536 bytes"),
+        ("attributes of many", numbered(global(1_000, 0), 200), "take more than 12582912 bytes\nhint: "),
+        ("a deep path", Tar::new().pax(&[("path", &deep)]), "take more than 12582912 bytes\nhint: "),
+        ("deep paths", names, "take more than 12582912 bytes\nhint: "),
+    ] {
+        let tar = tar.end();
+        Made::at(scratch.join("hostile")).image(&tar, &tar, Documents::default());
+        for tool in readers() {
+            let error = tool.args(["--max-metadata", "12M"]).behind(LIMITS).within(scratch.path()).run().error();
+            assert!(error.contains(expected), "{what}: {error}");
+        }
+    }
+}
+
+#[test]
+fn zeros_without_end() {
+    let scratch = Scratch::new();
+    scratch.small_rootfs();
+    refused(&scratch, "/dev/zero", Tool::build("/dev/zero").arg("oci:out"));
     let mut tar = Tar::new().end();
-    tar.resize(512 << 20, 0);
-    Made::at(scratch.join("hostile")).image(&gzip(&tar), &tar, Documents::default());
-    let tool = Tool::build("rootfs").args(["oci:out", "--base", "oci:hostile"]);
-    let limits = ["sh", "-c", "ulimit -v 524288 && exec \"$0\" \"$@\""];
-    let digest = tool.behind(limits).within(scratch.path()).start().wait().digest_despite_warnings();
-    assert!(!digest.is_empty());
+    tar.resize(tar.len() + (65 << 20), 0);
+    Made::at(scratch.join("hostile")).image(&tar, &tar, Documents::default());
+    for tool in readers() {
+        refused(&scratch, "zeros behind the end", tool);
+    }
 }
 
 #[test]

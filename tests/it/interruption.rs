@@ -3,7 +3,7 @@ use std::path::Path;
 
 use rustix::process::Signal;
 
-use crate::harness::{bytes_of, names_below, until_it_writes, Layout, Scratch, Tool};
+use crate::harness::{bytes_of, names_below, until_it_writes, Layout, Running, Scratch, Tool};
 
 /// A rootfs that takes until somebody ends it: a terabyte of zeros in a hole.
 fn endless_rootfs(scratch: &Scratch) -> std::path::PathBuf {
@@ -32,6 +32,48 @@ fn a_signal_ends_it_and_leaves_nothing() {
         assert_eq!(outcome.stderr(), "ocibake: error: interrupted\n");
         assert_eq!(names_below(scratch.path()), names);
         assert!(bytes_of(&out) == before);
+    }
+}
+
+/// Waits until a run has its handlers, and stands still for whatever it waits for.
+fn until_it_waits(running: &mut Running) {
+    let proc = format!("/proc/{}", running.pid());
+    let status = |key: &str| {
+        let status = fs::read_to_string(format!("{proc}/status")).unwrap_or_default();
+        status.lines().find_map(|line| Some(line.strip_prefix(key)?.trim().to_owned())).unwrap_or_default()
+    };
+    running.until("it waits", || {
+        let handled = u64::from_str_radix(&status("SigCgt:"), 16).unwrap_or(0);
+        handled >> 14 & 1 == 1 && status("State:").starts_with('S')
+    });
+}
+
+#[test]
+fn a_signal_ends_what_waits() {
+    let scratch = Scratch::new();
+    let (layout, pipe) = (scratch.join("layout"), scratch.join("pipe.tar"));
+    let rootfs = scratch.small_rootfs();
+    let _ = Tool::build(&rootfs).oci(&layout).bake();
+    // No one writes into it, so that not even opening it comes to an end.
+    let mode = rustix::fs::Mode::from_raw_mode(0o600);
+    rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+    let lock = fs::File::open(&layout).unwrap();
+    rustix::fs::flock(&lock, rustix::fs::FlockOperation::LockExclusive).unwrap();
+    let names = names_below(scratch.path());
+
+    for (signal, number) in [(Signal::INT, 2), (Signal::TERM, 15)] {
+        for (what, tool) in [
+            ("a pipe", Tool::build(&pipe).oci(&scratch.join("new"))),
+            ("a lock", Tool::new("tag").arg(&layout).arg("other")),
+            ("a lock, with something staged", Tool::build(&rootfs).target("oci", &layout, "next")),
+        ] {
+            let mut running = tool.heeding_signals().start();
+            until_it_waits(&mut running);
+            running.signal(signal);
+            let outcome = running.wait();
+            assert_eq!((outcome.code(), outcome.stderr()), (128 + number, "ocibake: error: interrupted\n"), "{what}");
+            assert_eq!(names_below(scratch.path()), names, "{what}");
+        }
     }
 }
 

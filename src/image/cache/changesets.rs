@@ -7,6 +7,7 @@ use std::fs;
 use std::io::{self, Read};
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -128,7 +129,7 @@ fn encode(diff_id: &Digest, changeset: &Changeset) -> Vec<u8> {
     let mut bytes = format!("{HEADING}\n{diff_id}\n").into_bytes();
     for (number, entry) in changeset.members.iter().enumerate() {
         let metadata = &entry.metadata;
-        let xattr = |(name, value): (&Vec<u8>, &Vec<u8>)| (Bytes::from_slice(name), Bytes::from_slice(value));
+        let xattr = |(name, value): (&Vec<u8>, &Arc<[u8]>)| (Bytes::from_slice(name), Bytes::from_slice(value));
         let line = Line {
             path: Bytes::from_slice(entry.path.as_bytes()),
             mode: metadata.mode,
@@ -172,7 +173,7 @@ fn decode(diff_id: &Digest, bytes: &[u8]) -> Option<Changeset> {
         if let Some(content) = line.content {
             changeset.digests.push(changeset.members.len(), content.try_into().ok()?);
         }
-        let xattrs = line.xattrs.into_iter().map(|(name, value)| (name.into_vec(), value.into_vec())).collect();
+        let xattrs = line.xattrs.into_iter().map(|(name, value)| (name.into_vec(), value.into_vec().into())).collect();
         changeset.members.push(Entry {
             path: TarPath::parse(&line.path.into_vec()).ok()?,
             metadata: Metadata {
@@ -213,7 +214,7 @@ mod tests {
             Kind::BlockDevice(device),
             Kind::Fifo,
         ];
-        let xattrs = [(b"security.capability".to_vec(), vec![1, 0, 10, 255])].into_iter().collect();
+        let xattrs = [(b"security.capability".to_vec(), vec![1, 0, 10, 255].into())].into_iter().collect();
         let metadata = Metadata { mode: 0o4755, uid: 4_242_424_242, gid: 1, mtime: Mtime::new(-1, 5).unwrap(), xattrs };
         let path = |number: usize| TarPath::parse(&[number.to_string().as_bytes(), b"\xfe"].concat()).unwrap();
         let members = kinds.into_iter().enumerate();

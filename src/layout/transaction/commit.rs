@@ -163,6 +163,7 @@ impl<R, F: FnMut(&mut Draft<'_>) -> Result<R>> Commit<'_, R, F> {
     }
 
     fn show_all(&mut self) -> Result<()> {
+        let _showing = staging::show()?;
         (0..self.parts.len()).try_for_each(|number| self.show(number))?;
         self.parts.iter().try_for_each(Part::free)
     }

@@ -23,7 +23,8 @@ pub use checksum::Checksum;
 pub(crate) use commit::commit_all;
 pub(crate) use draft::Draft;
 pub(crate) use stage::{BlobPath, Stage};
-pub(crate) use staging::{Abandoned, Staging};
+pub use staging::abandon;
+pub(crate) use staging::{show, Abandoned, Staging};
 pub(crate) use take::{Taken, TakenBlob, Trust, Watched};
 
 use std::path::PathBuf;

@@ -1,11 +1,13 @@
 //! A directory in which something is made before it appears.
 
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rustix::fs::OFlags;
 
@@ -15,7 +17,36 @@ use crate::layout::transaction::lock::{stands_at, try_lock};
 /// The prefix of staging directory names.
 pub(crate) const STAGING_PREFIX: &str = ".ocibake-";
 
-/// How many names are tried before giving up.
+/// The staging directories of this process; none any more after [`abandon`].
+static ALIVE: Mutex<Option<BTreeSet<PathBuf>>> = Mutex::new(Some(BTreeSet::new()));
+
+/// Held while a target appears; whether none may any more.
+static SHOWING: Mutex<bool> = Mutex::new(false);
+
+/// Removes what this process has staged, and lets nothing appear any more.
+///
+/// It is for a process that is about to end although other threads are at work or wait: their work fails from here on. A
+/// target that is about to appear does so before.
+pub fn abandon() {
+    let mut is_over = SHOWING.lock().unwrap_or_else(PoisonError::into_inner);
+    *is_over = true;
+    let paths = ALIVE.lock().unwrap_or_else(PoisonError::into_inner).take().unwrap_or_default();
+    for path in paths {
+        // Another thread may write into it meanwhile.
+        (0..10).any(|_| fs::remove_dir_all(&path).is_ok() || path.symlink_metadata().is_err());
+    }
+}
+
+/// Leave to let a target appear, as long as it is held.
+pub(crate) fn show() -> Result<MutexGuard<'static, bool>> {
+    let is_over = SHOWING.lock().unwrap_or_else(PoisonError::into_inner);
+    if *is_over {
+        return Err(Error::Interrupted);
+    }
+    Ok(is_over)
+}
+
+/// How many names are tried before the directory is given up.
 const ATTEMPTS: u32 = 1000;
 
 /// A locked directory beside or inside a target, removed with its content on drop.
@@ -50,7 +81,7 @@ impl Staging {
             let mut name = prefix.to_os_string();
             name.push(format!("{}-{attempt}", std::process::id()));
             let path = parent.join(name);
-            match fs::create_dir(&path) {
+            match create_alive(&path)? {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
                 created => created.at("create a directory in", &shown)?,
             }
@@ -61,9 +92,10 @@ impl Staging {
             };
             match try_lock(&lock) {
                 Ok(true) if stands_at(&lock, &path) => return Ok(Staging { path, _lock: lock }),
-                Ok(_) => {}
+                Ok(_) => forget(&path),
                 Err(error) => {
                     let _ = fs::remove_dir(&path);
+                    forget(&path);
                     return Err(error).at("lock a directory in", &shown);
                 }
             }
@@ -80,6 +112,24 @@ impl Drop for Staging {
     fn drop(&mut self) {
         // Errors are ignored; the next run tries again.
         let _ = fs::remove_dir_all(&self.path);
+        forget(&self.path);
+    }
+}
+
+/// Makes a staging directory that [`abandon`] knows of.
+fn create_alive(path: &Path) -> Result<io::Result<()>> {
+    let mut alive = ALIVE.lock().unwrap_or_else(PoisonError::into_inner);
+    let Some(alive) = alive.as_mut() else { return Err(Error::Interrupted) };
+    let created = fs::create_dir(path);
+    if created.is_ok() {
+        alive.insert(path.to_path_buf());
+    }
+    Ok(created)
+}
+
+fn forget(path: &Path) {
+    if let Some(alive) = ALIVE.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
+        alive.remove(path);
     }
 }
 

@@ -65,8 +65,8 @@ impl FilesystemAttributes {
                     continue;
                 }
                 if attribute == SELINUX_LABEL {
-                    // On a filesystem, the label ends in a NUL.
-                    metadata.xattrs.insert(attribute.to_vec(), [&*value, b"\0"].concat());
+                    // A filesystem has it with a NUL at its end.
+                    metadata.xattrs.insert(attribute.to_vec(), [&*value, b"\0"].concat().into());
                     continue;
                 }
                 let acl = Acl::parse(&value, &users, &groups).map_err(|reason| {
@@ -88,7 +88,7 @@ impl FilesystemAttributes {
                     metadata.mode = metadata.mode & 0o7000 | acl.mode();
                 }
                 if !(is_access && acl.is_mode()) {
-                    metadata.xattrs.insert(attribute.to_vec(), acl.value());
+                    metadata.xattrs.insert(attribute.to_vec(), acl.value().into());
                 }
             }
         }

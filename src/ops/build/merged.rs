@@ -73,4 +73,11 @@ impl Content for MergedContent<'_> {
             _ => self.upper.open(entry),
         }
     }
+
+    fn confirm_empty(&self, entry: &Entry) -> Result<()> {
+        match self.origins.get(&entry.path) {
+            Some(origin) if origin.layer < self.base.layer_count() => Ok(()),
+            _ => self.upper.confirm_empty(entry),
+        }
+    }
 }

@@ -33,7 +33,7 @@ use crate::oci::ContainerConfig;
 use crate::platform::Platform;
 use crate::settings::{BaseMode, BuildSpec};
 use crate::time::Timestamp;
-use crate::tree::{clamp_times, Content, DeviceTable, Directory, Entry, Mask, OwnerPolicy, ScanPolicy, TarPath, Tree};
+use crate::tree::{clamp_times, Content, DeviceTable, Entry, Mask, OwnerPolicy, ScanPolicy, TarPath, Tree};
 use crate::work::Work;
 
 use base::Base;
@@ -246,12 +246,8 @@ fn read_rootfs<'a>(
             let merged = layers.with(changeset)?;
             let of_base = layers.digests_of(&merged);
             let few = few_files(base, &merged)?;
-            let content = Box::new(merged::MergedContent {
-                upper: Box::new(Directory::new(path)),
-                base,
-                few,
-                origins: merged.origins,
-            });
+            let content =
+                Box::new(merged::MergedContent { upper: Box::new(upper.content), base, few, origins: merged.origins });
             let (warnings, excluded) = (rootfs::left_out(&upper.sockets), upper.excluded);
             (ReadRootfs { tree: merged.tree, content, warnings, excluded, of_base }, Some(layers))
         }

@@ -82,14 +82,14 @@ fn is_overlay(name: &[u8]) -> bool {
 
 fn mark<'a>(xattrs: &'a Xattrs, name: &str) -> Option<&'a [u8]> {
     let mut values = NAMESPACES.iter().filter_map(|namespace| xattrs.get([namespace, name].concat().as_bytes()));
-    values.next().map(Vec::as_slice)
+    values.next().map(|value| &**value)
 }
 
 /// Sets the owner, mode and type that the overlay had no right to set: `UID:GID:MODE`, the mode in octal digits, and
 /// perhaps `:TYPE`.
 fn override_stat(entry: &mut Entry) -> Result<()> {
     let xattrs = &entry.metadata.xattrs;
-    let Some(value) = mark(xattrs, "override_stat").or(xattrs.get(CONTAINERS_STAT.as_bytes()).map(Vec::as_slice))
+    let Some(value) = mark(xattrs, "override_stat").or(xattrs.get(CONTAINERS_STAT.as_bytes()).map(|value| &**value))
     else {
         return Ok(());
     };

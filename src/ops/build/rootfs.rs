@@ -15,7 +15,7 @@ use crate::digest::ContentDigest;
 use crate::error::{Error, IoContext, Result};
 use crate::layout::Location;
 use crate::ops::build::image_as_rootfs::{self, refuse_image};
-use crate::tree::{self, Content, Directory, Excluded, Scan, ScanPolicy, TarPath, Tree};
+use crate::tree::{self, Content, Excluded, Scan, ScanPolicy, TarPath, Tree};
 use crate::work::Observer;
 
 /// A root filesystem.
@@ -84,12 +84,12 @@ impl Rootfs {
 pub(super) fn read_directory(root: &Path, policy: &ScanPolicy, observer: &dyn Observer) -> Result<ReadRootfs<'static>> {
     let name = root.display().to_string();
     refuse_layout(root)?;
-    let Scan { tree, sockets, excluded } = tree::scan(root, policy, observer)?;
+    let Scan { tree, content, sockets, excluded } = tree::scan(root, policy, observer)?;
     if tree.len() == 1 {
         return Err(nothing_in(&name, &excluded));
     }
     let warnings = left_out(&sockets);
-    Ok(ReadRootfs { tree, content: Box::new(Directory::new(root)), warnings, excluded, of_base: BTreeMap::new() })
+    Ok(ReadRootfs { tree, content: Box::new(content), warnings, excluded, of_base: BTreeMap::new() })
 }
 
 /// Refuses a directory that is an image layout.

@@ -1,31 +1,33 @@
 //! The tree under construction on disk.
 //!
-//! The tree is in a directory that only this process can enter, and everything in it was made here: a map knows what is
-//! at which path. Before anything is made, each of its parents is looked up in that map and is a real directory, made
-//! if necessary. Everything is made by calls that fail rather than follow or open what is there. So no name in an
-//! archive is ever resolved through a symbolic link, whatever its text, and plain paths are safe. If the filesystem
-//! takes two names for one, the second of them is an error.
+//! It lies in a directory that nobody but this process can enter, and everything in it was made here: a map knows what
+//! stands at which path. Before anything is made, each of its parents is looked up in that map and is a real directory,
+//! made if need be; and all that is made is made anew, by calls that fail rather than follow or open what is there. So
+//! no name that an archive holds is ever resolved through a symbolic link, whatever its text. Names are looked up in the
+//! directories that hold them, one by one, so that no path is too long. Should the filesystem take two names for one, the
+//! second of them is an error.
 //!
 //! Every call goes through libc's symbols, which pseudo and fakeroot intercept.
 
 use std::collections::BTreeMap;
-use std::ffi::OsStr;
-use std::fs::{self, DirBuilder, OpenOptions};
+use std::ffi::CString;
+use std::fs::{self, DirBuilder, File, Permissions};
 use std::io::{self, Read};
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{symlink, DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::PathBuf;
 
-use rustix::fs::{FileType, Mode, CWD};
-use rustix::io::Errno;
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, CWD};
+use rustix::io::{retry_on_intr, Errno};
 
 use crate::error::{Error, IoContext, Result};
 use crate::ops::unpack::content::Copier;
 use crate::ops::unpack::dress::{self, dress, LeftOut};
-use crate::ops::unpack::inode::Inode;
+use crate::ops::unpack::inode::{Inode, InodeName, NamedKind};
 use crate::ops::unpack::xattr;
 use crate::ops::unpack::Rights;
-use crate::tree::{Device, Entry, Kind, Metadata, TarPath, Whiteout};
+use crate::tree::{Device, Directories, Entry, Kind, Metadata, TarPath, Whiteout};
 use crate::work::Observer;
 
 /// A tree on disk under construction.
@@ -34,6 +36,7 @@ pub(super) struct Disk {
     root: PathBuf,
     /// Where the root will be, for messages.
     shown: PathBuf,
+    directories: Directories,
     rights: Rights,
     pub(super) nodes: BTreeMap<TarPath, DiskNode>,
     /// The number of the layer that is being applied; the first is 1.
@@ -65,8 +68,8 @@ pub(super) enum OnDisk {
     Nothing,
 }
 
-/// The longest path that the system takes, without the final NUL.
-const PATH_MAX: usize = 4095;
+/// Only this process gets in until all is there.
+const OWNER_ONLY: Mode = Mode::RWXU;
 
 /// A name that no entry can have, for a hard link that is renamed later.
 const SPARE: &str = ".wh.";
@@ -82,7 +85,8 @@ impl Disk {
         let on_disk = OnDisk::Directory(Box::new(Metadata::of_missing_directory(0)));
         let nodes = BTreeMap::from([(TarPath::root(), DiskNode { layer: 0, on_disk, left_out: Box::default() })]);
         let copier = Copier::default();
-        Ok(Disk { root, shown, rights, nodes, layer: 0, links_down: BTreeMap::new(), copier })
+        let directories = Directories::below(&root)?.shown_as(shown.clone());
+        Ok(Disk { root, shown, directories, rights, nodes, layer: 0, links_down: BTreeMap::new(), copier })
     }
 
     /// Begins the next layer.
@@ -111,7 +115,7 @@ impl Disk {
         let is_there = self.nodes.get(&path).is_some_and(|node| node.on_disk.is_directory());
         if !is_there {
             self.remove(&path)?;
-            let made = DirBuilder::new().mode(0o700).create(path.below(&self.root));
+            let made = rustix::fs::mkdirat(self.directories.holding(&path)?, path.file_name(), OWNER_ONLY);
             self.at("create the directory", &path, made)?;
         }
         let on_disk = OnDisk::Directory(Box::new(metadata));
@@ -127,18 +131,21 @@ impl Disk {
         source: &str,
     ) -> Result<(OnDisk, Vec<LeftOut>)> {
         self.remove(path)?;
-        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path.below(&self.root));
-        let file = self.at("create", path, file)?;
+        let holding = self.directories.holding(path)?;
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let file = retry_on_intr(|| rustix::fs::openat(holding, path.file_name(), flags, Mode::RUSR | Mode::WUSR));
+        let file = File::from(self.at("create", path, file)?);
         let copied = self.copier.copy(content, source, &file)?;
         self.at("write", path, copied)?;
-        Ok((OnDisk::File, self.dress(Inode::File(&file), metadata, path)?))
+        let left_out = dress(Inode::File(&file), metadata, self.rights, || path.below(&self.shown))?;
+        Ok((OnDisk::File, left_out))
     }
 
     fn make_symlink(&mut self, path: &TarPath, metadata: &Metadata, target: &[u8]) -> Result<(OnDisk, Vec<LeftOut>)> {
         self.remove(path)?;
-        let disk_path = path.below(&self.root);
-        self.at("create the link", path, symlink(OsStr::from_bytes(target), &disk_path))?;
-        Ok((OnDisk::Symlink, self.dress(Inode::Symlink(&disk_path), metadata, path)?))
+        let made = rustix::fs::symlinkat(target, self.directories.holding(path)?, path.file_name());
+        self.at("create the link", path, made)?;
+        Ok((OnDisk::Symlink, self.dress(NamedKind::Symlink, path, metadata)?))
     }
 
     fn make_special(&mut self, path: &TarPath, metadata: &Metadata, kind: Kind) -> Result<(OnDisk, Vec<LeftOut>)> {
@@ -148,10 +155,10 @@ impl Disk {
             Kind::BlockDevice(device) => ("create the device", FileType::BlockDevice, device),
             _ => ("create the pipe", FileType::Fifo, Device::default()),
         };
-        let disk_path = path.below(&self.root);
         let number = rustix::fs::makedev(device.major, device.minor);
-        match rustix::fs::mknodat(CWD, &disk_path, file_type, Mode::from_raw_mode(0o600), number) {
-            Ok(()) => Ok((OnDisk::Special, self.dress(Inode::Special(&disk_path), metadata, path)?)),
+        let (holding, mode) = (self.directories.holding(path)?, Mode::RUSR | Mode::WUSR);
+        match rustix::fs::mknodat(holding, path.file_name(), file_type, mode, number) {
+            Ok(()) => Ok((OnDisk::Special, self.dress(NamedKind::Special, path, metadata)?)),
             Err(Errno::PERM) if self.rights == Rights::Rootless => Ok((OnDisk::Nothing, vec![LeftOut::Special(kind)])),
             Err(error) => Err(dress::failure(action, &path.below(&self.shown), error.into())),
         }
@@ -171,23 +178,35 @@ impl Disk {
             return Ok(());
         }
         let is_made = !matches!(node.on_disk, OnDisk::Nothing);
-        let (from, to) = (target.below(&self.root), path.below(&self.root));
-        // The directory at `path` may hold the target, and is removed.
-        let in_the_way = target.starts_with(&path);
-        let spare = self.root.join(SPARE);
-        if in_the_way && is_made {
-            self.at("link", &path, fs::hard_link(&from, &spare))?;
-        }
-        self.remove(&path)?;
-        if is_made {
-            let made = if in_the_way { fs::rename(&spare, &to) } else { fs::hard_link(&from, &to) };
+        if !is_made {
+            self.remove(&path)?;
+        } else if target.starts_with(&path) {
+            // The directory that makes room holds the file that is wanted.
+            let root = self.hold_open(&TarPath::root())?;
+            let from = self.directories.holding(target)?;
+            let held = rustix::fs::linkat(from, target.file_name(), &root, SPARE, AtFlags::empty());
+            self.at("link", &path, held)?;
+            self.remove(&path)?;
+            let made = rustix::fs::renameat(&root, SPARE, self.directories.holding(&path)?, path.file_name());
+            self.at("link", &path, made)?;
+        } else {
+            self.remove(&path)?;
+            let from = self.hold_open(&target.parent().unwrap_or_else(TarPath::root))?;
+            let to = self.directories.holding(&path)?;
+            let made = rustix::fs::linkat(&from, target.file_name(), to, path.file_name(), AtFlags::empty());
             self.at("link", &path, made)?;
         }
         self.nodes.insert(path, DiskNode { layer: self.layer, ..node });
         Ok(())
     }
 
-    /// Removes what a whiteout hides: entries of lower layers, but not of this one.
+    /// A directory of its own, while another is looked up.
+    fn hold_open(&mut self, directory: &TarPath) -> Result<OwnedFd> {
+        let held = self.directories.at(directory)?.try_clone_to_owned();
+        self.at("open", directory, held)
+    }
+
+    /// Takes away what a whiteout hides: of lower layers, and nothing of this one.
     pub(super) fn hide(&mut self, whiteout: &Whiteout) -> Result<()> {
         let (top, spared) = match whiteout {
             Whiteout::Remove(path) => (path, None),
@@ -227,14 +246,6 @@ impl Disk {
 
     /// Makes the missing directories above a path. What is in their place is removed.
     fn make_parents(&mut self, path: &TarPath) -> Result<()> {
-        let length = path.as_bytes().len();
-        if length > PATH_MAX {
-            let start = path.as_bytes()[..64].escape_ascii();
-            return Err(Error::malformed(
-                format!("entry `/{start}…`"),
-                format!("a path of {PATH_MAX} bytes at most expected, found {length}"),
-            ));
-        }
         let is_directory = |path: &TarPath| self.nodes.get(path).is_some_and(|node| node.on_disk.is_directory());
         let missing: Vec<TarPath> =
             std::iter::successors(path.parent(), TarPath::parent).take_while(|parent| !is_directory(parent)).collect();
@@ -254,12 +265,13 @@ impl Disk {
     /// Removes one entry. A directory must be empty.
     fn take_off(&mut self, path: &TarPath) -> Result<()> {
         let Some(node) = self.nodes.remove(path) else { return Ok(()) };
-        let disk_path = path.below(&self.root);
-        let removed = match node.on_disk {
-            OnDisk::Directory(_) => fs::remove_dir(disk_path),
-            OnDisk::File | OnDisk::Symlink | OnDisk::Special => fs::remove_file(disk_path),
-            OnDisk::Nothing => Ok(()),
+        let flags = match node.on_disk {
+            OnDisk::Directory(_) => AtFlags::REMOVEDIR,
+            OnDisk::File | OnDisk::Symlink | OnDisk::Special => AtFlags::empty(),
+            OnDisk::Nothing => return Ok(()),
         };
+        self.directories.close(path);
+        let removed = rustix::fs::unlinkat(self.directories.holding(path)?, path.file_name(), flags);
         self.at("remove", path, removed)
     }
 
@@ -274,17 +286,26 @@ impl Disk {
         for (path, node) in self.nodes.iter_mut().rev() {
             if let OnDisk::Directory(metadata) = &node.on_disk {
                 observer.check()?;
-                let place = Inode::Directory(&path.below(&self.root));
+                let reached = self.directories.reach(path)?;
+                let (holding, name) = if path.is_root() {
+                    (CWD, self.root.as_os_str().as_bytes())
+                } else {
+                    (self.directories.holding(path)?, path.file_name())
+                };
+                let place = Inode::Named(NamedKind::Directory, InodeName { holding, name, reached: &reached });
                 node.left_out = dress(place, metadata, self.rights, || path.below(&self.shown))?.into();
             }
         }
         Ok(())
     }
 
-    /// Lets this user remove what is in the directories. Errors do not matter, since this cleans up after one.
-    pub(super) fn open_directories(&self) {
+    /// Makes all directories such that this user can remove what is in them. Errors do not matter: it is for cleaning
+    /// up after one.
+    pub(super) fn open_directories(&mut self) {
         for (path, _) in self.nodes.iter().filter(|(_, node)| node.on_disk.is_directory()) {
-            let _ = fs::set_permissions(path.below(&self.root), fs::Permissions::from_mode(0o700));
+            if let Ok(reached) = self.directories.reach(path) {
+                let _ = fs::set_permissions(reached, Permissions::from_mode(0o700));
+            }
         }
     }
 
@@ -303,20 +324,36 @@ impl Disk {
         self.nodes.iter().flat_map(|(path, node)| node.left_out.iter().map(move |left_out| (path, left_out)))
     }
 
-    /// Where an entry is on disk.
-    pub(super) fn disk_path(&self, path: &TarPath) -> PathBuf {
-        path.below(&self.root)
+    /// Opens a file that is on disk.
+    pub(super) fn open_file(&mut self, path: &TarPath) -> Result<File> {
+        let (holding, flags) = (self.directories.holding(path)?, OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC);
+        let file = retry_on_intr(|| rustix::fs::openat(holding, path.file_name(), flags, Mode::empty()));
+        self.at("open", path, file).map(File::from)
     }
 
-    fn dress(&self, place: Inode<'_>, metadata: &Metadata, path: &TarPath) -> Result<Vec<LeftOut>> {
-        dress(place, metadata, self.rights, || path.below(&self.shown))
+    /// The text of a symbolic link that is on disk.
+    pub(super) fn read_link(&mut self, path: &TarPath) -> Result<Vec<u8>> {
+        let target = rustix::fs::readlinkat(self.directories.holding(path)?, path.file_name(), Vec::new());
+        self.at("read the link", path, target).map(CString::into_bytes)
     }
 
-    /// Adds the action to an error, and the path as the user knows it.
-    pub(super) fn at<T>(&self, action: &'static str, path: &TarPath, result: io::Result<T>) -> Result<T> {
+    /// Gives what has a name its metadata.
+    fn dress(&mut self, kind: NamedKind, path: &TarPath, metadata: &Metadata) -> Result<Vec<LeftOut>> {
+        let reached = self.directories.reach(path)?;
+        let named = InodeName { holding: self.directories.holding(path)?, name: path.file_name(), reached: &reached };
+        dress(Inode::Named(kind, named), metadata, self.rights, || path.below(&self.shown))
+    }
+
+    /// Names the act, and the path as the person knows it.
+    pub(super) fn at<T>(
+        &self,
+        action: &'static str,
+        path: &TarPath,
+        result: Result<T, impl Into<io::Error>>,
+    ) -> Result<T> {
         match result {
             Ok(value) => Ok(value),
-            error => error.at(action, &path.below(&self.shown)),
+            error => error.map_err(Into::into).at(action, &path.below(&self.shown)),
         }
     }
 }

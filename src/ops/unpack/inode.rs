@@ -2,10 +2,11 @@
 
 use std::fs::{self, File, Permissions};
 use std::io;
-use std::os::unix::fs::{fchown, lchown, PermissionsExt};
+use std::os::fd::BorrowedFd;
+use std::os::unix::fs::{fchown, PermissionsExt};
 use std::path::Path;
 
-use rustix::fs::{AtFlags, Timespec, Timestamps, XattrFlags, CWD};
+use rustix::fs::{AtFlags, Gid, Timespec, Timestamps, Uid, XattrFlags};
 
 use crate::tree::Mtime;
 
@@ -14,12 +15,28 @@ use crate::tree::Mtime;
 pub(super) enum Inode<'a> {
     /// An open regular file.
     File(&'a File),
-    /// A directory.
-    Directory(&'a Path),
+    /// Something else.
+    Named(NamedKind, InodeName<'a>),
+}
+
+/// What is reached by its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum NamedKind {
+    Directory,
     /// A device or a pipe.
-    Special(&'a Path),
+    Special,
     /// A symbolic link, which has no mode.
-    Symlink(&'a Path),
+    Symlink,
+}
+
+/// A name in a directory.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct InodeName<'a> {
+    /// The directory.
+    pub(super) holding: BorrowedFd<'a>,
+    pub(super) name: &'a [u8],
+    /// A path for the calls that do not look a name up in a directory.
+    pub(super) reached: &'a Path,
 }
 
 /// A filesystem with more blocks and inodes left than this is not full.
@@ -29,15 +46,19 @@ impl Inode<'_> {
     pub(super) fn set_owner(self, uid: u32, gid: u32) -> io::Result<()> {
         match self {
             Inode::File(file) => fchown(file, Some(uid), Some(gid)),
-            Inode::Directory(path) | Inode::Special(path) | Inode::Symlink(path) => lchown(path, Some(uid), Some(gid)),
+            Inode::Named(_, named) => {
+                let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(gid));
+                let flags = AtFlags::SYMLINK_NOFOLLOW;
+                Ok(rustix::fs::chownat(named.holding, named.name, Some(uid), Some(gid), flags)?)
+            }
         }
     }
 
     pub(super) fn set_xattr(self, name: &[u8], value: &[u8]) -> io::Result<()> {
         match self {
             Inode::File(file) => rustix::fs::fsetxattr(file, name, value, XattrFlags::empty())?,
-            Inode::Directory(path) | Inode::Special(path) | Inode::Symlink(path) => {
-                rustix::fs::lsetxattr(path, name, value, XattrFlags::empty())?;
+            Inode::Named(_, named) => {
+                rustix::fs::lsetxattr(named.reached, name, value, XattrFlags::empty())?;
             }
         }
         Ok(())
@@ -47,8 +68,7 @@ impl Inode<'_> {
     pub(super) fn has_room(self) -> bool {
         let stat = match self {
             Inode::File(file) => rustix::fs::fstatvfs(file),
-            Inode::Directory(path) | Inode::Special(path) => rustix::fs::statvfs(path),
-            Inode::Symlink(path) => rustix::fs::statvfs(path.parent().unwrap_or(path)),
+            Inode::Named(_, named) => rustix::fs::fstatvfs(named.holding),
         };
         stat.is_ok_and(|stat| stat.f_bavail > SPARE_BLOCKS && (stat.f_files == 0 || stat.f_favail > SPARE_BLOCKS))
     }
@@ -57,8 +77,9 @@ impl Inode<'_> {
         let permissions = Permissions::from_mode(mode.into());
         match self {
             Inode::File(file) => file.set_permissions(permissions),
-            Inode::Directory(path) | Inode::Special(path) => fs::set_permissions(path, permissions),
-            Inode::Symlink(_) => Ok(()),
+            Inode::Named(NamedKind::Symlink, _) => Ok(()),
+            // rustix makes `fchmodat` a system call, which pseudo and fakeroot do not intercept.
+            Inode::Named(_, named) => fs::set_permissions(named.reached, permissions),
         }
     }
 
@@ -68,8 +89,8 @@ impl Inode<'_> {
         let times = Timestamps { last_access: time, last_modification: time };
         match self {
             Inode::File(file) => rustix::fs::futimens(file, &times)?,
-            Inode::Directory(path) | Inode::Special(path) | Inode::Symlink(path) => {
-                rustix::fs::utimensat(CWD, path, &times, AtFlags::SYMLINK_NOFOLLOW)?;
+            Inode::Named(_, named) => {
+                rustix::fs::utimensat(named.holding, named.name, &times, AtFlags::SYMLINK_NOFOLLOW)?;
             }
         }
         Ok(())

@@ -1,7 +1,6 @@
 //! Looks into files of the tree: `etc/passwd` may be a symbolic link like any other.
 
-use std::fs::{self, File};
-use std::os::unix::ffi::OsStrExt;
+use std::fs::File;
 
 use crate::error::Result;
 use crate::ops::unpack::disk::{Disk, OnDisk};
@@ -11,9 +10,9 @@ use crate::tree::TarPath;
 const MAX_LINKS: usize = 40;
 
 impl Disk {
-    /// Opens a regular file, or returns `None` if there is none. Symbolic links on the way are resolved here, step by
-    /// step in the map of what is on disk, as for a process whose root is the tree: none leads out of it.
-    pub(super) fn open(&self, path: &TarPath) -> Result<Option<File>> {
+    /// Opens a regular file; none if there is none. Symbolic links on the way are resolved here, step by step in the
+    /// map of what is on disk, as a process would whose root is the tree's: nothing leads out.
+    pub(super) fn open(&mut self, path: &TarPath) -> Result<Option<File>> {
         let mut reached = TarPath::root();
         // The rest of the path, the next component last.
         let mut ahead = reversed(path.as_bytes());
@@ -30,16 +29,15 @@ impl Disk {
             match self.nodes.get(&next).map(|node| &node.on_disk) {
                 Some(OnDisk::Directory(_)) => reached = next,
                 Some(OnDisk::File) if ahead.is_empty() => {
-                    return self.at("open", &next, File::open(self.disk_path(&next))).map(Some);
+                    return self.open_file(&next).map(Some);
                 }
                 Some(OnDisk::Symlink) if links < MAX_LINKS => {
                     links += 1;
-                    let target = self.at("read the link", &next, fs::read_link(self.disk_path(&next)))?;
-                    let target = target.as_os_str().as_bytes();
+                    let target = self.read_link(&next)?;
                     if target.starts_with(b"/") {
                         reached = TarPath::root();
                     }
-                    ahead.extend(reversed(target));
+                    ahead.extend(reversed(&target));
                 }
                 _ => return Ok(None),
             }

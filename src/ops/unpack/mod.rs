@@ -24,7 +24,7 @@ use serde::Serialize;
 
 use crate::digest::Digest;
 use crate::error::{Error, IoContext, Result};
-use crate::layout::{Image, Layout, Location, Staging};
+use crate::layout::{show, Image, Layout, Location, Staging};
 use crate::media_type::MediaKind;
 use crate::oci::Descriptor;
 use crate::platform::PlatformPattern;
@@ -109,11 +109,12 @@ pub fn unpack(location: &Location, directory: &Path, options: &UnpackOptions, wo
     }
     if options.form == Form::Bundle {
         let path = staging.path().join(runtime::CONFIG);
-        let config = runtime::config(image.config.value(), &disk, options.rights, &mut warnings)?;
+        let config = runtime::config(image.config.value(), &mut disk, options.rights, &mut warnings)?;
         fs::write(path, config).at("write", &directory.join(runtime::CONFIG))?;
     }
     let shown = disk.close_directories(observer).and_then(|()| {
         observer.check()?;
+        let _showing = show()?;
         fs::rename(staging.path(), &target).at("rename the tree to", directory)
     });
     if let Err(error) = shown {

@@ -25,8 +25,13 @@ const CAPABILITIES: [&str; 3] = ["CAP_AUDIT_WRITE", "CAP_KILL", "CAP_NET_BIND_SE
 /// Variables for images that do not set them.
 const ENVIRONMENT: [&str; 2] = ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "TERM=xterm"];
 
-/// Returns the configuration of a container that runs the image, in JSON. `warnings` gets what may surprise the user.
-pub(super) fn config(image: &ImageConfig, disk: &Disk, rights: Rights, warnings: &mut Vec<String>) -> Result<String> {
+/// The configuration of a container that runs the image, in JSON. `warnings` gets what may surprise whoever runs it.
+pub(super) fn config(
+    image: &ImageConfig,
+    disk: &mut Disk,
+    rights: Rights,
+    warnings: &mut Vec<String>,
+) -> Result<String> {
     let user = image.config.as_ref().and_then(|config| config.user.as_deref()).unwrap_or_default();
     let user = Accounts::read(disk)?.resolve(user)?;
     if rights == Rights::Rootless && (user.uid, user.gid) != (0, 0) {

@@ -27,9 +27,9 @@ pub(super) struct Accounts {
 const FILE_LIMIT: u64 = 16 << 20;
 
 impl Accounts {
-    /// Reads the files of a tree. A file that is missing has no accounts.
-    pub(super) fn read(disk: &Disk) -> Result<Self> {
-        let text = |path: &str| -> Result<String> {
+    /// Reads the files of a tree; one that is missing names nobody.
+    pub(super) fn read(disk: &mut Disk) -> Result<Self> {
+        let mut text = |path: &str| -> Result<String> {
             let path = TarPath::parse(path.as_bytes())?;
             let mut text = Vec::new();
             if let Some(file) = disk.open(&path)? {

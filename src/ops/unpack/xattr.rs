@@ -8,7 +8,7 @@ use std::path::Path;
 use rustix::io::Errno;
 
 use crate::error::{IoContext, Result};
-use crate::ops::unpack::inode::Inode;
+use crate::ops::unpack::inode::{Inode, NamedKind};
 use crate::tree::{self, ParsedXattr, XattrPolicy};
 
 /// Why an attribute is not set.
@@ -34,8 +34,12 @@ pub(super) fn why_not(place: Inode<'_>, name: &[u8], value: &[u8], error: io::Er
     match errno {
         Errno::NOTSUP => Ok(Why::Filesystem),
         // xattr(7): a link's permissions, and a device's, say nothing about its attributes.
-        Errno::PERM if is_of_user && matches!(place, Inode::Special(_) | Inode::Symlink(_)) => Ok(Why::Kind),
-        Errno::ACCESS if name == DEFAULT_ACL && !matches!(place, Inode::Directory(_)) => Ok(Why::Kind),
+        Errno::PERM if is_of_user && matches!(place, Inode::Named(NamedKind::Special | NamedKind::Symlink, _)) => {
+            Ok(Why::Kind)
+        }
+        Errno::ACCESS if name == DEFAULT_ACL && !matches!(place, Inode::Named(NamedKind::Directory, _)) => {
+            Ok(Why::Kind)
+        }
         // Values with ids may name some that the user namespace does not map.
         Errno::INVAL if ParsedXattr::parse(name, value).map_or(true, |parsed| parsed.ids().is_empty()) => {
             Ok(Why::Value)
@@ -53,7 +57,7 @@ const DEFAULT_ACL: &[u8] = b"system.posix_acl_default";
 /// Removes from a new directory what it has inherited, so that what is made in it inherits nothing: above all default
 /// ACLs, which override the umask. What a security module put there stays. Then only its owner can enter the directory.
 pub(super) fn disinherit(directory: &Path) -> Result<()> {
-    let inherited = tree::read_xattrs(directory, &XattrPolicy::Portable)?;
+    let inherited = tree::read_xattrs(directory, directory, &XattrPolicy::Portable)?;
     for name in inherited.keys().filter(|name| !name.starts_with(b"security.")) {
         let removed = rustix::fs::lremovexattr(directory, name.as_slice());
         // Some filesystems list what cannot be removed; an ACL always can.

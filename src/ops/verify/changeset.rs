@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::ops::verify::finding::{FindingPlace, Findings};
 use crate::ops::verify::links::LayerLinks;
 use crate::ops::verify::{Rule, Severity};
-use crate::tar::{Anomaly, Member, Reader};
+use crate::tar::{Anomaly, Member, Reader, NAME_LIMIT};
 use crate::tree::{Entry, Kind, TarPath, Whiteout};
 
 /// Walks the tar and notes what concerns links. An error means that nothing after it can be read.
@@ -54,8 +54,7 @@ struct Note {
     count: u64,
 }
 
-/// Linux makes no file of a longer path or a longer component (`PATH_MAX` with its NUL byte, `NAME_MAX`).
-const LONGEST_PATH: usize = 4095;
+/// Linux makes no file of a longer name (`NAME_MAX`).
 const LONGEST_NAME: usize = 255;
 
 impl Changeset<'_> {
@@ -93,7 +92,7 @@ impl Changeset<'_> {
     /// A name can have a megabyte: it is shortened for people.
     fn place_of(&self, member: &Member) -> FindingPlace {
         match &member.entry {
-            _ if member.name.len() > LONGEST_PATH => {
+            _ if member.name.len() > NAME_LIMIT => {
                 let start = member.name[..100].escape_ascii();
                 self.place.entry(format_args!("{start}… at byte {}", member.offset))
             }
@@ -119,8 +118,8 @@ impl Changeset<'_> {
     fn entry(&mut self, entry: Entry, place: &FindingPlace) {
         let path = entry.path.as_bytes();
         let longest = path.split(|byte| *byte == b'/').map(<[u8]>::len).max().unwrap_or_default();
-        if path.len() > LONGEST_PATH || longest > LONGEST_NAME {
-            let expected = format!("a path of {LONGEST_PATH} bytes at most, its names of {LONGEST_NAME}");
+        if path.len() > NAME_LIMIT || longest > LONGEST_NAME {
+            let expected = format!("a path of {NAME_LIMIT} bytes at most, its names of {LONGEST_NAME}");
             let found = format!("{} and {longest}", path.len());
             return self.findings.add(Rule::TarNameLength, place, expected, found);
         }

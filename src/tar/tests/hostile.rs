@@ -127,7 +127,7 @@ fn holes_of_sparse_files_are_bounded_all_together() {
 fn names_are_bounded() {
     let name = |length: usize| Raw::default().pax(b'x', &[("path", "n".repeat(length).as_bytes())]).file("f", b"");
     assert_eq!(name(NAME_LIMIT).odd().1.path.as_bytes().len(), NAME_LIMIT);
-    assert!(name(NAME_LIMIT + 1).refusal().ends_with("a name goes up to 4096 bytes, found 4097"));
+    assert!(name(NAME_LIMIT + 1).refusal().ends_with("a name goes up to 65536 bytes, found 65537"));
     let target = |typeflag: u8, length: usize| {
         let records = [("linkpath", "n".repeat(length))];
         let records = records.each_ref().map(|(key, value)| (*key, value.as_bytes()));
@@ -135,7 +135,7 @@ fn names_are_bounded() {
     };
     for typeflag in *b"12" {
         let _ = target(typeflag, NAME_LIMIT).odd();
-        assert!(target(typeflag, NAME_LIMIT + 1).refusal().ends_with("a target goes up to 4096 bytes, found 4097"));
+        assert!(target(typeflag, NAME_LIMIT + 1).refusal().ends_with("a target goes up to 65536 bytes, found 65537"));
     }
 }
 

@@ -31,8 +31,10 @@ fn metadata() -> impl Strategy<Value = Metadata> {
     let mtime = (seconds, nanoseconds).prop_map(|(seconds, rest)| Mtime::new(seconds, rest).unwrap());
     let key = vec(any::<u8>().prop_filter("byte", |byte| !b"\0=".contains(byte)), 1..30);
     let value = prop_oneof![vec(any::<u8>(), 0..40), vec(Just(b'\n'), 60..120), vec(any::<u8>(), 900..1100)];
-    (0_u16..=0o7777, id(), id(), mtime, btree_map(key, value, 0..4))
-        .prop_map(|(mode, uid, gid, mtime, xattrs)| Metadata { mode, uid, gid, mtime, xattrs })
+    (0_u16..=0o7777, id(), id(), mtime, btree_map(key, value, 0..4)).prop_map(|(mode, uid, gid, mtime, xattrs)| {
+        let xattrs = xattrs.into_iter().map(|(name, value)| (name, value.into())).collect();
+        Metadata { mode, uid, gid, mtime, xattrs }
+    })
 }
 
 fn kind() -> impl Strategy<Value = Kind> {
