@@ -36,7 +36,7 @@ impl ByteCount {
     }
 
     /// A number with or without a fraction, times a factor; none if it is no number or too large.
-    fn scaled(number: &str, factor: u128) -> Option<u64> {
+    pub(crate) fn scaled(number: &str, factor: u128) -> Option<u64> {
         let (whole, fraction) = number.split_once('.').unwrap_or((number, "0"));
         let digits = |text: &str| if text.len() > 15 { None } else { text.parse::<u128>().ok() };
         let below = digits(fraction)? * factor / 10_u128.pow(fraction.len() as u32);

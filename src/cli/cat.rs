@@ -1,8 +1,7 @@
 use std::ffi::OsString;
-use std::fs::{self, File};
-use std::io::{self, stdout, BufWriter, Write};
+use std::io::{stdout, Write};
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::Result;
 use ocibake::layout::Location;
@@ -10,6 +9,7 @@ use ocibake::ops::cat::{cat, CatOptions};
 use ocibake::platform::PlatformPattern;
 use ocibake::Error;
 
+use super::output::write_whole;
 use super::progress::ProgressMode;
 use super::{Answer, LocationParser, Session};
 
@@ -50,19 +50,4 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Answer> {
         Some(path) => write_whole(path, copy)?,
     }
     Ok(Answer::Yes)
-}
-
-/// Writes a file that gets its name only when it is complete.
-fn write_whole(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), Error> {
-    let io = |action, cause| Error::Io { action, path: path.to_path_buf(), cause };
-    let mut beside = path.as_os_str().to_os_string();
-    beside.push(format!(".ocibake-{}", std::process::id()));
-    let file = File::options().write(true).create_new(true).open(&beside).map_err(|error| io("create", error))?;
-    let written = write(&mut BufWriter::new(file))
-        .map_err(|error| Error::carried_by(error).unwrap_or_else(|error| io("write", error)))
-        .and_then(|()| fs::rename(&beside, path).map_err(|error| io("write", error)));
-    if written.is_err() {
-        let _ = fs::remove_file(&beside);
-    }
-    written
 }

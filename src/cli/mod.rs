@@ -32,6 +32,7 @@ mod output;
 mod plan;
 mod platform;
 mod progress;
+mod report;
 mod rm;
 mod setting_flags;
 mod squash;
@@ -111,6 +112,7 @@ enum Command {
     Config(Box<config::Args>),
     Attach(attach::Args),
     Plan(Box<plan::Args>),
+    Report(report::Args),
     Ls(ls::Args),
     Tag(tag::Args),
     Rm(rm::Args),
@@ -181,6 +183,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Config(args) => config::run(&args, &session),
         Command::Attach(args) => attach::run(&args, &session),
         Command::Plan(args) => plan::run(&args, &session),
+        Command::Report(args) => report::run(&args, &session),
         Command::Ls(args) => ls::run(&args, &session),
         Command::Tag(args) => tag::run(&args, &session),
         Command::Rm(args) => rm::run(&args, &session),

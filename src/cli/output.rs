@@ -1,10 +1,13 @@
 //! What verbs print on stdout.
 
 use std::fmt::Display;
-use std::io::{stderr, stdout, Write};
+use std::fs::{self, File};
+use std::io::{self, stderr, stdout, BufWriter, Write};
+use std::path::Path;
 
 use anyhow::Result;
 use ocibake::layout::Location;
+use ocibake::Error;
 use serde::Serialize;
 
 /// Prints a report: as JSON for programs, or as text, which has its own line ends.
@@ -38,4 +41,19 @@ fn write_to(out: &mut dyn Write, json: bool, report: &impl Serialize, text: impl
 /// Returns a line for each item.
 pub(super) fn lines<T: Display>(items: impl IntoIterator<Item = T>) -> String {
     items.into_iter().fold(String::new(), |lines, item| lines + &item.to_string() + "\n")
+}
+
+/// Writes a file that gets its name only when it is complete.
+pub(super) fn write_whole(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), Error> {
+    let io = |action, cause| Error::Io { action, path: path.to_path_buf(), cause };
+    let mut beside = path.as_os_str().to_os_string();
+    beside.push(format!(".ocibake-{}", std::process::id()));
+    let file = File::options().write(true).create_new(true).open(&beside).map_err(|error| io("create", error))?;
+    let written = write(&mut BufWriter::new(file))
+        .map_err(|error| Error::carried_by(error).unwrap_or_else(|error| io("write", error)))
+        .and_then(|()| fs::rename(&beside, path).map_err(|error| io("write", error)));
+    if written.is_err() {
+        let _ = fs::remove_file(&beside);
+    }
+    written
 }

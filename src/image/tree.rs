@@ -13,7 +13,7 @@ use crate::layer::{Fold, Folded, Origin};
 use crate::layout::{Image, Layout, Watched};
 use crate::oci::Descriptor;
 use crate::parallel;
-use crate::tree::TarPath;
+use crate::tree::{Entry, TarPath};
 use crate::work::{Silent, Work};
 
 /// What to read of the contents of an image's files.
@@ -103,6 +103,13 @@ pub fn read_layers(
         };
         Ok(ReadLayer { changeset, kept })
     })
+}
+
+impl ReadLayer {
+    /// The members of its tar, whiteouts among them.
+    pub(crate) fn members(&self) -> &[Entry] {
+        &self.changeset.members
+    }
 }
 
 impl ImageLayers {

@@ -92,35 +92,59 @@ pub struct DocumentDifference {
     pub to: Option<Value>,
 }
 
+impl DocumentDifference {
+    /// Whether it is implied by what the layers hold.
+    pub(crate) fn follows_from_layers(&self) -> bool {
+        let members = ["/layers", "/rootfs/diff_ids", "/history"];
+        members.iter().any(|member| self.member.starts_with(member))
+    }
+}
+
 /// Compares two sides. Contents are compared by digest; layers whose diff_ids are equal are not read.
 pub fn diff(old: &Side, new: &Side, options: &DiffOptions, work: &Work<'_>) -> Result<DiffReport> {
     let (old, new) = (Opened::open(old, options, work)?, Opened::open(new, options, work)?);
-    let (notes, documents) = match (&old, &new) {
-        (Opened::Image(_, old), Opened::Image(_, new)) => {
-            document_differences(old, new)?.into_iter().partition(|difference| difference.document == "index")
-        }
-        _ => (Vec::new(), Vec::new()),
-    };
     let entries = match (&old, &new) {
-        (Opened::Image(_, old), Opened::Image(_, new)) if diff_ids(old) == diff_ids(new) => Vec::new(),
+        (Opened::Image(_, old), Opened::Image(_, new)) if is_same_content(old, new) => Vec::new(),
         _ => {
             work.observer.expect(old.bytes() + new.bytes());
             entry_differences(&old.read(work)?, &new.read(work)?)?
         }
     };
-    let same_digest = match (old.digest(), new.digest()) {
-        (Some(old), Some(new)) => old == new,
-        // A rootfs has none.
-        _ => true,
-    };
-    let same = documents.is_empty() && entries.is_empty() && same_digest;
-    let update = match (&old, &new) {
-        (Opened::Image(_, old), Opened::Image(_, new)) => Some(UpdateCost::of_images(old, new)),
-        _ => None,
-    };
-    let summary = summary(&documents, &entries);
-    let reason = reason(&old, &new, &documents, &entries);
-    Ok(DiffReport { reason, same, summary, update, documents, entries, notes })
+    match (&old, &new) {
+        (Opened::Image(_, old), Opened::Image(_, new)) => between(old, new, entries),
+        _ => Ok(DiffReport {
+            reason: match entries.len() {
+                0 => "the filesystems are equal".to_owned(),
+                count => entries_differ(count),
+            },
+            same: entries.is_empty(),
+            summary: summary(&[], &entries),
+            update: None,
+            documents: Vec::new(),
+            entries,
+            notes: Vec::new(),
+        }),
+    }
+}
+
+/// Whether the layers of two images hold the same, so that none need be read.
+pub(crate) fn is_same_content(old: &Image, new: &Image) -> bool {
+    diff_ids(old) == diff_ids(new)
+}
+
+/// What differs between two images, of which the `entries` that differ are known.
+pub(crate) fn between(old: &Image, new: &Image, entries: Vec<Difference>) -> Result<DiffReport> {
+    let differences = document_differences(old, new)?.into_iter();
+    let (notes, documents): (Vec<_>, Vec<_>) = differences.partition(|difference| difference.document == "index");
+    Ok(DiffReport {
+        reason: reason(old, new, &documents, entries.len()),
+        same: documents.is_empty() && entries.is_empty() && digest(old) == digest(new),
+        summary: summary(&documents, &entries),
+        update: Some(UpdateCost::of_images(old, new)),
+        documents,
+        entries,
+        notes,
+    })
 }
 
 fn summary(documents: &[DocumentDifference], entries: &[Difference]) -> DiffSummary {
@@ -172,14 +196,6 @@ impl Opened {
         }
     }
 
-    /// Returns the digest of the manifest, or `None` for a rootfs.
-    fn digest(&self) -> Option<&Digest> {
-        match self {
-            Opened::Image(_, image) => Some(&image.path.descriptor().digest),
-            Opened::Rootfs(..) => None,
-        }
-    }
-
     /// How many bytes are read.
     fn bytes(&self) -> u64 {
         match self {
@@ -217,17 +233,20 @@ fn entry_differences(old: &ReadTree<'_>, new: &ReadTree<'_>) -> Result<Vec<Diffe
     diff_trees(&old.tree, &new.tree, &Mask::default(), same_content)
 }
 
-fn reason(old: &Opened, new: &Opened, documents: &[DocumentDifference], entries: &[Difference]) -> String {
-    let count = entries.len();
-    let entries_differ = format!(
-        "{count} {} of the filesystem {}",
-        if count == 1 { "entry" } else { "entries" },
-        if count == 1 { "differs" } else { "differ" }
-    );
-    let (Opened::Image(_, a), Opened::Image(_, b)) = (old, new) else {
-        return if count == 0 { "the filesystems are equal".to_owned() } else { entries_differ };
-    };
-    if old.digest() == new.digest() {
+fn digest(image: &Image) -> &Digest {
+    &image.path.descriptor().digest
+}
+
+fn entries_differ(count: usize) -> String {
+    match count {
+        1 => "1 entry of the filesystem differs".to_owned(),
+        count => format!("{count} entries of the filesystem differ"),
+    }
+}
+
+/// Why the digests differ, where `count` entries do.
+fn reason(a: &Image, b: &Image, documents: &[DocumentDifference], count: usize) -> String {
+    if digest(a) == digest(b) {
         return "same manifest: the images are one".to_owned();
     }
     let layer_digests = |image: &Image| -> Vec<Digest> {
@@ -236,7 +255,7 @@ fn reason(old: &Opened, new: &Opened, documents: &[DocumentDifference], entries:
     let what = if diff_ids(a) != diff_ids(b) {
         match count {
             0 => "the filesystems are equal: the layers are cut, ordered or written otherwise".to_owned(),
-            _ => entries_differ,
+            count => entries_differ(count),
         }
     } else if layer_digests(a) != layer_digests(b) {
         "same diff_ids, other compression".to_owned()
@@ -245,7 +264,7 @@ fn reason(old: &Opened, new: &Opened, documents: &[DocumentDifference], entries:
     };
     // What follows from the layers is not a reason of its own.
     let differs = |document: &str| {
-        documents.iter().any(|difference| difference.document == document && !follows_from_layers(&difference.member))
+        documents.iter().any(|difference| difference.document == document && !difference.follows_from_layers())
     };
     let others: Vec<&str> = [("config", "configuration"), ("manifest", "manifest")]
         .into_iter()
@@ -260,10 +279,6 @@ fn reason(old: &Opened, new: &Opened, documents: &[DocumentDifference], entries:
         [one] => format!("{what}; the {one} differs"),
         others => format!("{what}; the {} differ", others.join(" and the ")),
     }
-}
-
-fn follows_from_layers(member: &str) -> bool {
-    member.starts_with("/layers") || member.starts_with("/rootfs/diff_ids") || member.starts_with("/history")
 }
 
 fn document_differences(old: &Image, new: &Image) -> Result<Vec<DocumentDifference>> {

@@ -13,6 +13,7 @@ pub mod inspect;
 pub mod ls;
 pub mod plan;
 pub mod platform;
+pub mod report;
 pub mod rm;
 pub mod squash;
 pub mod tag;

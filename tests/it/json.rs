@@ -5,7 +5,7 @@ use std::path::Path;
 use serde_json::{json, Value};
 
 use crate::harness::{clone, make_layout, named, tar_of, ByHand, Fixture, Member, Order, Scratch, Tool};
-use crate::verify::members::{file, member, pax};
+use crate::verify::members::{file, member, pax, Member as RawMember};
 
 /// The keys of a verb's JSON, as `docs/json.md` writes them: `layers[].digest` is a member of each element of `layers`.
 type Keys = BTreeSet<String>;
@@ -109,6 +109,25 @@ fn strange_image(path: &Path) {
     make_layout(path, &[[members.concat(), vec![0; 1024]].concat()]);
 }
 
+/// Images of names that are no text, of which something is wasted, deserves a look, came, went and changed; one was made
+/// by a plan.
+fn two_strange_images(scratch: &Scratch) {
+    let name = |name: &[u8]| member(b'0', [name, b"\xe9"].concat());
+    let tar = |members: Vec<RawMember>| -> Vec<u8> {
+        members.into_iter().flat_map(|member| member.bytes()).chain(vec![0; 1024]).collect()
+    };
+    let base = vec![
+        name(b"again").content("x"),
+        member(b'0', b"directory\xe9/file").content("in it"),
+        name(b"gone").content("y"),
+        name(b"twin").content("zz").mode(0o4755),
+        name(b"twins").content("zz"),
+    ];
+    let top = vec![name(b"again").content("xx"), name(b".wh.gone")];
+    make_layout(&scratch.join("stranger"), &[tar(base), tar(top)]);
+    make_layout(&scratch.join("strangest"), &[tar(vec![name(b"again").content("o"), name(b"only").content("q")])]);
+}
+
 /// Writes other bytes over all blocks in a cache.
 fn damage_a_block(blobs: &Path) {
     for entry in fs::read_dir(blobs).unwrap() {
@@ -167,6 +186,10 @@ fn keys_are_printed_as_they_are_described() {
     printed.run("cache kept");
     damage_a_block(&scratch.join("kept/blobs"));
     printed.run("verify --cache kept");
+    two_strange_images(&scratch);
+    printed.run("report oci:stranger oci:strangest --fail-if size>1GB");
+    printed.run("report oci:index:all");
+    printed.run("report oci:other:v1 oci:learned:v1");
     printed.run("platform armv7l");
 
     let mut wrong = Vec::new();

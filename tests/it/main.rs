@@ -49,6 +49,9 @@ mod layers;
 /// Images of eighteen tools are read by every verb, and what is made of them is clean.
 mod foreign;
 
+/// A page shows what is in an image and what an update costs, by the numbers of `inspect` and `diff`.
+mod report;
+
 /// Several layers become one that is all of them.
 mod squash;
 

@@ -17,6 +17,7 @@ pub(crate) const VERBS: &[&str] = &[
     "config",
     "attach",
     "plan",
+    "report",
     "ls",
     "tag",
     "rm",

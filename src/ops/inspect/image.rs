@@ -77,7 +77,8 @@ pub struct LayerInspection {
     pub groups: Option<String>,
 }
 
-pub(super) fn describe(layout: &Layout, image: &Image) -> Result<ImageInspection> {
+/// Describes an image.
+pub(crate) fn describe(layout: &Layout, image: &Image) -> Result<ImageInspection> {
     let manifest = image.manifest.value();
     let config = image.config.value();
     let digest = &image.path.descriptor().digest;

@@ -51,7 +51,7 @@ pub struct ListedImage {
 }
 
 /// Describes the index that the location means. Returns `None` if that is not one index of several images.
-pub(super) fn describe(layout: &Layout) -> Result<Option<IndexInspection>> {
+pub(crate) fn describe(layout: &Layout) -> Result<Option<IndexInspection>> {
     let Ok(entry) = layout.entry() else { return Ok(None) };
     if entry.media_type.kind() != MediaKind::Index {
         return Ok(None);

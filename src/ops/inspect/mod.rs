@@ -7,7 +7,9 @@ mod index;
 
 pub use attached::{copy_attached, Attached, AttachedContent};
 pub use contents::{LayerEntry, Usage};
+pub(crate) use image::describe as describe_image;
 pub use image::{ImageInspection, LayerInspection};
+pub(crate) use index::describe as describe_index;
 pub use index::{IndexInspection, ListedImage};
 
 use serde::Serialize;

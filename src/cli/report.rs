@@ -1,0 +1,126 @@
+use std::fs;
+use std::io::{stdout, Write};
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use ocibake::layer::groups::PackageMap;
+use ocibake::layout::Location;
+use ocibake::ops::report::{page, report, Limit, Report, ReportOptions, TestedLimit};
+use ocibake::platform::PlatformPattern;
+use ocibake::Error;
+
+use super::output::{print, write_whole};
+use super::progress::ProgressMode;
+use super::text::printable;
+use super::usage::count;
+use super::{say, Answer, LocationParser, Session};
+
+/// Show what takes the space in an image, and what an update costs
+///
+/// Writes one HTML file to look at, which needs no network; with a name that ends in .md, a summary in Markdown. Without -o,
+/// the summary goes to stdout. With OLD, the page shows what changed since that image.
+///
+/// Exit status: 0 done, 1 a limit of --fail-if is broken, 2 trouble.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  ocibake report oci:out:v2 -o report.html
+  ocibake report oci:out:v2 oci:out:v1 -o report.html --fail-if 'update>5MB'")]
+pub(super) struct Args {
+    /// The image
+    #[arg(value_parser = LocationParser)]
+    image: Location,
+
+    /// An older image to compare with
+    #[arg(value_parser = LocationParser)]
+    old: Option<Location>,
+
+    /// Write the page, or if the name ends in .md a summary in Markdown; `-` is stdout
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+
+    /// Which platform, where there is a choice: `os/architecture[/variant]` [default: a part for each]
+    #[arg(long, value_name = "PLATFORM")]
+    platform: Option<PlatformPattern>,
+
+    /// Take who owns which file from a table of PATH, PACKAGE, RECIPE and VERSION, with tabs between them, in the place of
+    /// the image's package database
+    #[arg(long, value_name = "FILE")]
+    package_map: Option<PathBuf>,
+
+    /// Fail if something is more than it may be (repeatable): `size>80MB`, `update>5%`, `wasted>1%`, `setuid>3`
+    #[arg(long, value_name = "LIMIT")]
+    fail_if: Vec<Limit>,
+
+    /// Work with so many threads [default: the machine's cores]
+    #[arg(long, value_name = "N", value_parser = count, allow_hyphen_values = true)]
+    threads: Option<NonZeroUsize>,
+
+    /// How to show progress
+    #[arg(long, value_name = "HOW", default_value = "auto")]
+    progress: ProgressMode,
+
+    /// Print an object for programs
+    #[arg(long)]
+    json: bool,
+}
+
+/// Where a page goes.
+enum Output<'a> {
+    Stdout,
+    File(&'a Path),
+}
+
+pub(super) fn run(args: &Args, session: &Session) -> Result<Answer> {
+    let output = args.output.as_deref().map(|path| match path.to_str() {
+        Some("-") => Output::Stdout,
+        _ => Output::File(path),
+    });
+    if args.json && matches!(output, Some(Output::Stdout)) {
+        return Err(Error::refused("the page and the object of --json cannot both go to stdout").into());
+    }
+    let mut options = ReportOptions::default();
+    options.platform.clone_from(&args.platform);
+    options.old.clone_from(&args.old);
+    options.limits.clone_from(&args.fail_if);
+    if let Some(path) = &args.package_map {
+        let text = fs::read(path).with_context(|| format!("cannot read `{}`", path.display()))?;
+        options.package_map = Some(PackageMap::parse(&path.display().to_string(), &text)?);
+    }
+    let display = session.display(args.progress);
+    let report = report(&args.image, &options, &display.work(args.threads)?)?;
+    drop(display);
+    match &output {
+        Some(Output::File(path)) => {
+            let page = if is_markdown(path) { page::markdown(&report) } else { page::html(&report) };
+            write_whole(path, |out| out.write_all(page.as_bytes()))?;
+        }
+        Some(Output::Stdout) => stdout().lock().write_all(page::html(&report).as_bytes())?,
+        None => {}
+    }
+    if args.json || output.is_none() {
+        print(args.json, &report, || page::markdown(&report))?;
+    }
+    Ok(answer(&report))
+}
+
+fn is_markdown(path: &Path) -> bool {
+    path.extension().is_some_and(|ending| ending == "md")
+}
+
+/// Whether the limits hold; a line for each that does not.
+fn answer(report: &Report) -> Answer {
+    for limit in report.limits.iter().filter(|limit| limit.broken) {
+        say(&broken(limit, report.index.is_some()));
+    }
+    if report.is_within_limits() {
+        Answer::Yes
+    } else {
+        Answer::No
+    }
+}
+
+fn broken(tested: &TestedLimit, has_platforms: bool) -> String {
+    let platform = if has_platforms { format!("{}: ", printable(&tested.platform.to_string())) } else { String::new() };
+    format!("ocibake: {platform}limit `{}` is broken: found {}", tested.limit, tested.shown())
+}

@@ -1,0 +1,201 @@
+//! What changed since an older image.
+
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Serialize;
+
+use crate::digest::Digest;
+use crate::error::Result;
+use crate::image::fetch::UpdateCost;
+use crate::json;
+use crate::layer::groups::GENERATED;
+use crate::layout::Image;
+use crate::ops::diff::{between, is_same_content, DiffSummary, DocumentDifference};
+use crate::ops::report::causes::{self, Cause, FetchReason};
+use crate::ops::report::contents::Contents;
+use crate::ops::report::size_tree::{Leaf, SizeTree};
+use crate::ops::report::LISTED;
+use crate::platform::Platform;
+use crate::tree::{diff, path_members, Change, Difference, Entry, Mask, TarPath};
+
+/// What changed since an older image.
+#[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
+pub struct Comparison {
+    /// The older image.
+    pub old: OlderImage,
+    /// In one line, why the digests differ, as `diff` says it.
+    pub reason: String,
+    /// How many entries and members of documents differ, as `diff` says it.
+    pub summary: DiffSummary,
+    /// Entries that the older image lacks.
+    pub added: SizeChanges,
+    /// Entries that only the older image has.
+    pub removed: SizeChanges,
+    /// Entries that differ.
+    pub changed: SizeChanges,
+    /// Members of the manifest and the configuration that differ, as `diff` lists them, but for those that follow from the
+    /// layers.
+    pub documents: Vec<DocumentDifference>,
+    /// What somebody who has the older image must fetch, as `diff` says it.
+    pub update: UpdateCost,
+    /// Why each layer is fetched, in their order.
+    pub fetched: Vec<FetchReason>,
+    /// What each recipe costs that changed, largest first, and bytes of documents at last. The sum is that of the update.
+    pub causes: Vec<Cause>,
+    /// By how much each file grew or shrank.
+    #[serde(skip)]
+    pub tree: SizeTree,
+}
+
+/// The image that is compared with.
+#[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
+pub struct OlderImage {
+    /// The digest of its manifest.
+    pub digest: Digest,
+    /// What it runs on.
+    #[serde(serialize_with = "json::text")]
+    pub platform: Platform,
+    /// When it was made, as its configuration has it.
+    pub created: Option<String>,
+    /// Bytes of all blobs: manifest, config and layers.
+    pub size: u64,
+    /// Bytes of content of all files of its filesystem.
+    pub unpacked: u64,
+    /// Entries of its filesystem.
+    pub entries: usize,
+    /// How many layers it has.
+    pub layers: usize,
+}
+
+/// Entries to which the same happened.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct SizeChanges {
+    /// How many there are.
+    pub count: usize,
+    /// By how many bytes files grew in all.
+    pub grown: u64,
+    /// By how many they shrank.
+    pub shrunk: u64,
+    /// Those with the greatest change in size, greatest first; of equal ones, the larger first.
+    pub entries: Vec<SizeChange>,
+}
+
+/// An entry that changed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct SizeChange {
+    /// Where it stands.
+    #[serde(flatten, serialize_with = "path_members")]
+    pub path: TarPath,
+    /// Bytes of its content in the older image; zero if it was not there.
+    pub from: u64,
+    /// Bytes of its content now; zero if it is gone.
+    pub to: u64,
+    /// The fields that differ, as `diff` names them; none of what was added or removed.
+    pub fields: Vec<&'static str>,
+}
+
+impl Comparison {
+    /// Whether it is known which recipes changed.
+    pub(super) fn is_by_recipe(&self) -> bool {
+        self.causes.iter().filter_map(|cause| cause.recipe.as_deref()).any(|recipe| recipe != GENERATED)
+    }
+
+    pub(super) fn between(old: (&Image, &Contents), new: (&Image, &Contents)) -> Result<Self> {
+        let ((old_image, before), (new_image, after)) = (old, new);
+        let entries = if is_same_content(old_image, new_image) {
+            Vec::new()
+        } else {
+            let same = |a: &Entry, b: &Entry| Ok(before.digests.get(&a.path) == after.digests.get(&b.path));
+            diff(before.tree(), after.tree(), &Mask::default(), same)?
+        };
+        let differences = between(old_image, new_image, entries)?;
+        let update = UpdateCost::of_images(old_image, new_image);
+        let sizes: Vec<SizeChange> =
+            differences.entries.iter().map(|entry| size_change(entry, before, after)).collect();
+        let happened = |is_meant: fn(&Change) -> bool| {
+            let those = differences.entries.iter().zip(&sizes).filter(|(entry, _)| is_meant(&entry.change));
+            SizeChanges::of(those.map(|(_, sizes)| sizes))
+        };
+        let fetched = causes::of_layers(old, new, &differences.entries, &sizes);
+        Ok(Comparison {
+            old: OlderImage {
+                digest: old_image.path.descriptor().digest.clone(),
+                platform: old_image.config.value().platform(),
+                created: old_image.config.value().created.clone(),
+                size: UpdateCost::of_images(old_image, old_image).of,
+                unpacked: before.tree().content_size(),
+                entries: before.tree().len(),
+                layers: before.layers.len(),
+            },
+            added: happened(|change| matches!(change, Change::Added { .. })),
+            removed: happened(|change| matches!(change, Change::Removed { .. })),
+            changed: happened(|change| matches!(change, Change::Changed { .. })),
+            causes: causes::by_recipe(old, new, &fetched, &update),
+            fetched,
+            tree: size_tree(&sizes, before, after),
+            reason: differences.reason,
+            summary: differences.summary,
+            documents: differences.documents.into_iter().filter(|one| !one.follows_from_layers()).collect(),
+            update,
+        })
+    }
+}
+
+impl SizeChange {
+    /// Those with the greatest change in size come first; of equal ones, the larger.
+    pub(super) fn by_change(&self, other: &Self) -> Ordering {
+        let key = |change: &SizeChange| (change.from.abs_diff(change.to), change.from.max(change.to));
+        key(other).cmp(&key(self)).then_with(|| self.path.cmp(&other.path))
+    }
+}
+
+impl SizeChanges {
+    fn of<'a>(changes: impl Iterator<Item = &'a SizeChange>) -> Self {
+        let mut all = SizeChanges::default();
+        let mut entries: Vec<&SizeChange> = changes.collect();
+        for change in &entries {
+            all.grown += change.to.saturating_sub(change.from);
+            all.shrunk += change.from.saturating_sub(change.to);
+        }
+        all.count = entries.len();
+        entries.sort_by(|a, b| a.by_change(b));
+        all.entries = entries.into_iter().take(LISTED).cloned().collect();
+        all
+    }
+}
+
+fn size_change(entry: &Difference, before: &Contents, after: &Contents) -> SizeChange {
+    let size = |contents: &Contents| contents.tree().get(&entry.path).map_or(0, Entry::size);
+    let mut fields = Vec::new();
+    if let Change::Changed { fields: changed } = &entry.change {
+        fields = changed.iter().map(crate::tree::FieldChange::name).collect();
+        fields.dedup();
+    }
+    SizeChange { path: entry.path.clone(), from: size(before), to: size(after), fields }
+}
+
+/// What grew and what shrank. A recipe may be in one of the images alone.
+fn size_tree(sizes: &[SizeChange], before: &Contents, after: &Contents) -> SizeTree {
+    let contents = |path: &TarPath| if after.tree().get(path).is_some() { after } else { before };
+    let recipe = |path: &TarPath| {
+        let contents = contents(path);
+        contents.recipes.name(contents.recipe_of(path)).to_owned()
+    };
+    let differ: Vec<&SizeChange> = sizes.iter().filter(|change| change.from != change.to).collect();
+    let names: BTreeSet<String> = differ.iter().map(|change| recipe(&change.path)).collect();
+    let numbers: BTreeMap<&String, usize> = names.iter().enumerate().map(|(number, name)| (name, number)).collect();
+    let leaves = differ.iter().map(|change| Leaf {
+        path: &change.path,
+        more: change.to.saturating_sub(change.from),
+        less: change.from.saturating_sub(change.to),
+        recipe: numbers[&recipe(&change.path)],
+        layer: contents(&change.path).layer_of(&change.path),
+    });
+    let is_known = before.recipes.source().is_some() || after.recipes.source().is_some();
+    SizeTree::of(leaves, if is_known { names.iter().cloned().collect() } else { Vec::new() })
+}

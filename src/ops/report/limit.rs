@@ -1,0 +1,262 @@
+//! What must hold of an image, and whether it does.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::Serialize;
+
+use crate::error::{Error, Result};
+use crate::json;
+use crate::ops::report::{ImageReport, NoticeKind};
+use crate::platform::Platform;
+use crate::units::ByteCount;
+
+/// The most that something may be: `size>80MB`, `wasted>1%`, `setuid>3`. It is broken by what is more.
+///
+/// ```
+/// # use ocibake::ops::report::Limit;
+/// let limit: Limit = "size > 80 MB".parse()?;
+/// assert_eq!(limit.to_string(), "size>80MB");
+/// # Ok::<(), ocibake::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Limit {
+    /// What is measured.
+    pub metric: Metric,
+    /// The most that it may be.
+    most: Amount,
+    /// The amount as it was written, without blanks.
+    written: String,
+}
+
+/// What is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Metric {
+    /// Bytes of all blobs of the image.
+    Size,
+    /// Bytes of content of its filesystem.
+    Unpacked,
+    /// Bytes that are stored and of no use.
+    Wasted,
+    /// Entries of its filesystem.
+    Entries,
+    /// Layers.
+    Layers,
+    /// Bytes to fetch for an update from the older image.
+    Update,
+    /// Bytes by which the filesystem grew since the older image.
+    Grown,
+    /// Entries that deserve a look.
+    Notice(NoticeKind),
+}
+
+/// How much.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Amount {
+    Number(u64),
+    /// In millionths of what it is a part of.
+    Share(u64),
+}
+
+/// A limit, and whether an image keeps it.
+#[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
+pub struct TestedLimit {
+    /// The limit.
+    #[serde(serialize_with = "json::text")]
+    pub limit: Limit,
+    /// The platform of the image.
+    #[serde(serialize_with = "json::text")]
+    pub platform: Platform,
+    /// What was measured: bytes or a number; none where there is no older image to compare with.
+    pub value: Option<u64>,
+    /// Of what it is a part: bytes, where a limit is a share.
+    pub of: Option<u64>,
+    /// Whether it is more than may be.
+    pub broken: bool,
+}
+
+/// What a metric says of an image.
+struct Measured {
+    value: u64,
+    /// Of what it is a part, where that makes sense.
+    of: Option<u64>,
+}
+
+impl Metric {
+    /// What is accepted, for a message.
+    const ACCEPTED: &'static str = "`METRIC>AMOUNT` expected, with size, unpacked, wasted, entries, layers, update, grown, \
+        setuid, setgid, capabilities, world-writable, devices, unowned, broken-links, package-caches or static-libraries";
+
+    const NUMBERS: [Metric; 7] = [
+        Metric::Size,
+        Metric::Unpacked,
+        Metric::Wasted,
+        Metric::Entries,
+        Metric::Layers,
+        Metric::Update,
+        Metric::Grown,
+    ];
+
+    /// Its name in a limit.
+    pub fn name(self) -> &'static str {
+        match self {
+            Metric::Size => "size",
+            Metric::Unpacked => "unpacked",
+            Metric::Wasted => "wasted",
+            Metric::Entries => "entries",
+            Metric::Layers => "layers",
+            Metric::Update => "update",
+            Metric::Grown => "grown",
+            Metric::Notice(kind) => kind.name(),
+        }
+    }
+
+    fn named(name: &str) -> Option<Self> {
+        let mut all = Metric::NUMBERS.into_iter().chain(NoticeKind::ALL.map(Metric::Notice));
+        all.find(|metric| metric.name() == name)
+    }
+
+    /// Whether it compares with an older image.
+    pub fn needs_old(self) -> bool {
+        matches!(self, Metric::Update | Metric::Grown)
+    }
+
+    fn is_bytes(self) -> bool {
+        matches!(self, Metric::Size | Metric::Unpacked | Metric::Wasted | Metric::Update | Metric::Grown)
+    }
+
+    /// Whether it is a part of something.
+    fn is_share(self) -> bool {
+        matches!(self, Metric::Wasted | Metric::Update | Metric::Grown)
+    }
+
+    fn measure(self, image: &ImageReport) -> Option<Measured> {
+        let number = |value: u64| Some(Measured { value, of: None });
+        let comparison = image.comparison.as_ref();
+        match self {
+            Metric::Size => number(image.inspection.size),
+            Metric::Unpacked => number(image.unpacked),
+            Metric::Wasted => Some(Measured { value: image.waste.bytes, of: Some(image.waste.of) }),
+            Metric::Entries => number(image.entries as u64),
+            Metric::Layers => number(image.layers.len() as u64),
+            Metric::Update => {
+                let update = &comparison?.update;
+                Some(Measured { value: update.bytes, of: Some(update.of) })
+            }
+            Metric::Grown => {
+                let before = comparison?.old.unpacked;
+                Some(Measured { value: image.unpacked.saturating_sub(before), of: Some(before) })
+            }
+            Metric::Notice(kind) => {
+                number(image.notices.iter().find(|notice| notice.kind == kind).map_or(0, |notice| notice.count as u64))
+            }
+        }
+    }
+}
+
+impl Limit {
+    pub(super) fn test(&self, image: &ImageReport) -> TestedLimit {
+        let measured = self.metric.measure(image);
+        let broken = measured.as_ref().is_some_and(|Measured { value, of }| match self.most {
+            Amount::Number(most) => *value > most,
+            // Of nothing, nothing is a share.
+            Amount::Share(millionths) => {
+                u128::from(*value) * 1_000_000 > u128::from(millionths) * u128::from(of.unwrap_or_default())
+            }
+        });
+        TestedLimit {
+            limit: self.clone(),
+            platform: image.inspection.platform.clone(),
+            value: measured.as_ref().map(|measured| measured.value),
+            of: measured.and_then(|measured| measured.of),
+            broken,
+        }
+    }
+}
+
+impl TestedLimit {
+    /// What was measured, for people.
+    pub fn shown(&self) -> String {
+        let Some(value) = self.value else { return "no older image".to_owned() };
+        let share = self.of.map(|of| format!(" ({})", super::page::share(value, of))).unwrap_or_default();
+        if self.limit.metric.is_bytes() {
+            format!("{}{share}", ByteCount(value))
+        } else {
+            value.to_string()
+        }
+    }
+}
+
+impl fmt::Display for Limit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}>{}", self.metric.name(), self.written)
+    }
+}
+
+impl FromStr for Limit {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let refused = |reason: &str| Error::invalid(format!("limit `{}`", text.escape_debug()), reason);
+        let (name, amount) = text.split_once('>').ok_or_else(|| refused(Metric::ACCEPTED))?;
+        let metric = Metric::named(name.trim()).ok_or_else(|| refused(Metric::ACCEPTED))?;
+        let written: String = amount.split_whitespace().collect();
+        let most = match written.strip_suffix('%') {
+            Some(share) if metric.is_share() => {
+                let millionths = ByteCount::scaled(share, 10_000);
+                millionths.map(Amount::Share).ok_or_else(|| refused("a number before `%` expected"))?
+            }
+            Some(_) => return Err(refused("it is no part of anything, so that no share of it can be asked for")),
+            None if metric.is_bytes() => {
+                let count: ByteCount =
+                    written.parse().map_err(|_| refused(&format!("{} expected", ByteCount::ACCEPTED)))?;
+                Amount::Number(count.0)
+            }
+            None => Amount::Number(written.parse().map_err(|_| refused("a whole number expected"))?),
+        };
+        Ok(Limit { metric, most, written })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_are_read_and_shown() {
+        for (text, shown, most) in [
+            ("size>80MB", "size>80MB", Amount::Number(80_000_000)),
+            (" update > 5 KiB", "update>5KiB", Amount::Number(5120)),
+            ("wasted>1%", "wasted>1%", Amount::Share(10_000)),
+            ("grown>0.25%", "grown>0.25%", Amount::Share(2500)),
+            ("setuid>3", "setuid>3", Amount::Number(3)),
+            ("broken-links>0", "broken-links>0", Amount::Number(0)),
+        ] {
+            let limit: Limit = text.parse().unwrap();
+            assert_eq!((limit.to_string().as_str(), limit.most), (shown, most), "{text}");
+        }
+        for (text, reason) in [
+            ("size", "`METRIC>AMOUNT` expected"),
+            ("size<80MB", "`METRIC>AMOUNT` expected"),
+            ("weight>1", "`METRIC>AMOUNT` expected"),
+            ("size>1%", "it is no part of anything"),
+            ("size>heavy", "a number with B, kB"),
+            ("setuid>1MB", "a whole number expected"),
+            ("wasted>x%", "a number before `%` expected"),
+            ("wasted>", "a number with B, kB"),
+        ] {
+            let error = text.parse::<Limit>().unwrap_err().to_string();
+            assert!(error.starts_with(&format!("limit `{text}`: {reason}")), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_message_names_every_metric() {
+        for metric in Metric::NUMBERS.into_iter().chain(NoticeKind::ALL.map(Metric::Notice)) {
+            assert!(Metric::ACCEPTED.contains(metric.name()), "{}", metric.name());
+        }
+    }
+}

@@ -1,0 +1,210 @@
+//! `report`: what is in an image, how large it is and why, and what changed since an older one.
+//!
+//! [`report`] gathers a [`Report`] of plain values; [`page`] makes a page or a summary of it.
+
+mod causes;
+mod comparison;
+mod contents;
+mod layers;
+mod limit;
+mod notices;
+pub mod page;
+mod recipes;
+mod size_tree;
+mod waste;
+
+pub use causes::{Cause, ChangedRecipe, FetchReason};
+pub use comparison::{Comparison, OlderImage, SizeChange, SizeChanges};
+pub use layers::LayerUsage;
+pub use limit::{Limit, Metric, TestedLimit};
+pub use notices::{Notice, NoticeKind, NoticedEntry};
+pub use recipes::RecipeUsage;
+pub use size_tree::{SizeNode, SizeTree};
+pub use waste::{Duplicate, DuplicatePath, LostFile, LostFiles, Waste};
+
+use serde::Serialize;
+
+use crate::error::{Error, Result};
+use crate::layer::groups::PackageMap;
+use crate::layout::{Image, Layout, Location};
+use crate::ops::inspect::{describe_image, describe_index, ImageInspection, IndexInspection, Usage};
+use crate::platform::PlatformPattern;
+use crate::work::Work;
+
+use contents::Contents;
+
+/// What is reported of an image.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct ReportOptions {
+    /// Which image where there is a choice. Without it, an image for several platforms is reported on as a whole.
+    pub platform: Option<PlatformPattern>,
+    /// An older image to compare with, platform by platform.
+    pub old: Option<Location>,
+    /// Who owns which file, in the place of a package database in the image.
+    pub package_map: Option<PackageMap>,
+    /// What must hold.
+    pub limits: Vec<Limit>,
+}
+
+/// What is in an image, for each platform that it has.
+#[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
+pub struct Report {
+    /// The name of the image: that of its layout or archive, without the directories that lead there, and its ref name.
+    pub name: String,
+    /// The name of the image that it is compared with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub old: Option<String>,
+    /// Of an image for several platforms, what its index says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub index: Option<IndexInspection>,
+    /// The images, one for each platform.
+    pub images: Vec<ImageReport>,
+    /// The limits and whether they hold.
+    pub limits: Vec<TestedLimit>,
+}
+
+/// What is in an image.
+#[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
+pub struct ImageReport {
+    /// What its documents say.
+    pub inspection: ImageInspection,
+    /// Bytes of content of all files of its filesystem.
+    pub unpacked: u64,
+    /// Entries of its filesystem.
+    pub entries: usize,
+    /// Where it is known from who owns what: the package map, `dpkg`, `opkg`, `apk`, or `layers` where only the layers tell;
+    /// none if it is not known.
+    pub owners: Option<String>,
+    /// What each recipe has in the filesystem, largest first.
+    pub recipes: Vec<RecipeUsage>,
+    /// The layers, base first.
+    pub layers: Vec<LayerUsage>,
+    /// The largest files, largest first.
+    pub largest_files: Vec<Usage>,
+    /// The largest directories, largest first, with all that is below them.
+    pub largest_directories: Vec<Usage>,
+    /// What is stored and of no use.
+    pub waste: Waste,
+    /// What deserves a look.
+    pub notices: Vec<Notice>,
+    /// What changed since the older image; none without one, or where that has nothing for the platform.
+    pub comparison: Option<Comparison>,
+    /// Every file with its size. `inspect` lists them for programs.
+    #[serde(skip)]
+    pub tree: SizeTree,
+}
+
+impl Report {
+    /// Whether every limit holds.
+    pub fn is_within_limits(&self) -> bool {
+        self.limits.iter().all(|limit| !limit.broken)
+    }
+}
+
+/// How many of the largest files, of the largest directories, and of what else comes in numbers are listed.
+const LISTED: usize = 100;
+
+/// Reports on the image or images that the location means, and compares each with the older one for its platform.
+pub fn report(location: &Location, options: &ReportOptions, work: &Work<'_>) -> Result<Report> {
+    if let (None, Some(limit)) = (&options.old, options.limits.iter().find(|limit| limit.metric.needs_old())) {
+        return Err(Error::invalid(format!("limit `{limit}`"), "an older image to compare with expected, found none"));
+    }
+    let layout = Layout::open(location)?;
+    let (index, images) = layout.by_one_index(|| {
+        let index = if options.platform.is_none() { describe_index(&layout)? } else { None };
+        let images = match &index {
+            Some(_) => layout.images([layout.entry()?])?,
+            None => vec![layout.image_now(options.platform.as_ref())?],
+        };
+        Ok((index, images))
+    })?;
+    let old = options.old.as_ref().map(|old| Older::open(old, index.is_some())).transpose()?;
+    let images = images.iter().map(|image| {
+        work.observer.step(&format!("read {location} for {}", image.config.value().platform()));
+        image_report(&layout, image, old.as_ref(), options, work)
+    });
+    let images = images.collect::<Result<Vec<_>>>()?;
+    let limits = options.limits.iter().flat_map(|limit| images.iter().map(|image| limit.test(image))).collect();
+    Ok(Report { name: short_name(location), old: options.old.as_ref().map(short_name), index, images, limits })
+}
+
+/// An image to compare with.
+struct Older<'a> {
+    location: &'a Location,
+    layout: Layout,
+    /// Whether only an image for the same platform will do.
+    is_by_platform: bool,
+}
+
+impl<'a> Older<'a> {
+    fn open(location: &'a Location, is_by_platform: bool) -> Result<Self> {
+        Ok(Older { location, layout: Layout::open(location)?, is_by_platform })
+    }
+
+    /// The image that is compared with this one.
+    fn image(&self, new: &Image) -> Result<Option<Image>> {
+        let mut images = self.layout.all_images()?;
+        if images.len() == 1 && !self.is_by_platform {
+            return Ok(images.pop());
+        }
+        let platforms: Vec<_> = images.iter().map(|image| image.config.value().platform()).collect();
+        let pattern = PlatformPattern::from(&new.config.value().platform());
+        match pattern.choose(&platforms)[..] {
+            [at] => Ok(Some(images.swap_remove(at))),
+            [] if self.is_by_platform => Ok(None),
+            // The error lists what there is.
+            _ => self.layout.image(Some(&pattern)).map(Some),
+        }
+    }
+}
+
+fn image_report(
+    layout: &Layout,
+    image: &Image,
+    old: Option<&Older<'_>>,
+    options: &ReportOptions,
+    work: &Work<'_>,
+) -> Result<ImageReport> {
+    let map = options.package_map.as_ref();
+    let older = old.map(|old| old.image(image)).transpose()?.flatten();
+    let stored = |image: &Image| image.manifest.value().layers.iter().map(|layer| layer.size).sum::<u64>();
+    work.observer.expect(stored(image) + older.as_ref().map_or(0, stored));
+    let contents = Contents::read(layout, image, map, work)?;
+    let comparison = match (old, &older) {
+        (Some(old), Some(older)) => {
+            work.observer.step(&format!("read {}", old.location));
+            let before = Contents::read(&old.layout, older, map, work)?;
+            Some(Comparison::between((older, &before), (image, &contents))?)
+        }
+        _ => None,
+    };
+    let tree = contents.size_tree();
+    let (largest_files, largest_directories) = tree.largest(LISTED);
+    Ok(ImageReport {
+        inspection: describe_image(layout, image)?,
+        unpacked: contents.tree().content_size(),
+        entries: contents.tree().len(),
+        owners: contents.recipes.source().map(str::to_owned),
+        recipes: contents.recipe_usage(),
+        layers: layers::usage(image, &contents),
+        largest_files,
+        largest_directories,
+        waste: Waste::of(&contents),
+        notices: notices::of(&contents),
+        comparison,
+        tree,
+    })
+}
+
+/// A location without the directories that lead to it, so that a page is the same wherever it is made.
+fn short_name(location: &Location) -> String {
+    let mut short = location.clone();
+    if let Some(name) = location.path.file_name() {
+        short.path = name.into();
+    }
+    let text = short.to_string();
+    text.split_once(':').map_or(text.as_str(), |(_, name)| name).to_owned()
+}

@@ -1,0 +1,115 @@
+//! The page.
+
+use std::fmt::Write;
+
+use super::sections::{self, Part};
+use super::text::{escape, visible};
+use crate::base64;
+use crate::digest::ContentDigest;
+use crate::ops::report::{ImageReport, Report, TestedLimit};
+
+const STYLE: &str = include_str!("page.css");
+const SCRIPT: &str = include_str!("page.js");
+
+/// Bytes of all trees of a page, for all its images together.
+const TREES: usize = 1_100_000;
+/// Rows of each list, for all its images together.
+const ROWS: usize = 50;
+
+/// The page: one file, the same for the same images.
+pub fn html(report: &Report) -> String {
+    let title = match &report.old {
+        Some(old) => format!("{} compared with {}", visible(&report.name), visible(old)),
+        None => visible(&report.name),
+    };
+    let count = report.images.len().max(1);
+    let mut body = format!("<header><p class=\"kind\">Image report</p><h1>{}</h1>", escape(&visible(&report.name)));
+    if let Some(old) = &report.old {
+        write!(body, "<p class=\"old\">compared with <code>{}</code></p>", escape(&visible(old)))
+            .expect("writing to a string");
+    }
+    body.push_str("</header>\n<main>\n");
+    body.push_str(&limits(&report.limits, count > 1));
+    if let Some(index) = &report.index {
+        body.push_str(&sections::platforms(index, &report.images));
+    }
+    for (number, image) in report.images.iter().enumerate() {
+        let part = Part {
+            image,
+            number,
+            is_one_of_several: report.index.is_some(),
+            rows: (ROWS / count).max(10),
+            budget: TREES / count,
+        };
+        body.push_str(&part_html(&part));
+    }
+    let policy = format!(
+        "default-src 'none'; style-src 'sha256-{}'; script-src 'sha256-{}'; base-uri 'none'; form-action 'none'",
+        hash(STYLE),
+        hash(SCRIPT)
+    );
+    format!(
+        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+         <meta http-equiv=\"Content-Security-Policy\" content=\"{policy}\">\n\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+         <meta name=\"color-scheme\" content=\"light dark\">\n\
+         <meta name=\"generator\" content=\"ocibake\">\n\
+         <title>{}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n{body}</main>\n\
+         <footer>Made by ocibake. Sizes are in decimal units: 1 MB is 1,000,000 bytes.</footer>\n\
+         <script>{SCRIPT}</script>\n</body>\n</html>\n",
+        escape(&title)
+    )
+}
+
+/// How a policy names what may stand in the page.
+fn hash(text: &str) -> String {
+    base64::encode(ContentDigest::of(text.as_bytes()).as_bytes())
+}
+
+/// All parts of the report of one image, in their order.
+fn part_html(part: &Part<'_>) -> String {
+    let ImageReport { inspection, .. } = part.image;
+    let mut html = String::new();
+    if part.is_one_of_several {
+        let platform = escape(&visible(&inspection.platform.to_string()));
+        let number = part.number;
+        html = format!("<article id=\"image-{number}\" class=\"part\"><h2 id=\"image-{number}-h\">{platform}</h2>\n");
+    }
+    html.push_str(&sections::summary(part));
+    html.push_str(&super::changes::comparison(part));
+    html.push_str(&sections::sizes(part));
+    html.push_str(&sections::largest(part));
+    html.push_str(&sections::waste(part));
+    html.push_str(&sections::layers(part));
+    html.push_str(&sections::notices(part));
+    html.push_str(&sections::configuration(part));
+    html.push_str(&sections::attached(part));
+    html + if part.is_one_of_several { "</article>\n" } else { "" }
+}
+
+/// Whether the limits hold.
+fn limits(limits: &[TestedLimit], has_platforms: bool) -> String {
+    if limits.is_empty() {
+        return String::new();
+    }
+    let broken = limits.iter().filter(|limit| limit.broken).count();
+    let (class, heading) = match broken {
+        0 => ("kept", "All limits hold".to_owned()),
+        broken => ("broken", format!("{broken} of {} broken", super::text::count(limits.len(), "limit", "limits"))),
+    };
+    let mut html = format!("<section class=\"limits {class}\" aria-label=\"Limits\"><h2>{heading}</h2><ul>");
+    for limit in limits {
+        let (class, mark) = if limit.broken { ("broken", "✗ broken") } else { ("kept", "✓ holds") };
+        let platform =
+            if has_platforms { format!("{}, ", visible(&limit.platform.to_string())) } else { String::new() };
+        write!(
+            html,
+            "<li class=\"{class}\"><b>{mark}</b> <code>{}</code> {}{}</li>",
+            escape(&limit.limit.to_string()),
+            escape(&platform),
+            escape(&limit.shown())
+        )
+        .expect("writing to a string");
+    }
+    html + "</ul></section>\n"
+}

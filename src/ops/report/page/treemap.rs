@@ -1,0 +1,174 @@
+//! Rectangles whose areas are to each other as sizes are, for pages without a script: squarified (Bruls, Huizing, van Wijk
+//! 2000), so that they are as near to squares as may be.
+
+use std::fmt::Write;
+
+use super::text::{bytes, escape, share, signed};
+
+/// What a rectangle stands for.
+pub(super) struct Tile {
+    pub(super) name: String,
+    pub(super) more: u64,
+    pub(super) less: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Rectangle {
+    x: f64,
+    y: f64,
+    width: f64,
+    height: f64,
+}
+
+/// How a picture is coloured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Colours {
+    /// Each rectangle in its own.
+    Distinct,
+    /// What grew and what shrank.
+    Change,
+}
+
+const WIDTH: f64 = 1120.0;
+const HEIGHT: f64 = 480.0;
+/// How many colours the style has.
+const HUES: usize = 10;
+
+/// A picture of tiles, the largest first.
+pub(super) fn svg(tiles: &[Tile], label: &str, colours: Colours) -> String {
+    let areas: Vec<f64> = tiles.iter().map(|tile| (tile.more + tile.less) as f64).collect();
+    let whole: u64 = tiles.iter().map(|tile| tile.more + tile.less).sum();
+    let label = escape(label);
+    let mut svg = format!("<svg class=\"map\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"{label}\">");
+    if colours == Colours::Change {
+        svg.push_str(PATTERNS);
+    }
+    let all = Rectangle { x: 0.0, y: 0.0, width: WIDTH, height: HEIGHT };
+    for (at, (tile, place)) in tiles.iter().zip(squarify(&areas, all)).enumerate() {
+        let Rectangle { x, y, width, height } = place;
+        if width < 0.5 || height < 0.5 {
+            continue;
+        }
+        let figure = match colours {
+            Colours::Distinct => format!("{} ({})", bytes(tile.more), share(tile.more, whole)),
+            Colours::Change => signed(tile.less, tile.more),
+        };
+        let class = match colours {
+            Colours::Distinct => format!("c{}", at % HUES),
+            Colours::Change if tile.more >= tile.less => "more".to_owned(),
+            Colours::Change => "less".to_owned(),
+        };
+        write!(
+            svg,
+            "<svg x=\"{x:.1}\" y=\"{y:.1}\" width=\"{width:.1}\" height=\"{height:.1}\"><title>{} {figure}</title>\
+             <rect class=\"{class}\" width=\"100%\" height=\"100%\"/>",
+            escape(&tile.name)
+        )
+        .expect("writing to a string");
+        if colours == Colours::Change {
+            write!(svg, "<rect width=\"100%\" height=\"100%\" fill=\"url(#{class}-pattern)\"/>")
+                .expect("writing to a string");
+        }
+        for (line, y) in [(&tile.name, 18.0), (&figure, 35.0)] {
+            if let Some(fitting) = fitting(line, width - 14.0).filter(|_| height > y + 4.0) {
+                write!(svg, "<text x=\"7\" y=\"{y}\">{}</text>", escape(&fitting)).expect("writing to a string");
+            }
+        }
+        svg.push_str("</svg>");
+    }
+    svg + "</svg>"
+}
+
+/// Stripes and dots.
+const PATTERNS: &str = "<defs>\
+    <pattern id=\"more-pattern\" width=\"8\" height=\"8\" patternUnits=\"userSpaceOnUse\" patternTransform=\"rotate(45)\">\
+    <rect class=\"mark\" width=\"2\" height=\"8\"/></pattern>\
+    <pattern id=\"less-pattern\" width=\"8\" height=\"8\" patternUnits=\"userSpaceOnUse\">\
+    <circle class=\"mark\" cx=\"2\" cy=\"2\" r=\"1.3\"/></pattern></defs>";
+
+/// As much of a text as a width has room for; none if that is next to nothing.
+fn fitting(text: &str, width: f64) -> Option<String> {
+    const CHARACTER: f64 = 7.4;
+    let room = (width / CHARACTER).clamp(0.0, 200.0).floor();
+    let count = text.chars().count();
+    if count as f64 <= room {
+        return Some(text.to_owned());
+    }
+    let kept: String = text.chars().zip(1..).take_while(|(_, at)| f64::from(*at) < room).map(|(c, _)| c).collect();
+    (kept.chars().count() >= 3).then(|| kept + "…")
+}
+
+/// Rectangles for areas that come largest first.
+fn squarify(areas: &[f64], all: Rectangle) -> Vec<Rectangle> {
+    let sum: f64 = areas.iter().sum();
+    let scale = if sum > 0.0 { all.width * all.height / sum } else { 0.0 };
+    let mut free = all;
+    let mut places = Vec::with_capacity(areas.len());
+    let mut rest = areas;
+    while !rest.is_empty() {
+        let side = free.width.min(free.height);
+        let mut row = 1;
+        while row < rest.len() && worst(&rest[..=row], side, scale) <= worst(&rest[..row], side, scale) {
+            row += 1;
+        }
+        let (taken, left) = rest.split_at(row);
+        let depth = if side > 0.0 { taken.iter().sum::<f64>() * scale / side } else { 0.0 };
+        let mut along = 0.0;
+        for area in taken {
+            let length = if depth > 0.0 { area * scale / depth } else { 0.0 };
+            places.push(if free.width >= free.height {
+                Rectangle { x: free.x, y: free.y + along, width: depth, height: length }
+            } else {
+                Rectangle { x: free.x + along, y: free.y, width: length, height: depth }
+            });
+            along += length;
+        }
+        if free.width >= free.height {
+            free.x += depth;
+            free.width = (free.width - depth).max(0.0);
+        } else {
+            free.y += depth;
+            free.height = (free.height - depth).max(0.0);
+        }
+        rest = left;
+    }
+    places
+}
+
+/// How far the longest of a row is from a square.
+fn worst(row: &[f64], side: f64, scale: f64) -> f64 {
+    let sum: f64 = row.iter().sum::<f64>() * scale;
+    let (largest, smallest) = (row[0] * scale, row[row.len() - 1] * scale);
+    let square = side * side;
+    if smallest <= 0.0 || square <= 0.0 {
+        return f64::INFINITY;
+    }
+    (square * largest / (sum * sum)).max(sum * sum / (square * smallest))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn areas_are_to_each_other_as_sizes() {
+        let all = Rectangle { x: 0.0, y: 0.0, width: 600.0, height: 400.0 };
+        let areas = [6.0, 6.0, 4.0, 3.0, 2.0, 2.0, 1.0];
+        let places = squarify(&areas, all);
+        for (area, place) in areas.iter().zip(&places) {
+            assert!((place.width * place.height - area * 10_000.0).abs() < 1e-6, "{area}: {place:?}");
+            assert!(place.width / place.height < 4.0 && place.height / place.width < 4.0, "{place:?}");
+            assert!(place.x >= 0.0 && place.x + place.width <= 600.000_1 && place.y + place.height <= 400.000_1);
+        }
+        assert_eq!(squarify(&[], all), []);
+        assert_eq!(squarify(&[0.0, 0.0], all).len(), 2);
+    }
+
+    #[test]
+    fn labels_end_where_their_rectangle_does() {
+        assert_eq!(fitting("usr", 100.0).as_deref(), Some("usr"));
+        assert_eq!(fitting("a-long-name", 40.0).as_deref(), Some("a-lo…"));
+        assert_eq!(fitting("a-long-name", 20.0), None);
+        assert_eq!(fitting("x", -5.0), None);
+    }
+}

@@ -1,0 +1,114 @@
+use super::made::{findings, json, platforms, releases};
+use crate::harness::{Scratch, Tool};
+
+fn failing(scratch: &Scratch, words: &[&str]) -> (i32, String) {
+    let outcome = Tool::new("report").args(words).args(["-o", "page.html"]).within(scratch.path()).run();
+    (outcome.code(), outcome.stderr().to_owned())
+}
+
+/// Each limit holds at what there is, and is broken by a little less.
+#[test]
+fn every_limit_breaks_at_its_number() {
+    let scratch = Scratch::new();
+    releases(&scratch);
+    findings(&scratch.join("findings"));
+    let image = json(&scratch, &["oci:findings"])["images"][0].clone();
+    let size = image["inspection"]["size"].as_u64().unwrap();
+    let comparison = json(&scratch, &["oci:new", "oci:old"])["images"][0]["comparison"].clone();
+    let update = comparison["update"]["bytes"].as_u64().unwrap();
+    let one = &["oci:findings"][..];
+    let two = &["oci:new", "oci:old"][..];
+    for (images, metric, value, shown) in [
+        (one, "size", size, String::new()),
+        (one, "unpacked", image["unpacked"].as_u64().unwrap(), "2.64 kB".to_owned()),
+        (one, "wasted", 2940, "2.94 kB (57.9%)".to_owned()),
+        (one, "entries", image["entries"].as_u64().unwrap(), image["entries"].to_string()),
+        (one, "layers", 3, "3".to_owned()),
+        (one, "setuid", 1, "1".to_owned()),
+        (one, "setgid", 1, "1".to_owned()),
+        (one, "capabilities", 1, "1".to_owned()),
+        (one, "world-writable", 2, "2".to_owned()),
+        (one, "devices", 1, "1".to_owned()),
+        (one, "broken-links", 1, "1".to_owned()),
+        (one, "package-caches", 1, "1".to_owned()),
+        (one, "static-libraries", 1, "1".to_owned()),
+        (two, "update", update, String::new()),
+        (two, "grown", 9000, "9.00 kB (1.3%)".to_owned()),
+    ] {
+        let with = |limit: &str| failing(&scratch, &[images, &["--fail-if", limit]].concat());
+        assert_eq!(with(&format!("{metric}>{value}")), (0, String::new()), "{metric}");
+        let limit = format!("{metric}>{}", value - 1);
+        let (code, said) = with(&limit);
+        assert_eq!(code, 1, "{metric}");
+        let line = format!("ocibake: limit `{limit}` is broken: found ");
+        assert!(said.starts_with(&line) && said.lines().count() == 1, "{said}");
+        assert!(shown.is_empty() || said == format!("{line}{shown}\n"), "{said}");
+    }
+    // Nobody is unknown in this image.
+    assert_eq!(failing(&scratch, &["oci:findings", "--fail-if", "unowned>0"]), (0, String::new()));
+}
+
+#[test]
+fn limits_have_units_and_shares() {
+    let scratch = Scratch::new();
+    releases(&scratch);
+    findings(&scratch.join("findings"));
+    for (limit, broken) in [
+        ("wasted>2.9kB", true),
+        ("wasted>3kB", false),
+        ("wasted>2KiB", true),
+        ("wasted > 57.7%", true),
+        ("wasted>57.9%", false),
+        ("wasted>100%", false),
+        ("size>1MB", false),
+        ("size>1MiB", false),
+        ("size>1 gb", false),
+    ] {
+        let (code, said) = failing(&scratch, &["oci:findings", "--fail-if", limit]);
+        assert_eq!((code, said.is_empty()), (i32::from(broken), !broken), "{limit}: {said}");
+    }
+    // Several: a line for each that is broken, and all in the page and in the object.
+    let limits = ["--fail-if", "setuid>0", "--fail-if", "setgid>5", "--fail-if", "layers>2"];
+    let (code, said) = failing(&scratch, &[&["oci:findings"][..], &limits].concat());
+    assert_eq!((code, said.lines().count()), (1, 2), "{said}");
+    let page = std::fs::read_to_string(scratch.join("page.html")).unwrap();
+    assert!(page.contains("2 of 3 limits broken"));
+    let outcome = Tool::new("report").arg("oci:findings").args(limits).arg("--json").within(scratch.path()).run();
+    let report: serde_json::Value = serde_json::from_str(&outcome.printed()).unwrap();
+    let broken: Vec<&serde_json::Value> =
+        report["limits"].as_array().unwrap().iter().map(|limit| &limit["broken"]).collect();
+    assert_eq!((broken, outcome.code()), (vec![&true.into(), &false.into(), &true.into()], 1));
+}
+
+#[test]
+fn each_platform_keeps_the_limits() {
+    let scratch = Scratch::new();
+    platforms(&scratch);
+    let (code, said) = failing(&scratch, &["oci:both", "oci:one", "--fail-if", "unpacked>4B", "--fail-if", "update>0"]);
+    assert_eq!(code, 1);
+    let lines: Vec<&str> = said.lines().collect();
+    assert_eq!(lines[0], "ocibake: linux/amd64: limit `unpacked>4B` is broken: found 5 B");
+    assert_eq!(lines[1], "ocibake: linux/arm64/v8: limit `unpacked>4B` is broken: found 5 B");
+    // Who has no older image for a platform updates nothing.
+    assert!(lines[2].starts_with("ocibake: linux/arm64/v8: limit `update>0` is broken") && lines.len() == 3, "{said}");
+}
+
+#[test]
+fn what_is_no_limit_is_refused_before_anything_is_read() {
+    let scratch = Scratch::new();
+    for (limit, reason) in [
+        ("weight>1", "`METRIC>AMOUNT` expected"),
+        ("size", "`METRIC>AMOUNT` expected"),
+        ("size>much", "a number with B, kB"),
+        ("size>1%", "it is no part of anything"),
+        ("setuid>1MB", "a whole number expected"),
+    ] {
+        let outcome = Tool::new("report").args(["oci:nowhere", "--fail-if", limit]).within(scratch.path()).run();
+        let said = outcome.error();
+        assert!(said.starts_with(&format!("--fail-if: `{limit}` is not accepted: {reason}")), "{said}");
+    }
+    findings(&scratch.join("findings"));
+    let outcome = Tool::new("report").args(["oci:findings", "--fail-if", "update>1MB"]).within(scratch.path()).run();
+    let said = outcome.error();
+    assert!(said.contains("limit `update>1MB`: an older image to compare with expected"), "{said}");
+}
