@@ -19,7 +19,7 @@ use super::codec::Codec;
 use crate::block_cache::BlockCache;
 
 /// Threads that compress blocks. They end when all encoders that use them have ended.
-pub struct Compressors {
+pub(crate) struct Compressors {
     pub(super) codec: Codec,
     /// Buffers that encoders fill.
     inputs: Mutex<Pool>,
@@ -50,7 +50,7 @@ impl Compressors {
     /// # Errors
     ///
     /// If a thread cannot be started.
-    pub fn start(
+    pub(crate) fn start(
         codec: impl Into<Codec>,
         threads: NonZeroUsize,
         cache: Option<&Arc<dyn BlockCache>>,

@@ -60,9 +60,7 @@ pub struct Decoder<R> {
 
 /// What follows a compressed stream.
 #[derive(Debug)]
-pub struct Rest<R> {
-    /// The reader, at its end.
-    pub inner: R,
+pub(crate) struct Rest {
     /// How many bytes followed the last member, frame or stream; zero for [`Format::Plain`].
     pub trailing: u64,
     /// How many members, frames or streams there were, including skippable frames; zero for [`Format::Plain`].
@@ -139,13 +137,13 @@ impl<R: Read> Decoder<R> {
     /// # Errors
     ///
     /// Those of [`read`](Read::read).
-    pub fn finish(mut self) -> io::Result<Rest<R>> {
+    pub(crate) fn finish(mut self) -> io::Result<Rest> {
         io::copy(&mut self, &mut io::sink())?;
         let mut trailing = 0;
         loop {
             let count = self.input.filled()?.len();
             if count == 0 {
-                return Ok(Rest { inner: self.input.reader, trailing, streams: self.streams });
+                return Ok(Rest { trailing, streams: self.streams });
             }
             trailing += count as u64;
             self.input.consume(count);
@@ -400,12 +398,13 @@ mod tests {
             }
         }
 
-        let mut decoder = Decoder::new(Slow(bytes, false))?;
+        let mut input = Slow(bytes, false);
+        let mut decoder = Decoder::new(&mut input)?;
         let mut output = Vec::new();
         decoder.read_to_end(&mut output)?;
         let format = decoder.format();
         let rest = decoder.finish()?;
-        assert!(rest.inner.0.is_empty());
+        assert!(input.0.is_empty());
         Ok((output, format, rest.streams, rest.trailing))
     }
 

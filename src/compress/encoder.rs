@@ -45,7 +45,7 @@ impl<W: Write + Send + 'static> Encoder<W> {
     /// # Errors
     ///
     /// If a thread cannot be started.
-    pub fn with(inner: W, compressors: &Arc<Compressors>, input: InputDigest) -> io::Result<Self> {
+    pub(crate) fn with(inner: W, compressors: &Arc<Compressors>, input: InputDigest) -> io::Result<Self> {
         let codec = compressors.codec;
         Ok(Encoder {
             pipeline: Pipeline::start(inner, compressors, Frame::of(codec), input)?,
@@ -103,7 +103,7 @@ impl<W: Write + Send + 'static> Encoder<W> {
     /// # Errors
     ///
     /// Those of the inner writer, as far as they are known.
-    pub fn end(mut self) -> io::Result<EndedStream<W>> {
+    pub(crate) fn end(mut self) -> io::Result<EndedStream<W>> {
         let block = self.block.take().filter(|block| !block.is_empty());
         let empty = self.needs_block && block.is_none();
         if let Some(block) = block.or_else(|| empty.then(|| self.compressors.input())) {
@@ -142,7 +142,7 @@ impl<W: Write + Send + 'static> Encoder<W> {
 }
 
 /// A stream that has ended but may not be written completely.
-pub struct EndedStream<W: Write + Send + 'static>(Pipeline<W>);
+pub(crate) struct EndedStream<W: Write + Send + 'static>(Pipeline<W>);
 
 impl<W: Write + Send + 'static> EndedStream<W> {
     /// Waits until everything is written; returns the inner writer and the encoder's report.
@@ -150,7 +150,7 @@ impl<W: Write + Send + 'static> EndedStream<W> {
     /// # Errors
     ///
     /// Those of the inner writer.
-    pub fn wait(self) -> io::Result<(W, Encoded)> {
+    pub(crate) fn wait(self) -> io::Result<(W, Encoded)> {
         self.0.wait()
     }
 }

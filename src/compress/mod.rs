@@ -21,8 +21,11 @@ mod pipeline;
 mod read_ahead;
 
 pub use codec::{Codec, Compression, GzipLevel, XzLevel, ZstdLevel};
-pub use compressors::Compressors;
-pub use decoder::{Decoder, Format, Rest};
-pub use encoded::{Busy, Encoded, InputDigest};
-pub use encoder::{Encoder, EndedStream};
-pub use read_ahead::ReadAhead;
+pub(crate) use compressors::Compressors;
+pub use decoder::{Decoder, Format};
+pub use encoded::Busy;
+pub use encoded::Encoded;
+pub use encoded::InputDigest;
+pub use encoder::Encoder;
+pub(crate) use encoder::EndedStream;
+pub(crate) use read_ahead::ReadAhead;

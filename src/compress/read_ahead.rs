@@ -17,7 +17,7 @@ const BUFFERS: usize = 8;
 /// Bytes and errors come in the order in which the reader yields them: an error comes after the bytes before it, and
 /// the end only when the reader has reported its end. So a reader that checks a digest at its end has checked it before
 /// the end is seen here. Dropping a `ReadAhead` ends the thread at its next buffer.
-pub struct ReadAhead {
+pub(crate) struct ReadAhead {
     filled: Receiver<io::Result<Buffer>>,
     /// What is being consumed; an empty buffer is the end.
     current: Option<Buffer>,
@@ -30,7 +30,10 @@ impl ReadAhead {
     /// # Errors
     ///
     /// If the system has no thread to give.
-    pub fn new<'scope, R: Read + Send + 'scope>(scope: &'scope Scope<'scope, '_>, reader: R) -> io::Result<Self> {
+    pub(crate) fn new<'scope, R: Read + Send + 'scope>(
+        scope: &'scope Scope<'scope, '_>,
+        reader: R,
+    ) -> io::Result<Self> {
         let (sender, filled) = channel();
         Builder::new().name("read-ahead".to_owned()).spawn_scoped(scope, move || read_all(reader, &sender))?;
         Ok(ReadAhead { filled, current: None, position: 0 })

@@ -149,7 +149,7 @@ pub(crate) fn write_layers(
         places.push(place);
         Ok(file)
     };
-    let written = layer::write_all(layers, content, blob, compression, work)?;
+    let written = layer::write(layers, content, blob, compression, work)?;
     for ((layer, _), place) in written.iter().zip(&places) {
         keep_blocks(layer, compression, place, work.cache);
         first.adopt(place, &layer.descriptor.digest, layer.descriptor.size)?;

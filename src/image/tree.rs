@@ -67,7 +67,7 @@ pub struct ImageTree {
 
 /// Reads the first `count` layers of an image, or all if there are fewer, several at a time. Sizes, digests and
 /// diff_ids are verified.
-pub fn read_layers(
+pub(crate) fn read_layers(
     layout: &Layout,
     image: &Image,
     count: usize,
@@ -127,19 +127,19 @@ impl ImageLayers {
     }
 
     /// The tree of the layers so far.
-    pub fn so_far(&self) -> Folded {
+    pub(crate) fn so_far(&self) -> Folded {
         self.fold.clone().finish()
     }
 
     /// The tree with one more layer on top.
-    pub fn with(&self, changeset: Changeset) -> Result<Folded> {
+    pub(crate) fn with(&self, changeset: Changeset) -> Result<Folded> {
         let mut fold = self.fold.clone();
         fold.apply(changeset.members)?;
         Ok(fold.finish())
     }
 
     /// The digests of the files of a tree whose content is in these layers, by path.
-    pub fn digests_of(&self, folded: &Folded) -> BTreeMap<TarPath, ContentDigest> {
+    pub(crate) fn digests_of(&self, folded: &Folded) -> BTreeMap<TarPath, ContentDigest> {
         self.digests.by_path(folded)
     }
 

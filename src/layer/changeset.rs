@@ -14,7 +14,7 @@ use crate::work::Observer;
 
 /// The members of a layer or of another tar, whiteouts among them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Changeset {
+pub(crate) struct Changeset {
     /// In the order of the tar.
     pub members: Vec<Entry>,
     /// Digests of the contents of regular files, if requested.
@@ -52,7 +52,7 @@ impl<T> Default for ByMember<T> {
 
 /// What to do with the contents of regular files.
 #[derive(Debug)]
-pub enum Contents<'a> {
+pub(crate) enum Contents<'a> {
     /// Skip them.
     Skip,
     /// Compute their digests.
@@ -66,7 +66,7 @@ pub enum Contents<'a> {
 impl Changeset {
     /// Reads a tar from its stored bytes, compressed or not, to their end, so that a reader that verifies them sees
     /// them all. `name` names it in errors.
-    pub fn read(source: impl Read, contents: Contents<'_>, name: &str, observer: &dyn Observer) -> Result<Self> {
+    pub(crate) fn read(source: impl Read, contents: Contents<'_>, name: &str, observer: &dyn Observer) -> Result<Self> {
         let mut decoder = Decoder::new(source).at("read", Path::new(name))?;
         let mut reader = Reader::new(&mut decoder, name);
         let changeset = read_members(&mut reader, contents, name, observer)?;
@@ -77,7 +77,7 @@ impl Changeset {
 
     /// Reads a layer, and checks the digest of its tar (image-spec, config.md#layer-diffid). Warns the observer of what
     /// is lost.
-    pub fn read_layer(
+    pub(crate) fn read_layer(
         blob: impl Read + Send,
         diff_id: &Digest,
         contents: Contents<'_>,

@@ -16,7 +16,7 @@ use crate::tree::{Entry, Kind, Metadata, TarPath};
 
 /// One of several layers.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Cut<'a> {
+pub(crate) struct Cut<'a> {
     /// Its name.
     pub name: String,
     /// The groups that have something in it.
@@ -27,11 +27,11 @@ pub struct Cut<'a> {
 
 /// The groups of a layer: recipes with their versions, mostly one each.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct LayerGroups(BTreeMap<String, BTreeSet<String>>);
+pub(crate) struct LayerGroups(BTreeMap<String, BTreeSet<String>>);
 
 impl LayerGroups {
     /// Returns them as words: `RECIPE=VERSION`, or `RECIPE` if there is no version.
-    pub fn words(&self) -> String {
+    pub(crate) fn words(&self) -> String {
         let word = |(recipe, versions): (&String, &BTreeSet<String>)| {
             let recipe = percent::encode(recipe.as_bytes(), b"=");
             let versions: Vec<String> =
@@ -46,7 +46,7 @@ impl LayerGroups {
     }
 
     /// Parses words.
-    pub fn parse(words: &str) -> Self {
+    pub(crate) fn parse(words: &str) -> Self {
         let text = |word: &str| {
             let decoded = percent::decode(word.as_bytes()).unwrap_or_else(|_| word.into());
             String::from_utf8_lossy(&decoded).into_owned()
@@ -61,7 +61,7 @@ impl LayerGroups {
     }
 
     /// Returns the recipes in order, each with its versions.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, &BTreeSet<String>)> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &BTreeSet<String>)> {
         self.0.iter().map(|(recipe, versions)| (recipe.as_str(), versions))
     }
 
@@ -116,7 +116,11 @@ impl Layers {
 /// Cuts members, which are in the order of their tree, into layers, the lowest first; layers without a member are left
 /// out. The assignment is that of the whole tree. `is_changed` tells a directory that is a member itself from one that
 /// only leads to members; in a layer with none below it, all are members.
-pub fn cut<'a>(steps: &[Step<'a>], assignment: &Assignment<'_>, is_changed: impl Fn(&Entry) -> bool) -> Vec<Cut<'a>> {
+pub(crate) fn cut<'a>(
+    steps: &[Step<'a>],
+    assignment: &Assignment<'_>,
+    is_changed: impl Fn(&Entry) -> bool,
+) -> Vec<Cut<'a>> {
     let outline = Outline::of(steps, assignment, is_changed);
     let used = outline.used();
     if used.is_empty() {

@@ -17,24 +17,14 @@ use crate::tree::{pairs, Entry, HardLinks, Kind, Mask, Pair, TarPath, Tree};
 /// The members of a layer in the order in which they are written: each directory, the whiteouts for what is gone from
 /// it, and then its content.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Steps<'a> {
+pub(crate) struct Steps<'a> {
     steps: Vec<Step<'a>>,
 }
 
-impl<'a> Steps<'a> {
+impl Steps<'_> {
     /// Returns whether the trees are equal, so that there is nothing to write.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.steps.is_empty()
-    }
-
-    /// Returns the members.
-    pub fn steps(&self) -> &[Step<'a>] {
-        &self.steps
-    }
-
-    /// Returns the bytes of content that writing the layer will read.
-    pub fn content_size(&self) -> u64 {
-        self.steps.iter().map(Step::size).sum()
     }
 }
 
@@ -56,7 +46,7 @@ impl<'a> IntoIterator for Steps<'a> {
 /// What `mask` covers stays as it is in `old`, whatever `new` has there: it is neither added nor removed. But it goes
 /// with a directory above it that is removed or becomes something else. Hard links across the edge of the mask are not
 /// compared: if the names outside of it are written, they are a separate file.
-pub fn difference<'a>(
+pub(crate) fn difference<'a>(
     old: &'a Tree,
     new: &'a Tree,
     mask: &Mask,

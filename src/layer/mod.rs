@@ -11,8 +11,11 @@ pub mod plan;
 pub(crate) mod stream;
 mod write;
 
-pub use changeset::{ByMember, Changeset, Contents};
-pub use cut::{cut, Cut, LayerGroups};
-pub use difference::{difference, Steps};
-pub use fold::{Fold, Folded, Origin};
-pub use write::{recompress, write, write_all, Layer, LayerTimes, Step};
+pub use changeset::ByMember;
+pub(crate) use changeset::{Changeset, Contents};
+pub(crate) use cut::{cut, LayerGroups};
+pub(crate) use difference::difference;
+pub use fold::Fold;
+pub use fold::Folded;
+pub use fold::Origin;
+pub(crate) use write::{recompress, write, Layer, LayerTimes, Step};

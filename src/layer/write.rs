@@ -22,7 +22,7 @@ use crate::work::{Observer, Work};
 
 /// A written layer.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Layer {
+pub(crate) struct Layer {
     /// Its blob.
     pub descriptor: Descriptor,
     /// The digest of its tar (image-spec, config.md#layer-diffid).
@@ -35,7 +35,7 @@ pub struct Layer {
 
 /// How long the stages of writing a layer were busy, summed over their threads.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct LayerTimes {
+pub(crate) struct LayerTimes {
     /// Opening and reading files.
     pub read: Duration,
     /// Hashing, compressing and writing.
@@ -45,7 +45,7 @@ pub struct LayerTimes {
 /// One member of a layer to be written. All entries of a tree, each as a [`Step::Put`], make a layer with none below
 /// it; what turns one tree into another is their [`difference`](crate::layer::difference()).
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Step<'a> {
+pub(crate) enum Step<'a> {
     /// An entry that replaces what the layers below have at its path; a directory keeps its content there.
     Put(&'a Entry),
     /// An entry that the layer stores under another name than its tree.
@@ -61,7 +61,7 @@ pub enum Step<'a> {
 
 impl<'a> Step<'a> {
     /// Returns the entry as the layer has it, and the one whose content it has, or `None` for a whiteout.
-    pub fn entry_and_source(&self) -> Option<(&Entry, &'a Entry)> {
+    pub(crate) fn entry_and_source(&self) -> Option<(&Entry, &'a Entry)> {
         match self {
             Step::Put(entry) => Some((entry, entry)),
             Step::PutAs { entry, source } => Some((entry, source)),
@@ -70,12 +70,12 @@ impl<'a> Step<'a> {
     }
 
     /// Returns the bytes of content that writing it will read.
-    pub fn size(&self) -> u64 {
+    pub(crate) fn size(&self) -> u64 {
         self.entry_and_source().map_or(0, |(entry, _)| entry.size())
     }
 
     /// Returns the entry's path, or the path that is removed.
-    pub fn path(&self) -> &TarPath {
+    pub(crate) fn path(&self) -> &TarPath {
         match self {
             Step::Put(entry) => &entry.path,
             Step::PutAs { entry, .. } => &entry.path,
@@ -84,28 +84,15 @@ impl<'a> Step<'a> {
     }
 }
 
-/// Writes a layer to `blob`, member by member in the order of `steps`; `content` has the content of the sources. The
-/// work's threads compress, and their number does not affect the bytes.
-///
-/// A file that is larger or smaller than its entry says has changed in the meantime: an error that names it.
-pub fn write(
-    steps: Vec<Step<'_>>,
-    content: &dyn Content,
-    blob: impl Write + Send + 'static,
-    compression: Compression,
-    work: &Work<'_>,
-) -> Result<(Layer, LayerTimes)> {
-    let mut blob = Some(blob);
-    let written = write_all(vec![steps], content, || Ok(blob.take().expect("there is one layer")), compression, work)?;
-    Ok(written.into_iter().next().expect("there is one layer"))
-}
-
 /// How many layers may be on their way at once: each has two threads of its own besides those that compress.
 const ON_THEIR_WAY: usize = 4;
 
-/// Writes several layers, each as [`write()`] would, to files that `blob` makes. While the last blocks of one are
-/// hashed, compressed and written, the next is read: they share one set of threads, and the memory of one layer.
-pub fn write_all<W: Write + Send + 'static>(
+/// Writes layers to the files that `blob` makes, each member by member in the order of its steps; `content` has the content
+/// of the sources. While the last blocks of a layer are hashed, compressed and written, the next is read: they share the
+/// work's threads, whose number does not affect the bytes, and the memory of one layer.
+///
+/// A file that is larger or smaller than its entry says has changed in the meantime: an error that names it.
+pub(crate) fn write<W: Write + Send + 'static>(
     layers: Vec<Vec<Step<'_>>>,
     content: &dyn Content,
     mut blob: impl FnMut() -> Result<W>,
@@ -178,7 +165,7 @@ fn finish<W: Write + Send + 'static>(
 /// errors.
 ///
 /// The new bytes are the same as if the layer had been [written](write()) with this compression.
-pub fn recompress(
+pub(crate) fn recompress(
     blob: impl Read + Send,
     diff_id: &Digest,
     name: &str,
@@ -287,7 +274,10 @@ mod tests {
         let directory = TempDir::new(name);
         let blob = directory.path().join("blob");
         let file = File::create(&blob).unwrap();
-        let (layer, _) = write(steps, &Paths, file, Compression::None, &Work::default())?;
+        let mut file = Some(file);
+        let file = || Ok(file.take().unwrap());
+        let written = write(vec![steps], &Paths, file, Compression::None, &Work::default())?;
+        let (layer, _) = written.into_iter().next().unwrap();
         Ok((layer, std::fs::read(&blob).unwrap()))
     }
 

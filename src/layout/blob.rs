@@ -7,8 +7,8 @@ use crate::oci::Descriptor;
 /// Yields the bytes of a blob. Fails at the end, or as soon as there are too many bytes, if size or digest differs from
 /// the descriptor (image-spec, descriptor.md#verification).
 ///
-/// The check happens at the end: a reader that stops early has verified nothing. [`drain`](Self::drain) reads the rest.
-pub struct VerifiedReader<R> {
+/// The check happens at the end: a reader that stops early has verified nothing.
+pub(crate) struct VerifiedReader<R> {
     inner: R,
     descriptor: Descriptor,
     hasher: Option<Hasher>,
@@ -17,18 +17,13 @@ pub struct VerifiedReader<R> {
 
 impl<R: Read> VerifiedReader<R> {
     /// Wraps `inner`, to be verified against the descriptor. Fails if the digest's algorithm is not supported.
-    pub fn new(inner: R, descriptor: &Descriptor) -> Result<Self, Error> {
+    pub(crate) fn new(inner: R, descriptor: &Descriptor) -> Result<Self, Error> {
         let algorithm = descriptor.digest.algorithm().ok_or_else(|| {
             let reason = format!("digests of `{}` cannot be checked here", descriptor.digest.algorithm_name());
             Error::malformed(format!("blob {}", descriptor.digest.short()), reason)
         })?;
         let hasher = Some(Hasher::new(algorithm));
         Ok(VerifiedReader { inner, descriptor: descriptor.clone(), hasher, size: 0 })
-    }
-
-    /// Reads to the end, where the check happens.
-    pub fn drain(mut self) -> io::Result<()> {
-        io::copy(&mut self, &mut io::sink()).map(|_| ())
     }
 
     fn mismatch(&self, what: &'static str, expected: String, found: String) -> io::Error {
@@ -77,9 +72,9 @@ mod tests {
             (b"", 5, Some("size")),
         ] {
             let descriptor = Descriptor::new(MediaType::LAYER, digest.clone(), size);
-            let result = VerifiedReader::new(bytes, &descriptor).unwrap().drain();
+            let result = io::copy(&mut VerifiedReader::new(bytes, &descriptor).unwrap(), &mut io::sink());
             match complaint {
-                None => result.unwrap(),
+                None => drop(result.unwrap()),
                 Some(what) => {
                     let error = result.unwrap_err().to_string();
                     assert!(error.contains(&format!(": {what} should be ")), "{error}");

@@ -15,17 +15,18 @@ mod reader;
 mod tests;
 mod transaction;
 
-pub use blob::VerifiedReader;
+pub(crate) use blob::VerifiedReader;
 pub use docker::DockerForm;
 pub(crate) use docker::{is_docker_file, MANIFEST as DOCKER_MANIFEST};
 pub(crate) use graph::{
     choose, fitting, is_referrers_tag, named, names_digest, Choice, DocumentLinks, Documents, Found, Graph, Named,
     Node, NodeContent, Opened, Reach, Redirects, Rooted, Subjects, Walk, MAX_DEPTH,
 };
-pub use graph::{referrers_tag, AttachedFile, DescriptorPath, Image, Referrer};
+pub(crate) use graph::{referrers_tag, AttachedFile, DescriptorPath, Image, Referrer};
 pub(crate) use names::Names;
 pub use names::{AdditionalName, DigestPrefix, DockerName, DockerTag, ImageName, Location, Transport};
-pub use reader::{Layout, StoredFile};
+pub use reader::Layout;
+pub(crate) use reader::StoredFile;
 pub use transaction::{abandon, Checksum};
 pub(crate) use transaction::{
     commit_all, show, Abandoned, BlobPath, Draft, Stage, Staging, Taken, TakenBlob, Transaction, Trust, Watched,

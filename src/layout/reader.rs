@@ -34,7 +34,7 @@ enum Store {
 
 /// A file of a layout.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StoredFile {
+pub(crate) struct StoredFile {
     /// Its path in the layout, such as `blobs/sha256/…`, with bytes that are not UTF-8 replaced.
     pub name: String,
     /// Its size in bytes.
@@ -171,7 +171,7 @@ impl Layout {
     }
 
     /// All files, sorted by name. Directories are left out, and in a layout directory symbolic links too.
-    pub fn files(&self) -> Result<Vec<StoredFile>> {
+    pub(crate) fn files(&self) -> Result<Vec<StoredFile>> {
         let mut files = match &self.store {
             Store::Directory(root) => list_files(root)?,
             Store::Archive(archive) => archive.files(),
@@ -228,7 +228,7 @@ impl Layout {
     }
 
     /// Opens a blob, verified against its descriptor while it is read.
-    pub fn blob(&self, descriptor: &Descriptor) -> Result<VerifiedReader<Box<dyn Read + Send + '_>>> {
+    pub(crate) fn blob(&self, descriptor: &Descriptor) -> Result<VerifiedReader<Box<dyn Read + Send + '_>>> {
         if let Store::DockerArchive(archive) = &self.store {
             archive.check_promise(&descriptor.digest)?;
         }

@@ -110,12 +110,12 @@ const SYSTEMS: &[&str] = &[
 ];
 
 /// Returns whether some architecture has this name, whether or not OCI can name it.
-pub fn is_known_name(name: &str) -> bool {
+pub(crate) fn is_known_name(name: &str) -> bool {
     named(name).is_some() || reserved(name).is_some() || WITHOUT_GOARCH.contains(&name)
 }
 
 /// Returns whether this is a GOOS.
-pub fn is_known_os(name: &str) -> bool {
+pub(crate) fn is_known_os(name: &str) -> bool {
     SYSTEMS.contains(&name)
 }
 
@@ -127,7 +127,7 @@ pub fn known_names() -> impl Iterator<Item = &'static str> {
 }
 
 /// Returns what an architecture may be called, for a message.
-pub fn accepted_names() -> String {
+pub(crate) fn accepted_names() -> String {
     let goarches: Vec<_> = LINUX.iter().map(|(goarch, _)| *goarch).collect();
     format!("a GOARCH ({}), or the TARGET_ARCH, `uname -m` or Debian name of one", goarches.join(", "))
 }

@@ -8,7 +8,8 @@ mod machine;
 mod pattern;
 mod variant;
 
-pub use architecture::{accepted_names, is_known_name, is_known_os, known_names};
+pub use architecture::known_names;
+pub(crate) use architecture::{accepted_names, is_known_name, is_known_os};
 pub use machine::Machine;
 pub use pattern::PlatformPattern;
 pub use variant::VariantPolicy;

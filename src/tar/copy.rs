@@ -17,7 +17,7 @@ use crate::tar::{padding, pax, Edge, Output, BLOCK, EXTENDED_HEADER_LIMIT};
 /// # Errors
 ///
 /// Those of `source` and of `output`.
-pub fn copy(source: &mut dyn Read, output: &mut impl Output) -> io::Result<()> {
+pub(crate) fn copy(source: &mut dyn Read, output: &mut impl Output) -> io::Result<()> {
     // The headers of the current entry, including extended ones.
     let mut headers = Vec::new();
     let mut size_record = None;

@@ -152,7 +152,7 @@ impl Extended {
 }
 
 /// A keyword and its value.
-pub type OwnedRecord = (Box<[u8]>, Box<[u8]>);
+pub(crate) type OwnedRecord = (Box<[u8]>, Box<[u8]>);
 
 /// What extended headers say in place of the header of a member.
 #[derive(Debug, Default)]

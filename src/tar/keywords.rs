@@ -5,7 +5,7 @@ use crate::tree::TarPath;
 
 /// The PAX keywords of an archive that mean something but are lost when its entries are stored elsewhere.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct LostKeywords {
+pub(crate) struct LostKeywords {
     /// For each keyword, the first member that has it and how many there are.
     found: BTreeMap<Box<[u8]>, (TarPath, u64)>,
     /// How many records of further keywords there were.
@@ -19,7 +19,7 @@ const SHOWN: usize = 80;
 
 impl LostKeywords {
     /// Adds the keywords of a member.
-    pub fn add(&mut self, member: &Member) {
+    pub(crate) fn add(&mut self, member: &Member) {
         let Ok(entry) = &member.entry else { return };
         for anomaly in &member.anomalies {
             let (Anomaly::UnknownKeyword(keyword) | Anomaly::ForeignKeyword(keyword)) = anomaly else { continue };
@@ -34,17 +34,17 @@ impl LostKeywords {
     }
 
     /// Forgets the keywords that are applied after all.
-    pub fn retain(&mut self, is_lost: impl Fn(&[u8]) -> bool) {
+    pub(crate) fn retain(&mut self, is_lost: impl Fn(&[u8]) -> bool) {
         self.found.retain(|keyword, _| is_lost(keyword));
     }
 
     /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.found.is_empty() && self.more == 0
     }
 
     /// A line for each keyword. `archive` names the archive.
-    pub fn warnings(&self, archive: &str) -> Vec<String> {
+    pub(crate) fn warnings(&self, archive: &str) -> Vec<String> {
         let mut lines = Vec::new();
         for (keyword, (path, count)) in &self.found {
             let keyword = keyword[..keyword.len().min(SHOWN)].escape_ascii();

@@ -26,13 +26,15 @@ mod tests;
 mod writer;
 
 pub use anomaly::Anomaly;
-pub use copy::copy;
+pub(crate) use copy::copy;
 pub use edge::Edge;
-pub use extended::OwnedRecord;
-pub use keywords::LostKeywords;
+pub(crate) use extended::OwnedRecord;
+pub(crate) use keywords::LostKeywords;
 pub use member::Member;
-pub use output::{Output, Plain};
-pub use reader::{End, Reader};
+pub use output::Output;
+pub(crate) use output::Plain;
+pub use reader::End;
+pub use reader::Reader;
 pub use writer::Writer;
 
 /// Headers and content come in blocks of this many bytes.

@@ -30,7 +30,7 @@ impl Output for Vec<u8> {}
 
 /// Any writer as an [`Output`] that ignores edges.
 #[derive(Debug)]
-pub struct Plain<W>(pub W);
+pub(crate) struct Plain<W>(pub W);
 
 impl<W: Write> Write for Plain<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {

@@ -106,7 +106,7 @@ impl<R: Read> Reader<R> {
 
     /// Reads the source to its end, including remaining members, so that a source that counts or hashes its bytes sees
     /// them all.
-    pub fn finish(mut self) -> Result<End> {
+    pub(crate) fn finish(mut self) -> Result<End> {
         while self.next_member()?.is_some() {}
         let State::AtEnd { zero_blocks } = self.state else { return Err(self.blocks.truncated()) };
         let mut anomalies: Vec<_> = self.padding.take().into_iter().collect();

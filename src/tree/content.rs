@@ -29,7 +29,7 @@ pub trait Content {
 ///
 /// A file that is another one when it is read, or that was written to in the meantime, is an error that names it.
 #[derive(Debug)]
-pub struct Directory {
+pub(crate) struct Directory {
     directories: Mutex<Directories>,
     /// Its regular files, in the order of the tree.
     seen: Vec<(TarPath, Seen)>,

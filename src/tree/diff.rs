@@ -18,7 +18,7 @@ use crate::tree::{
 /// The trees are canonical: parents exist, and of several names of one inode the first in order is the file and the
 /// others are hard links to it. `same_content` says whether a regular file of the old tree and one of the new tree,
 /// both of the same size, hold the same bytes; it is called once for each pair of inodes.
-pub fn diff(
+pub(crate) fn diff(
     old: &Tree,
     new: &Tree,
     mask: &Mask,

@@ -56,7 +56,7 @@ pub(crate) struct Exclusion<'a> {
 
 /// What patterns left out of a tree.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Excluded {
+pub(crate) struct Excluded {
     /// Whether anything was left out.
     pub anything: bool,
     /// The patterns that matched nothing, or only what another had left out with a directory above it.

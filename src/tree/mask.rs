@@ -2,13 +2,13 @@ use crate::tree::TarPath;
 
 /// Paths that a comparison leaves out, each with everything below it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Mask {
+pub(crate) struct Mask {
     paths: Vec<TarPath>,
 }
 
 impl Mask {
     /// Returns whether a path is left out. A masked root leaves out everything.
-    pub fn covers(&self, path: &TarPath) -> bool {
+    pub(crate) fn covers(&self, path: &TarPath) -> bool {
         self.paths.iter().any(|masked| path.starts_with(masked))
     }
 }

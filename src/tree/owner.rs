@@ -166,7 +166,7 @@ impl FromStr for IdMap {
 }
 
 /// Sets times newer than `limit` to `limit`; others stay (reproducible-builds.org, SOURCE_DATE_EPOCH).
-pub fn clamp_times(tree: &mut Tree, limit: Mtime) {
+pub(crate) fn clamp_times(tree: &mut Tree, limit: Mtime) {
     for entry in tree.iter_mut() {
         entry.metadata.mtime = entry.metadata.mtime.min(limit);
     }

@@ -8,7 +8,7 @@ const MAX_LINKS: usize = 40;
 /// Resolves names in a tree like a process that has the tree as its root: links on the way are followed, and none leads
 /// out.
 #[derive(Debug)]
-pub struct Resolver<'a> {
+pub(crate) struct Resolver<'a> {
     tree: &'a Tree,
     /// Directories that were looked up, by the names used for them.
     directories: BTreeMap<Box<[u8]>, Option<TarPath>>,
@@ -16,7 +16,7 @@ pub struct Resolver<'a> {
 
 /// Why a name cannot be resolved.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Lost {
+pub(crate) enum Lost {
     /// Nothing is there.
     Missing(TarPath),
     /// The path goes on, but this is not a directory.
@@ -27,13 +27,13 @@ pub enum Lost {
 
 impl<'a> Resolver<'a> {
     /// Makes a resolver for one tree, which remembers what it found.
-    pub fn new(tree: &'a Tree) -> Self {
+    pub(crate) fn new(tree: &'a Tree) -> Self {
         Resolver { tree, directories: BTreeMap::new() }
     }
 
     /// Returns the path that a name has in the tree, or would have: its directories are resolved, and the last
     /// component is not followed. `None` if a directory is missing.
-    pub fn place(&mut self, name: &[u8]) -> Option<TarPath> {
+    pub(crate) fn place(&mut self, name: &[u8]) -> Option<TarPath> {
         let end = name.iter().rposition(|byte| *byte != b'/').map_or(0, |last| last + 1);
         let (directory, last) = match name[..end].iter().rposition(|byte| *byte == b'/') {
             Some(slash) => (&name[..slash], &name[slash + 1..end]),
@@ -53,13 +53,13 @@ impl<'a> Resolver<'a> {
 
     /// Returns the entry that a name refers to, which is never a symbolic link; for a hard link, the file that it
     /// names.
-    pub fn follow(&self, name: &[u8]) -> Option<&'a Entry> {
+    pub(crate) fn follow(&self, name: &[u8]) -> Option<&'a Entry> {
         let path = self.walk(name)?;
         self.tree.get(&path).map(|entry| self.tree.inode(entry))
     }
 
     /// Does the same as [`follow`](Self::follow), or says why the name cannot be resolved.
-    pub fn find(&self, name: &[u8]) -> Result<Option<&'a Entry>, Lost> {
+    pub(crate) fn find(&self, name: &[u8]) -> Result<Option<&'a Entry>, Lost> {
         self.way(name).map(|path| self.tree.get(&path).map(|entry| self.tree.inode(entry)))
     }
 

@@ -41,7 +41,7 @@ pub enum WhiteoutNames {
 
 /// A tree and what could not be part of it.
 #[derive(Debug)]
-pub struct Scan {
+pub(crate) struct Scan {
     /// The entries, the root included.
     pub tree: Tree,
     /// What the files hold.
@@ -56,7 +56,7 @@ pub struct Scan {
 ///
 /// The first path of an inode in order is the file; its other names become hard links to it. Fails on the first name
 /// that cannot be read, and on names that begin with `.wh.` unless the policy keeps them.
-pub fn scan(root: &Path, policy: &ScanPolicy, observer: &dyn Observer) -> Result<Scan> {
+pub(crate) fn scan(root: &Path, policy: &ScanPolicy, observer: &dyn Observer) -> Result<Scan> {
     if !root.metadata().at("read the rootfs", root)?.is_dir() {
         return Err(Error::refused(format!("rootfs `{}`: a directory is wanted, found a file", root.display())));
     }

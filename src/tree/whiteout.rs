@@ -11,7 +11,7 @@ const OPAQUE: &[u8] = b".wh..wh..opq";
 ///
 /// A whiteout acts on lower layers only, wherever it is in its own layer.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Whiteout {
+pub(crate) enum Whiteout {
     /// Nothing: it names an entry.
     None,
     /// What lower layers have at this path is removed, with everything below it.
@@ -24,7 +24,7 @@ pub enum Whiteout {
 
 impl Whiteout {
     /// Classifies a path of a layer. Refuses a marker that hides nothing, `.` or `..`, and a path below a whiteout.
-    pub fn of(path: &TarPath) -> Result<Whiteout> {
+    pub(crate) fn of(path: &TarPath) -> Result<Whiteout> {
         let Some(directory) = path.parent() else { return Ok(Whiteout::None) };
         let mut above = directory.as_bytes().split(|byte| *byte == b'/');
         if let Some(marker) = above.find(|component| component.starts_with(PREFIX)) {
@@ -46,7 +46,7 @@ impl Whiteout {
     }
 
     /// Returns the path of the marker, or `None` for [`Whiteout::None`], [`Whiteout::Aufs`], and a removed root.
-    pub fn marker(&self) -> Option<TarPath> {
+    pub(crate) fn marker(&self) -> Option<TarPath> {
         match self {
             Whiteout::Remove(path) => path.parent().map(|parent| parent.join(&[PREFIX, path.file_name()].concat())),
             Whiteout::Opaque(directory) => Some(directory.join(OPAQUE)),
@@ -56,7 +56,7 @@ impl Whiteout {
 }
 
 /// Returns whether a component begins with `.wh.`: a layer cannot hold such a file (image-spec, layer.md#whiteouts).
-pub fn is_reserved(path: &TarPath) -> bool {
+pub(crate) fn is_reserved(path: &TarPath) -> bool {
     path.as_bytes().split(|byte| *byte == b'/').any(|component| component.starts_with(PREFIX))
 }
 

@@ -97,7 +97,8 @@ impl Place {
         let mut work = Work::new(NonZeroUsize::new(threads).unwrap(), &Silent);
         work.cache = cache;
         let steps: Vec<Step<'_>> = entries.iter().map(Step::Put).collect();
-        let (layer, _) = layer::write(steps, files, File::create(&path).unwrap(), compression, &work).unwrap();
+        let blob = || Ok(File::create(&path).unwrap());
+        let (layer, _) = layer::write(vec![steps], files, blob, compression, &work).unwrap().remove(0);
         if let (Some(cache), Some(encoding)) = (cache, encoding(compression)) {
             cache.keep(&encoding, &layer.descriptor.digest, &path, &layer.blocks);
         }

@@ -16,7 +16,7 @@ use crate::oci::{Annotations, Descriptor, RefName};
 
 /// A manifest or an index that is attached to another.
 #[derive(Clone, Debug)]
-pub struct Referrer {
+pub(crate) struct Referrer {
     /// The descriptor that lists it.
     pub descriptor: Descriptor,
     /// The digest of the document that it is attached to.
@@ -31,7 +31,7 @@ pub struct Referrer {
 
 /// A file of an artifact.
 #[derive(Clone, Debug)]
-pub struct AttachedFile {
+pub(crate) struct AttachedFile {
     /// The descriptor of its blob.
     pub descriptor: Descriptor,
     /// The original file name.
@@ -41,7 +41,7 @@ pub struct AttachedFile {
 impl Layout {
     /// Everything that is attached to anything, each item once, in the order of the index. Unreadable documents are
     /// skipped, since they may not matter to the caller.
-    pub fn referrers(&self) -> Result<Vec<Referrer>> {
+    pub(crate) fn referrers(&self) -> Result<Vec<Referrer>> {
         let index = self.index()?;
         let mut seen = BTreeSet::new();
         let mut referrers = Vec::new();
@@ -83,7 +83,7 @@ fn referrer(descriptor: &Descriptor, found: &DocumentLinks) -> Option<Referrer> 
 const LENGTH: usize = 64;
 
 /// The referrers tag of a digest: `sha256-…`.
-pub fn referrers_tag(subject: &Digest) -> Result<RefName> {
+pub(crate) fn referrers_tag(subject: &Digest) -> Result<RefName> {
     let plain = |text: &str, length: usize| -> String {
         text.chars().take(length).map(|c| if c.is_ascii_alphanumeric() || "_.".contains(c) { c } else { '-' }).collect()
     };

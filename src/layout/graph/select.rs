@@ -17,7 +17,7 @@ use crate::platform::PlatformPattern;
 
 /// The documents of an image.
 #[derive(Debug)]
-pub struct Image {
+pub(crate) struct Image {
     /// The descriptors that lead to it.
     pub path: DescriptorPath,
     /// Its manifest.
@@ -134,7 +134,7 @@ impl Layout {
     }
 
     /// The one image that the location means. `platform` chooses among several; the error lists the choices.
-    pub fn image(&self, platform: Option<&PlatformPattern>) -> Result<Image> {
+    pub(crate) fn image(&self, platform: Option<&PlatformPattern>) -> Result<Image> {
         self.by_one_index(|| self.image_now(platform))
     }
 
@@ -160,7 +160,7 @@ impl Layout {
     }
 
     /// All images that the location means.
-    pub fn all_images(&self) -> Result<Vec<Image>> {
+    pub(crate) fn all_images(&self) -> Result<Vec<Image>> {
         let images = self.by_one_index(|| self.images(self.meant()?))?;
         if images.is_empty() {
             return Err(self.holds_no_image());

@@ -14,26 +14,26 @@ pub(crate) const MAX_DEPTH: usize = 8;
 
 /// The descriptors from an entry of `index.json` to a document, through nested indexes if any. Never empty.
 #[derive(Clone, Debug, PartialEq)]
-pub struct DescriptorPath(Vec<Descriptor>);
+pub(crate) struct DescriptorPath(Vec<Descriptor>);
 
 impl DescriptorPath {
     /// The document's own descriptor.
-    pub fn descriptor(&self) -> &Descriptor {
+    pub(crate) fn descriptor(&self) -> &Descriptor {
         self.0.last().expect("a path has a descriptor")
     }
 
     /// Whether any of the descriptors has this digest.
-    pub fn leads_through(&self, digest: &Digest) -> bool {
+    pub(crate) fn leads_through(&self, digest: &Digest) -> bool {
         self.0.iter().any(|descriptor| descriptor.digest == *digest)
     }
 
     /// Returns the index that lists the document, or `None` if `index.json` does.
-    pub fn index(&self) -> Option<&Descriptor> {
+    pub(crate) fn index(&self) -> Option<&Descriptor> {
         self.0.iter().rev().nth(1)
     }
 
     /// The entry of `index.json` at its start.
-    pub fn entry(&self) -> &Descriptor {
+    pub(crate) fn entry(&self) -> &Descriptor {
         self.0.first().expect("a path has a descriptor")
     }
 }

@@ -169,7 +169,7 @@ fn simulate(
         let path = Path::new("/dev/null");
         File::options().write(true).open(path).map_err(|cause| Error::Io { action: "open", path: path.into(), cause })
     };
-    let written = layer::write_all(steps, content, nowhere, options.build.spec.compression, work)?;
+    let written = layer::write(steps, content, nowhere, options.build.spec.compression, work)?;
     let new =
         written.into_iter().zip(described).map(|((layer, _), described)| NewLayer { layer, described }.descriptor());
     let new: Vec<_> = new.collect();

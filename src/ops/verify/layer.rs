@@ -103,7 +103,7 @@ fn walk(
 struct Outcome {
     /// Why nothing more could be decompressed.
     failure: Option<String>,
-    /// What [`crate::compress::Rest`] says.
+    /// What [`crate::compress::Decoder`] says.
     streams: u64,
     trailing: u64,
 }
