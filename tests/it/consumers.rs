@@ -206,14 +206,14 @@ fn buildah_mounts_it_and_runs_it() {
 fn podman_loads_and_mounts_an_archive() {
     let scratch = Scratch::new();
     let (Some(podman), Some(rootfs)) = (Storage::of("podman", &scratch), runnable_rootfs(&scratch)) else { return };
-    for compression in ["gzip", "zstd"] {
-        let archive = scratch.join(&format!("{compression}.tar"));
-        let name = format!("localhost/oven/{compression}:v1");
-        let _ = Tool::build(&rootfs)
-            .target("oci-archive", &archive, &name)
-            .args(SETTINGS)
-            .args(["--compression", compression])
-            .bake();
+    for (form, flags) in [
+        ("gzip", ["--compression", "gzip"]),
+        ("zstd", ["--compression", "zstd"]),
+        ("layers", ["--layers", "links=**/*l* rest=*"]),
+    ] {
+        let archive = scratch.join(&format!("{form}.tar"));
+        let name = format!("localhost/oven/{form}:v1");
+        let _ = Tool::build(&rootfs).target("oci-archive", &archive, &name).args(SETTINGS).args(flags).bake();
         podman.run(&["load", "-q", "-i", &archive.display().to_string()]);
         let config = podman.run(&["image", "inspect", "--format", "{{json .Config}}", &name]);
         let config: Value = serde_json::from_str(&config).unwrap();

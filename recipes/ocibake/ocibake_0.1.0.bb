@@ -10,12 +10,26 @@ LIC_FILES_CHKSUM = "file://LICENSE;md5=af93ed09e4ed74102aacdc77f8b4f0be"
 
 # bzip2, liblzma and zstd come from their recipes. A version of xz older than 5.8, and libdeflate always, are built from
 # the C sources that their crates bring along.
-DEPENDS += "bzip2 xz zstd"
+DEPENDS = "bzip2 xz zstd"
 # A binary for another machine cannot be asked for its manual pages and completions.
 DEPENDS:append:class-target = " ocibake-native"
 DEPENDS:append:class-nativesdk = " ocibake-native"
 
+# The layer is the source tree, so class and tool never differ. To keep the recipe in another layer, put
+# git://github.com/ocibake/ocibake.git;protocol=https;branch=main with a SRCREV in the place of these lines.
+# nooelint: oelint.vars.fileextrapaths,oelint.vars.outofcontext - the sources are not beside the recipe
+FILESEXTRAPATHS:prepend := "${THISDIR}/../..:"
+SRC_URI = "\
+    file://Cargo.lock;subdir=${BP} \
+    file://Cargo.toml;subdir=${BP} \
+    file://LICENSE;subdir=${BP} \
+    file://benches/encoder.rs;subdir=${BP} \
+    file://src;subdir=${BP} \
+"
+
 inherit cargo cargo-update-recipe-crates pkgconfig bash-completion
+
+require ${BPN}-crates.inc
 
 # Packaging strips, and keeps the symbols for ${PN}-dbg.
 export CARGO_PROFILE_RELEASE_STRIP = "none"
@@ -32,16 +46,6 @@ do_install:append() {
     ${OCIBAKE_HERE} completions fish > ${D}${datadir}/fish/vendor_completions.d/ocibake.fish
 }
 
-# The environment script of an SDK reads this file. The tool finds the platform in what that script exports.
-do_install:append:class-nativesdk() {
-    install -d ${D}${SDKPATHNATIVE}/environment-setup.d
-    printf '%s\n' \
-        'export OCIBAKE="$OECORE_NATIVE_SYSROOT${bindir_nativesdk}/ocibake"' \
-        'export OCIBAKE_PLATFORM_FLAGS="--target-arch $OECORE_TARGET_ARCH"' \
-        > ${D}${SDKPATHNATIVE}/environment-setup.d/ocibake.sh
-}
-
-FILES:${PN}:append:class-nativesdk = " ${SDKPATHNATIVE}/environment-setup.d"
 FILES:${PN} += "${datadir}/zsh ${datadir}/fish"
 
 BBCLASSEXTEND = "native nativesdk"
