@@ -11,7 +11,7 @@ DESTDIR ?=
 BINARY ?= target/release/ocibake
 
 .PHONY: help build install demo check test test-rust test-class test-vendored test-odd-path \
-	test-faults test-bitbake lint lint-rust lint-crates lint-yocto bench fuzz crates clean
+	test-faults test-bitbake screenshots lint lint-rust lint-crates lint-yocto bench fuzz crates clean
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t16
@@ -96,6 +96,9 @@ crates: ## write the recipe's list of crates from Cargo.lock
 
 bench: build ## ocibake beside umoci, buildah, skopeo and tar | pigz (ROOTFS=DIR for another tree)
 	benches/compare $(if $(ROOTFS),--rootfs $(ROOTFS)) $(BENCH_FLAGS)
+
+screenshots: build ## the pictures of docs/report.md, of a Debian image (root; ROOTFS=DIR for another tree)
+	tests/browser/screenshots $(ROOTFS)
 
 # libdeflate includes one table in several of its C files, which is no fault.
 fuzz: ## every fuzz target for FUZZ_SECONDS (needs cargo-fuzz and a nightly compiler)

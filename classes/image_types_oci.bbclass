@@ -19,6 +19,8 @@
 #                     instance oci-archive.zst or oci-archive.sha256sum
 #     docker-archive  ${IMAGE_NAME}.docker-archive, the same image as "docker load" of every age takes it; it can be
 #                     converted further too
+#     oci-report      ${IMAGE_NAME}.oci-report.html, a page that shows what is in the image of type oci, which it brings
+#                     with it; EXTRA_IMAGECMD:oci-report = "--fail-if 'size>80MB'" sets limits
 #
 # Each gets ${IMAGE_LINK_NAME}.<type> as every image type does and, for each tag, the link that container classes look
 # for: ${IMAGE_BASENAME}-<tag>-oci to the layout, ${IMAGE_BASENAME}-<tag>-oci.tar and ${IMAGE_BASENAME}-<tag>-docker.tar
@@ -87,6 +89,8 @@
 #     OCI_BASE_IMAGE_TAG         which image of the base; default "latest" of a recipe's, the only one of a path's
 #     OCI_BASE_IMAGE_MODE        "merge", the default: what the base has and the rootfs has not stays in the image;
 #                                "exact": it is removed, so that the image holds the rootfs and nothing else
+#     OCI_REPORT_OLD             oci-report: an image of an older release to compare with, such as
+#                                oci:/srv/releases/app.oci:1.0
 #     EXTRA_IMAGECMD:oci         more flags for "ocibake build" (likewise :oci-archive and :docker-archive)
 #
 # Every variable takes the image type as an override: OCI_IMAGE_COMPRESSION:oci-archive = "zstd".
@@ -96,7 +100,7 @@
 # The layer holds what the tar image type holds, owners, modes, times, devices and capabilities included. The image
 # depends on nothing but the rootfs, its base and these variables: no clock, no git, no name of the host.
 
-inherit ocibake ocibake_base ocibake_check ocibake_deployed ocibake_layers ocibake_packages ocibake_qa ocibake_spdx
+inherit ocibake ocibake_base ocibake_check ocibake_deployed ocibake_layers ocibake_packages ocibake_qa ocibake_report ocibake_spdx
 
 IMAGE_TYPES += "oci oci-archive docker-archive"
 IMAGE_TYPEDEP:oci = "${@'oci-archive' if d.getVar('OCI_IMAGE_TAR_OUTPUT') else ''}"

@@ -10,9 +10,9 @@ YOCTO = (bbclass.REPOSITORY / "docs/yocto.md").read_text()
 # What a class sets for itself, and what it knows of others' classes.
 INTERNAL = {"OCI_VARIABLES", "OCI_CLASS_VARIABLES", "OCI_CHECKED", "OCI_RUN", "OCI_BUILD", "OCI_ATTACH", "OCI_MAP_FLAG",
             "OCI_PLAN_DIR", "OCI_QA_CHECKS", "OCI_SPDX_DIR", "OCI_SPDX_DOCUMENT", "OCI_IMAGE_BACKEND", "OCI_LAYER_CACHE",
-            "OCI_LAYER_CACHE_DIR"}
+            "OCI_LAYER_CACHE_DIR", "OCI_REPORT_PAGE", "OCI_REPORT_RUN"}
 CLASSES = {
-    "image_types_oci": ["image_types_oci", "ocibake_base", "ocibake_check", "ocibake_deployed", "ocibake_layers", "ocibake_packages", "ocibake_qa", "ocibake_spdx"],
+    "image_types_oci": ["image_types_oci", "ocibake_base", "ocibake_check", "ocibake_deployed", "ocibake_layers", "ocibake_packages", "ocibake_qa", "ocibake_report", "ocibake_spdx"],
     "ocibake_index": ["ocibake_index"],
 }
 

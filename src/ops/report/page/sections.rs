@@ -106,12 +106,23 @@ pub(super) fn summary(part: &Part<'_>) -> String {
         (
             "Owners",
             match &part.image.owners {
-                Some(source) => format!("who owns which file is known from {}", plain(source)),
+                Some(source) => format!("who owns which file is known from {}", known_from(source)),
                 None => String::new(),
             },
         ),
     ]);
     part.section("summary", "Summary", &format!("{tiles}{facts}"))
+}
+
+/// Where owners are known from. Where a package map lies is no part of the image.
+fn known_from(source: &str) -> &str {
+    match source {
+        "dpkg" => "the database of dpkg",
+        "opkg" => "the database of opkg",
+        "apk" => "the database of apk",
+        "layers" => "the annotations of layers",
+        _ => "a package map",
+    }
 }
 
 /// The picture of sizes.
