@@ -22,7 +22,7 @@ def host_pseudo():
 
 
 def ordinary_user():
-    """Arguments for a process that BitBake accepts: it refuses root, so nobody stands in."""
+    """Arguments for a process that BitBake accepts: it refuses root, so the user `nobody` runs it."""
     if os.geteuid() != 0:
         return {}
     nobody = pwd.getpwnam("nobody")
@@ -55,11 +55,11 @@ class BuildDirectory:
             os.chown(self.path, user["user"], user["group"])
 
     def configure(self, text):
-        """Replace conf/auto.conf, which local.conf gives way to."""
+        """Replace conf/auto.conf, which overrides local.conf."""
         (self.path / "conf/auto.conf").write_text(text, encoding="utf-8")
 
     def environment(self):
-        """What bitbake is started with; nothing else of the caller's reaches it."""
+        """The environment of bitbake, which inherits nothing else from the caller."""
         own = {
             "OECORE": str(self.oecore),
             "OCIBAKE_LAYER": str(LAYER),
@@ -80,7 +80,7 @@ class BuildDirectory:
         }
 
     def command(self, *words):
-        """Run a program of bitbake's in this directory."""
+        """Run one of bitbake's programs in this directory."""
         return Run(subprocess.run(words, cwd=self.path, env=self.environment(), text=True, encoding="utf-8",
                                   stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
                                   **ordinary_user()))

@@ -10,7 +10,7 @@ import tarfile
 
 
 def entries_of_tar(stream):
-    """Path to everything that a rootfs entry is; hard links as the set of their names."""
+    """A map from paths to all properties of their entries; hard links are the set of their names."""
     entries = {}
     links = {}
     with tarfile.open(fileobj=stream) as archive:

@@ -2,7 +2,7 @@
 """Print the base hash of the tasks that make an image or an index, once for each setting, as JSON: setting to task to hash.
 
 Run in a build directory with BitBake's environment: a recipe file, then settings NAME=value. A new BitBake for each
-setting would say the same and take several seconds each time.
+setting would print the same but take several seconds each time.
 """
 
 import json
@@ -19,7 +19,7 @@ def task_hashes(builder, recipe, name, value):
     """Parse the recipe with one variable set, and hash the tasks that make images as BitBake does."""
     data = builder.mcdata[""].createCopy()
     if name:
-        # As a user's local.conf would: a default of the class must not win over it.
+        # Set as in local.conf: a default in the class must not override it.
         data.setVar(name, value)
         data.setVar(name + ":forcevariable", value)
     data.setVar("__ONLYFINALISE", "default")

@@ -33,7 +33,7 @@ class Backend(unittest.TestCase):
             self.assertEqual(layout.entries(), entries_of_tar(stream))
         self.assertEqual(layout.config["config"]["Labels"]["quote"], "it's")
         self.assertEqual((layout.config["architecture"], layout.config["config"]["Cmd"]), ("amd64", ["/bin/sh"]))
-        # Their class asks for tars unless it is told otherwise; its tar.bz2 was only a step on the way.
+        # Their class makes tars by default; its tar.bz2 is only an intermediate step.
         self.assertTrue((self.images / (RECIPE + "-latest-oci.tar")).is_file())
         self.assertEqual([name for name in os.listdir(self.images) if "bz2" in name], [])
 

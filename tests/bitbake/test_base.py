@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""An image on the image of another recipe, or on one that came from elsewhere."""
+"""An image on the image of another recipe, or on one from elsewhere."""
 
 import io
 import json

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The image type for Docker of every age."""
+"""The image type for every version of Docker."""
 
 import gzip
 import io

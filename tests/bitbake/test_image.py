@@ -97,7 +97,7 @@ class Fidelity(BakedTest):
 
 
 class Deployed(BakedTest):
-    """Names in the deploy directory, and what else learns of them."""
+    """Names in the deploy directory, and the documents that list them."""
 
     def test_names(self):
         (stamp,) = {match[1] for match in (re.search(r"rootfs-(\d+)\.oci$", name) for name in os.listdir(self.images))
@@ -138,12 +138,12 @@ class Deployed(BakedTest):
         events = self.build.path / "events.json"
         self.bake("", "-c", "image_oci", "-f", "-w", str(events))
         classes = [json.loads(line).get("class") for line in events.read_text().splitlines()]
-        # BitBake sends the first one by itself.
+        # BitBake itself sends the first one.
         self.assertGreater(classes.count("bb.build.TaskProgress"), 1)
 
 
 class Sbom(BakedTest):
-    """The image in the SPDX document that create-spdx writes of it, and the document in the image."""
+    """The image in the SPDX document from create-spdx, and the document in the image."""
 
     configuration = 'INHERIT += "create-spdx"\nOCI_IMAGE_SPDX = "1"\n'
 
@@ -213,7 +213,7 @@ class Again(BakedTest):
 
 
 class Signatures(BakedTest):
-    """Which change runs the task again: by the hashes that BitBake goes by, and in fact."""
+    """Which changes run the task again, according to BitBake's hashes and in real builds."""
 
     def hashes(self, *settings):
         """Setting to task to hash."""
@@ -259,7 +259,7 @@ class Signatures(BakedTest):
         ran = ":do_image_oci)"
         first = self.bake('OCI_IMAGE_LABELS = "a=b"').output
         self.assertIn(ran, first)
-        # A setting is no reason to make the rootfs again.
+        # A changed setting does not run do_rootfs again.
         self.assertIn(":do_oci_check)", first)
         self.assertNotIn(":do_rootfs)", first)
         self.assertNotIn(ran, self.bake('OCI_IMAGE_LABELS = "a=b"').output)
@@ -284,13 +284,13 @@ class Debug(BakedTest):
 
 
 class Cached(BakedTest):
-    """The blocks of the build before."""
+    """The blocks of the previous build."""
 
     def test_a_second_bake_takes_its_blocks_from_the_first(self):
         cache = self.build.path / "tmp/ocibake-cache"
         self.assertTrue(cache.is_dir())
         digest = self.layout().digest
-        # With nothing but the cache left, the image is made of it.
+        # If only the cache is left, the image is made from it.
         self.bake("", "-c", "cleansstate")
         self.bake('EXTRA_IMAGECMD:oci = "--stats"')
         self.assertEqual(self.layout().digest, digest)
@@ -345,7 +345,7 @@ class Hostile(BakedTest):
 
 
 class Failures(BakedTest):
-    """One line that says it, and nothing half made."""
+    """One line of error, and nothing incomplete is deployed."""
 
     def failure(self, configuration):
         """The message of the one error that names the task."""
@@ -353,7 +353,7 @@ class Failures(BakedTest):
         run = self.build.bake(RECIPE)
         self.assertNotEqual(run.status, 0)
         prefix = "ERROR: %s-1.0-r0 do_oci_check: " % RECIPE
-        # Before the rootfs is made.
+        # The error comes before the rootfs is made.
         self.assertNotIn("task do_rootfs: Started", run.output)
         messages = [line.removeprefix(prefix) for line in run.errors if line.startswith(prefix)]
         self.assertEqual(len(messages), 1, run.output)

@@ -61,7 +61,7 @@ class Index(unittest.TestCase):
                 {"architecture": "arm", "os": "linux", "variant": "v7"},
                 {"architecture": "amd64", "os": "linux"},
             ])])
-        # Deployed by sstate, and nothing was copied on the way. The layer is one: the rootfs is that of every machine.
+        # Deployed through sstate without a copy. There is one layer, because all machines have the same rootfs.
         blobs = {blob for image in self.images() for blob in image.referenced()}
         self.assertEqual(len(blobs), 2 * len(MACHINES) + 1)
         for blob in blobs:
@@ -85,7 +85,7 @@ class Index(unittest.TestCase):
         self.assertNotIn(ran, self.bake('OCI_IMAGE_LABELS = "a=b"\n'))
         self.assertIn(ran, self.bake('OCI_IMAGE_LABELS = "a=b"\nOCI_IMAGE_LABELS:qemuarm = "a=c"\n'))
         self.assertNotEqual(self.listed()[0]["digest"], first)
-        # The images that it was made of are as they were.
+        # The images in the index are unchanged.
         for image in self.images():
             for layer in image.manifest["layers"]:
                 image.blob(layer)
@@ -109,7 +109,7 @@ class Index(unittest.TestCase):
         self.bake()
         run = self.build.bake(RECIPE, "-c", "clean")
         self.assertEqual(run.status, 0, run.output)
-        # As it does of every image that is a directory, OE leaves the directories.
+        # OE leaves the directories, as it does for every image that is a directory.
         left = [path for path in self.deployed.rglob("*") if path.is_symlink() or not path.is_dir()]
         self.assertEqual([str(path) for path in left if RECIPE in str(path)], [])
         for image in self.images():

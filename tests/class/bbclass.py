@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The classes without BitBake: their python as a module, their defaults, and a datastore that knows nothing else."""
+"""The classes without BitBake: their Python code as a module, their defaults, and a datastore with nothing else."""
 
 import codecs
 import copy
@@ -17,7 +17,7 @@ INDEX = "ocibake_index"
 
 
 class Fatal(Exception):
-    """What bb.fatal raises here."""
+    """Raised by bb.fatal."""
 
 
 def _fatal(message):
@@ -47,7 +47,7 @@ def _remove(path, recurse=False):
 
 
 class SkipRecipe(Exception):
-    """What a recipe that cannot be built raises when it is parsed."""
+    """Raised when a recipe that cannot be built is parsed."""
 
 
 def _bb():
@@ -77,14 +77,14 @@ def _vars_from_file(path, d):
 
 
 def _create_copy(d):
-    """A datastore of its own; what bb notes stays in one place."""
+    """A separate datastore; messages of bb are collected in one list."""
     copied = copy.copy(d)
     copied.values, copied.flag_values = dict(d.values), dict(d.flag_values)
     return copied
 
 
 def _read_pkgdatafile(path):
-    """As oe.packagedata reads a file of pkgdata."""
+    """Reads a pkgdata file like oe.packagedata."""
     said = {}
     if os.access(path, os.R_OK):
         with open(path, encoding="utf-8") as lines:
@@ -94,7 +94,7 @@ def _read_pkgdatafile(path):
 
 
 def _realpath(path, root, assume_dir=False):
-    """As oe.path follows links in a rootfs."""
+    """Follows links in a rootfs like oe.path."""
     found, parts = root, [part for part in os.path.relpath(path, root).split("/") if part not in ("", ".")]
     while parts:
         part = parts.pop(0)
@@ -149,14 +149,14 @@ def _statements(name):
 
 
 def defaults(name=IMAGE):
-    """VARIABLE = value for what the class assigns with =, ?= and ??=."""
+    """VARIABLE = value for the assignments of the class with =, ?= and ??=."""
     found = re.findall(r'^([A-Z][\w:-]*) \?{0,2}= "(.*)"$', _statements(name), re.MULTILINE)
     assert found
     return dict(found)
 
 
 def flags(name=IMAGE):
-    """(variable, flag) = value for what the class assigns to flags."""
+    """(variable, flag) = value for the flags that the class sets."""
     found = re.findall(r'^([\w]+)\[([\w-]+)\] \+?= "(.*)"$', _statements(name), re.MULTILINE)
     assert found
     return {(name, flag): value for name, flag, value in found}
@@ -188,7 +188,7 @@ class Datastore:
         self.asked = set()
 
     def expand(self, text):
-        """Replace ${NAME} and ${@expression}; what has no value stays as it is."""
+        """Replace ${NAME} and ${@expression}; a name without a value is not replaced."""
         names = {**vars(self.functions()), "d": self} if "${@" in text else {}
         text = re.sub(r"\$\{@((?:\{.*?\}|.)+?)\}", lambda m: str(eval(m[1], names)), text)
         return re.sub(r"\$\{([A-Za-z][\w:-]*)\}", lambda m: m[0] if self.getVar(m[1]) is None else self.getVar(m[1]), text)
@@ -227,7 +227,7 @@ class Datastore:
         self.flag_values[name, flag] = (self.flag_values.get((name, flag)) or "") + value
 
     def parse(self):
-        """Run the class's functions without a name, as BitBake does when it has parsed a recipe."""
+        """Run the class's anonymous functions, as BitBake does after parsing a recipe."""
         functions = vars(self.functions())
         for name in [name for name in functions if name.startswith("anonymous_")]:
             functions[name](self)

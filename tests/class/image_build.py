@@ -13,7 +13,7 @@ TOOL = next((path for path in (os.environ.get("OCIBAKE"), *(
     str(bbclass.REPOSITORY / "target" / profile / "ocibake") for profile in ("release", "debug")
 )) if path and os.access(path, os.X_OK)), None)
 
-# What a BitBake build always has.
+# Variables that every BitBake build has.
 MACHINE = {
     "TARGET_ARCH": "x86_64",
     "TUNE_FEATURES": "m64 core2",
@@ -35,7 +35,7 @@ MACHINE = {
 
 
 def stand_in(path, script="exit 0"):
-    """A tool that does what a line of shell says."""
+    """A tool that runs a line of shell."""
     path.unlink(missing_ok=True)
     path.write_text("#!/bin/sh\n%s\n" % script)
     path.chmod(0o755)
@@ -84,7 +84,7 @@ class Task:
         return self.deploy / ("%s.%s" % (self.d.getVar("IMAGE_NAME"), self.type))
 
     def run_file(self, ending):
-        """What the task tells the tool, or the tool the task."""
+        """Input of the tool, or its output."""
         return self.temp / ("%s.%s" % (self.name, ending))
 
     def make_package(self, name, files, **said):
@@ -128,7 +128,7 @@ class Task:
     def run(self, environment=()):
         """Prefunc and command; returns the finished command."""
         self.prepare(environment)
-        # A name that is unexported is taken out of the environment by BitBake's run script.
+        # BitBake's run script removes unexported names from the environment.
         unset = {name for (name, flag), value in self.d.flag_values.items() if flag == "unexport" and value == "1"}
         environment = {name: value for name, value in dict(environment).items() if name not in unset}
         return subprocess.run(["/bin/sh", "-e", "-c", self.d.getVar("IMAGE_CMD:" + self.type)],

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Directories for tests, where every user can go and under names that every tool takes: see src/testing/place.rs."""
+"""Directories for tests, at paths that every user can reach and every tool accepts: see src/testing/place.rs."""
 
 import os
 import pathlib
@@ -24,7 +24,7 @@ def place():
 
 
 class TestCase(unittest.TestCase):
-    """A test with a directory that goes when the test has passed, and stays for a look when it has not."""
+    """A test with a directory that is removed if the test passes, and kept for inspection if it fails."""
 
     def run(self, result=None):
         self._directory = pathlib.Path(tempfile.mkdtemp(prefix=self.id().rpartition(".")[2].lower() + "-", dir=place()))

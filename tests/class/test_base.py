@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Images on a base: where the base is found, what becomes of it, and what BitBake is told of it."""
+"""Images on a base: where the base is found, how it is used, and which dependencies BitBake gets."""
 
 import io
 import os
@@ -109,7 +109,7 @@ class Found(BaseTest):
             self.assertEqual(str(fatal.exception), "OCI_BASE_IMAGE is `%s`: %s" % (base, message))
 
     def test_the_checksum_does_not_ask_whether_the_file_is_there(self):
-        # What says False would be left out, in the runs after the file came too.
+        # An entry with False would be ignored, even in runs after the file appeared.
         for base, checksum in [("/no/where.tar", "/no/where.tar"), ("/no/where.tgz", "/no/where.tgz"),
                                ("/no/where.tar.zst:v1", "/no/where.tar.zst"), ("/no/where", "/no/where/index.json"),
                                ("/no/where.tar.d", "/no/where.tar.d/index.json"), ("oci:/no/w.tar", "/no/w.tar/index.json"),
@@ -125,14 +125,14 @@ class Found(BaseTest):
                              "in a registry is brought here by `skopeo copy`" % base)
             task = self.task(OCI_BASE_IMAGE=base)
             self.assertEqual(task.functions.oci_base_depends(task.d), "")
-            # That much is known before there is a rootfs.
+            # Found before there is a rootfs.
             with self.assertRaisesRegex(bbclass.Fatal, "^OCI_BASE_IMAGE is `"):
                 task.check()
 
 
 @unittest.skipUnless(image_build.TOOL or os.environ.get("CI"), "no ocibake: run cargo build, or set OCIBAKE")
 class Built(BaseTest):
-    """By the real tool."""
+    """With the real tool."""
 
     def setUp(self):
         super().setUp()
@@ -142,7 +142,7 @@ class Built(BaseTest):
         (base / "etc/hostname").write_text("app\n")
         (base / "etc/of-the-base").write_text("base\n")
         (base / "bin/tool").write_text("tool\n")
-        # Nothing of the two directories differs but what they hold.
+        # The two directories differ only in their contents.
         for path in [base, *base.rglob("*")]:
             os.utime(path, (1520598896, 1520598896))
         self.deployed_as = self.deployed / "base-image-latest-oci"
@@ -170,7 +170,7 @@ class Built(BaseTest):
         self.assertEqual(names, {"etc", "etc/of-the-app"})
         self.assertEqual(manifest["annotations"][PREFIX + "name"], "base-image:latest")
         self.assertEqual(config["config"]["Env"], ["BASE=1"])
-        # The class has a default where there is no base.
+        # The class has a default if there is no base.
         self.assertEqual(config["config"]["Cmd"], ["/bin/tool"])
         # Deployed files are linked, never copied.
         of_base = manifest["layers"][0]["digest"].replace(":", "/")
@@ -192,7 +192,8 @@ class Built(BaseTest):
             task.prepare()
         self.assertEqual(str(fatal.exception), "OCI_BASE_IMAGE is `base-image`: an image for linux/arm64/v8 expected, found "
                                                "one for linux/amd64")
-        # Where the base is not another recipe's, before there is a rootfs: an application for 32 bits on a base for 64.
+        # If the base does not come from a recipe, found before there is a rootfs: a 32-bit application on a 64-bit
+        # base.
         task = self.task(tool=image_build.TOOL, OCI_BASE_IMAGE=str(self.deployed_as), TARGET_ARCH="i686", TUNE_FEATURES="m32")
         with self.assertRaisesRegex(bbclass.Fatal, "an image for linux/386 expected, found one for linux/amd64$"):
             task.check()

@@ -15,7 +15,7 @@ PREFIX = "org.opencontainers.image."
 
 @unittest.skipUnless(image_build.TOOL or os.environ.get("CI"), "no ocibake: run cargo build, or set OCIBAKE")
 class Documents(scratch.TestCase):
-    """What arrives, word by word."""
+    """Values arrive word by word."""
 
     def build(self, **variables):
         """Build with these variables; manifest and config."""
@@ -28,7 +28,7 @@ class Documents(scratch.TestCase):
         return manifest, config
 
     def config(self, **variables):
-        """The config's part that says how to run."""
+        """The part of the config that says how to run the image."""
         return self.build(**variables)[1].get("config", {})
 
     def test_words(self):
@@ -131,7 +131,7 @@ class Documents(scratch.TestCase):
         self.assertEqual(index["manifests"][0]["annotations"][PREFIX + "ref.name"], "latest")
 
     def test_no_time_of_the_rootfs(self):
-        """An empty REPRODUCIBLE_TIMESTAMP_ROOTFS: do_image picks a time for all files, and the tool finds it there."""
+        """An empty REPRODUCIBLE_TIMESTAMP_ROOTFS: do_image sets the time of all files, and the tool uses it."""
         directory = self.make_directory()
         task = image_build.Task(directory, {"REPRODUCIBLE_TIMESTAMP_ROOTFS": ""})
         for path in ("etc/hostname", "etc", "."):

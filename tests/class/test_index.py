@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The class that makes one image of the images of several multiconfigs."""
+"""The class that combines the images of several multiconfigs into one."""
 
 import json
 import os
@@ -26,7 +26,7 @@ CONFIGURATION = {
 
 
 class IndexTest(scratch.TestCase):
-    """A build directory with two multiconfigs, and a tool that writes down how it is called."""
+    """A build directory with two multiconfigs, and a tool that records its arguments."""
 
     def setUp(self):
         self.directory = self.make_directory()
@@ -66,7 +66,7 @@ class IndexTest(scratch.TestCase):
 
 
 class Dependencies(IndexTest):
-    """What BitBake builds first."""
+    """Dependencies for BitBake."""
 
     def dependencies(self, images, **variables):
         """The flags depends and mcdepends."""
@@ -102,7 +102,7 @@ class Dependencies(IndexTest):
 
 
 class Made(IndexTest):
-    """The command, and the names beside what it makes."""
+    """The command, and the links to its output."""
 
     images = "mc:arm64:app-image mc:x86:app-image"
 
@@ -141,7 +141,7 @@ class Made(IndexTest):
         in_arm64 = "%s/tmp-arm64/deploy/images/qemuarm64" % self.directory
         self.assertEqual(deploy(d, "arm64"), [in_arm64])
         self.assertEqual([d.getVar("DEPLOY_DIR_IMAGE")], deploy(d, None))
-        # Older releases may add the name of the C library behind the file, where it has changed.
+        # Older releases may append the name of the C library after reading the file, if it has changed.
         d.setVar("TCLIBCAPPEND", "-glibc")
         self.assertEqual(deploy(d, "arm64"), [in_arm64.replace("tmp-arm64", "tmp-arm64-glibc"), in_arm64])
         (self.directory / "conf/multiconfig/shared.conf").write_text('MACHINE = "qemumips"\n')
@@ -163,7 +163,7 @@ class Made(IndexTest):
         self.deploy(d)
         literal = set(re.findall(r'd\.getVar\("(\w+)"\)', bbclass.text(bbclass.INDEX)))
         listed = set(bbclass.flags(bbclass.INDEX)["do_deploy", "vardeps"].split())
-        # What the fake datastore was asked for in order to expand values of its own.
+        # Names that the fake datastore read to expand its own values.
         expanded = {"TOPDIR", "DEPLOY_DIR", "MACHINE"}
         self.assertLessEqual(d.asked - expanded, literal | listed)
 
@@ -192,7 +192,7 @@ class Made(IndexTest):
 
 @unittest.skipUnless(image_build.TOOL or os.environ.get("CI"), "no ocibake: run cargo build, or set OCIBAKE")
 class Built(IndexTest):
-    """By the real tool."""
+    """With the real tool."""
 
     def setUp(self):
         super().setUp()
@@ -247,7 +247,7 @@ class Built(IndexTest):
         artifact = self.tool("attach", "oci:%s:1.0" % layout, document, "--type", "application/spdx+json")
         listed = self.index(OCI_INDEX_TYPES="oci oci-archive")
         self.assertEqual([entry["digest"] for entry in listed if "artifactType" in entry], [artifact])
-        # What takes archives takes no more than the image in them.
+        # Readers of archives take only the image in them.
         with tarfile.open(self.directory / "deploy/app.oci-archive") as archive:
             self.assertEqual(json.load(archive.extractfile("index.json"))["manifests"], listed[:2])
 

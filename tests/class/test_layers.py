@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Layers by package and by plan: the package map from pkgdata, OCI_LAYERS as a plan, and the image that comes of them."""
+"""Layers by package and by plan: the package map from pkgdata, OCI_LAYERS as a plan, and the resulting image."""
 
 import json
 import os
@@ -24,7 +24,7 @@ class LayersTest(scratch.TestCase):
         return image_build.Task(self.directory, variables, imagetype, tool)
 
     def packages(self, task):
-        """Four packages that need each other, one of them with a name that a `+` is in."""
+        """Four packages that depend on each other, one of them with a `+` in its name."""
         task.make_package("libc6", ["/lib/libc.so.6"], package="glibc", PN="glibc", PV="2.40")
         task.make_package("libstdc++6", ["/usr/lib/libstdc++.so.6"], package="libstdc++", PN="gcc-runtime", PV="15.1",
                           RDEPENDS="libc6 (>= 2.40)")
@@ -37,7 +37,7 @@ class PackageMap(LayersTest):
     """PATH, PACKAGE, RECIPE, VERSION."""
 
     def map(self, task):
-        """As the class writes it."""
+        """In the form that the class writes."""
         return task.functions.oci_package_map(task.d)
 
     def test_names_are_those_of_the_package_manager(self):
@@ -90,7 +90,7 @@ class PlanFile(LayersTest):
             task.check()
         self.assertEqual(str(fatal.exception), "OCI_LAYERS_PLAN is `image.plan`: there is no %s" % plan)
         plan.write_text("all: *\n")
-        # The recipe's plan wins over what is said for all images.
+        # The recipe's plan overrides the one for all images.
         self.assertIn("OCI_IMAGE_LAYERS=@%s\n" % plan, task.prepare())
         self.assertEqual(task.functions.oci_plan_checksums(task.d), "%s:True" % plan)
 
@@ -178,7 +178,7 @@ class MetaVirtualization(LayersTest):
             task = self.task(OCI_LAYERS="a:files:/a", **variables)
             task.check()
             self.assertEqual(task.d.bb.warnings, warnings)
-        # image-oci sets these itself.
+        # image-oci sets these by itself.
         task = self.task(OCI_LAYERS="a:files:/a", OCI_LAYER_CACHE="1", OCI_IMAGE_BACKEND="ocibake",
                          OCI_LAYER_CACHE_DIR="/build/oci-layer-cache/qemux86-64")
         task.d.inherited.add("image-oci")
@@ -193,10 +193,10 @@ class MetaVirtualization(LayersTest):
 
 @unittest.skipUnless(image_build.TOOL or os.environ.get("CI"), "no ocibake: run cargo build, or set OCIBAKE")
 class Built(LayersTest):
-    """By the real tool."""
+    """With the real tool."""
 
     def build(self, **variables):
-        """The names of the layers, and what each holds besides directories."""
+        """The names of the layers, and the entries of each except directories."""
         task = self.packages(self.task(image_build.TOOL, **variables))
         (task.rootfs / "opt").mkdir()
         (task.rootfs / "opt/notes").write_text("")
@@ -208,7 +208,7 @@ class Built(LayersTest):
         return [(layer["annotations"]["io.github.ocibake.layer"], self.files(task, layer)) for layer in manifest["layers"]]
 
     def files(self, task, layer):
-        """The names of what a layer holds besides directories."""
+        """The names of a layer's entries except directories."""
         with tarfile.open(task.image / "blobs" / layer["digest"].replace(":", "/")) as archive:
             return sorted(member.name.removeprefix("./") for member in archive if not member.isdir())
 
@@ -254,7 +254,7 @@ class Built(LayersTest):
                              DEPLOY_DIR_IMAGE=str(self.directory / "images"), WORKDIR=str(self.directory))
             task.functions.do_oci_plan(task.d)
         self.assertIn("app: recipe:app", (made / "image.plan").read_text())
-        # It is never written where it is kept.
+        # The kept plan is never overwritten.
         self.assertEqual(kept.read_text(), "app: recipe:app\nothers: recipe:*\n")
 
     def test_the_cache_of_the_build_directory(self):
@@ -274,7 +274,7 @@ class Built(LayersTest):
 
 
 class Hash(LayersTest):
-    """What the cache is to BitBake and to pseudo."""
+    """How BitBake and pseudo treat the cache."""
 
     def test_the_cache_is_in_no_hash_and_unknown_to_pseudo(self):
         flags = bbclass.flags()
@@ -284,7 +284,7 @@ class Hash(LayersTest):
         (appended,) = [line.split('"', 1)[1].rstrip('"') for line in text.splitlines() if line.startswith("PSEUDO_IGNORE_PATHS")]
         d = self.task(OCI_IMAGE_CACHE="/srv/cache").d
         self.assertEqual(d.expand(appended), ",/srv/cache")
-        # An empty entry would be every path.
+        # An empty entry would match every path.
         self.assertEqual(self.task(OCI_IMAGE_CACHE="").d.expand(appended), "")
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What is very likely wrong with an image: each check, its level, and what it looks at."""
+"""Likely mistakes in an image: each check, its level, and what it looks at."""
 
 import os
 import struct
@@ -13,7 +13,7 @@ import scratch
 
 
 def program(machine, bits=64, order="<"):
-    """The head of a program."""
+    """The ELF header of a program."""
     return b"\x7fELF" + bytes([bits // 32, {"<": 1, ">": 2}[order], 1]) + bytes(9) + struct.pack(order + "HH", 2, machine)
 
 
@@ -40,7 +40,7 @@ class Levels(unittest.TestCase):
 
 @unittest.skipUnless(image_build.TOOL or os.environ.get("CI"), "no ocibake: run cargo build, or set OCIBAKE")
 class Checks(scratch.TestCase):
-    """By the real tool."""
+    """With the real tool."""
 
     def setUp(self):
         self.directory = self.make_directory()
@@ -110,7 +110,7 @@ class Checks(scratch.TestCase):
         self.assertEqual(self.findings(self.task(OCI_IMAGE_RUNTIME_UID="nginx", OCI_IMAGE_QA="user-missing:skip")), [])
 
     def make_base(self):
-        """A base that has an account, a command and a program with the rights of its owner."""
+        """A base with an account, a command and a setuid program."""
         base = self.directory / "base"
         for name in ("etc", "usr/bin"):
             (base / name).mkdir(parents=True)

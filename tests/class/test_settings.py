@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What the class writes into the variables file, read back the way a POSIX shell would quote it."""
+"""The variables file that the class writes, parsed by the quoting rules of a POSIX shell."""
 
 import re
 import shlex
@@ -44,14 +44,15 @@ class VariablesFile(scratch.TestCase):
 
     def test_every_variable_travels_as_it_is(self):
         names = bbclass.defaults()["OCI_VARIABLES"].split()
-        # Labels and annotations are added to, see below; the older name of OCI_IMAGE_CMD becomes that; a base is looked for.
+        # The class adds to labels and annotations (see below), renames the old form of OCI_IMAGE_CMD, and resolves the
+        # base.
         others = {"OCI_IMAGE_LABELS", "OCI_IMAGE_ANNOTATIONS", "OCI_IMAGE_ENTRYPOINT_ARGS", "OCI_BASE_IMAGE",
                   "OCI_BASE_IMAGE_MODE"}
-        # For the names of its links the class has to read them itself.
+        # The class itself needs these for the names of its links.
         read_here = {"OCI_IMAGE_TAG"}
         for name in sorted(set(names) - others):
             for value in HOSTILE:
-                # ${…} in a datastore is BitBake's own syntax: a value that holds it was written by something else.
+                # ${…} in a datastore is BitBake's own syntax, so no value can hold it.
                 with self.subTest(name=name, value=value):
                     value = value.replace("${PATH}", "${}")
                     value = shlex.quote(value) if name in read_here else value
@@ -59,7 +60,7 @@ class VariablesFile(scratch.TestCase):
 
     def test_labels_and_annotations_keep_what_was_written_at_their_end(self):
         for name in ("OCI_IMAGE_LABELS", "OCI_IMAGE_ANNOTATIONS"):
-            # Each as a word of its own; a list whose quotes do not close is refused.
+            # Each is a separate word; a list with an open quote is refused.
             for value in ["key=" + shlex.quote(value) for value in HOSTILE]:
                 with self.subTest(name=name, value=value):
                     value = value.replace("${PATH}", "${}")
@@ -72,7 +73,7 @@ class VariablesFile(scratch.TestCase):
         source = bbclass.REPOSITORY / "src/settings/variables.rs"
         tool = set(re.findall(r'= (?:Text|List|Command) "(\w+)"', source.read_text(encoding="utf-8")))
         self.assertGreater(len(tool), 20)
-        # The class keeps SOURCE_DATE_EPOCH from the tool.
+        # The class does not pass SOURCE_DATE_EPOCH to the tool.
         others = {"SOURCE_DATE_EPOCH"}
         self.assertEqual(set(bbclass.defaults()["OCI_VARIABLES"].split()), tool - others)
 
@@ -110,7 +111,7 @@ class VariablesFile(scratch.TestCase):
 
 
 class DockerNames(scratch.TestCase):
-    """The names of a docker archive: a tag alone is none."""
+    """The names of a docker archive: a tag alone is not a name."""
 
     def test_names(self):
         for variables, names in [
@@ -130,7 +131,7 @@ class DockerNames(scratch.TestCase):
 
 
 class Automatic(scratch.TestCase):
-    """Labels and annotations that nobody wrote."""
+    """Automatic labels and annotations."""
 
     def automatic(self, licenses=(), **variables):
         """As a dictionary without the common prefix, for packages with these licenses."""
@@ -149,7 +150,7 @@ class Automatic(scratch.TestCase):
         })
 
     def test_licenses_are_those_of_the_packages(self):
-        """As one SPDX expression, whatever the license of the image's recipe is."""
+        """As one SPDX expression, independent of the license of the image's recipe."""
         directory = self.make_directory()
         for name in ("MIT", "GPL-2.0-only", "BSD-3-Clause", "LGPL-2.1-or-later", "Apache-2.0"):
             (directory / name).touch()
@@ -173,7 +174,7 @@ class Automatic(scratch.TestCase):
                 self.assertEqual(found, expected)
 
     def test_version(self):
-        """The recipe's where it says one, else the distribution's."""
+        """The recipe's version if it has one, else the distribution's."""
         distro = {"DISTRO_VERSION": "5.2+snapshot-abc123", "METADATA_REVISION": "abc123"}
         default = "${@bb.parse.vars_from_file(d.getVar('FILE', False),d)[1] or '1.0'}"
         for variables, expected in [

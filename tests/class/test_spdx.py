@@ -18,13 +18,13 @@ DOCUMENT = "app-image.spdx.json"
 
 
 class SpdxTest(scratch.TestCase):
-    """A task with a tool that writes down how it is called."""
+    """A task with a tool that records its arguments."""
 
     def setUp(self):
         self.directory = self.make_directory()
 
     def task(self, inherited=(), imagetype="oci", **variables):
-        """A task where these classes are inherited."""
+        """A task that inherits these classes."""
         own = {"WORKDIR": str(self.directory), "MACHINE": "qemux86-64", "OCI_IMAGE_SPDX": "1"}
         task = image_build.Task(self.directory, {**own, **variables}, imagetype, tool=None)
         task.d.inherited.update(inherited)
@@ -48,7 +48,7 @@ class Attached(SpdxTest):
         return (self.directory / "calls").read_text().splitlines()[1:], finished.returncode
 
     def make_document(self):
-        """As the task before leaves it."""
+        """In the state that the previous task leaves."""
         self.document.parent.mkdir()
         self.document.write_text("{}")
 
@@ -63,7 +63,7 @@ class Attached(SpdxTest):
                 self.assertEqual(status, 0)
 
     def test_not_without_the_class_and_not_if_it_is_not_wanted(self):
-        # The document of an earlier build is no reason.
+        # The document of an earlier build does not count.
         self.make_document()
         self.assertEqual(len(self.calls(self.task())[0]), 1)
         self.assertEqual(len(self.calls(self.task(["create-spdx-3.0"], OCI_IMAGE_SPDX="0"))[0]), 1)
@@ -80,7 +80,7 @@ class Attached(SpdxTest):
         self.assertEqual((len(calls), status), (1, 2))
 
     def test_default(self):
-        # A layout that lists more than the image is one that tools do not take without a tag.
+        # Tools do not take a layout that lists more than the image without a tag.
         self.make_document()
         self.assertEqual(bbclass.defaults()["OCI_IMAGE_SPDX"], "0")
         self.assertEqual(len(self.calls(self.task(["create-spdx-3.0"], OCI_IMAGE_SPDX=""))[0]), 1)
@@ -141,7 +141,7 @@ class Made(SpdxTest):
 
 @unittest.skipUnless(image_build.TOOL or os.environ.get("CI"), "no ocibake: run cargo build, or set OCIBAKE")
 class Built(SpdxTest):
-    """By the real tool."""
+    """With the real tool."""
 
     def build(self, imagetype="oci", **variables):
         """The digest of an image with two names, and where it is."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The task around the tool: what it refuses, what it removes, what it links."""
+"""The task that runs the tool: what it refuses, removes and links."""
 
 import json
 import os
@@ -77,7 +77,7 @@ class Checked(TaskTest):
         self.assertIn("OCI_IMAGE_LABELS is `a='b`", self.refusal(task))
 
     def test_the_stamp(self):
-        """It is older than that of do_rootfs, and its name changes with the settings."""
+        """The stamp is older than that of do_rootfs, and its name changes with the settings."""
         task = self.task()
         with unittest.mock.patch.dict(os.environ, {"PATH": task.d.getVar("PATH")}):
             task.functions.do_oci_check(task.d)
@@ -101,10 +101,10 @@ class Checked(TaskTest):
 
 
 class RefusedByTheTool(TaskTest):
-    """What ocibake says of the settings becomes the message of the task."""
+    """ocibake's message about the settings becomes the message of the task."""
 
     def refusal(self, script):
-        """The message where the tool does this."""
+        """The message if the tool does this."""
         task = self.task()
         image_build.stand_in(task.tool, script)
         with self.assertRaises(bbclass.Fatal) as fatal:
@@ -146,7 +146,7 @@ class Finished(TaskTest):
 
 
 class Stale(TaskTest):
-    """What an earlier run left in the deploy directory."""
+    """Output of an earlier run in the deploy directory."""
 
     def run_task(self, task):
         """Make a layout or an archive as the command does, and finish."""
@@ -189,7 +189,7 @@ class Stale(TaskTest):
                 d.appendVar(name, "-dbg")
             d.setVar("IMAGE_BUILDING_DEBUGFS", "true")
 
-        # image.bbclass's own function, which in some releases is called after this class's.
+        # image.bbclass's own function, which some releases call after this class's.
         debug.name, debug.functions.oci_of_task.__globals__["setup_debugfs_variables"] = "do_image_debugfs_oci", setup
         debug.prepare()
         self.assertIn("app-1-dbg.oci\n", debug.run_file("made").read_text())
@@ -258,7 +258,7 @@ class Links(TaskTest):
 
 
 class Environment(TaskTest):
-    """ocibake lets the environment win over the file, so the task must not have any of its variables there."""
+    """In ocibake the environment overrides the file, so the task must not have any of its variables there."""
 
     def test_variables_are_unexported(self):
         task = self.task()
@@ -271,7 +271,7 @@ class Environment(TaskTest):
 
 
 class Signature(TaskTest):
-    """BitBake finds a dependency where getVar has a literal name, or in [vardeps]."""
+    """BitBake finds a dependency if getVar has a literal name, or in [vardeps]."""
 
     def test_every_name_that_is_asked_for_is_known_to_bitbake(self):
         task = self.task("docker-archive", OCI_BASE_IMAGE="base", DEPLOY_DIR_IMAGE=self.directory)
@@ -284,7 +284,7 @@ class Signature(TaskTest):
         listed = set(task.d.expand(bbclass.flags()["oci_prepare", "vardeps"]).split())
         literal |= set(re.findall(r'd\.getVarFlag\("(\w+)"', text))
         defaults = set(re.findall(r"\$\{(\w+)\}", " ".join(bbclass.defaults().values())))
-        # What the fake datastore was asked for in order to expand these values of its own.
+        # Names that the fake datastore read to expand its own values.
         expanded = {"PN", "__oci_installed"}
         self.assertLessEqual(task.d.asked - expanded, literal | listed | defaults | {"IMAGE_CMD:oci"})
 

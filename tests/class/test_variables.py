@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What docs/yocto.md says of the classes' variables is what the classes say."""
+"""docs/yocto.md and the classes agree about the variables."""
 
 import re
 import unittest
@@ -7,7 +7,7 @@ import unittest
 import bbclass
 
 YOCTO = (bbclass.REPOSITORY / "docs/yocto.md").read_text()
-# What a class sets for itself, and what it knows of others' classes.
+# Internal variables, and variables of other classes.
 INTERNAL = {"OCI_VARIABLES", "OCI_CLASS_VARIABLES", "OCI_CHECKED", "OCI_RUN", "OCI_BUILD", "OCI_ATTACH", "OCI_MAP_FLAG",
             "OCI_PLAN_DIR", "OCI_QA_CHECKS", "OCI_SPDX_DIR", "OCI_SPDX_DOCUMENT", "OCI_IMAGE_BACKEND", "OCI_LAYER_CACHE",
             "OCI_LAYER_CACHE_DIR", "OCI_REPORT_PAGE", "OCI_REPORT_RUN"}
@@ -18,7 +18,7 @@ CLASSES = {
 
 
 def table(name):
-    """The rows below the mark of a class: variable, default, meaning."""
+    """The rows below the marker of a class: variable, default, meaning."""
     _, text = YOCTO.split("<!-- variables of %s: " % name)
     rows = [line.strip("|").split(" | ") for line in text.split("\n\n")[0].splitlines()[3:]]
     return {variable: row[1].strip()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Reads layouts and archives without the tool, and says what is wrong with them."""
+"""Reads layouts and archives without the tool, and reports what is wrong with them."""
 
 import hashlib
 import io
@@ -22,7 +22,7 @@ def staging(root):
 
 
 def state(root):
-    """Every name below a directory with what it holds: to be compared."""
+    """Every name below a directory with its content, for comparison."""
     found = {}
     for directory, names, files in os.walk(root):
         for name in names + files:
@@ -52,7 +52,7 @@ def archive(path):
 
 
 def images(read, where):
-    """The pairs of name and digest, after all that they lead to was read."""
+    """The pairs of name and digest, after reading everything that they lead to."""
     def document(name):
         try:
             return json.loads(read(name))

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT
  *
- * A library for LD_PRELOAD that lets one call of a program fail.
+ * A library for LD_PRELOAD that makes one call of a program fail.
  *
  *   FAULT_FAMILY   which calls count: write, read, open, rename, link, mkdir, sync, close, unlink, truncate, flock, thread,
  *                  or change, which is every call that changes a filesystem
- *   FAULT_NTH      the one that fails, from 1; with 0 all are counted and none fails
- *   FAULT_ERROR    what becomes of it: the number of an error; `short`, a part of what was wanted; `kill` and `stop`, a
+ *   FAULT_NTH      the one that fails, from 1; 0 counts all and lets none fail
+ *   FAULT_ERROR    the effect: the number of an error; `short`, a part of what was asked for; `kill` and `stop`, a
  *                  signal to the process before the call
- *   FAULT_COUNT    a file into which the number of calls is written at the end
+ *   FAULT_COUNT    a file that gets the number of calls at the end
  *
  * Only regular files count for write and read, so that what goes to a terminal or a pipe is not touched.
  */

@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::harness::clone;
 use crate::verbs::VERBS;
 
-/// The house, row by row: a module may use those of its own row and of rows above it.
+/// The modules, row by row: a module may use those in its own row and in the rows above it.
 pub(crate) const ROWS: [&[&str]; 10] = [
     &[
         "error",
@@ -37,11 +37,11 @@ pub(crate) const ROWS: [&[&str]; 10] = [
     &["ops"],
 ];
 
-/// What only the binary may know.
+/// Crates and modules that only the binary may use.
 const BEYOND_THE_BOUNDARY: [&str; 7] =
     ["clap", "clap_complete", "clap_mangen", "anyhow", "indicatif", "signal_hook", "crate::cli"];
 
-/// Every source file of the package with its code: no comments, and nothing from its tests on.
+/// Every source file of the package with its code, without comments and tests.
 fn sources() -> Vec<(PathBuf, String)> {
     let mut sources = Vec::new();
     let mut directories = vec![clone().join("src")];
@@ -49,7 +49,7 @@ fn sources() -> Vec<(PathBuf, String)> {
         for entry in fs::read_dir(directory).unwrap() {
             let path = entry.unwrap().path();
             if path.is_dir() {
-                // A module's tests in files of their own.
+                // Tests of a module in separate files.
                 if path.file_name().is_some_and(|name| name != "tests" && name != "testing") {
                     directories.push(path);
                 }
@@ -91,7 +91,7 @@ fn row_of(module: &str) -> usize {
     row.unwrap_or_else(|| panic!("the module `{module}` has no row: give it one, here and in the design"))
 }
 
-/// The names behind each `crate::` of a source, `crate::{a, b::c}` included.
+/// The names after each `crate::` of a source, `crate::{a, b::c}` included.
 fn uses_of_the_crate(code: &str) -> BTreeSet<String> {
     let mut names = BTreeSet::new();
     for (at, marker) in code.match_indices("crate::") {
@@ -149,8 +149,8 @@ fn modules_use_only_what_stands_above_them() {
     assert_eq!(wrong, Vec::<String>::new());
 }
 
-/// The files that a file names in its uses, by paths through `crate` and `super`. What comes through a `pub use` of a
-/// folder's `mod.rs` counts for that one.
+/// The files that a file names in its uses, by paths through `crate` and `super`. What is used through a `pub use` in
+/// the `mod.rs` of a directory counts for that file.
 fn files_used(path: &Path, code: &str, files: &BTreeSet<PathBuf>) -> BTreeSet<PathBuf> {
     let folder = path.parent().unwrap();
     let is_root = |name: &str| path.file_name().is_some_and(|own| own == name);
@@ -173,7 +173,7 @@ fn files_used(path: &Path, code: &str, files: &BTreeSet<PathBuf>) -> BTreeSet<Pa
     used
 }
 
-/// The paths that begin here, groups in braces spelt out.
+/// The paths that begin here, with groups in braces expanded.
 fn paths(text: &str) -> Vec<Vec<&str>> {
     let end = text.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(text.len());
     let (word, rest) = text.split_at(end);
@@ -193,14 +193,14 @@ fn no_files_use_each_other_in_a_circle() {
     let files: BTreeSet<PathBuf> = sources.iter().map(|(path, _)| path.clone()).collect();
     let mut uses: BTreeMap<&Path, BTreeSet<PathBuf>> = BTreeMap::new();
     for (path, code) in &sources {
-        // A `mod.rs` is the face of its folder: it names what is inside, and that may ask for what it shows.
+        // A `mod.rs` is the interface of its directory: it uses the files in it, and they may use what it exports.
         if !path.ends_with("mod.rs") {
             let named = files_used(path, code, &files);
             uses.insert(path, named.into_iter().filter(|file| !file.ends_with("mod.rs")).collect());
         }
     }
     assert!(uses.values().map(BTreeSet::len).sum::<usize>() > 200, "uses are read no more");
-    // What uses nothing that is left is in no circle.
+    // A file that uses none of the remaining files is in no cycle.
     loop {
         let left: BTreeSet<PathBuf> = uses.keys().map(|path| path.to_path_buf()).collect();
         let before = uses.len();
@@ -212,7 +212,8 @@ fn no_files_use_each_other_in_a_circle() {
     assert!(uses.is_empty(), "in circles, or using one: {:#?}", uses.keys());
 }
 
-/// Two types of one name are two meanings that a reader has to tell apart. The arguments of a verb are `Args` in its file.
+/// With two types of the same name, a reader has to tell two meanings apart. The arguments of a verb are `Args` in its
+/// file.
 #[test]
 fn no_type_has_the_name_of_another() {
     let mut places: BTreeMap<String, Vec<PathBuf>> = BTreeMap::new();
@@ -259,17 +260,17 @@ fn the_library_never_sees_the_command_line() {
             });
             assert!(!(is_library && is_word), "{} names {name}", path.display());
         }
-        // And the binary goes through the library's door.
+        // And the binary uses only the public interface of the library.
         assert!(is_library || !code.contains("#[path"), "{}", path.display());
     }
 }
 
-/// Where a person is to use a flag or another command, the library says which option or verb (`Hint`), and the command
-/// how that is typed. The table of settings is where flags have their names.
+/// To suggest a flag or another command, the library names the option or verb (`Hint`), and the command says how it is
+/// typed. Flags get their names in the table of settings.
 #[test]
 fn no_message_of_the_library_names_a_flag_or_a_command() {
     const TABLE: &str = "settings/variables.rs";
-    /// What an image's history says of a step is data.
+    /// The text of a step in an image's history is part of the image, not a hint.
     const STEPS: [&str; 3] = ["\"ocibake build\"", "\"ocibake config\"", "\"ocibake squash\""];
     let mut wrong = Vec::new();
     for (path, code) in sources() {
@@ -302,7 +303,7 @@ fn no_file_is_long_and_no_name_says_nothing() {
     }
 }
 
-/// Clippy holds these too; here they are held without it.
+/// Clippy checks these too; here they are checked without it.
 #[test]
 fn nothing_unordered_no_clock_no_type_of_a_listing() {
     const BANNED: [(&str, &str); 7] = [
@@ -335,7 +336,7 @@ fn metadata(features: &[&str]) -> Value {
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
-/// The packages that the library or the binary is made of, with their features: no build scripts, no tests.
+/// The packages in the library or the binary, with their features: no build scripts, no tests.
 fn normal_dependencies(metadata: &Value) -> BTreeMap<String, Vec<String>> {
     let nodes: BTreeMap<&str, &Value> = metadata["resolve"]["nodes"]
         .as_array()
@@ -367,7 +368,7 @@ fn normal_dependencies(metadata: &Value) -> BTreeMap<String, Vec<String>> {
     seen
 }
 
-/// A program that uses the library builds nothing of what draws bars and reads flags.
+/// A program that uses the library does not build the crates that draw progress bars and read flags.
 #[test]
 fn the_library_alone_needs_no_crate_of_the_command_line() {
     let (all, library) =
@@ -405,7 +406,7 @@ fn no_dependency_asks_the_kernel_behind_the_back_of_pseudo() {
     let features = |name: &str| dependencies.get(name).unwrap_or_else(|| panic!("{name} is gone")).clone();
     assert!(features("rustix").contains(&"use-libc".to_owned()), "{:?}", features("rustix"));
     assert!(!features("tar").iter().any(|feature| feature == "default" || feature == "xattr"), "{:?}", features("tar"));
-    // One backend each: which one compresses must not depend on who else is in the tree.
+    // One backend each: which one compresses must not depend on other crates in the tree.
     let flate2 = features("flate2");
     assert!(flate2.contains(&"zlib-rs".to_owned()), "{flate2:?}");
     assert!(!flate2

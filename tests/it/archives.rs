@@ -65,7 +65,7 @@ fn an_archive_is_as_good_as_the_directory() {
         assert_eq!(shell("f=$1; shift; cat \"$f\" | \"$@\"", archive), expected, "{name} through a pipe");
         assert_eq!(shell("f=$1; shift; exec \"$@\" < \"$f\"", archive), expected, "{name} on standard input");
     }
-    // An ordinary user builds the same of what root packed.
+    // An ordinary user builds the same image from what root packed.
     let theirs = scratch.make_directory("theirs");
     std::os::unix::fs::chown(&theirs, Some(NOBODY), Some(NOBODY)).unwrap();
     let digest = Tool::build(&all[0].1).oci(&theirs.join("out")).behind(unprivileged_words()).bake();
@@ -94,7 +94,7 @@ fn a_truncated_archive_is_refused() {
     let scratch = Scratch::new();
     let (archive, out) = (scratch.join("a.tar"), scratch.join("out"));
     let bytes = tar_of(&[Member::File("a", "1"), Member::File("b", &"x".repeat(3000)), Member::File("c", "1")]);
-    // In a header, in content, and between members without an end of the archive.
+    // In a header, in content, and between members without end blocks.
     for length in [100, 512 * 2 + 100, 512 * 3 + 10, 512 * 4] {
         fs::write(&archive, &bytes[..length]).unwrap();
         let _ = Tool::build(&archive).oci(&out).run().error();
@@ -145,7 +145,7 @@ fn what_a_layer_cannot_hold_is_refused_or_left_out() {
     assert_same(&expected.listing(), &Layout::at(&out).latest().listing(&python), "python");
 }
 
-/// With a base, an archive is compared as a directory is.
+/// With a base, an archive is compared like a directory.
 #[test]
 fn an_archive_on_a_base() {
     let scratch = Scratch::new();

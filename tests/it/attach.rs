@@ -23,7 +23,7 @@ fn attach(image: impl AsRef<std::ffi::OsStr>, file: &Path) -> Tool {
     Tool::new("attach").arg(image).arg(file)
 }
 
-/// Nothing is found in it, not even something to note: no blob is left that nothing leads to.
+/// No findings, not even notes: no unreferenced blob is left.
 #[track_caller]
 fn assert_verified(image: &str) {
     let verified = Tool::new("verify").arg(image).run();
@@ -55,7 +55,7 @@ fn tag_of(digest: &str) -> String {
     digest.replace(':', "-")
 }
 
-/// What stands in that list.
+/// The content of that list.
 fn listed_for(layout: &Path, digest: &str) -> Vec<Value> {
     let name = tag_of(digest);
     let is_called = |entry: &&Value| entry["annotations"]["org.opencontainers.image.ref.name"] == name.as_str();
@@ -64,7 +64,7 @@ fn listed_for(layout: &Path, digest: &str) -> Vec<Value> {
     document(layout, entry)["manifests"].as_array().unwrap().clone()
 }
 
-/// The files of a layout but for its index.
+/// The files of a layout without its index.
 fn blobs(layout: &Path) -> BTreeMap<PathBuf, Option<Vec<u8>>> {
     let mut files = bytes_of(layout);
     files.remove(Path::new("index.json"));
@@ -101,7 +101,7 @@ fn a_file_becomes_a_manifest_about_the_image() {
     assert_eq!(document(&out, &listed[1]), manifest);
     assert_eq!(Layout::at(&out).blob(&manifest["layers"][0]), BILL.as_bytes());
     let after = blobs(&out);
-    // The file, the empty config, the manifest and the list; all else is as it was.
+    // The file, the empty config, the manifest and the list; everything else is unchanged.
     assert_eq!(after.len(), before.len() + 4);
     assert!(before.iter().all(|(path, bytes)| after.get(path) == Some(bytes)));
     assert_verified(&oci(&out, ""));
@@ -113,7 +113,7 @@ fn a_file_becomes_a_manifest_about_the_image() {
     }
 }
 
-/// The digest itself stands in the table of those that are pinned.
+/// The digest itself is one of those that are pinned.
 #[test]
 fn the_digest_of_an_artifact_depends_on_nothing_around_it() {
     let scratch = Scratch::new();
@@ -155,18 +155,18 @@ fn more_of_it_joins_the_list_and_the_same_again_changes_nothing() {
         (&json!("text/x-a"), &json!("text/x-s"))
     );
     assert_eq!(manifest["annotations"], annotations);
-    // Whoever asks a registry is told kind and annotations, so the list has them as well.
+    // A registry lists kind and annotations, so the list has them as well.
     let listed = listed_for(&out, &image);
     let digests: Vec<&Value> = listed.iter().map(|manifest| &manifest["digest"]).collect();
     assert_eq!(digests, [&json!(first), &second]);
     assert_eq!((&listed[1]["artifactType"], &listed[1]["annotations"]), (&json!("text/x-a"), &annotations));
-    // The list that was replaced is gone, and none of its entries stands twice.
+    // The old list is gone, and the new one has every entry once.
     assert_eq!(entries(&out).len(), 4);
     assert_verified(&oci(&out, ""));
     let garbage = Tool::new("gc").args([&oci(&out, ""), "--dry-run", "--json"]).run().json();
     assert_eq!(garbage["freed"], json!([]));
 
-    // One that is lost from either place is put there again.
+    // An entry lost from either place is added again.
     let whole = fs::read(out.join("index.json")).unwrap();
     for lost in [1, 2] {
         let mut index: Value = serde_json::from_slice(&whole).unwrap();
@@ -181,7 +181,7 @@ fn more_of_it_joins_the_list_and_the_same_again_changes_nothing() {
     }
 }
 
-/// Other tools list what they attach below the tag alone, and write what nobody here knows.
+/// Other tools list artifacts only below the tag, and write members that ocibake does not know.
 #[test]
 fn the_list_that_another_tool_made_is_kept() {
     let scratch = Scratch::new();
@@ -240,13 +240,13 @@ fn inspect_lists_it_and_gives_it_back() {
     for wanted in [SPDX, &digest, &file] {
         assert_eq!(inspect(&["--attached", wanted]).stdout(), BILL, "{wanted}");
     }
-    // Of two there has to be a choice.
+    // With two, one has to be chosen.
     fs::write(&bill, "another").unwrap();
     let another = attach(&place, &bill).args(["--type", SPDX]).bake();
     let error = inspect(&["--attached", SPDX]).error();
     assert!(error.contains("found 2") && error.contains(&file), "{error}");
     assert_eq!(inspect(&["--attached", &another]).stdout(), "another");
-    // One image is still one image, and needs no name.
+    // A single image still needs no name.
     assert_eq!(Tool::new("inspect").args([&oci(&out, ""), "--json"]).run().json()["digest"], image);
 }
 
@@ -299,7 +299,7 @@ fn an_archive_gains_it_too() {
         assert_verified(&archive);
         let seen = Tool::new("inspect").args([&archive, "--attached", SPDX]).run().stdout();
         assert_eq!(seen, BILL);
-        // It is the archive of the layout that has the same attached.
+        // It is the archive of the layout with the same artifacts.
         let expected = scratch.join(&format!("expected-{name}"));
         let _ =
             Tool::new("convert").args([oci(&out, ""), format!("oci-archive:{}", expected.display())]).run().stdout();
@@ -311,7 +311,7 @@ fn an_archive_gains_it_too() {
     }
 }
 
-/// What is attached is about one manifest, and goes where that goes.
+/// An artifact belongs to one manifest and follows it.
 #[test]
 fn it_stays_with_the_manifest_that_it_is_about() {
     let scratch = Scratch::new();
@@ -325,10 +325,10 @@ fn it_stays_with_the_manifest_that_it_is_about() {
     // Names are names of one manifest.
     let _ = Tool::new("tag").args([&oci(&out, ":v1"), "v2"]).bake();
     assert_eq!((attached(":v1"), attached(":v2")), (1, 1));
-    // An edit beside leaves the old image with what is attached to it.
+    // An edit under a new name leaves the old image with its artifacts.
     let _ = Tool::new("config").args([&oci(&out, ":v1"), "--user", "x", "--tag", "v3"]).bake();
     assert_eq!((attached(":v1"), attached(":v3")), (1, 0));
-    // One in its place keeps the old manifest for what is about it, and says so.
+    // An edit in place keeps the old manifest for its artifacts, and says so.
     let _ = Tool::new("tag").args([&oci(&out, ":v3"), "v2"]).bake();
     let outcome = Tool::new("config").args([&oci(&out, ":v1"), "--user", "y"]).run();
     assert_eq!(outcome.stderr(), format!("ocibake: warning: what is attached to {old} stays with it\n"));
@@ -350,14 +350,14 @@ fn a_conversion_of_the_whole_layout_takes_it_along() {
     let attached = |image: &str| Tool::new("inspect").args([image, "--json"]).run().json()["attached"].clone();
     assert_eq!(attached(&to(&whole))[0]["digest"], digest.as_str());
     assert_verified(&to(&whole));
-    // By its name it is the image alone: an archive of one image, which every tool takes without a name.
+    // With a name only the image is carried: an archive of one image, which every tool takes without a name.
     let _ = Tool::new("convert").args([oci(&out, ":v1"), to(&alone)]).bake();
     assert_eq!(attached(&to(&alone)), json!([]));
     if let Some(podman) = Storage::of("podman", &scratch) {
         podman.run(&["load", "-q", "-i", "alone.tar"]);
         podman.run(&["pull", "-q", &format!("{}:v1", to(&whole))]);
     }
-    // What is compressed anew has another digest, and the list another name.
+    // A recompressed image has another digest, and its list another name.
     let new = scratch.join("new");
     let outcome = Tool::new("convert").args([oci(&out, ""), oci(&new, ""), "--compression=zstd".into()]).run();
     assert!(outcome.stderr().contains("if it is a signature, it is of no use"), "{}", outcome.stderr());
@@ -386,7 +386,7 @@ fn lists_of_two_layouts_become_one() {
         let findings = Tool::new("verify").arg(oci(to, "")).run();
         assert!(findings.code() == 0 && !findings.stdout().contains("error"));
     };
-    // What comes is added, and brings nothing when it comes again; the list that is larger stays or takes the place.
+    // New entries are added once; the larger list stays or replaces the other.
     carry(&other, &out);
     assert_eq!(digests(&out), [one.clone(), two.clone()]);
     let before = fs::read(out.join("index.json")).unwrap();
@@ -464,7 +464,7 @@ fn what_cannot_be_attached() {
         (&["--type", SPDX, "--annotation", "x"], "--annotation: `x` is not accepted"),
         (&[], "a known kind"),
     ] {
-        // Of what it is, nothing tells.
+        // Nothing says what type it is.
         fs::write(scratch.join("bill.json"), "{}\n").unwrap();
         let error =
             Tool::new("attach").args(["oci:out:v1", "bill.json"]).args(args).within(scratch.path()).run().error();
@@ -553,7 +553,7 @@ fn a_pipe_is_as_good_a_file() {
     assert_eq!(seen.as_bytes(), fs::read(bill).unwrap());
 }
 
-/// Each reads the list again under the lock, so that none takes another's entry away.
+/// Each reads the list again under the lock, so that no run loses another's entry.
 #[test]
 fn many_at_once_are_all_listed() {
     let scratch = Scratch::new();
@@ -610,7 +610,7 @@ fn the_tools_that_people_have_find_it_and_leave_it() {
             &scratch.join("bundle").display().to_string(),
         ]);
         assert!(scratch.join("bundle/rootfs/etc/hostname").is_file());
-        // What it edits has nothing attached, and the rest is still there.
+        // The edited image has no artifacts, and the old ones are still there.
         umoci.run(["config", "--image", &format!("{layout}:v1"), "--tag", "theirs", "--config.user", "x"]);
         let seen =
             |name: &str| Tool::new("inspect").args([&oci(&out, name), "--json"]).run().json()["attached"].clone();
@@ -621,7 +621,7 @@ fn the_tools_that_people_have_find_it_and_leave_it() {
     }
 }
 
-/// The image and the list under its tag go to a registry, which knows nothing of what is attached, and come back.
+/// The image and the list under its tag make a round trip through a registry that does not know about artifacts.
 #[test]
 fn a_registry_takes_it_and_gives_it_back() {
     let scratch = Scratch::new();
@@ -632,7 +632,7 @@ fn a_registry_takes_it_and_gives_it_back() {
     let raw = |name: &str| skopeo.run(["inspect", "--raw", "--tls-verify=false", &registry.image(name)]);
     registry.copy(&oci(&out, ":v1"), &registry.image("app:v1"));
     assert_eq!(registry.digest("app:v1"), image);
-    // Old versions of skopeo write lists anew, without the members that they do not know; what is listed stays.
+    // Old versions of skopeo rewrite lists without the members that they do not know, but keep the entries.
     let tag = tag_of(&image);
     let copy = |from: &str, to: &str| {
         let flags = ["--insecure-policy", "copy", "-q", "--all", "--src-tls-verify=false", "--dest-tls-verify=false"];

@@ -19,7 +19,7 @@ fn make(scratch: &Scratch, name: &str, lines: &str) -> PathBuf {
     path
 }
 
-/// Builds the image `old`, and `new` on it, in the layout `out`; gives back the layout and the names of the new layer.
+/// Builds the image `old`, and `new` on it, in the layout `out`; returns the layout and the names of the new layer.
 fn layer_between(scratch: &Scratch, old: &str, new: &str, args: &[&str]) -> (PathBuf, Vec<String>) {
     let out = scratch.join("out");
     let (old, new) = (make(scratch, "old", old), make(scratch, "new", new));
@@ -29,7 +29,7 @@ fn layer_between(scratch: &Scratch, old: &str, new: &str, args: &[&str]) -> (Pat
     (out, names)
 }
 
-/// Other links than those of regular files as what they are links of.
+/// Hard links to anything but regular files become entries of their own.
 fn with_files_alone_linked(listing: &Listing) -> Listing {
     let mut resolved = listing.clone();
     for node in resolved.values_mut() {
@@ -42,7 +42,7 @@ fn with_files_alone_linked(listing: &Listing) -> Listing {
     resolved
 }
 
-/// Forty pairs of trees, side by side so that each peer works once.
+/// Forty pairs of trees in one rootfs, so that each peer runs once.
 #[test]
 fn whoever_applies_the_layers_gets_the_rootfs() {
     let scratch = Scratch::new();
@@ -64,7 +64,7 @@ fn whoever_applies_the_layers_gets_the_rootfs() {
     let _ = Tool::new("unpack").arg(oci(&out, "b")).arg(&ours).run().stdout();
     assert_same(&expected, &list_directory(&ours), "ocibake");
 
-    // There is no difference left, and squashed it is what a build without a base makes.
+    // There is no difference left, and squashed it is the same as a build without a base.
     let _ = Tool::build(&b).arg(oci(&out, "again")).args(["--base", &oci(&out, "b")]).bake();
     let layers = |name: &str| Layout::at(&out).image(name).layers();
     assert_eq!(layers("again"), layers("b"));
@@ -88,9 +88,9 @@ fn whoever_applies_the_layers_gets_the_rootfs() {
             peer.run(&["image", "mount", &peer.run(&["pull", "-q", &image])])
         };
         let mut found = list_directory(Path::new(&mounted));
-        // No storage keeps the time of the root.
+        // No storage driver keeps the time of the root.
         found.get_mut(Path::new("")).unwrap().mtime = expected[Path::new("")].mtime;
-        // A directory that is there already keeps attributes that its new entry does not have.
+        // An existing directory keeps attributes that its new entry does not have.
         let (before, directory) = (list_directory(&a), What::Directory);
         for (path, node) in found.iter_mut().filter(|(_, node)| node.what == directory) {
             let went = before.get(path).filter(|old| old.what == directory && node.xattrs == old.xattrs);
@@ -103,7 +103,7 @@ fn whoever_applies_the_layers_gets_the_rootfs() {
     }
 }
 
-/// Each rule by the names that the new layer has, in their order.
+/// Each rule, by the names in the new layer, in order.
 #[test]
 fn a_layer_holds_the_difference_and_no_more() {
     for (what, old, new, expected) in [
@@ -318,7 +318,7 @@ fn a_base_of_another_platform_is_refused_and_one_of_several_is_chosen() {
     assert_eq!(image.layers(), Layout::at(&out).image("two").layers());
 }
 
-/// What the base has stays, and what the rootfs has is added or replaces it.
+/// Paths of the base stay; paths of the rootfs are added or replace them.
 #[test]
 fn a_rootfs_can_be_merged_into_a_base() {
     let scratch = Scratch::new();
@@ -346,7 +346,7 @@ fn a_rootfs_can_be_merged_into_a_base() {
     }
 }
 
-/// A link in the place of a directory would take away what is in it, unsaid.
+/// A link that replaces a directory would silently remove its content.
 #[test]
 fn what_cannot_be_merged_is_listed() {
     for (old, new, path) in [

@@ -54,7 +54,7 @@ fn other_tools_write_them() {
             skopeo.run(["--insecure-policy", "copy", "-q", &from, &format!("{archive}:localhost/x:v1")]);
             build_on(&scratch, &archive, &new);
         }
-        // As a whole compressed by others, which the name does not say.
+        // Compressed as a whole by other tools, although the name does not say so.
         for (program, transport) in
             ["gzip", "xz", "zstd", "bzip2"].into_iter().flat_map(|p| [(p, "oci-archive"), (p, "docker-archive")])
         {
@@ -92,7 +92,7 @@ fn run(command: &mut Command) {
     assert!(command.status().unwrap().success(), "{command:?}");
 }
 
-/// What the layers of a base make, by the difference to what it should be: none.
+/// The tree from the layers of a base does not differ from the expected tree.
 #[test]
 fn odd_layers_are_read_as_runtimes_read_them() {
     use Member::{Directory, File, Hardlink, Symlink};
@@ -211,7 +211,7 @@ fn layers_that_other_tars_wrote() {
     }
 }
 
-/// Unpacked, the image is this tree, but for what the layers do not say of the root.
+/// The unpacked image is this tree, except for properties of the root that are not in the layers.
 #[track_caller]
 fn assert_is(scratch: &Scratch, layout: &Path, expected: &str, what: &str) {
     let (unpacked, image) = (scratch.join("unpacked"), format!("oci:{}", layout.display()));
@@ -254,7 +254,7 @@ fn whiteouts_of_nothing_and_names_that_lead_out_are_refused() {
     }
 }
 
-/// Whatever is wrong with a base, nothing of it stands under a final name.
+/// Whatever is wrong with a base, nothing from it appears under a final name.
 #[test]
 fn a_damaged_base_leaves_the_target_alone() {
     let scratch = Scratch::new();
@@ -300,7 +300,7 @@ fn a_damaged_base_leaves_the_target_alone() {
     assert_eq!(bytes_of(&base), good);
 }
 
-/// Digests that hold, of documents that lie about the layer.
+/// Correct digests of documents that are wrong about the layer.
 #[test]
 fn a_base_that_lies_leaves_the_target_alone() {
     type Lie<'a> = &'a dyn Fn(&mut Value, &mut Value);
@@ -365,14 +365,14 @@ fn a_cache_changes_nothing_and_is_never_believed_when_damaged() {
 
     let file = cache.join(kept.keys().next().unwrap());
     let bytes = fs::read(&file).unwrap();
-    // A lie that would show: the first file's size.
+    // A wrong value that would show: the size of the first file.
     let lie = String::from_utf8(bytes.clone()).unwrap().replacen("\"mode\":", "\"mode\":1", 1);
     for damaged in [lie.into_bytes(), bytes[..bytes.len() / 2].to_vec(), Vec::new()] {
         fs::write(&file, damaged).unwrap();
         assert_eq!(build("damaged", true), expected);
         assert_eq!(fs::read(&file).unwrap(), bytes, "it was not written anew");
     }
-    // One that is whole and says otherwise is believed: so the layer is not decompressed again.
+    // An intact list with another value is believed, which shows that the layer is not decompressed again.
     let body = String::from_utf8(bytes).unwrap();
     let body = &body[..=body.rfind('\n').unwrap()];
     let without_last = &body[..=body[..body.len() - 1].rfind('\n').unwrap()];

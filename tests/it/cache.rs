@@ -39,7 +39,7 @@ fn a_rebuild_takes_its_blocks_from_the_last_build() {
         assert!(blocks(&cold).1 > 1, "{cold}");
         assert_eq!(blocks(&warm), (blocks(&cold).1, blocks(&cold).1), "{warm}");
     }
-    // By a variable too; and what it was worth is told.
+    // The variable works too, and the run says how much the cache helped.
     let tool = Tool::build(&rootfs).oci(&scratch.join("by-variable")).args(["--owner", "0:0", "-v"]);
     let outcome = tool.env("OCI_IMAGE_CACHE", "kept").within(scratch.path()).run();
     assert!(outcome.stderr().contains("blocks were in the cache `kept`: 0 were not known"), "{}", outcome.stderr());
@@ -109,7 +109,7 @@ fn verified(scratch: &Scratch) -> i32 {
     Tool::new("verify").args(["--cache", "kept"]).within(scratch.path()).run().code()
 }
 
-/// Bytes of all files below a directory, each inode once.
+/// The size of all files below a directory, each inode once.
 fn disk_usage(directory: &Path) -> u64 {
     let files = names_below(directory).into_iter().map(|name| fs::symlink_metadata(directory.join(name)).unwrap());
     let sizes: BTreeMap<u64, u64> =
@@ -122,7 +122,7 @@ fn start(scratch: &Scratch, rootfs: &Path, out: &str, flags: &[&str]) -> Running
     tool.within(scratch.path()).start()
 }
 
-/// Some of them bake other trees, or with another encoder.
+/// Some of them bake other trees, or use another encoder.
 #[test]
 fn sixteen_runs_at_once_share_one() {
     let scratch = Scratch::new();
@@ -150,7 +150,7 @@ fn sixteen_runs_at_once_share_one() {
     }
 }
 
-/// One cache through all of it. What killed runs leave in it is cleared away by the next.
+/// One cache for all runs. The next run clears what killed runs left in it.
 #[test]
 fn a_hundred_kills_leave_it_whole() {
     let scratch = Scratch::new();
@@ -160,7 +160,7 @@ fn a_hundred_kills_leave_it_whole() {
     let changing = rootfs.join("1");
     let mut durations = Vec::new();
     for turn in 0..100_u32 {
-        // Something is always new, so that something is always kept.
+        // Something is always new, so that something is always added to the cache.
         fs::write(&changing, turn.to_string().repeat(30_000)).unwrap();
         if turn % 10 == 0 {
             let begin = Instant::now();
@@ -180,7 +180,7 @@ fn a_hundred_kills_leave_it_whole() {
     }
     let _ = Tool::new("cache").args(["kept", "--prune", "0"]).within(scratch.path()).run().stdout();
     let left: Vec<String> = names_below(&scratch.join("kept")).into_iter().filter(|name| name != "blobs").collect();
-    // Bytes whose list is missing may be those of a run that is about to write it.
+    // Blocks without a list may belong to a run that is about to write the list.
     assert!(left.iter().all(|name| name.starts_with("blobs/") && !name.ends_with(".blocks")), "{left:?}");
 }
 
@@ -234,7 +234,7 @@ fn on_another_filesystem_and_on_a_full_one() {
     let digest = bake(&scratch, &rootfs, "alone", &[])["digest"].clone();
     let size = disk_usage(&scratch.join("alone"));
     let Some(unshare) = Peer::find("unshare") else { return };
-    // A mount is gone with the namespace that has it.
+    // A mount disappears with its namespace.
     let script = "mkdir -p kept && mount -t tmpfs -o size=\"$1\" none kept || { echo no mount; exit 9; }; shift
         for out in first second; do \"$@\" \"oci:$out\" -v || exit; done; ls kept/blobs; df --output=avail kept | tail -1";
     for (room, expected) in [("64m", true), (&*format!("{}k", size / 2048), false), ("4k", false)] {
@@ -255,7 +255,7 @@ fn on_another_filesystem_and_on_a_full_one() {
     }
 }
 
-/// Such a cache is read as far as it can be, and nothing is said but on demand.
+/// Such a cache is read as far as possible, and only `-v` mentions it.
 #[test]
 fn of_another_user_or_read_only() {
     let scratch = Scratch::new();
@@ -271,16 +271,16 @@ fn of_another_user_or_read_only() {
         let tool = Tool::build(&rootfs).oci(&theirs.join("out")).args(["--owner", "0:0", "--json", "--cache", "kept"]);
         tool.args(flags).behind(unprivileged_words()).within(scratch.path()).run()
     };
-    // Root's, and of a cache that is there and may be read, everything is used.
+    // Root's cache: everything in an existing, readable cache is used.
     let report = bake(&[]).json();
     assert_eq!(report["digest"], built["digest"]);
     assert_eq!(blocks(&report).0, blocks(&report).1);
-    // Something new cannot be kept.
+    // New blocks cannot be added.
     let outcome = bake(&["--compression", "gzip:3", "-v"]);
     assert!(outcome.stderr().contains("nothing new could be kept: "), "{}", outcome.stderr());
     assert!(outcome.stderr().contains("are known in another compression, level or version"), "{}", outcome.stderr());
     assert_eq!(outcome.code(), 0);
-    // One that may not be read is none.
+    // An unreadable cache is no cache.
     fs::set_permissions(scratch.join("kept"), fs::Permissions::from_mode(0o700)).unwrap();
     let report = bake(&[]).json();
     assert_eq!(report["digest"], built["digest"]);
@@ -288,7 +288,7 @@ fn of_another_user_or_read_only() {
     assert_eq!(names_below(&scratch.join("kept")), before);
 }
 
-/// The list of one layer under the name of another, as a careless copy makes it.
+/// The list of one layer under the name of another, as after a careless copy.
 #[test]
 fn lists_of_other_layers_are_not_believed() {
     let scratch = Scratch::new();

@@ -143,7 +143,7 @@ fn one_platform_of_several_is_chosen() {
     assert!(cat(&scratch, "oci:out:v1 /arch").run().error().contains("linux/amd64"));
 }
 
-/// Nothing is printed of a layer that is not what it is said to be.
+/// Nothing is printed from a layer that does not match its digests.
 #[test]
 fn nothing_of_a_damaged_layer_is_printed() {
     let scratch = Scratch::new();

@@ -19,14 +19,14 @@ fn config(image: impl AsRef<std::ffi::OsStr>) -> Tool {
     Tool::new("config").arg(image)
 }
 
-/// Nothing is found in it, not even something to note: no blob is left that nothing leads to.
+/// No findings, not even notes: no unreferenced blob is left.
 #[track_caller]
 fn assert_verified(image: impl AsRef<str>) {
     let verified = Tool::new("verify").arg(image.as_ref()).run();
     assert_eq!((verified.printed(), verified.code()), (String::new(), 0), "{}", image.as_ref());
 }
 
-/// What every image has whose every field is set, and members that nobody knows.
+/// A config with every field set, and with unknown members.
 fn full_config() -> Value {
     json!({
         "author": "A B <a@b>", "variant": "v2", "os.version": "10.0", "os.features": ["win32k"],
@@ -81,7 +81,7 @@ fn documents(layout: &Path, name: &str) -> Value {
     json!({"config": image.config, "manifest": manifest, "descriptor": descriptor})
 }
 
-/// The members that differ, by their JSON pointers, with what is there now.
+/// The members that differ, by JSON pointer, with their new values.
 fn differences(old: &Value, new: &Value, pointer: &str, found: &mut BTreeMap<String, Value>) {
     match (old, new) {
         (Value::Object(old), Value::Object(new)) => {
@@ -99,7 +99,7 @@ fn differences(old: &Value, new: &Value, pointer: &str, found: &mut BTreeMap<Str
     }
 }
 
-/// Changes, and all that is different then: members by their JSON pointers, with what is there now. `-` is nothing.
+/// Changes, and everything that then differs: members by JSON pointer, with their new values. `-` is no value.
 const ROWS: &str = r#"
     --env A=2                                => config/config/Env ["PATH=/bin","A=2","B=x=y"]
     --env C= --env PATH=                     => config/config/Env ["PATH=","A=1","B=x=y","C="]
@@ -183,7 +183,7 @@ const ROWS: &str = r#"
     --clear history                          => config/history -
 "#;
 
-/// The words of a change, and what it does.
+/// The arguments of a change, and its effect.
 type Row = (Vec<String>, BTreeMap<String, Value>);
 
 fn rows() -> Vec<Row> {
@@ -217,7 +217,7 @@ fn every_field_changes_alone() {
         let mut found = BTreeMap::new();
         differences(&before, &documents(&out, "edited"), "", &mut found);
         assert_eq!(found, expected, "{args:?}");
-        // What the last one made is gone with it.
+        // The documents of the previous edit are removed.
         let garbage = Tool::new("gc").arg(oci(&out, "")).args(["--dry-run", "--json"]).run().json();
         assert_eq!(garbage["freed"], json!([]), "{args:?}");
     }
@@ -229,7 +229,7 @@ fn every_flag_and_field_has_a_row() {
     let rows = rows();
     let help = Tool::new("config").arg("--help").run().stdout();
     let flags = help.split_whitespace().filter(|word| word.starts_with("--") && word.len() > 3);
-    // They change nothing in the documents, or have tests of their own.
+    // These change nothing in the documents, or have their own tests.
     let elsewhere = [
         "--tag",
         "--platform",
@@ -256,7 +256,7 @@ fn every_flag_and_field_has_a_row() {
     }
 }
 
-/// An entrypoint clears an inherited command in a build; an edit does what it is told.
+/// In a build an entrypoint clears an inherited command; an edit changes only what it is asked to.
 #[test]
 fn many_changes_are_one_manifest_and_the_old_one_is_gone() {
     let scratch = Scratch::new();
@@ -312,10 +312,10 @@ fn the_history_says_what_it_is_told_to() {
         step(json!({"author": "b", "created": "1970-01-01T00:00:09Z"}))
     );
     assert_eq!(steps(&["--no-history", "--user", "x"]), Vec::<Value>::new());
-    // What does not make a manifest makes no step.
+    // Without a new manifest there is no step.
     assert_eq!(steps(&["--descriptor-annotation", "x=y"]), Vec::<Value>::new());
 
-    // Readers count the steps with a layer: to an absent history nothing can be added.
+    // Readers count the steps with a layer, so nothing can be added to an absent history.
     let layout = ByHand::at(&scratch.join("none"));
     layout.list(&[named(&layout.platform("amd64", None), "v1")]);
     let none = oci(&scratch.join("none"), ":v1");
@@ -336,7 +336,7 @@ fn created_is_told_or_stays() {
         (None, &["--user", "a"][..], "2001-01-01T00:00:00Z"),
         (Some("7"), &["--user", "b"], "1970-01-01T00:00:07Z"),
         (Some("8"), &["--user", "c", "--created", "9"], "1970-01-01T00:00:09Z"),
-        // Nothing is to change, so that nothing does.
+        // Nothing is asked for, so nothing changes.
         (Some("10"), &[], "1970-01-01T00:00:09Z"),
         (Some("10"), &["--user", "c"], "1970-01-01T00:00:09Z"),
         (Some(""), &["--user", "d"], "1970-01-01T00:00:09Z"),
@@ -418,7 +418,7 @@ fn base64(bytes: &[u8]) -> String {
     text
 }
 
-/// The documents from the entry of a name down: of indexes the first manifest, or the one at a position in the last.
+/// The documents from the entry of a name down: the first manifest of each index, or the one at a position in the last.
 fn chain(layout: &Path, name: &str, last: usize) -> Vec<Value> {
     let index = Layout::at(layout).index();
     let is_called = |entry: &&Value| entry["annotations"]["org.opencontainers.image.ref.name"] == name;
@@ -451,7 +451,7 @@ fn the_indexes_above_an_image_are_written_anew_and_other_names_stay() {
     assert_eq!(report["images"][0]["digest"], new[2]["manifests"][0]["digest"]);
     assert_eq!(report["refs"], json!(["multi"]));
     assert_eq!(others(&out), others_before);
-    // Digest and size are others, the bytes that a descriptor held are gone, and all else is as it was.
+    // Digest and size differ, the bytes embedded in the descriptor are gone, and everything else is unchanged.
     let expected = |old: &Value, new: &Value| {
         let mut old = old.clone();
         old["digest"] = new["digest"].clone();
@@ -465,14 +465,14 @@ fn the_indexes_above_an_image_are_written_anew_and_other_names_stay() {
     inner["manifests"][0] = expected(&old[2]["manifests"][0], &new[2]["manifests"][0]);
     inner["annotations"]["new"] = json!("1");
     assert_eq!(new[2], inner);
-    // Only the outer index had nothing else that leads to it.
+    // Only the outer index has become unreachable.
     let outer = blob(&out, &old[0]).strip_prefix(&out).unwrap().to_path_buf();
     assert_eq!(report["removed"], json!([old[0]["digest"]]));
     let after = bytes_of(&out);
     for (path, bytes) in before.iter().filter(|(path, _)| **path != outer && *path != Path::new("index.json")) {
         assert!(after.get(path) == Some(bytes), "{} changed", path.display());
     }
-    // Two indexes, a manifest and a config came.
+    // Two indexes, a manifest and a config are new.
     assert_eq!(after.len(), before.len() - 1 + 4);
     let garbage = Tool::new("gc").arg(oci(&out, "")).args(["--dry-run", "--json"]).run().json();
     assert_eq!(garbage["freed"], json!([]));
@@ -522,12 +522,12 @@ fn a_choice_has_to_be_made_or_all_are_meant() {
         assert_eq!((&image["config"]["User"], &image["variant"]), (&json!("x"), &variant));
         assert_eq!(chain[2]["manifests"][position]["platform"]["variant"], variant);
     }
-    // The attestation is no image, and stays what it is.
+    // The attestation is not an image and does not change.
     assert_eq!(chain(&out, "all", 0)[2]["manifests"][2], chain(&out, "multi", 0)[2]["manifests"][2]);
     let seen = Tool::new("inspect").args([oci(&out, ":all"), "--platform=linux/arm/v7".into(), "--json".into()]).run();
     assert_eq!(seen.json()["config"]["User"], "x");
 
-    // A platform that only the index tells is kept there, and one that nobody tells is not made up.
+    // A platform that only the index has is kept there, and an unknown one is not made up.
     let layout = ByHand::at(&scratch.join("flat"));
     let arm = with(
         layout.image(&[], &json!({"architecture": "arm"})),
@@ -549,7 +549,7 @@ fn a_choice_has_to_be_made_or_all_are_meant() {
     assert_eq!(Layout::at(&flat).index()["manifests"][1]["platform"], platform);
 }
 
-/// Without a name it is the image that is meant, whatever it is called.
+/// Without a name, the only image is edited, whatever it is called.
 #[test]
 fn an_image_without_a_name_moves_with_all_its_names() {
     let scratch = Scratch::new();
@@ -657,7 +657,7 @@ fn what_is_wrong_is_said_in_a_line_and_nothing_was_touched() {
     assert!(bytes_of(scratch.path()) == before);
 }
 
-/// What is damaged elsewhere in the layout is not in the way; only nobody can tell then what may go.
+/// Damage elsewhere in the layout does not prevent an edit; it only makes it impossible to tell what may be removed.
 #[test]
 fn only_what_is_on_the_way_is_needed() {
     let scratch = Scratch::new();
@@ -681,7 +681,7 @@ fn only_what_is_on_the_way_is_needed() {
     assert_ne!(Layout::at(&out).image("v1").digest(), before);
 }
 
-/// What is attached is about the manifest that it was attached to.
+/// An artifact belongs to the manifest that it was attached to.
 #[test]
 fn what_is_attached_keeps_the_old_manifest_and_is_told() {
     let scratch = Scratch::new();
@@ -696,7 +696,7 @@ fn what_is_attached_keeps_the_old_manifest_and_is_told() {
     assert_verified(oci(&out, ""));
 }
 
-/// Whenever it is killed, the layout is whole and has the old image or the new one.
+/// Whenever a run is killed, the layout is intact and has the old image or the new one.
 #[test]
 fn killed_in_between_it_leaves_a_layout_that_is_whole() {
     let scratch = Scratch::new();
@@ -727,7 +727,7 @@ fn killed_in_between_it_leaves_a_layout_that_is_whole() {
         let _ = config(&place).args(["--label", "n=last"]).bake();
         assert_verified(&place);
     }
-    // What the killed ones have left.
+    // Left by the killed runs.
     let _ = Tool::new("gc").arg(oci(&out, "")).run().stdout();
     assert_verified(oci(&out, ""));
     assert_eq!(names_below(scratch.path()).iter().filter(|name| name.contains(".ocibake-")).count(), 0);
@@ -757,7 +757,7 @@ fn the_tools_that_people_have_take_what_was_edited() {
         assert_eq!(steps.last().unwrap()["comment"], "less");
         umoci.run(["unpack", "--rootless", "--image", &image, &scratch.join("bundle").display().to_string()]);
         assert!(scratch.join("bundle/rootfs/etc/hostname").is_file());
-        // And umoci edits on.
+        // And umoci can edit the image further.
         umoci.run(["config", "--image", &image, "--config.label", "theirs=1"]);
         let _ = config(oci(&out, ":v2")).args(["--label", "ours=1"]).bake();
         let labels = json!({"theirs": "1", "ours": "1"});
@@ -791,8 +791,8 @@ fn an_ordinary_user_under_pseudo_edits_as_everybody_does() {
     assert_eq!(Layout::at(&pseudo.home().join("out")).image("v2").config["config"]["User"], "app");
 }
 
-/// An image may stand in `index.json` and in an index too: what leads to it from the name, or from anywhere if none was
-/// given, is what is edited.
+/// An image may be both in `index.json` and in an index. Only the paths to it from the name are edited, or all of them
+/// if no name was given.
 #[test]
 fn an_index_is_met_wherever_it_lists_the_image() {
     let scratch = Scratch::new();
@@ -823,7 +823,7 @@ fn an_index_is_met_wherever_it_lists_the_image() {
     let refs = layout.refs();
     let outer = read(&out, &layout.index()["manifests"][2]);
     assert_eq!(read(&out, &outer["manifests"][0])["annotations"], json!({"a": "b"}));
-    // What has other names stays under them.
+    // An image with other names keeps them.
     let made = scratch.join("made");
     fs::rename(&out, &made).unwrap();
     write();

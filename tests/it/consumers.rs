@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use crate::harness::{assert_same, list_directory, root, sha256, Fixture, Layout, Order, Peer, Scratch, Storage, Tool};
 
-/// What the image runs: busybox, whose links are all that a shell needs.
+/// The program of the image: busybox, whose links provide everything that a shell needs.
 const SETTINGS: [&str; 14] = [
     "--entrypoint",
     "/bin/sh -c",
@@ -65,7 +65,7 @@ fn skopeo_copies_the_very_same_bytes() {
         let out = scratch.join(compression);
         let digest = Tool::build(&rootfs).oci(&out).args(["--compression", compression]).bake();
 
-        // Into a directory, which keeps blobs under their digests and the manifest as it is.
+        // Into a directory, which keeps blobs under their digests and the manifest unchanged.
         let copy = scratch.join(&format!("{compression}-dir"));
         skopeo.run(["--insecure-policy", "copy", "-q", &oci(&out), &format!("dir:{}", copy.display())]);
         let manifest = fs::read(copy.join("manifest.json")).unwrap();
@@ -77,7 +77,7 @@ fn skopeo_copies_the_very_same_bytes() {
         // Into an archive, and back.
         let archive = scratch.join(&format!("{compression}.tar"));
         let again = scratch.join(&format!("{compression}-again"));
-        // Unless told otherwise it compresses a layer that is not.
+        // By default it compresses uncompressed layers.
         let copy = ["--insecure-policy", "copy", "-q", "--preserve-digests"];
         let in_archive = format!("oci-archive:{}:x", archive.display());
         skopeo.run(copy.into_iter().chain([oci(&out).as_str(), &in_archive]));
@@ -156,7 +156,7 @@ fn skopeo_inspects_what_was_set() {
 fn umoci_shows_and_unpacks_it() {
     let scratch = Scratch::new();
     let (Some(umoci), Some(rootfs)) = (Peer::find("umoci"), runnable_rootfs(&scratch)) else { return };
-    // umoci 0.4.7 knows no zstd.
+    // umoci 0.4.7 does not support zstd.
     for compression in ["gzip", "none"] {
         let out = scratch.join(compression);
         let _ = Tool::build(&rootfs).oci(&out).args(SETTINGS).args(["--compression", compression]).bake();
@@ -176,7 +176,8 @@ fn umoci_shows_and_unpacks_it() {
     }
 }
 
-/// Compares what a storage mounted with the rootfs, but for the time of the root itself, which no storage keeps.
+/// Compares the tree that a storage mounted with the rootfs, except the time of the root itself, which no storage
+/// keeps.
 #[track_caller]
 fn assert_stored(rootfs: &Path, mount: &str) {
     let (expected, mut found) = (list_directory(rootfs), list_directory(Path::new(mount)));

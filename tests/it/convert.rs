@@ -23,7 +23,7 @@ fn convert(image: &str, target: &str) -> Tool {
     Tool::new("convert").args([image, target])
 }
 
-/// Nothing is found in it, not even something to note.
+/// No findings, not even notes.
 #[track_caller]
 fn assert_verified(image: &str) {
     let report = Tool::new("verify").arg(image).arg("--json").run().json();
@@ -39,7 +39,7 @@ fn rootfs(scratch: &Scratch) -> PathBuf {
     scratch.rootfs("rootfs", "blocks")
 }
 
-/// Images for amd64 and for arm64/v8, `a` and `b` in a layout; gives back their descriptors without names.
+/// Images for amd64 and for arm64/v8, `a` and `b` in a layout; returns their descriptors without names.
 fn two_platforms(scratch: &Scratch, layout: &Path) -> [Value; 2] {
     let rootfs = rootfs(scratch);
     for (name, arch) in [("a", "amd64"), ("b", "aarch64")] {
@@ -52,7 +52,7 @@ fn two_platforms(scratch: &Scratch, layout: &Path) -> [Value; 2] {
     })
 }
 
-/// Stores a document, with spaces that no writer of ours would leave.
+/// Stores a document, with spaces that ocibake itself would not write.
 fn put(layout: &ByHand, media_type: &str, document: &Value) -> Value {
     layout.blob(&serde_json::to_vec_pretty(document).unwrap(), media_type)
 }
@@ -70,8 +70,8 @@ fn document(layout: &Path, descriptor: &Value) -> Value {
     serde_json::from_slice(&Layout::at(layout).blob(descriptor)).unwrap()
 }
 
-/// There and back, through everything that holds a layout and every compression of its layers: what comes out is what
-/// `build` makes, and in the end what was there in the beginning.
+/// A round trip through every transport and every compression of layers: each step gives what `build` makes, and the
+/// last one the original image.
 #[test]
 fn there_and_back_is_the_same_image() {
     let scratch = Scratch::new();
@@ -91,7 +91,7 @@ fn there_and_back_is_the_same_image() {
         ("oci-archive", "a.tar.zst"),
         ("docker-archive", "docker.tar.gz"),
     ];
-    // Each step goes on with what the one before has made, through the compressions forwards and backwards.
+    // Each step continues with the output of the previous one, through the compressions forwards and backwards.
     for (number, (transport, file)) in targets.iter().enumerate() {
         let order = if number % 2 == 0 { [0, 1, 2] } else { [1, 0, 2] };
         for (compression, digest) in order.map(|number| &built[number]) {
@@ -118,7 +118,7 @@ fn with_preserved_digests_it_is_the_same_bytes() {
     }
     assert!(bytes_of(&back) == bytes_of(&out));
 
-    // What would change is told before anything is written.
+    // The error about a changed digest comes before anything is written.
     let before = bytes_of(scratch.path());
     for (compression, layer) in [("gzip", "tar+zstd"), ("none", "tar+zstd")] {
         let target = at("oci", &scratch.join("other"), ":v1");
@@ -147,7 +147,7 @@ impl Numbers {
     }
 }
 
-/// An image of one to four layers, which may be one and the same or empty, in compressions as others write them.
+/// An image of one to four layers, which may be equal or empty, compressed in the ways of other tools.
 fn grow_image(numbers: &mut Numbers, layout: &ByHand) -> Value {
     let mut layers = Vec::new();
     let mut diff_ids = Vec::new();
@@ -173,7 +173,7 @@ fn grow_image(numbers: &mut Numbers, layout: &ByHand) -> Value {
     put(layout, MANIFEST, &json!({"schemaVersion": 2, "mediaType": MANIFEST, "config": config, "layers": layers}))
 }
 
-/// Forty images on ways of three steps: what they hold stays, and without --compression every byte does.
+/// Forty images on paths of three steps: their content stays the same, and without --compression every byte does.
 #[test]
 fn whatever_the_way_the_image_stays() {
     for seed in 1..=40 {
@@ -196,7 +196,7 @@ fn whatever_the_way_the_image_stays() {
             let run = |from: &str, to: &str, flags: &[&str]| {
                 convert(from, &format!("{transport}:{to}:app:v1")).args(flags).within(scratch.path()).bake()
             };
-            // What reads a docker archive as Docker does makes a manifest of its own; the layout in it has the image.
+            // A reader that treats a docker archive like Docker makes its own manifest; the layout in it has the image.
             let by_name = |to: &str| match transport {
                 "docker-archive" => format!("oci-archive:{to}"),
                 _ => format!("{transport}:{to}:app:v1"),
@@ -218,7 +218,7 @@ fn whatever_the_way_the_image_stays() {
     }
 }
 
-/// What it writes, skopeo copies into a registry and out of it with no digest changed: single images and indexes.
+/// skopeo copies the output into a registry and back without changing a digest: single images and indexes.
 #[test]
 fn a_registry_takes_every_output_and_gives_it_back() {
     let scratch = Scratch::new();
@@ -229,7 +229,7 @@ fn a_registry_takes_every_output_and_gives_it_back() {
     let both = put(&layout, INDEX, &json!({"schemaVersion": 2, "mediaType": INDEX, "manifests": [a, b]}));
     layout.list(&[named(&both, "both"), named(&b, "one")]);
     let path = |name: &str| scratch.join(name);
-    // Each output, and in turn each compression of layers.
+    // Each transport, with the compressions of layers in turn.
     for (turn, image) in ["both", "one"].into_iter().enumerate() {
         for (number, (transport, file, reader)) in [
             ("oci", "out", "oci"),
@@ -237,7 +237,7 @@ fn a_registry_takes_every_output_and_gives_it_back() {
             ("oci-archive", "a.tar.gz", "oci-archive"),
             ("oci-archive", "a.tar.xz", "oci-archive"),
             ("oci-archive", "a.tar.zst", "oci-archive"),
-            // What reads OCI archives finds the layout in it.
+            // Readers of OCI archives find the layout in it.
             ("docker-archive", "docker.tar", "oci-archive"),
         ]
         .into_iter()
@@ -257,7 +257,7 @@ fn a_registry_takes_every_output_and_gives_it_back() {
             assert_eq!(Tool::new("verify").arg(at("oci", &back, ":v1")).run().code(), 0, "{pushed}");
         }
     }
-    // Of Docker's older form, which has no manifest of OCI's, config and layers come back.
+    // Docker's older form has no OCI manifest, but config and layers are preserved.
     let legacy = path("legacy.tar");
     let tool = convert(&at("oci", &made, ":one"), &at("docker-archive", &legacy, ":app:v1"));
     let _ = tool.arg("--docker-legacy-only").bake();
@@ -300,7 +300,7 @@ fn layers_that_have_the_compression_stay_as_they_are() {
     }
     assert_eq!(after.manifest["config"], before.manifest["config"]);
     assert_verified(&target);
-    // It is the rootfs, still.
+    // It is still the rootfs.
     let difference = Tool::new("diff").args([at("oci", &out, ":4"), target]).arg("--json").run();
     let difference: Value = serde_json::from_str(&difference.printed()).unwrap();
     assert_eq!(difference["entries"], json!([]), "{difference:#}");
@@ -323,7 +323,7 @@ fn blobs_are_linked_where_that_can_be_and_held_to_their_digests_everywhere() {
     let report =
         Tool::new("convert").args([image.clone(), at("oci", &memory.join("far"), "")]).arg("--json").run().json();
     assert!(report["blobs"].as_array().unwrap().iter().all(|blob| blob["how"] == "copied"), "{report:#}");
-    // A blob that is a link into some store is copied: the link may not lead anywhere from there.
+    // A blob that is a link into some store is copied, because the link may be broken at the target.
     let layer = Layout::at(&near).image("v1").layer_path();
     fs::rename(&layer, scratch.join("stored")).unwrap();
     std::os::unix::fs::symlink(scratch.join("stored"), &layer).unwrap();
@@ -364,7 +364,7 @@ fn blobs_are_linked_where_that_can_be_and_held_to_their_digests_everywhere() {
     assert!(is_missing(&scratch.join("new")));
 }
 
-/// The tar of a layer that is compressed anew must be the one that the config says, whatever the blob's own digest is.
+/// The tar of a recompressed layer must match its diff_id in the config, whatever the digest of the blob is.
 #[test]
 fn a_wrong_diff_id_is_found_on_the_way() {
     let scratch = Scratch::new();
@@ -394,7 +394,7 @@ fn a_wrong_diff_id_is_found_on_the_way() {
         assert!(error.contains(complaint), "{error}");
         assert!(is_missing(&scratch.join("new")));
     }
-    // sha512 is as good as sha256.
+    // sha512 works like sha256.
     let hex: String = sha2::Sha512::digest(image.stream()).iter().map(|byte| format!("{byte:02x}")).collect();
     list(&[&layer], &[format!("sha512:{}", hex.replace(|c: char| c != '0', "0"))]);
     let error = convert(&at("oci", &made, ":v1"), &target).args(["--compression", "zstd"]).run().error();
@@ -456,7 +456,7 @@ fn all_images_go_with_their_names_and_one_takes_another() {
     assert!(error.contains("no image of this name") && error.contains("v2"), "{error}");
     assert!(bytes_of(scratch.path()) == before);
 
-    // Within one layout it is another name that an image gets, or the same.
+    // Within one layout an image gets another name, or the same.
     let own = Tool::new("convert").args([at("oci", &out, ":v2"), at("oci", &out, ":zstd")]);
     let zstd = own.args(["--compression", "zstd"]).bake();
     let _ = convert(&at("oci", &out, ":v2"), &at("oci", &out, ":v2")).bake();
@@ -474,7 +474,7 @@ fn an_index_is_written_anew_only_where_something_in_it_changed() {
     let zstd = scratch.join("zstd");
     let _ = convert(&at("oci", &made, ":b"), &at("oci", &zstd, "")).args(["--compression", "zstd"]).bake();
     let b_in_zstd = Layout::at(&zstd).image("b").descriptor["digest"].clone();
-    // One index in another; in it, what nobody knows and what is not there.
+    // A nested index with unknown members and a missing manifest.
     let unknown = blob(&layout, "application/vnd.example", b"unknown");
     let absent = with(
         a.clone(),
@@ -518,7 +518,7 @@ fn an_index_is_written_anew_only_where_something_in_it_changed() {
     assert_eq!(before["manifests"], after["manifests"]);
     assert_eq!(Layout::at(&scratch.join("same")).blob(&index), Layout::at(&made).blob(&index));
 
-    // Only `b` is in another compression than this.
+    // Only `b` has a different compression.
     let new = scratch.join("new");
     let _ = convert(&at("oci", &made, ""), &at("oci", &new, "")).args(["--compression", "zstd"]).run().stdout();
     let entries = Layout::at(&new).index()["manifests"].clone();
@@ -540,7 +540,7 @@ fn an_index_is_written_anew_only_where_something_in_it_changed() {
         "application/vnd.oci.image.layer.v1.tar+zstd"
     );
     assert_eq!((&entries[1]["digest"], &entries[1]["org.example.entry"]), (&manifests[0]["digest"], &json!(true)));
-    // All but what was missing from the beginning is there.
+    // Everything is there, except what was missing from the start.
     let report = Tool::new("verify").arg(at("oci", &new, "")).arg("--json").run();
     let report: Value = serde_json::from_str(&report.printed()).unwrap();
     let rules: Vec<&str> =
@@ -622,7 +622,7 @@ fn docker_media_types_become_those_of_oci() {
     for (new_image, image) in new_index["manifests"].as_array().unwrap().iter().zip(&images) {
         assert_eq!((&new_image["mediaType"], &new_image["platform"]), (&json!(MANIFEST), &image["platform"]));
         let (new_manifest, manifest) = (document(&new, new_image), document(&made, image));
-        // But for the member that nobody knows, it is what the tool had written.
+        // Except for the unknown member, it is what the tool had written.
         assert_eq!(new_manifest, with(manifest, &json!({"org.example": "kept"})));
     }
     assert_verified(&at("oci", &new, ""));
@@ -677,7 +677,7 @@ fn layers_that_are_elsewhere_stay_there() {
         let path = new.join("blobs").join(foreign["digest"].as_str().unwrap().replace(':', "/"));
         assert_eq!(!is_missing(&path), is_there);
     }
-    // One that should be there must be there.
+    // A distributable layer must be there.
     take_away(&made, &layer);
     for more in [&[][..], &["--compression", "zstd"]] {
         let error = convert(&at("oci", &made, ":v1"), &at("oci", &scratch.join("no"), "")).args(more).run().error();
@@ -720,7 +720,7 @@ fn what_is_attached_goes_where_its_image_goes() {
     let _ = convert(&at("oci", &made, ""), &at("oci", &same, "")).run().stdout();
     assert_eq!(Layout::at(&same).index()["manifests"], Layout::at(&made).index()["manifests"]);
     assert!(!is_missing(&same.join("blobs").join(second["digest"].as_str().unwrap().replace(':', "/"))));
-    // The image alone, by its name.
+    // Only the image, by its name.
     let alone = scratch.join("alone");
     let _ = convert(&at("oci", &made, ":v1"), &at("oci", &alone, ":v2")).bake();
     assert_eq!(Layout::at(&alone).index()["manifests"].as_array().unwrap().len(), 1);
@@ -744,7 +744,7 @@ fn what_is_attached_goes_where_its_image_goes() {
     assert_verified(&at("oci", &new, ""));
 }
 
-/// A layer loses what only its old bytes had, and keeps the rest.
+/// A recompressed layer loses annotations about its old bytes and keeps the rest.
 #[test]
 fn annotations_of_compressed_bytes_go_with_them() {
     let scratch = Scratch::new();
@@ -790,7 +790,7 @@ fn docker_archives_of_others_become_layouts() {
         assert_eq!(plain.manifest["config"], image.manifest["config"]);
         assert_eq!(plain.manifest["layers"][0]["digest"], image.diff_id());
         assert_verified(&at("oci", &target, ""));
-        // In its compression, it is the image that was built.
+        // With the original compression, it is the image that was built.
         for ending in ["", ".gz"] {
             let archive = archive.display().to_string();
             if !ending.is_empty() {

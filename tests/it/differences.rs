@@ -40,7 +40,7 @@ const ENTRIES: [&str; 10] = [
 fn made(scratch: &Scratch, name: &str, text: &str) -> PathBuf {
     let path = scratch.join(name);
     let lines: Vec<&str> = text.lines().collect();
-    // Of a line that is given twice the last counts.
+    // If a line is given twice, the last one counts.
     let path_of = |line: &str| line.split_whitespace().nth(4).map(str::to_owned);
     let kept = lines
         .iter()
@@ -205,7 +205,7 @@ fn quiet_is_quiet_and_answers() {
     }
 }
 
-/// An image that came back from a registry has lost what index.json said of it: no difference of the image.
+/// An image from a registry has lost its descriptor in index.json, which is not a difference of the image.
 #[test]
 fn what_an_index_says_otherwise_is_a_note() {
     let scratch = Scratch::new();
@@ -217,7 +217,7 @@ fn what_an_index_says_otherwise_is_a_note() {
     let place = |path: &Path| format!("oci:{}:v1", path.display());
     skopeo.run(["copy", "-q", &place(&out), &format!("dir:{}", scratch.join("registry").display())]);
     skopeo.run(["copy", "-q", &format!("dir:{}", scratch.join("registry").display()), &place(&back)]);
-    // As skopeo leaves it when it does not know the platform.
+    // As skopeo writes it when it does not know the platform.
     let index = back.join("index.json");
     let mut document: serde_json::Value = serde_json::from_slice(&std::fs::read(&index).unwrap()).unwrap();
     document["manifests"][0].as_object_mut().unwrap().remove("platform");
@@ -232,7 +232,7 @@ fn what_an_index_says_otherwise_is_a_note() {
     let report: serde_json::Value = serde_json::from_str(&report.printed()).unwrap();
     assert_eq!((&report["same"], &report["documents"]), (&json!(true), &json!([])));
     assert_eq!(report["notes"][0]["member"], "/platform");
-    // Nor does it hide what differs.
+    // Nor does it hide differences.
     let changed = scratch.join("changed");
     let tool = Tool::new("build").arg(&rootfs).target("oci", &changed, "v1");
     let _ = tool.args(["--arch", "arm64", "--env", "A=1"]).bake();
@@ -278,7 +278,7 @@ fn what_takes_long_shows_progress() {
     }
 }
 
-/// Names of any bytes are shown without doubt, and programs get them as they are.
+/// Names of any bytes are shown unambiguously, and programs get the exact bytes.
 #[test]
 fn names_that_are_no_text() {
     use std::ffi::OsStr;

@@ -65,7 +65,7 @@ fn every_verb_takes_a_digest_or_the_beginning_of_one() {
         let built = Layout::at(&scratch.join("built")).latest().manifest;
         assert_eq!(built["annotations"]["org.opencontainers.image.base.digest"], meant["digest"]);
 
-        // Of an archive too, and of one of Docker's, which has digests of its own.
+        // In an archive too, and in a docker archive, which has its own digests.
         for archive in ["converted.tar", "docker-archive:d.tar"] {
             let listed = run(&scratch, &["ls", archive, "--json"]).json();
             let image = format!("{archive}@{}", short(&listed[0]));
@@ -107,18 +107,18 @@ fn a_digest_reaches_what_no_name_and_no_platform_does() {
             assert_eq!(run(&scratch, &["ls", &image, "--json"]).json().as_array().map(Vec::len), Some(1));
         }
     }
-    // An index within another is several images.
+    // A nested index stands for several images.
     let inner = format!("oci:l@{}", short(&index));
     assert_eq!(run(&scratch, &["verify", &inner, "--json"]).json()["images"], 2);
     run(&scratch, &["convert", &inner, "oci:c:v1"]).stdout();
     assert_eq!(Layout::at(&scratch.join("c")).refs()["v1"], digest(&index));
-    // The name of what lists an image goes along where it was given.
+    // The name of the index that lists an image is kept if it was given.
     run(&scratch, &["convert", &format!("oci:l:multi@{}", short(&versions[1])), "oci:n"]).stdout();
     assert_eq!(Layout::at(&scratch.join("n")).refs()["multi"], digest(&versions[1]));
     run(&scratch, &["tag", &format!("oci:l@{}", digest(&versions[0])), "old"]).stdout();
     assert_eq!(Layout::at(&scratch.join("l")).refs()["old"], digest(&versions[0]));
 
-    // Behind a name it must be one that the name leads to.
+    // After a name it must be the digest of something that the name leads to.
     let error = run(&scratch, &["inspect", &format!("oci:l:other@{}", digest(&versions[0]))]).error();
     assert!(error.contains("`other` does not lead to this digest") && error.contains(digest(&other)), "{error}");
     let error = run(&scratch, &["rm", &format!("oci:l@{}", digest(&versions[1]))]).error();
@@ -147,7 +147,7 @@ fn what_is_attached_has_a_digest_too() {
     let error = run(&scratch, &["inspect", &of(&bill)]).error();
     assert!(error.contains("an image is wanted, found something else of this digest"), "{error}");
 
-    // With an artifact goes what is attached to it, and it leaves the list of its subject.
+    // Removing an artifact also removes what is attached to it, and its entry in the list of its subject.
     let removed = run(&scratch, &["rm", &of(&bill), "--json"]).json();
     let digests: Vec<&str> = removed["removed"].as_array().unwrap().iter().map(digest).collect();
     assert!(digests.contains(&bill.as_str()) && digests.contains(&signature.as_str()), "{digests:?}");
@@ -157,7 +157,7 @@ fn what_is_attached_has_a_digest_too() {
     assert_eq!(attached.as_array().unwrap().iter().map(digest).collect::<Vec<_>>(), [note.as_str()]);
     run(&scratch, &["gc", "oci:l"]).printed();
     assert_eq!(run(&scratch, &["verify", "oci:l"]).printed(), "");
-    // With the last goes the list.
+    // With the last entry the list is removed.
     run(&scratch, &["rm", &of(&note)]).printed();
     assert_eq!(layout.index()["manifests"].as_array().map(Vec::len), Some(2));
 }
@@ -216,7 +216,7 @@ fn a_digest_is_no_name_for_what_is_written() {
     assert!(bytes_of(scratch.path()) == before);
 }
 
-/// Others take names that end in a digest from where they copy from, be it that of what they copied or of an index around it.
+/// Other tools keep names that end in a digest when they copy, be it that of the copied image or of an index around it.
 #[test]
 fn a_name_may_end_in_a_digest() {
     let scratch = Scratch::new();
@@ -226,7 +226,7 @@ fn a_name_may_end_in_a_digest() {
     layout.list(&[named(&a, &name), named(&b, "other")]);
     let image = format!("oci:l:{name}");
     assert_eq!(run(&scratch, &["inspect", &image, "--json"]).json()["digest"], a["digest"]);
-    // A digest in the place of a name is one.
+    // A digest in the place of a name is read as a digest.
     let seen = run(&scratch, &["inspect", &format!("oci:l:{}", digest(&b)), "--json"]).json();
     assert_eq!(seen["digest"], b["digest"]);
     let verified = run(&scratch, &["verify", &image, "--json"]).json();
@@ -254,7 +254,7 @@ fn a_path_may_look_like_a_digest() {
     assert!(is_missing(&scratch.join("x")));
 }
 
-/// What `ls` opens of a layout with names, a nested index, an artifact and its list: the index and each document once, no
+/// `ls` of a layout with names, a nested index, an artifact and its list opens the index and each document once, and no
 /// layer, whether it is there or not.
 #[test]
 fn each_document_is_opened_once() {

@@ -8,7 +8,7 @@ use serde_json::{json, Value};
 
 use crate::harness::{sha256, Layout, Peer, Scratch, Storage, Tool};
 
-/// The settings of an image that has something of everything to lose.
+/// The settings of an image that uses every feature.
 const SETTINGS: [&str; 9] = [
     "--cmd",
     "/bin/sh -l",
@@ -21,7 +21,7 @@ const SETTINGS: [&str; 9] = [
     "--user=4242:4242",
 ];
 
-/// An image in a layout, `oci:oci`, with the fixture that has the most in it that this user can make.
+/// An image in a layout, `oci:oci`, of the richest fixture that this user can make.
 fn bake(scratch: &Scratch) -> PathBuf {
     let out = scratch.join("oci");
     let _ = Tool::build(scratch.small_rootfs()).target("oci", &out, "v1").args(SETTINGS).bake();
@@ -32,7 +32,7 @@ fn transport(transport: &str, path: &Path, name: &str) -> String {
     format!("{transport}:{}{name}", path.display())
 }
 
-/// What the image is, whatever holds it: config, `diff_ids`, entries. Not how its layers are stored.
+/// The image independent of its transport: config, `diff_ids`, entries. Not how its layers are stored.
 #[track_caller]
 fn seen(image: impl AsRef<OsStr>) -> Value {
     let image = image.as_ref();
@@ -55,7 +55,7 @@ fn skopeo_copies(skopeo: &Peer, from: &str, to: &str) {
     skopeo.run(["--insecure-policy", "copy", "-q", from, to]);
 }
 
-/// Nothing is found in it, not even something to note.
+/// No findings, not even notes.
 #[track_caller]
 fn assert_verified(image: impl AsRef<OsStr>) {
     let report = Tool::new("verify").arg(image).arg("--json").run().json();
@@ -89,7 +89,7 @@ fn skopeo_wrote_it() {
         assert_verified(&image);
     }
     assert_eq!(seen(&archive), expected);
-    // And skopeo sees in its archive what we see in it.
+    // And skopeo reads its archive as we do.
     let raw = Tool::new("inspect").arg(&archive).args(["--raw", "config"]).run().stdout();
     let theirs: Value =
         serde_json::from_str(&skopeo.run(["inspect", &transport("docker-archive", &archive, "")])).unwrap();
@@ -130,7 +130,7 @@ fn somebody_compressed_it_as_a_whole() {
             let named = scratch.join(&format!("{kind}.tar.{ending}"));
             fs::write(&named, &compressed).unwrap();
             assert_eq!(seen(&named), expected, "{}", named.display());
-            // The content tells, not the name; and several streams in a row are one.
+            // The content decides, not the name; and several streams in a row are one.
             let misnamed = scratch.join("misnamed.tar.gz");
             let (first, second) =
                 fs::read(archive).map(|bytes| (bytes[..700].to_vec(), bytes[700..].to_vec())).unwrap();
@@ -245,7 +245,7 @@ fn docker_saved_a_layout_with_the_older_list_in_it() {
         assert_eq!(seen(&image), expected, "{image}");
         Tool::new("inspect").arg(image).arg("--json").run().json()
     };
-    // Where there is a choice, it is the layout that was written, not the one that is made up of the list.
+    // If there is a choice, the layout in the archive is read, not one made up from the list.
     for name in ["", ":v1", ":app:v1", ":docker.io/library/app:v1"] {
         let image_in_layout = format!("{}{name}", archive.display());
         assert_eq!(Tool::new("verify").arg(&image_in_layout).run().code(), 0, "{name}");

@@ -6,10 +6,10 @@ use serde_json::{json, Value};
 
 use crate::harness::{bytes_of, make_layout, sha256, tar_of, Layout, Member, Peer, Scratch, Storage, Tool};
 
-/// What the image runs and how it is labelled.
+/// The command and the labels of the image.
 const SETTINGS: [&str; 6] = ["--cmd", "/bin/sh -l", "--label", ".title=An image", "--env", "A=b c"];
 
-/// `docker-archive:PATH` with a name behind it or none.
+/// `docker-archive:PATH`, followed by a name or not.
 fn docker(path: &Path, name: &str) -> String {
     format!("docker-archive:{}{name}", path.display())
 }
@@ -18,7 +18,7 @@ fn oci(path: &Path, name: &str) -> String {
     format!("oci:{}{name}", path.display())
 }
 
-/// The members of an archive in order, in the eyes of another reader: of files the content, of links where they lead.
+/// The members of an archive in order, read by another reader: the content of files, the target of links.
 fn members(archive: &Path) -> Vec<(String, Vec<u8>)> {
     let mut tar = tar::Archive::new(fs::File::open(archive).unwrap());
     let read = |entry: std::io::Result<tar::Entry<'_, _>>| {
@@ -73,7 +73,7 @@ fn v1_ids(config: &[u8]) -> Vec<String> {
     ids
 }
 
-/// The small rootfs, and to build it on, three layers in `oci:base`: the first and the last are one.
+/// The small rootfs, and as its base three layers in `oci:base`, of which the first and the last are equal.
 fn with_base(scratch: Scratch) -> Scratch {
     let tar = |name| tar_of(&[Member::Directory("./"), Member::File(name, "1")]);
     make_layout(&scratch.join("base"), &[tar("one"), tar("two"), tar("one")]);
@@ -95,7 +95,7 @@ fn differences(one: &str, other: &str) -> Value {
     serde_json::from_str::<Value>(&difference).unwrap()["entries"].take()
 }
 
-/// What podman shows of its images: `NAME:TAG` by the id.
+/// podman's list of images: `NAME:TAG` by the id.
 fn podmans_images(podman: &Storage<'_>) -> BTreeSet<(String, String)> {
     let shown = podman.run(&["images", "--no-trunc", "--format", "{{.ID}} {{.Repository}}:{{.Tag}}"]);
     let pair = |line: &str| {
@@ -133,12 +133,13 @@ fn podman_loads_it_under_every_name() {
             &["--docker-legacy-only"],
             &["registry:5000/old/app:v1", "registry:5000/old/app:v2", "localhost/old:v1"],
         ),
-        // podman 4.3 reads no docker archive that is compressed as a whole, not even its own: this is the other half.
+        // podman 4.3 does not read a docker archive that is compressed as a whole, not even its own; it reads the
+        // layout in it.
         ("whole.tar.gz", "example.org/gz:v1", &[], &[], &["example.org/gz:v1"]),
     ] {
         let path = scratch.join(archive);
         let tool = Tool::build(&rootfs).arg(docker(&path, &format!(":{given}"))).args(SETTINGS).args(flags);
-        // Another image each: podman counts names of one image together.
+        // A different image each, because podman merges the names of equal images.
         let tool = tool.args(["--label", &format!("archive={archive}")]);
         let _ = tool.args(additional.iter().map(|name| format!("--additional-tag={name}"))).bake();
         podman.run(&["load", "-q", "-i", &path.display().to_string()]);
@@ -165,7 +166,7 @@ fn both_halves_hold_the_image_and_each_blob_once() {
     let members = members(&archive);
     let blob = |digest: &str| format!("blobs/{}", digest.replace(':', "/"));
 
-    // Lists first, then the blobs, which are those of the layout, and no name twice.
+    // Lists first, then the blobs of the layout, and no name twice.
     let all = names(&members);
     assert_eq!(all[..4], ["oci-layout", "index.json", "manifest.json", "repositories"]);
     assert_eq!(all.iter().collect::<BTreeSet<_>>().len(), all.len());
@@ -173,7 +174,7 @@ fn both_halves_hold_the_image_and_each_blob_once() {
         all.iter().copied().filter(|name| name.starts_with("blobs/sha256/") && name.len() > 13).collect();
     let in_layout: BTreeMap<_, _> = bytes_of(&out.join("blobs/sha256"));
     assert_eq!(blobs, in_layout.keys().map(|name| format!("blobs/sha256/{}", name.display())).collect::<Vec<_>>());
-    // A blob for each layer but the one that comes twice, the config, the manifest.
+    // One blob for each different layer, the config and the manifest.
     assert_eq!((image.layers().len(), blobs.len()), (4, 5));
 
     let config = members.iter().find(|(name, _)| *name == blob(image.manifest["config"]["digest"].as_str().unwrap()));
@@ -212,7 +213,7 @@ fn both_halves_hold_the_image_and_each_blob_once() {
     }
 }
 
-/// Every reading of an archive sees the image of the layout that was written with it.
+/// However the archive is read, it holds the image of the layout that was written with it.
 #[track_caller]
 fn assert_read_as(scratch: &Scratch, image: &str, out: &Path) {
     let report = Tool::new("verify").arg(image).arg("--json").run().json();
@@ -246,7 +247,7 @@ fn it_is_read_in_either_form_whatever_compresses_it() {
                 let tar = peer.command().arg("-dc").arg(&archive).output().unwrap().stdout;
                 let plain = scratch.join("plain.tar");
                 let _ = Tool::build(&rootfs).arg(docker(&plain, ":my__app:v1")).args(SETTINGS).args(flags).bake();
-                // What is compressed once as a whole is the archive itself.
+                // The decompressed file is the plain archive.
                 assert!(tar == fs::read(plain).unwrap(), "{ending}");
             }
             let whole = format!("oci-archive:{}", archive.display());
@@ -285,7 +286,7 @@ fn skopeo_and_umoci_take_either_half() {
             assert_eq!(copied.config, image.config, "{from}");
             assert_eq!(copied.manifest["config"]["digest"], image.manifest["config"]["digest"]);
         }
-        // The tag alone stands for the first of the names that have it.
+        // A bare tag stands for the first name with this tag.
         for name in ["v1", "registry:5000/other/app:v1"] {
             let copied = copy(&format!("oci-archive:{}:{name}", archive.display()), "three", &["--preserve-digests"]);
             assert_eq!(copied.digest(), image.digest());
@@ -294,7 +295,7 @@ fn skopeo_and_umoci_take_either_half() {
         assert_eq!(copied.config["rootfs"], image.config["rootfs"]);
     }
     if let Some(umoci) = Peer::find("umoci") {
-        // The dual archive, unpacked, is a layout.
+        // The unpacked dual archive is a layout.
         let layout = scratch.make_directory("layout");
         tar::Archive::new(fs::File::open(&archive).unwrap()).unpack(&layout).unwrap();
         let listed = umoci.run(["list", "--layout", &layout.display().to_string()]);
@@ -330,13 +331,14 @@ fn the_older_form_holds_tars_and_a_tar_once() {
     assert_eq!(String::from_utf8_lossy(content(&paths[2])), format!("../{}", paths[0]));
     assert_eq!(json_of(&members, "repositories"), json!({"team/app": {"v1": ids[3], "v2": ids[3]}}));
 
-    // What is not compressed in the end is never compressed, and the digest is that of what can be read.
+    // Layers that are stored uncompressed are never compressed on the way, and the digest is that of the readable
+    // image.
     let alone = scratch.join("alone.tar");
     let digest = Tool::build(scratch.join("rootfs")).arg(docker(&alone, ":app")).arg("--docker-legacy-only").bake();
     assert_eq!(Tool::new("inspect").arg(docker(&alone, "")).arg("--json").run().json()["digest"], digest.as_str());
 }
 
-/// A reader of before 2016 knows `repositories` and the directories of layers, and nothing else.
+/// A reader from before 2016 knows only `repositories` and the directories of layers.
 #[test]
 fn the_oldest_readers_find_all_of_it() {
     let scratch = with_base(Scratch::new());
@@ -385,7 +387,7 @@ print(json.dumps(chain))";
     }
 }
 
-/// Images that differ in what they run, of one layer, all that a layout holds: some have names that Docker knows.
+/// All images of a layout, with different commands and the same layer: some have names that Docker accepts.
 #[test]
 fn several_images_keep_their_names_and_share_their_layer() {
     let scratch = Scratch::new();
@@ -479,7 +481,7 @@ fn what_is_no_name_is_refused_before_anything_is_written() {
             assert!(error.contains(word), "no {word} for {name} {flags:?}: {error}");
         }
         assert!(bytes_of(scratch.path()) == before, "{name} {flags:?}");
-        // A check of the settings says the same, unless only the file can tell.
+        // A check of the settings reports the same, unless the file has to be read for it.
         let dry = Tool::build(&rootfs).arg("--dry-run").arg(docker(&archive, name)).args(flags).run();
         if words != ["a file is wanted"] {
             assert_eq!(dry.error(), error);

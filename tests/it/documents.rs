@@ -37,7 +37,7 @@ fn every_session_works_as_typed() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// What cannot be a session, because it needs BitBake or a registry, at least names verbs that there are.
+/// Commands that cannot be a session, because they need BitBake or a registry, at least name existing verbs.
 #[test]
 fn every_verb_that_is_typed_exists() {
     for (name, document) in documents() {
@@ -61,7 +61,7 @@ fn every_verb_is_explained() {
     }
 }
 
-/// Other programs' flags stand in lines that name the program.
+/// Flags of other programs are in lines that name the program.
 const FOREIGN: [&str; 10] =
     ["tests/faults/run ", "`tar ", "cargo ", "podman ", "skopeo ", "umoci ", "apt-get ", "benches/", "docker ", "git "];
 
@@ -95,7 +95,7 @@ fn every_make_target_that_is_named_exists() {
     }
 }
 
-/// `make help` lists the targets that have a remark, and each that is not a part of another has one.
+/// `make help` lists the targets that have a comment, and each target that is not a part of another has one.
 #[test]
 fn make_help_lists_what_there_is() {
     let makefile = document("Makefile");
@@ -110,7 +110,7 @@ fn make_help_lists_what_there_is() {
     }
 }
 
-/// The anchor that a heading gets where the repository is shown.
+/// The anchor of a heading on the repository's web page.
 fn anchor(heading: &str) -> String {
     let kept = heading.to_lowercase().chars().filter(|c| c.is_alphanumeric() || " -_".contains(*c)).collect::<String>();
     kept.replace(' ', "-")
@@ -139,7 +139,7 @@ fn every_link_leads_somewhere() {
     }
 }
 
-/// A page that somebody reads before anything else, and what yocto-check-layer wants to find in it.
+/// The first page that people read, with the words that yocto-check-layer requires.
 #[test]
 fn the_readme_is_a_door() {
     let readme = document("README.md");
@@ -153,7 +153,7 @@ fn the_readme_is_a_door() {
     }
 }
 
-/// The rooms of the house stand in ARCHITECTURE.md as they stand in the test that holds them.
+/// ARCHITECTURE.md lists the rooms in the same way as the test that checks them.
 #[test]
 fn the_architecture_names_every_room_in_order() {
     let architecture = document("ARCHITECTURE.md");

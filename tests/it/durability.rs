@@ -3,7 +3,7 @@ use std::path::Path;
 
 use crate::harness::{bytes_of, names_below, Layout, Peer, Scratch, Tool};
 
-/// What the tool asks of the system, a call a line, with the paths of open files.
+/// The system calls of the tool, one per line, with the paths of open files.
 fn calls(scratch: &Scratch, tool: Tool) -> Option<Vec<String>> {
     let strace = Peer::find("strace")?;
     let log = scratch.join("calls");
@@ -17,7 +17,7 @@ fn calls(scratch: &Scratch, tool: Tool) -> Option<Vec<String>> {
     Some(log.lines().map(|line| line.split_once(' ').unwrap().1.trim_start().to_owned()).collect())
 }
 
-/// The lines at which something is asked for, each of them once at least.
+/// The lines with a call, each at least once.
 #[track_caller]
 fn at(calls: &[String], call: &str, path: &str) -> Vec<usize> {
     let is_it = |line: &String| line.starts_with(call) && line.contains(path);
@@ -26,14 +26,14 @@ fn at(calls: &[String], call: &str, path: &str) -> Vec<usize> {
     found
 }
 
-/// Where a file gets its last name: the line, and the name that it had.
+/// Where a file gets its final name: the line, and its old name.
 #[track_caller]
 fn renamed(calls: &[String], to: &str) -> (usize, String) {
     let line = at(calls, "rename", &format!("{to}\")")).pop().unwrap();
     (line, calls[line].split('"').nth(1).unwrap().to_owned())
 }
 
-/// Before a name leads to something, all that stands behind it is on the disk, and the name itself afterwards.
+/// Everything that a name leads to is on the disk before the name is, and the name itself is synced afterwards.
 #[track_caller]
 fn assert_synced(calls: &[String], to: &str) -> usize {
     let (line, from) = renamed(calls, to);
@@ -122,7 +122,7 @@ fn failing(scratch: &Scratch, call: &str, error: &str, tool: Tool) -> Option<(i3
     let strace = Peer::find("strace")?;
     let (trace, inject) = (format!("trace={call}"), format!("inject={call}:error={error}"));
     let words = [strace.path().to_str()?, "-f", "-qq", "-o", "/dev/null", "-e", &trace, "-e", &inject];
-    // No loop of the tool lasts longer than that.
+    // No loop of the tool takes longer than that.
     let words = ["timeout", "-s", "KILL", "60"].into_iter().chain(words);
     let outcome = tool.within(scratch.path()).behind(words.collect::<Vec<_>>()).run();
     Some((outcome.code(), outcome.stderr().to_owned()))
@@ -174,7 +174,7 @@ fn a_disk_that_cannot_sync_leaves_everything_as_it_was() {
     assert!(said.contains("cannot sync `out`: Input/output error"), "{said}");
     assert!((bytes_of(&scratch.join("out")), fs::read(scratch.join("a.tar")).unwrap()) == before);
     assert!(!Path::new(&scratch.join("new")).is_dir());
-    // Some filesystems know no syncing of directories, which is no error.
+    // Some filesystems cannot sync directories, which is not an error.
     let tool = Tool::build("rootfs").args(["oci:out:v2"]);
     let Some((code, said)) = failing(&scratch, "fsync", "EINVAL", tool) else { return };
     assert_eq!(code, 2, "a file is synced everywhere: {said}");

@@ -15,7 +15,8 @@ fn text(path: &Path) -> String {
     path.display().to_string()
 }
 
-/// A tree as these daemons keep it: the time of the root is their own, and Docker takes times that it finds odd for none.
+/// A tree as these daemons keep it: they set the time of the root themselves, and Docker ignores times that it
+/// considers invalid.
 fn listed(tree: &Path) -> Listing {
     let mut listing = list_directory(tree);
     listing.get_mut(Path::new("")).expect("a root").mtime = 0;
@@ -27,7 +28,7 @@ fn listed(tree: &Path) -> Listing {
     listing
 }
 
-/// The name that they give to the tree of some layers.
+/// The daemons' name for the tree of some layers.
 fn chain_id(config: &Value) -> String {
     let diff_ids: Vec<&str> =
         config["rootfs"]["diff_ids"].as_array().unwrap().iter().map(|id| id.as_str().unwrap()).collect();
@@ -36,11 +37,12 @@ fn chain_id(config: &Value) -> String {
     upper.fold(diff_ids[0].to_owned(), |below, id| format!("sha256:{}", sha256(format!("{below} {id}").as_bytes())))
 }
 
-/// A cut that parts directories from what is in them. These daemons copy the trees of lower layers, and lose there what their
-/// copies cannot hold: links of devices, some attributes.
+/// A split that separates directories from their entries. These daemons copy the trees of lower layers, and lose what
+/// their copies cannot hold: hard links of devices, some attributes.
 const CUT: [&str; 2] = ["--layers", "files=/files,/ids names=/names,/times/* rest=*"];
 
-/// An image of two layers or more, those over the base with everything that a rootfs may hold, by `NAME` and two names more.
+/// An image of two layers or more, with everything that a rootfs may hold above the base, as `NAME` and under two more
+/// names.
 fn bake(rootfs: &Path, base: &Path, archive: &Path, flags: &[&str]) -> String {
     let base = format!("oci:{}", base.display());
     let target = format!("docker-archive:{}:{NAME}", archive.display());
@@ -48,7 +50,7 @@ fn bake(rootfs: &Path, base: &Path, archive: &Path, flags: &[&str]) -> String {
     Tool::build(rootfs).arg(target).args(["--base", &base]).args(names).args(flags).run().digest_despite_warnings()
 }
 
-/// The base of those images: what it holds is gone in them.
+/// The base of those images, which remove everything in it.
 fn make_base(scratch: &Scratch) -> PathBuf {
     let base = scratch.join("base");
     make_layout(&base, &[tar_of(&[Member::Directory("./"), Member::Directory("gone/"), Member::File("gone/x", "1")])]);
@@ -61,7 +63,7 @@ fn containerd_imports_it_applies_its_layers_and_exports_it() {
     let Some(containerd) = Daemon::containerd() else { return };
     let (rootfs, base) = (scratch.rootfs("rootfs", "everything"), make_base(&scratch));
     let mut expected = listed(&rootfs);
-    // It leaves the root directory as it is, and copies a lower layer's tree without these.
+    // It does not change the root directory, and copies the tree of a lower layer without these.
     let untouched = expected.get_mut(Path::new("")).unwrap();
     (untouched.mode, untouched.uid, untouched.gid) = (0o755, 0, 0);
     for node in expected.values_mut() {
@@ -75,7 +77,7 @@ fn containerd_imports_it_applies_its_layers_and_exports_it() {
     ] {
         let (archive, label) = (scratch.join("a.tar"), format!("form={form}"));
         let digest = bake(&rootfs, &base, &archive, &[&flags[..], &["--label", &label]].concat());
-        // What one namespace has unpacked is not unpacked again.
+        // An image unpacked in one namespace is not unpacked again.
         let ctr = |args: &[&str]| containerd.run(&[&["--namespace", form], args].concat());
         ctr(&["images", "import", "--snapshotter=native", &text(&archive)]);
         for name in [NAME, "registry.example:5000/team/app:v2", "docker.io/library/hub:v1"] {
@@ -109,7 +111,7 @@ fn docker_loads_it_in_every_form_and_saves_it() {
     let Some(docker) = Daemon::docker() else { return };
     let (rootfs, base) = (scratch.rootfs("rootfs", "everything"), make_base(&scratch));
     let expected = listed(&rootfs);
-    // Docker reads zstd since version 23, and tars inside since ever.
+    // Docker reads zstd since version 23, and has always read plain tars.
     for (form, ending, flags) in [
         ("gzip", "tar", &["--compression", "gzip"][..]),
         ("none", "tar.gz", &["--compression", "none"]),
@@ -130,7 +132,7 @@ fn docker_loads_it_in_every_form_and_saves_it() {
 
         let config: Value = serde_json::from_str(&config).unwrap();
         assert_same(&expected, &listed(&stored_tree(&docker, &config)), "docker");
-        // What it saves has other manifests, and the same config and layers.
+        // Its archives have different manifests, but the same config and layers.
         let saved = scratch.join("saved.tar");
         docker.run(&["save", "--output", &text(&saved), NAME, "hub:v1"]);
         let saved = format!("docker-archive:{}:{NAME}", saved.display());
@@ -138,12 +140,12 @@ fn docker_loads_it_in_every_form_and_saves_it() {
         let _ = Tool::new("convert").args([&saved, &format!("oci:{}:back", back.display())]).bake();
         assert_eq!(Tool::new("verify").arg(format!("oci:{}", back.display())).run().code(), 0);
         assert_eq!(Layout::at(&back).image("back").config, config);
-        // Layers that are there are not loaded again.
+        // Existing layers are not loaded again.
         docker.run(&["image", "rm", "--force", &id]);
     }
 }
 
-/// The oldest form of all, which names no config: Docker makes one from the layers' own documents.
+/// The oldest form has no config: Docker makes one from the documents of the layers.
 #[test]
 fn docker_loads_what_has_no_manifest() {
     let scratch = Scratch::new();
@@ -191,7 +193,7 @@ fn both_take_an_image_for_several_platforms() {
         assert!(image.contains(&digest) && image.contains("linux/amd64,linux/arm64/v8,linux/riscv64"), "{image}");
     }
 
-    // Docker of before version 25 sees its own list alone, where the first has the name.
+    // Docker before version 25 sees only its own list, in which the first image has the name.
     docker.run(&["load", "--quiet", "--input", &text(&one)]);
     assert_eq!(docker.run(&["image", "inspect", "--format", "{{.Architecture}}", NAME]), "amd64");
 }

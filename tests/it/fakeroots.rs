@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::harness::{assert_same, is_root, names_below, FakeRoot, Faker, Fixture, Layout, Order, Peer, Scratch, Tool};
 
-/// Prints what the fake root knows of every entry: type, mode, owner, device, link, attributes.
+/// Prints what the fake root records about every entry: type, mode, owner, device, link, attributes.
 const SHOW: &[u8] = b"find . -printf '%p %y %m %U:%G %s %T@ %l\\n' | LC_ALL=C sort
 stat -c '%n %F %t:%T' dev/*
 getfattr -R -h -d -m - -e hex . | cat
@@ -18,7 +18,7 @@ fn builds_what_the_fake_root_knows(scratch: &Scratch, fake: &FakeRoot, fixture: 
         before.contains("./home/file f 644 4242:4243") && before.contains("dev/console character special file 5:1"),
         "{before}"
     );
-    // Only the fake root knows of it: the file is another's, and the device is none.
+    // Only the fake root says so: the file has another owner, and the device is a device.
     let real = fake.home().join("rootfs/home/file").metadata().unwrap();
     assert_ne!((real.uid(), real.gid()), (4242, 4243));
     let device = fake.home().join("rootfs/dev/console").symlink_metadata().unwrap();
@@ -32,7 +32,7 @@ fn builds_what_the_fake_root_knows(scratch: &Scratch, fake: &FakeRoot, fixture: 
         assert_same(&fixture.listing(), &image.listing(&python), "python's tarfile");
     }
 
-    // Nothing was disturbed: neither the tree, nor what was written into a directory that the fake root watches.
+    // Nothing was disturbed: neither the tree, nor the files in a directory that the fake root tracks.
     assert_eq!(fake.script("rootfs", SHOW), before);
     assert_eq!(fake.tool(args).digest(), digest);
     fake.script(
@@ -61,7 +61,7 @@ fn pseudo() {
     builds_what_the_fake_root_knows(&scratch, &fake, &Fixture::named("faked"));
 }
 
-/// What fakeroot saves from one call to the next are owners, modes and devices.
+/// From one call to the next, fakeroot saves owners, modes and devices.
 #[test]
 fn fakeroot_in_two_calls() {
     let scratch = Scratch::new();
@@ -69,7 +69,7 @@ fn fakeroot_in_two_calls() {
     builds_what_the_fake_root_knows(&scratch, &fake, &Fixture::named("faked").without_attributes());
 }
 
-/// Attributes, capabilities among them, live as long as the call.
+/// Attributes, including capabilities, last only for the call.
 #[test]
 fn fakeroot_in_one_call() {
     let scratch = Scratch::new();
@@ -93,7 +93,7 @@ fn a_run_that_pseudo_does_not_intercept_writes_nothing() {
     assert!(error.starts_with("pseudo is in the environment but does not intercept this process"), "{error}");
     assert_eq!(names_below(scratch.path()), before);
 
-    // As in a BitBake task whose library was built for another system: the loader warns and goes on without it.
+    // As in a BitBake task whose library was built for another system: the loader warns and continues without it.
     for library in ["libpseudo.so", "/usr/lib/libfakeroot/none/libfakeroot-sysv.so"] {
         let outcome = build().env("LD_PRELOAD", library).run();
         assert_eq!(outcome.code(), 2);
@@ -138,7 +138,7 @@ fn the_script_of_a_fixture_makes_its_tree() {
     assert_same(&fixture.listing(), &crate::harness::list_directory(Path::new(&rootfs)), "the shell");
 }
 
-/// What is unpacked can be built again: the digest is the same.
+/// An unpacked image can be built again with the same digest.
 fn unpacks_what_it_builds(fake: &FakeRoot, fixture: &Fixture) {
     fake.script("rootfs", &fixture.script());
     let build = |rootfs: &str, name: &str| {
@@ -149,7 +149,7 @@ fn unpacks_what_it_builds(fake: &FakeRoot, fixture: &Fixture) {
     assert_eq!(unpacked.code(), 0, "{}", unpacked.stderr());
     assert_eq!(build("unpacked", "two"), digest);
 
-    // And on the image there is nothing to add.
+    // And with the image as base there is no new layer.
     let args = ["build", "unpacked", "oci:out:three", "--base=oci:out:one", "--created=1"];
     let _ = fake.tool(args).digest();
     let layers = |name: &str| Layout::at(&fake.home().join("out")).image(name).layers();

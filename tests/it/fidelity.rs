@@ -2,7 +2,7 @@ use std::path::Path;
 
 use crate::harness::{assert_same, list_directory, root, Fixture, Image, Layout, Order, Peer, Scratch, Tool};
 
-/// The image of `everything.tree`; none if this user cannot make one.
+/// The image of `everything.tree`, or `None` if this user cannot make one.
 #[track_caller]
 fn everything(scratch: &Scratch) -> Option<Image> {
     if !root() {
@@ -74,7 +74,7 @@ fn bsdtar_puts_the_same_tree_on_disk() {
     command.arg("-f").arg(image.layer_path());
     bsdtar.finish(command);
     let (expected, mut found) = (list_directory(&scratch.join("rootfs")), list_directory(&extracted));
-    // It leaves the time of the directory that it extracts into alone.
+    // It does not change the time of the directory that it extracts into.
     found.get_mut(Path::new("")).unwrap().mtime = expected[Path::new("")].mtime;
     assert_same(&expected, &found, "bsdtar -x");
 }
@@ -87,7 +87,7 @@ fn umoci_unpacks_the_same_tree() {
     umoci.run(["unpack".as_ref(), "--image".as_ref(), image.as_ref(), scratch.join("bundle").as_os_str()]);
     let (mut expected, found) =
         (list_directory(&scratch.join("rootfs")), list_directory(&scratch.join("bundle/rootfs")));
-    // Go counts nanoseconds in 64 bits, which end in 2262; whatever it makes of later times is not the layer's fault.
+    // Go counts nanoseconds in 64 bits, which end in 2262, so it is no use for later times.
     let late = Path::new("times/largest-of-ext4");
     expected.get_mut(late).unwrap().mtime = found[late].mtime;
     assert_same(&expected, &found, "umoci");

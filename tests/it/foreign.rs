@@ -10,11 +10,11 @@ use crate::harness::{is_missing, list_directory, named, tar_of, ByHand, Layout, 
 struct Foreign {
     tool: String,
     image: String,
-    /// The errors that `verify` finds in it; none if it is one of those that are odd in ways of their own.
+    /// The errors that `verify` finds in it; empty unless the image has peculiarities of its own.
     errors: Option<BTreeSet<String>>,
 }
 
-/// Lets the fixture write all images.
+/// Writes all images of the fixture.
 fn foreign(scratch: &Scratch) -> Vec<Foreign> {
     let Some(python) = Peer::python() else { return Vec::new() };
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/foreign/tools.py");
@@ -46,14 +46,14 @@ fn tree(scratch: &Scratch, image: &str) -> Listing {
     let outcome = Tool::new("unpack").arg(image).arg(&root).args(["--rootless", "-q"]).run();
     assert_eq!(outcome.code(), 0, "{image}: {}", outcome.stderr());
     let mut listing = list_directory(&root);
-    // Times are those of each tool, and nobody describes the root.
+    // Times differ between tools, and no tool has an entry for the root.
     for node in listing.values_mut() {
         node.mtime = 0;
     }
     listing
 }
 
-/// What every one of them holds.
+/// The content that all of them share.
 fn expected() -> BTreeSet<String> {
     ["", "etc", "etc/link", "usr", "usr/sh"].map(str::to_owned).into()
 }
@@ -90,7 +90,7 @@ fn every_verb_reads_what_every_tool_writes() {
         let rootfs = scratch.join("unpacked");
         let built = Tool::new("build").arg(&rootfs).arg(&based).args(["--base", &image, "-q"]).run();
         assert_eq!(built.code(), 0, "build on {tool}: {}", built.stderr());
-        // What is written is clean, whatever it came from.
+        // The output is clean, whatever the source.
         let edited = Tool::new("config").args([&converted, "--author", "A", "-q"]).run();
         assert_eq!(edited.code(), 0, "config of {tool}: {}", edited.stderr());
         for written in [&squashed, &converted, &docker, &based] {
@@ -101,7 +101,7 @@ fn every_verb_reads_what_every_tool_writes() {
     }
 }
 
-/// BuildKit writes null for lists of nothing.
+/// BuildKit writes null for empty lists.
 #[test]
 fn an_image_from_scratch() {
     let scratch = Scratch::new();
@@ -115,7 +115,7 @@ fn an_image_from_scratch() {
     assert_eq!((&copied.manifest["layers"], &copied.config["rootfs"]["diff_ids"]), (&json!([]), &json!([])));
     let error = Tool::new("squash").arg(&image).arg(&copy).run().error();
     assert!(error.contains("no layers"), "{error}");
-    // On it stands an image of one layer.
+    // An image of one layer is built on it.
     let rootfs = scratch.small_rootfs();
     let built = format!("oci:{}", scratch.join("built").display());
     let _ = Tool::build(&rootfs).arg(&built).args(["--base", &image]).bake();
@@ -130,7 +130,7 @@ fn one_image_that_is_listed_twice_is_one() {
     assert_eq!(tree(&scratch, &image).len(), expected().len());
 }
 
-/// Docker's config promises what a compressed layer holds, and nobody what its bytes are.
+/// Docker's config has the digest of the tar in a compressed layer, but there is no digest of its stored bytes.
 #[test]
 fn a_damaged_layer_of_a_docker_archive_goes_nowhere() {
     let scratch = Scratch::new();
@@ -152,7 +152,7 @@ fn a_damaged_layer_of_a_docker_archive_goes_nowhere() {
     }
 }
 
-/// A signature has the config of an image, and is none.
+/// A signature has the config of an image, but is not an image.
 #[test]
 fn signatures_of_cosign_are_no_images() {
     let scratch = Scratch::new();
@@ -168,7 +168,7 @@ fn signatures_of_cosign_are_no_images() {
     assert!(listed.contains("simplesigning") && !listed.contains(" / "), "{listed}");
 }
 
-/// `docker save app:latest db:latest`: the tag alone tells nobody apart.
+/// `docker save app:latest db:latest`: the tag alone does not identify an image.
 #[test]
 fn images_that_docker_saved_under_one_tag_keep_their_names() {
     let scratch = Scratch::new();
@@ -195,7 +195,7 @@ fn images_that_docker_saved_under_one_tag_keep_their_names() {
     let at = |name: &str| format!("oci:{}", scratch.join(name).display());
     let _ = Tool::new("gc").arg(at("layout")).run().stdout();
     assert_eq!(tree(&scratch, &format!("oci:{}:db:latest", scratch.join("layout").display())).len(), 6);
-    // One by one, and beside an image that is called by the tag alone.
+    // One by one, and next to an image named by the tag alone.
     for name in ["app", "db", "app"] {
         let report = Tool::new("convert").args([&format!("{image}:{name}:latest"), &at("one-by-one")]).run();
         assert_eq!(report.code(), 0, "{}", report.stderr());
@@ -206,10 +206,10 @@ fn images_that_docker_saved_under_one_tag_keep_their_names() {
         assert!(paths.contains_key(Path::new(file)), "{name}: {paths:?}");
     }
     assert_eq!(errors(&at("one-by-one")), BTreeSet::new());
-    // To take both away by the tag that they share is hardly meant.
+    // Removing both by their common tag is probably a mistake.
     let error = Tool::new("rm").arg(format!("{image}:latest")).run().error();
     assert!(error.contains("library/app:latest`") && error.contains("library/db:latest`"), "{error}");
-    // One name for two images, and nothing else that tells them apart.
+    // One name for two images, and nothing else to distinguish them.
     let made = scratch.join("made");
     let layout = ByHand::at(&made);
     let images = ["1", "2"].map(|content| layout.image(&[tar_of(&[Member::File("f", content)])], &json!({})));
@@ -220,7 +220,7 @@ fn images_that_docker_saved_under_one_tag_keep_their_names() {
     assert!(is_missing(&scratch.join("none")));
 }
 
-/// What BuildKit attests is about one manifest, by its digest.
+/// A BuildKit attestation is about one manifest, by its digest.
 #[test]
 fn attestations_are_taken_along_or_told_of() {
     let scratch = Scratch::new();
@@ -242,7 +242,7 @@ fn attestations_are_taken_along_or_told_of() {
     }
 }
 
-/// An image leaves an index with what is attested of it, by its platform or by its digest.
+/// An image is removed from an index with its attestations, by its platform or by its digest.
 #[test]
 fn attestations_leave_an_index_with_their_image() {
     let scratch = Scratch::new();
@@ -280,12 +280,12 @@ fn attestations_leave_an_index_with_their_image() {
         assert_eq!(index(&[&out, "--remove", removed]), all[2..], "{removed}");
         assert_eq!(errors(&out), BTreeSet::new());
     }
-    // What attests may go alone.
+    // An attestation may be removed alone.
     let _ = index(&[&image, &arm, &out]);
     assert_eq!(index(&[&out, "--remove", digest(1)]), [all[0].clone(), all[2].clone()]);
 }
 
-/// Whatever writes the documents of an image: its history has an entry for each layer then.
+/// Every command that writes the documents of an image gives its history an entry for each layer.
 #[test]
 fn a_history_that_does_not_fit_is_mended() {
     let scratch = Scratch::new();
@@ -314,7 +314,7 @@ fn platforms_that_nobody_copied_are_missed_by_nobody() {
     let image = format!("oci:{}", root.display());
     assert_eq!(errors(&image), BTreeSet::new());
     let report = Tool::new("gc").args([&image, "--json"]).run().json();
-    // The config and the layer of the platform that is gone.
+    // The config and the layer of the missing platform.
     assert_eq!(report["freed"].as_array().map(Vec::len), Some(2), "{report:#}");
     assert_eq!(errors(&image), BTreeSet::new());
     let index = format!("oci:{}", scratch.join("index").display());

@@ -26,7 +26,7 @@ fn every_verb_says_how_images_are_named() {
     assert!(help(&["--help"], "200").contains("oci-archive:FILE[:REF] is a tar of a layout"));
 }
 
-/// Words that are wider than what a line has room for stand on lines of their own.
+/// Words that do not fit on a line have their own line.
 #[test]
 fn help_is_as_wide_as_the_terminal() {
     for columns in [30, 40, 60, 80, 100] {
@@ -43,7 +43,7 @@ fn help_is_as_wide_as_the_terminal() {
             }
         }
     }
-    // No wider than what can be read, and without a terminal as wide as a page.
+    // No wider than is readable, and without a terminal as wide as a page.
     for columns in ["500", "", "0", "many"] {
         let longest = help(&["build", "--help"], columns).lines().map(|line| line.chars().count()).max().unwrap();
         assert!((90..=100).contains(&longest), "{columns}: {longest}");
@@ -120,7 +120,7 @@ fn shells_without_a_script_of_their_own_are_told_every_verb_and_flag() {
     assert!(Tool::new("completions").arg("cmd").run().error().contains("cmd"));
 }
 
-/// A directory with a layout of two names, an archive of Docker's, a rootfs, and the scripts of all shells.
+/// A directory with a layout of two names, a docker archive, a rootfs, and the scripts of all shells.
 fn place() -> Scratch {
     let scratch = Scratch::new();
     let rootfs = scratch.small_rootfs();
@@ -135,7 +135,7 @@ fn place() -> Scratch {
     scratch
 }
 
-/// What is typed up to the key, and what the line then begins with. `ocibake` is put in front.
+/// What is typed before the key, and how the line then begins. Both start with `ocibake`.
 const TYPED: &[(&str, &str)] = &[
     ("insp", "inspect "),
     ("ls oci:ou", "ls oci:out:"),
@@ -151,13 +151,13 @@ const TYPED: &[(&str, &str)] = &[
     ("verify --rul", "verify --rules "),
 ];
 
-/// Lines of `SHOWN` in what a terminal showed: what was completed, as a function that stands for the tool was given it.
+/// Lines of `SHOWN` in what a terminal showed: the completed arguments, as a function in place of the tool got them.
 fn completed(shown: &str) -> Vec<String> {
     let shown = shown.lines().filter_map(|line| line.split_once("GIVEN<")?.1.split_once(">END"));
     shown.map(|(given, _)| given.to_owned()).collect()
 }
 
-/// The words of a completed line as a program gets them, with `|` between, and after the last where a blank follows.
+/// The words of a completed line as a program gets them, separated by `|`, with one at the end if a blank follows.
 fn expected(line: &str) -> String {
     shell_words(line).join("|")
 }
@@ -166,7 +166,7 @@ fn shell_words(line: &str) -> Vec<String> {
     line.trim_end().replace("\\ ", "\u{1}").split(' ').map(|word| word.replace('\u{1}', " ")).collect()
 }
 
-/// A key is typed after each line, and the shell runs what it has become with `show` in the place of the tool.
+/// A key is typed after each line, and the shell runs the completed line with `show` in place of the tool.
 fn in_a_shell(scratch: &Scratch, words: &[&str], setup: &str) {
     let typed: String = TYPED.iter().map(|(typed, _)| format!("ocibake {typed}\t\n")).collect();
     let terminal = Terminal { columns: 200, env: &[("LC_ALL", "C.UTF-8")], directory: scratch.path() };
@@ -180,7 +180,7 @@ fn in_a_shell(scratch: &Scratch, words: &[&str], setup: &str) {
 fn bash_completes_flags_values_paths_and_names() {
     let Some(bash) = Peer::find("bash") else { return };
     let scratch = place();
-    // While a script asks, the tool answers; what is run in the end is shown.
+    // The tool answers the completion script; `show` prints the final command.
     let rc = "PS1='ready? '\nbind 'set enable-bracketed-paste off'\nsource ./bash\n\
               ocibake() { if [ -n \"$_OCIBAKE_COMPLETE\" ]; then command ocibake \"$@\"; else \
               local IFS='|'; echo \"GIVEN<$*>END\"; fi; }\n";
@@ -221,7 +221,7 @@ fn fish_completes_flags_values_paths_and_names() {
     }
 }
 
-/// Installed scripts do what those that are sourced do.
+/// Installed scripts work like sourced ones.
 #[test]
 fn installed_completions_load_by_themselves() {
     let (Some(zsh), scratch) = (Peer::find("zsh"), place()) else { return };

@@ -6,10 +6,10 @@ use serde_json::{json, Value};
 
 use crate::harness::{names_below, sha256, Scratch, Tool};
 
-/// Room to work in, whatever the input claims: 1 GiB of addresses, 60 seconds of CPU, files of 1 GiB.
+/// Limits of a run, whatever the input claims: 1 GiB of address space, 60 seconds of CPU, files of 1 GiB.
 const LIMITS: [&str; 3] = ["sh", "-c", "ulimit -v 1048576 && ulimit -t 60 && ulimit -f 2097152 && exec \"$0\" \"$@\""];
 
-/// A run that must be refused in one line, within [`LIMITS`], and leave nothing behind.
+/// A run that must be refused in one line, within [`LIMITS`], and leave no files.
 #[track_caller]
 fn refused(scratch: &Scratch, what: &str, tool: Tool) {
     let before = names_below(scratch.path());
@@ -18,7 +18,7 @@ fn refused(scratch: &Scratch, what: &str, tool: Tool) {
     assert_eq!(names_below(scratch.path()), before, "{what}: {error}");
 }
 
-/// What reads all of an image.
+/// The verbs that read a whole image.
 fn readers() -> [Tool; 3] {
     [
         Tool::build("rootfs").args(["oci:out", "--base", "oci:hostile", "--threads", "2"]),
@@ -79,7 +79,7 @@ fn index(manifests: &[Value]) -> Vec<u8> {
 struct Tar(Vec<u8>);
 
 impl Tar {
-    /// With a directory and a file, so that something could go wrong with them.
+    /// With a directory and a file, as entries that could be damaged.
     fn new() -> Self {
         Tar(Vec::new()).member(b'5', "d", "", b"").member(b'0', "d/f", "", b"text")
     }
@@ -88,7 +88,7 @@ impl Tar {
         self.claiming(typeflag, name, link, content, content.len() as u64)
     }
 
-    /// A member that says it has so many bytes.
+    /// A member that claims this many bytes.
     fn claiming(mut self, typeflag: u8, name: &str, link: &str, content: &[u8], size: u64) -> Self {
         let mut header = tar::Header::new_ustar();
         header.as_old_mut().linkflag = [typeflag];
@@ -129,7 +129,7 @@ fn record(key: &str, value: &str) -> String {
     format!("{length} {key}={value}\n")
 }
 
-/// Archives that no reader may take, as a layer or as a rootfs.
+/// Archives that no reader may accept, as a layer or as a rootfs.
 fn archives() -> Vec<(&'static str, Vec<u8>)> {
     let tar = Tar::new;
     let file = |name: &str| tar().member(b'0', name, "", b"x").end();
@@ -205,7 +205,7 @@ fn archives_that_lie() {
     for (what, archive) in archives() {
         fs::write(scratch.join("hostile.tar"), &archive).unwrap();
         refused(&scratch, what, Tool::build("hostile.tar").arg("oci:out"));
-        // A decoder that gives up does so before anybody could ask what the tar's digest would have been.
+        // A decoder that fails does so before there is a digest of the tar.
         Made::at(scratch.join("hostile")).image(&archive, &archive, Documents::default());
         for reader in readers() {
             refused(&scratch, what, reader);
@@ -213,7 +213,7 @@ fn archives_that_lie() {
     }
 }
 
-/// What stands in the place of a document.
+/// The bytes in place of a document.
 fn texts() -> Vec<(&'static str, Vec<u8>)> {
     let digest = format!("sha256:{}", sha256(b""));
     let descriptor = |digest: &str, size: &str| format!(r#"{{"mediaType":"x","digest":"{digest}","size":{size}}}"#);
@@ -269,7 +269,7 @@ fn documents_that_lie() {
     }
 }
 
-/// What becomes of a layer's blob.
+/// Changes to a layer's blob.
 type Damage<'a> = (&'a str, &'a dyn Fn(&Path));
 
 #[test]
@@ -306,7 +306,7 @@ fn layers_that_are_not_what_was_promised() {
     }
 }
 
-/// Nobody writes to them: whoever opens one waits.
+/// They have no writer, so opening one blocks.
 #[test]
 fn fifos_in_a_layout() {
     let scratch = Scratch::new();
@@ -325,7 +325,8 @@ fn fifos_in_a_layout() {
     }
 }
 
-/// Six indexes of a hundred entries each stand for more ways to the one image than there are bytes; each is walked once.
+/// Six indexes of a hundred entries each have far more paths to the one image than they have bytes; each index is
+/// walked once.
 #[test]
 fn indexes_that_list_each_other_over_and_over() {
     let scratch = Scratch::new();
@@ -365,7 +366,7 @@ fn a_path_in_a_docker_archive_that_takes_long_to_follow() {
     assert!(error.ends_with("it is longer than any name in an archive\nhint: "), "{error}");
 }
 
-/// What compresses well becomes no more than was allowed.
+/// Highly compressed content does not decompress beyond the limit.
 #[test]
 fn a_bomb_in_a_layer() {
     let scratch = Scratch::new();
@@ -390,7 +391,7 @@ fn a_bomb_in_a_layer() {
     assert!(found.contains("more than 52428800 bytes"), "{found}");
 }
 
-/// Names and attributes that are worth little in a layer and much in memory.
+/// Names and attributes that are small in a layer and large in memory.
 #[test]
 fn floods_of_names_and_attributes() {
     let scratch = Scratch::new();
@@ -401,7 +402,7 @@ fn floods_of_names_and_attributes() {
         Tar::new().member(b'g', "pax", "", records.as_bytes())
     };
     let numbered = |tar: Tar, count: usize| (0..count).fold(tar, |tar, n| tar.member(b'0', &n.to_string(), "", b""));
-    // All of these share what the first says.
+    // All of these share the attributes of the first.
     let shared = numbered(global(16, 60_000), 700).end();
     Made::at(scratch.join("shared")).image(&shared, &shared, Documents::default());
     let diff = Tool::new("diff").args(["oci:shared", "oci:shared"]).behind(LIMITS).within(scratch.path()).run();

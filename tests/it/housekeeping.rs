@@ -16,7 +16,7 @@ fn oci(layout: &Path, name: &str) -> String {
     format!("oci:{}{name}", layout.display())
 }
 
-/// Nothing is found in it, not even something to note.
+/// No findings, not even notes.
 #[track_caller]
 fn assert_verified(image: &str) {
     let verified = Tool::new("verify").arg(image).run();
@@ -76,7 +76,7 @@ fn names_are_added_and_move_and_nothing_else_changes() {
     assert!(blobs(&before) == blobs(&after));
     assert_verified(&oci(&out, ""));
 
-    // Once more is no change, and the same image by another of its names is none either.
+    // A second time changes nothing, and neither does the same image by another of its names.
     let report = Tool::new("tag").args([&oci(&out, ":v2"), "v1", "amd64", "--json"]).run().json();
     assert_eq!(report["changed"], false);
     assert!(bytes_of(&out) == after);
@@ -89,7 +89,7 @@ fn names_are_added_and_move_and_nothing_else_changes() {
     }
 }
 
-/// Whatever changes the layout, members of `index.json` and of its entries that nobody here knows stay.
+/// Whatever changes the layout, unknown members of `index.json` and of its entries are kept.
 #[test]
 fn the_index_keeps_what_it_does_not_concern() {
     let scratch = Scratch::new();
@@ -288,16 +288,16 @@ fn what_a_layout_lists_is_shown_once() {
     assert_eq!(first["attached"][0]["artifact_type"], "text/x-note");
     assert_eq!(first["attached"][0]["attached"][0]["attached"], json!([]));
     assert_eq!(all[2]["manifests"].as_array().map(Vec::len), Some(2));
-    // By its name, that one alone.
+    // With a name, only that one.
     assert_eq!(Tool::new("ls").args([&oci(&out, ":multi"), "--json"]).run().json(), json!([all[2]]));
     let error = Tool::new("ls").arg(oci(&out, ":v3")).run().error();
     assert!(error.contains("no image of this name") && error.contains("`amd64`"), "{error}");
 
-    // An archive is listed as the layout is.
+    // An archive is listed like the layout.
     let archive = format!("oci-archive:{}", scratch.join("a.tar").display());
     let _ = Tool::new("convert").args([&oci(&out, ""), &archive]).run().stdout();
     assert_eq!(Tool::new("ls").arg(&archive).run().stdout(), shown);
-    // What is lost is said to be, and the rest is shown.
+    // Missing documents are reported, and the rest is shown.
     fs::remove_file(blob(&out, &amd64)).unwrap();
     let shown = Tool::new("ls").arg(oci(&out, "")).run().stdout();
     assert!(shown.lines().any(|line| line.starts_with("amd64 ") && line.contains(" missing ")), "{shown}");
@@ -335,7 +335,7 @@ fn a_name_goes_and_with_the_last_what_is_attached() {
     assert_eq!(rm(":amd64"), format!("{amd64} amd64\n"));
     let rest = ["(no name)"; 3].into_iter().chain(["(referrers)"; 3]);
     assert_eq!(listed(&out), ["again", "multi"].into_iter().chain(rest).collect::<Vec<_>>());
-    // The index leads to both images still: what is attached to them stays.
+    // The index still leads to both images, so what is attached to them stays.
     assert_eq!(rm(":again"), format!("{amd64} again\n"));
     assert_eq!(listed(&out).len(), 7);
     assert_verified(&oci(&out, ""));
@@ -344,13 +344,13 @@ fn a_name_goes_and_with_the_last_what_is_attached() {
     assert_eq!((removed.len(), removed[0], removed[1]), (7, &json!("multi"), &Value::Null));
     assert_eq!(report["removed"][1]["artifact_type"], "text/x-note");
     assert_eq!(listed(&out), Vec::<String>::new());
-    // No blob has gone before it is collected.
+    // No blob is removed before `gc`.
     let now = bytes_of(&out);
     assert!(whole.iter().all(|(path, bytes)| path == Path::new("index.json") || now.get(path) == Some(bytes)));
     let _ = Tool::new("gc").arg(oci(&out, "")).run().stdout();
     assert_eq!(names_below(&out.join("blobs")), ["sha256/"]);
 
-    // What was attached to nothing in the layout before is nobody's business but --untagged's.
+    // Only --untagged removes artifacts whose subject was never in the layout.
     let layout = layout_with_attached(&out);
     let lost = json!({"mediaType": MANIFEST, "digest": format!("sha256:{}", "7".repeat(64)), "size": 9});
     let mut entries = Layout::at(&out).index()["manifests"].as_array().unwrap().clone();
@@ -367,7 +367,7 @@ fn a_name_goes_and_with_the_last_what_is_attached() {
     assert_verified(&oci(&out, ""));
 }
 
-/// What an edit has replaced is kept by what is attached to it, until that is told to go.
+/// An artifact keeps the replaced manifest until the artifact is removed.
 #[test]
 fn what_is_attached_to_an_image_that_was_edited_goes_when_told() {
     let scratch = Scratch::new();
@@ -386,7 +386,7 @@ fn what_is_attached_to_an_image_that_was_edited_goes_when_told() {
     assert_verified(&oci(&out, ""));
 }
 
-/// An index may be attached to what it lists: nobody walks from the one to the other for ever.
+/// An index may be attached to an image that it lists; following the references must still end.
 #[test]
 fn what_is_attached_to_what_it_lists_ends_somewhere() {
     let scratch = Scratch::new();
@@ -394,7 +394,7 @@ fn what_is_attached_to_what_it_lists_ends_somewhere() {
     let layout = ByHand::at(&out);
     let (image, other) = (layout.platform("arm", Some("v7")), layout.platform("amd64", None));
     let subject = json!({"mediaType": MANIFEST, "digest": image["digest"], "size": image["size"]});
-    // On either side of it in the order of digests.
+    // Before and after it in the order of digests.
     let around: Vec<Value> = (0..8)
         .map(|number| {
             layout.document(&json!({
@@ -448,21 +448,21 @@ fn what_cannot_be_removed() {
         }
     }
     assert!(bytes_of(scratch.path()) == before);
-    // Where a document is damaged nobody knows what is attached to what, and the name alone goes.
+    // If a document is damaged, it is unknown what is attached to what, and only the name is removed.
     let multi = descriptor(&out, "multi");
     fs::write(blob(&out, &multi), "damaged").unwrap();
     assert_eq!(Tool::new("rm").arg("oci:out:amd64").within(scratch.path()).run().stdout().lines().count(), 1);
     assert_eq!(listed(&out), ["multi"]);
 }
 
-/// A layout with one of everything that must be kept, and what must go: its digests with their sizes.
+/// A layout with one of everything that must be kept, and the blobs that must go: their digests and sizes.
 fn littered(path: &Path) -> Vec<Value> {
     let layout = ByHand::at(path);
     let (amd64, arm) = (layout.platform("amd64", None), layout.platform("arm", Some("v7")));
     let untagged = layout.image(&[tar_of(&[Member::File("a", "untagged")])], &json!({}));
     let nested = layout.index(&[layout.index(&[arm.clone()])]);
     let unlisted = layout.image(&[tar_of(&[Member::File("a", "a subject")])], &json!({}));
-    // Kinds of documents that came and went, with descriptors and with bare digests.
+    // Obsolete kinds of documents, with descriptors and with bare digests.
     let (held, mentioned) = (layout.blob(b"held", "text/x-a"), layout.blob(b"mentioned", "text/x-b"));
     let unknown = json!({
         "mediaType": "application/vnd.example.unknown.v1+json", "blobs": [held], "subject": layout.artifact(&arm, "1"),
@@ -566,7 +566,7 @@ fn an_archive_is_collected_too() {
     let extracted = scratch.make_directory("extracted");
     tar.run(["-C", &extracted.display().to_string(), "-xf", &archive.display().to_string()]);
     let mut expected = bytes_of(&out);
-    // A directory of no blobs is not in the archive.
+    // An empty directory is not in the archive.
     expected.remove(Path::new("blobs/blake3"));
     let index = |path: &Path| Layout::at(path).index();
     assert_eq!(index(&extracted), index(&out));
@@ -582,10 +582,10 @@ fn an_archive_is_collected_too() {
     assert_eq!(inode(&archive), before, "nothing to free, and yet it was written");
 }
 
-/// What it is, and how it is done to a layout.
+/// The damage, and how it is done to a layout.
 type Damage<'a> = (&'a str, &'a dyn Fn(&Path));
 
-/// Where nobody can tell what is needed, nothing goes.
+/// If it cannot be known what is needed, nothing is removed.
 #[test]
 fn a_layout_that_is_damaged_loses_nothing() {
     let scratch = Scratch::new();
@@ -649,13 +649,13 @@ fn while_umoci_writes_nothing_goes() {
     }
     assert!(bytes_of(&out) == before);
     drop(lock);
-    // One that was killed has left its directory, which is umoci's to clear.
+    // A killed umoci leaves its directory, which only umoci clears.
     let freed = Tool::new("gc").arg(oci(&out, "")).arg("--json").run().json();
     assert_eq!(freed["freed"].as_array().map(Vec::len), Some(garbage.len()));
     assert!(theirs.is_dir());
 }
 
-/// And so it is with umoci itself, in the middle of a layer.
+/// The same with umoci itself, in the middle of a layer.
 #[test]
 fn while_umoci_itself_writes_nothing_goes() {
     let scratch = Scratch::new();
@@ -709,7 +709,7 @@ fn what_another_run_is_writing_stays() {
     assert_verified(&oci(&out, ""));
 }
 
-/// Builds, edits, names and collections on one layout at once.
+/// Parallel builds, edits, tags and collections on one layout.
 #[test]
 fn many_at_once_lose_nothing() {
     let scratch = Scratch::new();
@@ -724,10 +724,11 @@ fn many_at_once_lose_nothing() {
             .flat_map(|number| {
                 let label = format!("n={}", name("build", number));
                 let build = Tool::build(&rootfs).target("oci", &out, &name("build", number)).args(["--label", &label]);
-                // The name that all of them move leaves something to collect.
+                // Moving the common name leaves blobs to collect.
                 let moving = Tool::build(&rootfs).target("oci", &out, "moving").args(["--label", &label]);
                 let tag = Tool::new("tag").args([oci(&out, ":first"), name("tag", number)]);
-                // One edit upon the other, and one beside: its image has the name of the moment.
+                // Edits on top of each other, and one under a new name, of the image that is called `moving` at that
+                // time.
                 let key = format!("{}=1", name("build", number));
                 let edit = Tool::new("config").args([&oci(&out, ":edited"), "--label", &key]);
                 let edit = edit.args(["--env", &format!("{}=1", name("N", number).replace('-', "_"))]);

@@ -17,13 +17,13 @@ fn at(transport: &str, path: &Path, name: &str) -> String {
     format!("{transport}:{}{name}", path.display())
 }
 
-/// `index`, of words that mean what they mean in the scratch directory.
+/// `index` with these arguments, run in the scratch directory.
 fn index(scratch: &Scratch, words: &[&str]) -> Tool {
     Tool::new("index").args(words).within(scratch.path())
 }
 
-/// Builds of the small rootfs for three machines, one in a layout, one in an archive, one in a docker archive; gives back
-/// the image of each with the digest of its manifest, as `oci` and not as a docker archive has it.
+/// Builds of the small rootfs for three machines, one in a layout, one in an archive, one in a docker archive; returns
+/// each image with the digest of its manifest in `oci`, which differs from that in a docker archive.
 fn machines(scratch: &Scratch) -> [(String, String); 3] {
     let rootfs = scratch.small_rootfs();
     let build = |target: &str, flags: &[&str]| {
@@ -62,7 +62,7 @@ fn digests(index: &Value) -> Vec<&str> {
     index["manifests"].as_array().unwrap().iter().map(|entry| entry["digest"].as_str().unwrap()).collect()
 }
 
-/// Nothing is found in it, not even something to note.
+/// No findings, not even notes.
 #[track_caller]
 fn assert_verified(image: &str, scratch: &Scratch) {
     let report = Tool::new("verify").arg(image).arg("--json").within(scratch.path()).run().json();
@@ -99,7 +99,7 @@ fn builds_of_several_machines_become_one_image() {
     });
     assert_eq!(document, expected);
     assert_verified("oci:out", &scratch);
-    // Each is what it was, entry by entry.
+    // Each image is unchanged, entry by entry.
     for (platform, image) in [("linux/amd64", "oci:amd64:v1"), ("linux/arm", "docker-archive:arm.tar")] {
         let one = Tool::new("convert").args(["oci:out:v1", "one.tar:v1", "--platform", platform]);
         let _ = one.within(scratch.path()).bake();
@@ -137,7 +137,7 @@ fn it_says_what_it_made() {
     assert_eq!(flat, format!("{} linux/amd64\n{} linux/arm64/v8\n", amd64.1, arm64.1));
 }
 
-/// Order is said to matter: readers take the first that they can run. Nothing else does.
+/// Order matters, because readers take the first image that they can run. Nothing else does.
 #[test]
 fn the_index_depends_on_the_images_and_their_order_alone() {
     let scratch = Scratch::new();
@@ -158,12 +158,12 @@ fn the_index_depends_on_the_images_and_their_order_alone() {
         assert!(read("one") == read("two"), "{ending}");
         assert_verified(&format!("{transport}:one.{ending}"), &scratch);
     }
-    // One by one it is the same as all at once.
+    // Adding images one by one gives the same index as all at once.
     for image in words {
         let _ = index(&scratch, &[image, "oci:grown:v1", "--add"]).bake();
     }
     assert_eq!(Layout::at(&scratch.join("grown")).refs()["v1"], one);
-    // An index among the images is what it lists.
+    // An index among the images stands for the images that it lists.
     let _ = index(&scratch, &[&amd64.0, &arm64.0, "oci:part:v1"]).bake();
     assert_eq!(made("oci:three:v1", "2", "022", &["oci:part:v1", &arm.0]), one);
     assert_ne!(made("oci:one:turned", "1", "022", &[&arm.0, &amd64.0, &arm64.0]), one);
@@ -183,7 +183,7 @@ fn a_registry_takes_it_and_gives_it_back() {
         if target != "oci:out:v1" {
             assert_eq!(index(&scratch, &["oci:out:v1", target, "--annotation", "a=b"]).bake(), digest);
         }
-        // What reads OCI archives finds the index in a docker archive too.
+        // Readers of OCI archives find the index in a docker archive too.
         let (path, name) = target.split_once(':').unwrap().1.split_once(':').unwrap();
         let name = name.trim_start_matches("app:");
         let from = match target.strip_prefix("oci:") {
@@ -198,7 +198,7 @@ fn a_registry_takes_it_and_gives_it_back() {
         assert_eq!(Layout::at(&back).refs()["v1"], digest, "{target}");
         assert_eq!(digests(&nested(&back).1), [&amd64.1, &arm64.1, &arm.1].map(String::as_str));
         assert_eq!(Tool::new("verify").arg(at("oci", &back, ":v1")).run().code(), 0);
-        // And it can be indexed again: nothing that others write is in the way.
+        // And it can be indexed again, whatever other tools write.
         let again = index(&scratch, &[&at("oci", &back, ":v1"), "oci:again:v1", "--annotation", "a=b"]).bake();
         assert_eq!(again, digest);
     }
@@ -232,7 +232,7 @@ fn consumers_choose_their_platform() {
             let pulled = storage.run(&["pull", "-q", "--arch", arch, &image]);
             assert!(pulled.ends_with(id.as_str()), "{name} {arch}: {pulled}");
         }
-        // A list of its own, of all that the index has.
+        // Its own list, of all that the index has.
         let list = format!("localhost/list-{name}");
         storage.run(&["manifest", "create", &list]);
         storage.run(&["manifest", "add", "--all", &list, &image]);
@@ -249,7 +249,7 @@ fn docker_archives_hold_it_for_readers_of_every_kind() {
     let digest = index(&scratch, &words).bake();
     assert_verified("docker-archive:all.tar", &scratch);
     assert_verified("oci-archive:all.tar", &scratch);
-    // The lists that Docker knows have all three, and the first has the name; the layout beside them has the index.
+    // Docker's lists have all three images, and the first has the name; the layout in the archive has the index.
     let report =
         Tool::new("inspect").args(["oci-archive:all.tar", "--raw", "index"]).within(scratch.path()).run().json();
     assert_eq!(digests(&report), [&digest]);
@@ -281,13 +281,13 @@ fn blobs_are_one_file_where_they_can_be_and_are_stored_once() {
     };
     let (all, from_amd64, from_arm64) =
         (blobs(&scratch.join("out")), blobs(&scratch.join("amd64")), blobs(&scratch.join("arm64")));
-    // One layer, two configs, two manifests, and the index, which nobody else has.
+    // One layer, two configs, two manifests, and the index, which only this layout has.
     assert_eq!(all.len(), 6);
     let linked = all
         .iter()
         .filter(|(digest, inode)| from_amd64.get(*digest) == Some(*inode) || from_arm64.get(*digest) == Some(*inode));
     assert_eq!(linked.count(), 5);
-    // Within one layout nothing but the index is new, and on another file system everything.
+    // Within one layout only the index is new, and on another file system everything.
     let _ = index(&scratch, &["oci:out:v1", "oci:out:again", "--annotation", "a=b"]).bake();
     assert_eq!(blobs(&scratch.join("out")).len(), 7);
     assert!(all.iter().all(|(digest, inode)| blobs(&scratch.join("out"))[digest] == *inode));
@@ -297,9 +297,9 @@ fn blobs_are_one_file_where_they_can_be_and_are_stored_once() {
     assert_verified(&far, &scratch);
 }
 
-/// An index with what others put into one, named `v1` in `out`: images for three platforms, what `BuildKit` attests of the
-/// second, members that nobody knows; beside it, what is attached to images, and another image. Gives back the images,
-/// the attestation and the attached.
+/// An index as other tools write it, named `v1` in `out`: images for three platforms, a `BuildKit` attestation of the
+/// second, unknown members; and next to it artifacts of the images, and another image. Returns the images, the
+/// attestation and the artifacts.
 fn made_by_others(scratch: &Scratch) -> ([Value; 3], Value, Value) {
     let layout = ByHand::at(&scratch.join("out"));
     let images = [("amd64", None), ("arm64", Some("v8")), ("riscv64", None)]
@@ -345,7 +345,7 @@ fn images_come_and_go_and_the_rest_stays() {
         "with what is attached to an image that was taken out"
     );
     assert_verified("oci:out:other", &scratch);
-    // It is still there, for who wants it back.
+    // It is still there, and can be added again.
     let bill = serde_json::from_slice::<Value>(&Layout::at(&out).blob(&attached)).unwrap();
     let _ = Layout::at(&out).blob(&with(arm64.clone(), &bill["subject"]));
 
@@ -356,13 +356,13 @@ fn images_come_and_go_and_the_rest_stays() {
     let document = named_index(&out, "v1");
     assert_eq!(document["manifests"], json!([amd64, riscv64, arm]));
     assert_eq!(document["annotations"], json!({"org.example": "kept", "org.example.new": "1"}));
-    // A second time nothing changes, not even the time of the file.
+    // A second run changes nothing, not even the time of the file.
     let written = || fs::metadata(out.join("index.json")).map(|file| (file.ino(), file.mtime_nsec())).unwrap();
     let earlier = written();
     assert_eq!(index(&scratch, &["oci:more:v1", "oci:out:v1", "--add"]).bake(), added);
     assert_eq!(written(), earlier);
 
-    // Another image for a platform that is there is refused, and taken if told so, in the place of the old one.
+    // Another image for a platform in the index is refused, or with --replace takes the place of the old one.
     let newer = with(layout.image(&[], &json!({"architecture": "riscv64"})), &json!({"platform": riscv64["platform"]}));
     layout.list(&[named(&newer, "v2")]);
     let unchanged = bytes_of(scratch.path());
@@ -374,12 +374,12 @@ fn images_come_and_go_and_the_rest_stays() {
     let _ = index(&scratch, &["oci:more:v2", "oci:out:v1", "--add", "--remove", "linux/arm"]).bake();
     assert_eq!(named_index(&out, "v1")["manifests"], json!([amd64, newer]));
     assert_eq!(others(&Layout::at(&out).index()), others(&before));
-    // What was taken out is nobody's any more, and goes when somebody collects.
+    // The removed image is unreferenced, and `gc` removes it.
     let collected = Tool::new("gc").args(["oci:out", "--json"]).within(scratch.path()).run().json();
     let gone = |digest: &Value| collected.to_string().contains(digest.as_str().unwrap());
     assert!(gone(&arm["digest"]) && gone(&attestation["digest"]) && !gone(&arm64["digest"]), "{collected:#}");
 
-    // An image that is alone becomes an index when another joins it.
+    // A single image becomes an index when another is added.
     let _ = index(&scratch, &["oci:more:v2", "oci:out:other", "--add"]).bake();
     let bare = |image: &Value| with(image.clone(), &json!({"annotations": {"org.example": "other"}}));
     assert_eq!(named_index(&out, "other")["manifests"], json!([bare(amd64), newer]));
@@ -398,7 +398,7 @@ fn archives_gain_and_lose_images_too() {
         let _ = all.stdout();
         let target = format!("{archive}:v1");
         let _ = index(&scratch, &["oci:more", &target, "--add", "--remove", "linux/arm64"]).bake();
-        // The archive as a layout, with all that is in it.
+        // The archive as a layout, with everything in it.
         let held = scratch.join(&format!("from-{archive}"));
         let back = Tool::new("convert").args([archive.to_owned(), at("oci", &held, "")]).within(scratch.path()).run();
         let _ = back.stdout();
@@ -448,7 +448,7 @@ fn a_flat_index_is_index_json_itself() {
     let _ = index(&scratch, &words).arg("oci:out").run().stdout();
     assert!(bytes_of(&scratch.join("out")) == before);
 
-    // With a name, each image has it with its platform behind it. Other names stay.
+    // With a name, each image gets it followed by its platform. Other names stay.
     let _ = index(&scratch, &words).arg("oci:out:v1").run().stdout();
     let names = |expected: &[(&str, &str)]| {
         let refs = Layout::at(&scratch.join("out")).refs();
@@ -478,8 +478,8 @@ fn a_flat_index_is_index_json_itself() {
     assert_eq!(nested_again, Layout::at(&scratch.join("nested")).refs()["v1"]);
 }
 
-/// Whoever brings an image brings what is attached to it, and takes nothing away that others have attached: in a layout that
-/// is there as in an archive that is written anew.
+/// An image is added together with its artifacts, and existing artifacts stay, both in an existing layout and in an
+/// archive that is rewritten.
 #[test]
 fn what_is_attached_to_an_image_in_two_places_comes_together() {
     let scratch = Scratch::new();
@@ -529,7 +529,7 @@ fn many_that_add_at_once_lose_nothing() {
     assert_verified("oci:out:v1", &scratch);
 }
 
-/// Images in a layout `made`, each called by what is odd about it.
+/// Images in a layout `made`, each named after what is wrong with it.
 fn make_odd_images(scratch: &Scratch) {
     let layout = ByHand::at(&scratch.join("made"));
     let [amd64, v8, none, v3] = [("amd64", None), ("arm64", Some("v8")), ("arm64", None), ("amd64", Some("v3"))]
@@ -673,12 +673,12 @@ fn a_damaged_blob_is_found_where_it_is_copied() {
     fs::remove_file(&layer).unwrap();
     fs::write(&layer, [&good[..100], b"x", &good[101..]].concat()).unwrap();
     let before = bytes_of(scratch.path());
-    // Where a link would take a good blob's place, it is read as well.
+    // A blob is also read if a link would replace a good blob.
     for target in [at("oci", &memory.join("out"), ":v1"), "oci-archive:a.tar:v1".to_owned(), "oci:old:v1".to_owned()] {
         let error = index(&scratch, &[&amd64.0, &arm64.0, &target]).run().error();
         assert!(error.contains("should be") || error.contains("damaged"), "{target}: {error}");
     }
-    // One that is cut is seen at once.
+    // A truncated blob is detected at once.
     fs::write(&layer, &good[1..]).unwrap();
     let error = index(&scratch, &[&amd64.0, &arm64.0, "oci:new:v1"]).run().error();
     assert!(error.contains("size should be"), "{error}");
@@ -691,7 +691,7 @@ fn docker_media_types_become_those_of_oci() {
     let scratch = Scratch::new();
     let Some(skopeo) = Peer::find("skopeo") else { return };
     let [amd64, arm64, _] = machines(&scratch);
-    // As a registry of Docker's has it.
+    // As in a Docker registry.
     let layout = ByHand::at(&scratch.join("docker"));
     let directory = scratch.join("directory");
     let copy = ["--insecure-policy", "copy", "-q", "--format", "v2s2"];
@@ -709,7 +709,7 @@ fn docker_media_types_become_those_of_oci() {
     assert_verified("oci:out", &scratch);
 }
 
-/// Others' files may be read and, where the kernel protects links, not linked.
+/// Files of other users may be readable but, if the kernel protects links, cannot be linked.
 #[test]
 fn an_ordinary_user_makes_the_same_index_of_others_files() {
     let scratch = Scratch::new();
@@ -743,12 +743,12 @@ fn under_pseudo_it_is_the_same() {
     let digest = fake.tool(["index", "oci:amd64:v1", "oci:arm64:v1", "riscv64.tar", "oci:out:v1"]).digest();
     let listed = named_index(&fake.home().join("out"), "v1");
     assert_eq!(self::digests(&listed), digests);
-    // All three have the same layer, and two of them in a file of its own.
+    // All three have the same layer, two of them in a separate file.
     let layer = Layout::at(&fake.home().join("amd64")).image("v1").layers()[0].replace("sha256:", "blobs/sha256/");
     let [one, two, linked] =
         ["amd64", "arm64", "out"].map(|layout| fake.home().join(layout).join(&layer).metadata().unwrap().ino());
     assert!(linked == one || linked == two, "the layer was copied");
-    // Taken out and put back, in the place at the end, and in an archive.
+    // Removed and added again, at the end, and in an archive.
     let _ = fake.tool(["index", "--remove", "linux/riscv64", "oci:out:v1"]).digest();
     assert_eq!(fake.tool(["index", "riscv64.tar", "oci:out:v1", "--add"]).digest(), digest);
     assert_eq!(fake.tool(["index", "oci:out:v1", "all.tar.gz:v1"]).digest(), digest);

@@ -30,7 +30,7 @@ fn everything_is_put_where_it_is_looked_for() {
     let mut expected: Vec<String> = pages.chain(others.map(str::to_owned)).collect();
     expected.sort();
 
-    // A second time as well, over what is there.
+    // It also works a second time, over the installed files.
     for (words, prefix) in [(&[][..], "usr/local"), (&[], "usr/local"), (&["PREFIX=/opt/bake"], "opt/bake")] {
         install(&scratch, &make, words);
         let mut found: Vec<String> = names_below(&scratch.join(&format!("dest/{prefix}")));

@@ -5,7 +5,7 @@ use rustix::process::Signal;
 
 use crate::harness::{bytes_of, names_below, until_it_writes, Layout, Running, Scratch, Tool};
 
-/// A rootfs that takes until somebody ends it: a terabyte of zeros in a hole.
+/// A rootfs that takes until the run is ended: a terabyte of zeros in a hole.
 fn endless_rootfs(scratch: &Scratch) -> std::path::PathBuf {
     let rootfs = scratch.rootfs("endless", "small");
     let file = fs::File::create(rootfs.join("zeros")).unwrap();
@@ -35,7 +35,7 @@ fn a_signal_ends_it_and_leaves_nothing() {
     }
 }
 
-/// Waits until a run has its handlers, and stands still for whatever it waits for.
+/// Waits until a run has installed its handlers, and is blocked.
 fn until_it_waits(running: &mut Running) {
     let proc = format!("/proc/{}", running.pid());
     let status = |key: &str| {
@@ -54,7 +54,7 @@ fn a_signal_ends_what_waits() {
     let (layout, pipe) = (scratch.join("layout"), scratch.join("pipe.tar"));
     let rootfs = scratch.small_rootfs();
     let _ = Tool::build(&rootfs).oci(&layout).bake();
-    // No one writes into it, so that not even opening it comes to an end.
+    // It has no writer, so that even opening it blocks.
     let mode = rustix::fs::Mode::from_raw_mode(0o600);
     rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, mode, 0).unwrap();
     let lock = fs::File::open(&layout).unwrap();
@@ -81,7 +81,7 @@ fn a_signal_ends_what_waits() {
 fn a_signal_that_the_starter_ignores_is_ignored() {
     let scratch = Scratch::new();
     let (rootfs, out) = (endless_rootfs(&scratch), scratch.join("out"));
-    // As `nohup` does.
+    // Like `nohup`.
     let ignoring = ["env", "--default-signal=TERM", "--ignore-signal=HUP"];
     let mut running = Tool::build(&rootfs).oci(&out).behind(ignoring).start();
     until_it_writes(&mut running, scratch.path());
@@ -105,7 +105,7 @@ fn what_a_killed_run_left_is_cleared_by_the_next() {
     until_it_writes(&mut running, scratch.path());
     running.signal(Signal::KILL);
     assert_eq!(running.wait().signal(), Some(9));
-    // It could not clear up, and no target shows anything of it.
+    // It could not clean up, and no target shows any trace of it.
     let left =
         |scratch: &Scratch| names_below(scratch.path()).into_iter().filter(|name| name.contains(".ocibake-")).count();
     assert!(left(&scratch) > 0, "the run left nothing to clear");

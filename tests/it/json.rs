@@ -10,7 +10,7 @@ use crate::verify::members::{file, member, pax, Member as RawMember};
 /// The keys of a verb's JSON, as `docs/json.md` writes them: `layers[].digest` is a member of each element of `layers`.
 type Keys = BTreeSet<String>;
 
-/// What the document says: for each heading (`build`, `verify --rules`) the keys in the first column of its table.
+/// The keys in the document: for each heading (`build`, `verify --rules`) the first column of its table.
 fn described() -> BTreeMap<String, Keys> {
     let text = fs::read_to_string(clone().join("docs/json.md")).unwrap();
     let mut described: BTreeMap<String, Keys> = BTreeMap::new();
@@ -26,7 +26,7 @@ fn described() -> BTreeMap<String, Keys> {
     described
 }
 
-/// Adds the keys of a value. What is below a key that is described as `key.*` is somebody else's to describe.
+/// Adds the keys of a value. A key described as `key.*` has members that this document does not describe.
 fn collect(value: &Value, at: &str, open: &Keys, keys: &mut Keys) {
     let is_open = open.contains(&format!("{at}.*"));
     match value {
@@ -44,7 +44,7 @@ fn collect(value: &Value, at: &str, open: &Keys, keys: &mut Keys) {
     }
 }
 
-/// An element of a tree has what all have.
+/// An element of a tree has the keys of all elements.
 fn unfolded(key: &str) -> String {
     let mut key = key.to_owned();
     while let Some(inner) = key.strip_prefix("[].manifests[]").or_else(|| key.strip_prefix("[].attached[]")) {
@@ -53,7 +53,7 @@ fn unfolded(key: &str) -> String {
     key
 }
 
-/// What is printed by one verb or another, run after run.
+/// The output of the verbs, run after run.
 struct Printed<'a> {
     scratch: &'a Scratch,
     described: BTreeMap<String, Keys>,
@@ -82,7 +82,7 @@ impl Printed<'_> {
     }
 }
 
-/// Two rootfs that differ in a way of each kind.
+/// Two rootfs with one difference of each kind.
 fn two_rootfs(scratch: &Scratch) {
     let lines = ["d 0755 - 1 /", "f 0644 - 1 /changed text old @user.a=31", "f 0644 - 1 /gone text x"];
     Fixture::parse(&lines.join("\n")).make(&scratch.join("rootfs"), Order::AsListed);
@@ -90,7 +90,7 @@ fn two_rootfs(scratch: &Scratch) {
     Fixture::parse(&lines.join("\n")).make(&scratch.join("newer"), Order::AsListed);
 }
 
-/// A layout with an index that mentions a manifest which is not there.
+/// A layout with an index that lists a missing manifest.
 fn odd_layout(path: &Path) {
     let layout = ByHand::at(path);
     let absent = json!({"mediaType": "application/vnd.oci.image.manifest.v1+json", "size": 2, "digest":
@@ -99,7 +99,7 @@ fn odd_layout(path: &Path) {
     layout.list(&[named(&index, "latest")]);
 }
 
-/// An image of files with a part of a second and an attribute that no filesystem takes, and of names that are no text.
+/// An image of files with fractions of a second, an attribute that no filesystem takes, and names that are not text.
 fn strange_image(path: &Path) {
     let records = pax(&[("mtime", "1.5"), ("SCHILY.xattr.windows.acl", "x")]);
     let no_text = member(b'0', b"caf\xe9").content("x");
@@ -109,8 +109,8 @@ fn strange_image(path: &Path) {
     make_layout(path, &[[members.concat(), vec![0; 1024]].concat()]);
 }
 
-/// Images of names that are no text, of which something is wasted, deserves a look, came, went and changed; one was made
-/// by a plan.
+/// Images with names that are not text, with waste, notices, and added, removed and changed entries; one was built with
+/// a plan.
 fn two_strange_images(scratch: &Scratch) {
     let name = |name: &[u8]| member(b'0', [name, b"\xe9"].concat());
     let tar = |members: Vec<RawMember>| -> Vec<u8> {

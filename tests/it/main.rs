@@ -1,34 +1,34 @@
-//! What `ocibake` promises, held against the built command and against programs that others wrote.
+//! What `ocibake` promises, checked with the built command and with other programs.
 //!
-//! Read the list of modules as the promise: each name is a sentence of it. What a test needs and does not find (a
-//! peer, root) it says on stderr; in CI that is a failure. `tests/peers` installs the peers.
+//! Read the list of modules as the promise: each name is a sentence of it. If something that a test needs is missing (a
+//! peer, root), it says so on stderr; in CI that is a failure. `tests/peers` installs the peers.
 
 // Without its feature there is no command to test.
 #![cfg(feature = "cli")]
-// A test may panic anywhere; the lint knows only functions that are tests themselves.
+// A test may panic anywhere, but the lint exempts only the test functions themselves.
 #![allow(clippy::unwrap_used)]
-// Building text piece by piece reads better than the writing that the lint wants, and speed is no matter here.
+// Building text piece by piece reads better than what the lint asks for, and speed does not matter here.
 #![allow(clippy::format_collect, clippy::format_push_string)]
 
-/// What the tests stand on: trees from text, the tool, images read without the tool, peers.
+/// The base of the tests: trees from text, the tool, images read without the tool, peers.
 mod harness;
 
-/// A layer holds all that a rootfs holds, in the eyes of three implementations of tar and of umoci.
+/// A layer holds everything that a rootfs holds, as read by three implementations of tar and by umoci.
 mod fidelity;
 
-/// The tools that people have take an image as it is: skopeo, umoci, buildah, podman.
+/// The common tools take an image unchanged: skopeo, umoci, buildah, podman.
 mod consumers;
 
-/// So do the daemons that run images, containerd and Docker, and what they write is read.
+/// So do the daemons that run images, containerd and Docker, and ocibake reads what they write.
 mod engines;
 
-/// And what they save is read: docker archives as skopeo and podman write them, and as Docker does.
+/// Docker archives are read as skopeo, podman and Docker write them.
 mod docker_archive;
 
-/// Docker archives are written too: `docker load` of every age, podman and skopeo find the image and its names.
+/// Docker archives are written too: every version of `docker load`, podman and skopeo find the image and its names.
 mod docker_target;
 
-/// On a base image, a layer holds the difference and no more, and whoever applies it gets the rootfs.
+/// On a base image, a layer holds only the difference, and applying it gives the rootfs.
 mod base;
 
 /// A base may come from any tool by any transport, odd or damaged.
@@ -37,37 +37,37 @@ mod bases;
 /// A tar archive is as good a rootfs as a directory, and needs no root.
 mod archives;
 
-/// So is what an overlay filesystem has written.
+/// So is the upper directory of an overlay filesystem.
 mod overlay;
 
-/// Layers and archives are read as other tools wrote them, odd or old, and nothing in them is lost without a word.
+/// Layers and archives of other tools are read, even odd and old ones, and nothing in them is lost silently.
 mod written_by_others;
 
-/// A plan cuts a rootfs into layers, of which an update changes few; together they are the rootfs.
+/// A plan splits a rootfs into layers, of which an update changes few; together they are the rootfs.
 mod layers;
 
-/// Images of eighteen tools are read by every verb, and what is made of them is clean.
+/// Every verb reads the images of eighteen tools, and writes clean ones.
 mod foreign;
 
-/// A page shows what is in an image and what an update costs, by the numbers of `inspect` and `diff`.
+/// A page shows what is in an image and what an update costs, with the numbers of `inspect` and `diff`.
 mod report;
 
-/// Several layers become one that is all of them.
+/// Several layers become one that is equal to all of them.
 mod squash;
 
-/// Images go to other transports and compressions and back, and are what they were.
+/// Images are carried to other transports and compressions and back, and stay the same.
 mod convert;
 
 /// Images for several platforms become one that has them all.
 mod index;
 
-/// Where there are several, the platform that is asked for finds the one that is meant.
+/// If there are several images, a platform chooses the right one.
 mod platforms;
 
-/// And a digest finds it whatever it is called, or where nothing else does.
+/// And a digest finds an image whatever its name, even if nothing else does.
 mod digests;
 
-/// What differs is told field by field, and why in a line.
+/// Differences are reported field by field, with the reason in one line.
 mod differences;
 
 /// The documents follow the JSON schemas of the image-spec.
@@ -76,7 +76,7 @@ mod schemas;
 /// An ordinary user under pseudo or fakeroot bakes the image that root would.
 mod fakeroots;
 
-/// A rebuild costs what changed: compressed blocks are kept, and whatever happens to them, the image is the same.
+/// A rebuild costs only what changed: compressed blocks are kept, and whatever happens to them, the image is the same.
 mod cache;
 
 /// The same tree gives the same bytes, whatever else is different.
@@ -85,62 +85,63 @@ mod reproducibility;
 /// And the same bytes as yesterday.
 mod pinned;
 
-/// Every setting arrives as it was written, from a flag, the environment or a file.
+/// Every setting arrives unchanged, from a flag, the environment or a file.
 mod settings;
 
 /// Owners, devices, attributes and whole paths can be chosen on the way.
 mod policies;
 
-/// Layouts gain an image and keep the rest, archives are replaced, and many at once lose nothing.
+/// An image is added to a layout and the rest stays, archives are replaced, and parallel runs lose nothing.
 mod targets;
 
-/// What is typed as a place is one on disk, or an error that says what to type; archives go to standard output too.
+/// A place on the command line is a path on disk, or an error that says what to type; archives can go to standard
+/// output.
 mod places;
 
-/// A target survives that the machine stops, and a disk or a lock that fails is told.
+/// A target survives a stop of the machine, and a failing disk or lock is reported.
 mod durability;
 
 /// An image is edited in place or beside itself, and nothing else changes.
 mod config;
 
-/// SBOMs, provenance and signatures join the image that they are about, which stays as it is.
+/// SBOMs, provenance and signatures are attached to their image, which does not change.
 mod attach;
 
-/// Names come and go, and what nothing leads to any more goes too, whoever else is at work.
+/// Names are added and removed, and so is what nothing leads to any more, even during other runs.
 mod housekeeping;
 
-/// What cannot be done is said in one line, and nothing was touched.
+/// What cannot be done is an error of one line, and nothing is touched.
 mod refusals;
 
-/// Nobody who makes an archive, a layout or a file can make the tool hang, grow or panic.
+/// No archive, layout or file can make the tool hang, grow or panic.
 mod hostile;
 
-/// Nor was anything touched when a run is ended in the middle.
+/// Nor is anything touched when a run is ended in the middle.
 mod interruption;
 
-/// Every rule of `verify` finds what it is for and nothing else, and good images of all tools pass.
+/// Every rule of `verify` finds its own corruption and nothing else, and good images of all tools pass.
 mod verify;
 
-/// What was baked can be unpacked, into a directory and nowhere else.
+/// An image can be unpacked, into a directory and nowhere else.
 mod unpack;
 
-/// One file of it can be had alone.
+/// A single file of an image can be read.
 mod cat;
 
-/// The other verbs answer, and every verb talks where it should.
+/// The other verbs work, and every verb writes to the right stream.
 mod verbs;
 
-/// Help, man pages and completions say what there is, in the width and in the shell that somebody has.
+/// Help, man pages and completions are complete, in every width and shell.
 mod help;
 
-/// Programs read the reports by keys that are all described, and by no others.
+/// Every key of the reports for programs is documented, and every documented key exists.
 mod json;
 
-/// `make install` puts the tool, its man pages and its completions where they are looked for.
+/// `make install` puts the tool, its man pages and its completions where they are expected.
 mod installation;
 
-/// The house stands as it was drawn.
+/// The code keeps the architecture.
 mod architecture;
 
-/// What the documents say, the code does: every session works as it is typed, and every table, flag and link is right.
+/// The code does what the documents say: every session works as typed, and every table, flag and link is right.
 mod documents;

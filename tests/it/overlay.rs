@@ -23,7 +23,7 @@ const LOWER: &str = "d 0755 0:0 1 /
     h - - - /untouched/b /untouched/a
     l 0777 0:0 1 /zlink etc";
 
-/// What somebody does in a container.
+/// Changes as made in a container.
 const WORK: &str = "set -e
     echo new > etc/changed; chmod 0600 etc/mode; chown 5:6 zlink -h
     rm -r gone
@@ -43,7 +43,7 @@ fn assert_image_of(scratch: &Scratch, base: &str, upper: &Path, merged: &Path) -
     let _ = Tool::new("unpack").arg(format!("oci:{}", out.display())).arg(&unpacked).run().stdout();
     assert_same(&list_directory(merged), &list_directory(&unpacked), "the image");
 
-    // The same layer as a comparison of the merged tree gives.
+    // The same layer as from a comparison with the merged tree.
     let whole = scratch.join("whole");
     let _ = Tool::new("build").arg(merged).oci(&whole).args(["--base", base]).bake();
     let image = Layout::at(&out).latest();
@@ -61,7 +61,7 @@ fn lower(scratch: &Scratch) -> (std::path::PathBuf, String) {
 
 #[test]
 fn what_the_kernel_wrote() {
-    // The kernel wants another filesystem than one that is an overlay itself.
+    // The kernel needs a filesystem that is not itself an overlay.
     let scratch = Scratch::in_memory();
     if !root() {
         return;
@@ -113,7 +113,7 @@ fn marks_in_both_namespaces() {
         };
         mark("opaque", "y", "opaque");
         mark("origin", "kept-by-the-kernel", "etc/changed");
-        // As the kernel does it where devices cannot be made.
+        // As the kernel writes them if devices cannot be made.
         mark("whiteout", "y", "to-link");
 
         let merged = scratch.join("merged");
@@ -136,7 +136,7 @@ fn marks_in_both_namespaces() {
     }
 }
 
-/// Times are clamped and owners given to what the upper directory has; the base is not touched.
+/// Times are clamped and owners set for entries of the upper directory; the base is not touched.
 #[test]
 fn policies_leave_the_base_alone() {
     let scratch = Scratch::new();
@@ -177,7 +177,7 @@ fn half_of_a_tree_is_refused() {
     assert!(is_missing(&out));
 }
 
-/// A device table names users of the base and files of the base, whose content is in no directory.
+/// A device table names users and files of the base, whose content is not in a directory.
 #[test]
 fn a_device_table_reaches_into_the_base() {
     let scratch = Scratch::new();

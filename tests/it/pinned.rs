@@ -1,9 +1,9 @@
-//! `tests/fixtures/digests`: one line a digest, `FIXTURE COMPRESSION PART DIGEST`.
+//! `tests/fixtures/digests`: one line per digest, `FIXTURE COMPRESSION PART DIGEST`.
 //!
-//! PART is `diff_id`, `manifest`, `attached` for a file that is attached, `index` for images for two platforms, the ending
-//! of an archive, or `docker` or `docker-legacy` and the ending of a docker archive of two names. A change that moves a
-//! line breaks the promise that the same tree gives the same image: it is written up in the changelog. All are built with
-//! `--arch amd64 --owner 0:0`, but for the fixtures that root has to make, which keep their owners.
+//! PART is `diff_id`, `manifest`, `attached` for an attached file, `index` for images for two platforms, the ending of
+//! an archive, or `docker` or `docker-legacy` and the ending of a docker archive of two names. A change that moves a
+//! line breaks the promise that the same tree gives the same image, so the changelog must mention it. All are built
+//! with `--arch amd64 --owner 0:0`, except the fixtures that root has to make, which keep their owners.
 
 use std::fmt::Write;
 use std::fs;
@@ -37,7 +37,7 @@ fn every_digest_is_the_one_in_the_table() {
     assert!(wrong.is_empty(), "{} says otherwise:\n{wrong}", table.display());
 }
 
-/// Of the image in `amd64` and one for another platform, in a layout that comes with it.
+/// Of the image in `amd64` and one for another platform, in a new layout.
 fn digest_of_index(scratch: &Scratch, rootfs: &Path, amd64: &Path) -> String {
     let (arm64, out) = (scratch.join("arm64"), scratch.join("index"));
     let _ = Tool::new("build").arg(rootfs).oci(&arm64).args(["--arch", "aarch64", "--owner", "0:0"]).bake();
@@ -50,7 +50,7 @@ fn digests(fixture: &str, keeps_owners: bool) -> Vec<String> {
     let rootfs = scratch.rootfs("rootfs", fixture);
     let mut lines = Vec::new();
     for compression in ["gzip", "gzip:1", "gzip:9", "none", "zstd", "zstd:1", "zstd:15"] {
-        // Levels matter where there is much to compress, outer compression not for each of them.
+        // Levels matter only if there is much to compress, and outer compression is not needed for each of them.
         let is_level = compression.contains(':');
         if is_level && fixture != "blocks" {
             continue;
@@ -87,7 +87,7 @@ fn digests(fixture: &str, keeps_owners: bool) -> Vec<String> {
                 line(&part, &format!("sha256:{}", sha256(&fs::read(path(&part)).unwrap())));
             };
             docker("docker", &[]);
-            // The older form holds nothing compressed.
+            // Nothing in the older form is compressed.
             if compression == "none" {
                 docker("docker-legacy", &["--docker-legacy-only"]);
             }

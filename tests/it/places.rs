@@ -2,10 +2,10 @@ use std::fs;
 
 use crate::harness::{bytes_of, names_below, Layout, Peer, Scratch, Tool};
 
-/// What is typed, words of the error, and words of the hint.
+/// The argument, words of the error, and words of the hint.
 type Case = (&'static str, &'static [&'static str], &'static str);
 
-/// What is typed as a place and looks like something else, as a target and as an image alike.
+/// Arguments that look like something other than a place, both as a target and as an image.
 const MISTAKEN: [Case; 18] = [
     ("docker-archive:app.tar:my..app:v1", &["the path `app.tar` and the name `my..app:v1`", "no name"], ""),
     ("oci:out:app~x:1", &["the path `out` and the name `app~x:1`", "no ref name"], ""),
@@ -59,7 +59,7 @@ fn what_looks_like_something_else_is_never_a_path() {
     }
 }
 
-/// The command that the hint gives is the one that carries the image there.
+/// The command in the hint carries the image there.
 #[test]
 fn the_hint_for_a_registry_can_be_typed() {
     let scratch = Scratch::new();
@@ -125,7 +125,7 @@ fn what_is_on_disk_is_meant() {
     assert_eq!(fs::read(scratch.join("b.tgz")).unwrap()[..2], [0x1f, 0x8b]);
 }
 
-/// A tool whose standard output goes to a file.
+/// A run whose standard output goes to a file.
 fn into(tool: Tool, scratch: &Scratch, file: &str) -> Tool {
     tool.within(scratch.path()).behind(["sh", "-c", &format!("exec \"$0\" \"$@\" > {file}")])
 }
@@ -150,7 +150,7 @@ fn an_archive_goes_to_standard_output_and_all_talk_beside_it() {
         assert!(
             digest == image["digest"].as_str().unwrap() || image["index"] == digest.as_str() || stream.ends_with("v3")
         );
-        // The same bytes as in a file, and nothing else behind them.
+        // The same bytes as in a file, and nothing after them.
         let file = stream.replacen(":-", ":file.tar", 1);
         if stream == "oci-archive:-" {
             let _ = Tool::build("rootfs").arg(&file).within(scratch.path()).bake();
@@ -180,7 +180,7 @@ fn a_reader_of_a_stream_that_goes_away_is_an_error_and_no_other_target_changes()
     let script = "set -o pipefail; \"$0\" \"$@\" | true";
     let Some(bash) = Peer::find("bash") else { return };
     let bash = bash.path().to_str().unwrap();
-    // More than a pipe takes.
+    // More than a pipe holds.
     fs::write(scratch.join("rootfs/large"), vec![7; 1 << 20]).unwrap();
     let tool = Tool::build("rootfs").args(["docker-archive:-:app:v1", "oci:out", "--compression", "none"]);
     let outcome = tool.within(scratch.path()).behind([bash, "-c", script]).run();

@@ -4,7 +4,7 @@ use serde_json::{json, Value};
 
 use crate::harness::{named, with, ByHand, Scratch, Tool};
 
-/// A layout with an index `v1` of images for these platforms, `architecture[/variant]`, each of its own content.
+/// A layout with an index `v1` of images for these platforms, `architecture[/variant]`, each with its own content.
 fn layout(path: &Path, platforms: &[&str]) -> Vec<Value> {
     let layout = ByHand::at(path);
     let image = |(at, platform): (usize, &&str)| {
@@ -21,7 +21,7 @@ fn layout(path: &Path, platforms: &[&str]) -> Vec<Value> {
     images
 }
 
-/// Every verb that chooses by platform chooses as `inspect` does: in one place, held by the unit tests there.
+/// Every verb chooses a platform like `inspect`: in one function, which has unit tests.
 #[test]
 fn the_image_that_is_meant_is_found() {
     let scratch = Scratch::new();

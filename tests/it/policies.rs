@@ -46,7 +46,7 @@ fn exclude_leaves_out_what_matches_and_keeps_a_directory_for_its_star() {
         paths(&listing),
         ["/", "/usr", "/usr/lib", "/usr/lib/a.py", "/usr/lib/deep", "/var", "/var/cache", "/var/second", "/var/third"]
     );
-    // The first name that is left holds the content.
+    // The first remaining name has the content.
     assert!(matches!(&listing[Path::new("var/second")].what, What::File(file) if file.size == 4));
     assert_eq!(listing[Path::new("var/third")].what, What::Hardlink(PathBuf::from("var/second")));
 
@@ -86,11 +86,11 @@ fn owners_are_kept_fixed_or_mapped() {
     ] {
         let image = bake(&scratch, OWNERS, args);
         assert_eq!(owners(&image.listing(&python)), expected, "{args:?}");
-        // setuid is no matter of owners.
+        // setuid does not depend on owners.
         assert_eq!(image.listing(&python)[Path::new("a")].mode, 0o4755);
     }
 
-    // An owner outside of the map is no owner in the container.
+    // An owner outside the map does not exist in the container.
     let rootfs = scratch.join("rootfs");
     Fixture::parse(OWNERS).make(&rootfs, Order::AsListed);
     let tool = Tool::build(&rootfs).oci(&scratch.join("new")).args(["--uid-map", "0:100000:1000"]);
@@ -103,7 +103,7 @@ fn a_device_table_gives_what_only_root_could() {
     let scratch = Scratch::new();
     let Some(python) = Peer::python() else { return };
     let table = scratch.join("table");
-    // The columns of OE-core's files/device_table-minimal.txt, and owners of the image's own accounts.
+    // The columns of OE-core's files/device_table-minimal.txt, with owners from the image's own accounts.
     fs::write(
         &table,
         "#<path>     <type> <mode> <uid>  <gid>  <major> <minor> <start> <inc> <count>\n\
@@ -219,7 +219,7 @@ fn access_control_lists_reach_the_disk_again() {
     assert_same(&crate::harness::list_directory(&rootfs), &crate::harness::list_directory(&extracted), "GNU tar");
 }
 
-/// ACLs and file capabilities hold ids too: those of the host are no more those of the image than owners are.
+/// ACLs and file capabilities hold ids too, and like owners those of the host are not those of the image.
 #[test]
 fn ids_inside_attributes_are_translated() {
     let scratch = Scratch::new();
@@ -277,7 +277,7 @@ fn ids_inside_attributes_are_translated() {
         assert!(error.contains(expected) && error.contains("\nhint: extend --"), "{error}");
     }
 
-    // With one owner for everything, they stay, and it is said.
+    // With one owner for everything they stay, and a warning says so.
     let outcome = Tool::build(&rootfs).oci(&scratch.join("owned")).args(["--owner", "0:0"]).run();
     let said = "one owner for all leaves ids inside attributes as they are: 5: `/d` (system.posix_acl_default), `/f` \
                 (system.posix_acl_access), `/g` (system.posix_acl_access) …";

@@ -8,7 +8,7 @@ use crate::harness::{
     is_root, names_below, root, unprivileged_words, until_it_writes, Fixture, Order, Peer, Scratch, Tool, NOBODY,
 };
 
-/// A run that must be refused with `words` in its message, and leave everything below the scratch directory as it was.
+/// A run that must be refused with `words` in its message, and leave everything below the scratch directory unchanged.
 #[track_caller]
 fn refused(scratch: &Scratch, tool: Tool, words: &[&str]) {
     let before = names_below(scratch.path());
@@ -37,7 +37,7 @@ fn a_rootfs_that_is_none() {
     ] {
         refused(&scratch, Tool::build(rootfs).arg("oci:out").arg("out.tar"), words);
     }
-    // What is excluded is no content either.
+    // Excluded entries do not count as content either.
     refused(&scratch, Tool::build("rootfs").arg("oci:out").args(["--exclude", "*"]), &["`rootfs`", "nothing is left"]);
 }
 
@@ -127,7 +127,7 @@ fn a_rootfs_that_this_user_cannot_read_in_parts() {
         assert_eq!(names_below(&directory), before);
         fs::set_permissions(&path, mode).unwrap();
     }
-    // Everything is this user's own, which is told.
+    // Everything belongs to this user, which causes a warning.
     let _ = build().run().digest_despite_warnings();
 }
 
@@ -300,7 +300,7 @@ fn an_image_that_would_become_part_of_itself() {
     std::os::unix::fs::symlink("rootfs", scratch.join("link")).unwrap();
     std::os::unix::fs::symlink("../rootfs/usr", scratch.make_directory("far").join("link")).unwrap();
     let _ = Tool::build("rootfs").args(["oci:base:v1", "oci:layout:v1"]).within(scratch.path()).bake();
-    // A rootfs within a layout, and a layout that is called by a link.
+    // A rootfs within a layout, and a layout named through a link.
     Fixture::named("small").make(&scratch.join("layout/rootfs"), Order::AsListed);
     std::os::unix::fs::symlink("layout", scratch.join("alias")).unwrap();
     let here = scratch.path().display();
@@ -337,7 +337,7 @@ fn an_image_that_would_become_part_of_itself() {
         &["cache", "inside"],
     );
 
-    // An archive that is read, and written to.
+    // An archive that is both read and written.
     let tar = crate::harness::tar_of(&[crate::harness::Member::File("a", "1")]);
     fs::write(scratch.join("root.tar"), &tar).unwrap();
     fs::hard_link(scratch.join("root.tar"), scratch.join("name.tar")).unwrap();
@@ -345,7 +345,7 @@ fn an_image_that_would_become_part_of_itself() {
         refused(&scratch, Tool::build("root.tar").arg(target), &["`root.tar` are one file"]);
     }
     assert_eq!(fs::read(scratch.join("root.tar")).unwrap(), tar);
-    // Beside it there is room, and in a layout for an archive.
+    // A target next to the rootfs is allowed, and an archive in a layout directory.
     fs::write(scratch.join("layout/root.tar"), &tar).unwrap();
     let _ = Tool::build("layout/root.tar").arg("oci:layout:v3").within(scratch.path()).bake();
 }
@@ -383,7 +383,7 @@ fn an_image_that_is_given_as_the_rootfs() {
         Tool::new("build").args(["oci:out", "--base", "oci:image", "--overlay-upper", "image"]),
         &["an image"],
     );
-    // That comes before whatever else is missing.
+    // This is reported before missing settings.
     for (rootfs, words) in [
         ("oci:image:v1", "found an image"),
         ("image", "found an image layout"),
@@ -400,7 +400,7 @@ fn an_image_that_is_given_as_the_rootfs() {
     }
 }
 
-/// A file of the kernel has another size when it is read than by `lstat`, without any race.
+/// A file of the kernel differs in size from its `lstat`, without any race.
 #[test]
 fn a_file_that_is_shorter_than_it_was() {
     let scratch = Scratch::new();
@@ -415,8 +415,8 @@ fn a_file_that_is_shorter_than_it_was() {
     }
 }
 
-/// Changes a file of a rootfs when the scan is over and the file not yet read: the run is stopped in between, within
-/// another file that takes long.
+/// Changes a file of a rootfs after the scan, before the file is read: the run is stopped in between, in another file
+/// that takes long.
 #[test]
 fn a_file_that_grows_or_shrinks_after_the_scan() {
     for (file, from, to) in
@@ -447,7 +447,7 @@ fn a_full_disk() {
     // 300 kB of noise do not compress.
     let rootfs = scratch.join("rootfs");
     Fixture::parse("d 0755 - 1 /\nf 0644 - 1 /f noise 3000000").make(&rootfs, Order::AsListed);
-    // For everybody: no file may grow over 100 KiB, and the signal that says so is ignored.
+    // This works without root: no file may grow over 100 KiB, and the signal for it is ignored.
     let limited = ["sh", "-c", "trap '' XFSZ; ulimit -f 200; exec \"$0\" \"$@\""];
     for target in ["oci:out", "out.tar"] {
         refused(&scratch, Tool::build("rootfs").arg(target).behind(limited), &["File too large"]);
@@ -470,7 +470,7 @@ fn a_full_disk() {
     {
         refused(&scratch, build(targets), &["No space left on device", "hint: "]);
     }
-    // A layout that was there stays as it was.
+    // An existing layout does not change.
     let small = scratch.rootfs("small", "small");
     let _ = Tool::build(&small).arg("oci:disk/out").within(scratch.path()).bake();
     let before = crate::harness::bytes_of(&disk);

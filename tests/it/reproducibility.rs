@@ -7,7 +7,7 @@ use crate::harness::{bytes_of, root, sha256, Fixture, Layout, Listing, Order, Pe
 /// Every file that a run made, by its digest.
 type Made = BTreeMap<PathBuf, String>;
 
-/// Bakes into a layout and two archives in a directory of this name, with whatever `adjust` adds.
+/// Bakes into a layout and two archives in a directory of this name, with the changes from `adjust`.
 fn made(scratch: &Scratch, name: &str, tool: Tool) -> Made {
     let directory = scratch.make_directory(name);
     let tool = tool.oci(&directory.join("out")).arg(directory.join("image.tar")).arg(directory.join("image.tar.zst"));
@@ -73,7 +73,7 @@ fn the_environment_does_not_matter() {
         ("a link to the rootfs with a slash", Tool::build(scratch.join("link/"))),
         ("no terminal, percentages", build().args(["--progress", "percent", "-q"])),
     ] {
-        // Whether a line of progress is said is no matter of this test.
+        // Progress lines do not matter in this test.
         let directory = scratch.make_directory("again");
         let targets = [directory.join("image.tar"), directory.join("image.tar.zst")];
         let outcome = tool.oci(&directory.join("out")).args(targets).args(["--owner", "0:0"]).run();
@@ -105,7 +105,7 @@ fn the_order_of_creation_does_not_matter() {
 #[test]
 fn the_filesystem_does_not_matter() {
     let (on_disk, in_memory) = (Scratch::new(), Scratch::in_memory());
-    // The tree on one, the image on the other, both ways.
+    // The tree on one filesystem, the image on the other, both ways.
     let expected = made(&on_disk, "made", Tool::build(on_disk.small_rootfs()));
     assert_made_the_same(&expected, &made(&on_disk, "again", Tool::build(in_memory.small_rootfs())), "a tmpfs");
     assert_made_the_same(&expected, &made(&in_memory, "made", Tool::build(on_disk.join("rootfs"))), "to a tmpfs");
@@ -124,7 +124,7 @@ fn targets_together_are_targets_alone() {
     }
     assert_made_the_same(&digests(&together), &digests(&alone), "one target a run");
 
-    // What is in an archive is what is in a layout.
+    // An archive holds the same files as a layout.
     let unpacked = scratch.make_directory("unpacked");
     let Some(tar) = Peer::find("tar") else { return };
     for (name, option) in [("a.tar", "-x"), ("a.tar.gz", "-xz"), ("a.tar.xz", "-xJ"), ("a.tar.zst", "-x")] {

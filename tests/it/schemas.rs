@@ -2,11 +2,11 @@ use std::path::Path;
 
 use crate::harness::{missing, Layout, Peer, Scratch, Tool};
 
-/// Where Debian's golang-github-opencontainers-image-spec-dev puts the schemas.
+/// Where Debian's golang-github-opencontainers-image-spec-dev installs the schemas.
 pub(crate) const SCHEMAS: &str = "/usr/share/gocode/src/github.com/opencontainers/image-spec/schema";
 
 /// Checks a document against a schema; `python3 -c` gets the directory, the schema's file and the document's path. The
-/// schemas refer to each other by addresses whose last part is the file's name: none is fetched.
+/// schemas refer to each other by URLs whose last part is the file name, so nothing is fetched.
 const VALIDATE: &str = r#"
 import json, os, sys
 from jsonschema import Draft4Validator, RefResolver
@@ -28,7 +28,7 @@ for error in validator.iter_errors(load(document)):
     print("/".join(map(str, error.absolute_path)), error.message)
 "#;
 
-/// What is wrong with a document, going by a schema in a directory of them; none if this machine cannot tell.
+/// What is wrong with a document according to a schema in a directory, or `None` if this machine cannot check it.
 #[track_caller]
 pub(crate) fn complaints(schemas: &str, schema: &str, document: &Path) -> Option<String> {
     let python = Peer::python()?;

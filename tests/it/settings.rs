@@ -5,7 +5,7 @@ use serde_json::{json, Value};
 
 use crate::harness::{is_root, names_below, unprivileged_words, Fixture, Image, Layout, Order, Scratch, Tool, NOBODY};
 
-/// Where a value can come from.
+/// The sources of a value.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Source {
     Flag,
@@ -15,12 +15,12 @@ enum Source {
 
 const SOURCES: [Source; 3] = [Source::Flag, Source::Environment, Source::File];
 
-/// A setting in its two spellings, a value of each, and what becomes of it: where in the image, and what.
+/// A setting as variable and flag, a value for each, and the result: where in the image, and what.
 struct Row {
     variable: &'static str,
     /// The variable's value.
     value: &'static str,
-    /// The same for the flag, once or repeated; nothing where there is no flag.
+    /// The same for the flag, once or repeated; empty if there is no flag.
     flag: &'static [(&'static str, &'static str)],
     place: &'static str,
     becomes: Value,
@@ -239,7 +239,7 @@ two'"#,
     ]
 }
 
-/// Settings that only say something together with others.
+/// Settings that have an effect only together with others.
 const ELSEWHERE: [&str; 7] = [
     "TARGET_ARCH",
     "TUNE_FEATURES",
@@ -255,7 +255,7 @@ fn quoted(value: &str) -> String {
     format!("'{}'", value.replace('\'', r"'\''"))
 }
 
-/// A bench of runs on one rootfs.
+/// A series of runs on one rootfs.
 struct Bench {
     scratch: Scratch,
     rootfs: PathBuf,
@@ -274,7 +274,7 @@ impl Bench {
         path
     }
 
-    /// A run with a setting from one source, without an architecture of its own unless it needs one.
+    /// A run with a setting from one source, with an architecture only if it needs one.
     fn tool(&self, row: &Row, source: Source) -> Tool {
         let mut tool = Tool::new("build").arg(&self.rootfs).oci(&self.scratch.join("out"));
         if row.variable != "OCI_IMAGE_ARCH" {
@@ -290,11 +290,11 @@ impl Bench {
         }
     }
 
-    /// What a run made, as one object to point into.
+    /// The output of a run, as one object for JSON pointers.
     #[track_caller]
     fn image(&self, tool: Tool) -> Value {
         let out = self.scratch.join("out");
-        // The rootfs knows no users, which is told.
+        // The rootfs has no users, which causes a warning.
         let _ = tool.run().digest_despite_warnings();
         let layout = Layout::at(&out);
         let names: Vec<String> = layout.refs().into_keys().collect();
@@ -368,7 +368,7 @@ fn a_flag_wins_over_the_environment_and_that_over_the_file() {
         let image = bench.image(tool);
         let labels = image.pointer("/config/config/Labels").unwrap();
         assert_eq!(labels["from"], winner);
-        // The first that has a list has all of it.
+        // The first source that has a list provides all of it.
         assert_eq!(labels.get("f").is_some(), winner == "file", "{labels}");
         assert_eq!(image.pointer("/config/config/User"), Some(&json!(winner)));
     }
@@ -437,7 +437,7 @@ fn an_unknown_name_in_the_file_stops_and_in_the_environment_warns() {
     let report = build().env("OCI_X", "1").args(["-q", "--json"]).run().json();
     assert_eq!(report["warnings"], json!(["OCI_X (environment): there is no such variable"]));
 
-    // It may be why something else fails.
+    // It may be the reason for another failure.
     let bare = || Tool::new("build").arg(&bench.rootfs).oci(&bench.scratch.join("out")).env("OCI_IMAGE_ARHC", "arm64");
     let warning =
         "ocibake: warning: OCI_IMAGE_ARHC (environment): there is no such variable, did you mean OCI_IMAGE_ARCH\n";
@@ -454,7 +454,7 @@ fn an_unknown_name_in_the_file_stops_and_in_the_environment_warns() {
     }
 }
 
-/// Whatever is given and has no effect, or an effect that nobody wants.
+/// Everything that is given without effect, or with an unwanted one.
 #[test]
 fn what_is_odd_is_told_and_done_all_the_same() {
     let bench = Bench::new();
@@ -527,7 +527,7 @@ fn archives_of_a_rootfs_know_what_was_excluded_too() {
     assert!(error.contains("nothing is left of the rootfs"), "{error}");
 }
 
-/// Whoever is not root owns all that he makes.
+/// A user who is not root owns everything that he makes.
 #[test]
 fn an_owner_that_is_whoever_builds_is_told() {
     let scratch = Scratch::new();
@@ -590,7 +590,7 @@ fn several_tags_name_one_image() {
     let expected = ["registry.example:5000/team/app:2.0-rc1", "v1"].map(|name| (name.to_owned(), digest.clone()));
     assert_eq!(refs, expected.into());
 
-    // A target's own name wins over them.
+    // A name in a target overrides them.
     let named = scratch.join("named");
     let outcome = Tool::build(&rootfs).target("oci", &named, "localhost:5000/x").args(["--tag", "unused"]).run();
     let _ = outcome.digest_despite_warnings();

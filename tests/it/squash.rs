@@ -12,7 +12,7 @@ fn oci(layout: &Path, name: &str) -> String {
     format!("oci:{}:{name}", layout.display())
 }
 
-/// Twelve trees that change three times, side by side: every range makes the same tree.
+/// Twelve trees in one rootfs that change three times: every range gives the same tree.
 #[test]
 fn every_range_is_the_same_tree() {
     let scratch = Scratch::new();
@@ -56,7 +56,7 @@ fn every_range_is_the_same_tree() {
     }
 }
 
-/// Layers of others, with opaque whiteouts in any position and links whose first names went.
+/// Layers of other tools, with opaque whiteouts in any position and hard links whose first names were removed.
 #[test]
 fn all_that_layers_can_say_is_folded() {
     use Member::{Directory, File, Hardlink, Symlink};

@@ -28,7 +28,7 @@ fn a_new_layout_holds_its_image_and_nothing_else() {
     expected.extend(["index.json".to_owned(), "oci-layout".to_owned()]);
     assert_eq!(names_below(&out), expected);
 
-    // As other files of this user, whatever the process was told: readable, and never writable for all.
+    // Like other files of this user, whatever the process was given: readable, and never world-writable.
     for name in names_below(&out) {
         let mode = out.join(&name).metadata().unwrap().mode() & 0o777;
         assert_eq!(mode, if name.ends_with('/') { 0o755 } else { 0o644 }, "{name}");
@@ -55,7 +55,7 @@ fn archives_have_the_checksums_that_sha256sum_wants() {
     assert!(!names_below(&scratch.join("out")).iter().any(|name| name.contains("sha256.")));
     let written = fs::read_to_string(scratch.join("a.tar.sha256")).unwrap();
     assert_eq!(written, format!("{}  a.tar\n", sha256(&fs::read(scratch.join("a.tar")).unwrap())));
-    // Other verbs too, over one that is there, and where nothing else changes.
+    // Other verbs too, over an existing file, and if nothing else changes.
     let _ = run(&["convert", "oci:out:v1", "a.tar:v2"]).bake();
     check("a.tar");
     assert_ne!(fs::read_to_string(scratch.join("a.tar.sha256")).unwrap(), written);
@@ -94,13 +94,13 @@ fn a_layout_gains_the_image_and_keeps_the_rest() {
         assert!(after[path] == *bytes, "{} changed", path.display());
     }
     assert_eq!(after[Path::new("README")].as_deref(), Some(&b"somebody's note\n"[..]));
-    // Three blobs more, and both images are whole.
+    // Three more blobs, and both images are intact.
     assert_eq!(after.len(), before.len() + 3 + 1);
     for name in ["one", "two"] {
         let _ = Layout::at(&out).image(name).stream();
     }
 
-    // The same once more changes nothing at all.
+    // Repeating the same run changes nothing at all.
     let _ = Tool::build(&new).target("oci", &out, "two").bake();
     assert!(bytes_of(&out) == after);
 }
@@ -136,7 +136,7 @@ fn a_layout_of_umoci_is_kept() {
     umoci.run(["init", "--layout", out.to_str().unwrap()]);
     umoci.run(["new", "--image", &format!("{}:theirs", out.display())]);
     assert_keeps_foreign(&out, &rootfs);
-    // And umoci still reads all of it.
+    // And umoci can still read everything.
     let list = umoci.run(["list", "--layout", out.to_str().unwrap()]);
     assert_eq!(list.lines().collect::<Vec<_>>(), ["theirs", "ours"]);
     umoci.run(["gc", "--layout", out.to_str().unwrap()]);
@@ -169,7 +169,7 @@ fn a_layout_of_skopeo_is_kept() {
     assert_keeps_foreign(&out, &rootfs);
 }
 
-/// It may be a mount point or the current directory, which nothing can be renamed to.
+/// It may be a mount point or the current directory, which cannot be replaced by a rename.
 #[test]
 fn an_empty_directory_becomes_a_layout_and_stays_itself() {
     let scratch = Scratch::new();
@@ -179,7 +179,7 @@ fn an_empty_directory_becomes_a_layout_and_stays_itself() {
     assert_eq!(Layout::at(&out).latest().digest(), digest);
     assert_eq!(out.metadata().unwrap().ino(), inode);
 
-    // What a run that was killed may leave in one is no obstacle.
+    // What a killed run may leave in it does not matter.
     fs::remove_file(out.join("index.json")).unwrap();
     fs::create_dir(out.join(".ocibake-1-0")).unwrap();
     let _ = Tool::build(&rootfs).oci(&out).bake();
@@ -239,7 +239,7 @@ fn an_archive_is_replaced_whole() {
     let _ = Tool::build(&new).target("oci-archive", &archive, "new").bake();
     let _ = Tool::build(&new).target("oci-archive", &alone, "new").bake();
     assert!(fs::read(&archive).unwrap() == fs::read(&alone).unwrap());
-    // A new file took its place: who linked or opened the old one still has it, as deploy directories do.
+    // A new file replaces it: links to the old one and open files keep it, as in deploy directories.
     assert_ne!(archive.metadata().unwrap().ino(), inode);
     assert_eq!(sha256(&fs::read(&kept).unwrap()), before);
     assert_eq!(archive.metadata().unwrap().mode() & 0o777, 0o644);
@@ -347,7 +347,7 @@ fn a_target_in_two_spellings_gains_both_names() {
 fn many_at_once_lose_nothing() {
     let scratch = Scratch::new();
     let rootfs = scratch.small_rootfs();
-    // The first ones race for who makes the layout, out of nothing or in an empty directory.
+    // The first runs race to make the layout, where there is nothing or an empty directory.
     let empty = scratch.make_directory("empty");
     for out in [scratch.join("nothing"), empty] {
         race(&scratch, &rootfs, &out);

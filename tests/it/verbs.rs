@@ -66,7 +66,7 @@ fn build_says_on_stderr_what_it_does_and_nothing_unless_asked() {
     for name in ["entries", "content", "tar", "layer", "threads", "scan", "read", "hash", "compress", "peak memory"] {
         assert!(said(&["--stats"]).lines().any(|line| line.starts_with(name)), "{name}");
     }
-    // Each time says of which kind it is.
+    // Each time is marked as wall time or CPU time.
     for line in said(&["--stats"]).lines().filter(|line| line.contains(" s ")) {
         let wall = ["scan", "compare", "total"].iter().any(|name| line.starts_with(name));
         assert!(line.contains(if wall { " s wall, " } else { " s CPU, " }), "{line}");
@@ -169,7 +169,7 @@ fn inspect_shows_which_platforms_there_are() {
             assert_eq!(found[member], alone[member], "{member}");
         }
     }
-    // One image is shown as ever, and what only one has is not shown of several.
+    // A single image is shown as usual, and options for a single image are refused for several.
     for words in [&["--platform", "linux/arm64"][..], &["--platform", "linux/arm64", "--files"]] {
         let one = run(&scratch, &["inspect", "oci:out:all"]).args(words).run().stdout();
         assert!(one.contains("platform     linux/arm64/v8"), "{one}");
@@ -178,7 +178,7 @@ fn inspect_shows_which_platforms_there_are() {
         let error = run(&scratch, &["inspect", "oci:out:all"]).args(words).run().error();
         assert!(error.contains("one image is wanted, found 2") && error.contains("linux/arm64/v8"), "{error}");
     }
-    // Somebody copied one platform alone.
+    // As if only one platform was copied.
     let gone = of("amd64")["digest"].as_str().unwrap().replace("sha256:", "out/blobs/sha256/");
     fs::remove_file(scratch.join(&gone)).unwrap();
     let shown = run(&scratch, &["inspect", "oci:out:all"]).run().stdout();
@@ -250,7 +250,7 @@ fn images_that_cannot_be_shown() {
     }
     let error = run(&scratch, &["inspect", "oci:empty"]).run().error();
     assert!(error.contains("empty"), "{error}");
-    // Of two images one has to be named; verify means both.
+    // With two images one has to be named; verify checks both.
     let error = run(&scratch, &["inspect", "oci:out"]).run().error();
     assert!(error.contains("v1") && error.contains("v2"), "{error}");
     let verified = run(&scratch, &["verify", "oci:out"]).run();
@@ -320,7 +320,7 @@ fn a_reader_that_has_seen_enough_is_no_trouble() {
         let words = ["-c", &script, Tool::path().to_str().unwrap()];
         let output = std::process::Command::new("sh").args(words).current_dir(scratch.path()).output().unwrap();
         assert_eq!(String::from_utf8_lossy(&output.stderr), "", "a reader that is gone");
-        // A disk that is full is trouble, even if it is only told on stdout.
+        // A full disk is trouble, even if only stdout is affected.
         let said = String::from_utf8_lossy(&output.stdout);
         assert!(said.starts_with("ocibake: error: cannot write to stdout: "), "{said}");
     }
@@ -343,7 +343,7 @@ fn a_bar_moves_on_terminals_that_can_show_it() {
     }
 }
 
-/// What somebody types who comes from another tool is answered with what does the job here.
+/// For verbs of other tools, the error names the command that does the same here.
 #[test]
 fn verbs_of_other_tools_are_answered_with_what_does_their_job() {
     for (words, hint) in [
@@ -365,7 +365,7 @@ fn verbs_of_other_tools_are_answered_with_what_does_their_job() {
     assert!(error.contains("`build`") && !error.contains("skopeo"), "{error}");
 }
 
-/// The hints name verbs that there are.
+/// The hints name existing verbs.
 #[test]
 fn hints_for_verbs_of_other_tools_can_be_typed() {
     for verb in
@@ -388,7 +388,7 @@ fn every_verb_and_flag_is_explained() {
         let help = run(&scratch, &[verb, "-h"]).run().stdout();
         let lines: Vec<&str> = help.lines().collect();
         for (number, line) in lines.iter().enumerate().filter(|(_, line)| line.trim_start().starts_with('-')) {
-            // Beside the flag, or where that is long, on a line of its own.
+            // Next to the flag, or on its own line if the flag is long.
             let beside = line.trim_start().split_once("  ").map_or("", |(_, text)| text.trim());
             let below = lines.get(number + 1).map_or("", |line| line.trim());
             let explained = if beside.is_empty() { below } else { beside };

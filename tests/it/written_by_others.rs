@@ -10,7 +10,7 @@ use crate::harness::{
 use crate::verify::archive_with;
 use crate::verify::members::{directory, extended, file, hardlink, lone_zero_block, member, pax, Member as Raw};
 
-/// Members and no end.
+/// Members without end blocks.
 fn members(members: &[Raw]) -> Vec<u8> {
     members.iter().flat_map(Raw::bytes).collect()
 }
@@ -90,7 +90,7 @@ fn a_layer_may_end_after_a_whole_member() {
     }
 }
 
-/// Each of the two hides what comes after it from some reader.
+/// Each of the two hides what comes after it from some readers.
 fn tars_with_a_hidden_part() -> [(&'static str, Vec<u8>); 3] {
     let tar = ended(members(&[file("a", "text")]));
     let mut lone = tar.clone();
@@ -121,7 +121,7 @@ fn nothing_is_lost_after_a_block_of_zeros() {
     }
 }
 
-/// The outer archives of images have ends, too.
+/// The outer archives of images have end blocks too.
 #[test]
 fn nor_in_the_archive_of_an_image() {
     let scratch = Scratch::new();
@@ -149,7 +149,7 @@ fn nor_in_the_archive_of_an_image() {
     }
 }
 
-/// Readers differ in which of two files they take, which makes two images of one archive.
+/// Readers differ in which of two files they take, so one archive would be two images.
 #[test]
 fn no_file_of_an_archive_may_be_there_twice() {
     let scratch = Scratch::new();
@@ -216,7 +216,7 @@ fn blobs_may_be_links_within_their_archive() {
         let error = Tool::new("unpack").arg(&image).arg(scratch.join("none")).arg("--rootless").run().error();
         assert!(error.contains(name) && error.contains("it leads "), "{error}");
     }
-    // A layout that is a directory has them too, and nothing is missing there.
+    // A layout directory has them too, and nothing is missing there.
     fs::remove_file(&largest).unwrap();
     std::os::unix::fs::symlink("../../elsewhere/x", &largest).unwrap();
     let report = Tool::new("gc").args([&oci(&image), "--json"]).run().json();
@@ -249,7 +249,7 @@ fn aufs_kept_files_for_hard_links() {
     }
 }
 
-/// Labels and lists of GNU tar, as its options make them.
+/// Labels and lists as written by options of GNU tar.
 #[test]
 fn archives_of_gnu_tar_with_more_than_entries() {
     let scratch = Scratch::new();
@@ -275,7 +275,7 @@ fn archives_of_gnu_tar_with_more_than_entries() {
         let outcome = Tool::build(&archive).oci(&out).run();
         assert_eq!((outcome.printed().trim(), outcome.stderr()), (expected.as_str(), ""), "{options:?}");
     }
-    // Others write the root without a name, and its records in headers of Solaris.
+    // Other tools write the root without a name, and its records in headers of Solaris.
     let archive = scratch.join("nameless.tar");
     let solaris = extended(b'X', &[("path", "long")]);
     fs::write(&archive, ended(members(&[member(b'5', "").mode(0o711), solaris, file("short", "x")]))).unwrap();
@@ -313,7 +313,7 @@ fn acls_are_what_they_are_in_a_directory() {
         let outcome = Tool::build(&archive).oci(&out).run();
         assert_eq!((outcome.printed().trim(), outcome.stderr()), (expected.as_str(), ""), "{program} {options:?}");
     }
-    // A name counts as the image has it, and one that it lacks costs the ACL and gives nobody more than they had.
+    // A name is looked up in the image. An unknown name drops the ACL, which gives no user more rights than before.
     let acl = |text: &str| {
         let records = [("SCHILY.acl.access", text), ("SCHILY.acl.ace", "owner@:r::allow"), ("VENDOR.x", "1")];
         let passwd = file("etc/passwd", "app:x:61234:1::/:\n");
@@ -335,7 +335,7 @@ fn acls_are_what_they_are_in_a_directory() {
     let (mode, names, outcome) = acl("user::rw-\nuser:stranger:rwx\ngroup::r--\nmask::rwx\nother::---\n");
     assert_eq!((mode, names), (0o640, vec![]));
     assert!(outcome.stderr().contains("`stranger`"), "{}", outcome.stderr());
-    // `tar --acls --xattrs` says it twice: with ids, and with names that may be the host's.
+    // `tar --acls --xattrs` writes ACLs twice: with ids, and with names that may be the host's.
     let value = "\x02\0\0\0\x01\0\x06\0\0\0\0\0\x04\0\x04\0\0\0\0\0\x10\0\x06\0\0\0\0\0 \0\0\0\0\0\0\0";
     let records = [("SCHILY.xattr.system.posix_acl_access", value), ("SCHILY.acl.access", "user:stranger:rwx")];
     let archive = scratch.join("twice.tar");
@@ -348,8 +348,8 @@ fn acls_are_what_they_are_in_a_directory() {
     assert_eq!((mode, names), (0o644, vec![]));
 }
 
-/// What others keep of a second, Docker and umoci among them.
-/// Of what a layer says that nobody understands, every reader that makes something of the layer tells, each time.
+/// Fractions of a second, which Docker and umoci among others keep. Every verb that reads a layer for its content warns
+/// about unknown keywords in it, each time.
 #[test]
 fn keywords_that_are_not_understood_are_told() {
     let scratch = Scratch::new();
@@ -405,7 +405,7 @@ fn parts_of_seconds_stay() {
         let metadata = fs::metadata(root.join("f")).unwrap();
         assert_eq!((metadata.mtime(), metadata.mtime_nsec()), (-1, 750_000_000), "{image}");
     }
-    // A build reads whole seconds. On a base, what was not touched is not written again.
+    // A build reads whole seconds. On a base, untouched entries are not written again.
     let root = scratch.join("unpacked1");
     fs::write(root.join("new"), "").unwrap();
     let built = scratch.join("built");

@@ -1,8 +1,8 @@
 //! Sessions: the `console` blocks of documents. Each runs by itself, in an empty directory, as a reader would type it.
 //!
-//! A line after `$ ` is typed, and lines after `> ` carry on with it. All other lines are what the command prints, stdout
-//! and stderr together: `…` stands for any text, and alone on its line for any number of lines. Output that is not shown at all
-//! is not checked. A command that fails must be followed by `$ echo $?`.
+//! A line after `$ ` is typed, and lines after `> ` continue it. All other lines are what the command prints, stdout
+//! and stderr together: `…` stands for any text, and alone on its line for any number of lines. Output that is not
+//! shown at all is not checked. A command that fails must be followed by `$ echo $?`.
 
 use std::fs;
 use std::os::unix::fs::{symlink, PermissionsExt};
@@ -11,7 +11,7 @@ use std::process::Stdio;
 
 use crate::harness::{root, Peer, Scratch, Tool};
 
-/// Programs that others wrote and that a session may type.
+/// Other programs that a session may run.
 const PEERS: [&str; 6] = ["busybox", "jq", "podman", "sha256sum", "skopeo", "umoci"];
 
 /// A block of a document.
@@ -29,7 +29,7 @@ struct Step {
     shown: Vec<String>,
 }
 
-/// The text of blocks in a language, each with the number of its first line.
+/// The blocks in a language, each with the number of its first line.
 pub(super) fn blocks(document: &str, language: &str) -> Vec<(usize, String)> {
     let mut blocks = Vec::new();
     let mut block: Option<(usize, String)> = None;
@@ -69,7 +69,7 @@ fn steps(text: &str) -> Vec<Step> {
 }
 
 impl Session {
-    /// What is wrong with it, if anything is.
+    /// Runs the session; returns what is wrong, if anything.
     pub(super) fn run(&self) -> Option<String> {
         let scratch = Scratch::new();
         let typed: String = self.steps.iter().map(|step| step.command.clone() + "\n").collect();
@@ -95,7 +95,7 @@ impl Session {
         self.judge(&String::from_utf8_lossy(&printed))
     }
 
-    /// All steps in one shell, so that variables and the last status last; a mark and the status follow each.
+    /// All steps run in one shell, so that variables and the last status are kept; a marker and the status follow each.
     fn script(&self) -> String {
         let mut script = "umask 022\nexec 2>&1\n".to_owned();
         for step in &self.steps {

@@ -1,5 +1,5 @@
-//! Tables in documents that say what the code says. They stand between two comments,
-//! `<!-- table: NAME -->` and `<!-- end of table -->`; with `UPDATE_DOCUMENTS` in the environment the test writes them.
+//! Tables in documents that repeat what the code says. They are between two comments, `<!-- table: NAME -->` and `<!--
+//! end of table -->`; with `UPDATE_DOCUMENTS` in the environment the test writes them.
 
 use ocibake::settings::VARIABLES;
 use serde_json::Value;
@@ -9,7 +9,7 @@ use crate::harness::{clone, Tool};
 
 const END: &str = "<!-- end of table -->";
 
-/// What the code says, as a table.
+/// The table from the code.
 fn table(name: &str) -> String {
     match name {
         "commands" => commands(),

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::{missing, root, Peer};
 
-/// A daemon with a storage of its own, and the client that talks to it. It ends with the test.
+/// A daemon with its own storage, and the client that talks to it. It ends with the test.
 pub(crate) struct Daemon {
     child: Child,
     directory: PathBuf,
@@ -17,7 +17,7 @@ pub(crate) struct Daemon {
 }
 
 impl Daemon {
-    /// A containerd that answers, unless something is missing: then the test has to return.
+    /// A containerd that is ready, or `None` if something is missing: then the test has to return.
     #[track_caller]
     pub(crate) fn containerd() -> Option<Self> {
         let (daemon, client) = (Peer::find("containerd")?, Peer::find("ctr")?);
@@ -25,7 +25,7 @@ impl Daemon {
         let directory = make_directory();
         let [socket, root, state] = ["socket", "root", "state"].map(|name| path_in(&directory, name));
         let settings = directory.join("config.toml");
-        // What starts containers for Kubernetes is of no use here, and the other would write below /opt.
+        // The Kubernetes plugin is of no use here, and the other would write below /opt.
         let text = format!(
             "version = 2\nroot = '{root}'\nstate = '{state}'\n\
              disabled_plugins = ['io.containerd.grpc.v1.cri', 'io.containerd.internal.v1.opt']\n\
@@ -37,7 +37,7 @@ impl Daemon {
         Self::start(command, directory, client, ["--address".to_owned(), socket])
     }
 
-    /// A Docker that answers, on layers that are directories, without a network.
+    /// A Docker that is ready, with layers as directories, without a network.
     #[track_caller]
     pub(crate) fn docker() -> Option<Self> {
         let (daemon, client) = (Peer::find("dockerd")?, Peer::find("docker")?);
@@ -84,12 +84,12 @@ impl Daemon {
         command
     }
 
-    /// Where it keeps what it keeps.
+    /// The directory of its storage.
     pub(crate) fn directory(&self) -> &Path {
         &self.directory
     }
 
-    /// Runs the client and gives back its stdout; fails if the client does.
+    /// Runs the client and returns its stdout; fails if the client does.
     #[track_caller]
     pub(crate) fn run(&self, args: &[&str]) -> String {
         self.client.finish(self.command(args)).trim_end().to_owned()
@@ -110,7 +110,7 @@ fn path_in(directory: &Path, name: &str) -> String {
 }
 
 impl Drop for Daemon {
-    /// Asks it to end, since Docker has a child of its own.
+    /// Asks it to end, because Docker has a child process.
     fn drop(&mut self) {
         let pid = rustix::process::Pid::from_child(&self.child);
         let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);

@@ -1,4 +1,4 @@
-//! Trees on disk: made after a fixture, and listed.
+//! Trees on disk: made from a fixture, and listed.
 
 use std::collections::BTreeMap;
 use std::ffi::{CString, OsStr, OsString};
@@ -12,7 +12,7 @@ use rustix::fs::{AtFlags, FileType, Mode, Timespec, Timestamps, XattrFlags, CWD}
 use super::fixture::{Bytes, Described, Fixture, Make};
 use super::listing::{File, Listing, Node, What};
 
-/// In which order entries are created.
+/// The order in which entries are created.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Order {
     AsListed,
@@ -20,7 +20,7 @@ pub(crate) enum Order {
 }
 
 impl Fixture {
-    /// Makes the tree at `root` and checks that the disk holds what was asked for.
+    /// Makes the tree at `root` and checks that the disk holds it.
     pub(crate) fn make(&self, root: &Path, order: Order) {
         fs::create_dir_all(root).unwrap();
         let files = self.entries.iter().filter(|entry| !matches!(entry.make, Make::Hardlink(_)));
@@ -35,7 +35,7 @@ impl Fixture {
                 files.iter().rev().chain(links.iter().rev()).for_each(|entry| create(root, entry));
             }
         }
-        // Directories last, innermost first: what is made in them moves their time.
+        // Directories last, innermost first, because making an entry in a directory changes its time.
         let (directories, others): (Vec<_>, Vec<_>) =
             self.entries.iter().partition(|entry| matches!(entry.make, Make::Directory));
         others.into_iter().chain(directories.into_iter().rev()).for_each(|entry| dress(root, entry));
@@ -104,7 +104,7 @@ pub(crate) fn own_ids() -> (u32, u32) {
     (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw())
 }
 
-/// Lists a tree on disk, without its sockets. Of an inode's names the first in order is the file.
+/// Lists a tree on disk, without its sockets. The first name of an inode, in order, is the file.
 pub(crate) fn list_directory(root: &Path) -> Listing {
     let mut paths = vec![PathBuf::new()];
     collect(root, Path::new(""), &mut paths);

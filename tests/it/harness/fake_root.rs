@@ -12,10 +12,10 @@ use super::{is_root, Outcome, Peer, Scratch, Tool};
 /// The ordinary user of tests that root runs.
 pub(crate) const NOBODY: u32 = 65534;
 
-/// What pseudo before 1.9.3 says when std asks, once a process, whether there is a `statx`.
+/// The message of pseudo before 1.9.3 when std checks, once per process, whether there is a `statx`.
 const PROBE: &str = "couldn't allocate absolute path for 'null'.\n";
 
-/// A fake root with a state that lasts from one call to the next, run by an ordinary user.
+/// A fake root, run by an ordinary user, with a state that is kept from one call to the next.
 pub(crate) struct FakeRoot {
     kind: Faker,
     program: Peer,
@@ -23,7 +23,7 @@ pub(crate) struct FakeRoot {
     home: PathBuf,
 }
 
-/// Which program fakes.
+/// The program.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Faker {
     Pseudo,
@@ -31,7 +31,7 @@ pub(crate) enum Faker {
 }
 
 impl FakeRoot {
-    /// A fresh one, unless the program is missing: then the test has to return.
+    /// A fresh one, or `None` if the program is missing: then the test has to return.
     #[track_caller]
     pub(crate) fn new(kind: Faker, scratch: &Scratch) -> Option<Self> {
         let program = match kind {
@@ -54,7 +54,7 @@ impl FakeRoot {
         &self.home
     }
 
-    /// The tool, behind the fake root.
+    /// The tool, under the fake root.
     pub(crate) fn tool<I>(&self, args: I) -> Outcome
     where
         I: IntoIterator,
@@ -107,7 +107,7 @@ impl FakeRoot {
         }
     }
 
-    /// What pseudo complained of. It notes starts and ends of its server too.
+    /// The complaints of pseudo. It also logs starts and ends of its server.
     pub(crate) fn log_of_trouble(&self) -> Vec<String> {
         let log = fs::read_to_string(self.home.join("state/pseudo.log")).unwrap_or_default();
         log.lines().filter(|line| line.contains("mismatch") || line.contains("abort")).map(str::to_owned).collect()

@@ -1,12 +1,12 @@
-//! `tests/fixtures/*.tree`: a rootfs as text, one line an entry.
+//! `tests/fixtures/*.tree`: a rootfs as text, one line per entry.
 //!
 //!     KIND MODE OWNER MTIME PATH [REST] [@ATTRIBUTE=HEX ...]
 //!
 //! KIND is `d`, `f`, `l` (symlink), `h` (hard link), `c`, `b`, `p` (fifo) or `s` (socket). OWNER is `UID:GID`, or `-`
-//! for whoever makes the tree. MTIME is in seconds; nanoseconds behind a dot are added, so that `-2.5` is half a second
-//! later than `-2`. REST is a file's content (`text WORD`, `zeros N`, `hole N`,
-//! `noise N`, `words N`, nothing), the text of a
-//! symlink, the first name of a hard link (whose other columns are `-`), `MAJOR:MINOR`. Words: see [`super::words`].
+//! for the user who makes the tree. MTIME is in seconds; nanoseconds after a dot are added, so that `-2.5` is half a
+//! second later than `-2`. REST is a file's content (`text WORD`, `zeros N`, `hole N`, `noise N`, `words N`, nothing),
+//! the text of a symlink, the first name of a hard link (whose other columns are `-`), `MAJOR:MINOR`. Words: see
+//! [`super::words`].
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -27,14 +27,14 @@ pub(super) struct Described {
     pub(super) path: PathBuf,
     pub(super) make: Make,
     pub(super) mode: u32,
-    /// None: whoever makes it.
+    /// `None`: the user who makes the tree.
     pub(super) owner: Option<(u32, u32)>,
     pub(super) seconds: i64,
     pub(super) nanoseconds: u32,
     pub(super) xattrs: BTreeMap<Vec<u8>, Vec<u8>>,
 }
 
-/// What is made.
+/// The kind of entry.
 pub(super) enum Make {
     Directory,
     File(Bytes),
@@ -49,7 +49,7 @@ pub(super) enum Make {
 /// The content of a file.
 pub(super) enum Bytes {
     Are(Vec<u8>),
-    /// A hole of so many bytes.
+    /// A hole of this many bytes.
     Hole(u64),
 }
 
@@ -70,7 +70,7 @@ impl Fixture {
         self
     }
 
-    /// What a layer of this tree must hold: everything but sockets.
+    /// The expected content of a layer of this tree: everything but sockets.
     pub(crate) fn listing(&self) -> Listing {
         let mut listing = Listing::new();
         for entry in &self.entries {
@@ -172,13 +172,13 @@ fn noise(length: usize) -> Vec<u8> {
     numbers().flat_map(u64::to_le_bytes).take(length).collect()
 }
 
-/// Bytes that compress as text does.
+/// Bytes that compress like text.
 fn prose(length: usize) -> Vec<u8> {
     const WORDS: [&str; 8] = ["a ", "rootfs ", "becomes ", "an ", "image ", "and ", "stays ", "itself\n"];
     numbers().flat_map(|number| WORDS[(number % 8) as usize].bytes()).take(length).collect()
 }
 
-/// Numbers without a pattern, the same each time (xorshift64).
+/// Pseudo-random numbers, the same each time (xorshift64).
 fn numbers() -> impl Iterator<Item = u64> {
     let mut state = 0x9E37_79B9_7F4A_7C15_u64;
     std::iter::repeat_with(move || {

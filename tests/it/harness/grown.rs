@@ -1,4 +1,4 @@
-//! Trees that grow from a seed, and what becomes of them: the same each time.
+//! Trees that grow from a seed, and changes to them, the same each time.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -32,10 +32,10 @@ enum What {
 }
 
 impl Grown {
-    /// A tree of about so many entries.
+    /// A tree of about this many entries.
     pub(crate) fn from_seed(seed: u64, size: usize) -> Self {
         let mut tree = Grown { names: BTreeMap::new(), inodes: Vec::new(), state: seed * 2 + 1 };
-        // Small seeds begin alike.
+        // Small seeds give similar first numbers.
         for _ in 0..20 {
             let _ = tree.number(2);
         }
@@ -46,7 +46,7 @@ impl Grown {
         tree
     }
 
-    /// The same tree after so many changes of every kind.
+    /// The same tree after this many changes of every kind.
     pub(crate) fn changed(&self, count: usize) -> Self {
         let mut tree = self.clone();
         (0..count).for_each(|_| tree.change());
@@ -83,7 +83,7 @@ impl Grown {
         lines
     }
 
-    /// Whether something that was a directory in `self` is none in `other`, or the reverse.
+    /// Whether a directory in `self` is something else in `other`, or the reverse.
     pub(crate) fn changes_type(&self, other: &Grown) -> bool {
         let is_directory = |tree: &Grown, path: &Path| tree.names.get(path).map(|number| tree.is_directory(*number));
         self.names.keys().any(|path| {
@@ -92,7 +92,7 @@ impl Grown {
         })
     }
 
-    /// Makes several trees side by side, each in a directory of its number.
+    /// Makes several trees, each in a directory named by its number.
     pub(crate) fn side_by_side(trees: &[Grown]) -> Fixture {
         let mut text = "d 0755 0:0 1 /\n".to_owned();
         for (number, tree) in trees.iter().enumerate() {
@@ -147,7 +147,7 @@ impl Grown {
     fn new_path(&mut self) -> Option<PathBuf> {
         let directories: Vec<PathBuf> =
             self.names.iter().filter(|(_, number)| self.is_directory(**number)).map(|(path, _)| path.clone()).collect();
-        // Few names, so that what went comes again, and one that is the beginning of another.
+        // Few names, so that removed ones reappear, and one that is a prefix of another.
         let name = ["n1", "n2", "n3", "n4", "n5", "n6", "n", "n-1", "a", "z"][self.number(10) as usize];
         let path = self.pick(&directories)?.join(name);
         (path.components().count() < 5 && !self.names.contains_key(&path)).then_some(path)
@@ -193,7 +193,7 @@ impl Grown {
                 self.remove_below(&path);
                 self.names.remove(&path);
             }
-            // Something else in its place; of a linked file only this name.
+            // Something else in its place; of a hard-linked file only this name.
             8 | 9 => {
                 self.remove_below(&path);
                 let is_directory = self.is_directory(number);
@@ -205,7 +205,7 @@ impl Grown {
                     self.names.insert(path.join("below"), below);
                 }
             }
-            // A link of what was alone, or alone what was a link.
+            // A file becomes a hard link, or a hard link a file.
             10 => self.link(),
             11 if !self.is_directory(number) => {
                 self.inodes.push(self.inodes[number].clone());
@@ -218,7 +218,7 @@ impl Grown {
                     self.names.insert(path, self.names[&first]);
                 }
             }
-            // The first name of several goes.
+            // The first of several names is removed.
             13 => {
                 let mut seen = BTreeSet::new();
                 let again =

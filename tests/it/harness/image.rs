@@ -45,7 +45,7 @@ impl Layout {
         serde_json::from_slice(&fs::read(self.0.join("index.json")).unwrap()).expect("index.json is JSON")
     }
 
-    /// Digests by ref name; fails if a name comes twice.
+    /// Digests by ref name; fails if a name is repeated.
     pub(crate) fn refs(&self) -> BTreeMap<String, String> {
         let mut refs = BTreeMap::new();
         for descriptor in self.index()["manifests"].as_array().expect("manifests") {
@@ -108,8 +108,7 @@ impl Image {
         archive.entries().unwrap().map(name).collect()
     }
 
-    /// The name of each layer in the plan that the image was cut by, and its members with their times, each in the order
-    /// of its tar.
+    /// The name of each layer in the plan of the image, and its members with their times, in the order of its tar.
     pub(crate) fn named_layers(&self) -> Vec<(String, Vec<(String, u64)>)> {
         let layers = self.manifest["layers"].as_array().expect("layers").iter();
         let named = layers.map(|layer| {
@@ -144,13 +143,13 @@ impl Image {
         self.layout.0.join("blobs").join(text(&self.manifest["layers"][0]["digest"]).replace(':', "/"))
     }
 
-    /// What the only layer holds, in the eyes of Python's tarfile, a reader of its own tradition.
+    /// The content of the only layer, read by Python's tarfile, an independent reader.
     pub(crate) fn listing(&self, python: &Peer) -> Listing {
         list_tar(python, &self.layout.0, &self.stream())
     }
 }
 
-/// The tar in a layer's blob. A gzip member behind the first, which some consumers would not see, is a failure.
+/// The tar in a layer's blob. A gzip member after the first, which some consumers would not see, is a failure.
 fn unpack_blob(media_type: &str, blob: &[u8]) -> Vec<u8> {
     let mut tar = Vec::new();
     match media_type.strip_prefix("application/vnd.oci.image.layer.v1.tar") {

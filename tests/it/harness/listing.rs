@@ -1,4 +1,4 @@
-//! What a tree holds, whoever says so: a fixture, a directory on disk, or a tar as a peer reads it.
+//! The content of a tree from any source: a fixture, a directory on disk, or a tar as read by a peer.
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Write};
@@ -28,7 +28,7 @@ pub(crate) enum What {
     Directory,
     File(File),
     Symlink(Vec<u8>),
-    /// Another name of a path that stands before it.
+    /// Another name of an earlier path.
     Hardlink(PathBuf),
     CharDevice(u32, u32),
     BlockDevice(u32, u32),
@@ -69,7 +69,7 @@ fn escaped(path: &Path) -> String {
     format!("/{}", path.as_os_str().as_bytes().escape_ascii())
 }
 
-/// Fails with the entries that differ, a line each.
+/// Fails with the entries that differ, one per line.
 #[track_caller]
 pub(crate) fn assert_same(expected: &Listing, found: &Listing, who: &str) {
     let mut differences = String::new();

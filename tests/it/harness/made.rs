@@ -1,4 +1,4 @@
-//! Layouts and tars made by hand, with what no well-behaved writer writes.
+//! Layouts and tars made by hand, with content that no well-behaved writer writes.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -54,31 +54,31 @@ const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
 const EMPTY: &str = "application/vnd.oci.empty.v1+json";
 const LAYER: &str = "application/vnd.oci.image.layer.v1.tar";
 
-/// A layout that is written document by document.
+/// A layout written document by document.
 pub(crate) struct ByHand(PathBuf);
 
 impl ByHand {
-    /// One that lists nothing yet.
+    /// An empty layout.
     pub(crate) fn at(path: &Path) -> Self {
         fs::create_dir_all(path.join("blobs/sha256")).unwrap();
         fs::write(path.join("oci-layout"), r#"{"imageLayoutVersion":"1.0.0"}"#).unwrap();
         ByHand(path.to_path_buf())
     }
 
-    /// Stores a blob; gives back its descriptor.
+    /// Stores a blob; returns its descriptor.
     pub(crate) fn blob(&self, bytes: &[u8], media_type: &str) -> Value {
         let digest = sha256(bytes);
         fs::write(self.0.join("blobs/sha256").join(&digest), bytes).unwrap();
         json!({"mediaType": media_type, "digest": format!("sha256:{digest}"), "size": bytes.len()})
     }
 
-    /// Stores a document; gives back its descriptor.
+    /// Stores a document; returns its descriptor.
     pub(crate) fn document(&self, document: &Value) -> Value {
         let media_type = document["mediaType"].as_str().expect("a media type");
         self.blob(document.to_string().as_bytes(), media_type)
     }
 
-    /// An image of layers that are stored as they are. `members` go into its config.
+    /// An image of layers that are stored unchanged. `members` go into its config.
     pub(crate) fn image(&self, layers: &[Vec<u8>], members: &Value) -> Value {
         let layers: Vec<Value> = layers.iter().map(|layer| self.blob(layer, LAYER)).collect();
         let diff_ids: Vec<&Value> = layers.iter().map(|layer| &layer["digest"]).collect();
@@ -101,12 +101,12 @@ impl ByHand {
         with(self.image(&[layer], &platform), &json!({"platform": platform}))
     }
 
-    /// An index of these; gives back its descriptor.
+    /// An index of these; returns its descriptor.
     pub(crate) fn index(&self, manifests: &[Value]) -> Value {
         self.document(&json!({"schemaVersion": 2, "mediaType": INDEX, "manifests": manifests}))
     }
 
-    /// Something that is attached to `subject`.
+    /// An artifact attached to `subject`.
     pub(crate) fn artifact(&self, subject: &Value, content: &str) -> Value {
         let subject = json!({
             "mediaType": subject["mediaType"], "digest": subject["digest"], "size": subject["size"],
@@ -136,7 +136,7 @@ pub(crate) fn named(descriptor: &Value, name: &str) -> Value {
     with(descriptor.clone(), &json!({"annotations": {"org.opencontainers.image.ref.name": name}}))
 }
 
-/// A layout with one image, `latest`, of these layers, which are stored as they are.
+/// A layout with one image, `latest`, of these layers, which are stored unchanged.
 pub(crate) fn make_layout(path: &Path, layers: &[Vec<u8>]) {
     let layout = ByHand::at(path);
     layout.list(&[named(&layout.image(layers, &json!({})), "latest")]);

@@ -1,4 +1,4 @@
-//! What the tests stand on: trees from text, the tool, images read without the tool, and peers.
+//! The base of the tests: trees from text, the tool, images read without the tool, and peers.
 
 mod daemon;
 mod disk;

@@ -1,16 +1,16 @@
-//! Programs that others wrote, and rights that not everybody has. What is missing is said on stderr; in CI it fails.
+//! Other programs, and rights that not every user has. Missing ones are reported on stderr; in CI the test fails.
 
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// A program that judges or consumes what the tool made.
+/// A program that checks or consumes the tool's output.
 pub(crate) struct Peer(PathBuf);
 
 impl Peer {
-    /// The program of this name, unless it is missing: then the test has to return, see [`missing`]. With
-    /// `OCIBAKE_PEERS=none` only those count that every system has.
+    /// The program of this name, or `None` if it is missing: then the test has to return, see [`missing`]. With
+    /// `OCIBAKE_PEERS=none` only programs that every system has are used.
     #[track_caller]
     pub(crate) fn find(name: &str) -> Option<Peer> {
         let is_everywhere = ["sh", "tar", "gzip", "python3"].contains(&name);
@@ -44,7 +44,7 @@ impl Peer {
         command
     }
 
-    /// Runs it and gives back its stdout; fails if the program does.
+    /// Runs it and returns its stdout; fails if the program does.
     #[track_caller]
     pub(crate) fn run<I>(&self, args: I) -> String
     where
@@ -56,7 +56,7 @@ impl Peer {
         self.finish(command)
     }
 
-    /// Runs a command of it and gives back its stdout; fails if the command does.
+    /// Runs one of its commands and returns its stdout; fails if the command does.
     #[track_caller]
     #[allow(clippy::unused_self)]
     pub(crate) fn finish(&self, command: Command) -> String {
@@ -78,7 +78,7 @@ pub(crate) fn output(mut command: Command) -> Vec<u8> {
     output.stdout
 }
 
-/// Where programs are looked for, by the tests and by what they start.
+/// The search path for programs, for the tests and the commands that they start.
 pub(super) const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// A command with an environment that is the same everywhere.
@@ -95,7 +95,7 @@ pub(crate) fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
-/// Whether the test runs as root, which it needs: else it has to return.
+/// Whether the test runs as root. If it does not, a test that needs root has to return.
 #[track_caller]
 pub(crate) fn root() -> bool {
     if !is_root() {
@@ -104,7 +104,7 @@ pub(crate) fn root() -> bool {
     is_root()
 }
 
-/// Says what is missing, past the capture of the test's output; in CI that is a failure.
+/// Reports what is missing, bypassing the capture of the test's output; in CI that is a failure.
 #[track_caller]
 pub(crate) fn missing(what: &str) {
     let thread = std::thread::current();

@@ -6,7 +6,7 @@ use std::process::{Child, ChildStderr, Stdio};
 
 use super::{sha256, Peer, Scratch};
 
-/// Debian's `docker-registry` with a storage of its own. It ends with the test.
+/// Debian's `docker-registry` with its own storage. It ends with the test.
 pub(crate) struct Registry {
     child: Child,
     address: String,
@@ -14,13 +14,13 @@ pub(crate) struct Registry {
 }
 
 impl Registry {
-    /// One that answers, unless it or skopeo is missing: then the test has to return.
+    /// A registry that is ready, or `None` if it or skopeo is missing: then the test has to return.
     #[track_caller]
     pub(crate) fn start(scratch: &Scratch) -> Option<Self> {
         let (registry, skopeo) = (Peer::find("docker-registry")?, Peer::find("skopeo")?);
         let settings = scratch.join("registry.yml");
         let storage = scratch.join("registry").display().to_string();
-        // Any free port: it says which one it has.
+        // Any free port; the registry logs which one it has.
         let text = format!(
             "version: 0.1\nlog: {{accesslog: {{disabled: true}}, formatter: text}}\n\
              storage: {{filesystem: {{rootdirectory: '{storage}'}}}}\nhttp: {{addr: '127.0.0.1:0'}}\n"
@@ -40,7 +40,7 @@ impl Registry {
         format!("docker://{}/{name}", self.address)
     }
 
-    /// Copies with skopeo, all platforms and not a byte changed.
+    /// Copies with skopeo, all platforms, without changing a byte.
     #[track_caller]
     pub(crate) fn copy(&self, from: &str, to: &str) {
         self.skopeo_copy(&["--all", "--preserve-digests", from, to]);
@@ -66,7 +66,7 @@ impl Registry {
     }
 }
 
-/// The address that the registry says it listens on. Somebody has to hear what else it says, lest it wait.
+/// The address from the registry's log. The rest of its output must be read too, or it would block.
 fn listened(said: ChildStderr) -> String {
     let mut said = BufReader::new(said);
     let address = said.by_ref().lines().map_while(Result::ok).find_map(|line| {

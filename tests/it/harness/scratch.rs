@@ -1,4 +1,4 @@
-//! A directory for each test; it stays for a look when the test failed.
+//! A directory for each test; it is kept for inspection if the test fails.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -26,7 +26,7 @@ impl Scratch {
         let path = parent.join(name);
         remove(&path);
         fs::create_dir_all(&path).unwrap();
-        // Whatever the umask: unprivileged users of some tests have to come through.
+        // Independent of the umask, because unprivileged users of some tests need access.
         for directory in [parent, &path] {
             fs::set_permissions(directory, fs::Permissions::from_mode(0o755)).unwrap();
         }
@@ -52,7 +52,7 @@ impl Scratch {
         self.rootfs("rootfs", "small")
     }
 
-    /// A rootfs after a fixture. Where this user cannot make it, the test fails.
+    /// A rootfs from a fixture. If this user cannot make it, the test fails.
     pub(crate) fn rootfs(&self, name: &str, fixture: &str) -> PathBuf {
         let path = self.join(name);
         Fixture::named(fixture).make(&path, Order::AsListed);
@@ -67,7 +67,7 @@ impl Drop for Scratch {
             return;
         }
         remove(&self.0);
-        // The parent of a scratch directory in memory is ours too; others still need it if it is not empty.
+        // The parent of a scratch directory in memory is ours too; other tests still need it if it is not empty.
         let _ = fs::remove_dir(self.0.parent().expect("a scratch directory has a parent"));
     }
 }
@@ -78,12 +78,12 @@ fn remove(path: &Path) {
     }
 }
 
-/// Whether nothing has this name.
+/// Whether nothing with this name exists.
 pub(crate) fn is_missing(path: &Path) -> bool {
     path.symlink_metadata().is_err()
 }
 
-/// Every name below a directory with its type, in order: to see that nothing came or went.
+/// Every name below a directory with its type, in order, to check that nothing was added or removed.
 pub(crate) fn names_below(directory: &Path) -> Vec<String> {
     let mut names = Vec::new();
     visit(directory, &mut |path, metadata| {

@@ -1,4 +1,4 @@
-//! A fixture as a shell script: how a tree comes to be under a fake root, with the distribution's own commands.
+//! A fixture as a shell script, to make a tree under a fake root with the distribution's own commands.
 
 use super::fixture::{Bytes, Fixture, Make};
 

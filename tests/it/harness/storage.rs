@@ -1,10 +1,10 @@
-//! Peers that keep images in a storage: buildah and podman.
+//! Peers that have an image storage: buildah and podman.
 
 use std::fs;
 
 use super::{Peer, Scratch};
 
-/// A peer with a storage of its own.
+/// A peer with its own storage.
 pub(crate) struct Storage<'a> {
     peer: Peer,
     options: Vec<String>,
@@ -27,7 +27,7 @@ impl<'a> Storage<'a> {
     pub(crate) fn run(&self, args: &[&str]) -> String {
         let mut command = self.peer.command();
         command.current_dir(self.scratch.path());
-        // Both keep other files below these, and locks in a memory that all of the machine share.
+        // Both keep other files below these, and locks in memory shared by the whole machine.
         let conf = self.scratch.join("containers.conf");
         fs::write(&conf, "[engine]\nlock_type = \"file\"\n").unwrap();
         command.env("TMPDIR", self.scratch.path()).env("HOME", self.scratch.path()).env("CONTAINERS_CONF", conf);

@@ -1,4 +1,4 @@
-"""Lists a tar as JSON, bytes in hex, in the eyes of Python's tarfile."""
+"""Lists a tar as JSON, bytes in hex, as read by Python's tarfile."""
 
 import hashlib
 import json
@@ -24,7 +24,7 @@ KINDS = {
     tarfile.FIFOTYPE: "p",
 }
 
-# What ustar cannot say: no times of access, no names of users, nothing of the machine.
+# PAX only for what ustar cannot express: no access times, no user names, nothing about the machine.
 SAID = {"path", "linkpath", "uid", "gid", "size", "mtime", "hdrcharset"}
 
 listing = []

@@ -6,7 +6,7 @@ use std::process::Stdio;
 
 use super::{Peer, Tool};
 
-/// A terminal and what its users have in their environment.
+/// A terminal and the environment of its user.
 pub(crate) struct Terminal<'a> {
     pub(crate) columns: u32,
     pub(crate) env: &'a [(&'a str, &'a str)],
@@ -14,7 +14,7 @@ pub(crate) struct Terminal<'a> {
 }
 
 impl Terminal<'_> {
-    /// What the terminal shows of a command; none where it cannot be made.
+    /// What the terminal shows of a command, or `None` if there can be no terminal.
     #[track_caller]
     pub(crate) fn run(&self, words: &[&str]) -> Option<String> {
         self.session(words, "", "")

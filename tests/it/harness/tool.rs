@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use super::peer::clean;
 use super::{names_below, place};
 
-/// A run that is described and not started.
+/// A run that is not started yet.
 #[must_use]
 pub(crate) struct Tool {
     before: Vec<OsString>,
@@ -25,14 +25,14 @@ pub(crate) struct Tool {
 }
 
 impl Tool {
-    /// The program, where every user can run it: the clone may lie where others must not look.
+    /// The program, where every user can run it, because other users may not have access to the clone.
     pub(crate) fn path() -> &'static Path {
         static TOOL: OnceLock<PathBuf> = OnceLock::new();
         TOOL.get_or_init(|| {
             let built = std::env::var_os("OCIBAKE").map_or_else(|| env!("CARGO_BIN_EXE_ocibake").into(), PathBuf::from);
             let (tool, staged) = (place().join("ocibake"), place().join(format!("ocibake-{}", std::process::id())));
-            // Not copied here: what other threads start meanwhile would hold it open, and who writes a program keeps
-            // it from being run.
+            // Not copied here: processes that other threads start meanwhile would inherit the open file, and a program
+            // cannot be run while it is open for writing.
             assert!(Command::new("cp").args([&built, &staged]).status().unwrap().success());
             fs::set_permissions(&staged, fs::Permissions::from_mode(0o755)).unwrap();
             fs::rename(staged, &tool).unwrap();
@@ -101,7 +101,7 @@ impl Tool {
         self
     }
 
-    /// Another program starts the tool: `words` come before its path and its arguments.
+    /// Runs the tool through another program: `words` come before its path and its arguments.
     pub(crate) fn behind<I>(mut self, words: I) -> Self
     where
         I: IntoIterator,
@@ -111,8 +111,8 @@ impl Tool {
         self
     }
 
-    /// Signals have their usual effect on the tool, even where whoever started the tests has them ignored: `nohup`, or a
-    /// shell that put them into the background.
+    /// Signals have their default effect on the tool, even if the tests were started with signals ignored: by `nohup`,
+    /// or by a shell in the background.
     pub(crate) fn heeding_signals(self) -> Self {
         self.behind(["env", "--default-signal=HUP,INT,TERM"])
     }
@@ -143,7 +143,7 @@ impl Tool {
         }
     }
 
-    /// Runs it; it must succeed and print a digest, which is given back.
+    /// Runs it; it must succeed and print a digest, which is returned.
     #[track_caller]
     pub(crate) fn bake(self) -> String {
         self.run().digest()
@@ -185,7 +185,7 @@ impl Outcome {
         self.status.signal()
     }
 
-    /// The stdout of a run, whatever its end.
+    /// The stdout of a run, successful or not.
     pub(crate) fn printed(&self) -> String {
         String::from_utf8_lossy(&self.stdout).into_owned()
     }
@@ -197,14 +197,14 @@ impl Outcome {
         String::from_utf8(self.stdout).expect("stdout is text")
     }
 
-    /// The JSON that a run printed which must have succeeded.
+    /// The JSON printed by a run that must have succeeded.
     #[track_caller]
     pub(crate) fn json(self) -> serde_json::Value {
         let shown = self.show();
         serde_json::from_str(&self.stdout()).unwrap_or_else(|error| panic!("{error}\n{shown}"))
     }
 
-    /// The digest that a build printed, alone, without any talk.
+    /// The digest that a build printed, without any other output.
     #[track_caller]
     pub(crate) fn digest(self) -> String {
         assert_eq!(self.stderr, "", "{}", self.show());
@@ -221,8 +221,8 @@ impl Outcome {
         digest.to_owned()
     }
 
-    /// The message of a run that must have been trouble: exit status 2, nothing on stdout, one line
-    /// `ocibake: error: …` and at most one `hint: …` on stderr. Warnings may stand before it.
+    /// The message of a run that must have failed: exit status 2, nothing on stdout, one line `ocibake: error: …` and
+    /// at most one `hint: …` on stderr. Warnings may come before it.
     #[track_caller]
     pub(crate) fn error(self) -> String {
         let shown = self.show();
@@ -303,7 +303,7 @@ impl Running {
     }
 }
 
-/// Waits until bytes of the layer are on their way into a staging directory.
+/// Waits until bytes of the layer have reached a staging directory.
 #[track_caller]
 pub(crate) fn until_it_writes(running: &mut Running, directory: &Path) {
     running.until("bytes in the staging directory", || {

@@ -1,7 +1,7 @@
 //! The words of a fixture's line: bytes of any value, written as text.
 
-/// Cuts a line into words. Blanks part words except between double quotes; `\n`, `\t`, `\0`, `\\`, `\"` and `\xHH` are
-/// single bytes; `{c*N}` is the character `c` N times.
+/// Splits a line into words. Blanks separate words except between double quotes; `\n`, `\t`, `\0`, `\\`, `\"` and
+/// `\xHH` are single bytes; `{c*N}` is the character `c` N times.
 pub(super) fn cut(line: &str) -> Vec<Vec<u8>> {
     let mut words = Vec::new();
     let mut word: Option<Vec<u8>> = None;

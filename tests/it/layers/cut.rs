@@ -40,7 +40,7 @@ fn each_layer_has_its_own_and_what_leads_to_it() {
         .iter()
         .map(|layer| layer["annotations"]["io.github.ocibake.groups"].as_str().unwrap())
         .collect();
-    // A second name of a file goes with the file, though nobody owns it.
+    // A second name of a file goes with the file, although no package owns it.
     assert_eq!(groups, ["glibc=2.39 zlib=1.3", "app=1.0-r0 generated", "generated", "busybox=1.36"]);
     let history = image.config["history"].as_array().unwrap();
     for (step, (name, groups)) in history.iter().zip(["libs", "app", "generated", "shell"].into_iter().zip(groups)) {
@@ -87,7 +87,7 @@ fn everything_that_a_layer_holds_comes_through_every_cut() {
         assert_same(&expected, &unpacked(&scratch, &format!("oci:{out}")), &format!("{words:?}"));
         let verified = Tool::new("verify").arg(format!("oci:{out}")).within(scratch.path()).run();
         assert_eq!(verified.code(), 0, "{}", verified.printed());
-        // Once: what one hides in holes, the other writes.
+        // Only one of them, because one writes the holes that the other leaves out.
         if let Some(umoci) = umoci.take() {
             let theirs = scratch.join("theirs");
             let source = format!("{}:v1", scratch.join(&out).display());
@@ -102,7 +102,7 @@ fn everything_that_a_layer_holds_comes_through_every_cut() {
     }
 }
 
-/// What there was before there were plans: a plan of one layer has its bytes.
+/// A plan of one layer gives the same bytes as a build without a plan.
 #[test]
 fn one_layer_has_the_bytes_that_it_has_without_a_plan() {
     let scratch = Scratch::new();
@@ -140,7 +140,7 @@ fn source_threads_and_target_do_not_matter() {
         tar.finish(command);
         assert_eq!(build(&scratch, &archive).args(["oci:archive"]).bake(), expected);
     }
-    // The variable, and a variables file, say the same.
+    // The variable, and a variables file, have the same effect.
     let tool = Tool::build(&rootfs).args(["oci:variable", "--package-map", "map"]).env("OCI_IMAGE_LAYERS", "@plan");
     assert_eq!(tool.within(scratch.path()).bake(), expected);
     fs::write(
@@ -198,14 +198,14 @@ fn over_a_base_the_difference_is_cut() {
     );
     assert_same(&list_directory(&rootfs), &unpacked(&scratch, "oci:out"), "the layers");
 
-    // Nothing new is no layer.
+    // Without a change there is no new layer.
     let _ = build(&scratch, &rootfs).args(["oci:same", "--base", "oci:out"]).bake();
     let same = image(&scratch, "same");
     assert_eq!(same.layers(), found.layers());
     assert_eq!(same.config["history"].as_array().unwrap().last().unwrap()["empty_layer"], true);
 }
 
-/// The database is the base's: nobody has to unpack it.
+/// The database is read from the base, without unpacking it.
 #[test]
 fn over_a_base_with_the_upper_directory_of_an_overlay() {
     let scratch = Scratch::new();
@@ -302,7 +302,7 @@ fn selectors_that_take_nothing_are_named() {
     assert!(tool.stderr().contains("no package map, and no database of dpkg, opkg or apk"), "{}", tool.stderr());
 }
 
-/// As many layers as there may be, some of them of one small file, on few threads.
+/// The maximum number of layers, some of them with one small file, on few threads.
 #[test]
 fn many_small_layers() {
     let scratch = Scratch::new();

@@ -3,7 +3,7 @@ use std::path::{Path, PathBuf};
 
 use crate::harness::{Fixture, Image, Layout, Order, Scratch, Tool};
 
-/// A rootfs of three recipes and some files that nobody owns, which every user can make.
+/// A rootfs of three recipes and some files that no package owns, which every user can make.
 pub(super) const TREE: &str = "d 0755 - 1000000000 /
     d 0755 - 1000000001 /etc
     f 0644 - 1000000002 /etc/app.conf text conf
@@ -47,7 +47,7 @@ pub(super) fn make(scratch: &Scratch) -> PathBuf {
     rootfs
 }
 
-/// A build in the scratch directory by its map and its plan.
+/// A build in the scratch directory with its map and its plan.
 pub(super) fn build(scratch: &Scratch, rootfs: &Path) -> Tool {
     Tool::build(rootfs).args(["--package-map", "map", "--layers", "@plan"]).within(scratch.path())
 }

@@ -31,7 +31,7 @@ fn a_plan_says_what_each_layer_holds_and_builds_it() {
     assert!(text.starts_with("# 5 layers, 19.0 kB in 8 entries\n"), "{text}");
     assert!(text.contains("\n# 5.00 kB, 26.3%, 1 entry\nglibc: recipe:glibc\n"), "{text}");
 
-    // It builds what `packages` builds, and an image is as good a source as a rootfs.
+    // It gives the layers of `packages`, and an image is as good a source as a rootfs.
     fs::write(scratch.join("written"), &text).unwrap();
     let tool = |words: &str, to: &str| {
         Tool::build("rootfs").args([to, "--package-map", "map", "--layers", words]).within(scratch.path())
@@ -112,7 +112,7 @@ fn a_plan_learns_which_recipes_change() {
     assert!(text.contains(", changed 4 times\nzlib: "), "{text}");
     fs::write(scratch.join("second"), &text).unwrap();
 
-    // What did not change stays where it is, whatever is new.
+    // What did not change stays where it is, whatever is added.
     let tool = Tool::build("rootfs-4").args(["oci:out:v4", "--package-map", "map", "--layers", "@second"]);
     let _ = tool.within(scratch.path()).bake();
     release(&scratch, 5);
@@ -126,7 +126,7 @@ fn a_plan_learns_which_recipes_change() {
         "app: recipe:app",
         "generated: generated",
         "stable: recipe:busybox recipe:glibc",
-        // Fetched anyway, and too small to be two layers.
+        // Fetched anyway, and too small for two layers.
         "volatile: recipe:extra recipe:zlib",
     ];
     assert_eq!(found, expected, "{text}");
@@ -168,7 +168,7 @@ fn what_an_update_costs_is_what_is_fetched() {
     );
 }
 
-/// What `diff` says of two images is what a registry's client fetches: blobs, configuration and manifest.
+/// `diff` of two images reports what a registry client fetches: blobs, configuration and manifest.
 #[test]
 fn a_difference_says_what_must_be_fetched() {
     let scratch = Scratch::new();
@@ -204,7 +204,7 @@ fn a_difference_says_what_must_be_fetched() {
         assert!(lines[1].ends_with("  libs  zlib 1.3 -> 1.4, and 1 that did not change"), "{text}");
         assert!(lines[2].ends_with("  shell  extra 1 (new), and 1 that did not change"), "{text}");
     }
-    // Of one image nothing is fetched; a rootfs is not fetched.
+    // Nothing is fetched for the same image, and a rootfs is not fetched.
     let same = Tool::new("diff").args(["oci:old", "oci:old", "--json"]).within(scratch.path()).run().json();
     assert_eq!((&same["update"]["bytes"], &same["update"]["layers"]), (&json!(0), &json!([])));
     let rootfs = Tool::new("diff").args(["oci:old", "rootfs", "--json"]).within(scratch.path()).run().json();
@@ -234,7 +234,7 @@ fn an_image_shows_the_names_and_groups_of_its_layers() {
     for (name, groups) in expected {
         assert!(text.contains(&format!("  {name}\n     {groups}\n")), "{text}");
     }
-    // A layer without a plan has none.
+    // A layer without a plan has no name.
     let _ = Tool::build(&rootfs).args(["oci:plain"]).within(scratch.path()).bake();
     let plain = Tool::new("inspect").args(["oci:plain", "--json"]).within(scratch.path()).run().json();
     assert_eq!((plain["layers"][0].get("name"), plain["layers"][0].get("groups")), (None, None));

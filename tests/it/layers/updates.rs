@@ -11,7 +11,7 @@ fn layers(image: &Image) -> BTreeMap<String, String> {
     names.zip(image.layers()).collect()
 }
 
-/// Builds a changed rootfs, and gives the names of those layers of the first that are in the second as they were.
+/// Builds a changed rootfs, and returns the names of those layers of the first image that are unchanged in the second.
 fn kept(scratch: &Scratch, tree: &str, map: &str, args: &[&str]) -> Vec<String> {
     let before = layers(&image(scratch, "before"));
     let rootfs = scratch.join("changed");
@@ -45,10 +45,10 @@ fn an_update_changes_the_layers_of_what_changed() {
     let tree =
         TREE.replace("/usr/lib/libz.so noise 2000", "/usr/lib/libz.so noise 2002").replace("1000000008", "1000000080");
     assert_eq!(kept(&scratch, &tree, MAP, packages), ["app", "busybox", "glibc"]);
-    // Without a new time, what was generated stays too.
+    // Without a new time, the generated files stay too.
     let tree = TREE.replace("/usr/lib/libz.so noise 2000", "/usr/lib/libz.so noise 2002");
     assert_eq!(kept(&scratch, &tree, MAP, packages), ["app", "busybox", "generated", "glibc"]);
-    // A recipe more, in a directory that one other recipe had for itself, and in one of its own.
+    // One more recipe, in a directory that only one other recipe used, and in its own.
     let tree =
         format!("{TREE}\nf 0644 - 1000000020 /usr/share/app/plugin text plugin\nd 0755 - 5 /opt\nf 0644 - 6 /opt/x");
     let map = format!("{MAP}/usr/share/app/plugin\tplugin\tplugin\t1\n/opt/x\tplugin\tplugin\t1\n");
@@ -56,13 +56,13 @@ fn an_update_changes_the_layers_of_what_changed() {
     // A recipe less.
     let tree = TREE.replace("f 0755 - 1000000007 /usr/bin/sh noise 3000", "");
     assert_eq!(kept(&scratch, &tree, MAP, packages), ["app", "generated", "glibc", "zlib"]);
-    // What nobody owns.
+    // Files that no package owns.
     let tree = TREE.replace("/etc/passwd text passwd", "/etc/passwd text other");
     assert_eq!(kept(&scratch, &tree, MAP, packages), ["app", "busybox", "glibc", "zlib"]);
-    // Another version of the same bytes.
+    // Another version with the same bytes.
     let map = MAP.replace("1.0-r0", "1.0-r1");
     assert_eq!(kept(&scratch, TREE, &map, packages), all);
-    // A map in another order, as another package manager would have it.
+    // A map in another order, as from another package manager.
     let mut lines: Vec<&str> = MAP.lines().collect();
     lines.reverse();
     assert_eq!(kept(&scratch, TREE, &(lines.join("\n") + "\n"), packages), all);
@@ -78,7 +78,7 @@ fn another_compression_gives_the_same_tars() {
     assert_eq!(diff_ids("gzip"), diff_ids("zstd"));
 }
 
-/// Recipes that share a layer, for want of layers: one more of them disturbs that layer alone.
+/// With too few layers, recipes share one: another recipe in it changes only that layer.
 #[test]
 fn one_more_recipe_disturbs_one_layer() {
     let scratch = Scratch::new();
@@ -164,7 +164,7 @@ fn layers_over_base(image: &Image) -> Vec<(String, String)> {
     described.iter().map(name).zip(image.layers().into_iter().skip(1)).collect()
 }
 
-/// In maps, in plans, in annotations and on the screen.
+/// In maps, in plans, in annotations and on the terminal.
 #[test]
 fn recipes_have_names_of_all_kinds() {
     let scratch = Scratch::new();

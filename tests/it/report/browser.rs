@@ -2,7 +2,7 @@ use super::made::{findings, html, platforms, releases};
 use super::page::hostile;
 use crate::harness::{clone, missing, Peer, Scratch};
 
-/// `tests/browser/look` says what it tests; it names each thing that is wrong.
+/// `tests/browser/look` documents what it tests, and names everything that is wrong.
 #[test]
 fn a_browser_shows_it() {
     let (Some(_), Some(python)) = (Peer::find("chromium"), Peer::python()) else { return };

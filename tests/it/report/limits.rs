@@ -6,7 +6,7 @@ fn failing(scratch: &Scratch, words: &[&str]) -> (i32, String) {
     (outcome.code(), outcome.stderr().to_owned())
 }
 
-/// Each limit holds at what there is, and is broken by a little less.
+/// Each limit is kept at the actual value, and broken just below it.
 #[test]
 fn every_limit_breaks_at_its_number() {
     let scratch = Scratch::new();
@@ -44,7 +44,7 @@ fn every_limit_breaks_at_its_number() {
         assert!(said.starts_with(&line) && said.lines().count() == 1, "{said}");
         assert!(shown.is_empty() || said == format!("{line}{shown}\n"), "{said}");
     }
-    // Nobody is unknown in this image.
+    // Every owner in this image is known.
     assert_eq!(failing(&scratch, &["oci:findings", "--fail-if", "unowned>0"]), (0, String::new()));
 }
 
@@ -67,7 +67,7 @@ fn limits_have_units_and_shares() {
         let (code, said) = failing(&scratch, &["oci:findings", "--fail-if", limit]);
         assert_eq!((code, said.is_empty()), (i32::from(broken), !broken), "{limit}: {said}");
     }
-    // Several: a line for each that is broken, and all in the page and in the object.
+    // Several limits: a line for each broken one, and all of them in the page and in the JSON object.
     let limits = ["--fail-if", "setuid>0", "--fail-if", "setgid>5", "--fail-if", "layers>2"];
     let (code, said) = failing(&scratch, &[&["oci:findings"][..], &limits].concat());
     assert_eq!((code, said.lines().count()), (1, 2), "{said}");
@@ -89,7 +89,7 @@ fn each_platform_keeps_the_limits() {
     let lines: Vec<&str> = said.lines().collect();
     assert_eq!(lines[0], "ocibake: linux/amd64: limit `unpacked>4B` is broken: found 5 B");
     assert_eq!(lines[1], "ocibake: linux/arm64/v8: limit `unpacked>4B` is broken: found 5 B");
-    // Who has no older image for a platform updates nothing.
+    // Without an older image for a platform there is no update.
     assert!(lines[2].starts_with("ocibake: linux/arm64/v8: limit `update>0` is broken") && lines.len() == 3, "{said}");
 }
 

@@ -43,7 +43,7 @@ pub(super) fn tar(members: &[Member]) -> Vec<u8> {
     bytes.chain(vec![0; 1024]).collect()
 }
 
-/// An image of three layers with something of everything that a report finds.
+/// An image of three layers with everything that a report can find.
 pub(super) fn findings(path: &Path) {
     let base = [
         directory("etc"),
@@ -79,7 +79,7 @@ pub(super) fn findings(path: &Path) {
     make_layout(path, &[tar(&base), tar(&middle), tar(&top)]);
 }
 
-/// An image for two platforms, another that is listed and not there, and an older one that lacks one of them.
+/// An index of images for two platforms and a missing third, and an older one that lacks one of them.
 pub(super) fn platforms(scratch: &Scratch) {
     let layout = ByHand::at(&scratch.join("both"));
     let absent = json!({"mediaType": "application/vnd.oci.image.manifest.v1+json", "size": 2, "digest":

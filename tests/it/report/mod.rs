@@ -1,14 +1,14 @@
-/// Images of which the tests know what a report must say.
+/// Images with a known report.
 mod made;
 
-/// The numbers are those of `inspect` and `diff`, and what is wasted or deserves a look is found and nothing else.
+/// The numbers are those of `inspect` and `diff`, and exactly the waste and the notices are found.
 mod numbers;
 
-/// A limit that is broken is one line and status 1.
+/// A broken limit is one line and status 1.
 mod limits;
 
-/// The page is the same wherever it is made, is as small as it should be, and no name in an image is markup of it.
+/// The page is the same wherever it is made, is small, and no name in an image becomes markup.
 mod page;
 
-/// In a browser it is what a person expects, also in the dark, on a small screen, without a script and by keyboard.
+/// In a browser it works as expected, also in dark mode, on a small screen, without a script and by keyboard.
 mod browser;

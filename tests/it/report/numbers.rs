@@ -18,7 +18,7 @@ fn sum(values: &Value, member: &str) -> u64 {
     values.as_array().unwrap().iter().map(|value| number(&value[member])).sum()
 }
 
-/// Each number is the one that `inspect` has, or a sum of such.
+/// Each number is one from `inspect`, or a sum of them.
 #[test]
 fn an_image_is_what_inspect_says() {
     let scratch = Scratch::new();
@@ -82,7 +82,7 @@ fn a_comparison_is_what_diff_says() {
     assert_eq!(sizes.values().sum::<i64>(), grown);
 }
 
-/// A layer is fetched because of the recipes that changed in it, and what it costs is shared out without a byte lost.
+/// A layer is fetched because of the recipes that changed in it, and its cost is shared out among them to the byte.
 #[test]
 fn an_update_costs_what_it_costs_because_of_something() {
     let scratch = Scratch::new();
@@ -111,7 +111,7 @@ fn an_update_costs_what_it_costs_because_of_something() {
     let of_layer = |at: usize| update["layers"][at]["size"].clone();
     assert_eq!([&causes[0]["bytes"], &causes[1]["bytes"]], [&of_layer(0), &of_layer(1)]);
 
-    // Of itself, nothing is fetched and nothing differs.
+    // Compared with itself, nothing is fetched and nothing differs.
     let same = json(&scratch, &["oci:new", "oci:new"])["images"][0]["comparison"].clone();
     assert_eq!((number(&same["update"]["bytes"]), &same["causes"]), (0, &json!([])));
 }
@@ -132,7 +132,7 @@ fn recipes_hold_the_whole_filesystem() {
     let expected = [("glibc", 500_000), ("app", 160_000), ("zlib", 20_000), ("shadow", 3000), ("generated", passwd)];
     assert_eq!(shown, expected.map(|(name, bytes)| (name.to_owned(), bytes)));
     assert_eq!(mapped["owners"], "map-new");
-    // The plan made a layer of each, which says as much.
+    // The plan made a layer for each recipe, whose annotation names it.
     let layers = report(&["oci:new"]);
     assert_eq!(layers["owners"], "layers");
     assert_eq!(layers["recipes"], mapped["recipes"]);
@@ -195,7 +195,7 @@ fn what_deserves_a_look_is_found_and_nothing_else() {
     ] {
         assert_eq!(found[kind], expected, "{kind}");
     }
-    // Who is not in /etc/passwd: here everybody, for there is none.
+    // Owners that are not in /etc/passwd: here all, because there is no such file.
     releases(&scratch);
     let tool = Tool::build(scratch.join("rootfs-new")).args(["oci:owned", "--owner", "7:8"]).within(scratch.path());
     let _ = tool.bake();
@@ -220,7 +220,7 @@ fn each_platform_has_its_part() {
     assert_eq!(both["index"]["images"].as_array().unwrap().len(), 3);
     let one = json(&scratch, &["oci:both", "--platform", "arm64"]);
     assert_eq!((one["images"].as_array().unwrap().len(), &one["index"]), (1, &Value::Null));
-    // Two images are compared whatever they are for, if there is no choice.
+    // Single images are compared even if their platforms differ.
     let other = json(&scratch, &["oci:both", "oci:one", "--platform", "amd64"]);
     assert_eq!(other["images"][0]["comparison"]["old"]["platform"], "linux/arm64/v8");
     let page = super::made::html(&scratch, &["oci:both", "oci:one", "--platform", "amd64"]);

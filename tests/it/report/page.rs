@@ -42,7 +42,7 @@ fn the_same_images_give_the_same_page() {
     assert!(!page.contains(&scratch.path().display().to_string()));
 }
 
-/// The summary is short enough to be read here: a change of a number or a word is a change of this file.
+/// The summary is short enough to keep as a file: a changed number or word changes this file.
 #[test]
 fn the_summary_is_as_it_was() {
     let scratch = Scratch::new();
@@ -68,7 +68,7 @@ fn the_summary_is_as_it_was() {
     assert_eq!(found, fs::read_to_string(&kept).unwrap_or_default(), "UPDATE_DOCUMENTS=1 writes {}", kept.display());
 }
 
-/// Names that would be markup, script or the end of one, that turn text around or are no text at all.
+/// Names that would be markup, a script or the end of one, that change the direction of text or are not text at all.
 pub(super) const HOSTILE: [&[u8]; 14] = [
     b"<script>alert(1)<",
     b"<!--",
@@ -86,7 +86,7 @@ pub(super) const HOSTILE: [&[u8]; 14] = [
     b"${alert(1)}",
 ];
 
-/// An image whose every name and word is hostile.
+/// An image in which every name and word is hostile.
 pub(super) fn hostile(path: &std::path::Path) {
     let mut members = Vec::new();
     for name in HOSTILE {
@@ -116,7 +116,7 @@ fn no_name_is_markup() {
     make_layout(&scratch.join("plain"), &[tar(&[file("d/a", "a")])]);
     for words in [&["oci:image"][..], &["oci:image", "oci:plain"], &["oci:plain", "oci:image"]] {
         let page = html(&scratch, words);
-        // The page has one script, which its policy names, and elements of JSON.
+        // The page has one script, which its policy allows, and elements of JSON.
         assert_eq!(page.matches("<script").count(), 1 + trees(&page).len(), "{words:?}");
         assert_eq!(page.matches("</script").count(), 1 + trees(&page).len(), "{words:?}");
         assert_eq!((page.matches("<style").count(), page.matches("<!--").count()), (1, 0), "{words:?}");
@@ -133,7 +133,7 @@ fn no_name_is_markup() {
         let policy = policy.split('"').next().unwrap();
         assert!(policy.starts_with("default-src 'none';") && !policy.contains("unsafe"), "{policy}");
     }
-    // In Markdown a name is code, in a cell that it does not end.
+    // In Markdown a name is code, and cannot end its cell.
     let summary = Tool::new("report").arg("oci:image").within(scratch.path()).run().stdout();
     for line in summary.lines().filter(|line| line.starts_with('|')) {
         let cells = line.replace("\\|", "").matches('|').count();
@@ -162,7 +162,7 @@ fn the_pictures_hold_all_bytes() {
     assert_eq!(bytes(&alone[0]["tree"]), unpacked.as_u64().unwrap());
 }
 
-/// Where there is too much, the smallest files are put together, and not a byte is lost.
+/// If there are too many files, the smallest are merged, and not a byte is lost.
 #[test]
 fn a_page_stays_small() {
     let scratch = Scratch::new();
@@ -201,7 +201,7 @@ fn odd_images_have_a_page() {
     let layers = super::made::json(&scratch, &["oci:layers"])["images"][0].clone();
     assert_eq!(layers["waste"]["replaced"]["count"], 199);
 
-    // What is no image is told as everywhere.
+    // An invalid image is reported as in all verbs.
     let layout = ByHand::at(&scratch.join("artifact"));
     let image = layout.image(&[tar(&[])], &serde_json::json!({}));
     layout.list(&[layout.artifact(&image, "note")]);

@@ -17,13 +17,13 @@ fn unpack(scratch: &Scratch, args: &[&str]) -> Outcome {
     Tool::new("unpack").args(["oci:image", "out"]).args(args).within(scratch.path()).run()
 }
 
-/// A default ACL with nothing but the mode: the kernel does not read the ids of such entries.
+/// A default ACL with only the mode: the kernel does not read the ids of such entries.
 fn minimal_acl() -> String {
     let entries = ["\u{1}\0\u{7}\0", "\u{4}\0\u{5}\0", " \0\u{5}\0"].map(|entry| format!("{entry}\0\0\0\0"));
     format!("\u{2}\0\0\0{}", entries.concat())
 }
 
-/// Members with an attribute that nobody could set on them, and the reason.
+/// Members with an attribute that even root could not set on them, and the reason.
 fn impossible() -> Vec<(&'static str, Member, String, String, &'static str)> {
     let link = || member(b'2', "x").link("t");
     let of = |what, member, name: &str, value: &str, why| (what, member, name.to_owned(), value.to_owned(), why);
@@ -99,7 +99,7 @@ fn many_are_one_line_for_each_reason_and_the_rest_is_set() {
     }
 }
 
-/// The same call fails in the same way for another reason: this one is a matter of rights.
+/// The same call fails with the same error for another reason: a lack of rights.
 #[test]
 fn what_somebody_else_could_set_stays_an_error() {
     let scratch = Scratch::new();
@@ -123,7 +123,7 @@ fn what_somebody_else_could_set_stays_an_error() {
     }
 }
 
-/// A directory with a default ACL gives it to all that is made in it, and its own mode in the umask's place.
+/// Everything made in a directory with a default ACL inherits the ACL, and its mode instead of the umask.
 #[test]
 fn nothing_is_inherited() {
     let scratch = Scratch::new();
@@ -138,7 +138,7 @@ fn nothing_is_inherited() {
     Fixture::parse(tree).make(&rootfs, Order::AsListed);
     let place = scratch.make_directory("place");
     fs::set_permissions(&place, fs::Permissions::from_mode(0o2755)).unwrap();
-    // The image has a default ACL of its own, which stays and reaches nothing that the image does not give it to.
+    // The image has its own default ACL, which is kept and not inherited by other entries.
     setfacl.run(["-dm".as_ref(), "u:4242:rwx".as_ref(), rootfs.join("d/own").as_os_str()]);
     setfacl.run(["-m".as_ref(), "g:7:r".as_ref(), rootfs.join("f").as_os_str()]);
     setfacl.run(["-dm".as_ref(), "u:55:rwx,g:66:rwx,m::rwx,o::rwx".as_ref(), place.as_os_str()]);

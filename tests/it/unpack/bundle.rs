@@ -8,7 +8,7 @@ use super::made::{image, layer};
 use crate::harness::{names_below, root, unprivileged_words, Peer, Scratch, Tool};
 use crate::schemas::complaints;
 
-/// Where Debian's golang-github-opencontainers-specs-dev puts the schemas of the runtime-spec.
+/// Where Debian's golang-github-opencontainers-specs-dev installs the schemas of the runtime-spec.
 const SCHEMAS: &str = "/usr/share/gocode/src/github.com/opencontainers/runtime-spec/schema";
 
 const ACCOUNTS: [&str; 3] = [
@@ -46,7 +46,7 @@ fn a_bundle_has_a_rootfs_and_a_configuration() {
     }
     let found = config(&scratch, &json!({"Cmd": ["sh"]}), &["a=1"]);
     assert_eq!(names_below(&scratch.join("bundle")), ["config.json", "rootfs/", "rootfs/a"]);
-    // What belongs to the container's users is nobody else's business.
+    // Files of the container's users must not be accessible to users of the host.
     assert_eq!(scratch.join("bundle").metadata().unwrap().permissions().mode() & 0o777, 0o700);
     assert_eq!(scratch.join("bundle/rootfs").metadata().unwrap().permissions().mode() & 0o777, 0o755);
     assert_eq!(found["ociVersion"], "1.0.2");
@@ -105,7 +105,7 @@ fn users_are_looked_up_in_the_image_and_nowhere_else() {
     ] {
         assert_eq!(config(&scratch, &json!({"User": user}), &ACCOUNTS)["process"]["user"], expected, "{user}");
     }
-    // Links of the image stay in the image, whatever they say.
+    // Links of the image stay in the image, whatever their targets.
     let outside = scratch.make_directory("outside");
     fs::write(outside.join("passwd"), "host:x:4711:4711::/:\n").unwrap();
     let link = format!("etc/passwd->{}", outside.join("passwd").display());
@@ -188,7 +188,7 @@ fn it_follows_the_schema_of_the_runtime_spec() {
     }
 }
 
-/// What the image says is said as umoci says it; what it leaves open may differ.
+/// Properties from the image are written like umoci writes them; the others may differ.
 #[test]
 fn umoci_says_the_same() {
     let scratch = Scratch::new();
@@ -211,7 +211,7 @@ fn umoci_says_the_same() {
         let mut theirs = read(&scratch.join("theirs/config.json"));
         fs::remove_dir_all(scratch.join("theirs")).unwrap();
 
-        // umoci names an author and a time though the image has none.
+        // umoci adds an author and a time although the image has none.
         let annotations = theirs["annotations"].as_object_mut().unwrap();
         annotations.retain(|key, _| !["author", "created"].iter().any(|end| key.ends_with(end)));
         let sorted = |config: &Value, member: &str| {

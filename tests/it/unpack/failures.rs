@@ -9,7 +9,7 @@ use super::made::{image, layer, tar};
 use crate::harness::{names_below, root, sha256, unprivileged_words, until_it_writes, Scratch, Tool};
 use crate::verify::members::{file, pax};
 
-/// A run that fails with these words in its message, and leaves everything as it was.
+/// A run that fails with these words in its message, and leaves everything unchanged.
 #[track_caller]
 fn refused(scratch: &Scratch, tool: Tool, words: &[&str]) {
     let before = names_below(scratch.path());
@@ -99,7 +99,7 @@ fn blobs_that_are_not_what_they_are_said_to_be() {
 
     let nothing = |_: &mut Parts| {};
     for (what, damage) in [
-        // The content of a file, the padding behind it, and what follows the end of the tar.
+        // The content of a file, the padding after it, and what follows the end of the tar.
         ("digest should be", (|blob: &mut Vec<u8>| blob[512] ^= 1) as fn(&mut Vec<u8>)),
         ("digest should be", |blob| blob[600] ^= 1),
         ("digest should be", |blob| *blob.last_mut().unwrap() ^= 1),
@@ -131,7 +131,7 @@ fn blobs_that_are_not_what_they_are_said_to_be() {
         damaged(&scratch, |_| {}, damage);
         refused(&scratch, unpack("out"), &[what]);
     }
-    // An empty directory is as empty as before.
+    // An empty directory is still empty.
     scratch.make_directory("out");
     refused(&scratch, unpack("out"), &[]);
 }
@@ -153,8 +153,8 @@ fn what_this_user_must_not_do_ends_it() {
     assert_eq!(names_below(scratch.path()), before);
 }
 
-/// Closed directories are cleared away too, though their owner cannot look into them: here the last step fails, since
-/// the directory that would be replaced is another's.
+/// Directories without permissions are removed too, although their owner cannot read them: here the last step fails,
+/// because the directory to replace belongs to another user.
 #[test]
 fn a_failure_at_the_very_end() {
     let scratch = Scratch::new();
@@ -178,7 +178,7 @@ fn a_failure_at_the_very_end() {
     assert_eq!(names_below(scratch.path()), before);
 }
 
-/// A layer whose file takes until somebody ends it: a terabyte of zeros, and a byte before them.
+/// A layer whose file takes until the run is ended: a terabyte of zeros, and a byte before them.
 fn endless(scratch: &Scratch) {
     let header = pax(&[
         ("GNU.sparse.major", "0"),
@@ -216,7 +216,7 @@ fn what_a_killed_run_left_is_cleared_by_the_next() {
     assert_eq!(running.wait().signal(), Some(9));
     let left = || names_below(scratch.path()).iter().any(|name| name.starts_with("out"));
     assert!(left() && scratch.join("out").symlink_metadata().is_err());
-    // Not by one that goes elsewhere, and not what only looks alike.
+    // Not by a run that unpacks elsewhere, and not directories that only have a similar name.
     scratch.make_directory("out.ocibake-backup");
     image(&scratch.join("small"), &[layer(&["a=1"])], &json!({}));
     let small = |to: &str| Tool::new("unpack").args(["oci:small", to, "--rootless", "-q"]).within(scratch.path());

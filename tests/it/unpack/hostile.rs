@@ -6,7 +6,7 @@ use super::made::{image, layer, tar};
 use crate::harness::{bytes_of, names_below, Scratch, Tool};
 use crate::verify::members::{directory, file, hardlink, member, pax, Member};
 
-/// Somewhere to unpack to, and something beside it that nothing may touch.
+/// A place to unpack to, and next to it files that must not be touched.
 struct Place {
     scratch: Scratch,
 }
@@ -20,8 +20,8 @@ impl Place {
         Place { scratch }
     }
 
-    /// Unpacks layers; gives back the error, if there is one. Whatever happens, only `out` may come to be, and only if
-    /// there is none.
+    /// Unpacks layers; returns the error, if there is one. Whatever happens, only `out` may appear, and only if there
+    /// is no error.
     #[track_caller]
     fn unpack(&self, layers: &[Vec<u8>]) -> Option<String> {
         for name in ["image", "out"] {
@@ -67,19 +67,19 @@ fn links_lead_nowhere() {
     for outside in [absolute.as_str(), "../outside", "x/../../outside", "./.././outside"] {
         let to = |text: &str| text.replace('@', outside);
         for layers in [
-            // A file, a directory, a link and a pipe through a link; of one layer, and of a lower one.
+            // A file, a directory, a link and a pipe through a link of the same layer, and of a lower one.
             &[&["l->@", "l/new=1", "l/file=2", "l/directory/"][..]][..],
             &[&["l->@"], &["l/file=2", "l/n->x", "l/pipe|"]],
             &[&["l->@/directory"], &["l/a/b/c=1"]],
             // Through two of them, and through a link to a link.
             &[&["m->.", "m/l->@", "m/l/file=2"]],
             &[&["k->@", "l->k", "l/file=2"]],
-            // A directory made anew over a link gets its own mode and time.
+            // A directory that replaces a link gets its own mode and time.
             &[&["l->@"], &["l/"]],
             &[&["l->@/file"], &["l=2"]],
             &[&["l->@/file", "l=2"]],
             &[&["l->@/new", "l=2"]],
-            // A hard link to a link is that link; what replaces one name leaves the other.
+            // A hard link to a link is that link; replacing one name leaves the other.
             &[&["l->@/file", "h=>l"], &["h=2"]],
             &[&["l->@/file", "h=>l", "h=2", "l=3"]],
             // Whiteouts through a link, of a link, and of a directory with one in it.
@@ -89,7 +89,7 @@ fn links_lead_nowhere() {
             &[&["d/", "d/l->@"], &[".wh.d"]],
             &[&["d/", "d/l->@"], &["d/.wh..wh..opq"]],
             &[&["d/", "d/l->@"], &["d=1"]],
-            // Links in place of directories that are full, and back.
+            // Links that replace non-empty directories, and the reverse.
             &[&["d/", "d/file=1"], &["d->@"], &["d/file=2"]],
         ] {
             let texts: Vec<Vec<String>> =
@@ -99,7 +99,7 @@ fn links_lead_nowhere() {
             assert_eq!(place.unpack(&tars), None, "{texts:?}");
         }
         for (words, reason) in [
-            // Hard links through links name nothing.
+            // Hard links through links do not resolve.
             (&["l->@", "h=>l/file"][..], "hard link `/h`: a file at `/l/file` expected, found nothing"),
             (&["l->@", "m->l", "h=>m/file"], "hard link `/h`: a file at `/m/file` expected, found nothing"),
             (&["l->@", "l/h=>l/file"], "hard link `/l/h`: a file at `/l/file` expected, found nothing"),
@@ -115,7 +115,7 @@ fn links_lead_nowhere() {
 fn names_lead_nowhere() {
     let place = Place::new();
     let absolute = place.scratch.join("outside/file").display().to_string();
-    // An absolute name is one below the root.
+    // An absolute name is below the root of the image.
     assert_eq!(place.unpack(&[layer(&[&format!("{absolute}=2")])]), None);
     let below = place.scratch.join("out").join(absolute.trim_start_matches('/'));
     assert_eq!(fs::read(below).unwrap(), b"2");
@@ -185,7 +185,7 @@ fn names_of_any_bytes() {
 fn a_device_is_no_directory() {
     let place = Place::new();
     let device = || member(b'3', "d");
-    // Devices may be left out here; what lies in their place is there in any case.
+    // Devices may be left out here; what replaces them is there in any case.
     assert_eq!(place.unpack(&[tar(&[device(), file("d/a", "1")])]), None);
     assert_eq!(place.unpack(&[tar(&[device()]), tar(&[file("d/a", "1")])]), None);
     assert_eq!(place.unpack(&[layer(&["d/", "d/a=1"]), tar(&[device()]), tar(&[directory("d/")])]), None);

@@ -22,7 +22,7 @@ fn unpack(scratch: &Scratch, layers: &[Vec<u8>]) -> Listing {
     list_directory(&scratch.join("out"))
 }
 
-/// The entries below the root in the words of [`layer`]; contents by their digests.
+/// The entries below the root in the notation of [`layer`]; contents by their digests.
 fn words(listing: &Listing) -> Vec<String> {
     let show = |path: &Path, what: &What| {
         let name = path.display();
@@ -46,7 +46,7 @@ fn layers_over_layers() {
         let layers: Vec<Vec<u8>> = layers.iter().map(|words| layer(words)).collect();
         let found = unpack(&scratch, &layers);
         assert_eq!(words(&found), words_of(expected), "{what}");
-        // Beyond what every runtime agrees about, umoci goes another way.
+        // Where runtimes disagree, umoci behaves differently.
         let Some(umoci) = umoci.as_ref().filter(|_| !what.starts_with('*')) else { continue };
         let source = format!("{}:latest", scratch.join("image").display());
         umoci.run(["unpack", "--image", &source, scratch.join("theirs").to_str().unwrap()]);
@@ -66,7 +66,7 @@ fn words_of(expected: &[&str]) -> Vec<String> {
     expected.iter().map(|word| digest(word)).collect()
 }
 
-/// What is shown, layers, and what there is in the end. A star: not as umoci 0.4.7 does it.
+/// What is shown, the layers, and the result. A star: umoci 0.4.7 gives another result.
 type Row = (&'static str, &'static [&'static [&'static str]], &'static [&'static str]);
 
 const TABLE: &[Row] = &[
@@ -143,7 +143,7 @@ fn what_aufs_left_is_ignored_with_a_note() {
     assert_eq!((&report["entries"], &report["bytes"]), (&json!(2), &json!(1)));
 }
 
-/// Times of these members are the epoch.
+/// The times of these members are 0.
 #[test]
 fn metadata_of_directories_is_that_of_the_topmost_layer() {
     let scratch = Scratch::new();

@@ -6,7 +6,7 @@ use serde_json::{json, Value};
 use crate::harness::sha256;
 use crate::verify::members::{directory, file, member, pax, Member};
 
-/// Writes a layout with one image, named `latest`, of these layers, whose tars are stored as they are.
+/// Writes a layout with one image, named `latest`, of these layers, whose tars are stored unchanged.
 pub(super) fn image(layout: &Path, layers: &[Vec<u8>], config: &Value) {
     let blobs = layout.join("blobs/sha256");
     fs::create_dir_all(&blobs).unwrap();
@@ -41,7 +41,8 @@ pub(super) fn tar(members: &[Member]) -> Vec<u8> {
     tar
 }
 
-/// A tar of what these words say: `dir/`, `file=content`, `link->target`, `hard=>target`, `pipe|`, markers by name.
+/// A tar of the members in these words: `dir/`, `file=content`, `link->target`, `hard=>target`, `pipe|`, markers by
+/// name.
 pub(super) fn layer(words: &[&str]) -> Vec<u8> {
     tar(&words.iter().flat_map(|word| described(word)).collect::<Vec<_>>())
 }

@@ -1,10 +1,11 @@
-/// Images of layers that no tool would write.
+/// Images with layers that no tool would write.
 mod made;
 
-/// What was built comes back as it was: as root, under pseudo and fakeroot, as an ordinary user, and as umoci has it.
+/// The unpacked tree is the tree that was built: as root, under pseudo and fakeroot, as an ordinary user, and compared
+/// with umoci.
 mod round_trip;
 
-/// Layers lie over each other as the image-spec says.
+/// Layers are applied as the image-spec says.
 mod layers;
 
 /// Nothing outside is touched, whatever the layers hold.
@@ -13,11 +14,11 @@ mod hostile;
 /// A failed run leaves nothing, however it failed.
 mod failures;
 
-/// What an ordinary user must not set is left out and listed.
+/// What an ordinary user is not allowed to set is left out and listed.
 mod rootless;
 
-/// Attributes that cannot be set, and those that nobody asked for.
+/// Attributes that cannot be set, and those that would be inherited.
 mod attributes;
 
-/// A bundle is what a runtime takes.
+/// Runtimes accept a bundle.
 mod bundle;

@@ -28,11 +28,11 @@ fn unpack(scratch: &Scratch, args: &[&str]) -> Option<(PathBuf, Outcome)> {
 }
 
 fn is_device(node: &Node) -> bool {
-    // The kernel lets everybody make a device 0:0, which is none.
+    // The kernel lets every user make a device 0:0, which is not a device.
     matches!(node.what, What::CharDevice(..) | What::BlockDevice(..)) && node.what != What::CharDevice(0, 0)
 }
 
-/// What an ordinary user gets of a tree, and what is said to be missing.
+/// What an ordinary user gets of a tree, and what is reported as missing.
 fn expected(tree: &Listing) -> (Listing, BTreeSet<(String, String)>) {
     let mut nodes = BTreeMap::new();
     let mut skipped = BTreeSet::new();
@@ -41,7 +41,7 @@ fn expected(tree: &Listing) -> (Listing, BTreeSet<(String, String)>) {
         _ => node.clone(),
     };
     for (path, node) in tree {
-        // Names of the fixture that are not UTF-8 are ASCII beside that.
+        // The rest of a name in the fixture that is not UTF-8 is ASCII.
         let shown = path.to_str().map_or_else(|| path.as_os_str().as_bytes().escape_ascii().to_string(), str::to_owned);
         let mut skip = |what: &str| skipped.insert((format!("/{shown}"), what.to_owned()));
         let first = first_of(node);
@@ -109,7 +109,7 @@ fn it_is_said_in_a_few_lines_or_in_full() {
     assert!(line("block devices left out: 2: `/dev/sda` (8:0), `/dev/sda17` (259:1)"), "{said:?}");
     assert!(line("attributes not set: ") && line("`/bin/ping` (security.capability), "), "{said:?}");
 
-    // The user himself can clear it away, closed directories and all.
+    // The user can remove it, including directories without permissions.
     let remove = ["sh", "-c", "chmod -R u+rwX \"$1\" && rm -r \"$1\"", "sh"];
     let mut words = unprivileged_words();
     words.extend(remove.map(str::to_owned));
@@ -136,7 +136,7 @@ fn root_leaves_nothing_out() {
     assert_eq!(list_directory(&rootfs)[Path::new("bin/su")].mode, 0o4755);
 }
 
-/// Not even root gets attributes that describe the host where the image was made.
+/// Attributes that describe the build host are not set, not even by root.
 #[test]
 fn attributes_of_a_host_stay_there() {
     let scratch = Scratch::new();

@@ -77,7 +77,7 @@ fn progress_goes_to_the_end() {
     assert_eq!((numbers.first(), numbers.last()), (Some(&0), Some(&100)), "{numbers:?}");
 }
 
-/// Lists what the fake root knows of a directory.
+/// Lists a directory as the fake root sees it.
 const SHOW: &str = "find . -printf '%p %y %m %U:%G %s %Ts %l\\n' | LC_ALL=C sort
 stat -c '%n %F %t:%T' dev/*
 getfattr -R -h -d -m - -e hex . | cat
@@ -90,14 +90,14 @@ fn pseudo() {
     fake.script("rootfs", &Fixture::named("faked").script());
     let build = |rootfs: &str| fake.tool(["build", rootfs, "oci:out", "--arch=amd64"]).digest();
     let digest = build("rootfs");
-    // One directory is new, the other there and known to pseudo.
+    // One directory is new, the other exists and is known to pseudo.
     fake.script("there", b"");
     for unpacked in ["new", "there"] {
         assert_eq!(fake.tool(["unpack", "oci:out", unpacked]).stdout(), "");
         assert_eq!(fake.script(unpacked, SHOW.as_bytes()), fake.script("rootfs", SHOW.as_bytes()));
         assert_eq!(build(unpacked), digest);
     }
-    // A device is none on disk: only the fake root knows it.
+    // A device is not a device on disk: only the fake root knows it.
     assert!(fake.home().join("new/dev/console").symlink_metadata().unwrap().is_file());
 
     // Moved and removed without a trace: the database follows.
@@ -105,7 +105,7 @@ fn pseudo() {
     assert_eq!(fake.log_of_trouble(), Vec::<String>::new());
 }
 
-/// Attributes live as long as the call.
+/// Attributes last only for the call.
 #[test]
 fn fakeroot() {
     let scratch = Scratch::new();
@@ -134,7 +134,7 @@ fn an_ordinary_user_has_an_image_of_ordinary_files() {
     let owner = format!("{}:{}", owner.uid, owner.gid);
     let run = |tool: Tool| tool.behind(unprivileged_words()).within(&home).run();
     let build = |rootfs: &Path, target: &str| Tool::build(rootfs).args([target, "--owner", &owner]);
-    // The closed parts of the tree, which only their owner reads, are built by root where that is another.
+    // The parts of the tree that only their owner can read are built by root if the owner is another user.
     let digest = build(&home.join("rootfs"), "oci:out").within(&home).run().digest();
     assert_eq!(run(Tool::new("unpack").args(["oci:out", "new"])).stdout(), "");
     assert_eq!(run(build(Path::new("new"), "oci:again")).digest(), digest);

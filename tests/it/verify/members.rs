@@ -36,7 +36,7 @@ pub(crate) fn hardlink(name: &str, target: &str) -> Member {
     Member { link: target.into(), ..member(b'1', name) }
 }
 
-/// A PAX header with these records, for the member behind it.
+/// A PAX header with these records, for the member after it.
 pub(crate) fn pax(records: &[(&str, &str)]) -> Member {
     extended(b'x', records)
 }
@@ -68,13 +68,13 @@ impl Member {
         self
     }
 
-    /// A size in the header that is not the one of the content.
+    /// A size in the header that differs from that of the content.
     pub(crate) fn size(mut self, size: usize) -> Self {
         self.size = Some(size);
         self
     }
 
-    /// A header of before POSIX.
+    /// A header from before POSIX.
     pub(crate) fn without_magic(mut self) -> Self {
         self.magic = &[0; 8];
         self
@@ -111,14 +111,14 @@ pub(crate) fn append(tar: &mut Vec<u8>, members: &[Member]) {
     tar.extend([0; 1024]);
 }
 
-/// Takes the blocks of zeros away that end a tar.
+/// Removes the blocks of zeros that end a tar.
 pub(crate) fn cut_end(tar: &mut Vec<u8>) {
     assert!(tar.ends_with(&[0; 1024]));
     tar.truncate(tar.len() - 1024);
     if tar.is_empty() {
         return;
     }
-    // The last member of these tests' trees is a file of text: its last block is not all zeros.
+    // The last member in the trees of these tests is a text file, so its last block is not all zeros.
     assert!(!tar.ends_with(&[0; 512]));
 }
 
@@ -130,7 +130,7 @@ pub(crate) fn lone_zero_block(tar: &mut Vec<u8>) {
     tar.extend([0; 1024]);
 }
 
-/// Where the content of the last file ends, which is a text, before padding and end.
+/// Where the content of the last file, a text, ends, before padding and end blocks.
 pub(crate) fn last_content_end(tar: &[u8]) -> usize {
     tar.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1)
 }

@@ -13,7 +13,7 @@ use crate::harness::{make_layout, names_below, sha256, Scratch, Tool};
 use members::{append, directory, file, hardlink, member};
 use specimen::{change, Specimen};
 
-/// What `verify --json` prints, and the exit status.
+/// The output of `verify --json`, and the exit status.
 #[track_caller]
 fn verify(image: &str) -> (Value, i32) {
     let outcome = Tool::new("verify").args([image, "--json"]).run();
@@ -49,7 +49,7 @@ fn all_rules() -> Vec<(String, String)> {
     rules.as_array().unwrap().iter().map(|rule| (text(&rule["rule"]), text(&rule["severity"]))).collect()
 }
 
-/// An archive of a layout in which one of its files stands twice.
+/// An archive of a layout with one of its files twice.
 pub(crate) fn archive_with(layout: &Path, twice: &str, archive: &Path) -> String {
     let mut tar = tar::Builder::new(fs::File::create(archive).unwrap());
     tar.append_dir_all(".", layout).unwrap();
@@ -62,7 +62,7 @@ pub(crate) fn archive_with(layout: &Path, twice: &str, archive: &Path) -> String
 fn every_rule_has_a_corruption_that_only_it_finds() {
     let scratch = Scratch::new();
     let specimen = specimen(&scratch);
-    // Sealing again by itself changes nothing.
+    // Sealing again without a change changes nothing.
     specimen.write(&change(), &scratch.join("same"));
     assert_eq!(rules(&verify(&oci(&scratch.join("same"))).0), BTreeSet::new());
 
@@ -75,7 +75,7 @@ fn every_rule_has_a_corruption_that_only_it_finds() {
         let (report, code) = verify(&oci(&root));
         let severity = severities.iter().find(|(name, _)| name == rule).map(|(_, severity)| severity.as_str());
         let expected_code = i32::from(severity == Some("error"));
-        // Where a document cannot be read, nothing leads to the blobs behind it.
+        // If a document cannot be read, nothing leads to the blobs that it refers to.
         let mut found = rules(&report);
         if *rule != "blob-unreferenced" && severity == Some("error") {
             found.remove("blob-unreferenced");
@@ -86,7 +86,7 @@ fn every_rule_has_a_corruption_that_only_it_finds() {
         covered.insert((*rule).to_owned());
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-    // Of a layout that is a directory, no file can be there twice.
+    // In a layout directory no file can be there twice.
     let archive = archive_with(&scratch.join("same"), "index.json", &scratch.join("twice.tar"));
     let (report, code) = verify(&archive);
     assert_eq!((rules(&report), code), (BTreeSet::from(["archive-repeated-file".to_owned()]), 1));
@@ -182,7 +182,7 @@ fn a_line_a_finding_on_stdout_and_a_summary_on_stderr() {
     assert!(printed.contains("note: extra-file: new\\nline: expected nothing, found a file\n"), "{printed}");
 }
 
-/// Links of lower layers that are links no longer, and links that lead nowhere near.
+/// Links of lower layers that are no longer links, and links to other places.
 #[test]
 fn an_entry_below_a_link_is_held_to_all_layers() {
     let scratch = Scratch::new();
@@ -232,7 +232,7 @@ fn a_ref_name_leaves_the_rest_of_the_layout_alone() {
     let damage = ["blob-content", "blob-digest", "blob-size", "diff-id", "tar-framing"];
     let (report, code) = verify(&image(":bad"));
     assert_eq!((rules(&report), code), (damage.map(str::to_owned).into(), 1));
-    // Without a name it is all that is there, and what nothing refers to is held to its name too.
+    // Without a name everything is checked, and unreferenced blobs are also checked against their names.
     let (report, code) = verify(&image(""));
     let all: BTreeSet<String> =
         damage.iter().chain(&["blob-unreferenced", "extra-file"]).map(ToString::to_string).collect();
@@ -269,7 +269,7 @@ fn a_blob_is_read_once_however_many_descriptors_it_has_and_each_is_checked() {
     assert_eq!(report["findings"][0]["place"], "index.json#/manifests/1/size");
 }
 
-/// The digest of 1024 zeros, which are a tar without members, and another.
+/// The digest of 1024 zeros, which is a tar without members, and another digest.
 const SHA512: &str = "8efb4f73c5655351c444eb109230c556d39e2c7624e9c11abc9e3fb4b9b92542\
                       18cc5085b454a9698d085cfa92198491f07a723be4574adc70617b73eb0b6461";
 const NOT_SHA512: &str = "a4abd4448c49562d828115d13a1fccea927f52b4d5459297f8b43e42da89238b\
@@ -290,7 +290,7 @@ fn indexes_are_followed_as_deep_as_they_go_and_into_no_circle() {
     });
     specimen.write(&deep, &scratch.join("deep"));
     let (report, code) = verify(&format!("{}:deep", oci(&scratch.join("deep"))));
-    // The ref name that came along stands on a descriptor of an index other than `index.json` now.
+    // The copied ref name is now on a descriptor of an index other than `index.json`.
     assert_eq!((rules(&report), code), (BTreeSet::from(["ref-name-place".to_owned()]), 0), "{report:#}");
     assert_eq!(report["blobs"], 503);
 
@@ -398,7 +398,7 @@ fn an_artifact_may_come_without_the_image_that_it_is_about_but_not_with_a_damage
     });
     specimen.write(&artifact(absent), &scratch.join("absent"));
     let (report, code) = verify(&oci(&scratch.join("absent")));
-    // The image that the layout was made from has no descriptor left.
+    // The original image of the layout has no descriptor left.
     assert_eq!((rules(&report), code), (BTreeSet::from(["blob-unreferenced".to_owned()]), 0));
 
     specimen.write(&artifact(Value::Null), &scratch.join("present"));

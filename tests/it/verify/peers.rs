@@ -1,4 +1,4 @@
-//! Good images, ours and those of others.
+//! Good images, ours and those of other tools.
 
 use std::fs;
 
@@ -12,7 +12,7 @@ fn what_build_makes_is_good_in_every_compression_and_kind_of_target() {
     let scratch = Scratch::new();
     let (blocks, small) = (scratch.rootfs("blocks", "blocks"), scratch.small_rootfs());
     for compression in ["gzip", "zstd", "none"] {
-        // What an archive is compressed in takes long, and does not care how many blocks a layer has.
+        // Compressing an archive takes long, and does not depend on the number of blocks in a layer.
         for (rootfs, target) in
             [(&blocks, "layout"), (&small, "a.tar"), (&small, "a.tar.gz"), (&small, "a.tar.xz"), (&small, "a.tar.zst")]
         {
@@ -42,7 +42,7 @@ fn a_layer_with_one_of_everything_is_good() {
     assert_eq!((&report["findings"], code), (&Value::Array(vec![]), 0));
 }
 
-/// No errors, and no notes but these.
+/// No errors, and only these notes.
 #[track_caller]
 fn assert_good(image: &str, notes: &[&str]) {
     let (report, code) = verify(image);

@@ -1,5 +1,4 @@
-//! An image in pieces, to be damaged at any level and sealed again from there upward, so that nothing but the damage is
-//! wrong with it.
+//! An image in pieces, to be damaged at any level and sealed again from there upward, so that only the damage is wrong.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -10,7 +9,7 @@ use serde_json::{json, Value};
 
 use crate::harness::{sha256, Layout};
 
-/// A good image, and changes to it that wait to be made.
+/// A good image, and pending changes to it.
 pub(super) struct Specimen {
     tar: Vec<u8>,
     /// The layer's blob as the tool wrote it.
@@ -20,7 +19,7 @@ pub(super) struct Specimen {
     index: Value,
 }
 
-/// What is changed, and at which level: all above it is sealed again.
+/// A change and its level: everything above is sealed again.
 #[derive(Default)]
 pub(super) struct Changes {
     tar: Vec<Edit<Vec<u8>>>,
@@ -41,7 +40,7 @@ struct DocumentEdits {
     text: Vec<Edit<Vec<u8>>>,
 }
 
-/// What a row of a table starts with.
+/// The starting point of each row of a table.
 pub(super) fn change() -> Changes {
     Changes::default()
 }
@@ -74,7 +73,7 @@ impl Changes {
         self
     }
 
-    /// With blobs that are to be added to the layout.
+    /// With blobs to add to the layout.
     pub(super) fn manifest_and_blobs(mut self, edit: impl Fn(&mut Value, &mut Blobs) + 'static) -> Self {
         self.manifest.value.push(Box::new(edit));
         self
@@ -95,7 +94,7 @@ impl Changes {
         self
     }
 
-    /// Files of the layout; nothing is sealed afterwards.
+    /// Changes files of the layout; nothing is sealed afterwards.
     pub(super) fn files(mut self, edit: impl Fn(&Written) + 'static) -> Self {
         self.files.push(Box::new(edit));
         self
@@ -107,7 +106,7 @@ impl Changes {
 pub(super) struct Blobs(BTreeMap<String, Vec<u8>>);
 
 impl Blobs {
-    /// Adds a blob and gives back a descriptor of it.
+    /// Adds a blob and returns its descriptor.
     pub(super) fn add(&mut self, media_type: &str, bytes: &[u8]) -> Value {
         let digest = format!("sha256:{}", sha256(bytes));
         self.0.insert(digest.clone(), bytes.to_vec());
@@ -180,7 +179,7 @@ impl Specimen {
         fs::write(root.join("oci-layout"), r#"{"imageLayoutVersion":"1.0.0"}"#).unwrap();
         fs::write(root.join("index.json"), &index).unwrap();
         let path_of = |bytes: &[u8]| format!("blobs/sha256/{}", sha256(bytes));
-        // What a change has left without a descriptor is left out.
+        // Blobs that have lost their descriptor in a change are left out.
         let is_mentioned = |bytes: &[u8]| {
             let digest = sha256(bytes).into_bytes();
             let is_in = |document: &[u8]| document.windows(digest.len()).any(|window| window == digest);

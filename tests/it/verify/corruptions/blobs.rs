@@ -91,7 +91,7 @@ pub(super) fn blobs() -> Vec<Row> {
             "a bit of gzip that readers skip",
             change().files(|layout| {
                 let mut blob = fs::read(layout.layer()).unwrap();
-                // The operating system that wrote it (RFC 1952, 2.3.1).
+                // The operating system in the header (RFC 1952, 2.3.1).
                 blob[9] ^= 1;
                 fs::write(layout.layer(), blob).unwrap();
             }),

@@ -1,4 +1,4 @@
-//! Configs, by themselves and against indexes and manifests.
+//! Configs, alone and compared with indexes and manifests.
 
 use serde_json::{json, Value};
 

@@ -1,4 +1,4 @@
-//! What descriptors and annotations say.
+//! The content of descriptors and annotations.
 
 use std::fs;
 
@@ -50,7 +50,7 @@ pub(super) fn descriptors() -> Vec<Row> {
                     manifest["subject"]["data"] = json!("e30=");
                 })
                 .files(|layout| {
-                    // What was added for its size and nothing else.
+                    // Members added only for their size.
                     fs::remove_file(
                         layout
                             .root

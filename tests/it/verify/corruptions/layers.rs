@@ -55,7 +55,7 @@ pub(super) fn tars() -> Vec<Row> {
     let mut padding = file("new", "x").bytes();
     padding[600] = 1;
     let long = "x".repeat(255);
-    // 4096 bytes: one more than a call takes, and as many as the tar reader does.
+    // 4096 bytes: one more than a system call accepts, and as many as the tar reader accepts.
     let too_long = format!("{}/{}/x", vec![long.as_str(); 15].join("/"), &long[1..]);
     vec![
         ("tar-framing", "a wrong checksum", broken(checksum)),
@@ -141,7 +141,7 @@ pub(super) fn tars() -> Vec<Row> {
     ]
 }
 
-/// A second layer of these members over that of the good image.
+/// A second layer with these members above the layer of the good image.
 fn over(members: &[Member]) -> Changes {
     let mut tar = vec![0; 1024];
     append(&mut tar, members);

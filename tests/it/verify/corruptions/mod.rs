@@ -9,7 +9,7 @@ mod layers;
 use super::specimen::Changes;
 use super::INDEX;
 
-/// A rule, what is done, and how.
+/// A rule, the name of the corruption, and how it is made.
 pub(super) type Row = (&'static str, &'static str, Changes);
 
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
