@@ -11,7 +11,7 @@ DESTDIR ?=
 BINARY ?= target/release/ocibake
 
 .PHONY: help build install demo check test test-rust test-class test-vendored test-odd-path \
-	test-faults test-bitbake screenshots lint lint-rust lint-crates lint-yocto bench fuzz crates clean
+	test-faults test-faults-sample test-bitbake screenshots lint lint-rust lint-crates lint-yocto bench fuzz crates clean
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t16
@@ -43,7 +43,7 @@ check: ## what takes no peers and little time: formatting, clippy, unit tests, a
 
 test: ## install the peers that the tests need, and run all tests
 	tests/peers
-	$(MAKE) test-rust test-class test-vendored test-odd-path
+	$(MAKE) test-rust test-class test-vendored test-odd-path test-faults-sample
 
 test-rust:
 	$(CARGO) test --locked
@@ -60,9 +60,17 @@ test-vendored: ## the crates that the recipe fetches are enough, without network
 test-odd-path: ## some tests again, from a clone with a capital letter and a blank in its path where others may not look
 	tests/odd-path
 
+test-faults-sample: ## a minute of test-faults
+	$(CARGO) build --locked
+	tests/faults/run --sample
+	tests/faults/mutations --count 300
+	tests/faults/writers --quick
+
 test-faults: ## every verb with every call failing, killed and interrupted (FAULT_FLAGS=--quick for a sample)
 	$(CARGO) build --locked
 	tests/faults/run $(FAULT_FLAGS)
+	tests/faults/mutations
+	tests/faults/writers
 
 test-bitbake: build ## real BitBake builds; BITBAKE, OECORE and META_VIRT name trees, one a release
 	tests/bitbake/run

@@ -181,6 +181,15 @@ impl Error {
     }
 }
 
+/// What was read, or `None` if it is damaged. What the system could not read is still an error, since it may be whole.
+pub(crate) fn despite_damage<T>(read: Result<T>) -> Result<Option<T>> {
+    match read {
+        Ok(found) => Ok(Some(found)),
+        Err(error) if matches!(error.kind(), ErrorKind::Io | ErrorKind::Interrupted) => Err(error),
+        Err(_) => Ok(None),
+    }
+}
+
 /// Adds the action and the path to an I/O error.
 pub(crate) trait IoContext<T> {
     /// Turns an `io::Error` into [`Error::Io`], unless it already carries an [`Error`], which knows its subject.

@@ -30,6 +30,9 @@ pub(crate) struct Compressors {
     workers: Vec<JoinHandle<()>>,
 }
 
+/// So many threads may have work for each core of the machine.
+const BUSY: usize = 8;
+
 struct Job {
     input: Arc<Buffer>,
     output: Buffer,
@@ -72,7 +75,9 @@ impl Compressors {
         limit: usize,
         bound: usize,
     ) -> io::Result<Arc<Self>> {
-        let count = encoder.as_ref().map_or(1, |_| threads.get());
+        // More threads than the machine can run do nothing but take memory.
+        let most = thread::available_parallelism().map_or(usize::MAX, |cores| cores.get().saturating_mul(BUSY));
+        let count = encoder.as_ref().map_or(1, |_| threads.get().min(most));
         let mut compressors = Compressors {
             codec,
             // One for each worker, one being filled, and one ready for the next worker that is free.
@@ -89,7 +94,12 @@ impl Compressors {
             for number in 0..count {
                 let (encoder, queue) = (Arc::clone(&encoder), Arc::clone(&queue));
                 let thread = thread::Builder::new().name(format!("compress-{number}"));
-                compressors.workers.push(thread.spawn(move || work(&*encoder, &queue))?);
+                match thread.spawn(move || work(&*encoder, &queue)) {
+                    Ok(worker) => compressors.workers.push(worker),
+                    Err(error) if compressors.workers.is_empty() => return Err(error),
+                    // Where the system has no more, fewer do it.
+                    Err(_) => break,
+                }
             }
         }
         Ok(Arc::new(compressors))

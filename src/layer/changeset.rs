@@ -90,6 +90,9 @@ impl Changeset {
     }
 }
 
+/// What an error says that is about the file of [`Contents::Spool`].
+pub(crate) const KEEPING: &str = "keep the content of";
+
 fn read_members<R: Read>(
     reader: &mut Reader<R>,
     mut contents: Contents<'_>,
@@ -117,7 +120,7 @@ fn read_members<R: Read>(
                 Contents::Spool(file) => {
                     changeset.offsets.push(number, spooled);
                     spooled += size;
-                    spool(reader, &mut buffer, file, spooled).at("keep the content of", Path::new(name))?;
+                    spool(reader, &mut buffer, file, spooled).at(KEEPING, Path::new(name))?;
                 }
                 Contents::Locate if member.anomalies.iter().any(|anomaly| matches!(anomaly, Anomaly::Sparse)) => {
                     return Err(Error::malformed(name, format!("`{}` is stored as a sparse file", entry.path)));

@@ -12,7 +12,7 @@ pub(crate) mod stream;
 mod write;
 
 pub use changeset::ByMember;
-pub(crate) use changeset::{Changeset, Contents};
+pub(crate) use changeset::{Changeset, Contents, KEEPING};
 pub(crate) use cut::{cut, LayerGroups};
 pub(crate) use difference::difference;
 pub use fold::Fold;

@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::compress::{Decoder, Format};
 use crate::error::{Error, IoContext, Result};
@@ -15,6 +17,8 @@ use crate::tree::{Kind, TarPath};
 #[derive(Debug)]
 pub(super) struct Archive {
     path: PathBuf,
+    /// What is read, even if another archive is renamed to its path.
+    file: Arc<File>,
     format: Format,
     members: BTreeMap<String, Member>,
     /// The last member, if the archive ends within its content.
@@ -63,6 +67,7 @@ impl Archive {
         file.rewind().at("read", path)?;
         let mut archive = Archive {
             path: path.to_path_buf(),
+            file: Arc::new(file.try_clone().at("open", path)?),
             format,
             members: BTreeMap::new(),
             cut: None,
@@ -235,9 +240,9 @@ impl Archive {
         if let Some(content) = &stretch.content {
             return Ok(Some((Box::new(content.as_slice()), stretch.size)));
         }
-        let mut file = File::open(&self.path).at("open", &self.path)?;
+        let mut file = ReadAt { file: Arc::clone(&self.file), position: 0 };
         let reader: Box<dyn Read + Send> = if self.format == Format::Plain {
-            file.seek(SeekFrom::Start(stretch.offset)).at("read", &self.path)?;
+            file.position = stretch.offset;
             Box::new(file.take(stretch.size))
         } else {
             let mut stream = Decoder::new(file).at("read", &self.path)?;
@@ -245,6 +250,20 @@ impl Archive {
             Box::new(stream.take(stretch.size))
         };
         Ok(Some((reader, stretch.size)))
+    }
+}
+
+/// Reads a file that others read too, each from a position of its own.
+struct ReadAt {
+    file: Arc<File>,
+    position: u64,
+}
+
+impl Read for ReadAt {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.file.read_at(buffer, self.position)?;
+        self.position += read as u64;
+        Ok(read)
     }
 }
 

@@ -32,9 +32,9 @@ pub(super) enum FileContent {
 }
 
 impl FileContent {
-    /// What the file at `path` holds.
-    pub(super) fn open(path: &Path) -> Result<Self> {
-        Ok(FileContent::File(File::open(path).at("open", path)?, path.to_path_buf()))
+    /// What the staged file at `path` holds, which errors call by its target's name.
+    pub(super) fn open(path: &Path, target: &Path) -> Result<Self> {
+        Ok(FileContent::File(File::open(path).at("open what is staged for", target)?, target.to_path_buf()))
     }
 }
 
@@ -63,8 +63,8 @@ pub(super) fn write(
             }
             FileContent::File(mut file, place) => {
                 let size = file.metadata().at("read the metadata of", &place)?.len();
-                let content: &mut dyn Read = &mut file;
-                writer.append(&entry(path, 0o644, Kind::File { size }), content)?;
+                let mut content = ReadFrom { file: &mut file, place: &place };
+                writer.append(&entry(path, 0o644, Kind::File { size }), &mut content)?;
             }
             FileContent::Symlink(target) => {
                 let kind = Kind::Symlink { target: target.into_bytes().into() };
@@ -74,6 +74,21 @@ pub(super) fn write(
     }
     let finished = writer.finish().and_then(|output| output.0.finish());
     finished.map(|(_, encoded)| encoded.output).at("write", place)
+}
+
+/// A file whose errors name what it is read from rather than where it goes.
+struct ReadFrom<'a> {
+    file: &'a mut File,
+    place: &'a Path,
+}
+
+impl Read for ReadFrom<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self.file.read(buffer) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => Err(error),
+            read => Ok(read.at("read back what is staged for", self.place)?),
+        }
+    }
 }
 
 fn entry(path: TarPath, mode: u16, kind: Kind) -> Entry {

@@ -192,7 +192,7 @@ impl Layout {
                     opened => opened.at("open", &path)?,
                 };
                 let size = size_of_file(&file.metadata().at("read the metadata of", &path)?, &path)?;
-                Ok(Some((Box::new(file), size)))
+                Ok(Some((Box::new(OpenFile { file, path }), size)))
             }
             Store::Archive(archive) => archive.file(name),
             Store::DockerArchive(archive) => archive.file(name),
@@ -255,6 +255,21 @@ impl Layout {
     }
 }
 
+/// A file of a layout, whose errors name it.
+struct OpenFile {
+    file: File,
+    path: PathBuf,
+}
+
+impl Read for OpenFile {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self.file.read(buffer) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => Err(error),
+            read => Ok(read.at("read", &self.path)?),
+        }
+    }
+}
+
 /// Whether the index of an archive lists anything. True if it cannot be read.
 fn lists_something(archive: &Archive) -> bool {
     let Ok(Some((reader, _))) = archive.file(INDEX) else { return true };
@@ -307,9 +322,18 @@ fn list_below(directory: &Path, prefix: &str, link_counts: impl Fn(&Path) -> boo
     let mut files = Vec::new();
     let mut directories = vec![(directory.to_path_buf(), prefix.to_owned())];
     while let Some((directory, prefix)) = directories.pop() {
-        for entry in fs::read_dir(&directory).at("list", &directory)? {
+        // What others stage or remove may be gone before it is looked at.
+        let is_gone = |error: &io::Error| error.kind() == io::ErrorKind::NotFound;
+        let listing = match fs::read_dir(&directory) {
+            Err(error) if is_gone(&error) && !prefix.is_empty() => continue,
+            listing => listing.at("list", &directory)?,
+        };
+        for entry in listing {
             let entry = entry.at("list", &directory)?;
-            let metadata = entry.metadata().at("read the metadata of", &entry.path())?;
+            let metadata = match entry.metadata() {
+                Err(error) if is_gone(&error) => continue,
+                metadata => metadata.at("read the metadata of", &entry.path())?,
+            };
             let name = format!("{prefix}{}", entry.file_name().to_string_lossy());
             if metadata.is_dir() {
                 directories.push((entry.path(), format!("{name}/")));

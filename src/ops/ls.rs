@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use crate::digest::Digest;
-use crate::error::Result;
+use crate::error::{despite_damage, Error, Result};
 use crate::json;
 use crate::layout::{
     is_referrers_tag, DescriptorPath, DocumentLinks, Documents, Found, Layout, Location, Opened, Subjects, Walk,
@@ -84,7 +84,7 @@ fn entries(layout: &Layout) -> Result<Vec<Listed>> {
             let mut entries = meant.iter();
             all.retain(|_| !entries.next().is_some_and(|path| listing.is_shown_elsewhere(path.entry(), &shown)));
         }
-        Ok(all)
+        listing.failed.into_inner().map_or(Ok(all), Err)
     })
 }
 
@@ -95,6 +95,8 @@ struct Listing<'a> {
     by_subject: BTreeMap<Digest, Vec<Descriptor>>,
     /// The sizes of what was listed, by digest.
     sizes: RefCell<BTreeMap<Digest, Option<u64>>>,
+    /// What could not be read, if anything could not.
+    failed: RefCell<Option<Error>>,
 }
 
 impl<'a> Listing<'a> {
@@ -104,6 +106,7 @@ impl<'a> Listing<'a> {
             attached: BTreeSet::new(),
             by_subject: BTreeMap::new(),
             sizes: RefCell::new(BTreeMap::new()),
+            failed: RefCell::new(None),
         };
         for referrer in layout.referrers()? {
             listing.attached.insert(referrer.descriptor.digest.clone());
@@ -147,7 +150,7 @@ impl<'a> Listing<'a> {
 
     /// Returns what a document leads to, or `None` if it cannot be read.
     fn links(&self, descriptor: &Descriptor) -> Option<Arc<DocumentLinks>> {
-        self.layout.links(descriptor).ok()?
+        self.despite_damage(self.layout.links(descriptor))?
     }
 
     /// Adds what the descriptor does not say and its documents do.
@@ -161,11 +164,19 @@ impl<'a> Listing<'a> {
             // It has the config of an image, as cosign's signatures do.
             listed.artifact_type = Some(content.media_type.to_string());
         } else if config.media_type.kind() == MediaKind::Config {
-            let config: Option<Document<ImageConfig>> = self.layout.document(&config.descriptor()).ok();
+            let config: Option<Document<ImageConfig>> = self.despite_damage(self.layout.document(&config.descriptor()));
             listed.platform = config.map(|config| config.value().platform());
         } else {
             listed.artifact_type = links.artifact_type.clone().or_else(|| Some(config.media_type.to_string()));
         }
+    }
+
+    /// What was read, or `None` if it is damaged; what the system could not read is remembered.
+    fn despite_damage<T>(&self, read: Result<T>) -> Option<T> {
+        despite_damage(read).unwrap_or_else(|error| {
+            *self.failed.borrow_mut() = Some(error);
+            None
+        })
     }
 
     fn size(&self, descriptor: &Descriptor) -> Option<u64> {
@@ -181,7 +192,7 @@ impl<'a> Listing<'a> {
     fn sum(&self, descriptor: &Descriptor) -> Option<u64> {
         let mut sizes = BTreeMap::from([(descriptor.digest.clone(), descriptor.size)]);
         for met in Walk::new(self.layout, Opened::Manifests, Subjects::Left, [descriptor.clone()]) {
-            match met.ok()?.found {
+            match self.despite_damage(met)?.found {
                 Found::Read(links) => {
                     let held = links.config.iter().chain(links.layers());
                     sizes.extend(held.map(|link| (link.digest.clone(), link.size)));

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 use crate::digest::Digest;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{despite_damage, Error, ErrorKind, Result};
 use crate::hint::{Hint, OptionName};
 use crate::layout::{is_referrers_tag, DescriptorPath, Draft, Layout, Location, Referrer, Rooted, Transaction};
 use crate::oci::annotations::CONTAINERD_NAME;
@@ -71,7 +71,7 @@ fn take_out(draft: &mut Draft<'_>, what: Removed, observer: &dyn Observer) -> Re
     let kept: Vec<Descriptor> =
         before.iter().zip(&is_meant).filter(|(_, is_meant)| !**is_meant).map(|(entry, _)| entry.clone()).collect();
     let artifacts = artifacts(layout, &kept, &referrers)?;
-    let is_lost = lost(layout, &before, &kept, &referrers, &artifacts, what);
+    let is_lost = lost(layout, &before, &kept, &referrers, &artifacts, what)?;
 
     let mut removed = Vec::new();
     let mut stays = Vec::new();
@@ -203,16 +203,17 @@ fn lost<'a>(
     referrers: &'a [Referrer],
     artifacts: &BTreeMap<Digest, Descriptor>,
     what: Removed,
-) -> impl Fn(&Descriptor) -> bool + 'a {
+) -> Result<impl Fn(&Descriptor) -> bool + 'a> {
     let stays = |referrer: &&Referrer| !artifacts.contains_key(&referrer.descriptor.digest);
     let left: Vec<Referrer> = referrers.iter().filter(stays).cloned().collect();
-    let both = Rooted::of(layout, before, referrers).ok().zip(Rooted::of(layout, kept, &left).ok());
+    let rooted = |entries, referrers| despite_damage(Rooted::of(layout, entries, referrers));
+    let both = rooted(before, referrers)?.zip(rooted(kept, &left)?);
     let attached: BTreeSet<&Digest> = referrers.iter().map(|referrer| &referrer.descriptor.digest).collect();
-    move |entry| {
+    Ok(move |entry: &Descriptor| {
         let is_attached = entry.ref_name().is_none() && attached.contains(&entry.digest);
         let is_lost = |(before, after): &(Rooted, Rooted)| {
             !after.holds(entry) && (what == Removed::Untagged || before.holds(entry))
         };
         (is_attached || is_referrers_tag(entry)) && both.as_ref().is_some_and(is_lost)
-    }
+    })
 }

@@ -74,7 +74,8 @@ pub fn squash(
 
     work.observer.step(&format!("read layers 1 to {last} of {count}"));
     let scratch = || opened[0].stage().scratch_file();
-    let mut below = read_layers(layout, image, last, &Wanted::Contents(&scratch), Reading::Unwatched, work)?;
+    let mut below = read_layers(layout, image, last, &Wanted::Contents(&scratch), Reading::Unwatched, work)
+        .map_err(|error| opened[0].stage().about_scratch(error))?;
     let squashed = below.split_off(first - 1);
     let mut layers = ImageLayers::default();
     layers.push(below)?;

@@ -426,6 +426,16 @@ fn floods_of_names_and_attributes() {
     }
 }
 
+/// They would take more room than there is.
+#[test]
+fn threads_beyond_all_work() {
+    let scratch = Scratch::new();
+    scratch.small_rootfs();
+    let build = Tool::build("rootfs").args(["oci:out", "--threads", "100000"]);
+    let limits = ["sh", "-c", "ulimit -v 8388608 && exec \"$0\" \"$@\""];
+    let _ = build.behind(limits).within(scratch.path()).run().digest();
+}
+
 #[test]
 fn zeros_without_end() {
     let scratch = Scratch::new();

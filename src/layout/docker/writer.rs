@@ -86,17 +86,21 @@ impl Planned {
     /// Opens the file. A layer is first decompressed into a file from `scratch`, since a tar header needs its size.
     pub(in crate::layout) fn open(self, layout: &Layout, scratch: impl Fn() -> Result<File>) -> Result<Packed> {
         let on_disk = |digest: &Digest| layout.blob_on_disk(digest).expect("the layout is a directory");
+        let target = &layout.location().path;
         let content = match self.source {
             FileSource::Made(bytes) => FileContent::Bytes(bytes),
             FileSource::Link(target) => FileContent::Symlink(target),
-            FileSource::Blob(digest) => FileContent::open(&on_disk(&digest))?,
+            FileSource::Blob(digest) => FileContent::open(&on_disk(&digest), target)?,
             FileSource::Tar(layer) => {
                 let path = on_disk(&layer.digest);
                 if layer.encoding == LayerEncoding::Plain && layer.digest == layer.diff_id {
-                    FileContent::open(&path)?
+                    FileContent::open(&path, target)?
                 } else {
-                    let blob = File::open(&path).at("open", &path)?;
-                    FileContent::File(layer.decompress(blob, scratch()?).at("decompress", &path)?, path)
+                    let blob = File::open(&path).at("open what is staged for", target)?;
+                    FileContent::File(
+                        layer.decompress(blob, scratch()?).at("decompress what is staged for", target)?,
+                        target.clone(),
+                    )
                 }
             }
         };

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::digest::Digest;
-use crate::error::Result;
+use crate::error::{despite_damage, Result};
 use crate::layout::graph::documents::{DocumentLinks, Documents, Link};
 use crate::layout::graph::reach::Reach;
 use crate::layout::Layout;
@@ -47,7 +47,9 @@ impl Layout {
         let mut referrers = Vec::new();
         let (tags, others): (Vec<_>, Vec<_>) =
             index.value().manifests.iter().partition(|entry| is_referrers_tag(entry));
-        let lists: Vec<Arc<DocumentLinks>> = tags.into_iter().filter_map(|tag| self.links(tag).ok()?).collect();
+        let lists: Vec<Option<Arc<DocumentLinks>>> =
+            tags.into_iter().map(|tag| Ok(despite_damage(self.links(tag))?.flatten())).collect::<Result<_>>()?;
+        let lists: Vec<Arc<DocumentLinks>> = lists.into_iter().flatten().collect();
         for descriptor in others.into_iter().chain(lists.iter().flat_map(|list| list.manifests())) {
             if !matches!(descriptor.media_type.kind(), MediaKind::Manifest | MediaKind::Index) {
                 continue;
@@ -55,7 +57,7 @@ impl Layout {
             if !seen.insert(&descriptor.digest) {
                 continue;
             }
-            if let Ok(Some(found)) = self.links(descriptor) {
+            if let Some(found) = despite_damage(self.links(descriptor))?.flatten() {
                 referrers.extend(referrer(descriptor, &found));
             }
         }

@@ -51,7 +51,7 @@ impl Layout {
     }
 
     /// Whether the index has changed since it was read.
-    fn is_outdated(&self) -> Result<bool> {
+    pub(crate) fn is_outdated(&self) -> Result<bool> {
         let known = locked(&self.snapshot.index).clone();
         let Some(known) = known else { return Ok(false) };
         Ok(self.raw_index()?.as_deref() != Some(known.raw()))

@@ -80,7 +80,8 @@ impl Transaction {
     fn files(&self) -> Result<impl Iterator<Item = Result<Packed>> + '_> {
         let staging = self.stage.directory()?;
         let lists = [MARKER, INDEX].map(str::to_owned).into_iter();
-        let open = |name: String| Ok(Packed { content: FileContent::open(&staging.join(&name))?, name });
+        let open =
+            |name: String| Ok(Packed { content: FileContent::open(&staging.join(&name), self.stage.place())?, name });
         Ok(lists.chain(self.stage.blobs().keys().map(blob_path)).map(open))
     }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde::de::DeserializeOwned;
 
 use crate::digest::Digest;
-use crate::error::{IoContext, Result};
+use crate::error::{despite_damage, IoContext, Result};
 use crate::layout::graph::{DocumentLinks, Documents, Reach};
 use crate::layout::transaction::merge::{join_list, merge};
 use crate::layout::transaction::Stage;
@@ -145,10 +145,10 @@ impl<'a> Draft<'a> {
     pub(crate) fn free_replaced(&mut self) -> Result<Replaced> {
         let mut replaced = Replaced::default();
         let Some(layout) = self.layout else { return Ok(replaced) };
-        let Ok(kept) = Reach::of(self, &self.index.manifests) else { return Ok(replaced) };
+        let Some(kept) = despite_damage(Reach::of(self, &self.index.manifests))? else { return Ok(replaced) };
         let listed: BTreeSet<&Digest> = self.index.manifests.iter().map(|descriptor| &descriptor.digest).collect();
         for gone in self.before.manifests.iter().filter(|old| !listed.contains(&old.digest)) {
-            let Ok(reached) = Reach::of(layout, std::slice::from_ref(gone)) else { continue };
+            let Some(reached) = despite_damage(Reach::of(layout, std::slice::from_ref(gone)))? else { continue };
             let is_lost = |digest: &Digest| !kept.blobs.contains_key(digest);
             let lost: Vec<_> = reached.blobs.into_iter().filter(|(digest, _)| is_lost(digest)).collect();
             if lost.iter().all(|(_, need)| need.is_document) {

@@ -24,7 +24,7 @@ pub(crate) use commit::commit_all;
 pub(crate) use draft::Draft;
 pub(crate) use stage::{BlobPath, Stage};
 pub use staging::abandon;
-pub(crate) use staging::{show, Abandoned, Staging};
+pub(crate) use staging::{about_target, show, Abandoned, Staging};
 pub(crate) use take::{Taken, TakenBlob, Trust, Watched};
 
 use std::path::PathBuf;

@@ -9,7 +9,8 @@ use std::sync::OnceLock;
 
 use crate::digest::{Digest, HashWriter};
 use crate::error::{Error, ErrorKind, IoContext, Result};
-use crate::layout::transaction::staging::Staging;
+use crate::layer::KEEPING;
+use crate::layout::transaction::staging::{about_target, Staging};
 use crate::layout::{blob_path, Layout, Location};
 use crate::media_type::MediaType;
 use crate::oci::{Descriptor, Document, MAX_DOCUMENT_SIZE};
@@ -78,12 +79,30 @@ impl Stage {
     /// The path of the staging directory, created if necessary.
     pub(super) fn directory(&self) -> Result<&Path> {
         if self.staging.get().is_none() {
-            let staging = Staging::create(&self.home)?;
+            let staging = Staging::create(&self.home).map_err(|error| self.named(error))?;
             fs::create_dir_all(staging.path().join("blobs/sha256")).at("write", self.place())?;
             // If two threads get here at once, one drops its directory.
             self.staging.get_or_init(|| staging);
         }
         Ok(self.staging.get().expect("it was made").path())
+    }
+
+    /// Returns an error about a [`scratch_file`](Self::scratch_file) by the name of the target.
+    pub(crate) fn about_scratch(&self, error: Error) -> Error {
+        match error {
+            Error::Io { action: KEEPING, cause, .. } => {
+                Error::Io { action: "keep contents beside", path: self.place().to_path_buf(), cause }
+            }
+            error => error,
+        }
+    }
+
+    /// Returns an error about the directory of the target by the name of the target.
+    fn named(&self, error: Error) -> Error {
+        if self.home == self.target.path || self.target.is_stream() {
+            return error;
+        }
+        about_target(error, &self.target.path)
     }
 
     /// Gives up a staging directory that has become the target.

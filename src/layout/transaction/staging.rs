@@ -46,6 +46,20 @@ pub(crate) fn show() -> Result<MutexGuard<'static, bool>> {
     Ok(is_over)
 }
 
+const CREATE: &str = "create a directory in";
+const LOCK: &str = "lock a directory in";
+
+/// Says of an error about a directory that it is about what a target needs beside it.
+pub(crate) fn about_target(error: Error, target: &Path) -> Error {
+    match error {
+        Error::Io { action, cause, .. } => {
+            let action = if action == LOCK { "lock a directory beside" } else { "create a directory beside" };
+            Error::Io { action, path: target.to_path_buf(), cause }
+        }
+        error => error,
+    }
+}
+
 /// How many names are tried before the directory is given up.
 const ATTEMPTS: u32 = 1000;
 
@@ -83,7 +97,7 @@ impl Staging {
             let path = parent.join(name);
             match create_alive(&path)? {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
-                created => created.at("create a directory in", &shown)?,
+                created => created.at(CREATE, &shown)?,
             }
             // Until it is locked, another run may take it for abandoned.
             let lock = match open_directory(&path) {
@@ -96,7 +110,7 @@ impl Staging {
                 Err(error) => {
                     let _ = fs::remove_dir(&path);
                     forget(&path);
-                    return Err(error).at("lock a directory in", &shown);
+                    return Err(error).at(LOCK, &shown);
                 }
             }
         }

@@ -72,7 +72,8 @@ pub fn build(rootfs: &Rootfs, targets: &[Location], options: &BuildOptions, work
     let mut opened = publish::open(targets, &target_options)?;
 
     let spool = || opened[0].stage().scratch_file();
-    let mut read = read_rootfs(rootfs, base.as_ref(), &spool, options, work)?;
+    let mut read = read_rootfs(rootfs, base.as_ref(), &spool, options, work)
+        .map_err(|error| opened[0].stage().about_scratch(error))?;
     stats.entries = read.rootfs.tree.len();
     stats.content_bytes = read.rootfs.tree.content_size();
     stats.scan_seconds = read.scan_seconds;

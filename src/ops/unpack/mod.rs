@@ -24,7 +24,7 @@ use serde::Serialize;
 
 use crate::digest::Digest;
 use crate::error::{Error, IoContext, Result};
-use crate::layout::{show, Image, Layout, Location, Staging};
+use crate::layout::{about_target, show, Image, Layout, Location, Staging};
 use crate::media_type::MediaKind;
 use crate::oci::Descriptor;
 use crate::platform::PlatformPattern;
@@ -90,7 +90,7 @@ pub fn unpack(location: &Location, directory: &Path, options: &UnpackOptions, wo
     let image = &layout.image(options.platform.as_ref())?;
     let layers = layers(layout, image)?;
     let target = target(directory)?;
-    let staging = Staging::beside(&target)?;
+    let staging = Staging::beside(&target).map_err(|error| about_target(error, directory))?;
     // No other user gets in before everything has its owner and mode, and into a bundle not even then: an owner in the
     // container may be another user of the host.
     xattr::disinherit(staging.path())?;
