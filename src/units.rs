@@ -35,7 +35,7 @@ impl ByteCount {
         power(1000, &DECIMAL).or_else(|| power(1024, &BINARY).map(|factor| factor * 1024))
     }
 
-    /// A number with or without a fraction, times a factor; none if it is no number or too large.
+    /// A number with or without a fraction, times a factor, or `None` if it is not a number or too large.
     pub(crate) fn scaled(number: &str, factor: u128) -> Option<u64> {
         let (whole, fraction) = number.split_once('.').unwrap_or((number, "0"));
         let digits = |text: &str| if text.len() > 15 { None } else { text.parse::<u128>().ok() };

@@ -1,8 +1,8 @@
 //! The decoder: detects the format and decompresses.
 //!
 //! It reads all gzip members, zstd frames (skippable ones too), xz streams (with the padding between them) or bzip2
-//! streams that stand one behind the other, and stops where something else comes. What that is, is the caller's to
-//! judge: [`Decoder::finish`] counts it. Memory is bounded whatever the input says, and what comes out by [`Limits`].
+//! streams, one after the other, and stops at anything else. The caller decides what to do with the rest, which
+//! [`Decoder::finish`] counts. Memory is bounded whatever the input says, and what comes out by [`Limits`].
 
 use std::io::{self, Read};
 
@@ -132,7 +132,7 @@ impl<R: Read> Decoder<R> {
         self.input.reader
     }
 
-    /// Reads what is left, which checks the checksums at its end, and what stands behind it.
+    /// Reads what is left, which checks the checksums at its end, and what comes after it.
     ///
     /// # Errors
     ///

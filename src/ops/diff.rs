@@ -47,7 +47,7 @@ pub struct DiffReport {
     pub same: bool,
     /// How much differs.
     pub summary: DiffSummary,
-    /// What somebody who has the first image must fetch for the second; none where one side is a rootfs.
+    /// What a device that has the first image must fetch for the second; `None` if one side is a rootfs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub update: Option<UpdateCost>,
     /// Members of the manifest and the configuration that differ. Digests and sizes of the documents themselves do not

@@ -47,7 +47,7 @@ pub(super) struct Seen {
 }
 
 impl Seen {
-    /// A regular file; none if it is something else.
+    /// A regular file, or `None` if it is something else.
     // The types of these fields differ from one architecture to the next.
     #[allow(clippy::unnecessary_cast, clippy::cast_sign_loss, clippy::cast_possible_wrap)]
     pub(super) fn of(stat: &Stat) -> Option<Self> {

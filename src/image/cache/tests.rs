@@ -338,7 +338,7 @@ fn event() -> impl Strategy<Value = Event> {
     ]
 }
 
-/// A file of the cache; none if it is empty.
+/// A file of the cache, or `None` if the cache is empty.
 fn file_of_cache(place: &Place, seed: usize) -> Option<PathBuf> {
     let mut files: Vec<PathBuf> =
         fs::read_dir(place.cache().join(BLOBS)).ok()?.map(|entry| entry.unwrap().path()).collect();

@@ -28,7 +28,7 @@ pub struct FetchReason {
     pub changed_bytes: u64,
     /// Those of them that changed most in size.
     pub largest: Vec<SizeChange>,
-    /// The recipes that these belong to, those with most bytes first; none if all is as it was, and only stored otherwise.
+    /// The recipes that these belong to, those with most bytes first; empty if the layer is only stored differently.
     pub recipes: Vec<ChangedRecipe>,
 }
 
@@ -50,9 +50,9 @@ pub struct ChangedRecipe {
 pub struct Cause {
     /// Its name; none for layers in which nothing changed, and for manifest and configuration.
     pub recipe: Option<String>,
-    /// Its version in the older image; none if it is not there, or not known.
+    /// Its version in the older image; `None` if it is not there, or not known.
     pub from: Option<String>,
-    /// Its version now; none if it is gone, or not known.
+    /// Its version now; `None` if it is gone, or not known.
     pub to: Option<String>,
     /// Bytes of blobs: each layer that is fetched is shared out among the recipes that changed in it, by bytes of content
     /// that changed.

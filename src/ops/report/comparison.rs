@@ -38,7 +38,7 @@ pub struct Comparison {
     /// Members of the manifest and the configuration that differ, as `diff` lists them, but for those that follow from the
     /// layers.
     pub documents: Vec<DocumentDifference>,
-    /// What somebody who has the older image must fetch, as `diff` says it.
+    /// What a device that has the older image must fetch, as in `diff`.
     pub update: UpdateCost,
     /// Why each layer is fetched, in their order.
     pub fetched: Vec<FetchReason>,

@@ -28,7 +28,7 @@ pub(super) struct Contents {
     pub(super) placed: BTreeMap<TarPath, usize>,
     /// Files that a layer stores and that are not in the tree, in the order of layers and members.
     pub(super) lost: Vec<(TarPath, u64, usize)>,
-    /// The ids of the users that `etc/passwd` lists; none if there is no such file.
+    /// The ids of the users that `etc/passwd` lists; `None` if there is no such file.
     pub(super) users: Option<BTreeSet<u32>>,
 }
 

@@ -11,7 +11,7 @@ use crate::ops::report::contents::Contents;
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
 pub struct LayerUsage {
-    /// Its name in the plan, else by what it was made, as the history tells; none if neither is known.
+    /// Its name in the plan, else the command or tool that made it, from the history; `None` if neither is known.
     pub name: Option<String>,
     /// What it holds of which recipes: words `RECIPE=VERSION`; none without a plan.
     pub groups: Option<String>,

@@ -70,7 +70,7 @@ pub struct TestedLimit {
     /// The platform of the image.
     #[serde(serialize_with = "json::text")]
     pub platform: Platform,
-    /// What was measured: bytes or a number; none where there is no older image to compare with.
+    /// What was measured: bytes or a number; `None` if there is no older image to compare with.
     pub value: Option<u64>,
     /// Of what it is a part: bytes, where a limit is a share.
     pub of: Option<u64>,

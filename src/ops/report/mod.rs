@@ -75,8 +75,8 @@ pub struct ImageReport {
     pub unpacked: u64,
     /// Entries of its filesystem.
     pub entries: usize,
-    /// Where it is known from who owns what: the package map, `dpkg`, `opkg`, `apk`, or `layers` where only the layers tell;
-    /// none if it is not known.
+    /// The source of the owners of files: the package map, `dpkg`, `opkg`, `apk`, or `layers` if only the annotations
+    /// of layers name recipes; `None` if it is not known.
     pub owners: Option<String>,
     /// What each recipe has in the filesystem, largest first.
     pub recipes: Vec<RecipeUsage>,

@@ -7,7 +7,7 @@ use crate::tree::TarPath;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SizeTree {
     nodes: Vec<SizeNode>,
-    /// The names of recipes by their numbers; none if they are not known.
+    /// The names of recipes by their numbers; empty if they are not known.
     recipes: Vec<String>,
 }
 
@@ -88,7 +88,7 @@ impl SizeTree {
         &self.nodes
     }
 
-    /// The names of recipes by their numbers; none if they are not known.
+    /// The names of recipes by their numbers; empty if they are not known.
     pub fn recipes(&self) -> &[String] {
         &self.recipes
     }
@@ -124,7 +124,7 @@ impl SizeTree {
     }
 }
 
-/// Whether a path lies below a directory.
+/// Whether a path is below a directory.
 fn is_below(path: &TarPath, directory: &TarPath) -> bool {
     path != directory && path.starts_with(directory)
 }

@@ -1,11 +1,11 @@
 //! The tree under construction on disk.
 //!
-//! It lies in a directory that nobody but this process can enter, and everything in it was made here: a map knows what
-//! stands at which path. Before anything is made, each of its parents is looked up in that map and is a real directory,
+//! The tree is in a directory that only this process can enter, and everything in it was made here: a map records what
+//! is at which path. Before anything is made, each of its parents is looked up in that map and is a real directory,
 //! made if need be; and all that is made is made anew, by calls that fail rather than follow or open what is there. So
-//! no name that an archive holds is ever resolved through a symbolic link, whatever its text. Names are looked up in the
-//! directories that hold them, one by one, so that no path is too long. Should the filesystem take two names for one, the
-//! second of them is an error.
+//! no name that an archive holds is ever resolved through a symbolic link, whatever its text. Names are looked up in
+//! the directories that hold them, one by one, so that no path is too long. Should the filesystem take two names for
+//! one, the second of them is an error.
 //!
 //! Every call goes through libc's symbols, which pseudo and fakeroot intercept.
 

@@ -10,8 +10,8 @@ use crate::tree::TarPath;
 const MAX_LINKS: usize = 40;
 
 impl Disk {
-    /// Opens a regular file; none if there is none. Symbolic links on the way are resolved here, step by step in the
-    /// map of what is on disk, as a process would whose root is the tree's: nothing leads out.
+    /// Opens a regular file, or returns `None` if there is none. Symbolic links on the way are resolved here, step by
+    /// step in the map of what is on disk, as a process would whose root is the tree's: nothing leads out.
     pub(super) fn open(&mut self, path: &TarPath) -> Result<Option<File>> {
         let mut reached = TarPath::root();
         // The rest of the path, the next component last.

@@ -25,7 +25,7 @@ const CAPABILITIES: [&str; 3] = ["CAP_AUDIT_WRITE", "CAP_KILL", "CAP_NET_BIND_SE
 /// Variables for images that do not set them.
 const ENVIRONMENT: [&str; 2] = ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "TERM=xterm"];
 
-/// The configuration of a container that runs the image, in JSON. `warnings` gets what may surprise whoever runs it.
+/// The configuration of a container that runs the image, in JSON. `warnings` gets what may be a surprise when it runs.
 pub(super) fn config(
     image: &ImageConfig,
     disk: &mut Disk,

@@ -27,7 +27,7 @@ pub(super) struct Accounts {
 const FILE_LIMIT: u64 = 16 << 20;
 
 impl Accounts {
-    /// Reads the files of a tree; one that is missing names nobody.
+    /// Reads the files of a tree; a missing file has no names.
     pub(super) fn read(disk: &mut Disk) -> Result<Self> {
         let mut text = |path: &str| -> Result<String> {
             let path = TarPath::parse(path.as_bytes())?;

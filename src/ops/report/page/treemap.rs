@@ -86,7 +86,7 @@ const PATTERNS: &str = "<defs>\
     <pattern id=\"less-pattern\" width=\"8\" height=\"8\" patternUnits=\"userSpaceOnUse\">\
     <circle class=\"mark\" cx=\"2\" cy=\"2\" r=\"1.3\"/></pattern></defs>";
 
-/// As much of a text as a width has room for; none if that is next to nothing.
+/// As much of a text as fits into a width, or `None` if that is next to nothing.
 fn fitting(text: &str, width: f64) -> Option<String> {
     const CHARACTER: f64 = 7.4;
     let room = (width / CHARACTER).clamp(0.0, 200.0).floor();
