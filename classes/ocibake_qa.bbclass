@@ -35,7 +35,7 @@ def oci_qa_says_it(warning):
     """
     import re
 
-    return re.search(r"^the (user|group) `.*` who runs the image is not in ", warning)
+    return re.search(r"^(the (user|group) `.*` who runs the image is not in |the image is for .*, and `)", warning)
 
 def oci_qa_place(d, path):
     """

@@ -14,6 +14,8 @@ pub struct Timestamp(i64);
 const MIN: i64 = -62_167_219_200;
 const MAX: i64 = 253_402_300_799;
 const DAY: i64 = 86_400;
+/// `YYYYMMDDhhmmss`.
+const DATETIME_DIGITS: usize = 14;
 
 impl Timestamp {
     /// The epoch, 1970-01-01T00:00:00Z.
@@ -42,10 +44,23 @@ impl fmt::Display for Timestamp {
 impl FromStr for Timestamp {
     type Err = Error;
 
-    /// Reads whole seconds since the epoch (`1520598896`, `-1`) or RFC 3339 (`2018-03-09T12:34:56Z`, with an optional
-    /// offset; a fraction is cut off).
+    /// Reads whole seconds since the epoch (`1520598896`, `-1`), RFC 3339 (`2018-03-09T12:34:56Z`, with an optional
+    /// offset; a fraction is cut off), or 14 digits (`20180309123456`, in UTC), as Yocto's DATETIME has them. So many digits
+    /// are no seconds of a year that RFC 3339 can write.
     fn from_str(text: &str) -> Result<Self, Error> {
-        let seconds = if text.strip_prefix('-').unwrap_or(text).bytes().all(|b| b.is_ascii_digit()) {
+        let is_digits = text.bytes().all(|b| b.is_ascii_digit());
+        let seconds = if is_digits && text.len() == DATETIME_DIGITS {
+            let (date, time) = text.split_at(8);
+            rfc3339(&format!(
+                "{}-{}-{}T{}:{}:{}Z",
+                &date[..4],
+                &date[4..6],
+                &date[6..],
+                &time[..2],
+                &time[2..4],
+                &time[4..]
+            ))
+        } else if text.strip_prefix('-').unwrap_or(text).bytes().all(|b| b.is_ascii_digit()) {
             text.parse().ok()
         } else {
             rfc3339(text)
@@ -162,6 +177,15 @@ mod tests {
     fn offsets_and_fractions() {
         for text in ["2018-03-09T13:34:56+01:00", "2018-03-09t12:34:56.999z", "2018-03-09 07:04:56.1-05:30"] {
             assert_eq!(text.parse::<Timestamp>().unwrap().seconds(), 1_520_598_896, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_date_and_time_in_digits() {
+        assert_eq!("20261126173000".parse::<Timestamp>().unwrap().to_string(), "2026-11-26T17:30:00Z");
+        assert_eq!("20180309123456".parse::<Timestamp>().unwrap().seconds(), 1_520_598_896);
+        for text in ["20181309123456", "20180230123456", "20180309243456", "2018030912345", "201803091234567"] {
+            assert!(text.parse::<Timestamp>().map_or(true, |time| time.to_string().starts_with('8')), "{text}");
         }
     }
 

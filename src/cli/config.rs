@@ -1,5 +1,3 @@
-use std::env;
-
 use anyhow::Result;
 use clap::builder::NonEmptyStringValueParser;
 use ocibake::layout::Location;
@@ -23,9 +21,8 @@ use super::{say, Answer, LocationParser, Session};
 /// they are. Documents that nothing leads to any more are removed. If nothing changes, nothing is written.
 ///
 /// --clear comes first, then what is removed, then what is set: --clear env --env A=1 leaves one variable. What is not
-/// named stays as it is: here, an entrypoint does not clear the command. An empty flag (--cmd '') clears too. No
-/// variable of `build` is read from the environment; SOURCE_DATE_EPOCH gives `created` if something changes and no flag
-/// sets it.
+/// named stays as it is: here, an entrypoint does not clear the command. An empty flag (--cmd '') clears too. Nothing
+/// is read from the environment, and only --created changes the time.
 #[derive(clap::Args)]
 #[command(
     after_help = "Example:\n  ocibake config oci:out:v1 --env PATH=/bin --remove-label a.b --clear cmd --tag v1-slim"
@@ -170,9 +167,7 @@ fn changes(args: &Args) -> Result<ImageChanges> {
     let GivenArgs { settings, variant, os, os_version, os_feature, .. } = &args.given;
     let by_hand = [(variables::SUBARCH, variant), (variables::OS, os)];
     let by_hand = by_hand.into_iter().filter_map(|(variable, text)| Some((variable, FlagValue::Text(text.clone()?))));
-    let epoch = env::var_os(variables::SOURCE_DATE_EPOCH.name);
-    let environment = epoch.map(|epoch| (variables::SOURCE_DATE_EPOCH.name.into(), epoch));
-    let settings = Settings::new(settings.0.iter().cloned().chain(by_hand), environment, None)?;
+    let settings = Settings::new(settings.0.iter().cloned().chain(by_hand), [], None)?;
     let mut changes = ImageChanges::resolve(&settings)?;
 
     changes.platform.os_version.clone_from(os_version);

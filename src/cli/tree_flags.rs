@@ -4,10 +4,11 @@ use std::fs;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
+use clap::ValueEnum;
 use ocibake::layer::groups::PackageMap;
 use ocibake::ops::build::BuildOptions;
 use ocibake::settings::BuildSpec;
-use ocibake::tree::{DeviceTable, Globs, IdMap, OwnerPolicy, XattrPolicy};
+use ocibake::tree::{DeviceTable, Globs, IdMap, OwnerPolicy, XattrPolicy, DEVELOPMENT};
 use ocibake::Error;
 
 /// What is changed on the way from the rootfs into the image.
@@ -30,6 +31,10 @@ pub(super) struct TreeFlags {
     #[arg(long, value_name = "FILE")]
     device_table: Vec<PathBuf>,
 
+    /// Leave out what only builds need: headers, static libraries, files for pkg-config, CMake and libtool, debug symbols
+    #[arg(long, value_name = "PRESET", value_enum)]
+    exclude_preset: Vec<Preset>,
+
     /// Keep only extended attributes whose names match (repeatable) [default: all but security.selinux,
     /// system.nfs4_acl and trusted.overlay.*]
     #[arg(long, value_name = "PATTERN", conflicts_with = "no_xattrs")]
@@ -43,6 +48,12 @@ pub(super) struct TreeFlags {
     /// recipe, instead of the rootfs's package database
     #[arg(long, value_name = "FILE")]
     package_map: Option<PathBuf>,
+}
+
+/// A list of patterns by name.
+#[derive(Clone, Copy, ValueEnum)]
+enum Preset {
+    Development,
 }
 
 fn parse_owner(text: &str) -> Result<(u32, u32), String> {
@@ -75,7 +86,13 @@ impl TreeFlags {
             device_table.extend(DeviceTable::parse(&text, &path.display().to_string())?);
         }
         let mut options = BuildOptions::default();
-        options.scan.exclude = named_globs("--exclude (OCI_IMAGE_EXCLUDE)", &spec.exclude)?;
+        let mut exclude = named_globs("--exclude (OCI_IMAGE_EXCLUDE)", &spec.exclude)?;
+        for preset in &self.exclude_preset {
+            exclude = exclude.and(match preset {
+                Preset::Development => DEVELOPMENT,
+            })?;
+        }
+        options.scan.exclude = exclude;
         options.spec = spec;
         options.scan.xattrs = xattrs;
         options.owner = owner;

@@ -14,7 +14,7 @@ pub(super) struct Architecture {
 
 /// The GOARCH names that Go builds for on Linux, each with its names elsewhere: those of Yocto, `uname -m` and Debian.
 const LINUX: &[(&str, &[&str])] = &[
-    ("386", &["i586", "i686", "i486", "i386", "x86"]),
+    ("386", &["i586", "i686", "i486", "i386"]),
     ("amd64", &["x86_64", "x86-64"]),
     ("arm", &[]),
     ("arm64", &["aarch64"]),
@@ -36,7 +36,7 @@ const BIG_ENDIAN_ARM: &[(&str, &[&str])] = &[
 ];
 
 /// Reserved in Go (go/build/syslist.go) and known to container engines. Accepted when chosen, never derived.
-const RESERVED: &[&str] = &["amd64p32", "mips64p32", "mips64p32le", "ppc", "riscv", "s390", "sparc", "sparc64", "wasm"];
+const RESERVED: &[&str] = &["amd64p32", "mips64p32", "mips64p32le", "ppc", "s390", "sparc", "sparc64", "wasm"];
 
 /// Names of 32-bit little-endian Arm that imply the ISA: those of `uname -m` (the kernel's name and `l` for the byte
 /// order), of RPM and of Debian.
@@ -87,6 +87,18 @@ const WITHOUT_GOARCH: &[&str] = &[
     "x32",
 ];
 
+/// Names by which the kernel calls several architectures, each with what to say instead. `powerpc` is Yocto's name of the
+/// 32-bit one too.
+const AMBIGUOUS: &[(&str, &str)] = &[
+    ("x86", "say `386` (i686) for 32 bits or `amd64` (x86_64) for 64 bits"),
+    ("riscv", "say `riscv64` for 64 bits; RISC-V with 32 bits has no name in OCI"),
+    ("loongarch", "say `loong64` (loongarch64) for 64 bits; LoongArch with 32 bits has no name in OCI"),
+    (
+        "powerpc",
+        "say `ppc64` (powerpc64) or `ppc64le` (powerpc64le) for 64 bits; PowerPC with 32 bits has no name in OCI",
+    ),
+];
+
 /// GOOS names (go/build/syslist.go).
 const SYSTEMS: &[&str] = &[
     "aix",
@@ -111,7 +123,7 @@ const SYSTEMS: &[&str] = &[
 
 /// Returns whether some architecture has this name, whether or not OCI can name it.
 pub(crate) fn is_known_name(name: &str) -> bool {
-    named(name).is_some() || reserved(name).is_some() || WITHOUT_GOARCH.contains(&name)
+    named(name).is_some() || reserved(name).is_some() || ambiguous(name).is_some() || WITHOUT_GOARCH.contains(&name)
 }
 
 /// Returns whether this is a GOOS.
@@ -134,7 +146,14 @@ pub(crate) fn accepted_names() -> String {
 
 /// Returns the architecture that a setting chooses by name.
 pub(super) fn chosen(name: &str) -> Result<Architecture> {
-    named(name).or_else(|| reserved(name)).ok_or_else(|| refuse(name))
+    named(name).or_else(|| reserved(name)).ok_or_else(|| match ambiguous(name) {
+        Some(instead) => Error::refused_with_hint(
+            format!("architecture `{name}` is ambiguous: the kernel calls 32 and 64 bits so"),
+            instead,
+        )
+        .of_kind(ErrorKind::Ambiguous),
+        None => refuse(name),
+    })
 }
 
 /// Returns the architecture that a machine is built for.
@@ -142,7 +161,26 @@ pub(super) fn derived(name: &str) -> Result<Architecture> {
     named(name).ok_or_else(|| refuse(name))
 }
 
+fn ambiguous(name: &str) -> Option<&'static str> {
+    AMBIGUOUS.iter().find(|(ambiguous, _)| *ambiguous == name).map(|(_, instead)| *instead)
+}
+
 fn named(name: &str) -> Option<Architecture> {
+    plainly_named(name).or_else(|| plainly_named(of_triplet(name)?))
+}
+
+/// Returns the architecture in a GNU triplet for Linux (`aarch64-poky-linux`, `arm-linux-gnueabihf`), which may end in the
+/// hyphen that a prefix of tools has. An ABI without a name in OCI is no such triplet.
+fn of_triplet(name: &str) -> Option<&str> {
+    let mut parts = name.strip_suffix('-').unwrap_or(name).split('-');
+    let architecture = parts.next()?;
+    let rest: Vec<&str> = parts.collect();
+    let system = rest.iter().position(|part| *part == "linux")?;
+    let is_nameless = |abi: &str| matches!(abi, "gnux32" | "muslx32" | "gnuabin32" | "muslabin32" | "gnu_ilp32");
+    (system < 2 && rest.len() - system < 3 && !rest.iter().any(|abi| is_nameless(abi))).then_some(architecture)
+}
+
+fn plainly_named(name: &str) -> Option<Architecture> {
     let by_goarch = LINUX
         .iter()
         .chain(BIG_ENDIAN_ARM)
@@ -190,6 +228,16 @@ mod tests {
             ("i486", "386", None),
             ("i586", "386", None),
             ("i686", "386", None),
+            ("aarch64-poky-linux", "arm64", None),
+            ("aarch64-poky-linux-", "arm64", None),
+            ("x86_64-linux-gnu", "amd64", None),
+            ("x86_64-pc-linux-musl", "amd64", None),
+            ("i686-oe-linux", "386", None),
+            ("arm-poky-linux-gnueabi", "arm", None),
+            ("armv7l-unknown-linux-gnueabihf", "arm", Some("armv7a")),
+            ("powerpc64le-poky-linux", "ppc64le", None),
+            ("mips64el-linux-gnuabi64", "mips64le", None),
+            ("loongarch64-poky-linux", "loong64", None),
             ("amd64", "amd64", None),
             ("x86_64", "amd64", None),
             ("arm", "arm", None),
@@ -237,9 +285,46 @@ mod tests {
     #[test]
     fn what_has_no_name_says_what_to_set() {
         for name in WITHOUT_GOARCH {
-            let error = chosen(name).unwrap_err();
+            let error = derived(name).unwrap_err();
             assert_eq!(error.to_string(), format!("architecture `{name}` has no name in OCI"));
             assert!(error.hint().unwrap().to_string().contains("OCI_IMAGE_ARCH"), "{name}");
+        }
+    }
+
+    #[test]
+    fn what_the_kernel_calls_two_things_is_refused_with_both() {
+        for (name, meanings) in [
+            ("x86", &["`386` (i686)", "`amd64` (x86_64)"][..]),
+            ("riscv", &["`riscv64`", "32 bits has no name"]),
+            ("loongarch", &["`loong64`"]),
+            ("powerpc", &["`ppc64` ", "`ppc64le`", "32 bits has no name"]),
+        ] {
+            let error = chosen(name).unwrap_err();
+            assert!(error.to_string().starts_with(&format!("architecture `{name}` is ambiguous")), "{error}");
+            let hint = error.hint().unwrap().to_string();
+            assert!(meanings.iter().all(|meaning| hint.contains(meaning)), "{hint}");
+            // As a machine's architecture, `powerpc` is Yocto's name of the one with 32 bits.
+            assert!(derived(name).unwrap_err().to_string().ends_with("has no name in OCI"), "{name}");
+        }
+    }
+
+    #[test]
+    fn triplets_of_other_systems_and_abis_are_unknown() {
+        for name in [
+            "aarch64-none-elf",
+            "x86_64-linux-gnux32",
+            "mips64-linux-gnuabin32",
+            "linux",
+            "-linux",
+            "aarch64-a-b-linux-gnu",
+            "aarch64-linux-gnu-x-y",
+            "x86-poky-linux",
+            "z80-poky-linux",
+            "aarch64--linux-",
+            "x86_64-w64-mingw32",
+        ] {
+            let is_known = named(name).is_some();
+            assert_eq!(is_known, name == "aarch64--linux-", "{name}");
         }
     }
 
@@ -255,6 +340,7 @@ mod tests {
     #[test]
     fn one_name_has_one_meaning() {
         let mut names: Vec<&str> = RESERVED.iter().chain(WITHOUT_GOARCH).copied().collect();
+        names.extend(AMBIGUOUS.iter().map(|(name, _)| *name).filter(|name| !WITHOUT_GOARCH.contains(name)));
         for (goarch, others) in LINUX.iter().chain(BIG_ENDIAN_ARM) {
             names.push(goarch);
             names.extend(*others);

@@ -6,12 +6,14 @@
 mod architecture;
 mod machine;
 mod pattern;
+mod toolchain;
 mod variant;
 
 pub use architecture::known_names;
 pub(crate) use architecture::{accepted_names, is_known_name, is_known_os};
 pub use machine::Machine;
 pub use pattern::PlatformPattern;
+pub(crate) use toolchain::tune_words;
 pub use variant::VariantPolicy;
 
 use std::collections::BTreeMap;

@@ -5,6 +5,7 @@
 //! user wrote it, the value, and what is accepted.
 
 pub mod changes;
+mod checks;
 pub(crate) mod field_kind;
 pub(crate) mod fields;
 mod sources;
@@ -13,6 +14,7 @@ pub mod variables;
 mod vars_file;
 mod words;
 
+pub use checks::{Check, CheckLevel, Checks};
 pub use fields::ConfigField;
 pub use sources::{unknown_names, FlagValue, Settings};
 pub(crate) use values::ANNOTATION;
@@ -61,6 +63,8 @@ pub struct BuildSpec {
     pub exclude: Vec<String>,
     /// The directory of the cache. It does not affect the result.
     pub cache: Option<PathBuf>,
+    /// What is checked in the rootfs, and how much it weighs.
+    pub checks: Checks,
     /// How the tree is cut into layers, or `None` for one layer without annotations about it.
     pub layers: Option<Layering>,
     /// Warnings about the settings.
@@ -99,6 +103,7 @@ impl BuildSpec {
             compression: settings.one(&variables::COMPRESSION, &values::COMPRESSION)?.unwrap_or_default(),
             cache: settings.find(&variables::CACHE).map(|setting| setting.text()).transpose()?.map(PathBuf::from),
             exclude: settings.list(&variables::EXCLUDE, &values::NOT_EMPTY)?,
+            checks: Checks::with(settings.list(&variables::QA, &values::CHECK)?.concat()),
             layers: layers(settings)?,
             warnings: without_effect(settings, base_is_set),
         })
@@ -152,13 +157,23 @@ fn layers(settings: &Settings) -> Result<Option<Layering>> {
 /// The platform from the settings. It is optional if there is a base image.
 fn platform(settings: &Settings, has_base: bool) -> Result<Option<Platform>> {
     let text = |variable| settings.find(variable).map_or(Ok(""), |setting| setting.text());
+    let of_build = [variables::TARGET_ARCH, variables::TUNE_FEATURES, variables::MACHINEOVERRIDES];
+    let is_build = of_build.iter().any(|variable| settings.find(variable).is_some());
+    // The environment of an SDK is asked where a build says nothing.
+    let (target_arch, tune_features) = if is_build {
+        (text(&variables::TARGET_ARCH)?, text(&variables::TUNE_FEATURES)?.to_owned())
+    } else {
+        (text(&variables::SDK_TARGET_ARCH)?, platform::tune_words(text(&variables::SDK_TUNE_CCARGS)?))
+    };
     let machine = Machine {
         architecture: text(&variables::ARCH)?,
-        target_arch: text(&variables::TARGET_ARCH)?,
-        tune_features: text(&variables::TUNE_FEATURES)?,
+        target_arch,
+        tune_features: &tune_features,
         machine_overrides: text(&variables::MACHINEOVERRIDES)?,
     };
-    let Some(named) = settings.find(&variables::ARCH).or_else(|| settings.find(&variables::TARGET_ARCH)) else {
+    let of_sdk = || settings.find(&variables::SDK_TARGET_ARCH).filter(|_| !is_build && !has_base);
+    let named = settings.find(&variables::ARCH).or_else(|| settings.find(&variables::TARGET_ARCH)).or_else(of_sdk);
+    let Some(named) = named else {
         if has_base {
             return Ok(None);
         }
@@ -230,6 +245,7 @@ mod tests {
             compression: Compression::default(),
             cache: None,
             exclude: Vec::new(),
+            checks: Checks::default(),
             layers: None,
             warnings: Vec::new(),
         };
@@ -429,12 +445,15 @@ mod tests {
                 "OCI_IMAGE_STOPSIGNAL" => "SIGHUP",
                 "OCI_BASE_IMAGE_MODE" => "merge",
                 "OCI_IMAGE_LAYERS" => "all=*",
+                "OCI_IMAGE_QA" => "arch:error",
                 "OCI_IMAGE_SUBARCH" | "OCI_IMAGE_COMPRESSION" => "none",
                 name if name.starts_with("OCI_IMAGE_HEALTHCHECK_") && !name.ends_with("RETRIES") => "7s",
                 _ => "7",
             };
             let after = BuildSpec::resolve(&arm_board(Some((*variable, value)))).unwrap();
-            assert_ne!(after, before, "{}", variable.name);
+            // An SDK has no say where a build says what it is for.
+            let has_effect = !variable.name.starts_with("OECORE_");
+            assert_eq!(after != before, has_effect, "{}", variable.name);
         }
     }
 

@@ -6,7 +6,7 @@ use crate::compress::Compression;
 use crate::layout::ImageName;
 use crate::oci::annotations;
 use crate::platform::{self, VariantPolicy};
-use crate::settings::BaseMode;
+use crate::settings::{checks, BaseMode, Check, CheckLevel};
 use crate::time::Timestamp;
 
 /// How a value is parsed.
@@ -61,9 +61,16 @@ pub(crate) const USER: Grammar<String> =
 pub(crate) const SIGNAL: Grammar<String> =
     Grammar { accepted: "a signal such as `SIGTERM`, `SIGRTMIN+3`, or a number from 1 to 64", read: signal };
 
-/// Seconds since 1970, or RFC 3339.
+/// `arch:error`, or several joined by commas.
+pub(super) const CHECK: Grammar<Vec<(Check, CheckLevel)>> = Grammar {
+    accepted: "`NAME:error`, `NAME:warn` or `NAME:skip`, with NAME `arch`, `user-missing`, `entrypoint-missing` or `setuid-new`",
+    read: checks::read,
+};
+
+/// Seconds since 1970, RFC 3339, or a date and time in digits.
 pub(super) const TIME: Grammar<Timestamp> = Grammar {
-    accepted: "seconds since 1970 or RFC 3339, such as `1520598896` or `2018-03-09T12:34:56Z`",
+    accepted:
+        "seconds since 1970, RFC 3339 or 14 digits, such as `1520598896`, `2018-03-09T12:34:56Z` or `20180309123456`",
     read: |text| text.parse().ok(),
 };
 

@@ -67,6 +67,10 @@ variables! {
         "Yocto's words for the CPU: the variant comes from them";
     MACHINEOVERRIDES = Text "MACHINEOVERRIDES" Some("--machine-overrides"),
         "Yocto's overrides, joined by `:`; asked before TUNE_FEATURES";
+    SDK_TARGET_ARCH = Text "OECORE_TARGET_ARCH" None,
+        "an SDK's architecture, used where neither of the two is set";
+    SDK_TUNE_CCARGS = Text "OECORE_TUNE_CCARGS" None,
+        "an SDK's options for the CPU: `-march=`, `-mcpu=`";
     AUTHOR = Text "OCI_IMAGE_AUTHOR" Some("--author"),
         "who made it: a name, or with the flag `Name <email>`";
     AUTHOR_EMAIL = Text "OCI_IMAGE_AUTHOR_EMAIL" None,
@@ -133,11 +137,13 @@ variables! {
         "Docker's relative CPU weight, 2 to 262144"
         => Fills::Field("CpuShares", FieldKind::Number(&values::CPU_SHARES, |config| &mut config.cpu_shares));
     CREATED = Text "OCI_IMAGE_CREATED" Some("--created"),
-        "when it was made: seconds since 1970 or RFC 3339";
+        "when it was made: seconds since 1970, RFC 3339, or `YYYYMMDDhhmmss`";
     COMPRESSION = Text "OCI_IMAGE_COMPRESSION" Some("--compression"),
         "`gzip[:LEVEL]` (default), `zstd[:LEVEL]` or `none`";
     EXCLUDE = List "OCI_IMAGE_EXCLUDE" Some("--exclude"),
         "globs of paths in the image that are left out";
+    QA = List "OCI_IMAGE_QA" Some("--check"),
+        "what is checked, and how it weighs: `NAME:error`, `:warn`, `:skip`";
     LAYERS = List "OCI_IMAGE_LAYERS" Some("--layers"),
         "how it is cut: `packages[:MAX]`, `@FILE`, `NAME=SELECTOR[,…]`";
     CACHE = Text "OCI_IMAGE_CACHE" Some("--cache"),

@@ -14,7 +14,27 @@ use crate::tree::TarPath;
 pub struct Globs {
     set: RegexSet,
     patterns: Vec<Vec<u8>>,
+    /// How many of them the user gave: only those are told if they match nothing.
+    given: usize,
 }
+
+/// Paths that only builds need: headers, static libraries, files for pkg-config, `CMake`, libtool and autoconf, debug
+/// symbols and sources.
+pub const DEVELOPMENT: &[&str] = &[
+    "usr/include",
+    "usr/local/include",
+    "**/*.a",
+    "**/*.la",
+    "**/*.o",
+    "**/pkgconfig",
+    "usr/lib*/cmake",
+    "usr/lib/*/cmake",
+    "usr/share/cmake*",
+    "usr/share/aclocal*",
+    "**/.debug",
+    "usr/lib*/debug",
+    "usr/src",
+];
 
 impl Globs {
     /// Compiles patterns; the error names the invalid one.
@@ -34,7 +54,14 @@ impl Globs {
             .unicode(false)
             .build()
             .map_err(|error| Error::refused(format!("patterns are too large together: {error}")))?;
-        Ok(Globs { set, patterns })
+        Ok(Globs { set, given: patterns.len(), patterns })
+    }
+
+    /// Adds patterns that the user did not write: one that matches nothing is not told.
+    pub fn and(self, more: &[&str]) -> Result<Self> {
+        let given = self.given;
+        let more = more.iter().map(|pattern| pattern.as_bytes().to_owned());
+        Ok(Globs { given, ..Globs::parse(self.patterns.into_iter().chain(more))? })
     }
 
     /// Returns whether any pattern matches the path. None matches the root.
@@ -78,7 +105,8 @@ impl<'a> Exclusion<'a> {
     }
 
     pub(crate) fn finish(self) -> Excluded {
-        let idle = self.globs.patterns.iter().enumerate().filter(|(at, _)| !self.met.contains(at));
+        let given = self.globs.patterns.iter().take(self.globs.given);
+        let idle = given.enumerate().filter(|(at, _)| !self.met.contains(at));
         Excluded {
             anything: !self.met.is_empty(),
             idle: idle.map(|(_, pattern)| String::from_utf8_lossy(pattern).into_owned()).collect(),

@@ -28,7 +28,7 @@ pub(crate) use diff::diff;
 pub use difference::{Change, Difference, FieldChange, FromTo};
 pub use entry::{Device, Entry, Kind, Metadata, Xattrs};
 pub(crate) use glob::Excluded;
-pub use glob::Globs;
+pub use glob::{Globs, DEVELOPMENT};
 pub(crate) use mask::Mask;
 pub use mtime::Mtime;
 pub(crate) use owner::clamp_times;

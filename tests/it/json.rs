@@ -151,7 +151,7 @@ fn keys_are_printed_as_they_are_described() {
     fs::write(scratch.join("bill"), "{}").unwrap();
 
     printed.run("build rootfs oci:out:v1 oci:other:v1 --arch amd64 --label a=b --annotation c=d --cmd sh");
-    printed.run("build newer oci:out:v2 --arch arm64 --layers all=*");
+    printed.run("build newer oci:out:v2 --arch arm64 --layers all=* --user nobody-knows");
     printed.run("build rootfs oci:out:v1 --arch arm64 --dry-run");
     printed.run("attach oci:out:v1 bill --type text/plain --annotation .title=x");
     printed.run("inspect oci:out:v1 --files --largest 2");

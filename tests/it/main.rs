@@ -61,6 +61,12 @@ mod convert;
 /// Images for several platforms become one that has them all.
 mod index;
 
+/// In the shell of an SDK, the platform comes from its environment.
+mod sdk;
+
+/// Checks find what would keep a container from starting, at the level that the user sets.
+mod checks;
+
 /// If there are several images, a platform chooses the right one.
 mod platforms;
 

@@ -239,8 +239,8 @@ two'"#,
     ]
 }
 
-/// Settings that have an effect only together with others.
-const ELSEWHERE: [&str; 7] = [
+/// Settings that have an effect only together with others, or none on the image.
+const ELSEWHERE: [&str; 10] = [
     "TARGET_ARCH",
     "TUNE_FEATURES",
     "MACHINEOVERRIDES",
@@ -248,6 +248,9 @@ const ELSEWHERE: [&str; 7] = [
     "OCI_IMAGE_LAYERS",
     "OCI_IMAGE_CACHE",
     "OCI_BASE_IMAGE_MODE",
+    "OCI_IMAGE_QA",
+    "OECORE_TARGET_ARCH",
+    "OECORE_TUNE_CCARGS",
 ];
 
 /// A value in single quotes, as a shell would write it.

@@ -3,7 +3,9 @@
 mod archive;
 mod attributes;
 mod base;
+mod checks;
 mod documents;
+mod elf;
 mod image_as_rootfs;
 pub(crate) mod layers;
 mod merged;
@@ -14,6 +16,7 @@ mod rootfs;
 mod warnings;
 
 pub use base::{BaseOptions, VolumeMask};
+pub use checks::CheckFinding;
 pub use report::{BuildReport, BuildStats, CheckReport, LayerReport, TargetReport};
 pub use rootfs::Rootfs;
 
@@ -37,6 +40,7 @@ use crate::tree::{clamp_times, Content, DeviceTable, Entry, Mask, OwnerPolicy, S
 use crate::work::Work;
 
 use base::Base;
+use checks::Checked;
 use layers::{Cutting, NewLayer, PlannedSteps};
 use rootfs::ReadRootfs;
 
@@ -85,8 +89,16 @@ pub fn build(rootfs: &Rootfs, targets: &[Location], options: &BuildOptions, work
     warnings.append(&mut read.warnings);
     let base_tree = read.base.as_ref().map(|base| &base.folded.tree);
     warnings.extend(warnings::idle_masks(&options.base.masks, base_tree, &read.rootfs.tree));
-    let user = container.user.as_deref().unwrap_or_default();
-    warnings.extend(warnings::unknown_accounts(user, &read.rootfs.tree, read.rootfs.content.as_ref())?);
+    let checked = Checked {
+        tree: &read.rootfs.tree,
+        content: read.rootfs.content.as_ref(),
+        of_base: &read.rootfs.of_base,
+        base: base_tree,
+        platform: &platform,
+        container: &container,
+    };
+    let findings = checked.findings(&spec.checks)?;
+    warnings.extend(findings.iter().map(|finding| finding.message.clone()));
     for warning in &warnings {
         work.observer.warning(warning);
     }
@@ -140,6 +152,7 @@ pub fn build(rootfs: &Rootfs, targets: &[Location], options: &BuildOptions, work
         digest: descriptor.digest,
         targets: targets.iter().map(|target| target_report(target, &target_options)).collect::<Result<_>>()?,
         warnings,
+        findings,
         stats,
         layers: new.into_iter().map(layer_report).collect(),
     })

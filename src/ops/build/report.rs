@@ -2,6 +2,7 @@ use serde::Serialize;
 
 use crate::digest::Digest;
 use crate::json;
+use crate::ops::build::checks::CheckFinding;
 use crate::platform::Platform;
 use crate::time::Timestamp;
 
@@ -25,6 +26,8 @@ pub struct BuildReport {
     pub targets: Vec<TargetReport>,
     /// Warnings.
     pub warnings: Vec<String>,
+    /// What the checks found; the messages are among the warnings too.
+    pub findings: Vec<CheckFinding>,
     /// How much work it was.
     pub stats: BuildStats,
 }

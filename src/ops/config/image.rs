@@ -21,10 +21,6 @@ pub(super) fn changed(image: &Image, changes: &ImageChanges) -> Result<Option<Se
     if config == *old_config && manifest == *old_manifest && !is_asked_for {
         return Ok(None);
     }
-    // An implied time alone is not a change: otherwise every build would move the image.
-    if let (None, Some(epoch)) = (changes.created, changes.source_date_epoch) {
-        config.created = Some(epoch.to_string());
-    }
     if let HistoryChange::Step(step) = &changes.history {
         add_step(&mut config, manifest.layers.len(), step, changes, is_asked_for)?;
     }

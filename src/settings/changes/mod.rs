@@ -87,8 +87,6 @@ pub struct ImageChanges {
     pub annotations: BTreeMap<Annotated, Annotations>,
     /// The creation time, if given explicitly.
     pub created: Option<Timestamp>,
-    /// The creation time if something else changes and none is given explicitly.
-    pub source_date_epoch: Option<Timestamp>,
     /// What happens to the history.
     pub history: HistoryChange,
 }
@@ -115,7 +113,6 @@ impl ImageChanges {
             config: fields::read(settings)?,
             annotations: annotations.into_iter().collect(),
             created: settings.one(&variables::CREATED, &values::TIME)?,
-            source_date_epoch: settings.one(&variables::SOURCE_DATE_EPOCH, &values::EPOCH)?,
             history: HistoryChange::Step(HistoryStep::default()),
         })
     }
