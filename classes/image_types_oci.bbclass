@@ -110,7 +110,7 @@ SPDX_IMAGE_PURPOSE:docker-archive = "container"
 
 OCI_IMAGE_TAG ??= "latest"
 OCI_IMAGE_NAME ??= "${@d.getVar('IMAGE_BASENAME').lower()}"
-OCI_IMAGE_CMD ??= "${@'' if d.getVar('OCI_IMAGE_ENTRYPOINT') or oci_base_image(d) else '/bin/sh'}"
+OCI_IMAGE_CMD ??= "${@oci_default_command(d)}"
 OCI_IMAGE_AUTO_LABELS ??= "1"
 OCI_IMAGE_CREATED ??= "${REPRODUCIBLE_TIMESTAMP_ROOTFS}"
 
@@ -153,6 +153,12 @@ OCI_PLACE = "; rm -rf '${OCI_TARGET}'; mv '${OCI_TARGET}.new' '${OCI_TARGET}'"
 IMAGE_CMD:oci = "${OCI_BUILD}${OCI_ATTACH}${OCI_PLACE}"
 IMAGE_CMD:oci-archive = "${OCI_BUILD}${OCI_PLACE}"
 IMAGE_CMD:docker-archive = "${OCI_BUILD}${OCI_PLACE}"
+
+def oci_default_command(d):
+    """
+    A shell, where neither the recipe nor a base says what runs.
+    """
+    return "" if d.getVar("OCI_IMAGE_ENTRYPOINT") or oci_base_image(d) else "/bin/sh"
 
 def oci_tasks():
     """
@@ -232,13 +238,13 @@ def oci_names(d):
 
 def oci_overridden(d, imagetype):
     """
-    A digest of what the image type as an override changes, for the hash of its task.
+    A digest of what the image type as an override changes, for the hash of its task. To what values refer is in the hash
+    otherwise.
     """
     import hashlib
 
-    plain = oci_values(d, oci_names(d))
-    typed = oci_values(oci_with_type(d, imagetype), oci_names(d))
-    changed = sorted((name, value) for name, value in typed.items() if value != plain[name])
+    typed = oci_with_type(d, imagetype)
+    changed = [(name, typed.getVar(name, False)) for name in oci_names(d) if typed.getVar(name, False) != d.getVar(name, False)]
     return hashlib.sha256(repr(changed).encode()).hexdigest() if changed else ""
 
 def oci_version(d):

@@ -78,3 +78,14 @@ def ocibake_link(name, tag, ending):
     The link by which classes for containers find an image with this tag.
     """
     return "%s-%s-%s" % (name, tag.replace(":", "_").replace("/", "_"), ending)
+
+def ocibake_clean_layouts(d, names):
+    """
+    Remove what BitBake leaves in DEPLOY_DIR_IMAGE of layouts that it has removed: it removes files.
+    """
+    import glob
+
+    for layout in glob.glob(os.path.join(glob.escape(d.getVar("DEPLOY_DIR_IMAGE")), names)):
+        for directory, _, _ in os.walk(layout, topdown=False) if not os.path.islink(layout) else []:
+            if not os.listdir(directory):
+                os.rmdir(directory)

@@ -71,16 +71,11 @@ def oci_of_other_backends(d):
                for name in os.listdir(deploy)}
     return sorted(name for name, target in targets.items() if theirs.search(target))
 
-# What BitBake removes are files; a layout has directories.
 CLEANFUNCS += "oci_clean"
 
 python oci_clean () {
     import glob
 
-    deploy = d.getVar("DEPLOY_DIR_IMAGE")
-    for layout in glob.glob(os.path.join(glob.escape(deploy), glob.escape(d.getVar("IMAGE_BASENAME")) + "*.oci")):
-        for directory, _, _ in os.walk(layout, topdown=False) if not os.path.islink(layout) else []:
-            if not os.listdir(directory):
-                os.rmdir(directory)
+    ocibake_clean_layouts(d, glob.escape(d.getVar("IMAGE_BASENAME")) + "*.oci")
 }
 oci_clean[doc] = "Remove the directories of layouts"

@@ -27,8 +27,9 @@
 #     OCI_INDEX_TYPES        oci, oci-archive or both; default "oci"
 #     OCI_INDEX_ANNOTATIONS  annotations of the index, words key=value
 #     OCI_INDEX_FLAT         "1": the images stand in index.json itself, without an index of their own; default "0"
-#     OCI_INDEX_DEPLOY_DIR_IMAGE[MULTICONFIG]
-#                            DEPLOY_DIR_IMAGE of a multiconfig; default: what its configuration file makes of this one's
+#     OCI_INDEX_DEPLOY_DIR_IMAGE
+#                            DEPLOY_DIR_IMAGE of multiconfigs, words MULTICONFIG=DIRECTORY; default: what the configuration
+#                            file of each makes of this one's
 #     OCI_IMAGE_TAG          names of the index, words; default "latest"
 
 inherit deploy nopackages nospdx ocibake
@@ -43,6 +44,7 @@ OCI_INDEX_IMAGE_TAG ??= ""
 OCI_INDEX_TYPES ??= "oci"
 OCI_INDEX_ANNOTATIONS ??= ""
 OCI_INDEX_FLAT ??= "0"
+OCI_INDEX_DEPLOY_DIR_IMAGE ??= ""
 
 deltask do_fetch
 deltask do_unpack
@@ -86,25 +88,40 @@ def oci_index_depends(d):
     return (" ".join(task for multiconfig, task in images if not multiconfig),
             " ".join("%s:%s:%s" % (mc, multiconfig, task) for multiconfig, task in images if multiconfig))
 
-def oci_index_deploy_dirs(d, multiconfig):
+def oci_index_configured_dirs(d, multiconfig):
     """
-    Where the images of a multiconfig may be, the likeliest first. Its datastore is out of reach here; what sets it apart
-    from this one stands in its configuration file.
+    Where a multiconfig deploys its images, the likeliest first. Its datastore is out of reach here; what sets it apart from
+    this one stands in its configuration file.
     """
-    if not multiconfig:
-        return [d.getVar("DEPLOY_DIR_IMAGE")]
-    explicit = d.getVarFlag("OCI_INDEX_DEPLOY_DIR_IMAGE", multiconfig)
-    if explicit:
-        return [explicit]
     other = bb.data.createCopy(d)
     other.setVar("BB_CURRENT_MC", multiconfig)
     bb.parse.handle("conf/multiconfig/%s.conf" % multiconfig, other, True)
     directories = [other.getVar("DEPLOY_DIR_IMAGE")]
     if d.getVar("TCLIBCAPPEND") and other.getVar("TMPDIR") != d.getVar("TMPDIR"):
-        # Older releases add this to TMPDIR behind the file, unless an override sets TMPDIR.
+        # Older releases add this to TMPDIR after the file, unless an override sets TMPDIR.
         other.appendVar("TMPDIR", d.getVar("TCLIBCAPPEND"))
         directories.insert(0, other.getVar("DEPLOY_DIR_IMAGE"))
     return directories
+
+# nooelint: oelint.task.noanonpython - configuration files are read when recipes are, and not by tasks
+python () {
+    for multiconfig in sorted({multiconfig for multiconfig, _ in oci_index_images(d) if multiconfig}):
+        d.setVar("OCI_INDEX_DIRECTORIES_" + multiconfig, "\n".join(oci_index_configured_dirs(d, multiconfig)))
+}
+
+def oci_index_deploy_dirs(d, multiconfig):
+    """
+    Where the images of a multiconfig may be.
+    """
+    if not multiconfig:
+        return [d.getVar("DEPLOY_DIR_IMAGE")]
+    for word in ocibake_words(d, "OCI_INDEX_DEPLOY_DIR_IMAGE"):
+        name, separator, directory = word.partition("=")
+        if not separator or not directory.startswith("/"):
+            bb.fatal("OCI_INDEX_DEPLOY_DIR_IMAGE holds `%s`: expected words MULTICONFIG=DIRECTORY" % word)
+        if name == multiconfig:
+            return [directory]
+    return d.getVar("OCI_INDEX_DIRECTORIES_" + multiconfig).split("\n")
 
 def oci_index_location(d, multiconfig, recipe, tag):
     """
@@ -118,7 +135,7 @@ def oci_index_location(d, multiconfig, recipe, tag):
                 return "%s:%s" % (transport, candidate)
     bb.fatal("%s has no image at %s: give it the image type oci and the tag `%s`%s" % (
         recipe, " or ".join("%s or %s.tar" % (path, path) for path in paths), tag,
-        ", or set OCI_INDEX_DEPLOY_DIR_IMAGE[%s]" % multiconfig if multiconfig else ""))
+        ", or set OCI_INDEX_DEPLOY_DIR_IMAGE to `%s=DIRECTORY`" % multiconfig if multiconfig else ""))
 
 python do_deploy () {
     ocibake_require(d)
@@ -126,10 +143,7 @@ python do_deploy () {
     taken = d.getVar("OCI_INDEX_IMAGE_TAG") or tags[0]
     flags = ["--tag=" + tag for tag in tags]
     flags += ["--annotation=" + pair for pair in ocibake_words(d, "OCI_INDEX_ANNOTATIONS")]
-    try:
-        flags += ["--flat"] if bb.utils.to_boolean(d.getVar("OCI_INDEX_FLAT")) else []
-    except ValueError:
-        bb.fatal("OCI_INDEX_FLAT is `%s`: expected 0 or 1" % d.getVar("OCI_INDEX_FLAT"))
+    flags += ["--flat"] if ocibake_switch(d, "OCI_INDEX_FLAT") else []
     images = [oci_index_location(d, multiconfig, recipe, taken) for multiconfig, recipe in oci_index_images(d)]
 
     for imagetype in ocibake_words(d, "OCI_INDEX_TYPES"):
@@ -144,7 +158,16 @@ python do_deploy () {
         for link in sorted({ocibake_link(d.getVar("PN"), tag, ending) for tag in tags}):
             os.symlink(name, os.path.join(d.getVar("DEPLOYDIR"), link))
 }
-do_deploy[vardeps] += "OCI_IMAGE_TAG OCI_INDEX_ANNOTATIONS OCI_INDEX_IMAGES OCI_INDEX_TYPES"
+do_deploy[vardeps] += "\
+    OCI_IMAGE_TAG OCI_INDEX_ANNOTATIONS OCI_INDEX_DEPLOY_DIR_IMAGE OCI_INDEX_FLAT OCI_INDEX_IMAGES OCI_INDEX_TYPES \
+"
 do_deploy[doc] = "Make the index of the images, and the links by which container classes find it"
 
 addtask do_deploy before do_build
+
+CLEANFUNCS += "oci_index_clean"
+
+python oci_index_clean () {
+    ocibake_clean_layouts(d, d.getVar("PN") + ".oci")
+}
+oci_index_clean[doc] = "Remove the directories of the layout"

@@ -52,19 +52,26 @@ def oci_plan_checksums(d):
     path = oci_plan_file(d)
     return path + ":True" if path else ""
 
-def oci_layer_definitions(d):
+def oci_layer_words(d):
     """
-    The words of OCI_LAYERS as name, type and items. Items are separated by `+`; in quotes it is part of one.
+    The words of OCI_LAYERS, and of each name, type and items. Items are separated by `+`; in quotes it is part of one.
     """
     import re
     import shlex
 
-    ocibake_words(d, "OCI_LAYERS")
     quoted = r"'[^']*'|\"(?:\\.|[^\"\\])*\"|\\."
-    definitions = []
     for word in re.findall(r"(?:%s|[^\s'\"\\])+" % quoted, d.getVar("OCI_LAYERS") or ""):
         name, kind, content = (word.split(":", 2) + ["", ""])[:3]
         items = ["".join(shlex.split(item)) for item in re.findall(r"(?:%s|[^+'\"\\])+" % quoted, content)]
+        yield word, name, kind, items
+
+def oci_layer_definitions(d):
+    """
+    Name, type and items of each layer of OCI_LAYERS.
+    """
+    ocibake_words(d, "OCI_LAYERS")
+    definitions = []
+    for word, name, kind, items in oci_layer_words(d):
         if kind == "host":
             bb.fatal("OCI_LAYERS holds `%s`: a file of the build host is in no checksum; install it by a recipe, with "
                      "file-checksums where it has to stay where it is" % word)
@@ -75,6 +82,23 @@ def oci_layer_definitions(d):
     if not definitions:
         bb.fatal("OCI_LAYERS is empty: OCI_LAYER_MODE is multi")
     return definitions
+
+def oci_install_named(d):
+    """
+    Have the rootfs what OCI_LAYERS names, as image-oci does.
+    """
+    if d.getVar("OCI_LAYER_MODE") == "multi":
+        named = {item for _, _, kind, items in oci_layer_words(d) if kind == "packages" for item in items}
+        missing = sorted(named - set((d.getVar("IMAGE_INSTALL") or "").split()))
+        if missing:
+            d.appendVar("IMAGE_INSTALL", " " + " ".join(missing))
+
+# nooelint: oelint.task.noanonpython - IMAGE_INSTALL is complete when the recipe is
+python () {
+    # The backend of image-oci does so after it.
+    if not bb.data.inherits_class("image-oci", d):
+        oci_install_named(d)
+}
 
 def oci_runtime_closure(d, installed, names):
     """

@@ -49,6 +49,37 @@ def oci_join_spdx(d, path):
     rootfs, _ = oe.sbom30.find_root_obj_in_jsonld(d, "rootfs", name, oe.spdx30.software_Package)
     document, _ = oe.sbom30.create_sbom(d, name + "-sbom", [oe.sbom30.get_element_link_id(rootfs)])
     oe.sbom30.write_jsonld_doc(d, document, pathlib.Path(path))
+    oci_settle_spdx_ids(d, path)
+
+def oci_settle_spdx_ids(d, path):
+    """
+    Give elements ids that do not depend on where the build directory is. Those of this recipe hold the hashes of its tasks,
+    and do_rootfs is told that directory. They end with a digest where there are many of a kind, which is made anew of what the
+    element says.
+    """
+    import hashlib
+    import json
+    import re
+
+    with open(path, encoding="utf-8") as document:
+        text = document.read()
+    own = r"/%s-[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}/" % re.escape(d.getVar("PN"))
+    text = re.sub(r"(%s)[0-9a-f]{64}(?=[/\"])" % own, r"\1image", text)
+    ending = re.compile(r"(%simage/[^\"]*?)[0-9a-f]{32}(?=\")" % own)
+    settled = {}
+    for element in json.loads(text)["@graph"]:
+        name = json.dumps(element.get("spdxId", ""))
+        if ending.search(name):
+            said = ending.sub(r"\1", json.dumps({key: value for key, value in element.items() if key != "spdxId"}, sort_keys=True))
+            digest = hashlib.md5(said.encode()).hexdigest()
+            while digest in settled.values():
+                digest = hashlib.md5(digest.encode()).hexdigest()
+            settled[name[-33:-1]] = digest
+    text = re.sub("[0-9a-f]{32}", lambda match: settled.get(match[0], match[0]), text)
+    parsed = json.loads(text)
+    parsed["@graph"].sort(key=lambda element: (element.get("spdxId", ""), element.get("@id", "")))
+    with open(path, "w", encoding="utf-8") as document:
+        json.dump(parsed, document, sort_keys=True, separators=(",", ":"))
 
 python do_oci_spdx () {
     import glob

@@ -19,6 +19,7 @@
 //! | [`config`](ops::config::config()) | another configuration, other annotations, other history | [`ConfigOptions`](ops::config::ConfigOptions) | [`ConfigReport`](ops::config::ConfigReport) |
 //! | [`attach`](ops::attach::attach()) | a document that is about an image joins it | [`AttachOptions`](ops::attach::AttachOptions) | [`AttachReport`](ops::attach::AttachReport) |
 //! | [`plan`](ops::plan::plan()) | which layer holds what, and what an update costs | [`PlanOptions`](ops::plan::PlanOptions) | [`PlanReport`](ops::plan::PlanReport) |
+//! | [`report`](ops::report::report()) | what takes the space, and what an update costs, as a page | [`ReportOptions`](ops::report::ReportOptions) | [`Report`](ops::report::Report) |
 //! | [`ls`](ops::ls::ls()) | the images of a layout | [`LsOptions`](ops::ls::LsOptions) | [`LsReport`](ops::ls::LsReport) |
 //! | [`tag`](ops::tag::tag()) | another name | [`TagOptions`](ops::tag::TagOptions) | [`TagReport`](ops::tag::TagReport) |
 //! | [`rm`](ops::rm::rm()) | a name less | [`RmOptions`](ops::rm::RmOptions) | [`RmReport`](ops::rm::RmReport) |

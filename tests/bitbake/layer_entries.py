@@ -82,3 +82,10 @@ class Layout:
         raw = unpacked(self.blob(layer))
         assert ["sha256:" + hashlib.sha256(raw).hexdigest()] == self.config["rootfs"]["diff_ids"]
         return entries_of_tar(io.BytesIO(raw))
+
+    def folded(self):
+        """The entries of all layers; a later layer's win."""
+        entries = {}
+        for layer in self.manifest["layers"]:
+            entries.update(entries_of_tar(io.BytesIO(unpacked(self.blob(layer)))))
+        return entries

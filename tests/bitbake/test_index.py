@@ -100,7 +100,8 @@ class Index(unittest.TestCase):
         recipe = LAYER / "tests/bitbake/layer/recipes-test/images/every-machine_1.0.bb"
         run = self.build.command("python3", str(LAYER / "tests/bitbake/task_hashes.py"), str(recipe), "UNRELATED=1",
                                  "OCI_IMAGE_TAG=1.0", "OCI_INDEX_ANNOTATIONS=a=b", "OCI_INDEX_FLAT=1",
-                                 "OCI_INDEX_IMAGES=baked-image", "OCI_INDEX_IMAGE_TAG=1.0", "OCI_INDEX_TYPES=oci-archive")
+                                 "OCI_INDEX_IMAGES=baked-image", "OCI_INDEX_IMAGE_TAG=1.0",
+                                 "OCI_INDEX_DEPLOY_DIR_IMAGE=arm=/srv", "OCI_INDEX_TYPES=oci-archive")
         self.assertEqual(run.status, 0, run.output)
         hashes = {setting: tasks["do_deploy"] for setting, tasks in json.loads(run.output.splitlines()[-1]).items()}
         self.assertEqual([setting for setting, found in hashes.items() if found == hashes[""]], ["", "UNRELATED=1"])
@@ -109,8 +110,7 @@ class Index(unittest.TestCase):
         self.bake()
         run = self.build.bake(RECIPE, "-c", "clean")
         self.assertEqual(run.status, 0, run.output)
-        # OE leaves the directories, as it does for every image that is a directory.
-        left = [path for path in self.deployed.rglob("*") if path.is_symlink() or not path.is_dir()]
+        left = list(self.deployed.rglob("*"))
         self.assertEqual([str(path) for path in left if RECIPE in str(path)], [])
         for image in self.images():
             self.assertEqual(image.blobs(), image.referenced())
@@ -123,8 +123,8 @@ class Index(unittest.TestCase):
             self.build.configure(CONFIGURATION)
             run = self.build.bake(RECIPE, "-c", "deploy", "-f")
             self.assertNotEqual(run.status, 0)
-            self.assertEqual(len([line for line in run.errors if "OCI_INDEX_DEPLOY_DIR_IMAGE[arm64]" in line]), 1, run.output)
-            self.build.configure(CONFIGURATION + 'OCI_INDEX_DEPLOY_DIR_IMAGE[arm64] = "%s"\n' % where)
+            self.assertEqual(len([line for line in run.errors if "OCI_INDEX_DEPLOY_DIR_IMAGE to `arm64=DIRECTORY`" in line]), 1, run.output)
+            self.build.configure(CONFIGURATION + 'OCI_INDEX_DEPLOY_DIR_IMAGE = "arm64=%s"\n' % where)
             run = self.build.bake(RECIPE, "-c", "deploy")
             self.assertEqual(run.status, 0, run.output)
         finally:

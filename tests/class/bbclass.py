@@ -13,6 +13,7 @@ import types
 
 REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
 IMAGE = "image_types_oci"
+BACKEND = "image-oci-ocibake"
 INDEX = "ocibake_index"
 
 
@@ -130,8 +131,9 @@ def text(name):
     sources = {}
 
     def add(name):
-        path = REPOSITORY / "classes" / (name + ".bbclass")
-        if name not in sources and path.exists():
+        places = ["classes/%s.bbclass" % name, "dynamic-layers/virtualization-layer/%s.inc" % name]
+        path = next((REPOSITORY / place for place in places if (REPOSITORY / place).exists()), None)
+        if name not in sources and path:
             source = path.read_text(encoding="utf-8")
             for line in re.findall(r"^inherit (.*)$", source, re.MULTILINE):
                 for inherited in line.split():

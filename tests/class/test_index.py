@@ -52,7 +52,8 @@ class IndexTest(scratch.TestCase):
         return made
 
     def deploy(self, d):
-        """Run the task; returns the tool's calls."""
+        """Parse the recipe and run the task; returns the tool's calls."""
+        d.parse()
         with unittest.mock.patch.dict(os.environ, {"PATH": d.getVar("PATH")}, clear=True):
             d.functions().do_deploy(d)
         return (self.directory / "calls").read_text().splitlines()
@@ -136,18 +137,24 @@ class Made(IndexTest):
     def test_where_a_multiconfig_deploys(self):
         d = self.datastore()
         functions = d.functions()
-        deploy = functions.oci_index_deploy_dirs
-        self.assertEqual(deploy(d, None), ["%s/tmp/deploy/images/qemux86-64" % self.directory])
+        deploy = functions.oci_index_configured_dirs
+        self.assertEqual(functions.oci_index_deploy_dirs(d, None), ["%s/tmp/deploy/images/qemux86-64" % self.directory])
         in_arm64 = "%s/tmp-arm64/deploy/images/qemuarm64" % self.directory
         self.assertEqual(deploy(d, "arm64"), [in_arm64])
-        self.assertEqual([d.getVar("DEPLOY_DIR_IMAGE")], deploy(d, None))
         # Older releases may append the name of the C library after reading the file, if it has changed.
         d.setVar("TCLIBCAPPEND", "-glibc")
         self.assertEqual(deploy(d, "arm64"), [in_arm64.replace("tmp-arm64", "tmp-arm64-glibc"), in_arm64])
         (self.directory / "conf/multiconfig/shared.conf").write_text('MACHINE = "qemumips"\n')
         self.assertEqual(deploy(d, "shared"), ["%s/tmp/deploy/images/qemumips" % self.directory])
-        d.setVarFlag("OCI_INDEX_DEPLOY_DIR_IMAGE", "arm64", "${TOPDIR}/elsewhere")
+        d = self.datastore(OCI_INDEX_IMAGES="mc:arm64:app-image mc:shared:app-image",
+                           OCI_INDEX_DEPLOY_DIR_IMAGE="arm64=${TOPDIR}/elsewhere")
+        d.parse()
+        self.assertEqual(d.bb.parse.parsed, ["conf/multiconfig/arm64.conf", "conf/multiconfig/shared.conf"])
+        deploy = d.functions().oci_index_deploy_dirs
         self.assertEqual(deploy(d, "arm64"), ["%s/elsewhere" % self.directory])
+        self.assertEqual(deploy(d, "shared"), ["%s/tmp/deploy/images/qemumips" % self.directory])
+        # No file is read when the task runs.
+        self.assertEqual(len(d.bb.parse.parsed), 2)
 
     def test_the_likeliest_place_first(self):
         d = self.datastore(OCI_INDEX_IMAGES="mc:arm64:app-image", TCLIBCAPPEND="-glibc")
@@ -164,17 +171,21 @@ class Made(IndexTest):
         literal = set(re.findall(r'd\.getVar\("(\w+)"\)', bbclass.text(bbclass.INDEX)))
         listed = set(bbclass.flags(bbclass.INDEX)["do_deploy", "vardeps"].split())
         # Names that the fake datastore read to expand its own values.
-        expanded = {"TOPDIR", "DEPLOY_DIR", "MACHINE"}
+        expanded = {"TOPDIR", "DEPLOY_DIR", "MACHINE", "BBPATH"}
+        # What the function without a name has made of configuration files.
+        expanded |= {name for name in d.asked if name.startswith("OCI_INDEX_DIRECTORIES_")}
         self.assertLessEqual(d.asked - expanded, literal | listed)
 
     def test_refused(self):
         self.assertEqual(
             self.refusal(OCI_INDEX_IMAGES=self.images, OCI_IMAGE_TAG="v2 latest"),
             "app-image has no image at {0} or {0}.tar: give it the image type oci and the tag `v2`, or set "
-            "OCI_INDEX_DEPLOY_DIR_IMAGE[arm64]".format("%s/tmp-arm64/deploy/images/qemuarm64/app-image-v2-oci" % self.directory))
+            "OCI_INDEX_DEPLOY_DIR_IMAGE to `arm64=DIRECTORY`".format("%s/tmp-arm64/deploy/images/qemuarm64/app-image-v2-oci" % self.directory))
         self.both()
         for name, value, message in [
             ("OCI_INDEX_FLAT", "perhaps", "OCI_INDEX_FLAT is `perhaps`: expected 0 or 1"),
+            ("OCI_INDEX_DEPLOY_DIR_IMAGE", "arm64", "OCI_INDEX_DEPLOY_DIR_IMAGE holds `arm64`: expected words "
+                                                    "MULTICONFIG=DIRECTORY"),
             ("OCI_INDEX_TYPES", "tar", "OCI_INDEX_TYPES holds `tar`: expected oci or oci-archive"),
             ("OCI_INDEX_ANNOTATIONS", "'a", "OCI_INDEX_ANNOTATIONS is `'a`: expected shell words with each quote closed"),
         ]:
@@ -219,6 +230,7 @@ class Built(IndexTest):
         d = self.datastore(OCI_INDEX_IMAGES="mc:arm64:app-image mc:x86:app-image", OCI_IMAGE_TAG="1.0 reg:5000/app:1",
                            **variables)
         with unittest.mock.patch.dict(os.environ, {"PATH": d.getVar("PATH"), "OCI_IMAGE_TAG": "exported"}, clear=True):
+            d.parse()
             d.functions().do_deploy(d)
         self.tool("verify", self.made)
         return json.loads((self.made / "index.json").read_text())["manifests"]

@@ -129,14 +129,46 @@ class Made(SpdxTest):
         sbom30 = types.SimpleNamespace(
             find_root_obj_in_jsonld=find, get_element_link_id=lambda element: "id of " + element,
             create_sbom=lambda d, name, roots: ((name, roots), None),
-            write_jsonld_doc=lambda d, document, path: path.write_text(repr(document)))
+            write_jsonld_doc=lambda d, document, path: path.write_text(json.dumps({"@graph": [{"spdxId": document[0]}],
+                                                                                  "roots": document[1]})))
         spdx30 = types.SimpleNamespace(software_Package="package")
-        oe = types.SimpleNamespace(sbom30=sbom30, spdx30=spdx30)
+        oe = types.SimpleNamespace(sbom30=sbom30, spdx30=spdx30, path=bbclass.oe.path)
         task = self.task(["create-spdx-3.0"])
         with unittest.mock.patch.dict(sys.modules, {"oe": oe, "oe.sbom30": sbom30, "oe.spdx30": spdx30}):
             task.functions.do_oci_spdx(task.d)
         self.assertEqual(calls, [("rootfs", "app-image-qemux86-64-rootfs", "package")])
-        self.assertEqual(self.document.read_text(), "('app-image-qemux86-64-rootfs-sbom', ['id of rootfs'])")
+        self.assertEqual(json.loads(self.document.read_text()), {
+            "@graph": [{"spdxId": "app-image-qemux86-64-rootfs-sbom"}], "roots": ["id of rootfs"]})
+
+    def test_ids_do_not_tell_where_the_build_is(self):
+        own = "http://spdx.org/spdxdocs/app-image-01234567-89ab-cdef-0123-456789abcdef/"
+        other = "http://spdx.org/spdxdocs/glibc-01234567-89ab-cdef-0123-456789abcdef/" + 64 * "b" + "/package/libc6"
+
+        def document(task, first, second):
+            relationship = {"type": "Relationship", "from": own + task + "/rootfs", "creationInfo": "_:CreationInfo1"}
+            elements = [
+                {"@id": "_:CreationInfo1", "created": "2011-04-05T23:00:00Z"},
+                {"spdxId": own + task + "/rootfs", "type": "software_Package"},
+                {"spdxId": own + task + "/relationship/" + first, "to": [other], **relationship},
+                {"spdxId": own + task + "/relationship/" + second, "to": [own + task + "/relationship/" + first], **relationship},
+                {"spdxId": other, "verifiedUsing": 32 * "e"},
+            ]
+            return {"@context": "x", "@graph": sorted(elements, key=lambda element: element.get("spdxId", ""))}
+
+        task = self.task(["create-spdx-3.0"])
+        settled = []
+        for made in (document(64 * "1", 32 * "c", 32 * "d"), document(64 * "2", 32 * "9", 32 * "8")):
+            path = self.directory / "document"
+            path.write_text(json.dumps(made, indent=2))
+            task.functions.oci_settle_spdx_ids(task.d, path)
+            settled.append(path.read_text())
+        self.assertEqual(settled[0], settled[1])
+        elements = json.loads(settled[0])["@graph"]
+        ids = {element.get("spdxId") for element in elements}
+        self.assertEqual(len(ids), 5)
+        # What refers to an element still does, and others' ids stay.
+        (referred,) = [element["to"][0] for element in elements if element.get("to", [other]) != [other]]
+        self.assertLessEqual({referred, other, own + "image/rootfs"}, ids)
 
 
 @unittest.skipUnless(image_build.TOOL or os.environ.get("CI"), "no ocibake: run cargo build, or set OCIBAKE")

@@ -4,12 +4,14 @@
 import hashlib
 import pathlib
 import re
+import shutil
 import subprocess
+import tempfile
 import tomllib
 import unittest
 
 REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
-RECIPES = REPOSITORY / "recipes/ocibake"
+RECIPES = REPOSITORY / "recipes-devtools/ocibake"
 
 
 class Crates(unittest.TestCase):
@@ -40,15 +42,35 @@ class Crates(unittest.TestCase):
 
 
 class Recipe(unittest.TestCase):
-    """ocibake_<version>.bb."""
+    """ocibake.inc and ocibake_git.bb."""
 
     def setUp(self):
         self.manifest = tomllib.loads((REPOSITORY / "Cargo.toml").read_text(encoding="utf-8"))
-        (self.path,) = RECIPES.glob("*.bb")
-        self.text = self.path.read_text(encoding="utf-8")
+        self.text = (RECIPES / "ocibake.inc").read_text(encoding="utf-8")
 
     def test_version(self):
-        self.assertEqual(self.path.name, "ocibake_%s.bb" % self.manifest["package"]["version"])
+        recipe = (RECIPES / "ocibake_git.bb").read_text(encoding="utf-8")
+        self.assertIn('PV = "%s+git"' % self.manifest["package"]["version"], recipe)
+
+    def test_the_recipe_of_a_release(self):
+        """What add-release writes names the commit of the tag, and the crates of its lock file."""
+        with tempfile.TemporaryDirectory() as directory:
+            clone = pathlib.Path(directory, "clone")
+            shutil.copytree(RECIPES, clone / "recipes-devtools/ocibake")
+            shutil.copy(REPOSITORY / "Cargo.lock", clone)
+
+            def git(*words):
+                return subprocess.run(["git", "-c", "user.name=a", "-c", "user.email=a@b", "-C", clone, *words], check=True,
+                                      capture_output=True, text=True).stdout.strip()
+
+            git("init", "-q")
+            git("add", "Cargo.lock")
+            git("commit", "-q", "-m", "a release")
+            git("tag", "-a", "v9.8.7", "-m", "a release")
+            made = clone / "recipes-devtools/ocibake"
+            subprocess.run([made / "add-release", "9.8.7"], check=True)
+            self.assertIn('SRCREV = "%s"' % git("rev-parse", "HEAD"), (made / "ocibake_9.8.7.bb").read_text())
+            self.assertEqual((made / "ocibake-9.8.7-crates.inc").read_text(), (RECIPES / "ocibake-crates.inc").read_text())
 
     def test_licence(self):
         md5 = hashlib.md5((REPOSITORY / "LICENSE").read_bytes()).hexdigest()

@@ -8,8 +8,8 @@ use crate::digest::Digest;
 use crate::image::fetch::{annotation, UpdateCost};
 use crate::layout::Image;
 use crate::oci::annotations::LAYER_NAME;
-use crate::ops::report::comparison::SizeChange;
-use crate::ops::report::contents::Contents;
+use crate::ops::report::contents::ImageContents;
+use crate::ops::report::size_change::SizeChange;
 use crate::tree::{Change, Difference};
 
 /// Why a layer is fetched.
@@ -66,8 +66,8 @@ const LARGEST: usize = 3;
 
 /// Why each layer is fetched that the older image lacks.
 pub(super) fn of_layers(
-    (old_image, before): (&Image, &Contents),
-    (new_image, after): (&Image, &Contents),
+    (old_image, before): (&Image, &ImageContents),
+    (new_image, after): (&Image, &ImageContents),
     differences: &[Difference],
     sizes: &[SizeChange],
 ) -> Vec<FetchReason> {
@@ -112,7 +112,7 @@ pub(super) fn of_layers(
 }
 
 /// The layer that holds what is new or changed.
-fn place(contents: &Contents, difference: &Difference) -> usize {
+fn place(contents: &ImageContents, difference: &Difference) -> usize {
     let path = &difference.path;
     let origin = contents.tree().get(path).map(|entry| &contents.tree().inode(entry).path);
     let origin = origin.and_then(|path| contents.folded.origins.get(path));
@@ -120,7 +120,7 @@ fn place(contents: &Contents, difference: &Difference) -> usize {
 }
 
 /// The layers that hold something of each recipe.
-fn homes(contents: &Contents) -> BTreeMap<&str, BTreeSet<usize>> {
+fn homes(contents: &ImageContents) -> BTreeMap<&str, BTreeSet<usize>> {
     let mut homes: BTreeMap<&str, BTreeSet<usize>> = BTreeMap::new();
     for (path, origin) in &contents.folded.origins {
         let recipe = contents.recipes.name(contents.recipe_of(path));
@@ -131,8 +131,8 @@ fn homes(contents: &Contents) -> BTreeMap<&str, BTreeSet<usize>> {
 
 /// The costs of layers by the recipes that caused them, and what is fetched beside.
 pub(super) fn by_recipe(
-    (old_image, before): (&Image, &Contents),
-    (new_image, after): (&Image, &Contents),
+    (old_image, before): (&Image, &ImageContents),
+    (new_image, after): (&Image, &ImageContents),
     fetched: &[FetchReason],
     update: &UpdateCost,
 ) -> Vec<Cause> {

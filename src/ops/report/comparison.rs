@@ -1,6 +1,5 @@
 //! What changed since an older image.
 
-use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
@@ -13,11 +12,11 @@ use crate::layer::groups::GENERATED;
 use crate::layout::Image;
 use crate::ops::diff::{between, is_same_content, DiffSummary, DocumentDifference};
 use crate::ops::report::causes::{self, Cause, FetchReason};
-use crate::ops::report::contents::Contents;
+use crate::ops::report::contents::ImageContents;
+use crate::ops::report::size_change::{size_change, SizeChange, SizeChanges};
 use crate::ops::report::size_tree::{Leaf, SizeTree};
-use crate::ops::report::LISTED;
 use crate::platform::Platform;
-use crate::tree::{diff, path_members, Change, Difference, Entry, Mask, TarPath};
+use crate::tree::{diff, Change, Entry, Mask, TarPath};
 
 /// What changed since an older image.
 #[derive(Clone, Debug, Serialize)]
@@ -70,42 +69,13 @@ pub struct OlderImage {
     pub layers: usize,
 }
 
-/// Entries to which the same happened.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-#[non_exhaustive]
-pub struct SizeChanges {
-    /// How many there are.
-    pub count: usize,
-    /// By how many bytes files grew in all.
-    pub grown: u64,
-    /// By how many they shrank.
-    pub shrunk: u64,
-    /// Those with the greatest change in size, greatest first; of equal ones, the larger first.
-    pub entries: Vec<SizeChange>,
-}
-
-/// An entry that changed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[non_exhaustive]
-pub struct SizeChange {
-    /// Where it stands.
-    #[serde(flatten, serialize_with = "path_members")]
-    pub path: TarPath,
-    /// Bytes of its content in the older image; zero if it was not there.
-    pub from: u64,
-    /// Bytes of its content now; zero if it is gone.
-    pub to: u64,
-    /// The fields that differ, as `diff` names them; none of what was added or removed.
-    pub fields: Vec<&'static str>,
-}
-
 impl Comparison {
     /// Whether it is known which recipes changed.
     pub(super) fn is_by_recipe(&self) -> bool {
         self.causes.iter().filter_map(|cause| cause.recipe.as_deref()).any(|recipe| recipe != GENERATED)
     }
 
-    pub(super) fn between(old: (&Image, &Contents), new: (&Image, &Contents)) -> Result<Self> {
+    pub(super) fn between(old: (&Image, &ImageContents), new: (&Image, &ImageContents)) -> Result<Self> {
         let ((old_image, before), (new_image, after)) = (old, new);
         let entries = if is_same_content(old_image, new_image) {
             Vec::new()
@@ -146,41 +116,8 @@ impl Comparison {
     }
 }
 
-impl SizeChange {
-    /// Those with the greatest change in size come first; of equal ones, the larger.
-    pub(super) fn by_change(&self, other: &Self) -> Ordering {
-        let key = |change: &SizeChange| (change.from.abs_diff(change.to), change.from.max(change.to));
-        key(other).cmp(&key(self)).then_with(|| self.path.cmp(&other.path))
-    }
-}
-
-impl SizeChanges {
-    fn of<'a>(changes: impl Iterator<Item = &'a SizeChange>) -> Self {
-        let mut all = SizeChanges::default();
-        let mut entries: Vec<&SizeChange> = changes.collect();
-        for change in &entries {
-            all.grown += change.to.saturating_sub(change.from);
-            all.shrunk += change.from.saturating_sub(change.to);
-        }
-        all.count = entries.len();
-        entries.sort_by(|a, b| a.by_change(b));
-        all.entries = entries.into_iter().take(LISTED).cloned().collect();
-        all
-    }
-}
-
-fn size_change(entry: &Difference, before: &Contents, after: &Contents) -> SizeChange {
-    let size = |contents: &Contents| contents.tree().get(&entry.path).map_or(0, Entry::size);
-    let mut fields = Vec::new();
-    if let Change::Changed { fields: changed } = &entry.change {
-        fields = changed.iter().map(crate::tree::FieldChange::name).collect();
-        fields.dedup();
-    }
-    SizeChange { path: entry.path.clone(), from: size(before), to: size(after), fields }
-}
-
 /// What grew and what shrank. A recipe may be in one of the images alone.
-fn size_tree(sizes: &[SizeChange], before: &Contents, after: &Contents) -> SizeTree {
+fn size_tree(sizes: &[SizeChange], before: &ImageContents, after: &ImageContents) -> SizeTree {
     let contents = |path: &TarPath| if after.tree().get(path).is_some() { after } else { before };
     let recipe = |path: &TarPath| {
         let contents = contents(path);

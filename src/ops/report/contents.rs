@@ -15,7 +15,7 @@ use crate::tree::{Entry, Resolver, TarPath, Tree};
 use crate::work::Work;
 
 /// The entries of an image, and what becomes of them.
-pub(super) struct Contents {
+pub(super) struct ImageContents {
     pub(super) folded: Folded,
     /// The digests of the files of the tree, by the paths that hold them.
     pub(super) digests: BTreeMap<TarPath, ContentDigest>,
@@ -41,7 +41,7 @@ pub(super) struct LayerContent {
     pub(super) bytes: u64,
 }
 
-impl Contents {
+impl ImageContents {
     /// Reads an image.
     pub(super) fn read(layout: &Layout, image: &Image, map: Option<&PackageMap>, work: &Work<'_>) -> Result<Self> {
         let read = read_layers(layout, image, usize::MAX, &Wanted::Digests { cache: None }, Reading::Watched, work)?;
@@ -65,7 +65,7 @@ impl Contents {
         };
         let live: BTreeSet<Origin> = folded.origins.values().copied().collect();
         let lost = members.files.into_iter().filter(|(.., origin)| !live.contains(origin));
-        Ok(Contents {
+        Ok(ImageContents {
             lost: lost.map(|(path, size, origin)| (path, size, origin.layer)).collect(),
             digests,
             recipes: Recipes::new(groups, descriptors),

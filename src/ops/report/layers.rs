@@ -5,7 +5,7 @@ use serde::Serialize;
 use crate::image::fetch::annotation;
 use crate::layout::Image;
 use crate::oci::annotations::{LAYER_GROUPS, LAYER_NAME};
-use crate::ops::report::contents::Contents;
+use crate::ops::report::contents::ImageContents;
 
 /// A layer and what it holds.
 #[derive(Clone, Debug, Serialize)]
@@ -26,7 +26,7 @@ pub struct LayerUsage {
 }
 
 /// The layers of an image, base first.
-pub(super) fn usage(image: &Image, contents: &Contents) -> Vec<LayerUsage> {
+pub(super) fn usage(image: &Image, contents: &ImageContents) -> Vec<LayerUsage> {
     let history = image.config.value().history.clone().unwrap_or_default();
     let mut steps = history.iter().filter(|step| !step.is_empty_layer());
     let descriptors = image.manifest.value().layers.iter();

@@ -10,15 +10,17 @@ mod limit;
 mod notices;
 pub mod page;
 mod recipes;
+mod size_change;
 mod size_tree;
 mod waste;
 
 pub use causes::{Cause, ChangedRecipe, FetchReason};
-pub use comparison::{Comparison, OlderImage, SizeChange, SizeChanges};
+pub use comparison::{Comparison, OlderImage};
 pub use layers::LayerUsage;
 pub use limit::{Limit, Metric, TestedLimit};
 pub use notices::{Notice, NoticeKind, NoticedEntry};
 pub use recipes::RecipeUsage;
+pub use size_change::{SizeChange, SizeChanges};
 pub use size_tree::{SizeNode, SizeTree};
 pub use waste::{Duplicate, DuplicatePath, LostFile, LostFiles, Waste};
 
@@ -31,7 +33,7 @@ use crate::ops::inspect::{describe_image, describe_index, ImageInspection, Index
 use crate::platform::PlatformPattern;
 use crate::work::Work;
 
-use contents::Contents;
+use contents::ImageContents;
 
 /// What is reported of an image.
 #[derive(Clone, Debug, Default)]
@@ -172,11 +174,11 @@ fn image_report(
     let older = old.map(|old| old.image(image)).transpose()?.flatten();
     let stored = |image: &Image| image.manifest.value().layers.iter().map(|layer| layer.size).sum::<u64>();
     work.observer.expect(stored(image) + older.as_ref().map_or(0, stored));
-    let contents = Contents::read(layout, image, map, work)?;
+    let contents = ImageContents::read(layout, image, map, work)?;
     let comparison = match (old, &older) {
         (Some(old), Some(older)) => {
             work.observer.step(&format!("read {}", old.location));
-            let before = Contents::read(&old.layout, older, map, work)?;
+            let before = ImageContents::read(&old.layout, older, map, work)?;
             Some(Comparison::between((older, &before), (image, &contents))?)
         }
         _ => None,

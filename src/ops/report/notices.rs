@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::ops::report::contents::Contents;
+use crate::ops::report::contents::ImageContents;
 use crate::ops::report::LISTED;
 use crate::tree::{path_members, shown, Device, Entry, Kind, Lost, Resolver, TarPath};
 
@@ -104,7 +104,7 @@ impl NoticeKind {
 }
 
 /// What is noticed of the entries of an image; each kind, with its entries or none.
-pub(super) fn of(contents: &Contents) -> Vec<Notice> {
+pub(super) fn of(contents: &ImageContents) -> Vec<Notice> {
     let notice = |kind: &NoticeKind| Notice { kind: *kind, count: 0, bytes: 0, entries: Vec::new() };
     let mut notices: Vec<Notice> = NoticeKind::ALL.iter().map(notice).collect();
     let resolver = Resolver::new(contents.tree());
@@ -125,7 +125,7 @@ pub(super) fn of(contents: &Contents) -> Vec<Notice> {
 }
 
 /// What there is to say of an entry, if it is of the kind.
-fn remark(kind: NoticeKind, entry: &Entry, contents: &Contents, resolver: &Resolver<'_>) -> Option<String> {
+fn remark(kind: NoticeKind, entry: &Entry, contents: &ImageContents, resolver: &Resolver<'_>) -> Option<String> {
     let metadata = &entry.metadata;
     let mode = || format!("mode {:04o}, owner {}:{}", metadata.mode, metadata.uid, metadata.gid);
     let has = |bits: u16| metadata.mode & bits == bits;

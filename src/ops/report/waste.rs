@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use crate::digest::ContentDigest;
-use crate::ops::report::contents::Contents;
+use crate::ops::report::contents::ImageContents;
 use crate::ops::report::LISTED;
 use crate::tree::{path_members, TarPath};
 
@@ -76,7 +76,7 @@ pub struct DuplicatePath(#[serde(serialize_with = "path_members")] pub TarPath);
 const PATHS: usize = 10;
 
 impl Waste {
-    pub(super) fn of(contents: &Contents) -> Self {
+    pub(super) fn of(contents: &ImageContents) -> Self {
         let (mut replaced, mut removed) = (LostFiles::default(), LostFiles::default());
         for (path, size, layer) in &contents.lost {
             // A later member of the same layer replaces it, too.
@@ -107,7 +107,7 @@ impl Waste {
 }
 
 /// All files of equal content, those that cost most first.
-fn duplicates(contents: &Contents) -> Vec<Duplicate> {
+fn duplicates(contents: &ImageContents) -> Vec<Duplicate> {
     let mut by_content: BTreeMap<&ContentDigest, (u64, Vec<&TarPath>)> = BTreeMap::new();
     for (path, digest) in &contents.digests {
         let size = contents.tree().get(path).map_or(0, crate::tree::Entry::size);
