@@ -51,6 +51,28 @@ def oci_join_spdx(d, path):
     oe.sbom30.write_jsonld_doc(d, document, pathlib.Path(path))
     oci_settle_spdx_ids(d, path)
 
+def oci_settle_creation_infos(graph):
+    """
+    Have each statement of who made elements once, under an id that what it says decides.
+    """
+    import json
+
+    said = {element["@id"]: element for element in graph if element.get("type") == "CreationInfo"}
+    others = [element for element in graph if element.get("type") != "CreationInfo"]
+    contents = {}
+    for element in others:
+        info = element.get("creationInfo")
+        info = said.get(info, info) if isinstance(info, str) else info
+        if isinstance(info, dict):
+            content = json.dumps({key: value for key, value in info.items() if key != "@id"}, sort_keys=True)
+            contents.setdefault(content, []).append(element)
+    infos = []
+    for number, content in enumerate(sorted(contents)):
+        infos.append({"@id": "_:CreationInfo%d" % number, **json.loads(content)})
+        for element in contents[content]:
+            element["creationInfo"] = infos[-1]["@id"]
+    return infos + others
+
 def oci_settle_spdx_ids(d, path):
     """
     Give elements ids that do not depend on where the build directory is. Those of this recipe hold the hashes of its tasks,
@@ -62,7 +84,9 @@ def oci_settle_spdx_ids(d, path):
     import re
 
     with open(path, encoding="utf-8") as document:
-        text = document.read()
+        parsed = json.load(document)
+    parsed["@graph"] = oci_settle_creation_infos(parsed["@graph"])
+    text = json.dumps(parsed)
     own = r"/%s-[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}/" % re.escape(d.getVar("PN"))
     text = re.sub(r"(%s)[0-9a-f]{64}(?=[/\"])" % own, r"\1image", text)
     ending = re.compile(r"(%simage/[^\"]*?)[0-9a-f]{32}(?=\")" % own)

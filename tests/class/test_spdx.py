@@ -146,8 +146,11 @@ class Made(SpdxTest):
 
         def document(task, first, second):
             relationship = {"type": "Relationship", "from": own + task + "/rootfs", "creationInfo": "_:CreationInfo1"}
+            info = {"type": "CreationInfo", "created": "2011-04-05T23:00:00Z"}
+            # A statement that one element makes stands within it, in one build with this, in another with that.
+            relationship["creationInfo"] = info if first > second else "_:CreationInfo1"
             elements = [
-                {"@id": "_:CreationInfo1", "created": "2011-04-05T23:00:00Z"},
+                {"@id": "_:CreationInfo1", **info},
                 {"spdxId": own + task + "/rootfs", "type": "software_Package"},
                 {"spdxId": own + task + "/relationship/" + first, "to": [other], **relationship},
                 {"spdxId": own + task + "/relationship/" + second, "to": [own + task + "/relationship/" + first], **relationship},

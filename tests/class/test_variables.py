@@ -10,7 +10,7 @@ YOCTO = (bbclass.REPOSITORY / "docs/yocto.md").read_text()
 # Internal variables, and variables of other classes.
 INTERNAL = {"OCI_VARIABLES", "OCI_CLASS_VARIABLES", "OCI_CHECKED", "OCI_RUN", "OCI_BUILD", "OCI_ATTACH", "OCI_MAP_FLAG",
             "OCI_PLAN_DIR", "OCI_QA_CHECKS", "OCI_SPDX_DIR", "OCI_SPDX_DOCUMENT", "OCI_IMAGE_BACKEND", "OCI_LAYER_CACHE",
-            "OCI_LAYER_CACHE_DIR", "OCI_REPORT_PAGE", "OCI_REPORT_RUN"}
+            "OCI_LAYER_CACHE_DIR", "OCI_INDEX_DIRECTORIES_", "OCI_REPORT_PAGE", "OCI_REPORT_RUN"}
 CLASSES = {
     "image_types_oci": ["image_types_oci", "ocibake_base", "ocibake_check", "ocibake_deployed", "ocibake_layers", "ocibake_packages", "ocibake_qa", "ocibake_report", "ocibake_spdx"],
     "ocibake_index": ["ocibake_index"],
