@@ -173,15 +173,15 @@ mod tests {
         let layers = pack(&weights, 31);
         // Of 16 that are alone, the smallest has 11 MB, which is rounded up to 16.
         let border = 4 << 20;
-        let mut sides = [0, 0];
+        let mut found = [0, 0];
         for layer in layers.iter().filter(|layer| layer.name.starts_with("shared-")) {
             let sizes = layer.selectors.iter();
             let sizes: Vec<u64> =
                 sizes.map(|selector| weights[selector.text().strip_prefix("recipe:").unwrap()].bytes).collect();
             let above = sizes.iter().filter(|size| **size > border).count();
             assert!(above == 0 || above == sizes.len(), "{sizes:?}");
-            sides[usize::from(above == 0)] += 1;
+            found[usize::from(above == 0)] += 1;
         }
-        assert_eq!(sides, [7, 8]);
+        assert_eq!(found, [7, 8]);
     }
 }

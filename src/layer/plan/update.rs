@@ -151,13 +151,15 @@ impl Expected {
 
 /// Puts recipes into at most `count` layers, so that the next step costs least. Recipes of similar chance and size stand
 /// together.
-fn partition<'a>(items: Vec<Item<'a>>, count: usize) -> Vec<Vec<Item<'a>>> {
+fn partition(items: Vec<Item<'_>>, count: usize) -> Vec<Vec<Item<'_>>> {
     let mut layers = cut_in_order(items, count);
     layers.resize(count.max(layers.len()), Vec::new());
     // Each move makes it cheaper, so that it comes to an end.
     while (0..layers.len()).any(|from| move_one(&mut layers, from)) {}
     layers.retain(|layer| !layer.is_empty());
-    layers.iter_mut().for_each(|layer| layer.sort_by(in_order));
+    for layer in &mut layers {
+        layer.sort_by(in_order);
+    }
     layers
 }
 
@@ -191,7 +193,7 @@ fn move_one(layers: &mut [Vec<Item<'_>>], from: usize) -> bool {
 }
 
 /// Cuts recipes, sorted by chance and size, into at most `count` layers at the least cost that this order allows.
-fn cut_in_order<'a>(mut items: Vec<Item<'a>>, count: usize) -> Vec<Vec<Item<'a>>> {
+fn cut_in_order(mut items: Vec<Item<'_>>, count: usize) -> Vec<Vec<Item<'_>>> {
     items.sort_by(in_order);
     let length = items.len();
     // For each number of layers and each beginning of the list: the least cost, and where the last layer begins.
