@@ -11,7 +11,7 @@ DESTDIR ?=
 BINARY ?= target/release/ocibake
 
 .PHONY: help build install demo check test test-rust test-class test-vendored test-odd-path \
-	test-faults test-faults-sample test-bitbake screenshots lint lint-rust lint-crates lint-yocto bench fuzz crates clean
+	test-faults test-faults-sample test-bitbake screenshots lint lint-rust lint-crates lint-yocto bench bench-updates fuzz crates clean
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t16
@@ -72,7 +72,7 @@ test-faults: ## every verb with every call failing, killed and interrupted (FAUL
 	tests/faults/mutations
 	tests/faults/writers
 
-test-bitbake: build ## real BitBake builds; BITBAKE, OECORE and META_VIRT name trees, one a release
+test-bitbake: build ## real BitBake builds; BITBAKE, OECORE and META_VIRT name trees
 	tests/bitbake/run
 
 lint: lint-rust lint-crates lint-yocto ## formatting, clippy with the house's rules, documentation, crates, the layer
@@ -93,20 +93,23 @@ lint-crates: ## licences, sources, bans and known faults of the crates, where ca
 
 lint-yocto: build/lint/bin/oelint-adv
 	cd tests/lint && OELINT_CONFIG=oelint.cfg ../../build/lint/bin/oelint-adv \
-		../../classes/*.bbclass ../../conf/layer.conf ../../recipes-devtools/ocibake/*.bb ../../recipes-devtools/ocibake/*.inc
+		../../classes/*.bbclass ../../conf/layer.conf ../../recipes/ocibake/*.bb ../../recipes/ocibake/*.inc
 
 build/lint/bin/oelint-adv:
 	$(PYTHON) -m venv build/lint
 	build/lint/bin/pip install --quiet --disable-pip-version-check 'oelint-adv==9.11.2'
 
 crates: ## write the recipe's list of crates from Cargo.lock
-	recipes-devtools/ocibake/update-crates
+	recipes/ocibake/update-crates
 
 bench: build ## ocibake beside umoci, buildah, skopeo and tar | pigz (ROOTFS=DIR for another tree)
 	benches/compare $(if $(ROOTFS),--rootfs $(ROOTFS)) $(BENCH_FLAGS)
 
 screenshots: build ## the pictures of docs/report.md, of a Debian image (root; ROOTFS=DIR for another tree)
 	tests/browser/screenshots $(ROOTFS)
+
+bench-updates: build ## what updates cost under plans, with histories of Debian and made-up ones (needs root and debootstrap)
+	benches/updates $(BENCH_FLAGS)
 
 # libdeflate includes one table in several of its C files, which is no fault.
 fuzz: ## every fuzz target for FUZZ_SECONDS (needs cargo-fuzz and a nightly compiler)
