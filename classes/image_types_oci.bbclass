@@ -17,10 +17,10 @@
 #     oci             ${IMAGE_NAME}.oci, an OCI layout (a directory)
 #     oci-archive     ${IMAGE_NAME}.oci-archive, the same image as one tar file; it can be converted further, for
 #                     instance oci-archive.zst or oci-archive.sha256sum
-#     docker-archive  ${IMAGE_NAME}.docker-archive, the same image as "docker load" of every age takes it; it can be
+#     docker-archive  ${IMAGE_NAME}.docker-archive, the same image for every version of "docker load"; it can be
 #                     converted further too
-#     oci-report      ${IMAGE_NAME}.oci-report.html, a page that shows what is in the image of type oci, which it brings
-#                     with it; EXTRA_IMAGECMD:oci-report = "--fail-if 'size>80MB'" sets limits
+#     oci-report      ${IMAGE_NAME}.oci-report.html, a page that shows what is in the image of type oci, which is also
+#                     made; EXTRA_IMAGECMD:oci-report = "--fail-if 'size>80MB'" sets limits
 #
 # Each gets ${IMAGE_LINK_NAME}.<type> as every image type does and, for each tag, the link that container classes look
 # for: ${IMAGE_BASENAME}-<tag>-oci to the layout, ${IMAGE_BASENAME}-<tag>-oci.tar and ${IMAGE_BASENAME}-<tag>-docker.tar
@@ -31,8 +31,7 @@
 #
 #     OCI_IMAGE_TAG              names of the image, words; default "latest". Where one holds ${DATETIME}, set
 #                                OCI_IMAGE_TAG[vardepsexclude] = "DATETIME"
-#     OCI_IMAGE_NAME             archives: the repository that a tag without one belongs to; default IMAGE_BASENAME in small
-#                                letters
+#     OCI_IMAGE_NAME             archives: the repository of a tag without one; default IMAGE_BASENAME in lower case
 #     OCI_IMAGE_ENTRYPOINT       the command that always runs, words
 #     OCI_IMAGE_CMD              the default command or, with an entrypoint, its default arguments, words; default
 #                                "/bin/sh" where there is no entrypoint
@@ -67,27 +66,28 @@
 #     OCI_IMAGE_COMPRESSION      gzip[:LEVEL], zstd[:LEVEL] or none; default "gzip"
 #     OCI_IMAGE_EXCLUDE          paths to leave out, words, globs
 #     OCI_IMAGE_CREATED          time of creation, seconds or RFC 3339; default REPRODUCIBLE_TIMESTAMP_ROOTFS
-#     OCI_IMAGE_TAR_OUTPUT       any value: type oci brings type oci-archive with it
-#     OCI_IMAGE_SPDX             "1": where create-spdx is inherited, the document of the rootfs is attached to the image in
-#                                oci, which then has to be asked for by its tag; default "0"
-#     OCI_IMAGE_LAYERS           how the rootfs is cut into layers, so that an update ships what changed: "packages" or
+#     OCI_IMAGE_TAR_OUTPUT       any value: type oci also makes type oci-archive
+#     OCI_IMAGE_SPDX             "1": if create-spdx is inherited, the document of the rootfs is attached to the image
+#                                in oci, for which tools then need the tag; default "0"
+#     OCI_IMAGE_LAYERS           how the rootfs is split into layers, so that an update ships what changed: "packages",
 #                                "packages:MAX", or words NAME=SELECTOR[,SELECTOR...]; default: one layer
-#     OCI_LAYERS_PLAN            a plan of layers in a file beside the recipe; "bitbake -c oci_plan IMAGE" writes one
-#     OCI_LAYERS_HISTORY         images of earlier releases, the oldest first, from which that task learns which recipes
-#                                change, words; default: the image that is deployed
-#     OCI_LAYERS                 layers as image-oci has them, words NAME:packages:PACKAGE[+PACKAGE...],
-#                                NAME:directories:PATH[+PATH...] or NAME:files:PATH[+PATH...], over the one rootfs. What a
-#                                package needs stands with it, unless an earlier layer has it. What is left is the last layer
-#     OCI_LAYER_MODE             "multi": OCI_LAYERS counts, "single": it does not; default "multi" where OCI_LAYERS is set
+#     OCI_LAYERS_PLAN            a plan of layers in a file next to the recipe; "bitbake -c oci_plan IMAGE" writes one
+#     OCI_LAYERS_HISTORY         images of earlier releases, words, the oldest first, from which that task finds out
+#                                which recipes change; default: the deployed image
+#     OCI_LAYERS                 layers in the syntax of image-oci, words NAME:packages:PACKAGE[+PACKAGE...],
+#                                NAME:directories:PATH[+PATH...] or NAME:files:PATH[+PATH...], over the one rootfs.
+#                                The dependencies of a package are in its layer, unless an earlier layer has them. The
+#                                rest is the last layer
+#     OCI_LAYER_MODE             "multi": OCI_LAYERS is used, "single": it is not; default "multi" if OCI_LAYERS is set
 #     OCI_IMAGE_CACHE            a directory of compressed blocks, from which a rebuild takes what did not change; default
 #                                "${TMPDIR}/ocibake-cache". Builds may share one; an empty value turns it off
-#     OCI_IMAGE_QA               what becomes of findings, words CHECK:error, CHECK:warn or CHECK:skip; default warn. The
-#                                checks are arch, entrypoint-missing, setuid-new and user-missing
+#     OCI_IMAGE_QA               the severity of findings, words CHECK:error, CHECK:warn or CHECK:skip; default warn.
+#                                The checks are arch, entrypoint-missing, setuid-new and user-missing
 #     OCI_BASE_IMAGE             an image to build on, so that only what differs from it becomes a layer: a recipe, whose
 #                                image is taken from DEPLOY_DIR_IMAGE, or an absolute path, with oci:, oci-archive: or
-#                                docker-archive: before it where it has to be said
+#                                docker-archive: before it where needed
 #     OCI_BASE_IMAGE_TAG         which image of the base; default "latest" of a recipe's, the only one of a path's
-#     OCI_BASE_IMAGE_MODE        "merge", the default: what the base has and the rootfs has not stays in the image;
+#     OCI_BASE_IMAGE_MODE        "merge", the default: what the base has and the rootfs lacks stays in the image;
 #                                "exact": it is removed, so that the image holds the rootfs and nothing else
 #     OCI_REPORT_OLD             oci-report: an image of an older release to compare with, such as
 #                                oci:/srv/releases/app.oci:1.0
@@ -98,7 +98,7 @@
 # Settings are checked before do_rootfs. "bitbake -c oci_plan IMAGE" is described in docs/layers.md.
 #
 # The layer holds what the tar image type holds, owners, modes, times, devices and capabilities included. The image
-# depends on nothing but the rootfs, its base and these variables: no clock, no git, no name of the host.
+# depends on nothing but the rootfs, its base and these variables: no clock, no git, no host name.
 
 inherit ocibake ocibake_base ocibake_check ocibake_deployed ocibake_layers ocibake_packages ocibake_qa ocibake_report ocibake_spdx
 
@@ -114,11 +114,11 @@ OCI_IMAGE_CMD ??= "${@oci_default_command(d)}"
 OCI_IMAGE_AUTO_LABELS ??= "1"
 OCI_IMAGE_CREATED ??= "${REPRODUCIBLE_TIMESTAMP_ROOTFS}"
 
-# It changes nothing of the image, and holds hard links to what pseudo does not know.
+# The cache has no effect on the image, and holds hard links to files that pseudo does not track.
 OCI_IMAGE_CACHE ??= "${TMPDIR}/ocibake-cache"
 PSEUDO_IGNORE_PATHS .= "${@',' + d.getVar('OCI_IMAGE_CACHE') if d.getVar('OCI_IMAGE_CACHE') else ''}"
 
-# What ocibake knows under the same name.
+# Variables that ocibake knows by the same name.
 OCI_VARIABLES = "\
     TARGET_ARCH TUNE_FEATURES MACHINEOVERRIDES \
     OCI_IMAGE_ARCH OCI_IMAGE_SUBARCH OCI_IMAGE_OS \
@@ -131,20 +131,20 @@ OCI_VARIABLES = "\
     OCI_IMAGE_LABELS OCI_IMAGE_ANNOTATIONS \
     OCI_IMAGE_COMPRESSION OCI_IMAGE_EXCLUDE OCI_IMAGE_LAYERS OCI_IMAGE_CACHE OCI_BASE_IMAGE OCI_BASE_IMAGE_MODE \
 "
-# What else the image depends on.
+# Other variables that the image depends on.
 OCI_CLASS_VARIABLES = "\
     OCI_IMAGE_NAME OCI_IMAGE_AUTO_LABELS OCI_IMAGE_REVISION OCI_IMAGE_BUILD_DATE OCI_IMAGE_BRANCH OCI_IMAGE_APP_RECIPE \
     OCI_BASE_IMAGE_TAG OCI_LAYERS OCI_LAYERS_PLAN OCI_LAYER_MODE \
 "
 
-# Where an image task keeps what it tells the tool and what the tool says, and what it makes. image.bbclass expands commands
-# when BB_CURRENTTASK may be another.
+# The input and output files of the tool, and the artefact. Named by BB_RUNTASK, because BB_CURRENTTASK may be another
+# task when image.bbclass expands commands.
 OCI_RUN = "${T}/${BB_RUNTASK}"
 OCI_TARGET = "${IMGDEPLOYDIR}/${IMAGE_NAME}.${type}"
 
-# One command for every type, since a type is named after ocibake's transport. SOURCE_DATE_EPOCH of an image recipe is a
-# time before the rootfs was made: it would clamp every file's time. What IMGDEPLOYDIR holds is made anew by a later build,
-# so that nothing has to wait for the disk. A run that fails leaves the image of the run before.
+# One command for every type, because each type is named after ocibake's transport. SOURCE_DATE_EPOCH of an image recipe
+# is earlier than the rootfs and would clamp the time of every file. A later build can make everything in IMGDEPLOYDIR
+# again, so nothing waits for the disk. A run that fails leaves the previous image in place.
 OCI_BUILD = "\
     SOURCE_DATE_EPOCH= ocibake build --vars '${OCI_RUN}.vars' --progress percent --json --no-sync ${OCI_MAP_FLAG} ${EXTRA_IMAGECMD} \
     '${IMAGE_ROOTFS}' '${type}:${OCI_TARGET}.new' > '${OCI_RUN}.json'\
@@ -156,13 +156,13 @@ IMAGE_CMD:docker-archive = "${OCI_BUILD}${OCI_PLACE}"
 
 def oci_default_command(d):
     """
-    A shell, where neither the recipe nor a base says what runs.
+    A shell, if neither the recipe nor a base has a command.
     """
     return "" if d.getVar("OCI_IMAGE_ENTRYPOINT") or oci_base_image(d) else "/bin/sh"
 
 def oci_tasks():
     """
-    The tasks that make images, those of the debug filesystem too, and their image types.
+    The tasks that make images, including those of the debug filesystem, and their image types.
     """
     types = ("oci", "oci-archive", "docker-archive")
     return {"do_image_%s%s" % (debug, imagetype.replace("-", "_")): imagetype
@@ -170,7 +170,7 @@ def oci_tasks():
 
 def oci_is_wanted(d):
     """
-    Whether an image type of this class is asked for.
+    Whether IMAGE_FSTYPES asks for an image type of this class.
     """
     types = (d.getVar("IMAGE_FSTYPES") or "").split()
     if d.getVar("IMAGE_GEN_DEBUGFS") == "1":
@@ -212,7 +212,8 @@ def oci_with_type(d, imagetype):
 
 def oci_of_task(d):
     """
-    The datastore as the task's image type has it; of a debug filesystem with the names that image.bbclass gives it.
+    The datastore with the overrides of the task's image type, and for a debug filesystem with the names from
+    image.bbclass.
     """
     task = "do_" + d.getVar("BB_CURRENTTASK")
     typed = oci_with_type(d, oci_tasks()[task])
@@ -222,7 +223,7 @@ def oci_of_task(d):
 
 def oci_values(d, names):
     """
-    The values of variables. Times are left out, and so is where the build is: neither is part of a hash.
+    The values of variables without times and without the build directory, neither of which belongs in a hash.
     """
     stable = bb.data.createCopy(d)
     for name in ("DATETIME", "DATE", "TIME", "TMPDIR", "T", "WORKDIR"):
@@ -238,8 +239,8 @@ def oci_names(d):
 
 def oci_overridden(d, imagetype):
     """
-    A digest of what the image type as an override changes, for the hash of its task. To what values refer is in the hash
-    otherwise.
+    A digest of the values that the image type changes as an override, for the hash of its task. The hash has the
+    variables that these values refer to anyway.
     """
     import hashlib
 
@@ -249,26 +250,27 @@ def oci_overridden(d, imagetype):
 
 def oci_version(d):
     """
-    The version of the image: of the application that it is for, of its own recipe if that has one, of the distribution.
+    The version of the image: that of the application in it, else of its own recipe if that has one, else of the
+    distribution.
     """
     application = d.getVar("OCI_IMAGE_APP_RECIPE")
     for said in oci_installed(d).values() if application else []:
         if said.get("PN") == application:
             return said.get("PV")
-    # bitbake.conf takes it from the name of the recipe's file, and has 1.0 where that holds none.
+    # bitbake.conf takes it from the recipe's file name, and uses 1.0 if that has no version.
     if "vars_from_file" not in (d.getVar("PV", False) or ""):
         return d.getVar("PV")
     return bb.parse.vars_from_file(d.getVar("FILE"), d)[1] or oci_distro_version(d)
 
 def oci_distro_version(d):
     """
-    DISTRO_VERSION without the revision of the metadata, as SDK_VERSION has it.
+    DISTRO_VERSION without the revision of the metadata, as in SDK_VERSION.
     """
     return (d.getVar("DISTRO_VERSION") or "").replace("snapshot-%s" % d.getVar("METADATA_REVISION"), "snapshot")
 
 def oci_build_date(d):
     """
-    OCI_IMAGE_BUILD_DATE as RFC 3339, also where it is written as DATETIME is.
+    OCI_IMAGE_BUILD_DATE as RFC 3339, even if it is written like DATETIME.
     """
     import re
 
@@ -282,7 +284,7 @@ def oci_build_date(d):
 
 def oci_automatic(d):
     """
-    What the recipe and the rootfs say of the image by themselves, as shell words key=value.
+    What is known about the image from the recipe and the rootfs, as shell words key=value.
     """
     import shlex
 
@@ -301,13 +303,13 @@ def oci_automatic(d):
         (key + "created", oci_build_date(d)),
         ("io.github.ocibake.branch", d.getVar("OCI_IMAGE_BRANCH")),
     ]
-    # Where meta-virtualization's class asks git or the clock, "none" tells it not to.
+    # "none" tells meta-virtualization's class not to ask git or the clock.
     pairs += [(name, value) for name, value in explicit if value != "none"]
     return " ".join(shlex.quote("%s=%s" % pair) for pair in pairs if pair[1])
 
 def oci_full_names(d):
     """
-    OCI_IMAGE_TAG as Docker needs it: a tag belongs to a name, and a whole name stays as it is.
+    OCI_IMAGE_TAG for Docker, which needs a name with each tag. Full names are not changed.
     """
     import shlex
 
@@ -317,14 +319,14 @@ def oci_full_names(d):
 
 def oci_settings(d):
     """
-    The variables for ocibake as a dictionary, those without a value left out. What only the rootfs and the base say is
-    added to them.
+    The variables for ocibake as a dictionary, without empty ones. Values known only from the rootfs and the base are
+    added.
     """
     settings = {name: d.getVar(name) for name in d.getVar("OCI_VARIABLES").split()}
-    # For ocibake two names that disagree are an error; here CMD may be the class's default.
+    # ocibake refuses two names with different values, but here CMD may be the class's default.
     settings["OCI_IMAGE_CMD"] = settings.pop("OCI_IMAGE_ENTRYPOINT_ARGS") or settings["OCI_IMAGE_CMD"]
     for name, more in (("OCI_IMAGE_LABELS", None), ("OCI_IMAGE_ANNOTATIONS", oci_base_name(d))):
-        # ocibake would say of the whole list that a quote is open, and blame words that nobody wrote.
+        # ocibake would report an open quote in the whole list, including words that are not the user's.
         ocibake_words(d, name)
         # The last word for a key wins.
         settings[name] = " ".join(filter(None, [oci_automatic(d), more, settings[name]]))
@@ -337,7 +339,7 @@ def oci_settings(d):
 
 def oci_write_settings(settings, path):
     """
-    A variables file.
+    Write a variables file.
     """
     import shlex
 
@@ -347,7 +349,7 @@ def oci_write_settings(settings, path):
 
 def oci_dry_run(d, path):
     """
-    Stop at settings that ocibake refuses, with the line in which it says why; what it found out otherwise.
+    Return the report of a dry run. If ocibake refuses the settings, stop with its message.
     """
     import json
     import shlex
@@ -382,7 +384,7 @@ python oci_prepare () {
     layers, base = oci_write_layers(typed, run), oci_base_location(typed)
     settings.update({name: value for name, value in (("OCI_IMAGE_LAYERS", layers), ("OCI_BASE_IMAGE", base)) if value})
     oci_write_settings(settings, run + ".vars")
-    # ocibake lets the environment win over the file.
+    # In ocibake the environment wins over the file.
     for name in d.getVar("OCI_VARIABLES").split():
         d.setVarFlag(name, "unexport", "1")
     platform = oci_dry_run(typed, run + ".vars").get("platform")
@@ -410,7 +412,7 @@ python oci_finish () {
     oci_discard(d, [name for name in oci_made_before(typed) if name not in made])
     oci_discard(d, oci_of_other_backends(d) if typed.getVar("type") == "oci" else [])
     oci_remember(typed, made)
-    # The archive is gone by now where only a conversion of it was asked for.
+    # The archive is already gone if only a conversion of it was wanted.
     oci_discard(d, oci_links(typed))
     for link in oci_links(typed) if os.path.exists(os.path.join(deploy, image)) else []:
         os.symlink(image, os.path.join(deploy, link))

@@ -3,10 +3,10 @@
 #
 # SPDX-License-Identifier: MIT
 #
-# What the classes of this layer share: how they read lists and switches, run the tool, and name what it made. They inherit
-# it themselves.
+# Functions that the classes of this layer share: to read lists and switches, run the tool, and name its output. The
+# classes inherit it themselves.
 #
-#     OCIBAKE_PLATFORM_FLAGS  for other classes and recipes: the flags by which the tool knows the platform of this build, as
+#     OCIBAKE_PLATFORM_FLAGS  for other classes and recipes: the flags that give the tool the platform of this build, as
 #                             in "ocibake build ${OCIBAKE_PLATFORM_FLAGS} DIRECTORY oci:..."
 
 OCIBAKE_PLATFORM_FLAGS = "\
@@ -36,21 +36,21 @@ def ocibake_switch(d, name):
 
 def ocibake_encode(value, more=""):
     """
-    A word of a package map or a plan: `%` and two digits stand for a byte that would end it or mean something else.
+    A word of a package map or a plan: `%` and two digits replace a byte that would end the word or be special in it.
     """
     return "".join(chr(byte) if 0x20 < byte < 0x7f and chr(byte) not in "%" + more else "%%%02X" % byte
                    for byte in os.fsencode(value))
 
 def ocibake_require(d):
     """
-    Stop where the tool is missing.
+    Stop if the tool is missing.
     """
     if not bb.utils.which(d.getVar("PATH"), "ocibake"):
         bb.fatal("ocibake is not in the PATH of do_%s: recipe ocibake-native provides it" % d.getVar("BB_CURRENTTASK"))
 
 def ocibake_run(words, unset=()):
     """
-    Run the tool and return what it prints. If it refuses, the line in which it says why is the task's error.
+    Run the tool and return its output. If it fails, its message is the task's error.
     """
     import subprocess
 
@@ -64,18 +64,18 @@ def ocibake_run(words, unset=()):
 
 def ocibake_ask(words):
     """
-    Run the tool and return what it prints; none if it refuses.
+    Run the tool and return its output, or None if it fails.
     """
     import subprocess
 
     finished = subprocess.run(["ocibake", *words], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, encoding="utf-8",
                               errors="replace")
-    # The status 1 is an answer, too: no.
+    # Exit status 1 is an answer too: no.
     return finished.stdout if finished.returncode in (0, 1) else None
 
 def ocibake_link(name, tag, ending):
     """
-    The link by which classes for containers find an image with this tag.
+    The link by which container classes find an image with this tag.
     """
     return "%s-%s-%s" % (name, tag.replace(":", "_").replace("/", "_"), ending)
 

@@ -3,8 +3,7 @@
 #
 # SPDX-License-Identifier: MIT
 #
-# The image that an image is built on: OCI_BASE_IMAGE, OCI_BASE_IMAGE_TAG and OCI_BASE_IMAGE_MODE, which
-# image_types_oci.bbclass describes.
+# The base image: OCI_BASE_IMAGE, OCI_BASE_IMAGE_TAG and OCI_BASE_IMAGE_MODE, which image_types_oci.bbclass describes.
 
 inherit ocibake
 
@@ -12,14 +11,14 @@ OCI_BASE_IMAGE_MODE ??= "merge"
 
 def oci_base_image(d):
     """
-    OCI_BASE_IMAGE; none for the base itself, where one is set for all images.
+    OCI_BASE_IMAGE, or None for the base itself if it is set for all images.
     """
     base = d.getVar("OCI_BASE_IMAGE")
     return None if base == d.getVar("PN") else base
 
 def oci_base_mode(d):
     """
-    How base and rootfs become one: `merge`, `exact`, or none without a base.
+    How base and rootfs are combined: `merge`, `exact`, or None without a base.
     """
     mode = d.getVar("OCI_BASE_IMAGE_MODE")
     if not oci_base_image(d):
@@ -30,7 +29,7 @@ def oci_base_mode(d):
 
 def oci_base_path(d):
     """
-    Transport, path and tag of a base that is no recipe's, each of them none where it is not said.
+    Transport, path and tag of a base that does not come from a recipe, each None if it is not given.
     """
     import re
 
@@ -39,22 +38,22 @@ def oci_base_path(d):
 
 def oci_base_checksums(d):
     """
-    The file by which a base that is no recipe's is known: all that a layout holds hangs on its index. Where it is missing,
-    BitBake warns of it, and sees it when it comes.
+    The file to checksum for a base that does not come from a recipe: for a layout the index, which everything else in
+    it follows from. If it is missing, BitBake warns, and notices when it appears.
     """
     import re
 
     transport, path, _ = oci_base_path(d)
     if not path:
         return ""
-    # As ocibake tells a layout from an archive.
+    # ocibake tells a layout from an archive in the same way.
     is_archive = transport != "oci" if transport else (
         re.search(r"\.(tar(\.(gz|xz|zstd?|bz2))?|t[gx]z|tzst|tbz2?)$", path) and not os.path.isdir(path))
     return (path if is_archive else os.path.join(path, "index.json")) + ":True"
 
 def oci_base_recipe(d):
     """
-    The recipe that makes the base; none where none does.
+    The recipe that makes the base, or None.
     """
     import re
 
@@ -63,28 +62,28 @@ def oci_base_recipe(d):
 
 def oci_base_depends(d):
     """
-    The task that the base waits for. It need not be that of an image.
+    The task that the base depends on. The recipe need not be an image.
     """
     recipe = oci_base_recipe(d)
     return recipe + ":do_build" if recipe else ""
 
 def oci_base_name(d):
     """
-    What the image says of its base, as shell words key=value: of a recipe's image recipe and tag, for which the tool would
-    have the tag alone.
+    The annotation that names the base, as a shell word key=value. For a recipe it is recipe and tag, of which the tool
+    knows only the tag.
     """
     recipe = oci_base_recipe(d)
     return "org.opencontainers.image.base.name=%s:%s" % (recipe, oci_base_tag(d)) if recipe else None
 
 def oci_base_tag(d):
     """
-    Which image of the base; none where it has only one.
+    Which image of the base, or None if it has only one.
     """
     return oci_base_path(d)[2] or d.getVar("OCI_BASE_IMAGE_TAG") or ("latest" if oci_base_recipe(d) else None)
 
 def oci_base_check(d):
     """
-    Stop at a base that cannot be one, before there is anything to look for.
+    Stop at an invalid base before it is built.
     """
     if oci_base_image(d) and not oci_base_path(d)[1] and not oci_base_recipe(d):
         bb.fatal("OCI_BASE_IMAGE is `%s`: expected a recipe or an absolute path; an image in a registry is brought here by "
@@ -93,7 +92,7 @@ def oci_base_check(d):
 
 def oci_base_location(d):
     """
-    Where ocibake finds the base.
+    The location of the base, for ocibake.
     """
     base = oci_base_image(d)
     if not base:

@@ -3,14 +3,14 @@
 #
 # SPDX-License-Identifier: MIT
 #
-# What can be known to be wrong with the settings of an image before there is a rootfs, in a task of its own: once for all image
-# types, and seconds after the start of a build.
+# Checks of the settings of an image that do not need a rootfs, in a separate task: once for all image types, and
+# seconds after the start of a build.
 
 inherit ocibake ocibake_base ocibake_layers ocibake_qa
 
 def oci_check_base_platform(d, location, platform):
     """
-    Stop at a base of another platform. An index is asked for the one that fits when the image is built.
+    Stop at a base for another platform. In an index, the build itself chooses the image that fits.
     """
     import json
 
@@ -20,7 +20,7 @@ def oci_check_base_platform(d, location, platform):
 
 def oci_check_class(d):
     """
-    Stop at what this class has to do with others, and with image types that are not its own.
+    Stop at conflicts with other classes, and at image types that this class does not have.
     """
     if bb.data.inherits_class("image-oci", d) and d.getVar("OCI_IMAGE_BACKEND") != "ocibake":
         bb.fatal("image type oci comes from image-oci and from image_types_oci: inherit one of them, "
@@ -35,7 +35,7 @@ def oci_check_class(d):
 
 def oci_check(d):
     """
-    Stop at all that can be known to be wrong without a rootfs.
+    Stop at every mistake that can be found without a rootfs.
     """
     ocibake_require(d)
     oci_check_class(d)
@@ -51,8 +51,8 @@ def oci_check(d):
         if oci_base_path(typed)[1] and platform:
             oci_check_base_platform(typed, oci_base_location(typed), platform)
 
-# Before the rootfs, and not again before a setting changes. A setting that changes is no reason to make the rootfs again: it
-# is in the name of this task's stamp and not in its hash, and the stamp is older than that of do_rootfs.
+# Runs before do_rootfs, and again only if a setting changes. A changed setting is no reason to run do_rootfs again, so
+# the settings are in the name of this task's stamp instead of its hash, and the stamp is older than that of do_rootfs.
 python do_oci_check () {
     oci_check(d)
     bb.build.make_stamp("do_oci_check", d)
@@ -66,7 +66,7 @@ do_oci_check[selfstamp] = "1"
 
 def oci_checked(d):
     """
-    A digest of what do_oci_check looks at.
+    A digest of the input of do_oci_check.
     """
     import hashlib
 

@@ -3,9 +3,9 @@
 #
 # SPDX-License-Identifier: MIT
 #
-# What image tasks make in IMGDEPLOYDIR, and what of earlier runs goes. Only do_rootfs empties that directory, and the name of
-# an image holds the time of the build, so a task keeps a list of the names that it made. Of a run that fails, the image of the run
-# before stays, as its stamp does.
+# Keeps IMGDEPLOYDIR free of the output of earlier runs. Only do_rootfs empties that directory, and the name of an image
+# holds the build time, so each task keeps a list of the names that it made. If a run fails, the previous image stays,
+# and so does its stamp.
 
 inherit ocibake
 
@@ -39,14 +39,14 @@ def oci_made_before(d):
 
 def oci_remember(d, names):
     """
-    Write them down for the next run.
+    Record the names for the next run.
     """
     with open(d.getVar("OCI_RUN") + ".made", "w", encoding="utf-8") as made:
         made.write("".join(name + "\n" for name in sorted(set(names))))
 
 def oci_discard(d, names):
     """
-    Remove what there is of these names in IMGDEPLOYDIR.
+    Remove these names from IMGDEPLOYDIR if they are there.
     """
     for name in names:
         path = os.path.join(d.getVar("IMGDEPLOYDIR"), name)
@@ -55,13 +55,13 @@ def oci_discard(d, names):
 
 def oci_unfinished(d, names):
     """
-    What an ocibake that was killed left.
+    Staging directories left by a killed ocibake.
     """
     return [name for name in os.listdir(d.getVar("IMGDEPLOYDIR")) if name.partition(".new")[0] in names and ".new" in name]
 
 def oci_of_other_backends(d):
     """
-    What image-oci's own backends left in IMGDEPLOYDIR: directories and archives, and links to them.
+    Output of image-oci's own backends in IMGDEPLOYDIR: directories and archives, and links to them.
     """
     import re
 

@@ -3,7 +3,7 @@
 #
 # SPDX-License-Identifier: MIT
 #
-# A recipe that makes one image for several platforms of images that multiconfigs build, each for its machine:
+# For a recipe that combines images from multiconfigs, each for its machine, into one multi-platform image:
 #
 #     SUMMARY = "The application for every machine"
 #     LICENSE = "MIT"
@@ -13,9 +13,9 @@
 #     OCI_INDEX_IMAGES = "mc:arm64:app-image mc:x86-64:app-image"
 #
 # where conf/multiconfig/arm64.conf and conf/multiconfig/x86-64.conf set MACHINE and TMPDIR, BBMULTICONFIG names both, and
-# app-image has the image type oci or oci-archive. The platforms, variants included, are what the images say, and what is
-# attached to an image, such as its SPDX document, goes along in a layout. Images of several platforms share the blobs that
-# are the same, and nothing is copied where it can be a hard link.
+# app-image has the image type oci or oci-archive. Platforms and variants are those of the images. In a layout, what is
+# attached to an image, such as its SPDX document, is carried along. Equal blobs are stored once, and hard links replace
+# copies where possible.
 #
 # In DEPLOY_DIR_IMAGE, for each type of OCI_INDEX_TYPES: ${PN}.oci or ${PN}.oci-archive and, for each tag, the link that
 # container classes look for, ${PN}-<tag>-oci or ${PN}-<tag>-oci.tar.
@@ -26,10 +26,10 @@
 #     OCI_INDEX_IMAGE_TAG    the tag by which they are found; default the first of OCI_IMAGE_TAG
 #     OCI_INDEX_TYPES        oci, oci-archive or both; default "oci"
 #     OCI_INDEX_ANNOTATIONS  annotations of the index, words key=value
-#     OCI_INDEX_FLAT         "1": the images stand in index.json itself, without an index of their own; default "0"
+#     OCI_INDEX_FLAT         "1": the images are in index.json itself, without an index of their own; default "0"
 #     OCI_INDEX_DEPLOY_DIR_IMAGE
-#                            DEPLOY_DIR_IMAGE of multiconfigs, words MULTICONFIG=DIRECTORY; default: what the configuration
-#                            file of each makes of this one's
+#                            DEPLOY_DIR_IMAGE of multiconfigs, words MULTICONFIG=DIRECTORY; default: the value that each
+#                            configuration file gives it
 #     OCI_IMAGE_TAG          names of the index, words; default "latest"
 
 inherit deploy nopackages nospdx ocibake
@@ -58,12 +58,12 @@ deltask do_populate_lic
 do_deploy[depends] += "ocibake-native:do_populate_sysroot ${@oci_index_depends(d)[0]}"
 do_deploy[mcdepends] += "${@oci_index_depends(d)[1]}"
 
-# As that of an image, the archive would hold all there is, and making it takes longer than making the index again.
+# sstate would archive the whole layout, which takes longer than making the index again.
 SSTATE_SKIP_CREATION:task-deploy = "1"
 
 def oci_index_images(d):
     """
-    Multiconfig and recipe of each image; no multiconfig for this configuration.
+    Multiconfig and recipe of each image; the multiconfig is empty for this configuration.
     """
     expected = "expected words RECIPE or mc:MULTICONFIG:RECIPE"
     images = []
@@ -79,10 +79,10 @@ def oci_index_images(d):
 
 def oci_index_depends(d):
     """
-    The tasks that make the images: of this configuration, and of others.
+    The tasks that make the images, in this configuration and in others.
     """
     here = d.getVar("BB_CURRENT_MC") or ""
-    # Elsewhere older releases call the configuration without a name default.
+    # In older releases the configuration without a name is called "default" elsewhere.
     mc = "mc:%s" % ("" if here == "default" else here)
     images = [(multiconfig, recipe + ":do_image_complete") for multiconfig, recipe in oci_index_images(d)]
     return (" ".join(task for multiconfig, task in images if not multiconfig),
@@ -90,15 +90,15 @@ def oci_index_depends(d):
 
 def oci_index_configured_dirs(d, multiconfig):
     """
-    Where a multiconfig deploys its images, the likeliest first. Its datastore is out of reach here; what sets it apart from
-    this one stands in its configuration file.
+    Directories where the images of a multiconfig may be, the likeliest first. Its datastore is not available here, but
+    its configuration file says how it differs from this one.
     """
     other = bb.data.createCopy(d)
     other.setVar("BB_CURRENT_MC", multiconfig)
     bb.parse.handle("conf/multiconfig/%s.conf" % multiconfig, other, True)
     directories = [other.getVar("DEPLOY_DIR_IMAGE")]
     if d.getVar("TCLIBCAPPEND") and other.getVar("TMPDIR") != d.getVar("TMPDIR"):
-        # Older releases add this to TMPDIR after the file, unless an override sets TMPDIR.
+        # Older releases add this to TMPDIR after reading the file, unless an override sets TMPDIR.
         other.appendVar("TMPDIR", d.getVar("TCLIBCAPPEND"))
         directories.insert(0, other.getVar("DEPLOY_DIR_IMAGE"))
     return directories
@@ -111,7 +111,7 @@ python () {
 
 def oci_index_deploy_dirs(d, multiconfig):
     """
-    Where the images of a multiconfig may be.
+    Directories where the images of a multiconfig may be.
     """
     if not multiconfig:
         return [d.getVar("DEPLOY_DIR_IMAGE")]
@@ -151,7 +151,7 @@ python do_deploy () {
             bb.fatal("OCI_INDEX_TYPES holds `%s`: expected oci or oci-archive" % imagetype)
         name = "%s.%s" % (d.getVar("PN"), imagetype)
         target = "%s:%s" % (imagetype, os.path.join(d.getVar("DEPLOYDIR"), name))
-        # A layout's images without a name are meant with what is attached to them. Archives hold no more than the index.
+        # Without a name, a layout stands for its images and what is attached to them. Archives hold only the index.
         sources = images if imagetype == "oci" else ["%s:%s" % (image, taken) for image in images]
         bb.note("%s: %s" % (name, ocibake_run(["index", "--no-sync", *flags, *sources, target]).strip()))
         ending = "oci" if imagetype == "oci" else "oci.tar"

@@ -3,8 +3,9 @@
 #
 # SPDX-License-Identifier: MIT
 #
-# How the rootfs is cut into layers: OCI_IMAGE_LAYERS, OCI_LAYERS_PLAN, and OCI_LAYERS of meta-virtualization's image-oci, all
-# of which image_types_oci.bbclass describes. Whatever the cut, the layers together are the one rootfs of do_rootfs.
+# How the rootfs is split into layers: OCI_IMAGE_LAYERS, OCI_LAYERS_PLAN, and OCI_LAYERS of meta-virtualization's
+# image-oci, all described in image_types_oci.bbclass. However it is split, the layers together are the one rootfs of
+# do_rootfs.
 
 inherit ocibake ocibake_packages
 
@@ -14,21 +15,21 @@ OCI_LAYERS_HISTORY ??= ""
 OCI_LAYERS ??= ""
 OCI_LAYER_MODE ??= "${@'multi' if d.getVar('OCI_LAYERS') else 'single'}"
 
-# Part of the command of the image types. The map is there where something is cut.
+# Part of the command of the image types. The map exists only if the rootfs is split.
 OCI_MAP_FLAG = "${@oci_map_flag(d)}"
 
 OCI_PLAN_DIR = "${WORKDIR}/oci-plan"
 
 def oci_map_flag(d):
     """
-    Where the command finds out who owns what.
+    The package map for the command.
     """
     cut = d.getVar("OCI_IMAGE_LAYERS") or d.getVar("OCI_LAYERS_PLAN") or oci_wants_layers(d)
     return "--package-map '${OCI_RUN}.packages'" if cut else ""
 
 def oci_wants_layers(d):
     """
-    Whether OCI_LAYERS counts: as in image-oci, where OCI_LAYER_MODE is multi.
+    Whether OCI_LAYERS is used: as in image-oci, if OCI_LAYER_MODE is multi.
     """
     mode = d.getVar("OCI_LAYER_MODE") or "single"
     if mode not in ("single", "multi"):
@@ -37,7 +38,7 @@ def oci_wants_layers(d):
 
 def oci_plan_file(d):
     """
-    The path of OCI_LAYERS_PLAN, which stands beside the recipe unless it is absolute.
+    The path of OCI_LAYERS_PLAN, which is next to the recipe unless it is absolute.
     """
     name = d.getVar("OCI_LAYERS_PLAN")
     if not name:
@@ -47,7 +48,7 @@ def oci_plan_file(d):
 
 def oci_plan_checksums(d):
     """
-    The plan for BitBake to look at: a change of it runs the task again.
+    The plan as a file checksum, so that a change of it runs the task again.
     """
     path = oci_plan_file(d)
     return path + ":True" if path else ""
@@ -102,7 +103,7 @@ python () {
 
 def oci_runtime_closure(d, installed, names):
     """
-    Packages and all that they need at run time, as far as it is installed.
+    Packages and their run-time dependencies, as far as they are installed.
     """
     by_name = {said["package"]: name for name, said in installed.items()}
     for name, said in installed.items():
@@ -119,7 +120,7 @@ def oci_runtime_closure(d, installed, names):
 
 def oci_layer_path(d, layer, path):
     """
-    Where a path of OCI_LAYERS is, the links among its directories followed.
+    A path of OCI_LAYERS with the links among its directories resolved.
     """
     import oe.path
 
@@ -133,7 +134,7 @@ def oci_layer_path(d, layer, path):
 
 def oci_plan_of_layers(d):
     """
-    OCI_LAYERS as a plan over the rootfs: a line a layer, the first that names a file takes it.
+    OCI_LAYERS as a plan for the rootfs: one line per layer, and the first line that names a file takes it.
     """
     installed = oci_installed(d)
     names = {said["package"]: name for name, said in installed.items()}
@@ -147,7 +148,7 @@ def oci_plan_of_layers(d):
                         item, layer, "; a name with + stands in quotes" if item + "+" in "+".join(installed) else ""))
             closure = [name for name in oci_runtime_closure(d, installed, items) if name not in taken]
             taken.update(closure)
-            # What earlier layers have taken is named all the same, so that the layer is said to hold nothing.
+            # Packages that earlier layers have taken are named anyway, so that the tool warns about an empty layer.
             closure = closure or [names[item] for item in items]
             selectors = ["package:" + ocibake_encode(name, "#,=*?[]\\!^") for name in sorted(closure)]
         else:
@@ -157,8 +158,8 @@ def oci_plan_of_layers(d):
 
 def oci_layers_setting(d, plan=None):
     """
-    OCI_IMAGE_LAYERS for the tool, as shell words. A recipe's own plan or layers win over what is said for all images. `plan`
-    is where that of OCI_LAYERS is.
+    OCI_IMAGE_LAYERS for the tool, as shell words. A recipe's own plan or layers win over those for all images. `plan`
+    is the path of the plan made from OCI_LAYERS.
     """
     import shlex
 
@@ -175,7 +176,7 @@ def oci_layers_setting(d, plan=None):
 
 def oci_write_layers(d, run):
     """
-    Write what the command needs to know of packages and layers; returns OCI_IMAGE_LAYERS for it.
+    Write the package map and the plan for the command; returns OCI_IMAGE_LAYERS for it.
     """
     if oci_map_flag(d):
         with open(run + ".packages", "w", encoding="utf-8") as map_file:
@@ -187,11 +188,11 @@ def oci_write_layers(d, run):
 
 def oci_check_layers(d):
     """
-    Stop at what can be known to be wrong before there is a rootfs.
+    Stop at every mistake that can be found without a rootfs.
     """
     if oci_wants_layers(d):
         oci_layer_definitions(d)
-        # image-oci sets a default of its own.
+        # image-oci sets its own default.
         if d.getVar("OCI_LAYER_CACHE") not in (None, "", "0", "1") or "oci-layer-cache" not in (
                 d.getVar("OCI_LAYER_CACHE_DIR") or "oci-layer-cache") or (
                 d.getVar("OCI_LAYER_CACHE") and not bb.data.inherits_class("image-oci", d)):
@@ -199,7 +200,7 @@ def oci_check_layers(d):
 
 def oci_releases(d):
     """
-    The images from which a plan learns, the oldest first: those that are named, or the one that is deployed.
+    The earlier images for a plan, the oldest first: those in OCI_LAYERS_HISTORY, or the deployed one.
     """
     named = ocibake_words(d, "OCI_LAYERS_HISTORY")
     tag = (ocibake_words(d, "OCI_IMAGE_TAG") or ["latest"])[0]

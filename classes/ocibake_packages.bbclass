@@ -10,13 +10,13 @@ inherit ocibake
 
 def oci_installed(d):
     """
-    Each installed package's name, and what pkgdata says of it. Names are those of the package manager; under "package" is
-    the recipe's own name for it.
+    The name of each installed package, and its pkgdata. Names are those of the package manager; "package" holds the
+    name in the recipe.
     """
     import glob
     import oe.packagedata
 
-    # Files by the hundred are read once, as oe.packagedata does it.
+    # These are hundreds of files, so each is read once, as in oe.packagedata.
     kept = d.getVar("__oci_installed", False)
     if kept is not None:
         return kept
@@ -38,11 +38,11 @@ def oci_installed(d):
 
 def oci_package_map(d):
     """
-    Who owns which file, as the tool reads it: PATH, PACKAGE, RECIPE and VERSION with tabs between them.
+    The package map for the tool: lines of PATH, PACKAGE, RECIPE and VERSION, separated by tabs.
     """
     import json
 
-    # Of a file that a library for another word size has too, the owner is the package without prefix.
+    # If a library for another word size has the same file, the owner is the package without a prefix.
     prefixes = tuple(variant + "-" for variant in (d.getVar("MULTILIB_VARIANTS") or "").split())
     owners = {}
     for name, said in sorted(oci_installed(d).items(), key=lambda item: (item[0].startswith(prefixes), item[0])):
@@ -53,8 +53,8 @@ def oci_package_map(d):
 
 def oci_spdx_licenses(d):
     """
-    The licenses of all installed packages as one SPDX expression; none where nothing is installed, or where it cannot be
-    said.
+    The licenses of all installed packages as one SPDX expression, or None if nothing is installed or a license has no
+    SPDX form.
     """
     import re
 
@@ -64,7 +64,7 @@ def oci_spdx_licenses(d):
         if not words or "".join(words) != "".join(license.split()) or "CLOSED" in words:
             return ""
         expression = oci_spdx_expression(d, words)
-        # Of what is joined by AND alone, each is a part.
+        # If AND is the only operator, each operand is a part of its own.
         parts.update([expression] if " OR " in expression else re.sub("[()]", "", expression).split(" AND "))
     if len(parts) == 1:
         return parts.pop()
@@ -72,7 +72,7 @@ def oci_spdx_licenses(d):
 
 def oci_spdx_expression(d, words):
     """
-    The words of a LICENSE as SPDX says them. What is no license of SPDX's list is one that the recipe brings.
+    The words of a LICENSE in SPDX form. A license that is not on SPDX's list becomes a LicenseRef of the recipe.
     """
     said = {"&": "AND", "|": "OR", "(": "(", ")": ")", "AND": "AND", "OR": "OR", "WITH": "WITH"}
     said.update({exception: exception for before, exception in zip(words, words[1:]) if before == "WITH"})

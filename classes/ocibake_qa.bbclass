@@ -3,12 +3,12 @@
 #
 # SPDX-License-Identifier: MIT
 #
-# What is very likely wrong with an image that can be built: OCI_IMAGE_QA, which image_types_oci.bbclass describes. The checks
-# look at the rootfs and, where there is one, at the base image.
+# Checks for likely mistakes in an image that can be built: OCI_IMAGE_QA, which image_types_oci.bbclass describes. The
+# checks look at the rootfs and at the base image, if there is one.
 #
-#     arch                programs for another machine than the image's platform
+#     arch                programs for a machine other than the image's platform
 #     entrypoint-missing  the command that the image runs is not in it
-#     setuid-new          programs with the rights of their owner or group that the base image does not have so
+#     setuid-new          programs with set-id bits that they do not have in the base image
 #     user-missing        the user or group that runs the image is not in it
 
 inherit ocibake ocibake_base
@@ -18,7 +18,7 @@ OCI_QA_CHECKS = "arch entrypoint-missing setuid-new user-missing"
 
 def oci_qa_levels(d):
     """
-    Each check's level: `warn`, unless OCI_IMAGE_QA says `error` or `skip`.
+    The level of each check: `warn`, unless OCI_IMAGE_QA says `error` or `skip`.
     """
     levels = dict.fromkeys(d.getVar("OCI_QA_CHECKS").split(), "warn")
     for word in ocibake_words(d, "OCI_IMAGE_QA"):
@@ -31,7 +31,7 @@ def oci_qa_levels(d):
 
 def oci_qa_says_it(warning):
     """
-    Whether a warning of the tool is one of a check, which has the say in how it is told.
+    Whether a check reports what a warning of the tool is about. The level of the check then applies.
     """
     import re
 
@@ -39,7 +39,7 @@ def oci_qa_says_it(warning):
 
 def oci_qa_place(d, path):
     """
-    Where a path of the image is in the rootfs, links followed; none where it is not there.
+    A path of the image in the rootfs, with links followed, or None if it does not exist.
     """
     import oe.path
 
@@ -52,7 +52,7 @@ def oci_qa_place(d, path):
 
 def oci_qa_text(d, path):
     """
-    The text of a file of the image: the rootfs's or, where only that has it, the base's. None where there is none.
+    The text of a file of the image: from the rootfs, else from the base, else None.
     """
     found = oci_qa_place(d, path)
     if found:
@@ -62,7 +62,7 @@ def oci_qa_text(d, path):
 
 def oci_qa_config(d):
     """
-    How the image runs: what is set, else what the base says.
+    How the image runs: the settings, else those of the base.
     """
     import json
     import shlex
@@ -85,7 +85,7 @@ def oci_qa_config(d):
 
 def oci_qa_entrypoint_missing(d, config):
     """
-    The command, looked for as a container runtime does.
+    The command, looked up like a container runtime does.
     """
     if not config["command"]:
         return []
@@ -103,7 +103,7 @@ def oci_qa_entrypoint_missing(d, config):
 # nooelint: oelint.vars.pathhardcode.sysconfdir - where a container runtime looks
 def oci_qa_user_missing(d, config):
     """
-    User and group by name. Numbers need no entry.
+    User and group must exist if they are names. Numbers need no entry.
     """
     messages = []
     user, _, group = config["user"].partition(":")
@@ -117,7 +117,7 @@ def oci_qa_user_missing(d, config):
 
 def oci_qa_machine(d):
     """
-    Machine, word size and byte order in the head of the platform's programs; none where they are not known.
+    Machine, word size and byte order in the ELF header of the platform's programs, or None if they are not known.
     """
     return {
         "386": (3, 32, "little"), "amd64": (62, 64, "little"), "arm": (40, 32, "little"), "armbe": (40, 32, "big"),
@@ -129,7 +129,7 @@ def oci_qa_machine(d):
 
 def oci_elf_head(path):
     """
-    Machine, word size and byte order of a program; none of what is none.
+    Machine, word size and byte order of a program, or None if the file is not a program.
     """
     with open(path, "rb") as program:
         head = program.read(20)
@@ -140,7 +140,7 @@ def oci_elf_head(path):
 
 def oci_qa_arch(d, config):
     """
-    Programs of the directories where commands are. Libraries and firmware may be for others.
+    Programs in the directories for commands. Libraries and firmware may be for other machines.
     """
     expected, wrong = oci_qa_machine(d), []
     root = d.getVar("IMAGE_ROOTFS")
@@ -160,12 +160,12 @@ def oci_qa_arch(d, config):
 
 def oci_qa_setuid_new(d, config):
     """
-    Programs with set-id bits that differ from the base's.
+    Programs with set-id bits that differ from the base.
     """
     import json
     import stat
 
-    # The name of the image holds the time of the build in which it was made; that of the link to it does not.
+    # The name of the image holds its build time; the name of the link to it does not.
     images = [os.path.join(d.getVar("IMGDEPLOYDIR"), "%s.%s" % (name, imagetype))
               for imagetype in ("oci", "oci-archive", "docker-archive")
               for name in (d.getVar("IMAGE_LINK_NAME"), d.getVar("IMAGE_NAME")) if name]

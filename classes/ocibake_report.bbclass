@@ -3,8 +3,8 @@
 #
 # SPDX-License-Identifier: MIT
 #
-# The image type oci-report: a page that shows what is in the image of type oci, and with OCI_REPORT_OLD what an update from an
-# older release costs. image_types_oci.bbclass describes both.
+# The image type oci-report: a page that shows what is in the image of type oci, and with OCI_REPORT_OLD what an update
+# from an older release costs. image_types_oci.bbclass describes both.
 
 inherit ocibake ocibake_packages
 
@@ -13,7 +13,7 @@ OCI_REPORT_OLD ??= ""
 IMAGE_TYPES += "oci-report"
 IMAGE_TYPEDEP:oci-report = "oci"
 
-# A page is no image and has no conversions: it is named so that a browser knows it.
+# A page is not an image and has no conversions. The name ends in .html so that a browser recognises it.
 OCI_REPORT_PAGE = "oci-report.html"
 OCI_REPORT_RUN = "${T}/${BB_RUNTASK}"
 IMAGE_CMD:oci-report = "\
@@ -28,7 +28,7 @@ do_image_oci_report[progress] = "percent"
 
 def oci_report_old(d):
     """
-    The older image as a word of the command, where one is named.
+    The older image as a word of the command, if there is one.
     """
     import shlex
 
@@ -39,7 +39,7 @@ python oci_report_prepare () {
     import glob
 
     ocibake_require(d)
-    # Those of earlier builds, whose names hold their times, and the link to them.
+    # Remove the pages of earlier builds, whose names hold the build time, and the link to them.
     for path in glob.glob(os.path.join(glob.escape(d.getVar("IMGDEPLOYDIR")), "*." + d.getVar("OCI_REPORT_PAGE"))):
         bb.utils.remove(path)
     with open(d.getVar("OCI_REPORT_RUN") + ".packages", "w", encoding="utf-8") as map_file:

@@ -3,12 +3,13 @@
 #
 # SPDX-License-Identifier: MIT
 #
-# The SPDX document of an image, attached to the image itself: where create-spdx is inherited and OCI_IMAGE_SPDX is "1", which
-# image_types_oci.bbclass describes.
+# Attaches the SPDX document of an image to the image itself, if create-spdx is inherited and OCI_IMAGE_SPDX is "1".
+# image_types_oci.bbclass describes the variable.
 #
-# The document is there before the image: a document in the image can say what is in the rootfs, not what the checksums of
-# the image's own files are. SPDX 2.2 has such a document; it is a by-product of do_rootfs. Of SPDX 3.0 the documents of
-# the rootfs and its packages are joined here, as create-spdx later joins them with that of the image's files.
+# The document must exist before the image: a document in the image can describe the rootfs, but cannot hold checksums
+# of the image's own files. With SPDX 2.2, do_rootfs writes such a document as a by-product. With SPDX 3.0, the
+# documents of the rootfs and its packages are merged here, as create-spdx later merges them with that of the image's
+# files.
 
 inherit ocibake
 
@@ -16,21 +17,21 @@ OCI_IMAGE_SPDX ??= "0"
 OCI_SPDX_DIR = "${WORKDIR}/oci-spdx"
 OCI_SPDX_DOCUMENT = "${OCI_SPDX_DIR}/${IMAGE_BASENAME}.spdx.json"
 
-# Follows the command that makes a layout. SPDX 2.2 has no document where nothing is installed.
+# Follows the command that makes a layout. SPDX 2.2 has no document if nothing is installed.
 OCI_ATTACH = "${@oci_attach(d)}"
 
 def oci_spdx_version(d):
     """
-    The class whose documents are attached; none where none is.
+    The class whose documents are attached, or None.
     """
     inherited = [name for name in ("create-spdx-2.2", "create-spdx-3.0") if bb.data.inherits_class(name, d)]
-    # Asked when all recipes are parsed; do_oci_check refuses other values.
+    # This runs when recipes are parsed, so it accepts any value; do_oci_check refuses wrong ones.
     wanted = d.getVar("OCI_IMAGE_SPDX") in ("1", "yes", "true", "y")
     return inherited[0] if wanted and inherited else None
 
 def oci_attach(d):
     """
-    The rest of the command, where there is something to attach.
+    The rest of the command, if there is something to attach.
     """
     if not oci_spdx_version(d):
         return ""
@@ -39,7 +40,7 @@ def oci_attach(d):
 
 def oci_join_spdx(d, path):
     """
-    Write what SPDX 3.0 says of the rootfs, its packages and their recipes as one document.
+    Write the SPDX 3.0 documents of the rootfs, its packages and their recipes as one document.
     """
     import oe.sbom30
     import oe.spdx30
@@ -75,9 +76,9 @@ def oci_settle_creation_infos(graph):
 
 def oci_settle_spdx_ids(d, path):
     """
-    Give elements ids that do not depend on where the build directory is. Those of this recipe hold the hashes of its tasks,
-    and do_rootfs is told that directory. They end with a digest where there are many of a kind, which is made anew of what the
-    element says.
+    Give elements ids that do not depend on the build directory. Those of this recipe hold the hashes of its tasks, and
+    that of do_rootfs depends on the directory. If there are many elements of a kind, an id ends with a digest, which is
+    recomputed from the element's content.
     """
     import hashlib
     import json
@@ -128,7 +129,7 @@ python () {
     after = "do_rootfs"
     if version == "create-spdx-3.0":
         after = "do_create_rootfs_spdx"
-        # What joins the same documents for the deploy directory knows what has to be there.
+        # The task that merges the same documents for the deploy directory has the dependencies that are needed.
         for flag in ("recrdeptask", "file-checksums"):
             d.setVarFlag("do_oci_spdx", flag, d.getVarFlag("do_create_image_sbom_spdx", flag, False) or "")
     bb.build.addtask("do_oci_spdx", "do_image_oci", after, d)
