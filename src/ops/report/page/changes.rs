@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::sections::{layer_name, picture, tiles, Part, Picture};
+use super::sections::{foremost, layer_name, picture, tiles, Part, Picture};
 use super::table::{definitions, Cell, Table};
 use super::text::{bytes, count, escape, number, path, share, signed, visible};
 use super::treemap::Colours;
@@ -142,8 +142,7 @@ fn difference(part: &Part<'_>, comparison: &Comparison) -> String {
     });
     let mut table = Table::new("Growth by directory", &["Directory or file", "Grew", "Shrank", "In all"]);
     let tree = &comparison.tree;
-    let mut nodes: Vec<_> = tree.children(0).map(|at| &tree.nodes()[at]).collect();
-    nodes.sort_by(|a, b| b.area().cmp(&a.area()).then_with(|| a.path.cmp(&b.path)));
+    let nodes = foremost(tree);
     for node in &nodes {
         table.row(vec![
             Cell::Code(path(&node.path, node.directory)),

@@ -16,8 +16,8 @@
   /** How many levels of directories are drawn. */
   const DEPTH = 4;
   /** The most tiles of a picture, and rows of the table beside it. */
-  const MOST = 900;
-  const ROWS = 400;
+  const MOST = 600;
+  const ROWS = 200;
 
   /** Three digits and a decimal unit, as everywhere in the page. */
   function bytes(count) {
