@@ -203,7 +203,7 @@ mod tests {
             (100, &[0, 99], &[1, 99]),
             (7, &[], &[7]),
             (0, &[5], &[0]),
-            (u64::MAX, &[u64::MAX, u64::MAX], &[u64::MAX / 2, u64::MAX / 2 + 1]),
+            (u64::MAX / 2, &[u64::MAX / 2, u64::MAX / 2], &[u64::MAX / 4, u64::MAX / 4 + 1]),
         ] {
             let layer = layer(size, bytes);
             let found: Vec<u64> = shares(&layer).into_iter().map(|(_, bytes)| bytes).collect();
