@@ -35,7 +35,7 @@ def oci_qa_says_it(warning):
     """
     import re
 
-    return re.search(r"^(the (user|group) `.*` who runs the image is not in |the image is for .*, and `)", warning)
+    return re.search(r"^(the image runs as the (user|group) `.*`, which is not in its |the image is for .*, and `)", warning)
 
 def oci_qa_place(d, path):
     """
@@ -112,7 +112,7 @@ def oci_qa_user_missing(d, config):
             continue
         names = [line.split(":")[0] for line in (oci_qa_text(d, path) or "").splitlines()]
         if name not in names:
-            messages.append("the %s `%s` who runs the image is not in its %s" % (kind, name, path))
+            messages.append("the image runs as the %s `%s`, which is not in its %s" % (kind, name, path))
     return messages
 
 def oci_qa_machine(d):

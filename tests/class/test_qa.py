@@ -71,8 +71,8 @@ class Checks(scratch.TestCase):
 
     def test_user_missing(self):
         self.assertEqual(self.findings(self.task(OCI_IMAGE_RUNTIME_UID="nginx:www")), [
-            "QA Issue: the user `nginx` who runs the image is not in its /etc/passwd [user-missing]",
-            "QA Issue: the group `www` who runs the image is not in its /etc/group [user-missing]"])
+            "QA Issue: the image runs as the user `nginx`, which is not in its /etc/passwd [user-missing]",
+            "QA Issue: the image runs as the group `www`, which is not in its /etc/group [user-missing]"])
 
     def test_entrypoint_missing(self):
         for variables, name in [
@@ -106,7 +106,7 @@ class Checks(scratch.TestCase):
         with self.assertRaisesRegex(bbclass.Fatal, "^Fatal QA errors were found, failing task.$"):
             self.findings(task)
         self.assertEqual(task.d.bb.errors,
-                         ["QA Issue: the user `nginx` who runs the image is not in its /etc/passwd [user-missing]"])
+                         ["QA Issue: the image runs as the user `nginx`, which is not in its /etc/passwd [user-missing]"])
         self.assertEqual(self.findings(self.task(OCI_IMAGE_RUNTIME_UID="nginx", OCI_IMAGE_QA="user-missing:skip")), [])
 
     def make_base(self):
@@ -129,7 +129,7 @@ class Checks(scratch.TestCase):
         self.assertEqual(self.findings(task), [])
         (task.rootfs / "etc/group").write_text("")
         self.assertEqual(self.findings(task),
-                         ["QA Issue: the group `app` who runs the image is not in its /etc/group [user-missing]"])
+                         ["QA Issue: the image runs as the group `app`, which is not in its /etc/group [user-missing]"])
 
     def test_setuid_new(self):
         self.make_base()
