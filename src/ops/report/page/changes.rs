@@ -2,10 +2,10 @@
 
 use std::fmt::Write;
 
-use super::sections::{foremost, layer_name, picture, tiles, Part, Picture};
+use super::sections::{layer_name, picture, Part, Picture};
 use super::table::{definitions, Cell, Table};
 use super::text::{bytes, count, escape, number, path, share, signed, visible};
-use super::treemap::Colours;
+use super::treemap::{foremost, tiles, Colours};
 use crate::layer::groups::GENERATED;
 use crate::ops::report::{Cause, Comparison, FetchReason, SizeChanges};
 

@@ -6,10 +6,10 @@ use std::fmt::Write;
 use super::table::{definitions, Cell, Table};
 use super::text::{bytes, count, escape, number, path, share, signed, usage_path, visible};
 use super::tree_json;
-use super::treemap::{svg, Colours, Tile};
+use super::treemap::{foremost, svg, tiles, Colours, Tile};
 use crate::layer::LayerGroups;
 use crate::ops::inspect::{Attached, IndexInspection, Usage};
-use crate::ops::report::{ImageReport, LostFiles, Notice, SizeNode, SizeTree};
+use crate::ops::report::{ImageReport, LostFiles, Notice, SizeTree};
 use crate::settings::ConfigField;
 
 /// The report of one image, and how much of it is shown.
@@ -193,31 +193,6 @@ pub(super) fn picture(picture: &Picture<'_>) -> String {
         tree_json::strings(layers.iter().map(String::as_str)),
         tree_json::json(tree, *budget),
     )
-}
-
-/// What a page without a script shows of a tree, the largest first: what the root holds, and in the place of a directory that
-/// takes most of the picture what that holds.
-pub(super) fn foremost(tree: &SizeTree) -> Vec<&SizeNode> {
-    let whole = tree.root().map_or(0, SizeNode::area);
-    let takes_most = |at: &usize| tree.nodes()[*at].directory && tree.nodes()[*at].area() / 11 * 20 > whole;
-    let mut found: Vec<usize> = tree.children(0).collect();
-    while let Some(at) = found.iter().position(takes_most) {
-        let directory = found.swap_remove(at);
-        found.extend(tree.children(directory));
-    }
-    let mut nodes: Vec<&SizeNode> = found.into_iter().map(|at| &tree.nodes()[at]).collect();
-    nodes.sort_by(|a, b| b.area().cmp(&a.area()).then_with(|| a.path.cmp(&b.path)));
-    nodes
-}
-
-/// The rectangles of a page without a script.
-pub(super) fn tiles(tree: &SizeTree) -> Vec<Tile> {
-    let tile = |node: &SizeNode| Tile {
-        name: path(&node.path, node.directory).trim_start_matches('/').to_owned(),
-        more: node.more,
-        less: node.less,
-    };
-    foremost(tree).into_iter().map(tile).collect()
 }
 
 fn first_level(tree: &SizeTree, rows: usize) -> String {

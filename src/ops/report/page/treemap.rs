@@ -3,7 +3,8 @@
 
 use std::fmt::Write;
 
-use super::text::{bytes, escape, share, signed};
+use super::text::{bytes, escape, path, share, signed};
+use crate::ops::report::{SizeNode, SizeTree};
 
 /// What a rectangle stands for.
 pub(super) struct Tile {
@@ -27,6 +28,31 @@ pub(super) enum Colours {
     Distinct,
     /// What grew and what shrank.
     Change,
+}
+
+/// What a page without a script shows of a tree, the largest first: what the root holds, and in the place of a directory that
+/// takes most of the picture what that holds.
+pub(super) fn foremost(tree: &SizeTree) -> Vec<&SizeNode> {
+    let whole = tree.root().map_or(0, SizeNode::area);
+    let takes_most = |at: &usize| tree.nodes()[*at].directory && tree.nodes()[*at].area() / 11 * 20 > whole;
+    let mut found: Vec<usize> = tree.children(0).collect();
+    while let Some(at) = found.iter().position(takes_most) {
+        let directory = found.swap_remove(at);
+        found.extend(tree.children(directory));
+    }
+    let mut nodes: Vec<&SizeNode> = found.into_iter().map(|at| &tree.nodes()[at]).collect();
+    nodes.sort_by(|a, b| b.area().cmp(&a.area()).then_with(|| a.path.cmp(&b.path)));
+    nodes
+}
+
+/// The rectangles of a page without a script.
+pub(super) fn tiles(tree: &SizeTree) -> Vec<Tile> {
+    let tile = |node: &SizeNode| Tile {
+        name: path(&node.path, node.directory).trim_start_matches('/').to_owned(),
+        more: node.more,
+        less: node.less,
+    };
+    foremost(tree).into_iter().map(tile).collect()
 }
 
 const WIDTH: f64 = 1120.0;
