@@ -25,7 +25,7 @@ pub(super) struct TargetFlagsBesideTags {
     #[arg(long)]
     docker_legacy_only: bool,
 
-    /// Write the SHA-256 of each archive beside it, to `FILE.sha256`, in the format of `sha256sum -c`
+    /// Write the SHA-256 of each archive to `FILE.sha256`, for `sha256sum -c`
     #[arg(long)]
     checksum: bool,
 }

@@ -118,9 +118,9 @@ impl Changeset<'_> {
     fn entry(&mut self, entry: Entry, place: &FindingPlace) {
         let path = entry.path.as_bytes();
         let longest = path.split(|byte| *byte == b'/').map(<[u8]>::len).max().unwrap_or_default();
-        if path.len() > NAME_LIMIT || longest > LONGEST_NAME {
-            let expected = format!("a path of {NAME_LIMIT} bytes at most, its names of {LONGEST_NAME}");
-            let found = format!("{} and {longest}", path.len());
+        if longest > LONGEST_NAME {
+            let expected = format!("a name of {LONGEST_NAME} bytes at most");
+            let found = format!("{longest} bytes");
             return self.findings.add(Rule::TarNameLength, place, expected, found);
         }
         let Some(node) = self.whiteout(&entry, place) else { return };

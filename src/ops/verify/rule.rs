@@ -195,7 +195,7 @@ rules! {
     TarNameForm "tar-name-form" Note "image-spec, layer.md#change-types"
         "names are relative and in their shortest form, without a slash before them or `.` in them";
     TarNameLength "tar-name-length" Error "Linux, NAME_MAX"
-        "no path is longer than 65536 bytes, and no name in it longer than 255: nothing could unpack it";
+        "no name in a path is longer than 255 bytes: nothing could unpack it";
     TarRepeatedPath "tar-repeated-path" Error "image-spec, layer.md#representing-changes"
         "no path comes twice in a layer";
     TarHardlink "tar-hardlink" Error "image-spec, layer.md#hardlinks"
