@@ -93,14 +93,14 @@ lint-crates: ## licences, sources, bans and known faults of the crates, where ca
 
 lint-yocto: build/lint/bin/oelint-adv
 	cd tests/lint && OELINT_CONFIG=oelint.cfg ../../build/lint/bin/oelint-adv \
-		../../classes/*.bbclass ../../conf/layer.conf ../../recipes/ocibake/*.bb ../../recipes/ocibake/*.inc
+		../../classes/*.bbclass ../../conf/layer.conf ../../recipes-devtools/ocibake/*.bb ../../recipes-devtools/ocibake/*.inc
 
 build/lint/bin/oelint-adv:
 	$(PYTHON) -m venv build/lint
 	build/lint/bin/pip install --quiet --disable-pip-version-check 'oelint-adv==9.11.2'
 
 crates: ## write the recipe's list of crates from Cargo.lock
-	recipes/ocibake/update-crates
+	recipes-devtools/ocibake/update-crates
 
 bench: build ## ocibake beside umoci, buildah, skopeo and tar | pigz (ROOTFS=DIR for another tree)
 	benches/compare $(if $(ROOTFS),--rootfs $(ROOTFS)) $(BENCH_FLAGS)
