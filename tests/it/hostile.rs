@@ -1,4 +1,4 @@
-use std::fs;
+use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -389,6 +389,24 @@ fn a_bomb_in_a_layer() {
     assert!(!found.contains("over 1000 times"), "{found}");
     let found = verify().args(["--max-ratio", "100000", "--max-layer-size", "50M"]).run().printed();
     assert!(found.contains("more than 52428800 bytes"), "{found}");
+}
+
+/// A sparse file of a rootfs makes such a layer too, which `build` says.
+#[test]
+fn a_layer_of_ours_that_readers_refuse() {
+    let scratch = Scratch::new();
+    fs::create_dir(scratch.join("rootfs")).unwrap();
+    File::create(scratch.join("rootfs/sparse")).unwrap().set_len(100 << 20).unwrap();
+    let build = |compression| {
+        let tool = Tool::build("rootfs").arg(format!("oci:{compression}:v1"));
+        tool.args(["--owner", "0:0", "--compression", compression]).within(scratch.path()).run()
+    };
+    assert!(!build("none").stderr().contains("refuse"));
+    let zstd = build("zstd");
+    let warning = zstd.stderr();
+    assert!(warning.contains("over 1000 times: readers refuse it until their limit is raised"), "{warning}");
+    let error = Tool::new("unpack").args(["oci:zstd:v1", "out"]).within(scratch.path()).run().error();
+    assert!(error.contains("over 1000 times"), "{error}");
 }
 
 /// Names and attributes that are small in a layer and large in memory.

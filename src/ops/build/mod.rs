@@ -126,6 +126,10 @@ pub fn build(rootfs: &Rootfs, targets: &[Location], options: &BuildOptions, work
     };
     for (layer, times) in &written {
         add_layer(&mut stats, layer, *times);
+        if let Some(warning) = warnings::beyond_limits(layer) {
+            work.observer.warning(&warning);
+            warnings.push(warning);
+        }
     }
     let new_layer = |((layer, _), described)| NewLayer { layer, described };
     let new: Vec<NewLayer> = written.into_iter().zip(described).map(new_layer).collect();

@@ -1,7 +1,8 @@
 //! What is odd about a build and very likely a mistake.
 
 use crate::error::Result;
-use crate::layer::Step;
+use crate::layer::{Layer, Step};
+use crate::limits::Limits;
 use crate::tree::{Content, Excluded, Ids, Kind, Mask, TarPath, Tree};
 
 /// Warns about patterns to exclude that match nothing.
@@ -63,4 +64,13 @@ pub(super) fn foreign_owner(tree: &Tree, runs_as: u32) -> Option<String> {
              what, and fakeroot keeps owners if the rootfs is made under it"
         )
     })
+}
+
+/// Warns if a layer decompresses to more than readers with the default limits accept: one large sparse file is enough.
+pub(super) fn beyond_limits(layer: &Layer) -> Option<String> {
+    let exceeded = Limits::default().check_unpacked(layer.descriptor.size, layer.unpacked_size).err()?;
+    Some(format!(
+        "layer {}: {exceeded}: readers refuse it until their limit is raised",
+        layer.descriptor.digest.short()
+    ))
 }
