@@ -17,8 +17,9 @@ typed = sys.stdin.buffer.read().split(b"\n") if prompt else []
 
 pid, terminal = pty.fork()
 if pid == 0:
+    # Before the command starts, which asks for the size at once.
+    fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
     os.execvp(command[0], command)
-fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
 
 shown, seen, end = b"", 0, time.monotonic() + 50
 while time.monotonic() < end:
