@@ -1,11 +1,10 @@
-//! How much may come out of little: what guards a process against input that was made to fill its memory and its disk.
+//! How much may come out of little: what guards memory and disk against input that was made to fill them.
 
 use std::io;
-use std::sync::OnceLock;
 
 use crate::hint::{Hint, OptionName};
 
-/// What is taken from what others made. It holds for a whole process, whose memory and disk it guards.
+/// How large layers and archives that others made may be when they are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {
@@ -24,22 +23,10 @@ impl Default for Limits {
     }
 }
 
-static CURRENT: OnceLock<Limits> = OnceLock::new();
-
 /// Up to this size, a ratio is no danger.
 const HARMLESS: u64 = 64 << 20;
 
 impl Limits {
-    /// Sets the limits of this process, once, before anything is read.
-    pub fn set(self) {
-        let _ = CURRENT.set(self);
-    }
-
-    /// Those of this process.
-    pub(crate) fn current() -> Self {
-        CURRENT.get().copied().unwrap_or_default()
-    }
-
     /// An error if `compressed` bytes must not become `unpacked` ones.
     pub(crate) fn check_unpacked(&self, compressed: u64, unpacked: u64) -> Result<(), Exceeded> {
         if unpacked > self.unpacked {

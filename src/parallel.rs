@@ -1,11 +1,12 @@
-//! Runs many jobs at once, with results in the order of the jobs.
+//! Runs many jobs at once, with results in the order of the jobs, and says when the system has no thread left.
 
+use std::io;
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Mutex;
 use std::thread;
 
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 
 /// Calls `work` for each job with up to `threads` threads. Returns the first error in the order of the jobs; jobs not
 /// begun by then are left out.
@@ -52,10 +53,15 @@ pub(crate) fn map<J: Sync, T: Send>(
     Ok(results.into_iter().map(|(_, result)| result).collect())
 }
 
+/// The error for a thread that the system does not start. It travels as an I/O error, and names no file.
+pub(crate) fn no_thread(cause: &io::Error) -> io::Error {
+    let message = format!("cannot start a thread: {cause}");
+    Error::refused_with_hint(message, "raise the limit on processes (`ulimit -u`)").of_kind(ErrorKind::Io).into()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::Error;
 
     #[test]
     fn results_stand_in_the_order_of_the_jobs() {

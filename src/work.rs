@@ -1,4 +1,5 @@
-//! What every operation gets besides its options: how many threads it may use, and who observes it and may stop it.
+//! What every operation gets besides its options: how many threads it may use, how much it may read, and who observes
+//! it and may stop it.
 
 use std::fmt;
 use std::num::NonZeroUsize;
@@ -7,6 +8,7 @@ use std::thread;
 
 use crate::block_cache::BlockCache;
 use crate::error::{Error, Result};
+use crate::limits::Limits;
 
 /// How an operation works. Its output does not depend on this.
 #[derive(Clone, Copy)]
@@ -16,6 +18,8 @@ pub struct Work<'a> {
     pub threads: NonZeroUsize,
     /// Is told of progress, and may stop the operation.
     pub observer: &'a dyn Observer,
+    /// How large what others made may be.
+    pub limits: Limits,
     /// Whether a target survives a crash of the machine.
     pub durability: Durability,
     /// Where compressed blocks are kept from one run to the next, if anywhere.
@@ -36,7 +40,7 @@ pub enum Durability {
 impl<'a> Work<'a> {
     /// Makes a `Work` with this many threads and this observer.
     pub fn new(threads: NonZeroUsize, observer: &'a dyn Observer) -> Self {
-        Work { threads, observer, durability: Durability::default(), cache: None }
+        Work { threads, observer, limits: Limits::default(), durability: Durability::default(), cache: None }
     }
 
     /// Returns the same work with this durability.

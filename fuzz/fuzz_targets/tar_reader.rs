@@ -5,6 +5,7 @@
 use std::io::Read;
 
 use libfuzzer_sys::fuzz_target;
+use ocibake::limits::Limits;
 use ocibake::tar::{Reader, Writer};
 use ocibake::tree::{Entry, Kind};
 
@@ -15,7 +16,7 @@ fuzz_target!(|archive: &[u8]| {
     let mut archive = archive.to_vec();
     // Chance does not find checksums.
     archive.chunks_exact_mut(512).filter(|block| block[257..262] == *b"ustar").for_each(set_checksum);
-    let mut reader = Reader::new(archive.as_slice(), "fuzz.tar");
+    let mut reader = Reader::new(archive.as_slice(), "fuzz.tar", Limits::default());
     let mut behind = 0;
     while let Ok(Some(member)) = reader.next_member() {
         assert!(behind <= member.offset && member.offset < member.content_offset);
@@ -33,7 +34,7 @@ fuzz_target!(|archive: &[u8]| {
             }
         }
     }
-    let mut reader = Reader::new(archive.as_slice(), "fuzz.tar");
+    let mut reader = Reader::new(archive.as_slice(), "fuzz.tar", Limits::default());
     let is_readable = std::iter::from_fn(|| reader.next_member().transpose()).all(|member| member.is_ok());
     match reader.finish() {
         Ok(end) => assert_eq!((end.size, true), (archive.len() as u64, is_readable)),
@@ -54,7 +55,7 @@ fn write_and_read(entry: &Entry, content: &[u8]) {
         return;
     }
     let archive = writer.finish().unwrap();
-    let mut reader = Reader::new(archive.as_slice(), "written.tar");
+    let mut reader = Reader::new(archive.as_slice(), "written.tar", Limits::default());
     let member = reader.next_member().unwrap().unwrap();
     assert_eq!(member.entry.unwrap(), *entry);
     assert_eq!(member.anomalies, []);

@@ -14,6 +14,7 @@ use clap_complete::engine::{
 };
 use clap_complete::Shell;
 use ocibake::layout::{Layout, Location};
+use ocibake::limits::Limits;
 use ocibake::platform::known_names;
 
 use super::help::LOCATIONS;
@@ -159,7 +160,7 @@ fn is_layout(directory: &Path) -> bool {
 /// Returns the names that a layout or an archive lists; empty if it cannot be read.
 fn names_in(place: &str) -> Vec<String> {
     let listed = || {
-        let layout = Layout::open(&Location::parse(OsStr::new(place))?)?;
+        let layout = Layout::open(&Location::parse(OsStr::new(place))?, Limits::default())?;
         let index = layout.index()?;
         let mut names: Vec<String> =
             index.value().manifests.iter().filter_map(|manifest| Some(manifest.ref_name()?.to_owned())).collect();

@@ -78,7 +78,7 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Answer> {
     let work = display.work(None)?;
     let mut out = stdout().lock();
     if let Some(which) = args.raw {
-        out.write_all(&document(&args.image, which.into(), &options)?)?;
+        out.write_all(&document(&args.image, which.into(), &options, &work)?)?;
     } else if let Some(wanted) = &args.attached {
         copy_attached(&args.image, wanted, &options, &work, &mut out)
             .map_err(|error| Error::carried_by(error).map_or_else(anyhow::Error::from, anyhow::Error::from))?;

@@ -134,13 +134,14 @@ enum Answer {
 /// What every verb gets in addition to its own arguments.
 struct Session {
     verbosity: Verbosity,
+    limits: Limits,
     interruption: Interruption,
 }
 
 impl Session {
     /// Returns the display that shows what a verb does.
     fn display(&self, progress: ProgressMode) -> Display {
-        Display::new(progress, self.verbosity, &self.interruption)
+        Display::new(progress, self.verbosity, self.limits, &self.interruption)
     }
 
     fn warn(&self, message: &str) {
@@ -169,8 +170,7 @@ pub(crate) fn run() -> ExitCode {
         (_, true) => Verbosity::Quiet,
         _ => Verbosity::Normal,
     };
-    cli.limits().set();
-    let session = Session { verbosity, interruption: Interruption::listen() };
+    let session = Session { verbosity, limits: cli.limits(), interruption: Interruption::listen() };
     let result = fakeroot::check().and_then(|()| match cli.command {
         Command::Build(args) => build::run(&args, &session),
         Command::Inspect(args) => inspect::run(&args, &session),

@@ -13,6 +13,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use clap::ValueEnum;
 use indicatif::{ProgressBar, ProgressStyle};
+use ocibake::limits::Limits;
 use ocibake::work::{Observer, Work};
 
 use super::say;
@@ -123,6 +124,7 @@ fn ignored_signals() -> u64 {
 /// The observer of a command.
 pub(super) struct Display {
     verbosity: Verbosity,
+    limits: Limits,
     interruption: Interruption,
     bar: Option<ProgressBar>,
     percent: Option<Percent>,
@@ -137,13 +139,14 @@ struct Percent {
 }
 
 impl Display {
-    pub(super) fn new(mode: ProgressMode, verbosity: Verbosity, interruption: &Interruption) -> Self {
+    pub(super) fn new(mode: ProgressMode, verbosity: Verbosity, limits: Limits, interruption: &Interruption) -> Self {
         let wants_bar = mode == ProgressMode::Auto
             && verbosity != Verbosity::Quiet
             && stderr().is_terminal()
             && can_show_bar(|name| env::var(name).ok());
         Display {
             verbosity,
+            limits,
             interruption: interruption.clone(),
             bar: wants_bar.then(|| ProgressBar::new(0).with_style(bar_style())),
             percent: (mode == ProgressMode::Percent).then(Percent::default),
@@ -156,7 +159,9 @@ impl Display {
             Some(threads) => threads,
             None => std::thread::available_parallelism().context("cannot count the machine's cores")?,
         };
-        Ok(Work::new(threads, self))
+        let mut work = Work::new(threads, self);
+        work.limits = self.limits;
+        Ok(work)
     }
 
     /// Prints a line without breaking the bar.

@@ -17,6 +17,7 @@ use super::buffer::{Buffer, Pool};
 use super::caching::{caching, encoding};
 use super::codec::Codec;
 use crate::block_cache::BlockCache;
+use crate::parallel::no_thread;
 
 /// Threads that compress blocks. They end when all encoders that use them have ended.
 pub(crate) struct Compressors {
@@ -96,7 +97,7 @@ impl Compressors {
                 let thread = thread::Builder::new().name(format!("compress-{number}"));
                 match thread.spawn(move || work(&*encoder, &queue)) {
                     Ok(worker) => compressors.workers.push(worker),
-                    Err(error) if compressors.workers.is_empty() => return Err(error),
+                    Err(error) if compressors.workers.is_empty() => return Err(no_thread(&error)),
                     // Where the system has no more, fewer do it.
                     Err(_) => break,
                 }

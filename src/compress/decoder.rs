@@ -107,7 +107,7 @@ impl<R: Read> Decoder<R> {
     /// # Errors
     ///
     /// Those of `reader`.
-    pub fn new(reader: R) -> io::Result<Self> {
+    pub fn new(reader: R, limits: Limits) -> io::Result<Self> {
         let mut input = Input::new(reader);
         let format = Format::sniff(input.peek(Format::MAGIC_SIZE)?);
         let engine = Engine::new(format)?;
@@ -117,7 +117,7 @@ impl<R: Read> Decoder<R> {
             engine,
             streams: u64::from(format != Format::Plain),
             state: State::Within,
-            limits: Limits::current(),
+            limits,
             unpacked: 0,
         })
     }
@@ -399,7 +399,7 @@ mod tests {
         }
 
         let mut input = Slow(bytes, false);
-        let mut decoder = Decoder::new(&mut input)?;
+        let mut decoder = Decoder::new(&mut input, Limits::default())?;
         let mut output = Vec::new();
         decoder.read_to_end(&mut output)?;
         let format = decoder.format();
@@ -450,7 +450,7 @@ mod tests {
             let at = bytes.len() - from_end;
             bytes[at] ^= 1;
             assert_eq!(decode(&bytes).unwrap_err().kind(), io::ErrorKind::InvalidData);
-            let mut decoder = Decoder::new(&bytes[..]).unwrap();
+            let mut decoder = Decoder::new(&bytes[..], Limits::default()).unwrap();
             let mut all = [0; TEXT.len()];
             // The decoder may notice at once or only at the end, but it must notice.
             let read = decoder.read_exact(&mut all);

@@ -180,6 +180,7 @@ mod tests {
     use super::*;
     use crate::compress::{Compression, Decoder, GzipLevel, XzLevel, ZstdLevel};
     use crate::digest::Digest;
+    use crate::limits::Limits;
 
     fn threads(count: usize) -> NonZeroUsize {
         NonZeroUsize::new(count).unwrap()
@@ -228,7 +229,7 @@ mod tests {
                 assert_eq!((summary.input_size, summary.output_size), (bytes.len() as u64, one.len() as u64));
                 let (three, _) = encode(codec, 3, &bytes);
                 assert!(one == three, "{codec:?}: the number of threads changed the bytes");
-                let mut decoder = Decoder::new(&one[..]).unwrap();
+                let mut decoder = Decoder::new(&one[..], Limits::default()).unwrap();
                 let mut back = Vec::new();
                 decoder.read_to_end(&mut back).unwrap();
                 assert!(back == bytes, "{codec:?}, {} bytes", bytes.len());

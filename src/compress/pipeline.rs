@@ -21,6 +21,7 @@ use super::compressors::{Compressed, Compressors};
 use super::encoded::{Busy, Encoded, InputDigest};
 use crate::block_cache::KeptBlock;
 use crate::digest::{Digest, Hasher};
+use crate::parallel::no_thread;
 
 /// The running threads. If it is dropped before the end, it waits for them.
 pub(super) struct Pipeline<W> {
@@ -171,7 +172,7 @@ impl<W> Drop for Pipeline<W> {
 }
 
 fn spawn<T: Send + 'static>(name: &str, run: impl FnOnce() -> T + Send + 'static) -> io::Result<JoinHandle<T>> {
-    thread::Builder::new().name(name.to_owned()).spawn(run)
+    thread::Builder::new().name(name.to_owned()).spawn(run).map_err(|error| no_thread(&error))
 }
 
 fn panicked(thread: &str) -> io::Error {

@@ -5,6 +5,7 @@ use std::sync::mpsc::{channel, Receiver, Sender};
 use std::thread::{Builder, Scope};
 
 use crate::compress::buffer::{Buffer, Pool};
+use crate::parallel::no_thread;
 
 /// Bytes of one buffer: enough that handing it over costs nothing compared with filling it.
 const BUFFER_SIZE: usize = 256 << 10;
@@ -35,7 +36,8 @@ impl ReadAhead {
         reader: R,
     ) -> io::Result<Self> {
         let (sender, filled) = channel();
-        Builder::new().name("read-ahead".to_owned()).spawn_scoped(scope, move || read_all(reader, &sender))?;
+        let thread = Builder::new().name("read-ahead".to_owned());
+        thread.spawn_scoped(scope, move || read_all(reader, &sender)).map_err(|error| no_thread(&error))?;
         Ok(ReadAhead { filled, current: None, position: 0 })
     }
 }

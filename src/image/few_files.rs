@@ -35,8 +35,8 @@ impl FewFiles {
         for (layer, members) in by_layer {
             let Some(descriptor) = layers.get(layer) else { continue };
             let name = format!("layer {}", descriptor.digest.short());
-            let decoder = Decoder::new(layout.blob(descriptor)?).at("read", Path::new(&name))?;
-            let mut reader = tar::Reader::new(decoder, name.as_str());
+            let decoder = Decoder::new(layout.blob(descriptor)?, layout.limits()).at("read", Path::new(&name))?;
+            let mut reader = tar::Reader::new(decoder, name.as_str(), layout.limits());
             let mut next = 0;
             for (member, path) in members {
                 while next <= member {

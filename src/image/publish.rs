@@ -96,10 +96,10 @@ pub(crate) fn check(targets: &[Location], options: &TargetOptions) -> Result<()>
 }
 
 /// Opens all targets. They do not change yet.
-pub(crate) fn open(targets: &[Location], options: &TargetOptions) -> Result<Vec<Transaction>> {
+pub(crate) fn open(targets: &[Location], options: &TargetOptions, work: &Work<'_>) -> Result<Vec<Transaction>> {
     check(targets, options)?;
     check_checksum(targets, options.checksum)?;
-    let open = |target| Transaction::create(target, options.docker_form, options.checksum);
+    let open = |target| Transaction::create(target, options.docker_form, options.checksum, work.limits);
     targets.iter().map(open).collect()
 }
 

@@ -89,7 +89,7 @@ pub(crate) fn read_layers(
         let read = |contents: Contents<'_>| {
             let observer = if reading == Reading::Watched { work.observer } else { &Silent };
             let blob = Watched { inner: layout.blob(descriptor)?, observer };
-            Changeset::read_layer(blob, diff_id, contents, &name, work.observer)
+            Changeset::read_layer(blob, diff_id, contents, &name, work)
         };
         let mut kept = None;
         let changeset = match wanted {

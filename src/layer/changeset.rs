@@ -10,7 +10,7 @@ use crate::error::{Error, IoContext, Result};
 use crate::layer::stream;
 use crate::tar::{Anomaly, LostKeywords, OwnedRecord, Reader};
 use crate::tree::{Entry, Kind};
-use crate::work::Observer;
+use crate::work::{Observer, Work};
 
 /// The members of a layer or of another tar, whiteouts among them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -66,10 +66,10 @@ pub(crate) enum Contents<'a> {
 impl Changeset {
     /// Reads a tar from its stored bytes, compressed or not, to their end, so that a reader that verifies them sees
     /// them all. `name` names it in errors.
-    pub(crate) fn read(source: impl Read, contents: Contents<'_>, name: &str, observer: &dyn Observer) -> Result<Self> {
-        let mut decoder = Decoder::new(source).at("read", Path::new(name))?;
-        let mut reader = Reader::new(&mut decoder, name);
-        let changeset = read_members(&mut reader, contents, name, observer)?;
+    pub(crate) fn read(source: impl Read, contents: Contents<'_>, name: &str, work: &Work<'_>) -> Result<Self> {
+        let mut decoder = Decoder::new(source, work.limits).at("read", Path::new(name))?;
+        let mut reader = Reader::new(&mut decoder, name, work.limits);
+        let changeset = read_members(&mut reader, contents, name, work.observer)?;
         reader.finish()?;
         decoder.finish().at("read", Path::new(name))?;
         Ok(changeset)
@@ -82,10 +82,12 @@ impl Changeset {
         diff_id: &Digest,
         contents: Contents<'_>,
         layer: &str,
-        observer: &dyn Observer,
+        work: &Work<'_>,
     ) -> Result<Self> {
-        let changeset = stream::read(blob, diff_id, layer, |reader| read_members(reader, contents, layer, observer))?;
-        changeset.lost.warnings(layer).iter().for_each(|warning| observer.warning(warning));
+        let changeset = stream::read(blob, diff_id, layer, work.limits, |reader| {
+            read_members(reader, contents, layer, work.observer)
+        })?;
+        changeset.lost.warnings(layer).iter().for_each(|warning| work.observer.warning(warning));
         Ok(changeset)
     }
 }
@@ -172,7 +174,6 @@ mod tests {
     use crate::tar::Writer;
     use crate::testing::TempDir;
     use crate::tree::{Metadata, TarPath};
-    use crate::work::Silent;
 
     fn tar() -> Vec<u8> {
         let mut writer = Writer::new(Vec::new());
@@ -189,7 +190,7 @@ mod tests {
     fn contents_are_found_again() {
         let tar = tar();
         let id = Digest::of(&tar);
-        let digests = Changeset::read_layer(&*tar, &id, Contents::Digest, "layer", &Silent).unwrap().digests;
+        let digests = Changeset::read_layer(&*tar, &id, Contents::Digest, "layer", &Work::default()).unwrap().digests;
         assert_eq!(
             [0, 1, 2, 3].map(|member| Digest::from(*digests.get(member).unwrap())),
             [Digest::of(b"first"), Digest::of(&vec![0; 70_000]), Digest::of(b""), Digest::of(b"last"),]
@@ -198,9 +199,9 @@ mod tests {
         let dir = TempDir::new("changeset");
         let path = dir.path().join("spool");
         let mut file = File::create(&path).unwrap();
-        let spooled = Changeset::read(&*tar, Contents::Spool(&mut file), "tar", &Silent).unwrap();
+        let spooled = Changeset::read(&*tar, Contents::Spool(&mut file), "tar", &Work::default()).unwrap();
         let kept = std::fs::read(&path).unwrap();
-        let located = Changeset::read(&*tar, Contents::Locate, "tar", &Silent).unwrap();
+        let located = Changeset::read(&*tar, Contents::Locate, "tar", &Work::default()).unwrap();
         assert_eq!((kept.len(), spooled.members.len()), (70_009, 4));
         for (number, content) in [(0, &b"first"[..]), (3, b"last")] {
             assert!(kept[*spooled.offsets.get(number).unwrap() as usize..].starts_with(content));
@@ -210,7 +211,8 @@ mod tests {
 
     #[test]
     fn another_diff_id_is_refused() {
-        let error = Changeset::read_layer(&*tar(), &Digest::of(b""), Contents::Skip, "layer x", &Silent).unwrap_err();
+        let error =
+            Changeset::read_layer(&*tar(), &Digest::of(b""), Contents::Skip, "layer x", &Work::default()).unwrap_err();
         assert!(error.to_string().starts_with("layer x: diff_id should be sha256:e3b0"), "{error}");
     }
 }

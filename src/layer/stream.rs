@@ -7,6 +7,7 @@ use std::thread;
 use crate::compress::{Decoder, ReadAhead};
 use crate::digest::{Algorithm, Digest, Hasher};
 use crate::error::{Error, IoContext, Result};
+use crate::limits::Limits;
 use crate::tar::Reader;
 
 /// The members of a layer's tar.
@@ -21,15 +22,16 @@ pub(crate) fn read<T>(
     blob: impl Read + Send,
     diff_id: &Digest,
     layer: &str,
+    limits: Limits,
     take: impl FnOnce(&mut LayerReader<'_>) -> Result<T>,
 ) -> Result<T> {
     let place = Path::new(layer);
     let algorithm = algorithm(diff_id, layer)?;
-    let blob = WholeBlob::new(blob).at("read", place)?;
+    let blob = WholeBlob::new(blob, limits).at("read", place)?;
     thread::scope(|scope| {
         let ahead = ReadAhead::new(scope, blob).at("read", place)?;
         let mut hashed = Hashed::new(ahead, algorithm);
-        let mut reader = Reader::new(&mut hashed, layer);
+        let mut reader = Reader::new(&mut hashed, layer, limits);
         let taken = take(&mut reader).and_then(|taken| reader.finish().map(|_| taken));
         let taken = taken.map_err(|error| blob_error(&mut hashed).unwrap_or(error))?;
         check(diff_id, &hashed.finish(), layer)?;
@@ -64,8 +66,8 @@ pub(crate) fn check(diff_id: &Digest, found: &Digest, layer: &str) -> Result<()>
 pub(crate) struct WholeBlob<R>(Option<Decoder<R>>);
 
 impl<R: Read> WholeBlob<R> {
-    pub(crate) fn new(blob: R) -> io::Result<Self> {
-        Ok(WholeBlob(Some(Decoder::new(blob)?)))
+    pub(crate) fn new(blob: R, limits: Limits) -> io::Result<Self> {
+        Ok(WholeBlob(Some(Decoder::new(blob, limits)?)))
     }
 }
 

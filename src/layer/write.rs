@@ -3,13 +3,11 @@
 use std::cell::Cell;
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
-use std::num::NonZeroUsize;
 use std::path::Path;
-use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::block_cache::{BlockCache, KeptBlock};
+use crate::block_cache::KeptBlock;
 use crate::compress::{Busy, Compression, Compressors, Encoded, Encoder, EndedStream, InputDigest, ReadAhead};
 use crate::digest::{Algorithm, Digest};
 use crate::error::{Error, IoContext, Result};
@@ -99,15 +97,15 @@ pub(crate) fn write<W: Write + Send + 'static>(
     compression: Compression,
     work: &Work<'_>,
 ) -> Result<Vec<(Layer, LayerTimes)>> {
-    let the_encoder = Path::new("the encoder");
-    let compressors = Compressors::start(compression, work.threads, work.cache).at("start", the_encoder)?;
+    let compressors = Compressors::start(compression, work.threads, work.cache).at("compress", Path::new("a layer"))?;
     let mut written = Vec::with_capacity(layers.len());
     let mut on_their_way = VecDeque::new();
     for steps in layers {
         if on_their_way.len() == ON_THEIR_WAY {
             written.extend(on_their_way.pop_front().map(|ended| finish(ended, compression)).transpose()?);
         }
-        let encoder = Encoder::with(blob()?, &compressors, InputDigest::Compute).at("start", the_encoder)?;
+        let encoder =
+            Encoder::with(blob()?, &compressors, InputDigest::Compute).at("compress", Path::new("a layer"))?;
         on_their_way.push_back(write_members(&steps, content, encoder, work)?);
     }
     for ended in on_their_way {
@@ -171,17 +169,15 @@ pub(crate) fn recompress(
     name: &str,
     to: impl Write + Send + 'static,
     compression: Compression,
-    threads: NonZeroUsize,
-    cache: Option<&Arc<dyn BlockCache>>,
+    work: &Work<'_>,
 ) -> Result<Layer> {
     let place = Path::new(name);
     let algorithm = stream::algorithm(diff_id, name)?;
     let input = if algorithm == Algorithm::Sha256 { InputDigest::Compute } else { InputDigest::Skip };
-    let the_encoder = Path::new("the encoder");
-    let compressors = Compressors::start(compression, threads, cache).at("start", the_encoder)?;
-    let mut output = LayerOutput(Encoder::with(to, &compressors, input).at("start", the_encoder)?);
+    let compressors = Compressors::start(compression, work.threads, work.cache).at("compress", Path::new("a layer"))?;
+    let mut output = LayerOutput(Encoder::with(to, &compressors, input).at("compress", Path::new("a layer"))?);
     let hashed = thread::scope(|scope| {
-        let mut tar = ReadAhead::new(scope, WholeBlob::new(blob)?)?;
+        let mut tar = ReadAhead::new(scope, WholeBlob::new(blob, work.limits)?)?;
         if input == InputDigest::Compute {
             return tar::copy(&mut tar, &mut output).map(|()| None);
         }
@@ -254,6 +250,7 @@ mod tests {
     use std::fs::File;
 
     use super::*;
+    use crate::limits::Limits;
     use crate::testing::TempDir;
     use crate::tree::{Kind, Metadata};
 
@@ -295,7 +292,7 @@ mod tests {
         assert_eq!((layer.unpacked_size, &layer.diff_id), (bytes.len() as u64, &Digest::of(&bytes)));
         assert_eq!(layer.descriptor.digest, layer.diff_id);
 
-        let mut reader = tar::Reader::new(bytes.as_slice(), "layer");
+        let mut reader = tar::Reader::new(bytes.as_slice(), "layer", Limits::default());
         let mut found = Vec::new();
         while let Some(member) = reader.next_member().unwrap() {
             let mut content = String::new();

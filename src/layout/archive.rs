@@ -10,6 +10,7 @@ use std::sync::Arc;
 use crate::compress::{Decoder, Format};
 use crate::error::{Error, IoContext, Result};
 use crate::layout::StoredFile;
+use crate::limits::Limits;
 use crate::tar;
 use crate::tree::{Kind, TarPath};
 
@@ -20,6 +21,7 @@ pub(super) struct Archive {
     /// What is read, even if another archive is renamed to its path.
     file: Arc<File>,
     format: Format,
+    limits: Limits,
     members: BTreeMap<String, Member>,
     /// The last member, if the archive ends within its content.
     cut: Option<String>,
@@ -61,7 +63,7 @@ const LEADS_OUT: &str = "it leads out of the archive";
 impl Archive {
     /// Indexes the files of an archive. In an uncompressed one, content is skipped by seeking; a compressed stream is
     /// read once.
-    pub(super) fn open(path: &Path) -> Result<Self> {
+    pub(super) fn open(path: &Path, limits: Limits) -> Result<Self> {
         let mut file = File::open(path).at("open", path)?;
         let format = sniff(&mut file).at("read", path)?;
         file.rewind().at("read", path)?;
@@ -69,6 +71,7 @@ impl Archive {
             path: path.to_path_buf(),
             file: Arc::new(file.try_clone().at("open", path)?),
             format,
+            limits,
             members: BTreeMap::new(),
             cut: None,
             repeated: BTreeSet::new(),
@@ -85,7 +88,7 @@ impl Archive {
         let mut start = 0;
         while start < length {
             file.seek(SeekFrom::Start(start)).at("read", &self.path)?;
-            let mut reader = tar::Reader::new(&mut *file, self.name()).starting_at(start);
+            let mut reader = tar::Reader::new(&mut *file, self.name(), self.limits).starting_at(start);
             let Some(member) = reader.next_member()? else {
                 reader.finish()?;
                 break;
@@ -113,8 +116,8 @@ impl Archive {
     }
 
     fn index_by_reading(&mut self, file: File) -> Result<()> {
-        let decoder = Decoder::new(file).at("read", &self.path)?;
-        let mut reader = tar::Reader::new(decoder, self.name());
+        let decoder = Decoder::new(file, self.limits).at("read", &self.path)?;
+        let mut reader = tar::Reader::new(decoder, self.name(), self.limits);
         let mut kept = 0;
         while let Some(member) = reader.next_member()? {
             let entry = member.entry?;
@@ -229,6 +232,11 @@ impl Archive {
         Ok(matches!(self.members.get(&name), Some(Member::File(_))).then_some(name))
     }
 
+    /// How large it, and what is in it, may be when it is read.
+    pub(super) fn limits(&self) -> Limits {
+        self.limits
+    }
+
     /// Opens a file of the archive. In a compressed archive, everything before the file is decompressed again, because
     /// nothing is extracted.
     pub(super) fn file(&self, name: &str) -> Result<Option<(Box<dyn Read + Send + '_>, u64)>> {
@@ -245,7 +253,7 @@ impl Archive {
             file.position = stretch.offset;
             Box::new(file.take(stretch.size))
         } else {
-            let mut stream = Decoder::new(file).at("read", &self.path)?;
+            let mut stream = Decoder::new(file, self.limits).at("read", &self.path)?;
             io::copy(&mut stream.by_ref().take(stretch.offset), &mut io::sink()).at("read", &self.path)?;
             Box::new(stream.take(stretch.size))
         };

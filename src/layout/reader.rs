@@ -15,6 +15,7 @@ use crate::layout::blob::VerifiedReader;
 use crate::layout::docker::{is_docker_archive, DockerArchive};
 use crate::layout::graph::Snapshot;
 use crate::layout::{blob_path, digest_of_path, Location, Transport, BLOBS, INDEX, MARKER};
+use crate::limits::Limits;
 use crate::oci::{Descriptor, Document, Index, LayoutMarker, MAX_DOCUMENT_SIZE, MAX_INDEX_SIZE};
 
 /// A layout that is read, as a directory or an archive.
@@ -22,6 +23,7 @@ use crate::oci::{Descriptor, Document, Index, LayoutMarker, MAX_DOCUMENT_SIZE, M
 pub struct Layout {
     location: Location,
     store: Store,
+    limits: Limits,
     pub(super) snapshot: Snapshot,
 }
 
@@ -45,8 +47,8 @@ impl Layout {
     /// Opens a layout. An archive is indexed in one pass; a directory is not read yet.
     ///
     /// An archive with two files of the same name is refused, since readers differ in which one they take.
-    pub fn open(location: &Location) -> Result<Self> {
-        let layout = Layout::open_as_it_is(location)?;
+    pub fn open(location: &Location, limits: Limits) -> Result<Self> {
+        let layout = Layout::open_as_it_is(location, limits)?;
         match layout.repeated().first() {
             Some(name) => Err(Error::malformed(
                 format!("image `{location}`"),
@@ -57,7 +59,7 @@ impl Layout {
     }
 
     /// Like [`open`](Self::open), but accepts repeated names.
-    pub(crate) fn open_as_it_is(location: &Location) -> Result<Self> {
+    pub(crate) fn open_as_it_is(location: &Location, limits: Limits) -> Result<Self> {
         let path = &location.path;
         let kind = FileType::from_raw_mode(path.metadata().at("open the image", path)?.mode());
         if location.transport == Transport::Oci {
@@ -70,6 +72,7 @@ impl Layout {
             return Ok(Layout {
                 location: location.clone(),
                 store: Store::Directory(path.clone()),
+                limits,
                 snapshot: Snapshot::default(),
             });
         }
@@ -85,18 +88,19 @@ impl Layout {
                 "write the stream to a file first",
             ));
         }
-        Layout::open_archive(location, Archive::open(path)?)
+        Layout::open_archive(location, Archive::open(path, limits)?)
     }
 
     /// Opens the content staged for a target. Messages name the target.
-    pub(super) fn staged(target: &Location, directory: &Path) -> Self {
+    pub(super) fn staged(target: &Location, directory: &Path, limits: Limits) -> Self {
         let location = Location { transport: Transport::Oci, ..target.clone() };
-        Layout { location, store: Store::Directory(directory.to_path_buf()), snapshot: Snapshot::default() }
+        Layout { location, store: Store::Directory(directory.to_path_buf()), limits, snapshot: Snapshot::default() }
     }
 
     /// Opens an archive as its transport says. Without a transport, the content decides; an archive that is both is
     /// read as a layout.
     fn open_archive(location: &Location, archive: Archive) -> Result<Self> {
+        let limits = archive.limits();
         let (is_layout, is_docker) = (archive.stretch(INDEX).is_some(), is_docker_archive(&archive));
         let transport = match location.transport {
             // Docker 25 has written an empty index beside its own list.
@@ -119,7 +123,7 @@ impl Layout {
             }
             _ => Store::Archive(archive),
         };
-        Ok(Layout { location, store, snapshot: Snapshot::default() })
+        Ok(Layout { location, store, limits, snapshot: Snapshot::default() })
     }
 
     /// The names that several files of an archive have.
@@ -130,6 +134,11 @@ impl Layout {
             Store::DockerArchive(archive) => archive.archive(),
         };
         archive.repeated().iter().map(String::as_str).collect()
+    }
+
+    /// How large its layers may be when they are read.
+    pub(crate) fn limits(&self) -> Limits {
+        self.limits
     }
 
     /// The location of the layout.

@@ -13,6 +13,7 @@ use crate::compress::{Codec, Encoder, GzipLevel, InputDigest, XzLevel, ZstdLevel
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::layout::{Layout, Location, Transport};
+use crate::limits::Limits;
 use crate::media_type::MediaType;
 use crate::testing::TempDir;
 
@@ -104,7 +105,7 @@ impl OnDisk {
 
     fn open(&self, transport: &str, name: &str) -> Result<Layout> {
         let text = format!("{transport}{}{name}", self.path.display());
-        Layout::open(&Location::parse(OsStr::new(&text))?)
+        Layout::open(&Location::parse(OsStr::new(&text))?, Limits::default())
     }
 }
 
@@ -128,6 +129,17 @@ fn read_all(test: &str, archive: Archive) -> Result<Vec<Vec<u8>>> {
 fn assert_refused(test: &str, archive: Archive, expected: &str) {
     let error = read_all(test, archive).unwrap_err().to_string();
     assert!(error.contains(expected), "`{expected}` expected in: {error}");
+}
+
+#[test]
+fn limits_belong_to_the_layout_that_is_opened() {
+    let archive = Archive::default().file("large", &vec![0; 1 << 20]).bytes();
+    let on_disk = OnDisk::new("limits", &compress(&archive, Codec::Gzip(GzipLevel::default())));
+    let location = Location::parse(on_disk.path.as_os_str()).unwrap();
+    let small = Limits { unpacked: 1 << 10, ..Limits::default() };
+    let error = Layout::open(&location, small).unwrap_err().to_string();
+    assert!(error.contains("decompresses to more than 1024 bytes"), "{error}");
+    assert!(Layout::open(&location, Limits::default()).is_ok());
 }
 
 #[test]

@@ -43,7 +43,7 @@ pub fn cat(
     work: &Work<'_>,
     out: &mut dyn Write,
 ) -> io::Result<CatReport> {
-    let layout = Layout::open(location)?;
+    let layout = Layout::open(location, work.limits)?;
     let image = layout.image(options.platform.as_ref())?;
     let layers = &image.manifest.value().layers;
     work.observer.expect(layers.iter().map(|layer| layer.size).sum());
@@ -98,7 +98,7 @@ fn copy(layout: &Layout, image: &Image, origin: Origin, work: &Work<'_>, out: &m
     let diff_id = &image.config.value().rootfs.diff_ids[origin.layer];
     let name = format!("layer {}", layer.digest.short());
     let mut trouble = None;
-    let copied = stream::read(layout.blob(layer)?, diff_id, &name, |reader| {
+    let copied = stream::read(layout.blob(layer)?, diff_id, &name, work.limits, |reader| {
         for _ in 0..=origin.member {
             work.observer.check()?;
             reader.next_member()?;

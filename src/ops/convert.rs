@@ -83,7 +83,7 @@ pub fn convert(
     options: &ConvertOptions,
     work: &Work<'_>,
 ) -> Result<ConvertReport> {
-    let layout = &Layout::open(location)?;
+    let layout = &Layout::open(location, work.limits)?;
     if layout.location().part().is_none() {
         refuse_itself(layout, targets)?;
     }
@@ -108,7 +108,7 @@ pub fn convert(
     }
     transfer::check_names(&entries, layout, targets, &options.target)?;
     let mut warnings = options.target.unused_tags(targets)?;
-    let mut opened = open(targets, &options.target)?;
+    let mut opened = open(targets, &options.target, work)?;
 
     work.observer.step(&format!("take {} blobs, compress {} anew", plan.taken.len(), plan.recompressed.len()));
     let sources = [BlobSource { layout, plan: &plan }];

@@ -185,7 +185,7 @@ impl Opened {
     fn open(side: &Side, options: &DiffOptions, work: &Work<'_>) -> Result<Self> {
         match side {
             Side::Image(location) => {
-                let layout = Layout::open(location)?;
+                let layout = Layout::open(location, work.limits)?;
                 let image = layout.image(options.platform.as_ref())?;
                 Ok(Opened::Image(Box::new(layout), Box::new(image)))
             }

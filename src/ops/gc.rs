@@ -76,7 +76,7 @@ pub fn gc(location: &Location, options: &GcOptions, work: &Work<'_>) -> Result<G
         return Err(Error::refused_with_hint(message, format!("leave `{part}` out")));
     }
     let mode = options.mode;
-    let target = Transaction::edit(location)?;
+    let target = Transaction::edit(location, work.limits)?;
     match mode {
         GcMode::DryRun => target.rehearse(work, |draft| Ok(collect(draft, mode, work.observer)?.0)),
         GcMode::Free => {

@@ -61,7 +61,7 @@ pub struct Listed {
 /// subject, and its referrers tag not at all, unless the subject is not in the layout.
 pub fn ls(location: &Location, _: &LsOptions, work: &Work<'_>) -> Result<LsReport> {
     work.observer.check()?;
-    Ok(LsReport { entries: entries(&Layout::open(location)?)? })
+    Ok(LsReport { entries: entries(&Layout::open(location, work.limits)?)? })
 }
 
 fn entries(layout: &Layout) -> Result<Vec<Listed>> {

@@ -57,7 +57,7 @@ pub struct RemovedEntry {
 /// image.
 pub fn rm(location: &Location, options: &RmOptions, work: &Work<'_>) -> Result<RmReport> {
     let what = options.what;
-    Transaction::edit(location)?.commit(work, |draft| {
+    Transaction::edit(location, work.limits)?.commit(work, |draft| {
         let removed = take_out(draft, what, work.observer)?;
         Ok(RmReport { image: location.to_string(), removed })
     })

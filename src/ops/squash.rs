@@ -63,14 +63,14 @@ pub fn squash(
     options: &SquashOptions,
     work: &Work<'_>,
 ) -> Result<SquashReport> {
-    let layout = &Layout::open(location)?;
+    let layout = &Layout::open(location, work.limits)?;
     let image = &layout.image(options.platform.as_ref())?;
     let count = image.manifest.value().layers.len();
     let (first, last) = checked(options.first, options.last, count)?;
     for warning in options.target.unused_tags(targets)? {
         work.observer.warning(&warning);
     }
-    let mut opened = open(targets, &options.target)?;
+    let mut opened = open(targets, &options.target, work)?;
 
     work.observer.step(&format!("read layers 1 to {last} of {count}"));
     let scratch = || opened[0].stage().scratch_file();

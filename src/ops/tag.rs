@@ -37,7 +37,7 @@ pub fn tag(location: &Location, options: &TagOptions, work: &Work<'_>) -> Result
     if names.is_empty() {
         return Err(Error::refused("a name is missing: what should the image be called"));
     }
-    Transaction::edit(location)?.commit(work, |draft| {
+    Transaction::edit(location, work.limits)?.commit(work, |draft| {
         let entry = draft.layout()?.entry()?;
         for name in names {
             work.observer.step(&format!("name {} `{name}`", entry.digest));

@@ -31,7 +31,8 @@ pub struct Reader<R> {
     holes: u64,
     /// An anomaly of the padding, reported with what comes next.
     padding: Option<Anomaly>,
-    /// Room for names and attributes.
+    limits: Limits,
+    /// The bytes of names and attributes so far.
     metadata: u64,
     /// The path of the member before.
     last: TarPath,
@@ -63,7 +64,7 @@ pub struct End {
 
 impl<R: Read> Reader<R> {
     /// Reads from the current position of the source, which needs no buffer of its own. `archive` names it in messages.
-    pub fn new(source: R, archive: impl Into<String>) -> Self {
+    pub fn new(source: R, archive: impl Into<String>, limits: Limits) -> Self {
         let blocks = Blocks::new(source, archive.into());
         Reader {
             blocks,
@@ -71,6 +72,7 @@ impl<R: Read> Reader<R> {
             state: State::AtHeader,
             holes: 0,
             padding: None,
+            limits,
             metadata: 0,
             last: TarPath::root(),
         }
@@ -243,7 +245,7 @@ impl<R: Read> Reader<R> {
         let target = entry.kind.target().map_or(0, |target| target.len());
         self.metadata += path.len() as u64 + directories + target as u64 + attributes;
         self.last = entry.path.clone();
-        let room = Limits::current().check_metadata(self.metadata).map_err(io::Error::from);
+        let room = self.limits.check_metadata(self.metadata).map_err(io::Error::from);
         room.at("read", Path::new(self.blocks.archive()))
     }
 

@@ -85,7 +85,8 @@ impl Job<'_> {
                 let blob: Box<dyn Read + Send + '_> =
                     if is_tar { Box::new(stored) } else { Box::new(VerifiedReader::new(stored, descriptor)?) };
                 let name = format!("layer {}", descriptor.digest.short());
-                let new = layer::recompress(blob, &layer.diff_id, &name, file, *compression, *threads, work.cache)?;
+                let share = Work { threads: *threads, ..*work };
+                let new = layer::recompress(blob, &layer.diff_id, &name, file, *compression, &share)?;
                 if is_tar && new.unpacked_size != descriptor.size {
                     let (expected, found) = (descriptor.size.to_string(), new.unpacked_size.to_string());
                     return Err(Error::Mismatch { subject: name, what: "size", expected, found });

@@ -113,7 +113,7 @@ fn diff_id(archive: &Archive, id: &str) -> Result<Digest> {
     let name = member(archive, &v1_layer_path(id))?;
     let (reader, _) = archive.file(&name)?.expect("the path was resolved to a file");
     let mut writer = HashWriter::new(io::sink());
-    let copied = Decoder::new(reader).and_then(|mut decoder| io::copy(&mut decoder, &mut writer));
+    let copied = Decoder::new(reader, archive.limits()).and_then(|mut decoder| io::copy(&mut decoder, &mut writer));
     copied.at("read", archive.path())?;
     Ok(writer.finish().1)
 }

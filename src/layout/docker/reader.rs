@@ -17,6 +17,7 @@ use crate::layout::docker::parts::{document, member, read, FileSource, Parts};
 use crate::layout::docker::{legacy, Item, MANIFEST, REPOSITORIES};
 use crate::layout::names::whole_name;
 use crate::layout::{blob_path, StoredFile, INDEX, MARKER};
+use crate::limits::Limits;
 use crate::media_type::MediaType;
 use crate::oci::annotations::CONTAINERD_NAME;
 use crate::oci::{Annotations, Descriptor, Document, ImageConfig, Index, LayoutMarker, Manifest, RefName};
@@ -139,7 +140,7 @@ impl DockerArchive {
         let (reader, _) = self.archive.file(name)?.expect("the name is that of a file");
         let mut stored = Hashing { inner: reader, hasher: Hasher::new(Algorithm::Sha256) };
         let algorithm = diff_id.algorithm().unwrap_or(Algorithm::Sha256);
-        let tar = tar_digest(&mut stored, algorithm).map_err(|error| error.to_string());
+        let tar = tar_digest(&mut stored, algorithm, self.archive.limits()).map_err(|error| error.to_string());
         io::copy(&mut stored, &mut io::sink()).at("read", self.archive.path())?;
         let computed = Computed { stored: stored.hasher.finish(), tar };
         self.computed.insert(name.to_owned(), computed.clone());
@@ -202,8 +203,8 @@ impl<R: Read> Read for Hashing<R> {
 }
 
 /// The digest of the decompressed content of `stored`.
-fn tar_digest(stored: impl Read, algorithm: Algorithm) -> io::Result<Digest> {
-    let mut tar = Hashing { inner: Decoder::new(stored)?, hasher: Hasher::new(algorithm) };
+fn tar_digest(stored: impl Read, algorithm: Algorithm, limits: Limits) -> io::Result<Digest> {
+    let mut tar = Hashing { inner: Decoder::new(stored, limits)?, hasher: Hasher::new(algorithm) };
     io::copy(&mut tar, &mut io::sink())?;
     tar.inner.finish()?;
     Ok(tar.hasher.finish())

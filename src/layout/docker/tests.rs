@@ -12,6 +12,7 @@ use super::DockerForm;
 use crate::digest::Digest;
 use crate::error::Result;
 use crate::layout::{Checksum, Layout, Location, Transaction};
+use crate::limits::Limits;
 use crate::media_type::MediaType;
 use crate::oci::annotations::{CONTAINERD_NAME, REF_NAME};
 use crate::oci::{Annotations, Descriptor, Document, Index, Manifest};
@@ -33,7 +34,7 @@ impl Making {
         let home = TempDir::new(test);
         let target = format!("docker-archive:{}", home.path().join("image.tar").display());
         let location = Location::parse(OsStr::new(&target)).unwrap();
-        let target = Transaction::create(&location, form, Checksum::None).unwrap();
+        let target = Transaction::create(&location, form, Checksum::None, Limits::default()).unwrap();
         Making { home, target, listed: Vec::new() }
     }
 
@@ -136,7 +137,7 @@ fn images_share_layers_and_keep_their_names() {
         }
         for (name, layer) in [("app:v1", "one"), ("app:v2", "one"), ("reg:5000/other:v1", "two")] {
             let archive = format!("docker-archive:{}:{name}", home.path().join("image.tar").display());
-            let layout = Layout::open(&Location::parse(OsStr::new(&archive)).unwrap()).unwrap();
+            let layout = Layout::open(&Location::parse(OsStr::new(&archive)).unwrap(), Limits::default()).unwrap();
             let image = layout.image(None).unwrap();
             let mut content = String::new();
             layout.blob(&image.manifest.value().layers[1]).unwrap().read_to_string(&mut content).unwrap();

@@ -14,6 +14,7 @@ use crate::layout::docker::v1::{self, V1Layer};
 use crate::layout::docker::{v1_layer_path, DockerForm, Item, Repositories, MANIFEST, REPOSITORIES};
 use crate::layout::pack::{FileContent, Packed};
 use crate::layout::{blob_path, DockerName, Image, Layout, INDEX, MARKER};
+use crate::limits::Limits;
 use crate::media_type::{LayerEncoding, MediaKind};
 use crate::oci::annotations::{CONTAINERD_NAME, REF_NAME};
 use crate::oci::{Annotations, Descriptor, Document, Index, LayoutMarker, RefName};
@@ -98,7 +99,9 @@ impl Planned {
                 } else {
                     let blob = File::open(&path).at("open what is staged for", target)?;
                     FileContent::File(
-                        layer.decompress(blob, scratch()?).at("decompress what is staged for", target)?,
+                        layer
+                            .decompress(blob, scratch()?, layout.limits())
+                            .at("decompress what is staged for", target)?,
                         target.clone(),
                     )
                 }
@@ -122,12 +125,12 @@ impl StoredLayer {
     }
 
     /// Decompresses the tar into `file` and rewinds it.
-    fn decompress(&self, blob: File, file: File) -> io::Result<File> {
+    fn decompress(&self, blob: File, file: File, limits: Limits) -> io::Result<File> {
         let subject = || format!("layer {}", self.digest.short());
         let algorithm = self.diff_id.algorithm().ok_or_else(|| {
             Error::malformed(subject(), format!("the diff_id {} cannot be computed here", self.diff_id))
         })?;
-        let mut decoder = Decoder::new(blob)?;
+        let mut decoder = Decoder::new(blob, limits)?;
         let mut writer = HashWriter::of(algorithm, io::BufWriter::with_capacity(1 << 18, file));
         io::copy(&mut decoder, &mut writer)?;
         let (writer, found, _) = writer.finish();

@@ -9,6 +9,7 @@ use crate::digest::Digest;
 use crate::error::Result;
 use crate::layout::graph::walk::MAX_DEPTH;
 use crate::layout::{blob_path, Image, Layout, Location, INDEX};
+use crate::limits::Limits;
 use crate::media_type::MediaType;
 use crate::oci::annotations::CONTAINERD_NAME;
 use crate::testing::TempDir;
@@ -52,7 +53,7 @@ impl ByHand {
     /// Opens the layout. `part` is what follows the path in the location.
     pub(super) fn open(&self, part: &str) -> Layout {
         let text = format!("oci:{}{part}", self.0.path().display());
-        Layout::open(&Location::parse(OsStr::new(&text)).unwrap()).unwrap()
+        Layout::open(&Location::parse(OsStr::new(&text)).unwrap(), Limits::default()).unwrap()
     }
 
     /// Opens the layout with this index and chooses an image by name and, if given, platform.

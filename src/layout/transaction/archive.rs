@@ -41,7 +41,7 @@ impl Transaction {
         self.stage.write(MARKER, marker.raw())?;
         let digest = match self.kind {
             TargetKind::DockerArchive(codec, form) => {
-                let staged = Layout::staged(&self.target, self.stage.directory()?);
+                let staged = Layout::staged(&self.target, self.stage.directory()?, work.limits);
                 let blobs = self.stage.blobs().keys().cloned();
                 let planned = docker::plan(&staged, &index.manifests, blobs, form)?;
                 let files = planned.into_iter().map(|file| file.open(&staged, || self.stage.scratch_file()));

@@ -99,7 +99,7 @@ impl<R, F: FnMut(&mut Draft<'_>) -> Result<R>> Commit<'_, R, F> {
         let part = &mut self.parts[number];
         let held = match part.transaction.existing {
             Existing::Superseded => None,
-            Existing::Edited => Some(Held::wait_for(&part.transaction.target, Existing::Edited, self.work.observer)?),
+            Existing::Edited => Some(Held::wait_for(&part.transaction.target, Existing::Edited, self.work)?),
         };
         let layout = held.as_ref().and_then(|held| held.layout.as_ref());
         let before = held.as_ref().map(|held| held.index.clone()).unwrap_or_default();
@@ -133,7 +133,7 @@ impl<R, F: FnMut(&mut Draft<'_>) -> Result<R>> Commit<'_, R, F> {
     fn hold(&mut self, numbers: &[usize]) -> Result<()> {
         let [first, ..] = *numbers else { return Ok(()) };
         let Transaction { target, existing, .. } = &self.parts[first].transaction;
-        let held = Held::wait_for(target, *existing, self.work.observer)?;
+        let held = Held::wait_for(target, *existing, self.work)?;
         let mut index = held.index.clone();
         for number in numbers {
             let part = &mut self.parts[*number];
@@ -198,7 +198,7 @@ impl<R, F: FnMut(&mut Draft<'_>) -> Result<R>> Commit<'_, R, F> {
             // Waiting for a lock while holding others could deadlock.
             return Err(error).at("write", &target.path);
         }
-        check_directory(target)?;
+        check_directory(target, self.work.limits)?;
         self.hold(&[number])?;
         for (from, to) in std::mem::take(&mut self.parts[number].renames) {
             fs::rename(from, &to).at("write", &to)?;

@@ -7,8 +7,9 @@ use crate::hint::Hint;
 use crate::layout::transaction::lock::lock;
 use crate::layout::transaction::Existing;
 use crate::layout::{digest_of_path, Layout, Location, Transport, BLOBS, INDEX, MARKER};
+use crate::limits::Limits;
 use crate::oci::{Index, LayoutMarker};
-use crate::work::Observer;
+use crate::work::Work;
 
 /// The algorithms whose blobs have their own directory.
 const ALGORITHMS: [&str; 2] = ["sha256", "sha512"];
@@ -24,15 +25,15 @@ pub(super) struct Held {
 
 impl Held {
     /// Waits for the lock on the target's path, then reads its current index.
-    pub(super) fn wait_for(target: &Location, existing: Existing, observer: &dyn Observer) -> Result<Self> {
-        let lock = lock(&target.path, observer)?;
-        Held::read(target, existing, lock)
+    pub(super) fn wait_for(target: &Location, existing: Existing, work: &Work<'_>) -> Result<Self> {
+        let lock = lock(&target.path, work.observer)?;
+        Held::read(target, existing, lock, work.limits)
     }
 
-    fn read(target: &Location, existing: Existing, lock: File) -> Result<Self> {
+    fn read(target: &Location, existing: Existing, lock: File, limits: Limits) -> Result<Self> {
         refuse_linked_blobs(target)?;
         if existing == Existing::Edited {
-            let layout = Layout::open(target)?;
+            let layout = Layout::open(target, limits)?;
             check_transport(&layout)?;
             check_version(&layout)?;
             if layout.location().transport != Transport::Oci {
@@ -44,7 +45,7 @@ impl Held {
         if !target.path.join(INDEX).is_file() {
             return Ok(Held { layout: None, index: Index::default(), _lock: lock });
         }
-        let layout = Layout::open(&target.of_all())?;
+        let layout = Layout::open(&target.of_all(), limits)?;
         let index = layout.index()?.value().clone();
         Ok(Held { layout: Some(layout), index, _lock: lock })
     }

@@ -31,6 +31,7 @@ use std::path::PathBuf;
 
 use crate::error::{Error, IoContext, Result};
 use crate::layout::{DockerForm, Layout, Location, INDEX};
+use crate::limits::Limits;
 use crate::work::Work;
 use hold::Held;
 use target::TargetKind;
@@ -56,7 +57,7 @@ enum Existing {
 impl Transaction {
     /// Opens a target that may be new. An existing layout gains images, an archive is replaced. `form` applies only to
     /// docker archives, `checksum` only to archives.
-    pub(crate) fn create(target: &Location, form: DockerForm, checksum: Checksum) -> Result<Self> {
+    pub(crate) fn create(target: &Location, form: DockerForm, checksum: Checksum, limits: Limits) -> Result<Self> {
         let parent = target.directory();
         if !parent.is_dir() {
             return Err(Error::refused_with_hint(
@@ -64,20 +65,20 @@ impl Transaction {
                 "make it first",
             ));
         }
-        let transaction =
-            Transaction::new(target, TargetKind::of(target, form)?, Existing::Superseded).with_checksum(checksum)?;
+        let transaction = Transaction::new(target, TargetKind::of(target, form, limits)?, Existing::Superseded)
+            .with_checksum(checksum)?;
         // Report a target that cannot be written now, not after hours of work.
         transaction.stage.directory()?;
         Ok(transaction)
     }
 
     /// Opens an existing target. An archive keeps its content.
-    pub(crate) fn edit(location: &Location) -> Result<Self> {
+    pub(crate) fn edit(location: &Location, limits: Limits) -> Result<Self> {
         let metadata = location.path.metadata().at("open the image", &location.path)?;
         let kind = if metadata.is_dir() {
             if !location.path.join(INDEX).is_file() {
                 // Nothing is staged in a directory that is not a layout.
-                let layout = Layout::open(location)?;
+                let layout = Layout::open(location, limits)?;
                 layout.marker()?;
                 layout.index()?;
             }
@@ -94,11 +95,11 @@ impl Transaction {
     }
 
     /// Opens a target that may be new. An archive keeps its content.
-    pub(crate) fn extend(target: &Location, form: DockerForm, checksum: Checksum) -> Result<Self> {
+    pub(crate) fn extend(target: &Location, form: DockerForm, checksum: Checksum, limits: Limits) -> Result<Self> {
         if target.path.is_file() && !target.is_stream() {
-            return Transaction::edit(&target.of_all())?.with_checksum(checksum);
+            return Transaction::edit(&target.of_all(), limits)?.with_checksum(checksum);
         }
-        Transaction::create(target, form, checksum)
+        Transaction::create(target, form, checksum, limits)
     }
 
     fn new(target: &Location, kind: TargetKind, existing: Existing) -> Self {
@@ -139,7 +140,7 @@ impl Transaction {
         work: &Work<'_>,
         change: impl FnOnce(&mut Draft<'_>) -> Result<R>,
     ) -> Result<R> {
-        let Held { layout, index, _lock } = Held::wait_for(&self.target, self.existing, work.observer)?;
+        let Held { layout, index, _lock } = Held::wait_for(&self.target, self.existing, work)?;
         change(&mut Draft::new(&self.target, layout.as_ref(), &index, index.clone(), &mut self.stage))
     }
 }

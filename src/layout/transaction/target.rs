@@ -9,6 +9,7 @@ use crate::error::{Error, IoContext, Result};
 use crate::layout::transaction::hold::{check_version, refuse_linked_blobs};
 use crate::layout::transaction::staging::STAGING_PREFIX;
 use crate::layout::{DockerForm, Layout, Location, Transport, INDEX, MARKER};
+use crate::limits::Limits;
 
 /// The state of the target's path when the transaction was opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,7 +33,7 @@ impl TargetKind {
 
     /// Examines the path of a target. Fails if the target can neither replace nor extend what is there. `form` applies
     /// only to docker archives.
-    pub(super) fn of(target: &Location, form: DockerForm) -> Result<Self> {
+    pub(super) fn of(target: &Location, form: DockerForm, limits: Limits) -> Result<Self> {
         let path = &target.path;
         let archive = match target.transport {
             Transport::Oci => None,
@@ -65,14 +66,14 @@ impl TargetKind {
                 format!("target `{target}`: a directory is wanted, found a file"),
                 "write to an archive with `oci-archive:`",
             )),
-            (None, true) => check_directory(target).map(|()| TargetKind::Directory),
+            (None, true) => check_directory(target, limits).map(|()| TargetKind::Directory),
         }
     }
 }
 
 /// Accepts a layout, or a directory with nothing but the remains of a killed run, which would have written the index
 /// last.
-pub(super) fn check_directory(target: &Location) -> Result<()> {
+pub(super) fn check_directory(target: &Location, limits: Limits) -> Result<()> {
     let path = &target.path;
     refuse_linked_blobs(target)?;
     if !path.join(INDEX).is_file() {
@@ -87,7 +88,7 @@ pub(super) fn check_directory(target: &Location) -> Result<()> {
             "choose a directory of its own for the layout",
         ));
     }
-    let layout = Layout::open(target)?;
+    let layout = Layout::open(target, limits)?;
     layout.index()?;
     check_version(&layout)
 }

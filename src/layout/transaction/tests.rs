@@ -16,6 +16,7 @@ use super::{commit_all, Checksum, Draft, Transaction};
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::layout::{blob_path, DockerForm, Layout, Location, INDEX};
+use crate::limits::Limits;
 use crate::media_type::MediaType;
 use crate::oci::{Annotations, Descriptor, Document, Index, Manifest, MAX_DOCUMENT_SIZE, MAX_INDEX_SIZE};
 use crate::testing::TempDir;
@@ -26,11 +27,11 @@ fn location(path: &Path) -> Location {
 }
 
 fn open(path: &Path) -> Transaction {
-    Transaction::create(&location(path), DockerForm::default(), Checksum::None).unwrap()
+    Transaction::create(&location(path), DockerForm::default(), Checksum::None, Limits::default()).unwrap()
 }
 
 fn edit(path: &Path) -> Transaction {
-    Transaction::edit(&location(path)).unwrap()
+    Transaction::edit(&location(path), Limits::default()).unwrap()
 }
 
 /// Stores bytes as a blob, to be listed under a name on commit.
@@ -49,7 +50,7 @@ fn put(path: &Path, bytes: &[u8], name: &str) {
 }
 
 fn names(path: &Path) -> Vec<String> {
-    let index = Layout::open(&location(path)).unwrap().index().unwrap().value().clone();
+    let index = Layout::open(&location(path), Limits::default()).unwrap().index().unwrap().value().clone();
     index.manifests.iter().map(|entry| entry.ref_name().unwrap().to_owned()).collect()
 }
 
@@ -267,7 +268,8 @@ fn blobs_of_another_layout_are_not_written_to_through_a_link() {
         for file in ["oci-layout", INDEX] {
             fs::copy(owner.join(file), path.join(file)).unwrap();
         }
-        let created = Transaction::create(&location(&path), DockerForm::default(), Checksum::None).map(drop);
+        let created =
+            Transaction::create(&location(&path), DockerForm::default(), Checksum::None, Limits::default()).map(drop);
         let edited = edit(&path).commit(&Work::default(), |_| Ok(()));
         for error in [created.unwrap_err(), edited.unwrap_err()] {
             let said = error.to_string();
@@ -286,7 +288,7 @@ fn a_blob_may_be_a_link() {
     put(&path, b"a layer", "one");
     fs::rename(blob(&path, b"a layer"), &store).unwrap();
     std::os::unix::fs::symlink(&store, blob(&path, b"a layer")).unwrap();
-    let blobs = Layout::open(&location(&path)).unwrap().blobs().unwrap();
+    let blobs = Layout::open(&location(&path), Limits::default()).unwrap().blobs().unwrap();
     assert_eq!(blobs.into_keys().collect::<Vec<_>>(), [Digest::of(b"a layer")]);
     put(&path, b"a layer", "two");
     assert!(blob(&path, b"a layer").is_symlink(), "what it leads to is whole");
@@ -309,7 +311,7 @@ fn lists_of_what_is_attached_are_joined() {
         transaction.commit(&Work::default(), list(&list_of, &tag)).unwrap();
     };
     let listed = |path: &Path| -> Vec<Digest> {
-        let layout = Layout::open(&location(path)).unwrap();
+        let layout = Layout::open(&location(path), Limits::default()).unwrap();
         let index = layout.index().unwrap().value().clone();
         assert_eq!(index.manifests.len(), 1);
         let list: Document<Index> = layout.document(&index.manifests[0]).unwrap();

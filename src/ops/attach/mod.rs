@@ -57,7 +57,7 @@ pub struct AttachReport {
 pub fn attach(location: &Location, file: &Path, options: &AttachOptions, work: &Work<'_>) -> Result<AttachReport> {
     let content = Content::open(file, work.observer)?;
     let media_type = options.media_type.clone().map_or_else(|| recognise(file), Ok)?;
-    let mut target = Transaction::edit(location)?;
+    let mut target = Transaction::edit(location, work.limits)?;
     let layer = store_file(target.stage_mut(), media_type, content)?;
     target.commit(work, |draft| {
         let layout = draft.layout()?;

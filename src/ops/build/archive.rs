@@ -15,7 +15,7 @@ use crate::ops::build::attributes::{is_applied, FilesystemAttributes};
 use crate::ops::build::image_as_rootfs::refuse_image;
 use crate::ops::build::rootfs::{nothing_in, ReadRootfs};
 use crate::tree::{is_reserved, Exclusion, ScanPolicy, TarPath};
-use crate::work::Observer;
+use crate::work::Work;
 
 /// Reads an archive. If it is uncompressed and seekable, nothing is copied. Otherwise its files go to `spool`, since a
 /// layer is written in another order than the archive's.
@@ -24,13 +24,13 @@ pub(super) fn read(
     name: &str,
     policy: &ScanPolicy,
     spool: impl FnOnce() -> Result<File>,
-    observer: &dyn Observer,
+    work: &Work<'_>,
 ) -> Result<ReadRootfs<'static>> {
-    let (mut changeset, file) = if let Some(changeset) = locate(&mut archive, name, observer)? {
+    let (mut changeset, file) = if let Some(changeset) = locate(&mut archive, name, work)? {
         (changeset, archive)
     } else {
         let mut spool = spool()?;
-        (Changeset::read(archive, Contents::Spool(&mut spool), name, observer)?, spool)
+        (Changeset::read(archive, Contents::Spool(&mut spool), name, work)?, spool)
     };
     let attributes = FilesystemAttributes::of(&changeset);
     changeset.lost.retain(|keyword| !is_applied(keyword));
@@ -67,7 +67,7 @@ pub(super) fn read(
 
 /// Returns the places of the contents in an archive that can be read at any place. Returns `None` if it cannot, or if
 /// it holds sparse files, whose bytes are not contiguous.
-fn locate(archive: &mut File, name: &str, observer: &dyn Observer) -> Result<Option<Changeset>> {
+fn locate(archive: &mut File, name: &str, work: &Work<'_>) -> Result<Option<Changeset>> {
     let place = Path::new(name);
     if !archive.metadata().at("read", place)?.is_file() {
         return Ok(None);
@@ -79,7 +79,7 @@ fn locate(archive: &mut File, name: &str, observer: &dyn Observer) -> Result<Opt
     if start != 0 || Format::sniff(&magic) != Format::Plain {
         return Ok(None);
     }
-    let located = Changeset::read(&*archive, Contents::Locate, name, observer);
+    let located = Changeset::read(&*archive, Contents::Locate, name, work);
     archive.rewind().at("read", place)?;
     match located {
         Err(Error::Interrupted) => Err(Error::Interrupted),

@@ -13,6 +13,7 @@ use crate::image::sealed::fit_history;
 use crate::image::tree::{digests_with, read_layers, ImageLayers, ImageTree, Reading};
 use crate::layer::{Folded, Origin};
 use crate::layout::{Image, Layout, Location, Stage};
+use crate::limits::Limits;
 use crate::media_type::{MediaKind, MediaType};
 use crate::oci::annotations::{BASE_DIGEST, BASE_NAME};
 use crate::oci::{Annotations, Descriptor, History, ImageConfig};
@@ -53,8 +54,8 @@ pub(super) struct Base {
 impl Base {
     /// Opens the base. If there are several images, the platform of the new image chooses one; a single image must have
     /// that platform.
-    pub(super) fn open(location: &Location, platform: Option<&Platform>) -> Result<Self> {
-        let layout = Layout::open(location)?;
+    pub(super) fn open(location: &Location, platform: Option<&Platform>, limits: Limits) -> Result<Self> {
+        let layout = Layout::open(location, limits)?;
         let image = match layout.image(platform.map(PlatformPattern::from).as_ref()) {
             // Without a match or a choice, the image that is there makes a clearer error.
             Err(error) if platform.is_some() => layout.image(None).map_err(|_| error)?,
@@ -105,8 +106,9 @@ impl Base {
     pub(super) fn content<'a>(&'a self, origin: Origin) -> Result<Box<dyn Read + 'a>> {
         let place = &self.layout.location().path;
         let layer = &self.image.manifest.value().layers[origin.layer];
-        let decoder = Decoder::new(self.layout.blob(layer)?).at("read a layer of", place)?;
-        let mut reader = tar::Reader::new(decoder, format!("layer {}", layer.digest.short()));
+        let limits = self.layout.limits();
+        let decoder = Decoder::new(self.layout.blob(layer)?, limits).at("read a layer of", place)?;
+        let mut reader = tar::Reader::new(decoder, format!("layer {}", layer.digest.short()), limits);
         for _ in 0..=origin.member {
             reader.next_member()?;
         }

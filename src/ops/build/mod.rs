@@ -70,10 +70,11 @@ pub fn build(rootfs: &Rootfs, targets: &[Location], options: &BuildOptions, work
     let start = Instant::now();
     let mut stats = BuildStats { threads: work.threads.get(), ..BuildStats::default() };
     places::check(rootfs, targets, options.base.cache.as_deref())?;
-    let base = spec.base.as_ref().map(|location| Base::open(location, spec.platform.as_ref())).transpose()?;
+    let base =
+        spec.base.as_ref().map(|location| Base::open(location, spec.platform.as_ref(), work.limits)).transpose()?;
     let platform = platform(spec, base.as_ref())?;
     let target_options = target_options(options);
-    let mut opened = publish::open(targets, &target_options)?;
+    let mut opened = publish::open(targets, &target_options, work)?;
 
     let spool = || opened[0].stage().scratch_file();
     let mut read = read_rootfs(rootfs, base.as_ref(), &spool, options, work)
@@ -248,7 +249,7 @@ fn read_rootfs<'a>(
         }
         Rootfs::Archive(_) | Rootfs::Stdin => {
             let path = if let Rootfs::Archive(path) = rootfs { Some(path.as_path()) } else { None };
-            let mut read = archive::read(rootfs::open(path)?, &name, &options.scan, spool, observer)?;
+            let mut read = archive::read(rootfs::open(path)?, &name, &options.scan, spool, work)?;
             owners_and_times(&mut read.tree)?;
             (read, layers)
         }

@@ -16,6 +16,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::hint::{Hint, OptionName};
 use crate::image::publish::{self, TargetOptions};
 use crate::layout::{DockerForm, Draft, Layout, Location, Names, Transaction, Transport, Trust};
+use crate::limits::Limits;
 use crate::media_type::MediaType;
 use crate::oci::{Annotations, Descriptor, Document, Index};
 use crate::work::Work;
@@ -27,12 +28,12 @@ use source::{stage, Source};
 /// can run. Blobs that can be linked are not even read. The target changes only if everything can be written, and when
 /// several runs add to one index at once, nothing is lost.
 pub fn index(images: &[Location], target: &Location, options: &IndexOptions, work: &Work<'_>) -> Result<IndexReport> {
-    let layouts: Vec<Layout> = images.iter().map(Layout::open).collect::<Result<_>>()?;
+    let layouts: Vec<Layout> = images.iter().map(|image| Layout::open(image, work.limits)).collect::<Result<_>>()?;
     let sources: Vec<Source<'_>> = layouts.iter().map(Source::read).collect::<Result<_>>()?;
     let new = gather(sources.iter().map(|source| source.members.as_slice()))?;
     let names = options.target.names(target)?;
     let stand = stand(target, options, &names)?;
-    let mut opened = open(target, options)?;
+    let mut opened = open(target, options, work.limits)?;
     work.observer.step(&format!("take the blobs of {} images", new.len()));
     // Linked blobs are trusted; blobs that are written are read first.
     let trust = if target.transport == Transport::Oci { Trust::Layout } else { Trust::Nothing };
@@ -57,12 +58,12 @@ pub fn index(images: &[Location], target: &Location, options: &IndexOptions, wor
 }
 
 /// Opens the target, and keeps its images if the index keeps some of them.
-fn open(target: &Location, options: &IndexOptions) -> Result<Transaction> {
+fn open(target: &Location, options: &IndexOptions, limits: Limits) -> Result<Transaction> {
     let TargetOptions { docker_form, checksum, .. } = options.target;
     publish::check(std::slice::from_ref(target), &options.target)?;
     publish::check_checksum(std::slice::from_ref(target), checksum)?;
     if !options.keeps_what_is_there() {
-        return Transaction::create(target, docker_form, checksum);
+        return Transaction::create(target, docker_form, checksum, limits);
     }
     if target.is_docker_archive() {
         let message = format!("target `{target}`: docker archives are written whole, and not added to");
@@ -70,7 +71,7 @@ fn open(target: &Location, options: &IndexOptions) -> Result<Transaction> {
             Hint::from("make a layout of it with ").verb("convert").text(", and of that a docker archive in the end");
         return Err(Error::refused_with_hint(message, hint).of_kind(ErrorKind::Unsupported));
     }
-    Transaction::extend(target, docker_form, checksum)
+    Transaction::extend(target, docker_form, checksum, limits)
 }
 
 /// What the target lists for the index.

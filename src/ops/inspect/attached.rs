@@ -85,7 +85,7 @@ pub fn copy_attached(
     work: &Work<'_>,
     out: &mut dyn Write,
 ) -> io::Result<()> {
-    let layout = Layout::open(location)?;
+    let layout = Layout::open(location, work.limits)?;
     let file = layout.by_one_index(|| attached_file(&layout, options.platform.as_ref(), wanted))?;
     let mut content = Watched { inner: layout.blob(&file)?, observer: work.observer };
     io::copy(&mut content, out).map(drop)

@@ -64,8 +64,8 @@ pub(super) fn files(layout: &Layout, image: &Image, work: &Work<'_>) -> Result<V
     let mut files = Vec::new();
     for (number, layer) in layers.iter().enumerate() {
         let blob = Watched { inner: layout.blob(layer)?, observer: work.observer };
-        let mut decoder = Decoder::new(blob).at("read a layer of", place)?;
-        let mut reader = tar::Reader::new(&mut decoder, format!("layer {}", layer.digest.short()));
+        let mut decoder = Decoder::new(blob, work.limits).at("read a layer of", place)?;
+        let mut reader = tar::Reader::new(&mut decoder, format!("layer {}", layer.digest.short()), work.limits);
         while let Some(member) = reader.next_member()? {
             work.observer.check()?;
             files.push(LayerEntry { layer: number + 1, entry: member.entry? });

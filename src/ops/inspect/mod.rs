@@ -66,7 +66,7 @@ impl InspectReport {
 /// Describes the one image that the location means, or the index that lists several. The contents of layers are only
 /// shown for one image: if they are asked for, there must be no choice.
 pub fn inspect(location: &Location, options: &InspectOptions, work: &Work<'_>) -> Result<InspectReport> {
-    let layout = Layout::open(location)?;
+    let layout = Layout::open(location, work.limits)?;
     let InspectOptions { platform, files, largest } = options;
     if platform.is_none() && *files == Files::Omitted && largest.is_none() {
         if let Some(index) = layout.by_one_index(|| index::describe(&layout))? {
@@ -97,8 +97,13 @@ pub enum ImageDocument {
 }
 
 /// Returns the bytes of a document as they are stored.
-pub fn document(location: &Location, which: ImageDocument, options: &InspectOptions) -> Result<Vec<u8>> {
-    let layout = Layout::open(location)?;
+pub fn document(
+    location: &Location,
+    which: ImageDocument,
+    options: &InspectOptions,
+    work: &Work<'_>,
+) -> Result<Vec<u8>> {
+    let layout = Layout::open(location, work.limits)?;
     if which == ImageDocument::Index {
         return Ok(layout.index()?.raw().to_vec());
     }

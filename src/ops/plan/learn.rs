@@ -52,7 +52,7 @@ impl Learned {
             Ok(changed)
         };
         for location in old {
-            let (layout, image) = open(location, options)?;
+            let (layout, image) = open(location, options, work)?;
             let read = ReadTree::and_databases(&layout, &image, work)?;
             if let Some(before) = &before {
                 step(before, &read.0)?;
@@ -62,7 +62,7 @@ impl Learned {
         if let Some(before) = &before {
             changed = step(before, new)?;
         }
-        let (_, image) = open(last, options)?;
+        let (_, image) = open(last, options, work)?;
         let named = image.manifest.value().layers.iter().filter_map(|layer| {
             let groups = LayerGroups::parse(annotation(layer, LAYER_GROUPS)?);
             let recipes = groups.iter().map(|(recipe, _)| recipe.to_owned()).filter(|recipe| recipe != GENERATED);

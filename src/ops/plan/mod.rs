@@ -95,8 +95,8 @@ pub fn plan(subject: &PlanSubject, options: &PlanOptions, work: &Work<'_>) -> Re
     Ok(report)
 }
 
-fn open(location: &Location, options: &PlanOptions) -> Result<(Layout, Image)> {
-    let layout = Layout::open(location)?;
+fn open(location: &Location, options: &PlanOptions, work: &Work<'_>) -> Result<(Layout, Image)> {
+    let layout = Layout::open(location, work.limits)?;
     let image = layout.image(options.platform.as_ref())?;
     Ok((layout, image))
 }
@@ -114,7 +114,7 @@ fn read(subject: &PlanSubject, options: &PlanOptions, work: &Work<'_>) -> Result
             Ok(Subject { tree, content, warnings })
         }
         PlanSubject::Image(location) => {
-            let (layout, image) = open(location, options)?;
+            let (layout, image) = open(location, options, work)?;
             work.observer.step(&format!("read {location}"));
             let mut layers = ImageLayers::default();
             layers.push(read_layers(&layout, &image, usize::MAX, &Wanted::Entries, Reading::Watched, work)?)?;
@@ -137,7 +137,7 @@ fn digests(
     match subject {
         PlanSubject::Rootfs(_) => ReadTree::of_tree(tree.clone(), content, work),
         PlanSubject::Image(location) => {
-            let (layout, image) = open(location, options)?;
+            let (layout, image) = open(location, options, work)?;
             ReadTree::of_image(&layout, &image, work)
         }
     }
@@ -153,10 +153,10 @@ fn simulate(
     options: &PlanOptions,
     work: &Work<'_>,
 ) -> Result<UpdateCost> {
-    let (old_layout, old_image) = open(old, options)?;
+    let (old_layout, old_image) = open(old, options, work)?;
     let PlanSubject::Rootfs(_) = subject else {
         let PlanSubject::Image(location) = subject else { unreachable!("there are two kinds") };
-        return Ok(UpdateCost::of_images(&old_image, &open(location, options)?.1));
+        return Ok(UpdateCost::of_images(&old_image, &open(location, options, work)?.1));
     };
     let layering = Layering::from(plan.clone());
     let cutting = Cutting { layering: &layering, map: options.build.package_map.as_ref(), base: None };

@@ -114,7 +114,7 @@ pub fn report(location: &Location, options: &ReportOptions, work: &Work<'_>) -> 
     if let (None, Some(limit)) = (&options.old, options.limits.iter().find(|limit| limit.metric.needs_old())) {
         return Err(Error::invalid(format!("limit `{limit}`"), "an older image to compare with expected, found none"));
     }
-    let layout = Layout::open(location)?;
+    let layout = Layout::open(location, work.limits)?;
     let (index, images) = layout.by_one_index(|| {
         let index = if options.platform.is_none() { describe_index(&layout)? } else { None };
         let images = match &index {
@@ -123,7 +123,7 @@ pub fn report(location: &Location, options: &ReportOptions, work: &Work<'_>) -> 
         };
         Ok((index, images))
     })?;
-    let old = options.old.as_ref().map(|old| Older::open(old, index.is_some())).transpose()?;
+    let old = options.old.as_ref().map(|old| Older::open(old, index.is_some(), work)).transpose()?;
     let images = images.iter().map(|image| {
         work.observer.step(&format!("read {location} for {}", image.config.value().platform()));
         image_report(&layout, image, old.as_ref(), options, work)
@@ -142,8 +142,8 @@ struct Older<'a> {
 }
 
 impl<'a> Older<'a> {
-    fn open(location: &'a Location, is_by_platform: bool) -> Result<Self> {
-        Ok(Older { location, layout: Layout::open(location)?, is_by_platform })
+    fn open(location: &'a Location, is_by_platform: bool, work: &Work<'_>) -> Result<Self> {
+        Ok(Older { location, layout: Layout::open(location, work.limits)?, is_by_platform })
     }
 
     /// The image that is compared with this one.

@@ -29,7 +29,7 @@ pub(super) fn layer(
     let mut ignored = Ignored::default();
     let mut lost = LostKeywords::default();
     disk.begin_layer();
-    stream::read(blob, diff_id, &name, |reader| {
+    stream::read(blob, diff_id, &name, layout.limits(), |reader| {
         while let Some(member) = reader.next_member()? {
             progress.tell();
             observer.check()?;

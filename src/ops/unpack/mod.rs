@@ -86,7 +86,7 @@ pub struct UnpackReport {
 /// The process's umask must not mask the owner's bits; otherwise it does not matter.
 pub fn unpack(location: &Location, directory: &Path, options: &UnpackOptions, work: &Work<'_>) -> Result<UnpackReport> {
     let observer = work.observer;
-    let layout = &Layout::open(location)?;
+    let layout = &Layout::open(location, work.limits)?;
     let image = &layout.image(options.platform.as_ref())?;
     let layers = layers(layout, image)?;
     let target = target(directory)?;

@@ -6,6 +6,7 @@ use std::mem::{discriminant, Discriminant};
 use std::ops::Bound;
 
 use crate::error::{Error, Result};
+use crate::limits::Limits;
 use crate::ops::verify::finding::{FindingPlace, Findings};
 use crate::ops::verify::links::LayerLinks;
 use crate::ops::verify::{Rule, Severity};
@@ -15,12 +16,13 @@ use crate::tree::{Entry, Kind, TarPath, Whiteout};
 /// Walks the tar and notes what concerns links. An error means that nothing after it can be read.
 pub(super) fn check(
     source: &mut impl Read,
+    limits: Limits,
     place: &FindingPlace,
     findings: &mut Findings,
     links: &mut LayerLinks,
 ) -> Result<()> {
     let mut changeset = Changeset { place, findings, paths: BTreeMap::new(), removed: Vec::new(), notes: Vec::new() };
-    let result = changeset.read(source);
+    let result = changeset.read(source, limits);
     *links = changeset.links();
     changeset.finish();
     result
@@ -58,8 +60,8 @@ struct Note {
 const LONGEST_NAME: usize = 255;
 
 impl Changeset<'_> {
-    fn read(&mut self, source: &mut impl Read) -> Result<()> {
-        let mut reader = Reader::new(source, "layer");
+    fn read(&mut self, source: &mut impl Read, limits: Limits) -> Result<()> {
+        let mut reader = Reader::new(source, "layer", limits);
         while let Some(member) = reader.next_member()? {
             self.member(member);
         }

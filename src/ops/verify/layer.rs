@@ -8,6 +8,7 @@ use std::thread;
 use crate::compress::{Decoder, Format, ReadAhead};
 use crate::digest::{Algorithm, Digest, Hasher};
 use crate::error::{Error, IoContext, Result};
+use crate::limits::Limits;
 use crate::ops::verify::changeset;
 use crate::ops::verify::finding::{FindingPlace, Findings};
 use crate::ops::verify::links::LayerLinks;
@@ -34,11 +35,11 @@ pub(super) fn read(
     place: &FindingPlace,
     findings: &mut Findings,
 ) -> Result<Option<LayerFacts>> {
-    let observer = stored.observer();
+    let (observer, limits) = (stored.observer(), stored.limits());
     let mut outcome = Outcome::default();
     let stored_algorithm = stored.algorithm();
     let mut links = LayerLinks::default();
-    let (format, diff_ids) = match Decoder::new(&mut *stored) {
+    let (format, diff_ids) = match Decoder::new(&mut *stored, limits) {
         Err(error) => {
             outcome.failure = Some(error.to_string());
             (Format::Plain, Vec::new())
@@ -49,7 +50,7 @@ pub(super) fn read(
                 // The stored bytes are the tar, and hashed already.
                 algorithms.retain(|algorithm| Some(*algorithm) != stored_algorithm);
             }
-            let decoding = Decoding { decoder: Some(decoder), observer, outcome: &mut outcome };
+            let decoding = Decoding { decoder: Some(decoder), observer, limits, outcome: &mut outcome };
             let (result, diff_ids) = walk(decoding, &algorithms, place, findings, &mut links)?;
             // What cannot be decompressed cannot be a whole tar either.
             if let (Err(error), None) = (result, &outcome.failure) {
@@ -87,11 +88,12 @@ fn walk(
     findings: &mut Findings,
     links: &mut LayerLinks,
 ) -> Result<(Result<()>, Vec<Digest>)> {
+    let limits = decoding.limits;
     thread::scope(|scope| {
         let ahead = ReadAhead::new(scope, decoding).at("read", Path::new(&place.to_string()))?;
         let hashers = algorithms.iter().copied().map(Hasher::new).collect();
         let mut tar = Hashed { inner: ahead, hashers };
-        let result = changeset::check(&mut tar, place, findings, links);
+        let result = changeset::check(&mut tar, limits, place, findings, links);
         // An error is kept in the outcome.
         let _ = drain(&mut tar);
         Ok((result, tar.hashers.into_iter().map(Hasher::finish).collect()))
@@ -111,6 +113,7 @@ struct Outcome {
 /// Yields the tar, and reads what follows the stream before it reports the end.
 struct Decoding<'a, 'b> {
     decoder: Option<Decoder<&'a mut StoredReader<'b>>>,
+    limits: Limits,
     observer: &'a dyn Observer,
     outcome: &'a mut Outcome,
 }

@@ -10,7 +10,7 @@ use crate::layout::{blob_path, Layout};
 use crate::ops::verify::finding::{FindingPlace, Findings};
 use crate::ops::verify::Rule;
 use crate::tree::{Kind, TarPath};
-use crate::work::Observer;
+use crate::work::Work;
 
 /// What in a layer concerns links: little compared with its entries.
 #[derive(Clone, Debug, Default)]
@@ -29,7 +29,7 @@ pub(super) fn check(
     layout: &Layout,
     layers: &[Digest],
     links: &LinksOf,
-    observer: &dyn Observer,
+    work: &Work<'_>,
     findings: &mut Findings,
 ) -> Result<()> {
     let is_suspect = |number: usize, path: &TarPath| {
@@ -46,8 +46,8 @@ pub(super) fn check(
     for (layer, suspects) in layers.iter().zip(&suspects).take(last + 1) {
         let place = FindingPlace::file(blob_path(layer));
         let Some((blob, _)) = layout.stored_blob(layer)? else { return Ok(()) };
-        let Ok(changeset) = Changeset::read(blob, Contents::Skip, &place.to_string(), observer) else {
-            observer.check()?;
+        let Ok(changeset) = Changeset::read(blob, Contents::Skip, &place.to_string(), work) else {
+            work.observer.check()?;
             return Ok(());
         };
         if fold.hide(&changeset.members).is_err() {

@@ -84,7 +84,7 @@ impl VerifyReport {
 /// cannot be read, or that the observer interrupted the work.
 pub fn verify(location: &Location, _: &VerifyOptions, work: &Work<'_>) -> Result<VerifyReport> {
     let once = || {
-        let layout = Layout::open_as_it_is(location)?;
+        let layout = Layout::open_as_it_is(location, work.limits)?;
         let report = verify_now(&layout, work);
         let is_good = report.as_ref().is_ok_and(VerifyReport::is_good);
         // What is wrong may be so only because the layout was changed meanwhile: what is said holds for one index.
@@ -111,6 +111,7 @@ fn verify_now(layout: &Layout, work: &Work<'_>) -> Result<VerifyReport> {
     let sizes: BTreeMap<String, u64> = layout.files()?.into_iter().map(|file| (file.name, file.size)).collect();
 
     let quiet = Quiet(observer);
+    let unheard = Work { observer: &quiet, ..*work };
     let mut documents = DocumentWalk::new(layout, &quiet, &mut findings);
     documents.walk()?;
     let (mut blobs_read, mut bytes_read) = documents.read();
@@ -137,7 +138,7 @@ fn verify_now(layout: &Layout, work: &Work<'_>) -> Result<VerifyReport> {
         }
     }
     for layers in &layered {
-        links::check(layout, layers, &links, &quiet, &mut findings)?;
+        links::check(layout, layers, &links, &unheard, &mut findings)?;
     }
     let findings = findings.finish();
     let errors = findings.iter().filter(|finding| finding.severity() == Severity::Error).count();

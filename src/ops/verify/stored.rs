@@ -5,6 +5,7 @@ use std::io::{self, Read};
 use crate::digest::{Algorithm, Digest, Hasher};
 use crate::error::{Error, Result};
 use crate::layout::{blob_path, Layout};
+use crate::limits::Limits;
 use crate::ops::verify::finding::{FindingPlace, Findings};
 use crate::ops::verify::Rule;
 use crate::work::Observer;
@@ -32,6 +33,7 @@ pub(super) fn open<'a>(
             hasher: digest.algorithm().map(Hasher::new),
             size: 0,
             observer,
+            limits: layout.limits(),
             failure: None,
         }),
         Err(error) => {
@@ -54,12 +56,18 @@ pub(super) struct StoredReader<'a> {
     hasher: Option<Hasher>,
     size: u64,
     observer: &'a dyn Observer,
+    limits: Limits,
     failure: Option<String>,
 }
 
 impl<'a> StoredReader<'a> {
     pub(super) fn observer(&self) -> &'a dyn Observer {
         self.observer
+    }
+
+    /// How large what is decompressed may be.
+    pub(super) fn limits(&self) -> Limits {
+        self.limits
     }
 
     /// Returns the algorithm of the digest, or `None` if that cannot be computed here.

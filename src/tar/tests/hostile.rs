@@ -5,6 +5,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::{read, Raw};
+use crate::limits::Limits;
 use crate::tar::{Reader, EXTENDED_HEADER_LIMIT, HOLE_LIMIT, NAME_LIMIT};
 
 /// Returns the error that stops the reader.
@@ -71,7 +72,7 @@ fn archives_that_are_cut_off_stop_the_reader() {
 #[test]
 fn nothing_comes_behind_an_error() {
     let archive = [&[1; 512][..], &Raw::default().file("f", b"").end()].concat();
-    let mut reader = Reader::new(archive.as_slice(), "test.tar");
+    let mut reader = Reader::new(archive.as_slice(), "test.tar", Limits::default());
     reader.next_member().unwrap_err();
     assert_eq!(reader.read(&mut [0; 10]).unwrap(), 0);
     let error = reader.next_member().unwrap_err().to_string();
@@ -109,7 +110,7 @@ fn holes_of_sparse_files_are_bounded_all_together() {
     };
     let refusals = |raw: Raw| {
         let archive = raw.end();
-        let mut reader = Reader::new(archive.as_slice(), "test.tar");
+        let mut reader = Reader::new(archive.as_slice(), "test.tar", Limits::default());
         let mut refusals = Vec::new();
         while let Some(member) = reader.next_member().unwrap() {
             refusals.push(member.entry.is_err());
@@ -155,7 +156,7 @@ impl Read for Breaking<'_> {
 fn errors_of_the_source_come_through_as_they_are() {
     let archive = Raw::default().file("f", &[b'x'; 1000]).0;
     for length in [0, 100, 512, 1000, archive.len()] {
-        let error = Reader::new(Breaking(&archive[..length]), "test.tar").finish().unwrap_err();
+        let error = Reader::new(Breaking(&archive[..length]), "test.tar", Limits::default()).finish().unwrap_err();
         assert_eq!(error.to_string(), "blob: broken", "{length}");
     }
 }
@@ -189,7 +190,7 @@ fn headers() -> impl Strategy<Value = Raw> {
 
 /// Reads everything, but only the beginning of each content: a sparse file may have any size.
 fn read_some(archive: &[u8]) -> Result<u64, crate::Error> {
-    let mut reader = Reader::new(archive, "test.tar");
+    let mut reader = Reader::new(archive, "test.tar", Limits::default());
     while let Some(member) = reader.next_member()? {
         assert!(member.offset < member.content_offset && member.content_offset <= archive.len() as u64);
         let _ = (&mut reader).take(2000).read_to_end(&mut Vec::new());

@@ -10,6 +10,7 @@ use std::io::Read;
 use ::tar::Header;
 
 use crate::error::Result;
+use crate::limits::Limits;
 use crate::tar::pax::Records;
 use crate::tar::{padding, Anomaly, End, Member, Reader, Writer, BLOCK};
 use crate::tree::{Entry, Kind, Metadata, TarPath};
@@ -39,7 +40,7 @@ type Whole = (Member, Vec<u8>);
 
 /// Reads everything in an archive.
 fn read(archive: &[u8]) -> Result<(Vec<Whole>, End)> {
-    let mut reader = Reader::new(archive, "test.tar");
+    let mut reader = Reader::new(archive, "test.tar", Limits::default());
     let mut members = Vec::new();
     while let Some(member) = reader.next_member()? {
         let mut content = Vec::new();

@@ -3,6 +3,7 @@ use std::io::Read;
 use ::tar::Header;
 
 use super::{path, read, Raw};
+use crate::limits::Limits;
 use crate::tar::{Anomaly, Reader};
 use crate::tree::{Device, Kind, Mtime};
 
@@ -198,7 +199,7 @@ fn the_pax_size_frames_the_content() {
 
     // The record exists for sizes that the header cannot hold.
     let archive = Raw::default().pax(b'x', &[("size", b"8589934592")]).file("f", b"").end();
-    let mut reader = Reader::new(archive.as_slice(), "test.tar");
+    let mut reader = Reader::new(archive.as_slice(), "test.tar", Limits::default());
     let member = reader.next_member().unwrap().unwrap();
     assert_eq!((member.entry.unwrap().size(), member.anomalies), (1 << 33, vec![]));
     assert_eq!(reader.finish().unwrap_err().to_string(), "test.tar: at byte 2560: the archive is cut off");
@@ -390,7 +391,7 @@ fn padding_that_is_not_zero_is_told_with_what_comes_next() {
 #[test]
 fn finish_reads_members_that_nobody_asked_for() {
     let archive = Raw::default().file("a", &[1; 5000]).file("b", b"abc").end();
-    let mut reader = Reader::new(archive.as_slice(), "test.tar");
+    let mut reader = Reader::new(archive.as_slice(), "test.tar", Limits::default());
     reader.next_member().unwrap();
     reader.read_exact(&mut [0; 100]).unwrap();
     let end = reader.finish().unwrap();
@@ -419,7 +420,7 @@ mod sparse {
         assert_eq!(archive[member.content_offset as usize..][..6], *b"abcdef");
         assert_eq!(members[1].0.name, b"next");
 
-        let mut reader = Reader::new(archive.as_slice(), "test.tar");
+        let mut reader = Reader::new(archive.as_slice(), "test.tar", Limits::default());
         reader.next_member().unwrap();
         let mut bytes = vec![0; 1000];
         for byte in bytes.chunks_mut(1) {
@@ -543,7 +544,7 @@ mod sparse {
         let records: [(&str, &[u8]); 2] =
             [("GNU.sparse.map", b"1099511627776,0"), ("GNU.sparse.size", b"1099511627776")];
         let archive = Raw::default().pax(b'x', &records).file("f", b"").end();
-        let mut reader = Reader::new(archive.as_slice(), "test.tar");
+        let mut reader = Reader::new(archive.as_slice(), "test.tar", Limits::default());
         assert_eq!(reader.next_member().unwrap().unwrap().entry.unwrap().size(), 1 << 40);
         let mut some = [1; 4096];
         reader.read_exact(&mut some).unwrap();

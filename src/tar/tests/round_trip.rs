@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 
 use super::read;
+use crate::limits::Limits;
 use crate::tar::{Reader, Writer};
 use crate::tree::{Device, Entry, Kind, Metadata, Mtime, TarPath};
 
@@ -95,7 +96,7 @@ proptest! {
             prop_assert_eq!(stored, &read);
         }
         // However much of the contents is read, the members are the same.
-        let mut reader = Reader::new(archive.as_slice(), "test.tar");
+        let mut reader = Reader::new(archive.as_slice(), "test.tar", Limits::default());
         for (at, entry) in entries.iter().enumerate() {
             prop_assert_eq!(&reader.next_member().unwrap().unwrap().entry.unwrap(), entry);
             let mut some = vec![0; at * 300];
