@@ -31,7 +31,8 @@
 #
 #     OCI_IMAGE_TAG              names of the image, words; default "latest". Where one holds ${DATETIME}, set
 #                                OCI_IMAGE_TAG[vardepsexclude] = "DATETIME"
-#     OCI_IMAGE_NAME             archives: the repository of a tag without one; default IMAGE_BASENAME in lower case
+#     OCI_IMAGE_NAME             archives: the repository of a tag without one, so that Docker, podman and containerd
+#                                load the image as NAME:TAG; default IMAGE_BASENAME in lower case
 #     OCI_IMAGE_ENTRYPOINT       the command that always runs, words
 #     OCI_IMAGE_CMD              the default command or, with an entrypoint, its default arguments, words; default
 #                                "/bin/sh" where there is no entrypoint
@@ -122,7 +123,7 @@ PSEUDO_IGNORE_PATHS .= "${@',' + d.getVar('OCI_IMAGE_CACHE') if d.getVar('OCI_IM
 OCI_VARIABLES = "\
     TARGET_ARCH TUNE_FEATURES MACHINEOVERRIDES \
     OCI_IMAGE_ARCH OCI_IMAGE_SUBARCH OCI_IMAGE_OS \
-    OCI_IMAGE_TAG OCI_IMAGE_AUTHOR OCI_IMAGE_AUTHOR_EMAIL OCI_IMAGE_CREATED \
+    OCI_IMAGE_TAG OCI_IMAGE_NAME OCI_IMAGE_AUTHOR OCI_IMAGE_AUTHOR_EMAIL OCI_IMAGE_CREATED \
     OCI_IMAGE_ENTRYPOINT OCI_IMAGE_CMD OCI_IMAGE_ENTRYPOINT_ARGS OCI_IMAGE_ENV_VARS OCI_IMAGE_WORKINGDIR OCI_IMAGE_RUNTIME_UID \
     OCI_IMAGE_PORTS OCI_IMAGE_VOLUMES OCI_IMAGE_STOPSIGNAL \
     OCI_IMAGE_HEALTHCHECK OCI_IMAGE_HEALTHCHECK_INTERVAL OCI_IMAGE_HEALTHCHECK_TIMEOUT \
@@ -133,7 +134,7 @@ OCI_VARIABLES = "\
 "
 # Other variables that the image depends on.
 OCI_CLASS_VARIABLES = "\
-    OCI_IMAGE_NAME OCI_IMAGE_AUTO_LABELS OCI_IMAGE_REVISION OCI_IMAGE_BUILD_DATE OCI_IMAGE_BRANCH OCI_IMAGE_APP_RECIPE \
+    OCI_IMAGE_AUTO_LABELS OCI_IMAGE_REVISION OCI_IMAGE_BUILD_DATE OCI_IMAGE_BRANCH OCI_IMAGE_APP_RECIPE \
     OCI_BASE_IMAGE_TAG OCI_LAYERS OCI_LAYERS_PLAN OCI_LAYER_MODE \
 "
 
@@ -307,16 +308,6 @@ def oci_automatic(d):
     pairs += [(name, value) for name, value in explicit if value != "none"]
     return " ".join(shlex.quote("%s=%s" % pair) for pair in pairs if pair[1])
 
-def oci_full_names(d):
-    """
-    OCI_IMAGE_TAG for Docker, which needs a name with each tag. Full names are not changed.
-    """
-    import shlex
-
-    tags = ocibake_words(d, "OCI_IMAGE_TAG") or ["latest"]
-    name = d.getVar("OCI_IMAGE_NAME") + ("-dbg" if d.getVar("IMAGE_BUILDING_DEBUGFS") == "true" else "")
-    return shlex.join(tag if set(tag) & set(":/") else "%s:%s" % (name, tag) for tag in tags)
-
 def oci_settings(d):
     """
     The variables for ocibake as a dictionary, without empty ones. Values known only from the rootfs and the base are
@@ -333,8 +324,11 @@ def oci_settings(d):
     settings["OCI_BASE_IMAGE_MODE"] = oci_base_mode(d)
     settings["OCI_IMAGE_LAYERS"] = oci_layers_setting(d)
     settings.pop("OCI_BASE_IMAGE")
-    if d.getVar("type") == "docker-archive":
-        settings["OCI_IMAGE_TAG"] = oci_full_names(d)
+    if d.getVar("type") == "oci":
+        # A layout has tags alone.
+        settings.pop("OCI_IMAGE_NAME")
+    elif settings["OCI_IMAGE_NAME"] and d.getVar("IMAGE_BUILDING_DEBUGFS") == "true":
+        settings["OCI_IMAGE_NAME"] += "-dbg"
     return {name: value for name, value in settings.items() if value}
 
 def oci_write_settings(settings, path):

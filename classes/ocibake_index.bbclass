@@ -31,6 +31,7 @@
 #                            DEPLOY_DIR_IMAGE of multiconfigs, words MULTICONFIG=DIRECTORY; default: the value that each
 #                            configuration file gives it
 #     OCI_IMAGE_TAG          names of the index, words; default "latest"
+#     OCI_IMAGE_NAME         oci-archive: the repository of a tag without one; default PN in lower case
 
 inherit deploy nopackages nospdx ocibake
 
@@ -39,6 +40,7 @@ EXCLUDE_FROM_WORLD = "1"
 PACKAGE_ARCH = "${MACHINE_ARCH}"
 
 OCI_IMAGE_TAG ??= "latest"
+OCI_IMAGE_NAME ??= "${@d.getVar('PN').lower()}"
 OCI_INDEX_IMAGES ??= ""
 OCI_INDEX_IMAGE_TAG ??= ""
 OCI_INDEX_TYPES ??= "oci"
@@ -153,13 +155,14 @@ python do_deploy () {
         target = "%s:%s" % (imagetype, os.path.join(d.getVar("DEPLOYDIR"), name))
         # Without a name, a layout stands for its images and what is attached to them. Archives hold only the index.
         sources = images if imagetype == "oci" else ["%s:%s" % (image, taken) for image in images]
-        bb.note("%s: %s" % (name, ocibake_run(["index", "--no-sync", *flags, *sources, target]).strip()))
+        named = ["--repository=" + d.getVar("OCI_IMAGE_NAME")] if imagetype != "oci" and d.getVar("OCI_IMAGE_NAME") else []
+        bb.note("%s: %s" % (name, ocibake_run(["index", "--no-sync", *flags, *named, *sources, target]).strip()))
         ending = "oci" if imagetype == "oci" else "oci.tar"
         for link in sorted({ocibake_link(d.getVar("PN"), tag, ending) for tag in tags}):
             os.symlink(name, os.path.join(d.getVar("DEPLOYDIR"), link))
 }
 do_deploy[vardeps] += "\
-    OCI_IMAGE_TAG OCI_INDEX_ANNOTATIONS OCI_INDEX_DEPLOY_DIR_IMAGE OCI_INDEX_FLAT OCI_INDEX_IMAGES OCI_INDEX_TYPES \
+    OCI_IMAGE_NAME OCI_IMAGE_TAG OCI_INDEX_ANNOTATIONS OCI_INDEX_DEPLOY_DIR_IMAGE OCI_INDEX_FLAT OCI_INDEX_IMAGES OCI_INDEX_TYPES \
 "
 do_deploy[doc] = "Make the index of the images, and the links by which container classes find it"
 

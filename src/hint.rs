@@ -73,6 +73,7 @@ option_names! {
     PreserveDigests "Digests::Preserved";
     Remove "IndexOptions::remove";
     Replace "SamePlatform::Replaced";
+    Repository "TargetOptions::repository";
     Rootless "Rights::Rootless";
     Tags "tags";
     UidMap "OwnerPolicy::Mapped::uids";

@@ -41,6 +41,7 @@ fn flag(name: OptionName) -> Option<&'static str> {
         OptionName::PreserveDigests => "--preserve-digests",
         OptionName::Remove => "--remove",
         OptionName::Replace => "--replace",
+        OptionName::Repository => "--repository",
         OptionName::Rootless => "--rootless",
         OptionName::Tags => "--tag",
         OptionName::UidMap => "--uid-map",

@@ -1,7 +1,7 @@
 //! The flags of verbs that write images.
 
 use ocibake::image::TargetOptions;
-use ocibake::layout::{AdditionalName, Checksum, DockerForm, ImageName};
+use ocibake::layout::{AdditionalName, Checksum, DockerForm, DockerName, ImageName};
 
 /// The names of the image and the form of its targets.
 #[derive(clap::Args)]
@@ -9,6 +9,10 @@ pub(super) struct TargetFlags {
     /// A name for targets that give none (repeatable) [default: latest; in a docker archive, none]
     #[arg(long, value_name = "NAME")]
     tag: Vec<ImageName>,
+
+    /// In archives, the repository of tags without one, as in `team/app`
+    #[arg(long, value_name = "NAME")]
+    repository: Option<DockerName>,
 
     #[command(flatten)]
     beside_tags: TargetFlagsBesideTags,
@@ -34,6 +38,7 @@ impl TargetFlags {
     pub(super) fn options(&self) -> TargetOptions {
         let mut options = self.beside_tags.options();
         options.tags.clone_from(&self.tag);
+        options.repository.clone_from(&self.repository);
         options
     }
 }

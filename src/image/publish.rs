@@ -8,7 +8,8 @@ use crate::error::{Error, Result};
 use crate::hint::{Hint, OptionName};
 use crate::layer::{self, Layer, LayerTimes, Step};
 use crate::layout::{
-    commit_all, AdditionalName, BlobPath, Checksum, DockerForm, ImageName, Location, Names, Transaction, Transport,
+    commit_all, AdditionalName, BlobPath, Checksum, DockerForm, DockerName, ImageName, Location, Names, Transaction,
+    Transport,
 };
 use crate::media_type::MediaType;
 use crate::oci::{Descriptor, Document, ImageConfig, Manifest};
@@ -22,6 +23,8 @@ pub struct TargetOptions {
     /// Names for targets that give none. Without any, it is `latest` in a layout and has no name in a docker archive.
     /// If a target gives only a name without a tag (`docker-archive:FILE:NAME`), these are its tags.
     pub tags: Vec<ImageName>,
+    /// The repository of tags without one, in archives.
+    pub repository: Option<DockerName>,
     /// Names in addition to the one in the target.
     pub additional_tags: Vec<AdditionalName>,
     /// What is written to docker archives. If not the default, one must be among the targets.
@@ -46,13 +49,18 @@ impl TargetOptions {
         target.name.is_some() || !self.tags.is_empty() || !self.additional_tags.is_empty()
     }
 
-    /// Warnings about tags that are unused, because every target names the image itself.
+    /// Warnings about tags that are unused, because every target names the image itself, and about a repository that
+    /// is, because no target is an archive.
     pub(crate) fn unused_tags(&self, targets: &[Location]) -> Result<Vec<String>> {
         let mut unused = Vec::new();
+        if let (Some(name), true) = (&self.repository, targets.iter().all(|target| target.transport == Transport::Oci))
+        {
+            unused.push(format!("the repository `{}` is not used: no target is an archive", name.repository()));
+        }
         for tag in &self.tags {
             let mut is_used = false;
             for target in targets {
-                let texts = |tags: &[ImageName]| Ok(Names::of(target, tags, &self.additional_tags)?.texts());
+                let texts = |tags: &[ImageName]| Ok(self.names_for(target, tags)?.texts());
                 let with: Vec<String> = texts(std::slice::from_ref(tag))?;
                 is_used |= with != texts(&[])? || with.iter().any(|text| text == tag.as_str());
             }
@@ -66,7 +74,11 @@ impl TargetOptions {
 
     /// The names of the image in a target.
     pub(crate) fn names(&self, target: &Location) -> Result<Names> {
-        Names::of(target, &self.tags, &self.additional_tags)
+        self.names_for(target, &self.tags)
+    }
+
+    fn names_for(&self, target: &Location, tags: &[ImageName]) -> Result<Names> {
+        Names::of(target, self.repository.as_ref(), tags, &self.additional_tags)
     }
 }
 

@@ -278,7 +278,7 @@ fn images_are_chosen_by_their_names() {
     let error = read(&on_disk.open("docker-archive:", "").unwrap()).unwrap_err();
     assert_eq!(
         error.hint().unwrap().to_string(),
-        "name one, or choose with `platform`: docker.io/library/app:latest linux/arm64, \
+        "name one, or choose with `platform`: app:latest linux/arm64, \
          localhost:5000/app:v2 linux/arm64"
     );
     let layout = on_disk.open("docker-archive:", "").unwrap();

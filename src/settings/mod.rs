@@ -27,7 +27,7 @@ use crate::compress::Compression;
 use crate::error::{Error, ErrorKind, Result};
 use crate::hint::Hint;
 use crate::layer::plan::Layering;
-use crate::layout::{ImageName, Location};
+use crate::layout::{DockerName, ImageName, Location};
 use crate::oci::{Annotations, ContainerConfig};
 use crate::platform::{self, Machine, Platform};
 use crate::time::Timestamp;
@@ -53,6 +53,8 @@ pub struct BuildSpec {
     pub annotations: Annotations,
     /// Names for targets that give none; empty if none were given.
     pub tags: Vec<ImageName>,
+    /// The repository of tags without one, in archives.
+    pub repository: Option<DockerName>,
     /// The creation time, if given explicitly. It does not affect file times.
     pub created: Option<Timestamp>,
     /// The upper limit of file times; also the creation time unless `created` is given.
@@ -98,6 +100,7 @@ impl BuildSpec {
             config: fields::read(settings)?,
             annotations: settings.list(&variables::ANNOTATIONS, &values::ANNOTATION)?.into_iter().collect(),
             tags,
+            repository: settings.one(&variables::NAME, &values::REPOSITORY)?,
             created: settings.one(&variables::CREATED, &values::TIME)?,
             source_date_epoch: settings.one(&variables::SOURCE_DATE_EPOCH, &values::EPOCH)?,
             compression: settings.one(&variables::COMPRESSION, &values::COMPRESSION)?.unwrap_or_default(),
@@ -240,6 +243,7 @@ mod tests {
             cleared: Vec::new(),
             annotations: Annotations::new(),
             tags: Vec::new(),
+            repository: None,
             created: None,
             source_date_epoch: None,
             compression: Compression::default(),

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::compress::Compression;
-use crate::layout::ImageName;
+use crate::layout::{DockerName, ImageName};
 use crate::oci::annotations;
 use crate::platform::{self, VariantPolicy};
 use crate::settings::{checks, BaseMode, Check, CheckLevel};
@@ -108,6 +108,12 @@ pub(super) const CPU_SHARES: Grammar<i64> = Grammar {
 pub(super) const NAME: Grammar<ImageName> = Grammar {
     accepted: "ref names: letters and digits, joined by `/`, by one of `-` `.` `_` `:` `@` `+`, or by `--`",
     read: |text| text.parse().ok(),
+};
+
+/// A repository: a name without a tag.
+pub(super) const REPOSITORY: Grammar<DockerName> = Grammar {
+    accepted: "[REGISTRY/]NAME as Docker takes it, in lower case and without a tag",
+    read: |text| text.parse().ok().filter(|name: &DockerName| name.tag().is_none()),
 };
 
 /// The choice of a variant.
@@ -471,6 +477,8 @@ mod tests {
         refuses(&AUTHOR_PART, &["A <a@b>", "<", ">"]);
         accepts(&NAME, &["latest", "reg:5/app:v1", "my__app"].map(|text| (text, text.parse().unwrap())));
         refuses(&NAME, &["", "a b", "-a"]);
+        accepts(&REPOSITORY, &["app", "reg:5/team/my__app"].map(|text| (text, text.parse().unwrap())));
+        refuses(&REPOSITORY, &["", "App", "app:v1", "app@sha256:00"]);
         accepts(&VARIANT, &[("auto", VariantPolicy::Auto)]);
         refuses(&VARIANT, &["", "7"]);
     }

@@ -77,6 +77,8 @@ variables! {
         "the author's address";
     TAG = List "OCI_IMAGE_TAG" Some("--tag"),
         "ref names, used where a target names none; default `latest`";
+    NAME = Text "OCI_IMAGE_NAME" Some("--repository"),
+        "archives: the repository of tags without one, as in `team/app`";
     ENTRYPOINT = Command "OCI_IMAGE_ENTRYPOINT" Some("--entrypoint"),
         "the command's beginning, shell words or a list in JSON"
         => Fills::Field("Entrypoint", FieldKind::Words(|config| &mut config.entrypoint));

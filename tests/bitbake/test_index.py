@@ -99,7 +99,7 @@ class Index(unittest.TestCase):
         self.build.configure(CONFIGURATION)
         recipe = LAYER / "tests/bitbake/layer/recipes-test/images/every-machine_1.0.bb"
         run = self.build.command("python3", str(LAYER / "tests/bitbake/task_hashes.py"), str(recipe), "UNRELATED=1",
-                                 "OCI_IMAGE_TAG=1.0", "OCI_INDEX_ANNOTATIONS=a=b", "OCI_INDEX_FLAT=1",
+                                 "OCI_IMAGE_TAG=1.0", "OCI_IMAGE_NAME=app", "OCI_INDEX_ANNOTATIONS=a=b", "OCI_INDEX_FLAT=1",
                                  "OCI_INDEX_IMAGES=baked-image", "OCI_INDEX_IMAGE_TAG=1.0",
                                  "OCI_INDEX_DEPLOY_DIR_IMAGE=arm=/srv", "OCI_INDEX_TYPES=oci-archive")
         self.assertEqual(run.status, 0, run.output)

@@ -157,6 +157,16 @@ class Documents(scratch.TestCase):
         self.assertEqual({path.name for path in task.deploy.iterdir() if path.is_symlink()},
                          {"app-image-1.0-docker.tar", "app-image-registry.example_5000_app_v1-docker.tar"})
 
+    def test_names_in_an_oci_archive(self):
+        task = image_build.Task(self.make_directory(), {"OCI_IMAGE_TAG": "1.0 registry.example:5000/app:v1"}, "oci-archive")
+        self.assertEqual(task.build().returncode, 0)
+        with tarfile.open(task.image) as archive:
+            index = json.load(archive.extractfile("index.json"))
+        names = [(entry["annotations"]["org.opencontainers.image.ref.name"], entry["annotations"]["io.containerd.image.name"])
+                 for entry in index["manifests"]]
+        self.assertEqual(names, [("1.0", "docker.io/library/app-image:1.0"),
+                                 ("registry.example:5000/app:v1", "registry.example:5000/app:v1")])
+
     def test_a_name_that_docker_does_not_take(self):
         for variables in ({"OCI_IMAGE_NAME": "Not a name"}, {"OCI_IMAGE_NAME": "acme/app+x"}, {"OCI_IMAGE_TAG": "1.0+git"}):
             with self.subTest(**variables):

@@ -129,7 +129,7 @@ class Made(IndexTest):
         self.assertEqual(self.deploy(d), [
             "%s oci-archive:%s oci-archive:%s oci:%s oci:%s/deploy/app.oci" % (common, arm, x86, here, self.directory),
             "%s oci-archive:%s:v1 oci-archive:%s:v1 oci:%s:v1 oci-archive:%s/deploy/app.oci-archive" % (
-                common, arm, x86, here, self.directory)])
+                common + " --repository=app", arm, x86, here, self.directory)])
         self.assertEqual({path.name: os.readlink(path) for path in (self.directory / "deploy").iterdir()}, {
             "app-1.0-oci": "app.oci", "app-reg_5000_app_1-oci": "app.oci",
             "app-1.0-oci.tar": "app.oci-archive", "app-reg_5000_app_1-oci.tar": "app.oci-archive"})
@@ -261,7 +261,10 @@ class Built(IndexTest):
         self.assertEqual([entry["digest"] for entry in listed if "artifactType" in entry], [artifact])
         # Readers of archives take only the image in them.
         with tarfile.open(self.directory / "deploy/app.oci-archive") as archive:
-            self.assertEqual(json.load(archive.extractfile("index.json"))["manifests"], listed[:2])
+            names = json.load(archive.extractfile("index.json"))["manifests"]
+        self.assertEqual([entry["digest"] for entry in names], [entry["digest"] for entry in listed[:2]])
+        self.assertEqual([entry["annotations"]["io.containerd.image.name"] for entry in names],
+                         ["docker.io/library/app:1.0", "reg:5000/app:1"])
 
     def test_two_images_for_one_platform(self):
         self.built("qemux86", "aarch64")

@@ -110,24 +110,24 @@ class VariablesFile(scratch.TestCase):
                 self.assertEqual(self.vars_of(**variables).get("OCI_IMAGE_CMD"), cmd)
 
 
-class DockerNames(scratch.TestCase):
-    """The names of a docker archive: a tag alone is not a name."""
+class FullNames(scratch.TestCase):
+    """The names in archives: a tag alone is not a name."""
 
     def test_names(self):
-        for variables, names in [
-            ({}, ["app-image:latest"]),
-            ({"IMAGE_BASENAME": "App-Image"}, ["app-image:latest"]),
-            ({"OCI_IMAGE_NAME": "acme/app", "OCI_IMAGE_TAG": "1.0"}, ["acme/app:1.0"]),
-            ({"OCI_IMAGE_TAG": ""}, ["app-image:latest"]),
-            ({"OCI_IMAGE_TAG": "1.0 registry.example:5000/app:v1 latest"},
-             ["app-image:1.0", "registry.example:5000/app:v1", "app-image:latest"]),
-            *[({"OCI_IMAGE_NAME": value.replace("${PATH}", "${}")}, [value.replace("${PATH}", "${}") + ":latest"])
-              for value in HOSTILE],
+        for variables, name in [
+            ({}, "app-image"),
+            ({"IMAGE_BASENAME": "App-Image"}, "app-image"),
+            ({"OCI_IMAGE_NAME": "acme/app", "OCI_IMAGE_TAG": "1.0"}, "acme/app"),
+            ({"OCI_IMAGE_NAME": ""}, None),
+            ({"IMAGE_BUILDING_DEBUGFS": "true"}, "app-image-dbg"),
+            *[({"OCI_IMAGE_NAME": value.replace("${PATH}", "${}")}, value.replace("${PATH}", "${}")) for value in HOSTILE],
         ]:
-            with self.subTest(**variables):
-                directory = self.make_directory()
-                task = image_build.Task(directory, variables, "docker-archive", tool=None)
-                self.assertEqual(shlex.split(read_back(task.prepare())["OCI_IMAGE_TAG"]), names)
+            for imagetype in ("docker-archive", "oci-archive", "oci"):
+                with self.subTest(imagetype, **variables):
+                    task = image_build.Task(self.make_directory(), variables, imagetype, tool=None)
+                    written = read_back(task.prepare())
+                    self.assertEqual(written.get("OCI_IMAGE_NAME"), None if imagetype == "oci" else name)
+                    self.assertEqual(written["OCI_IMAGE_TAG"], variables.get("OCI_IMAGE_TAG", "latest"))
 
 
 class Automatic(scratch.TestCase):

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use crate::harness::{
-    assert_same, list_directory, make_layout, sha256, tar_of, Daemon, Layout, Listing, Member, Scratch, Tool,
+    assert_same, list_directory, make_layout, sha256, tar_of, Daemon, Layout, Listing, Member, Scratch, Storage, Tool,
 };
 
 const NAME: &str = "registry.example:5000/team/app:v1";
@@ -95,6 +95,49 @@ fn containerd_imports_it_applies_its_layers_and_exports_it() {
         ctr(&["images", "export", &text(&exported), NAME]);
         assert_eq!(Tool::new("verify").arg(&exported).run().code(), 0);
         assert_eq!(Tool::new("inspect").arg(&exported).arg("--json").run().json()["digest"], digest.as_str());
+    }
+}
+
+/// What podman, containerd and Docker show for an archive of each kind. Docker before version 25 reads no other than its own.
+#[test]
+fn archives_are_loaded_under_their_full_name() {
+    let scratch = Scratch::new();
+    let (Some(containerd), Some(docker)) = (Daemon::containerd(), Daemon::docker()) else { return };
+    let Some(podman) = Storage::of("podman", &scratch) else { return };
+    let rootfs = scratch.small_rootfs();
+    for (number, (target, flags, name)) in [
+        ("docker-archive:{}:registry.example:5000/team/app:v1", &[][..], NAME),
+        ("docker-archive:{}", &["--tag=v1", "--repository=registry.example:5000/team/app"], NAME),
+        ("oci-archive:{}:registry.example:5000/team/app:v1", &[], NAME),
+        ("oci-archive:{}:v1", &["--repository=registry.example:5000/team/app"], NAME),
+        ("oci-archive:{}", &["--tag=v1", "--repository=registry.example:5000/team/app"], NAME),
+        ("oci-archive:{}:hub:v1", &[], "docker.io/library/hub:v1"),
+        ("oci-archive:{}", &["--repository=hub"], "docker.io/library/hub:latest"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        // Another image each, because stores merge the names of equal images.
+        let (archive, label) = (scratch.join("a.tar"), format!("number={number}"));
+        let target = target.replace("{}", &text(&archive));
+        let digest = Tool::build(&rootfs).arg(&target).args(flags).args(["--label", &label]).bake();
+
+        podman.run(&["load", "-q", "-i", &text(&archive)]);
+        assert_eq!(podman.run(&["images", "--format", "{{.Repository}}:{{.Tag}}"]).trim(), name, "{target} {flags:?}");
+        podman.run(&["rmi", "-a", "-f"]);
+
+        containerd.run(&["images", "import", "--no-unpack", &text(&archive)]);
+        let images = containerd.run(&["images", "list"]);
+        let listed: Vec<&str> = images.lines().skip(1).collect();
+        assert!(listed.len() == 1 && listed[0].starts_with(&format!("{name} ")), "{target} {flags:?}: {images}");
+        assert!(listed[0].contains(&digest), "{images}");
+        containerd.run(&["images", "remove", "--sync", name]);
+
+        if target.starts_with("docker-archive:") {
+            docker.run(&["load", "--quiet", "--input", &text(&archive)]);
+            assert_eq!(docker.run(&["images", "--format", "{{.Repository}}:{{.Tag}}"]), name);
+            docker.run(&["image", "rm", "--force", name]);
+        }
     }
 }
 

@@ -240,10 +240,11 @@ two'"#,
 }
 
 /// Settings that have an effect only together with others, or none on the image.
-const ELSEWHERE: [&str; 10] = [
+const ELSEWHERE: [&str; 11] = [
     "TARGET_ARCH",
     "TUNE_FEATURES",
     "MACHINEOVERRIDES",
+    "OCI_IMAGE_NAME",
     "OCI_IMAGE_EXCLUDE",
     "OCI_IMAGE_LAYERS",
     "OCI_IMAGE_CACHE",
@@ -331,6 +332,29 @@ fn the_table_knows_every_setting() {
             assert!(is_known, "{word} is not tested");
         }
     }
+}
+
+#[test]
+fn the_repository_of_tags_in_archives() {
+    let bench = Bench::new();
+    let archive = format!("oci-archive:{}:v1", bench.scratch.join("a.tar").display());
+    let build = || Tool::build(&bench.rootfs).arg(&archive);
+    for tool in [
+        build().args(["--repository", "reg:5/app"]),
+        build().env("OCI_IMAGE_NAME", "reg:5/app"),
+        build().arg("--vars").arg(bench.vars("OCI_IMAGE_NAME=reg:5/app")),
+    ] {
+        let _ = tool.bake();
+        let index = Tool::new("inspect").args([&archive, "--raw", "index"]).run().json();
+        let expected = json!({"io.containerd.image.name": "reg:5/app:v1", "org.opencontainers.image.ref.name": "v1"});
+        assert_eq!(index["manifests"][0]["annotations"], expected);
+        // By either name.
+        for name in ["v1", "reg:5/app:v1"] {
+            let _ = Tool::new("inspect").arg(archive.replace(":v1", &format!(":{name}"))).run().stdout();
+        }
+    }
+    let refused = build().args(["--repository", "reg:5/app:v1"]).run().error();
+    assert!(refused.contains("`reg:5/app:v1` is not accepted: [REGISTRY/]NAME"), "{refused}");
 }
 
 #[test]
@@ -470,6 +494,7 @@ fn what_is_odd_is_told_and_done_all_the_same() {
     let vars = bench.vars("OCI_IMAGE_TAG='v2 v3' OCI_IMAGE_EXCLUDE='usr/nowhere/* tmp'");
     for (tool, warnings) in [
         (build("v1").args(["--tag", "v1"]), &[][..]),
+        (build("v1").args(["--repository", "a/b"]), &["the repository `a/b` is not used: no target is an archive"]),
         (build("v1").args(["--tag", "v2"]), &["the tag `v2` is not used: the target names the image already"]),
         (
             build("v1").arg("--vars").arg(&vars),

@@ -5,7 +5,8 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::image::publish::TargetOptions;
 use crate::image::transfer::rewrite::Rewritten;
 use crate::layout::{
-    choose, fitting, Choice, DescriptorPath, Graph, ImageName, Layout, Location, NodeContent, Transport,
+    choose, fitting, without_full_name, Choice, DescriptorPath, Graph, ImageName, Layout, Location, NodeContent,
+    Transport,
 };
 use crate::media_type::MediaKind;
 use crate::oci::annotations::{CONTAINERD_NAME, REF_NAME};
@@ -237,7 +238,11 @@ impl IndexEntry {
         } else {
             self.descriptor.ref_name().map(str::to_owned)
         };
-        Ok((vec![self.descriptor.clone()], refs.into_iter().collect()))
+        let descriptor = match target.transport {
+            Transport::Oci => without_full_name(self.descriptor.clone()),
+            _ => self.descriptor.clone(),
+        };
+        Ok((vec![descriptor], refs.into_iter().collect()))
     }
 
     /// The current name in the form of the target. Docker takes a single word for a tag, not a name.

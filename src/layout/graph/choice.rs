@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, Result};
+use crate::layout::most_specific;
 use crate::oci::annotations::CONTAINERD_NAME;
 use crate::oci::Descriptor;
 use crate::platform::{Platform, PlatformPattern};
@@ -24,7 +25,7 @@ impl Choice {
     /// its config if that is present. Returns `None` if no platform is known.
     pub(crate) fn new(descriptor: &Descriptor, entry: &Descriptor, config: Option<&Platform>) -> Option<Self> {
         let listed = descriptor.platform.as_ref().or(config)?;
-        let name = entry.annotation(CONTAINERD_NAME).or(entry.ref_name()).unwrap_or("(no name)");
+        let name = most_specific(entry.annotation(CONTAINERD_NAME), entry.ref_name()).unwrap_or("(no name)");
         let full = config.map_or_else(|| listed.clone(), |config| filled(listed, config));
         Some(Choice { text: format!("{name} {}", full.in_full()), ..Choice::of(&descriptor.digest, listed, full) })
     }

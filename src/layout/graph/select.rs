@@ -8,7 +8,7 @@ use crate::hint::{Hint, OptionName};
 use crate::layout::graph::choice::{choose, list, Choice};
 use crate::layout::graph::referrers::is_referrers_tag;
 use crate::layout::graph::walk::{DescriptorPath, Found, Met, Opened, Subjects, Walk};
-use crate::layout::names::whole_name;
+use crate::layout::names::{most_specific, whole_name};
 use crate::layout::{DigestPrefix, ImageName, Layout, Location};
 use crate::media_type::{MediaKind, MediaType};
 use crate::oci::annotations::{CONTAINERD_NAME, REF_NAME};
@@ -239,14 +239,17 @@ pub(crate) fn named<'a, T>(
         return Named { found, digest };
     }
     let whole = whole_name(name.as_str());
-    let is_meant =
-        |descriptor: &&'a T| annotation(descriptor, CONTAINERD_NAME).is_some_and(|found| whole_name(found) == whole);
+    let is_meant = |descriptor: &&'a T| {
+        let full = annotation(descriptor, REF_NAME).filter(|found| found.contains([':', '/']));
+        let names = annotation(descriptor, CONTAINERD_NAME).into_iter().chain(full);
+        names.map(whole_name).any(|found| found == whole)
+    };
     Named { found: descriptors.iter().filter(is_meant).collect(), digest }
 }
 
-/// The most specific name: that of containerd includes the repository.
+/// The most specific name.
 fn name(descriptor: &Descriptor) -> Option<&str> {
-    descriptor.annotation(CONTAINERD_NAME).or(descriptor.ref_name())
+    most_specific(descriptor.annotation(CONTAINERD_NAME), descriptor.ref_name())
 }
 
 /// The text to select an entry by: its name, or else its digest.

@@ -24,6 +24,14 @@ pub(in crate::layout) fn whole_name(name: &str) -> String {
     }
 }
 
+/// The more specific one of an entry's names: that of containerd includes the repository, and a ref name may too.
+pub(crate) fn most_specific<'a>(of_containerd: Option<&'a str>, ref_name: Option<&'a str>) -> Option<&'a str> {
+    match ref_name {
+        Some(full) if full.contains([':', '/']) => ref_name,
+        _ => of_containerd.or(ref_name),
+    }
+}
+
 /// The parts of a name, valid or not.
 struct Split<'a> {
     registry: &'a str,
@@ -114,6 +122,15 @@ impl DockerName {
         self.tag.as_ref().map_or(LATEST, DockerTag::as_str)
     }
 }
+
+/// Whether both mean the same, however they are written.
+impl PartialEq for DockerName {
+    fn eq(&self, other: &Self) -> bool {
+        self.whole() == other.whole()
+    }
+}
+
+impl Eq for DockerName {}
 
 impl FromStr for DockerName {
     type Err = Error;

@@ -11,9 +11,11 @@ mod role;
 mod target;
 
 pub use digest_prefix::DigestPrefix;
+pub(crate) use docker::most_specific;
 pub(in crate::layout) use docker::whole_name;
 pub use docker::{DockerName, DockerTag};
 pub use image_name::ImageName;
 pub use location::{Location, Transport};
+pub(in crate::layout) use target::with_full_names;
 pub use target::AdditionalName;
-pub(crate) use target::Names;
+pub(crate) use target::{without_full_name, Names};

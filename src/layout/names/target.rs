@@ -3,9 +3,10 @@
 use std::str::FromStr;
 
 use crate::error::{Error, Result};
+use crate::hint::{Hint, OptionName};
 use crate::layout::{DockerName, DockerTag, ImageName, Location, Transport};
 use crate::oci::annotations::{CONTAINERD_NAME, REF_NAME};
-use crate::oci::{Annotations, Descriptor, RefName};
+use crate::oci::{Annotations, Descriptor, Index, RefName};
 
 /// A name in addition to the one in the target.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,22 +31,27 @@ impl FromStr for AdditionalName {
 /// The names of an image in one target, without duplicates.
 #[derive(Clone, Debug)]
 pub(crate) enum Names {
-    /// At least one ref name.
-    Layout(Vec<RefName>),
+    /// At least one ref name. In an archive, tags may belong to a repository.
+    Layout(Vec<RefName>, Option<DockerName>),
     /// Docker names; may be empty.
     Docker(Vec<DockerName>),
 }
 
 impl Names {
-    /// The name in the target, or else `tags`, plus the additional names. The error says which name is not valid in the
-    /// target.
-    pub(crate) fn of(target: &Location, tags: &[ImageName], additional: &[AdditionalName]) -> Result<Self> {
+    /// The name in the target, or else `tags`, plus the additional names. In an archive, `repository` has the tags that
+    /// come without one. The error says which name is not valid in the target.
+    pub(crate) fn of(
+        target: &Location,
+        repository: Option<&DockerName>,
+        tags: &[ImageName],
+        additional: &[AdditionalName],
+    ) -> Result<Self> {
         target.refuse_digest()?;
+        let ref_names = || ref_names(target, tags, additional);
         match target.transport {
-            Transport::DockerArchive => docker_names(target, tags, additional).map(Names::Docker),
-            Transport::Oci | Transport::OciArchive | Transport::Archive => {
-                ref_names(target, tags, additional).map(Names::Layout)
-            }
+            Transport::DockerArchive => docker_names(target, repository, tags, additional).map(Names::Docker),
+            Transport::Oci => Ok(Names::Layout(ref_names()?, None)),
+            Transport::OciArchive | Transport::Archive => Ok(Names::Layout(ref_names()?, repository.cloned())),
         }
     }
 
@@ -59,8 +65,16 @@ impl Names {
             annotations.insert(REF_NAME.to_owned(), name.to_string());
             descriptor
         };
+        let tagged = |name: &RefName, repository: &Option<DockerName>| {
+            let mut descriptor = descriptor.clone().with_ref_name(name);
+            if let (Some(repository), Ok(tag)) = (repository, name.as_str().parse::<DockerTag>()) {
+                let annotations = descriptor.annotations.get_or_insert_with(Annotations::new);
+                annotations.insert(CONTAINERD_NAME.to_owned(), repository.with_tag(tag).whole());
+            }
+            descriptor
+        };
         match self {
-            Names::Layout(names) => names.iter().map(|name| descriptor.clone().with_ref_name(name)).collect(),
+            Names::Layout(names, repository) => names.iter().map(|name| tagged(name, repository)).collect(),
             Names::Docker(names) if names.is_empty() => vec![descriptor.clone()],
             Names::Docker(names) => names.iter().map(called).collect(),
         }
@@ -69,10 +83,37 @@ impl Names {
     /// The names as users write them.
     pub(crate) fn texts(&self) -> Vec<String> {
         match self {
-            Names::Layout(names) => names.iter().map(RefName::to_string).collect(),
+            Names::Layout(names, _) => names.iter().map(RefName::to_string).collect(),
             Names::Docker(names) => names.iter().map(DockerName::to_string).collect(),
         }
     }
+}
+
+/// Gives entries of an archive whose ref name is a full name the annotation that says so: containerd and podman take the
+/// name in it, and a ref name for a tag.
+pub(in crate::layout) fn with_full_names(mut index: Index) -> Index {
+    for descriptor in &mut index.manifests {
+        if let Some(name) = whole_ref_name(descriptor) {
+            let annotations = descriptor.annotations.get_or_insert_with(Annotations::new);
+            annotations.entry(CONTAINERD_NAME.to_owned()).or_insert(name);
+        }
+    }
+    index
+}
+
+/// Takes that annotation away again, for a directory.
+pub(crate) fn without_full_name(mut descriptor: Descriptor) -> Descriptor {
+    let name = whole_ref_name(&descriptor);
+    if let (Some(name), Some(annotations)) = (name, &mut descriptor.annotations) {
+        annotations.retain(|key, value| key != CONTAINERD_NAME || *value != name);
+    }
+    descriptor
+}
+
+/// The complete form of a ref name that is a full name.
+fn whole_ref_name(descriptor: &Descriptor) -> Option<String> {
+    let name: ImageName = descriptor.ref_name()?.parse().ok().filter(|name: &ImageName| !name.is_word())?;
+    Some(name.docker_name().ok()?.whole())
 }
 
 fn ref_names(target: &Location, tags: &[ImageName], additional: &[AdditionalName]) -> Result<Vec<RefName>> {
@@ -102,7 +143,12 @@ fn with_tag(name: &RefName, tag: &DockerTag) -> Result<RefName> {
     repository.map_or_else(|| tag.to_string(), |repository| format!("{repository}:{tag}")).parse()
 }
 
-fn docker_names(target: &Location, tags: &[ImageName], additional: &[AdditionalName]) -> Result<Vec<DockerName>> {
+fn docker_names(
+    target: &Location,
+    repository: Option<&DockerName>,
+    tags: &[ImageName],
+    additional: &[AdditionalName],
+) -> Result<Vec<DockerName>> {
     let refused = |error: Error| Error::refused(format!("target `{target}`: {error}"));
     let parse = |name: &ImageName| name.docker_name().map_err(refused);
     let mut names = Vec::new();
@@ -119,10 +165,14 @@ fn docker_names(target: &Location, tags: &[ImageName], additional: &[AdditionalN
         Some(name) => names.push(name),
         None => {
             for tag in tags {
-                if tag.is_word() {
-                    return Err(without_name(target, tag.as_str()));
-                }
-                names.push(parse(tag)?);
+                names.push(match repository {
+                    Some(repository) if tag.is_word() => repository.with_tag(tag.as_str().parse().map_err(refused)?),
+                    None if tag.is_word() => return Err(without_name(target, tag.as_str())),
+                    _ => parse(tag)?,
+                });
+            }
+            if names.is_empty() {
+                names.extend(repository.cloned());
             }
         }
     }
@@ -149,7 +199,7 @@ fn docker_names(target: &Location, tags: &[ImageName], additional: &[AdditionalN
 fn without_name(target: &Location, tag: &str) -> Error {
     Error::refused_with_hint(
         format!("target `{target}`: the tag `{tag}` has no name, which a docker archive needs"),
-        format!("write `{target}:NAME:{tag}`"),
+        Hint::from(format!("write `{target}:NAME:{tag}`, or give the name with ")).option(OptionName::Repository),
     )
 }
 
@@ -164,14 +214,20 @@ mod tests {
     use std::ffi::OsStr;
 
     use super::*;
+    use crate::media_type::MediaType;
+    use crate::oci::Document;
 
     /// Returns the names, or the error without its `target …:` part.
     fn names(target: &str, tags: &[&str], additional: &[&str]) -> Result<Vec<String>, String> {
+        names_in(target, None, tags, additional).map(|names| names.texts())
+    }
+
+    fn names_in(target: &str, repository: Option<&str>, tags: &[&str], additional: &[&str]) -> Result<Names, String> {
+        let repository: Option<DockerName> = repository.map(|name| name.parse().unwrap());
         let target = Location::parse(OsStr::new(target)).unwrap();
         let tags: Vec<ImageName> = tags.iter().map(|tag| tag.parse().unwrap()).collect();
         let additional: Vec<AdditionalName> = additional.iter().map(|name| name.parse().unwrap()).collect();
-        let names = Names::of(&target, &tags, &additional);
-        names.map(|names| names.texts()).map_err(|error| {
+        Names::of(&target, repository.as_ref(), &tags, &additional).map_err(|error| {
             let error = error.to_string();
             error.strip_prefix(&format!("target `{target}`: ")).unwrap_or_else(|| panic!("{error}")).to_owned()
         })
@@ -234,6 +290,43 @@ mod tests {
             let error = names(&archive(name), tags, additional).unwrap_err();
             assert!(error.starts_with(expected), "{error}");
         }
+    }
+
+    #[test]
+    fn a_repository_has_the_tags_of_archives() {
+        let docker = |name: &str, tags: &[&str], additional: &[&str]| {
+            names_in(&format!("docker-archive:o.tar{name}"), Some("reg:5/team/app"), tags, additional).unwrap().texts()
+        };
+        assert_eq!(docker("", &[], &[]), ["reg:5/team/app:latest"]);
+        assert_eq!(docker("", &["v1", "other:v2"], &[":v3"]), ["reg:5/team/app:v1", "other:v2", "reg:5/team/app:v3"]);
+        assert_eq!(docker(":own", &["v1"], &[]), ["own:v1"]);
+
+        // Ref name and containerd's name.
+        let layout = |target: &str, repository: Option<&str>, tags: &[&str], additional: &[&str]| {
+            let descriptor = Document::seal(Index::default()).descriptor(MediaType::INDEX);
+            let manifests = names_in(target, repository, tags, additional).unwrap().descriptors(&descriptor);
+            let index = with_full_names(Index { manifests, ..Index::default() });
+            let name = |descriptor: &Descriptor, key| descriptor.annotation(key).unwrap_or("-").to_owned();
+            let named = index.manifests.iter().map(|one| name(one, REF_NAME) + " " + &name(one, CONTAINERD_NAME));
+            named.collect::<Vec<_>>()
+        };
+        let archive =
+            |repository, tags: &[&str], additional: &[&str]| layout("oci-archive:o.tar", repository, tags, additional);
+        assert_eq!(archive(Some("app"), &[], &[]), ["latest docker.io/library/app:latest"]);
+        assert_eq!(
+            archive(Some("reg:5/app"), &["v1", "v+1", "other:v2"], &[":v3"]),
+            ["v1 reg:5/app:v1", "v+1 -", "other:v2 docker.io/library/other:v2", "v3 reg:5/app:v3"]
+        );
+        assert_eq!(archive(None, &["v1", "reg:5/app"], &[]), ["v1 -", "reg:5/app reg:5/app:latest"]);
+        assert_eq!(archive(None, &["App:v1"], &[]), ["App:v1 -"], "no name that Docker takes");
+        assert_eq!(layout("o.tar", Some("app"), &["v1"], &[]), ["v1 docker.io/library/app:v1"]);
+    }
+
+    #[test]
+    fn a_layout_has_ref_names_alone() {
+        let descriptor = Document::seal(Index::default()).descriptor(MediaType::INDEX);
+        let named = names_in("oci:o", Some("app"), &["v1", "app:v1"], &[]).unwrap().descriptors(&descriptor);
+        assert!(named.iter().all(|one| one.annotation(CONTAINERD_NAME).is_none()));
     }
 
     #[test]

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use crate::compress::Codec;
 use crate::digest::Digest;
 use crate::error::{IoContext, Result};
+use crate::layout::names::with_full_names;
 use crate::layout::pack::{self, FileContent, Packed};
 use crate::layout::transaction::stage::TargetFile;
 use crate::layout::transaction::target::TargetKind;
@@ -48,7 +49,7 @@ impl Transaction {
                 self.write_archive(files, codec, work)?
             }
             TargetKind::Archive(codec) => {
-                self.write_index(index)?;
+                self.write_index(with_full_names(index))?;
                 self.write_archive(self.files()?, codec, work)?
             }
             TargetKind::Directory | TargetKind::NewLayout => unreachable!("a layout is not packed"),

@@ -380,7 +380,8 @@ fn created(spec: &BuildSpec, tree: &Tree) -> Timestamp {
 
 fn target_options(options: &BuildOptions) -> TargetOptions {
     let tags = options.spec.tags.iter().chain(&options.target.tags).cloned().collect();
-    TargetOptions { tags, ..options.target.clone() }
+    let repository = options.spec.repository.clone().or_else(|| options.target.repository.clone());
+    TargetOptions { tags, repository, ..options.target.clone() }
 }
 
 fn target_report(target: &Location, options: &TargetOptions) -> Result<TargetReport> {

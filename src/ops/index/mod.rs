@@ -153,8 +153,8 @@ fn merged(
 fn stand(target: &Location, options: &IndexOptions, names: &Names) -> Result<Stand> {
     let names = match names {
         // A flat index needs no name.
-        Names::Layout(_) if options.shape == IndexShape::Flat && !options.target.gives_names(target) => Vec::new(),
-        Names::Layout(names) => names.clone(),
+        Names::Layout(..) if options.shape == IndexShape::Flat && !options.target.gives_names(target) => Vec::new(),
+        Names::Layout(names, _) => names.clone(),
         Names::Docker(_) => Vec::new(),
     };
     if options.target.docker_form == DockerForm::LegacyOnly {

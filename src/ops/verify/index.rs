@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use crate::error::Result;
 use crate::image::transfer::ATTESTED;
-use crate::layout::{blob_path, named, DigestPrefix, Named, INDEX};
+use crate::layout::{blob_path, most_specific, named, DigestPrefix, Named, INDEX};
 use crate::media_type::{MediaKind, MediaType};
 use crate::oci::annotations::{CONTAINERD_NAME, REF_NAME};
 use crate::oci::Index;
@@ -109,7 +109,9 @@ impl DocumentWalk<'_> {
         }
         if let Some(wanted) = &wanted.name {
             if meant.is_empty() {
-                let name = |descriptor| annotation(descriptor, CONTAINERD_NAME).or(annotation(descriptor, REF_NAME));
+                let name = |descriptor| {
+                    most_specific(annotation(descriptor, CONTAINERD_NAME), annotation(descriptor, REF_NAME))
+                };
                 let names = descriptors.iter().filter_map(|(_, descriptor)| name(descriptor).map(str::to_owned));
                 return Err(self.layout.unknown_name(wanted, &names.collect::<Vec<_>>()));
             }
