@@ -63,7 +63,7 @@ impl Daemon {
         let mut daemon = Daemon { child, directory, client, address };
         let start = Instant::now();
         while !daemon.answers() {
-            if daemon.child.try_wait().unwrap().is_some() || start.elapsed() > Duration::from_secs(60) {
+            if daemon.child.try_wait().unwrap().is_some() || start.elapsed() > Duration::from_secs(300) {
                 missing(&format!("a daemon that starts here: {}", fs::read_to_string(&log).unwrap()));
                 return None;
             }
