@@ -50,7 +50,7 @@ test-rust:
 
 test-class: ## the Yocto class with a datastore of its own, and the recipe against Cargo.lock
 	$(CARGO) build --locked
-	OCIBAKE=$(CURDIR)/target/debug/ocibake $(PYTHON) -m unittest discover -s tests/class
+	OCIBAKE=$(CURDIR)/target/debug/ocibake PYTHON=$(PYTHON) tests/class/run
 	$(PYTHON) -m unittest tests/recipe/test_crates.py
 
 test-vendored: ## the crates that the recipe fetches are enough, without network
