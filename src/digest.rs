@@ -300,6 +300,32 @@ impl TryFrom<Digest> for ContentDigest {
     }
 }
 
+/// Passes on what `inner` yields, and keeps its digest.
+pub(crate) struct HashReader<R> {
+    inner: R,
+    hasher: Hasher,
+}
+
+impl<R> HashReader<R> {
+    /// Wraps `inner` and computes a digest of the given algorithm.
+    pub(crate) fn new(inner: R, algorithm: Algorithm) -> Self {
+        HashReader { inner, hasher: Hasher::new(algorithm) }
+    }
+
+    /// Returns the inner reader and the digest of what was read.
+    pub(crate) fn finish(self) -> (R, Digest) {
+        (self.inner, self.hasher.finish())
+    }
+}
+
+impl<R: Read> Read for HashReader<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.inner.read(buffer)?;
+        self.hasher.update(&buffer[..read]);
+        Ok(read)
+    }
+}
+
 /// Passes bytes on to `inner`, and keeps their digest and number.
 pub struct HashWriter<W> {
     inner: W,

@@ -5,13 +5,13 @@ use std::path::Path;
 use std::thread;
 
 use crate::compress::{Decoder, ReadAhead};
-use crate::digest::{Algorithm, Digest, Hasher};
+use crate::digest::{Algorithm, Digest, HashReader};
 use crate::error::{Error, IoContext, Result};
 use crate::limits::Limits;
 use crate::tar::Reader;
 
 /// The members of a layer's tar.
-pub(crate) type LayerReader<'a> = Reader<&'a mut Hashed<ReadAhead>>;
+pub(crate) type LayerReader<'a> = Reader<&'a mut HashReader<ReadAhead>>;
 
 /// Passes the tar in a blob, compressed or not, to `take`, reads what that leaves, and checks the digest of the tar
 /// (image-spec, config.md#layer-diffid). The blob is read to its end, so that a reader that verifies it sees all of it.
@@ -30,11 +30,11 @@ pub(crate) fn read<T>(
     let blob = WholeBlob::new(blob, limits).at("read", place)?;
     thread::scope(|scope| {
         let ahead = ReadAhead::new(scope, blob).at("read", place)?;
-        let mut hashed = Hashed::new(ahead, algorithm);
+        let mut hashed = HashReader::new(ahead, algorithm);
         let mut reader = Reader::new(&mut hashed, layer, limits);
         let taken = take(&mut reader).and_then(|taken| reader.finish().map(|_| taken));
         let taken = taken.map_err(|error| blob_error(&mut hashed).unwrap_or(error))?;
-        check(diff_id, &hashed.finish(), layer)?;
+        check(diff_id, &hashed.finish().1, layer)?;
         Ok(taken)
     })
 }
@@ -82,30 +82,5 @@ impl<R: Read> Read for WholeBlob<R> {
             }
             read => read,
         }
-    }
-}
-
-/// Hashes what is read through it.
-pub(crate) struct Hashed<R> {
-    inner: R,
-    hasher: Hasher,
-}
-
-impl<R> Hashed<R> {
-    pub(crate) fn new(inner: R, algorithm: Algorithm) -> Self {
-        Hashed { inner, hasher: Hasher::new(algorithm) }
-    }
-
-    /// Returns the digest of what was read.
-    pub(crate) fn finish(self) -> Digest {
-        self.hasher.finish()
-    }
-}
-
-impl<R: Read> Read for Hashed<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let read = self.inner.read(buffer)?;
-        self.hasher.update(&buffer[..read]);
-        Ok(read)
     }
 }

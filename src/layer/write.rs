@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 
 use crate::block_cache::KeptBlock;
 use crate::compress::{Busy, Compression, Compressors, Encoded, Encoder, EndedStream, InputDigest, ReadAhead};
-use crate::digest::{Algorithm, Digest};
+use crate::digest::{Algorithm, Digest, HashReader};
 use crate::error::{Error, IoContext, Result};
-use crate::layer::stream::{self, Hashed, WholeBlob};
+use crate::layer::stream::{self, WholeBlob};
 use crate::media_type::MediaType;
 use crate::oci::Descriptor;
 use crate::tar::{self, Edge, Output};
@@ -181,8 +181,8 @@ pub(crate) fn recompress(
         if input == InputDigest::Compute {
             return tar::copy(&mut tar, &mut output).map(|()| None);
         }
-        let mut hashed = Hashed::new(tar, algorithm);
-        tar::copy(&mut hashed, &mut output).map(|()| Some(hashed.finish()))
+        let mut hashed = HashReader::new(tar, algorithm);
+        tar::copy(&mut hashed, &mut output).map(|()| Some(hashed.finish().1))
     });
     let hashed = hashed.at("recompress", place)?;
     let (_, Encoded { input, input_size, output, output_size, blocks, .. }) = output.0.finish().at("write", place)?;

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read};
 
 use crate::compress::{Decoder, Format};
-use crate::digest::{Algorithm, Digest, Hasher};
+use crate::digest::{Algorithm, Digest, HashReader};
 use crate::error::{Error, IoContext, Result};
 use crate::layout::archive::Archive;
 use crate::layout::docker::parts::{document, member, read, FileSource, Parts};
@@ -138,11 +138,11 @@ impl DockerArchive {
             return Ok(computed.clone());
         }
         let (reader, _) = self.archive.file(name)?.expect("the name is that of a file");
-        let mut stored = Hashing { inner: reader, hasher: Hasher::new(Algorithm::Sha256) };
+        let mut stored = HashReader::new(reader, Algorithm::Sha256);
         let algorithm = diff_id.algorithm().unwrap_or(Algorithm::Sha256);
         let tar = tar_digest(&mut stored, algorithm, self.archive.limits()).map_err(|error| error.to_string());
         io::copy(&mut stored, &mut io::sink()).at("read", self.archive.path())?;
-        let computed = Computed { stored: stored.hasher.finish(), tar };
+        let computed = Computed { stored: stored.finish().1, tar };
         self.computed.insert(name.to_owned(), computed.clone());
         Ok(computed)
     }
@@ -188,26 +188,13 @@ impl DockerArchive {
     }
 }
 
-/// A reader that hashes what is read through it.
-struct Hashing<R> {
-    inner: R,
-    hasher: Hasher,
-}
-
-impl<R: Read> Read for Hashing<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let read = self.inner.read(buffer)?;
-        self.hasher.update(&buffer[..read]);
-        Ok(read)
-    }
-}
-
 /// The digest of the decompressed content of `stored`.
 fn tar_digest(stored: impl Read, algorithm: Algorithm, limits: Limits) -> io::Result<Digest> {
-    let mut tar = Hashing { inner: Decoder::new(stored, limits)?, hasher: Hasher::new(algorithm) };
+    let mut tar = HashReader::new(Decoder::new(stored, limits)?, algorithm);
     io::copy(&mut tar, &mut io::sink())?;
-    tar.inner.finish()?;
-    Ok(tar.hasher.finish())
+    let (decoder, digest) = tar.finish();
+    decoder.finish()?;
+    Ok(digest)
 }
 
 /// The images of `manifest.json`. An image without a name there gets the name that `repositories` has for its top
