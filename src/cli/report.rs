@@ -1,3 +1,4 @@
+use std::ffi::OsStr;
 use std::fs;
 use std::io::{stdout, Write};
 use std::num::NonZeroUsize;
@@ -10,7 +11,7 @@ use ocibake::ops::report::{page, report, Limit, Report, ReportOptions, TestedLim
 use ocibake::platform::PlatformPattern;
 use ocibake::Error;
 
-use super::output::{print, write_whole};
+use super::output::{check_place, is_stream, print, write_whole};
 use super::progress::ProgressMode;
 use super::text::printable;
 use super::usage::count;
@@ -18,8 +19,8 @@ use super::{say, Answer, LocationParser, Session};
 
 /// Show what takes the space in an image, and what an update costs
 ///
-/// Writes one HTML file to look at, which needs no network; with a name that ends in .md, a summary in Markdown. Without -o,
-/// the summary goes to stdout. With OLD, the page shows what changed since that image.
+/// Writes one HTML file to look at, which needs no network; if its name ends in .md, a summary in Markdown. Without -o, the
+/// summary goes to stdout. With OLD, the page shows what changed since that image.
 ///
 /// Exit status: 0 done, 1 a limit of --fail-if is broken, 2 trouble.
 #[derive(clap::Args)]
@@ -35,7 +36,7 @@ pub(super) struct Args {
     #[arg(value_parser = LocationParser)]
     old: Option<Location>,
 
-    /// Write the page, or if the name ends in .md a summary in Markdown; `-` is stdout
+    /// Write the page (.html, .htm) or a summary in Markdown (.md); `-` writes the page to stdout
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
 
@@ -65,17 +66,35 @@ pub(super) struct Args {
     json: bool,
 }
 
-/// Where a page goes.
+/// Where the report goes, and in which form.
+#[derive(Clone, Copy)]
 enum Output<'a> {
     Stdout,
-    File(&'a Path),
+    Page(&'a Path),
+    Summary(&'a Path),
+}
+
+impl<'a> Output<'a> {
+    fn of(path: &'a Path) -> Result<Self, Error> {
+        if path == Path::new("-") {
+            return Ok(Output::Stdout);
+        }
+        check_place(path)?;
+        let ending = path.extension().and_then(OsStr::to_str).unwrap_or_default();
+        match ending.to_ascii_lowercase().as_str() {
+            "html" | "htm" => Ok(Output::Page(path)),
+            "md" => Ok(Output::Summary(path)),
+            _ if is_stream(path) => Ok(Output::Page(path)),
+            _ => Err(Error::refused_with_hint(
+                format!("-o `{}`: a name that ends in .html, .htm or .md expected", printable(&path.to_string_lossy())),
+                "a browser can print the page to a PDF, and --json prints an object for programs",
+            )),
+        }
+    }
 }
 
 pub(super) fn run(args: &Args, session: &Session) -> Result<Answer> {
-    let output = args.output.as_deref().map(|path| match path.to_str() {
-        Some("-") => Output::Stdout,
-        _ => Output::File(path),
-    });
+    let output = args.output.as_deref().map(Output::of).transpose()?;
     if args.json && matches!(output, Some(Output::Stdout)) {
         return Err(Error::refused("the page and the object of --json cannot both go to stdout").into());
     }
@@ -90,11 +109,9 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Answer> {
     let display = session.display(args.progress);
     let report = report(&args.image, &options, &display.work(args.threads)?)?;
     drop(display);
-    match &output {
-        Some(Output::File(path)) => {
-            let page = if is_markdown(path) { page::markdown(&report) } else { page::html(&report) };
-            write_whole(path, |out| out.write_all(page.as_bytes()))?;
-        }
+    match output {
+        Some(Output::Page(path)) => write_whole(path, |out| out.write_all(page::html(&report).as_bytes()))?,
+        Some(Output::Summary(path)) => write_whole(path, |out| out.write_all(page::markdown(&report).as_bytes()))?,
         Some(Output::Stdout) => stdout().lock().write_all(page::html(&report).as_bytes())?,
         None => {}
     }
@@ -102,10 +119,6 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Answer> {
         print(args.json, &report, || page::markdown(&report))?;
     }
     Ok(answer(&report))
-}
-
-fn is_markdown(path: &Path) -> bool {
-    path.extension().is_some_and(|ending| ending == "md")
 }
 
 /// Whether the limits hold; a line for each that does not.

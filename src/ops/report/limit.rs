@@ -203,19 +203,27 @@ impl FromStr for Limit {
         let refused = |reason: &str| Error::invalid(format!("limit `{}`", text.escape_debug()), reason);
         let (name, amount) = text.split_once('>').ok_or_else(|| refused(Metric::ACCEPTED))?;
         let metric = Metric::named(name.trim()).ok_or_else(|| refused(Metric::ACCEPTED))?;
-        let written: String = amount.split_whitespace().collect();
-        let most = match written.strip_suffix('%') {
-            Some(share) if metric.is_share() => {
-                let millionths = ByteCount::scaled(share, 10_000);
+        let amount = amount.trim();
+        let end = amount.find(|c: char| !(c.is_ascii_digit() || c == '.')).unwrap_or(amount.len());
+        let (number, unit) = (&amount[..end], amount[end..].trim_start());
+        let written = format!("{number}{unit}");
+        let most = match unit.strip_suffix('%') {
+            Some(_) if !metric.is_share() => {
+                return Err(refused("it is no part of anything, so that no share of it can be asked for"));
+            }
+            Some("") => {
+                let millionths = ByteCount::scaled(number, 10_000);
                 millionths.map(Amount::Share).ok_or_else(|| refused("a number before `%` expected"))?
             }
-            Some(_) => return Err(refused("it is no part of anything, so that no share of it can be asked for")),
+            Some(_) => return Err(refused("a number before `%` expected")),
             None if metric.is_bytes() => {
-                let count: ByteCount =
-                    written.parse().map_err(|_| refused(&format!("{} expected", ByteCount::ACCEPTED)))?;
+                // Nobody who writes a number without a unit means bytes.
+                let count = written.parse().ok().filter(|count| !unit.is_empty() || *count == ByteCount(0));
+                let count: ByteCount = count.ok_or_else(|| refused(&format!("{} expected", ByteCount::ACCEPTED)))?;
                 Amount::Number(count.0)
             }
-            None => Amount::Number(written.parse().map_err(|_| refused("a whole number expected"))?),
+            None if unit.is_empty() => Amount::Number(number.parse().map_err(|_| refused("a whole number expected"))?),
+            None => return Err(refused("a whole number expected")),
         };
         Ok(Limit { metric, most, written })
     }
@@ -234,6 +242,9 @@ mod tests {
             ("grown>0.25%", "grown>0.25%", Amount::Share(2500)),
             ("setuid>3", "setuid>3", Amount::Number(3)),
             ("broken-links>0", "broken-links>0", Amount::Number(0)),
+            ("size>80 MB", "size>80MB", Amount::Number(80_000_000)),
+            ("wasted > 1 %", "wasted>1%", Amount::Share(10_000)),
+            ("update>0", "update>0", Amount::Number(0)),
         ] {
             let limit: Limit = text.parse().unwrap();
             assert_eq!((limit.to_string().as_str(), limit.most), (shown, most), "{text}");
@@ -246,6 +257,24 @@ mod tests {
             ("size>heavy", "a number with B, kB"),
             ("setuid>1MB", "a whole number expected"),
             ("wasted>x%", "a number before `%` expected"),
+            ("wasted>1%%", "a number before `%` expected"),
+            ("wasted>%", "a number before `%` expected"),
+            ("wasted>-1%", "a number before `%` expected"),
+            ("update>5", "a number with B, kB"),
+            ("update>-5MB", "a number with B, kB"),
+            ("update>=5MB", "a number with B, kB"),
+            ("size>8 0MB", "a number with B, kB"),
+            ("size>80 M B", "a number with B, kB"),
+            ("size>80M", "a number with B, kB"),
+            ("size>1e3B", "a number with B, kB"),
+            ("size>99999999PB", "a number with B, kB"),
+            ("setuid>-1", "a whole number expected"),
+            ("setuid>+1", "a whole number expected"),
+            ("setuid>1.5", "a whole number expected"),
+            ("setuid>", "a whole number expected"),
+            ("SETUID>1", "`METRIC>AMOUNT` expected"),
+            (">1", "`METRIC>AMOUNT` expected"),
+            ("", "`METRIC>AMOUNT` expected"),
             ("wasted>", "a number with B, kB"),
         ] {
             let error = text.parse::<Limit>().unwrap_err().to_string();

@@ -36,8 +36,9 @@ fn every_limit_breaks_at_its_number() {
         (two, "grown", 9000, "9.00 kB (1.3%)".to_owned()),
     ] {
         let with = |limit: &str| failing(&scratch, &[images, &["--fail-if", limit]].concat());
-        assert_eq!(with(&format!("{metric}>{value}")), (0, String::new()), "{metric}");
-        let limit = format!("{metric}>{}", value - 1);
+        let unit = if ["size", "unpacked", "wasted", "update", "grown"].contains(&metric) { "B" } else { "" };
+        assert_eq!(with(&format!("{metric}>{value}{unit}")), (0, String::new()), "{metric}");
+        let limit = format!("{metric}>{}{unit}", value - 1);
         let (code, said) = with(&limit);
         assert_eq!(code, 1, "{metric}");
         let line = format!("ocibake: limit `{limit}` is broken: found ");
@@ -102,6 +103,9 @@ fn what_is_no_limit_is_refused_before_anything_is_read() {
         ("size>much", "a number with B, kB"),
         ("size>1%", "it is no part of anything"),
         ("setuid>1MB", "a whole number expected"),
+        ("setuid>-1", "a whole number expected"),
+        ("update>5", "a number with B, kB"),
+        ("wasted>1%%", "a number before `%` expected"),
     ] {
         let outcome = Tool::new("report").args(["oci:nowhere", "--fail-if", limit]).within(scratch.path()).run();
         let said = outcome.error();

@@ -7,6 +7,9 @@ mod numbers;
 /// A broken limit is one line and status 1.
 mod limits;
 
+/// A report is written as its name says, and appears when it is whole.
+mod outputs;
+
 /// The page is the same wherever it is made, is small, and no name in an image becomes markup.
 mod page;
 
