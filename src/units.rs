@@ -44,19 +44,31 @@ impl ByteCount {
     }
 }
 
+/// A quotient to the nearest whole number; a half goes up, as when people round.
+fn rounded(count: u64, by: u128) -> u128 {
+    (2 * u128::from(count) + by) / (2 * by)
+}
+
 impl fmt::Display for ByteCount {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut value = self.0 as f64;
-        let mut unit = 0;
-        while value >= 999.5 && unit + 1 < DECIMAL.len() {
-            value /= 1000.0;
+        if self.0 < 1000 {
+            return write!(f, "{} B", self.0);
+        }
+        let mut unit = 1;
+        while unit + 1 < DECIMAL.len() && rounded(self.0, 1000_u128.pow(unit as u32)) >= 1000 {
             unit += 1;
         }
-        match (unit, value) {
-            (0, _) => write!(f, "{} B", self.0),
-            (_, value) if value < 9.995 => write!(f, "{value:.2} {}", DECIMAL[unit]),
-            (_, value) if value < 99.95 => write!(f, "{value:.1} {}", DECIMAL[unit]),
-            (_, value) => write!(f, "{value:.0} {}", DECIMAL[unit]),
+        // As many digits after the point as make three in all.
+        let factor = 1000_u128.pow(unit as u32);
+        let digits =
+            [2, 1].into_iter().find(|digits| rounded(self.0, factor / 10_u128.pow(*digits)) < 1000).unwrap_or(0);
+        let shown = 10_u128.pow(digits);
+        let value = rounded(self.0, factor / shown);
+        match digits {
+            0 => write!(f, "{value} {}", DECIMAL[unit]),
+            digits => {
+                write!(f, "{}.{:0width$} {}", value / shown, value % shown, DECIMAL[unit], width = digits as usize)
+            }
         }
     }
 }
@@ -88,6 +100,12 @@ mod tests {
             (1000, "1.00 kB"),
             (9_994, "9.99 kB"),
             (9_995, "10.0 kB"),
+            (1_004, "1.00 kB"),
+            (1_005, "1.01 kB"),
+            (1_125, "1.13 kB"),
+            (12_250, "12.3 kB"),
+            (100_500, "101 kB"),
+            (99_949, "99.9 kB"),
             (99_950, "100 kB"),
             (999_499, "999 kB"),
             (999_500, "1.00 MB"),

@@ -9,6 +9,8 @@ import subprocess
 import tempfile
 import time
 
+# Seconds after which a browser hangs, on the busiest machine.
+PATIENCE = 300
 NAMES = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
 
 
@@ -62,7 +64,7 @@ class Browser:
             message["sessionId"] = self.session
         self._write(message)
         while True:
-            answer = self._message(60)
+            answer = self._message(PATIENCE)
             if answer.get("id") == self.number:
                 if "error" in answer:
                     raise RuntimeError("%s: %s" % (method, answer["error"]["message"]))
@@ -86,7 +88,7 @@ class Browser:
         message, self.buffer = self.buffer.split(b"\0", 1)
         return json.loads(message)
 
-    def wait_for(self, method, seconds=30):
+    def wait_for(self, method, seconds=PATIENCE):
         """The parameters of the next event of a kind."""
         while True:
             for number, event in enumerate(self.events):
@@ -107,6 +109,14 @@ class Browser:
             details = answer["exceptionDetails"]
             raise RuntimeError(details.get("exception", {}).get("description", details["text"]))
         return answer["result"].get("value")
+
+    def wait_until(self, what, expression, seconds=PATIENCE):
+        """Waits until an expression is true, however slow the machine is."""
+        until = time.monotonic() + seconds
+        while not self.run(expression):
+            if time.monotonic() > until:
+                raise TimeoutError("%s: not after %d s" % (what, seconds))
+            time.sleep(0.05)
 
     def press(self, key):
         for kind in ("keyDown", "keyUp"):
@@ -154,7 +164,7 @@ class Browser:
         try:
             self.session = None
             self.call("Browser.close")
-            self.process.wait(10)
+            self.process.wait(60)
         except (OSError, RuntimeError, TimeoutError, subprocess.TimeoutExpired):
             self.process.kill()
             self.process.wait()

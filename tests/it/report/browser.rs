@@ -1,4 +1,4 @@
-use super::made::{findings, html, platforms, releases};
+use super::made::{findings, halves, html, platforms, releases, variants};
 use super::page::hostile;
 use crate::harness::{clone, missing, Peer, Scratch};
 
@@ -11,11 +11,15 @@ fn a_browser_shows_it() {
     findings(&scratch.join("findings"));
     platforms(&scratch);
     hostile(&scratch.join("hostile"));
+    halves(&scratch.join("halves"));
+    variants(&scratch, "many", &[1, 1, 2, 3, 4, 5]);
     for (name, words) in [
         ("compared", &["oci:new", "oci:old", "--package-map", "map-new", "--fail-if", "size>1GB"][..]),
         ("findings", &["oci:findings"]),
         ("platforms", &["oci:both", "oci:one"]),
         ("hostile", &["oci:hostile", "oci:findings"]),
+        ("halves", &["oci:halves"]),
+        ("many", &["oci:many"]),
     ] {
         std::fs::write(scratch.join(&format!("{name}.html")), html(&scratch, words)).unwrap();
     }

@@ -92,6 +92,26 @@ pub(super) fn platforms(scratch: &Scratch) {
     layout.list(&[named(&older, "latest")]);
 }
 
+/// An index of an image for each of these variants.
+pub(super) fn variants(scratch: &Scratch, name: &str, variants: &[usize]) {
+    let layout = ByHand::at(&scratch.join(name));
+    let images = variants.iter().enumerate().map(|(at, variant)| {
+        let platform = json!({"architecture": "riscv64", "os": "linux", "variant": format!("v{variant}")});
+        let layer =
+            tar(&[file("usr/lib/one", &name.repeat(100 + at)), file("usr/share/two", "two"), file("same", "3")]);
+        with(layout.image(&[layer], &platform), &json!({"platform": platform}))
+    });
+    let index = layout.index(&images.collect::<Vec<_>>());
+    layout.list(&[named(&index, "latest")]);
+}
+
+/// An image with files of sizes that stand between two figures.
+pub(super) fn halves(path: &Path) {
+    let sizes = [1005, 1115, 1125, 9995, 12_250, 12_349, 99_950, 100_500, 101_500, 499_500, 999_500];
+    let files: Vec<Member> = sizes.iter().map(|size| file(&format!("of-{size}"), &"x".repeat(*size))).collect();
+    make_layout(path, &[tar(&files)]);
+}
+
 /// What `report --json` prints.
 pub(super) fn json(scratch: &Scratch, words: &[&str]) -> Value {
     Tool::new("report").args(words).arg("--json").within(scratch.path()).run().json()

@@ -1,8 +1,9 @@
+use std::collections::BTreeSet;
 use std::fs;
 
 use serde_json::Value;
 
-use super::made::{findings, html, platforms, releases, tar};
+use super::made::{findings, html, platforms, releases, tar, variants};
 use crate::harness::{clone, make_layout, named, ByHand, Scratch, Tool};
 use crate::verify::members::{file, member};
 
@@ -209,19 +210,28 @@ fn odd_images_have_a_page() {
     assert!(error.starts_with("image `oci:artifact`"), "{error}");
 }
 
+/// A page with many parts: each can be reached, nothing is named twice, and it is small.
 #[test]
-fn a_page_appears_when_it_is_whole() {
+fn thirty_platforms_have_a_page() {
     let scratch = Scratch::new();
-    releases(&scratch);
-    let run = |words: &[&str]| Tool::new("report").args(words).within(scratch.path()).run();
-    fs::write(scratch.join("page.html"), "before").unwrap();
-    let error = run(&["oci:nowhere", "-o", "page.html"]).error();
-    assert!(error.contains("nowhere"), "{error}");
-    assert_eq!(fs::read_to_string(scratch.join("page.html")).unwrap(), "before");
-    assert_eq!(run(&["oci:new", "-o", "page.html"]).stdout(), "");
-    assert_eq!(fs::read_to_string(scratch.join("page.html")).unwrap(), html(&scratch, &["oci:new"]));
-    let error = run(&["oci:new", "-o", "no/where.html"]).error();
-    assert!(error.starts_with("cannot create `no/where.html"), "{error}");
-    let error = run(&["oci:new", "-o", "-", "--json"]).error();
-    assert!(error.starts_with("the page and the object of --json cannot both go to stdout"), "{error}");
+    let all: Vec<usize> = (1..30).collect();
+    variants(&scratch, "many", &[&[1], &all[..]].concat());
+    variants(&scratch, "older", &all);
+    let page = html(&scratch, &["oci:many", "oci:older"]);
+    let of = |attribute: &str| -> Vec<String> {
+        let rest = page.split(attribute).skip(1);
+        rest.map(|rest| rest.split('"').next().unwrap().to_owned()).collect()
+    };
+    let ids = of(" id=\"");
+    let unique: BTreeSet<&String> = ids.iter().collect();
+    assert_eq!(ids.len(), unique.len());
+    for link in of(" href=\"#").iter().chain(&of("url(#").iter().map(|id| id.replace(')', "")).collect::<Vec<_>>()) {
+        assert!(unique.contains(link), "{link}");
+    }
+    let names = of("<nav class=\"contents\" aria-label=\"");
+    assert_eq!((names.len(), names.iter().collect::<BTreeSet<_>>().len()), (30, 30));
+    for at in 0..30 {
+        assert!(page.contains(&format!("<a href=\"#image-{at}\">linux/riscv64")), "{at}");
+    }
+    assert!(page.len() < 1_500_000, "{}", page.len());
 }

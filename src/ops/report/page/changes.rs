@@ -2,10 +2,11 @@
 
 use std::fmt::Write;
 
-use super::sections::{layer_name, picture, Part, Picture};
+use super::part::Part;
+use super::picture::{picture, Picture};
 use super::table::{definitions, Cell, Table};
-use super::text::{bytes, count, escape, number, path, share, signed, visible};
-use super::treemap::{foremost, tiles, Colours};
+use super::text::{bytes, count, escape, layer_name, number, path, share, signed, visible};
+use super::treemap::Colours;
 use crate::layer::groups::GENERATED;
 use crate::ops::report::{Cause, Comparison, FetchReason, SizeChanges};
 
@@ -29,7 +30,7 @@ pub(super) fn comparison(part: &Part<'_>) -> String {
         changes(part, comparison),
         documents(part, comparison)
     );
-    part.section("comparison", "What changed", &html)
+    part.section("comparison", &html)
 }
 
 /// What the update costs, by layer and by recipe.
@@ -53,13 +54,12 @@ fn update(part: &Part<'_>, comparison: &Comparison) -> String {
         by_layer.row(vec![
             Cell::Text(layer_name(layer.layer - 1, layer.name.as_deref())),
             Cell::Number(bytes(layer.size)),
-            Cell::Bar(layer.size, update.bytes),
+            Cell::Bar(layer.size),
             Cell::Number(bytes(layer.changed_bytes)),
             Cell::Number(number(layer.changed)),
             Cell::Text(because(layer).join(", ")),
         ]);
     }
-    let layers = comparison.fetched.len();
     let mut by_recipe = Table::new("By recipe", &["Recipe", "Version", "Fetched", "", "In layers"]);
     for cause in &comparison.causes {
         let layers: Vec<String> = cause.layers.iter().map(ToString::to_string).collect();
@@ -67,18 +67,15 @@ fn update(part: &Part<'_>, comparison: &Comparison) -> String {
             Cell::Text(cause_name(cause)),
             Cell::Text(versions(cause)),
             Cell::Number(bytes(cause.bytes)),
-            Cell::Bar(cause.bytes, update.bytes),
+            Cell::Bar(cause.bytes),
             Cell::Text(layers.join(", ")),
         ]);
     }
     let recipes = comparison.causes.len();
     if !comparison.is_by_recipe() {
-        return html + &by_layer.cut(layers, layers).html();
+        return html + &by_layer.html();
     }
-    html + "<div class=\"columns\">"
-        + &by_layer.cut(layers, layers).html()
-        + &by_recipe.cut(part.rows, recipes).html()
-        + "</div>\n"
+    html + "<div class=\"columns\">" + &by_layer.html() + &by_recipe.cut(part.rows, recipes).html() + "</div>\n"
 }
 
 /// Why a layer is fetched: the recipes that changed, or where none is known the files.
@@ -129,30 +126,19 @@ fn difference(part: &Part<'_>, comparison: &Comparison) -> String {
         bytes(root.more),
         bytes(root.less)
     );
-    let label =
-        format!("{}: what grew and what shrank, by directory", visible(&part.image.inspection.platform.to_string()));
-    let picture = picture(&Picture {
-        id: format!("change-{}", part.number),
-        tree: &comparison.tree,
-        tiles: &tiles(&comparison.tree),
-        label,
-        colours: Colours::Change,
-        budget: part.budget / 4,
-        layers: Vec::new(),
-    });
-    let mut table = Table::new("Growth by directory", &["Directory or file", "Grew", "Shrank", "In all"]);
-    let tree = &comparison.tree;
-    let nodes = foremost(tree);
-    for node in &nodes {
-        table.row(vec![
-            Cell::Code(path(&node.path, node.directory)),
-            Cell::Number(bytes(node.more)),
-            Cell::Number(bytes(node.less)),
-            Cell::Number(signed(node.less, node.more)),
-        ]);
-    }
-    let table = table.cut(part.rows, nodes.len()).html();
-    format!("{heading}{legend}{picture}<div class=\"static\">{table}</div>")
+    let picture = picture(
+        part,
+        &Picture {
+            id: "change",
+            tree: &comparison.tree,
+            title: "what grew and what shrank",
+            colours: Colours::Change,
+            budget: part.budget / 4,
+            layers: Vec::new(),
+            tables: String::new(),
+        },
+    );
+    format!("{heading}{legend}{picture}")
 }
 
 /// Entries that came, went and differ.

@@ -2,19 +2,15 @@
 
 use std::fmt::Write;
 
-use super::sections::{self, Part};
+use super::part::Part;
 use super::text::{escape, visible};
+use super::{changes, documents, findings, sizes, summary};
 use crate::base64;
 use crate::digest::ContentDigest;
-use crate::ops::report::{ImageReport, Report, TestedLimit};
+use crate::ops::report::{Report, TestedLimit};
 
 const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");
-
-/// Bytes of all trees of a page, for all its images together.
-const TREES: usize = 1_100_000;
-/// Rows of each list, for all its images together.
-const ROWS: usize = 50;
 
 /// The page: one file, the same for the same images.
 pub fn html(report: &Report) -> String {
@@ -22,26 +18,19 @@ pub fn html(report: &Report) -> String {
         Some(old) => format!("{} compared with {}", visible(&report.name), visible(old)),
         None => visible(&report.name),
     };
-    let count = report.images.len().max(1);
+    let parts = Part::all(report);
     let mut body = format!("<header><p class=\"kind\">Image report</p><h1>{}</h1>", escape(&visible(&report.name)));
     if let Some(old) = &report.old {
         write!(body, "<p class=\"old\">compared with <code>{}</code></p>", escape(&visible(old)))
             .expect("writing to a string");
     }
     body.push_str("</header>\n<main>\n");
-    body.push_str(&limits(&report.limits, count > 1));
+    body.push_str(&limits(&report.limits, parts.len() > 1));
     if let Some(index) = &report.index {
-        body.push_str(&sections::platforms(index, &report.images));
+        body.push_str(&summary::platforms(index, &parts));
     }
-    for (number, image) in report.images.iter().enumerate() {
-        let part = Part {
-            image,
-            number,
-            is_one_of_several: report.index.is_some(),
-            rows: (ROWS / count).max(10),
-            budget: TREES / count,
-        };
-        body.push_str(&part_html(&part));
+    for part in &parts {
+        body.push_str(&part_html(part));
     }
     let policy = format!(
         "default-src 'none'; style-src 'sha256-{}'; script-src 'sha256-{}'; base-uri 'none'; form-action 'none'",
@@ -68,23 +57,23 @@ fn hash(text: &str) -> String {
 
 /// All parts of the report of one image, in their order.
 fn part_html(part: &Part<'_>) -> String {
-    let ImageReport { inspection, .. } = part.image;
-    let mut html = String::new();
-    if part.is_one_of_several {
-        let platform = escape(&visible(&inspection.platform.to_string()));
-        let number = part.number;
-        html = format!("<article id=\"image-{number}\" class=\"part\"><h2 id=\"image-{number}-h\">{platform}</h2>\n");
+    let sections = [
+        summary::summary(part),
+        changes::comparison(part),
+        sizes::sizes(part),
+        sizes::largest(part),
+        findings::waste(part),
+        documents::layers(part),
+        findings::notices(part),
+        documents::configuration(part),
+        documents::attached(part),
+    ];
+    let html = part.contents() + &sections.concat();
+    if !part.is_one_of_several {
+        return html;
     }
-    html.push_str(&sections::summary(part));
-    html.push_str(&super::changes::comparison(part));
-    html.push_str(&sections::sizes(part));
-    html.push_str(&sections::largest(part));
-    html.push_str(&sections::waste(part));
-    html.push_str(&sections::layers(part));
-    html.push_str(&sections::notices(part));
-    html.push_str(&sections::configuration(part));
-    html.push_str(&sections::attached(part));
-    html + if part.is_one_of_several { "</article>\n" } else { "" }
+    let (number, name) = (part.number, escape(part.name()));
+    format!("<article id=\"image-{number}\" class=\"part\"><h2 id=\"image-{number}-h\">{name}</h2>\n{html}</article>\n")
 }
 
 /// Whether the limits hold.
@@ -104,7 +93,7 @@ fn limits(limits: &[TestedLimit], has_platforms: bool) -> String {
             if has_platforms { format!("{}, ", visible(&limit.platform.to_string())) } else { String::new() };
         write!(
             html,
-            "<li class=\"{class}\"><b>{mark}</b> <code>{}</code> {}{}</li>",
+            "<li class=\"{class}\"><b>{mark}</b> <code>{}</code> {}found {}</li>",
             escape(&limit.limit.to_string()),
             escape(&platform),
             escape(&limit.shown())

@@ -3,8 +3,7 @@
 use std::fmt::Write;
 
 use super::changes::{because, cause_name, size_of, versions};
-use super::sections::layer_name;
-use super::text::{bytes, count, number, path, share, signed, usage_path, visible};
+use super::text::{bytes, count, layer_name, number, path, share, signed, usage_path, visible};
 use crate::ops::report::{Comparison, ImageReport, Report, TestedLimit};
 
 /// How many rows of each list are shown.

@@ -5,9 +5,14 @@
 //! has. Without the script the page is whole: what it adds is that a picture can be opened.
 
 mod changes;
+mod documents;
+mod findings;
 mod html;
 mod markdown;
-mod sections;
+mod part;
+mod picture;
+mod sizes;
+mod summary;
 mod table;
 mod text;
 mod tree_json;

@@ -6,8 +6,13 @@
   const UNITS = ["B", "kB", "MB", "GB", "TB", "PB"];
   const HUES = 10;
   const SEPARATOR = "/";
-  /** Pixels: what is smaller is not drawn, has no label, no figure, has no room for what is in it. */
-  const LEAST = { side: 3, label: 42, figure: 62, line: 15, inside: { width: 70, height: 46 } };
+  /** Pixels: a tile that is smaller is put together with others, is not drawn, has no room for what is in it. */
+  const LEAST = { area: 180, side: 3, line: 15, inside: { width: 110, height: 80 } };
+  /** Pixels: about what a character and the edges of a tile take. */
+  const CHARACTER = 6.9;
+  const EDGES = 14;
+  /** So many characters of a longer name are worth to be shown. */
+  const TELLING = 7;
   /** The room for the name of a directory above what is in it. */
   const HEADER = 19;
   /** What takes more of the picture has no colour of its own, so that what is in it can have several. */
@@ -15,20 +20,16 @@
   const NEUTRAL = 7;
   /** How many levels of directories are drawn. */
   const DEPTH = 4;
-  /** The most tiles of a picture, and rows of the table beside it. */
-  const MOST = 600;
-  const ROWS = 200;
+  /** The most tiles of a picture, of the directory that is open, of one in it, and rows of the table below. */
+  const MOST = { tiles: 320, open: 200, inside: 90, rows: 150 };
 
-  /** Three digits and a decimal unit, as everywhere in the page. */
+  /** Three digits and a decimal unit, a half up, as everywhere in the page. */
   function bytes(count) {
-    let value = count;
-    let unit = 0;
-    while (value >= 999.5 && unit + 1 < UNITS.length) {
-      value /= 1000;
-      unit += 1;
-    }
-    if (unit === 0) return `${count} B`;
-    return `${value.toFixed(value < 9.995 ? 2 : value < 99.95 ? 1 : 0)} ${UNITS[unit]}`;
+    if (count < 1000) return `${count} B`;
+    let unit = 1;
+    while (unit + 1 < UNITS.length && Math.round(count / 1000 ** unit) >= 1000) unit += 1;
+    const digits = [2, 1].find((digits) => Math.round(count / 10 ** (3 * unit - digits)) < 1000) ?? 0;
+    return `${(Math.round(count / 10 ** (3 * unit - digits)) / 10 ** digits).toFixed(digits)} ${UNITS[unit]}`;
   }
 
   function signed(by) {
@@ -36,103 +37,118 @@
   }
 
   function share(part, of) {
-    const percent = of > 0 ? (part / of) * 100 : 0;
-    return percent > 0 && percent < 0.05 ? "<0.1%" : `${percent.toFixed(1)}%`;
+    const thousandths = of > 0 ? Math.round((part * 1000) / of) : 0;
+    return part > 0 && thousandths === 0 ? "<0.1%" : `${(thousandths / 10).toFixed(1)}%`;
+  }
+
+  function number(count) {
+    return String(count).replace(/\B(?=(\d{3})+$)/g, ",");
   }
 
   function element(name, attributes = {}, ...content) {
     const made = document.createElement(name);
-    for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
+    for (const key in attributes) made.setAttribute(key, attributes[key]);
     made.append(...content);
     return made;
   }
 
-  // Trees. A node has a name, the bytes by which it is more and less, the number of its files, and if it is a directory
-  // what it holds, the largest first.
+  // Trees. A node has a name, none if it is a lot of files that are too small to stand alone; the bytes by which it is more
+  // and less; the number of its files; and if it is a directory what it holds.
 
-  function directory(name, parent) {
-    return { name, parent, more: 0, less: 0, files: 0, children: [] };
+  function directory(name) {
+    return { name, parent: null, more: 0, less: 0, files: 0, recipe: 0, layer: 0, children: [], sorted: null };
+  }
+
+  function leaf(name, more, less, files, recipe, layer) {
+    return { name, parent: null, more, less, files, recipe, layer, children: null, sorted: null };
+  }
+
+  /** Puts a node into a directory, of which all is known that is in the node. */
+  function put(node, into) {
+    node.parent = into;
+    into.children.push(node);
+    into.more += node.more;
+    into.less += node.less;
+    into.files += node.files;
   }
 
   function area(node) {
     return node.more + node.less;
   }
 
-  /** A leaf for each file, and for each lot of files that are too small to stand alone. */
-  function leaf(name, size, files, recipe, layer) {
-    return { name, more: Math.max(size, 0), less: Math.max(-size, 0), files, recipe, layer, others: name === null };
-  }
-
   /** Reads what src/ops/report/page/tree_json.rs writes. */
-  function decode([name, content, recipe, layer], parent, above) {
-    const marks = { recipe: recipe ?? above.recipe, layer: layer ?? above.layer };
-    if (!Array.isArray(content)) {
-      const isMany = typeof name === "number";
-      return { ...leaf(isMany ? null : name, content, isMany ? name : 1, marks.recipe, marks.layer), parent };
+  function decode([name, content, itsRecipe, itsLayer], aboveRecipe = 0, aboveLayer = 0) {
+    const recipe = itsRecipe ?? aboveRecipe;
+    const layer = itsLayer ?? aboveLayer;
+    if (typeof content === "number") {
+      const [known, files] = typeof name === "number" ? [null, name] : [name, 1];
+      return leaf(known, Math.max(content, 0), Math.max(-content, 0), files, recipe, layer);
     }
-    const node = directory(name, parent);
-    for (const child of content) node.children.push(decode(child, node, marks));
-    return node;
-  }
-
-  /** Adds up what directories hold, and puts together what is too small to stand alone. */
-  function finish(node) {
-    if (!node.children) return node;
-    const others = leaf(null, 0, 0);
-    const children = [];
-    for (const child of node.children) {
-      finish(child);
-      node.more += child.more;
-      node.less += child.less;
-      node.files += child.files;
-      if (child.others) {
-        others.more += child.more;
-        others.less += child.less;
-        others.files += child.files;
-      } else {
-        children.push(child);
-      }
-    }
-    if (others.files > 0) children.push({ ...others, parent: node });
-    node.children = children.sort((a, b) => area(b) - area(a) || (a.name < b.name ? -1 : 1));
+    const node = directory(name);
+    for (const child of content) put(decode(child, recipe, layer), node);
     return node;
   }
 
   /** The same files below what they have in common: a recipe, a layer. */
-  function grouped(tree, title, names, number) {
-    const root = directory(title, null);
-    const groups = new Map();
-    const visit = (node, path) => {
-      if (node.children) {
-        for (const child of node.children) visit(child, child.children ? [...path, child.name] : path);
-        return;
+  function grouped(tree, title, names, mark) {
+    const split = (node) => {
+      const parts = new Map();
+      const add = (group, part) => {
+        if (!parts.has(group)) parts.set(group, directory(node.name));
+        put(part, parts.get(group));
+      };
+      for (const child of node.children) {
+        if (child.children) split(child).forEach((part, group) => add(group, part));
+        else add(child[mark], leaf(child.name, child.more, child.less, child.files, child.recipe, child.layer));
       }
-      const group = number(node);
-      if (!groups.has(group)) {
-        const made = directory(names[group] ?? String(group), root);
-        groups.set(group, { node: made, below: new Map() });
-        root.children.push(made);
-      }
-      const { node: top, below } = groups.get(group);
-      let at = top;
-      let key = "";
-      for (const name of path) {
-        key += SEPARATOR + name;
-        if (!below.has(key)) {
-          const made = directory(name, at);
-          below.set(key, made);
-          at.children.push(made);
-        }
-        at = below.get(key);
-      }
-      at.children.push({ ...node, parent: at });
+      return parts;
     };
-    visit(tree, []);
+    const root = directory(title);
+    split(tree).forEach((part, group) => {
+      part.name = names[group] ?? String(group);
+      put(part, root);
+    });
     return root;
   }
 
+  /** Several nodes as one that has no name. */
+  function together(nodes) {
+    const one = leaf(null, 0, 0, 0, 0, 0);
+    one.parent = nodes[0].parent;
+    for (const node of nodes) {
+      one.more += node.more;
+      one.less += node.less;
+      one.files += node.files;
+    }
+    return one;
+  }
+
+  function byArea(a, b) {
+    return area(b) - area(a) || (a.name < b.name ? -1 : 1);
+  }
+
+  /** What a directory holds, the largest first, its files without a name as one. */
+  function contents(node) {
+    if (!node.sorted) {
+      const nameless = node.children.filter((child) => child.name === null);
+      const named = nameless.length > 0 ? node.children.filter((child) => child.name !== null) : node.children;
+      node.sorted = (nameless.length > 0 ? [...named, together(nameless)] : [...named]).sort(byArea);
+    }
+    return node.sorted;
+  }
+
+  /** What is drawn of a directory: where tiles would be too small or too many, the smallest are one, at the end. */
+  function legible(node, pixels, most) {
+    const all = contents(node);
+    const least = (LEAST.area / pixels) * area(node);
+    let end = Math.min(all.length, most);
+    while (end > 0 && area(all[end - 1]) < least) end -= 1;
+    if (all.length - end < 2) return all;
+    return [...all.slice(0, end), together(all.slice(end))];
+  }
+
   function label(node) {
-    if (node.others) return node.files === 1 ? "1 small file" : `${node.files.toLocaleString("en")} small files`;
+    if (node.name === null) return node.files === 1 ? "1 small file" : `${number(node.files)} small files`;
     return node.children && node.parent ? `${node.name}/` : node.name;
   }
 
@@ -146,7 +162,7 @@
   function fullName(node) {
     const [root, ...rest] = way(node);
     const start = root.name === SEPARATOR ? SEPARATOR : "";
-    return rest.length === 0 ? root.name : start + rest.map((at) => (at.others ? label(at) : at.name)).join(SEPARATOR);
+    return rest.length === 0 ? root.name : start + rest.map((at) => at.name ?? label(at)).join(SEPARATOR);
   }
 
   // Places. Rectangles as near to squares as may be (Bruls, Huizing, van Wijk 2000).
@@ -159,14 +175,18 @@
     let at = 0;
     while (at < nodes.length) {
       const side = Math.min(free.width, free.height);
-      let end = at + 1;
-      let sum = area(nodes[at]) * scale;
-      let worst = worstOf(sum, sum, sum, side);
+      let end = at;
+      let sum = 0;
+      let largest = 0;
+      let smallest = Infinity;
+      let worst = Infinity;
       while (end < nodes.length) {
         const next = area(nodes[end]) * scale;
-        const widened = worstOf(sum + next, area(nodes[at]) * scale, next, side);
-        if (widened > worst) break;
+        const widened = worstOf(sum + next, Math.max(largest, next), Math.min(smallest, next), side);
+        if (end > at && widened > worst) break;
         sum += next;
+        largest = Math.max(largest, next);
+        smallest = Math.min(smallest, next);
         worst = widened;
         end += 1;
       }
@@ -205,22 +225,18 @@
       this.isChange = figure.dataset.kind === "change";
       this.recipes = source.recipes;
       this.layers = source.layers;
-      const tree = () => decode(source.tree, null, { recipe: 0, layer: 0 });
+      const tree = decode(source.tree);
+      const by = (name, title, names, mark) => ({ name, make: () => grouped(tree, title, names, mark), isThere: names.length > 0 });
       this.views = [
-        { name: "Directory", make: tree },
-        {
-          name: "Recipe",
-          make: () => grouped(tree(), "All recipes", this.recipes, (node) => node.recipe),
-          isThere: this.recipes.length > 0,
-        },
-        {
-          name: "Layer",
-          make: () => grouped(tree(), "All layers", this.layers, (node) => node.layer),
-          isThere: this.layers.length > 0,
-        },
-      ].filter((view) => view.isThere !== false);
+        { name: "Directory", make: () => tree, isThere: true },
+        by("Recipe", "All recipes", this.recipes, "recipe"),
+        by("Layer", "All layers", this.layers, "layer"),
+      ].filter((view) => view.isThere);
       this.build();
       this.show(this.views[0]);
+      // A click on another view should not have to wait.
+      const idle = window.requestIdleCallback ?? window.setTimeout;
+      for (const view of this.views) idle(() => (view.tree ??= view.make()));
     }
 
     build() {
@@ -228,7 +244,6 @@
       this.buttons = element("div", { class: "views", role: "group", "aria-label": "Sizes by" });
       for (const view of this.views) {
         view.button = element("button", { type: "button" }, view.name);
-        view.button.addEventListener("click", () => this.show(view));
         this.buttons.append(view.button);
       }
       this.crumbs = element("nav", { class: "crumbs", "aria-label": `Where in ${name}` });
@@ -236,25 +251,32 @@
       this.told = element("p", { class: "told", role: "status" });
       this.table = element("div", { class: "entries", tabindex: "0", role: "group", "aria-label": `Table of ${name}` });
       this.figure.replaceChildren(...(this.views.length > 1 ? [this.buttons] : []), this.crumbs, this.map, this.told, this.table);
-      this.map.addEventListener("click", (event) => this.choose(this.nodeOf(event.target)));
-      this.map.addEventListener("mouseover", (event) => this.tell(this.nodeOf(event.target)));
-      this.map.addEventListener("focusin", (event) => this.tell(this.nodeOf(event.target)));
+      /** What the buttons of the way, the tiles and the rows of the table stand for. */
+      this.steps = new Map();
+      this.tiles = new Map();
+      this.rows = new Map();
+      const button = (event) => event.target.closest?.("button");
+      this.buttons.addEventListener("click", (event) => {
+        const view = this.views.find((view) => view.button === button(event));
+        if (view) this.show(view);
+      });
+      this.crumbs.addEventListener("click", (event) => this.choose(this.steps.get(button(event))));
+      this.table.addEventListener("click", (event) => {
+        const node = this.rows.get(button(event));
+        if (node) this.open(node);
+      });
+      this.map.addEventListener("click", (event) => this.choose(this.tiles.get(button(event))));
+      for (const kind of ["mouseover", "focusin"]) {
+        this.map.addEventListener(kind, (event) => this.tell(this.tiles.get(button(event))));
+      }
       this.map.addEventListener("keydown", (event) => this.press(event));
-      let width = 0;
       new ResizeObserver(() => {
-        if (this.map.clientWidth === width) return;
-        width = this.map.clientWidth;
-        this.draw();
+        if (this.map.clientWidth !== this.width) this.draw();
       }).observe(this.map);
     }
 
-    nodeOf(target) {
-      const tile = target.closest?.(".tile");
-      return tile ? this.nodes.get(tile) : undefined;
-    }
-
     show(view) {
-      view.tree ??= finish(view.make());
+      view.tree ??= view.make();
       for (const other of this.views) other.button.setAttribute("aria-pressed", String(other === view));
       this.figure.dataset.view = view.name.toLowerCase();
       this.figure.dataset.total = String(area(view.tree));
@@ -264,13 +286,14 @@
     open(node) {
       this.node = node;
       this.draw();
-      this.tell(null);
+      this.tell();
+      this.steps.clear();
       const nodes = way(node);
       const steps = nodes.flatMap((at, number) => {
         const slash = number > 0 && nodes[number - 1].name !== SEPARATOR ? [element("span", {}, SEPARATOR)] : [];
         if (at === node) return [...slash, element("b", { "aria-current": "location" }, at.name)];
         const button = element("button", { type: "button" }, at.name);
-        button.addEventListener("click", () => this.reopen(at));
+        this.steps.set(button, at);
         return [...slash, button];
       });
       this.crumbs.replaceChildren(...steps, element("span", { class: "sum" }, this.figureOf(node)));
@@ -318,8 +341,8 @@
       if (this.isChange && node.more > 0 && node.less > 0) parts.push(`${signed(node.more)} and ${signed(-node.less)}`);
       else parts.push(this.figureOf(node));
       if (!this.isChange) parts.push(`${share(node.more, area(this.node))} of ${this.node.name}`);
-      if (node.children) parts.push(node.files === 1 ? "1 file" : `${node.files.toLocaleString("en")} files`);
-      else if (!node.others) {
+      if (node.children) parts.push(node.files === 1 ? "1 file" : `${number(node.files)} files`);
+      else if (node.name !== null) {
         if (this.recipes[node.recipe]) parts.push(`recipe ${this.recipes[node.recipe]}`);
         if (this.layers.length > 1) parts.push(`layer ${this.layers[node.layer]}`);
       }
@@ -327,117 +350,149 @@
     }
 
     draw() {
-      const width = this.map.clientWidth;
-      const height = this.map.clientHeight;
+      const { clientWidth: width, clientHeight: height } = this.map;
       if (!this.node || width === 0) return;
+      this.width = width;
       const had = this.map.contains(document.activeElement);
-      const whole = { x: 0, y: 0, width, height };
-      this.nodes = new Map();
-      this.drawn = new Map();
+      const places = this.arrange({ x: 0, y: 0, width, height });
+      this.tiles.clear();
       const made = document.createDocumentFragment();
-      // What is above comes first, so that where there are too many the smallest are left out.
-      const open = [{ node: this.node, room: whole, depth: 0, hue: null }];
+      for (const place of places) made.append(this.tile(place, width, height));
+      const first = made.firstElementChild;
+      if (first) first.tabIndex = 0;
+      this.map.replaceChildren(made);
+      if (had) first?.focus({ preventScroll: true });
+      this.tabulate(places);
+    }
+
+    /** What is drawn and where. Of the directories that have room for what is in them, the larger are opened first. */
+    arrange(whole) {
+      const all = [];
+      const waiting = [];
       let hues = 0;
       const nextHue = () => {
         if (hues % HUES === NEUTRAL) hues += 1;
         return hues++ % HUES;
       };
-      for (const { node, room, depth, hue } of open) {
-        const places = squarify(node.children, room);
-        node.children.forEach((child, at) => {
-          const place = places[at];
-          if (place.width < LEAST.side || place.height < LEAST.side || this.nodes.size >= MOST) return;
-          const opens =
-            child.children && depth + 1 < DEPTH && place.width >= LEAST.inside.width && place.height >= LEAST.inside.height;
-          const isDominant = hue === null && opens && area(child) > DOMINANT * area(this.node);
-          const its = hue ?? (isDominant ? NEUTRAL : nextHue());
-          made.append(this.tile(child, place, whole, its, depth, opens));
-          if (!opens) return;
-          const inside = { x: place.x + 3, y: place.y + HEADER, width: place.width - 6, height: place.height - HEADER - 3 };
-          open.push({ node: child, room: inside, depth: depth + 1, hue: isDominant ? null : its });
+      const fill = (nodes, room, depth, hue) => {
+        const places = squarify(nodes, room);
+        nodes.forEach((node, at) => {
+          const { x, y, width, height } = places[at];
+          if (width < LEAST.side || height < LEAST.side || all.length >= MOST.tiles) return;
+          const mayOpen = node.children && depth + 1 < DEPTH && width >= LEAST.inside.width && height >= LEAST.inside.height;
+          const isDominant = hue === null && mayOpen && area(node) > DOMINANT * area(this.node);
+          const characters = (width - EDGES) / CHARACTER;
+          const tile = { node, x, y, width, height, depth, opens: false, hue: hue ?? (isDominant ? NEUTRAL : nextHue()), characters };
+          tile.hasLabel = height >= LEAST.line && characters >= Math.min(label(node).length, TELLING);
+          all.push(tile);
+          if (mayOpen) waiting.push({ tile, inside: isDominant ? null : tile.hue });
         });
+      };
+      fill(legible(this.node, whole.width * whole.height, MOST.open), whole, 0, null);
+      while (waiting.length > 0) {
+        waiting.sort((a, b) => a.tile.width * a.tile.height - b.tile.width * b.tile.height);
+        const { tile, inside } = waiting.pop();
+        const room = { x: tile.x + 3, y: tile.y + HEADER, width: tile.width - 6, height: tile.height - HEADER - 3 };
+        const nodes = legible(tile.node, room.width * room.height, MOST.inside);
+        if (all.length + nodes.length > MOST.tiles) continue;
+        tile.opens = true;
+        fill(nodes, room, tile.depth + 1, inside);
       }
-      this.map.replaceChildren(made);
-      const first = this.map.querySelector(".tile");
-      if (first) first.tabIndex = 0;
-      if (had) first?.focus({ preventScroll: true });
-      this.tabulate();
+      return all;
     }
 
-    tile(node, place, whole, hue, depth, opens) {
-      const colour = this.isChange ? (node.more >= node.less ? "more" : "less") : `c${hue}`;
-      const classes = ["tile", colour, `d${depth}`];
-      if (node.others) classes.push("many");
-      const hasLabel = place.width >= LEAST.label && place.height >= LEAST.line;
+    tile({ node, x, y, width, height, depth, hue, opens, hasLabel, characters }, wholeWidth, wholeHeight) {
+      const classes = ["tile", `d${depth}`];
+      if (!this.isChange) classes.push(`c${hue}`);
+      else if (opens) classes.push(`c${NEUTRAL}`);
+      else classes.push(node.more >= node.less ? "more" : "less");
+      if (node.name === null) classes.push("many");
+      const isRow = opens || height < 2 * LEAST.line + 6;
       if (!hasLabel) classes.push("bare");
-      else if (opens || place.height < 2 * LEAST.line + 6) classes.push("row");
-      this.drawn.set(node, hasLabel);
-      const made = element("button", { type: "button", class: classes.join(" "), tabindex: "-1" });
-      made.setAttribute("aria-label", `${label(node)}, ${this.figureOf(node)}`);
-      if (hasLabel) made.append(element("span", {}, label(node)));
-      if (hasLabel && place.width >= LEAST.figure) made.append(element("span", {}, this.figureOf(node)));
+      else if (isRow) classes.push("row");
+      const [name, figure] = [label(node), this.figureOf(node)];
+      const made = document.createElement("button");
+      made.type = "button";
+      made.className = classes.join(" ");
+      made.tabIndex = -1;
+      made.setAttribute("aria-label", `${name}, ${figure}`);
+      if (hasLabel) {
+        made.append(element("span", {}, name));
+        const needed = isRow ? name.length + 1 + figure.length : figure.length;
+        if (characters >= needed) made.append(element("span", {}, figure));
+      }
       const percent = (value, of) => `${((value / of) * 100).toFixed(3)}%`;
-      made.style.left = percent(place.x, whole.width);
-      made.style.top = percent(place.y, whole.height);
-      made.style.width = percent(place.width, whole.width);
-      made.style.height = percent(place.height, whole.height);
-      this.nodes.set(made, node);
+      made.style.cssText =
+        `left:${percent(x, wholeWidth)};top:${percent(y, wholeHeight)};` +
+        `width:${percent(width, wholeWidth)};height:${percent(height, wholeHeight)}`;
+      this.tiles.set(made, node);
       return made;
     }
 
-    /** All that the picture shows, as a table. */
-    tabulate() {
-      const headings = this.isChange
-        ? ["Name", "In all", "Grew", "Shrank", "Files"]
-        : ["Name", "Size", "Share", "Files"];
-      const row = (node, depth) => {
-        const name = element("td", { class: "name" });
-        if (node.children) {
-          const button = element("button", { type: "button" }, element("code", {}, label(node)));
-          button.addEventListener("click", () => this.open(node));
-          name.append(button);
-        } else {
-          name.append(element("code", {}, label(node)));
-        }
+    /** What the picture shows and names as a table, and all that the directory holds. */
+    tabulate(places) {
+      const headings = this.isChange ? ["Name", "In all", "Grew", "Shrank", "Files"] : ["Name", "Size", "Share", "Files"];
+      const top = contents(this.node).slice(0, MOST.rows);
+      const below = new Map();
+      let rows = top.length;
+      for (const { node, depth, hasLabel } of places) {
+        if (depth === 0 || !hasLabel || rows >= MOST.rows) continue;
+        if (!below.has(node.parent)) below.set(node.parent, []);
+        below.get(node.parent).push(node);
+        rows += 1;
+      }
+      this.rows.clear();
+      const body = element("tbody");
+      const add = (node, depth) => {
+        const text = element("code", {}, label(node));
+        const button = node.children ? element("button", { type: "button" }, text) : null;
+        if (button) this.rows.set(button, node);
         const figures = this.isChange
           ? [signed(node.more - node.less), bytes(node.more), bytes(node.less)]
           : [bytes(node.more), share(node.more, area(this.node))];
-        const cells = [...figures, node.files.toLocaleString("en")].map((text) => element("td", { class: "n" }, text));
-        return element("tr", { class: `d${depth}` }, name, ...cells);
+        const cells = [...figures, number(node.files)].map((figure) => element("td", { class: "n" }, figure));
+        body.append(element("tr", { class: `d${depth}` }, element("td", { class: "name" }, button ?? text), ...cells));
+        for (const child of below.get(node) ?? []) add(child, depth + 1);
       };
-      const body = element("tbody");
-      let rows = 0;
-      let left = 0;
-      const add = (nodes, depth) => {
-        for (const node of nodes) {
-          if (depth > 0 && !this.drawn.get(node)) continue;
-          if (rows >= ROWS) {
-            left += 1;
-            continue;
-          }
-          body.append(row(node, depth));
-          rows += 1;
-          if (depth + 1 < DEPTH && node.children) add(node.children, depth + 1);
-        }
-      };
-      add(this.node.children, 0);
-      if (left > 0) {
-        const text = `and ${left.toLocaleString("en")} more`;
-        body.append(element("tr", {}, element("td", { colspan: String(headings.length) }, text)));
-      }
-      const head = element("tr", {}, ...headings.map((text, at) => element("th", at > 0 ? { scope: "col", class: "n" } : { scope: "col" }, text)));
+      for (const node of top) add(node, 0);
+      const left = contents(this.node).length - top.length;
+      if (left > 0) body.append(element("tr", {}, element("td", { colspan: headings.length }, `and ${number(left)} more`)));
+      const head = headings.map((text, at) => element("th", at > 0 ? { scope: "col", class: "n" } : { scope: "col" }, text));
       const caption = element("caption", {}, `${fullName(this.node)}, ${this.figureOf(this.node)}`);
-      this.table.replaceChildren(element("table", {}, caption, element("thead", {}, head), body));
+      this.table.replaceChildren(element("table", {}, caption, element("thead", {}, element("tr", {}, ...head)), body));
       this.table.scrollTop = 0;
     }
   }
 
-  for (const figure of document.querySelectorAll("figure.treemap")) {
+  function start(figure) {
     const source = document.getElementById(`${figure.id}-data`);
     new Picture(figure, JSON.parse(source.textContent));
     // The table that stands in for the picture without a script says the same.
-    const parent = figure.parentElement;
-    for (const table of parent.querySelectorAll(":scope > .static")) table.hidden = true;
+    for (const table of figure.parentElement.querySelectorAll(":scope > .static")) table.hidden = true;
   }
+
+  // Of many platforms, the pictures of the first are drawn at once, and the others when they are nearly seen.
+  const AT_ONCE = 4;
+  const near = new IntersectionObserver(
+    (figures) => {
+      for (const { isIntersecting, target } of figures) {
+        if (!isIntersecting) continue;
+        near.unobserve(target);
+        start(target);
+      }
+    },
+    { rootMargin: "100%" },
+  );
+  document.querySelectorAll("figure.treemap").forEach((figure, at) => (at < AT_ONCE ? start(figure) : near.observe(figure)));
+
+  // On paper nothing can be opened.
+  let closed = [];
+  addEventListener("beforeprint", () => {
+    closed = [...document.querySelectorAll("details:not([open])")];
+    for (const details of closed) details.open = true;
+  });
+  addEventListener("afterprint", () => {
+    for (const details of closed) details.open = false;
+  });
   document.documentElement.dataset.ready = "true";
 })();

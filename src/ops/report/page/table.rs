@@ -14,8 +14,12 @@ pub(super) enum Cell {
     Number(String),
     /// What is shown in full when it is asked for.
     More(String, String),
-    /// A bar for a part of something.
-    Bar(u64, u64),
+    /// What stands each on a line of its own.
+    Lines(Vec<String>),
+    /// A way to another place of the page, and what is there.
+    Link(String, String),
+    /// A bar, the longest of its column being full.
+    Bar(u64),
 }
 
 /// Columns with their headings, and rows.
@@ -34,6 +38,7 @@ impl Table {
 
     pub(super) fn row(&mut self, cells: Vec<Cell>) {
         self.rows.push(cells);
+        self.total += 1;
     }
 
     /// The same of which so many rows are shown, out of `total`.
@@ -60,10 +65,11 @@ impl Table {
             }
         }
         html.push_str("</tr></thead><tbody>");
+        let longest: Vec<u64> = (0..self.headings.len()).map(|at| self.longest(at)).collect();
         for row in &self.rows {
             html.push_str("<tr>");
-            for cell in row {
-                html.push_str(&cell.html());
+            for (cell, longest) in row.iter().zip(&longest) {
+                html.push_str(&cell.html(*longest));
             }
             html.push_str("</tr>\n");
         }
@@ -74,10 +80,19 @@ impl Table {
         }
         html
     }
+
+    /// The longest bar of a column.
+    fn longest(&self, at: usize) -> u64 {
+        let bars = self.rows.iter().filter_map(|row| match row.get(at) {
+            Some(Cell::Bar(bar)) => Some(*bar),
+            _ => None,
+        });
+        bars.max().unwrap_or_default()
+    }
 }
 
 impl Cell {
-    fn html(&self) -> String {
+    fn html(&self, longest: u64) -> String {
         match self {
             Cell::Text(text) => format!("<td{}>{}</td>", whole(text), escape(text)),
             Cell::Code(text) => format!("<td{}><code>{}</code></td>", whole(text), escape(text)),
@@ -85,7 +100,12 @@ impl Cell {
                 format!("<td><details><summary>{}</summary><p>{}</p></details></td>", escape(summary), escape(text))
             }
             Cell::Number(text) => format!("<td class=\"n\">{}</td>", escape(text)),
-            Cell::Bar(part, of) => format!("<td class=\"bar\">{}</td>", bar(*part, *of)),
+            Cell::Lines(lines) => {
+                let lines: Vec<String> = lines.iter().map(|line| format!("<code>{}</code>", escape(line))).collect();
+                format!("<td>{}</td>", lines.join("<br>"))
+            }
+            Cell::Link(to, text) => format!("<td><a href=\"{}\">{}</a></td>", escape(to), escape(text)),
+            Cell::Bar(part) => format!("<td class=\"bar\">{}</td>", bar(*part, longest)),
         }
     }
 }
@@ -99,7 +119,7 @@ fn whole(text: &str) -> &'static str {
     }
 }
 
-/// A bar that is full where the part is the whole. It says nothing that a figure beside it does not.
+/// A bar that is full where the part is all. It says nothing that a figure beside it does not.
 fn bar(part: u64, of: u64) -> String {
     let width = if of == 0 { 0.0 } else { part as f64 / of as f64 * 100.0 };
     format!(

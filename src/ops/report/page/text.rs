@@ -52,6 +52,14 @@ pub(super) fn path(path: &TarPath, directory: bool) -> String {
     format!("/{}{slash}", name(path.as_bytes()))
 }
 
+/// A layer by its number and its name.
+pub(super) fn layer_name(at: usize, name: Option<&str>) -> String {
+    match name {
+        Some(name) => format!("{} {}", at + 1, visible(name)),
+        None => format!("{}", at + 1),
+    }
+}
+
 /// The path of a file or directory.
 pub(super) fn usage_path(usage: &Usage) -> String {
     path(&usage.path, usage.directory)
@@ -86,11 +94,11 @@ pub(crate) fn share(part: u64, of: u64) -> String {
     if of == 0 {
         return "0%".to_owned();
     }
-    let share = part as f64 / of as f64 * 100.0;
-    if share > 0.0 && share < 0.05 {
-        "<0.1%".to_owned()
-    } else {
-        format!("{share:.1}%")
+    // In thousandths, a half of one up.
+    let (part, of) = (u128::from(part), u128::from(of));
+    match (2000 * part + of) / (2 * of) {
+        0 if part > 0 => "<0.1%".to_owned(),
+        share => format!("{}.{}%", share / 10, share % 10),
     }
 }
 
@@ -135,6 +143,7 @@ mod tests {
     fn figures() {
         assert_eq!([number(0), number(999), number(1000), number(1_234_567)], ["0", "999", "1,000", "1,234,567"]);
         assert_eq!([share(0, 0), share(1, 100_000), share(1, 8), share(0, 5)], ["0%", "<0.1%", "12.5%", "0.0%"]);
+        assert_eq!([share(49, 400), share(1, 2000), share(1, 2001)], ["12.3%", "0.1%", "<0.1%"]);
         assert_eq!([signed(1, 1), signed(0, 2000), signed(5, 0)], ["±0 B", "+2.00 kB", "−5 B"]);
     }
 }

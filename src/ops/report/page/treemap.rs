@@ -6,13 +6,6 @@ use std::fmt::Write;
 use super::text::{bytes, escape, path, share, signed};
 use crate::ops::report::{SizeNode, SizeTree};
 
-/// What a rectangle stands for.
-pub(super) struct Tile {
-    pub(super) name: String,
-    pub(super) more: u64,
-    pub(super) less: u64,
-}
-
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Rectangle {
     x: f64,
@@ -45,57 +38,49 @@ pub(super) fn foremost(tree: &SizeTree) -> Vec<&SizeNode> {
     nodes
 }
 
-/// The rectangles of a page without a script.
-pub(super) fn tiles(tree: &SizeTree) -> Vec<Tile> {
-    let tile = |node: &SizeNode| Tile {
-        name: path(&node.path, node.directory).trim_start_matches('/').to_owned(),
-        more: node.more,
-        less: node.less,
-    };
-    foremost(tree).into_iter().map(tile).collect()
-}
-
 const WIDTH: f64 = 1120.0;
 const HEIGHT: f64 = 480.0;
 /// How many colours the style has.
 const HUES: usize = 10;
 
-/// A picture of tiles, the largest first.
-pub(super) fn svg(tiles: &[Tile], label: &str, colours: Colours) -> String {
-    let areas: Vec<f64> = tiles.iter().map(|tile| (tile.more + tile.less) as f64).collect();
-    let whole: u64 = tiles.iter().map(|tile| tile.more + tile.less).sum();
+/// The rectangles of a page without a script. `id` is that of the picture.
+pub(super) fn svg(tree: &SizeTree, id: &str, label: &str, colours: Colours) -> String {
+    let nodes = foremost(tree);
+    let areas: Vec<f64> = nodes.iter().map(|node| node.area() as f64).collect();
+    let whole: u64 = nodes.iter().map(|node| node.area()).sum();
     let label = escape(label);
     let mut svg = format!("<svg class=\"map\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"{label}\">");
     if colours == Colours::Change {
-        svg.push_str(PATTERNS);
+        svg.push_str(&patterns(id));
     }
     let all = Rectangle { x: 0.0, y: 0.0, width: WIDTH, height: HEIGHT };
-    for (at, (tile, place)) in tiles.iter().zip(squarify(&areas, all)).enumerate() {
+    for (at, (node, place)) in nodes.iter().zip(squarify(&areas, all)).enumerate() {
         let Rectangle { x, y, width, height } = place;
         if width < 0.5 || height < 0.5 {
             continue;
         }
         let figure = match colours {
-            Colours::Distinct => format!("{} ({})", bytes(tile.more), share(tile.more, whole)),
-            Colours::Change => signed(tile.less, tile.more),
+            Colours::Distinct => format!("{} ({})", bytes(node.more), share(node.more, whole)),
+            Colours::Change => signed(node.less, node.more),
         };
         let class = match colours {
             Colours::Distinct => format!("c{}", at % HUES),
-            Colours::Change if tile.more >= tile.less => "more".to_owned(),
+            Colours::Change if node.more >= node.less => "more".to_owned(),
             Colours::Change => "less".to_owned(),
         };
+        let name = path(&node.path, node.directory).trim_start_matches('/').to_owned();
         write!(
             svg,
             "<svg x=\"{x:.1}\" y=\"{y:.1}\" width=\"{width:.1}\" height=\"{height:.1}\"><title>{} {figure}</title>\
              <rect class=\"{class}\" width=\"100%\" height=\"100%\"/>",
-            escape(&tile.name)
+            escape(&name)
         )
         .expect("writing to a string");
         if colours == Colours::Change {
-            write!(svg, "<rect width=\"100%\" height=\"100%\" fill=\"url(#{class}-pattern)\"/>")
+            write!(svg, "<rect width=\"100%\" height=\"100%\" fill=\"url(#{id}-{class})\"/>")
                 .expect("writing to a string");
         }
-        for (line, y) in [(&tile.name, 18.0), (&figure, 35.0)] {
+        for (line, y) in [(&name, 18.0), (&figure, 35.0)] {
             if let Some(fitting) = fitting(line, width - 14.0).filter(|_| height > y + 4.0) {
                 write!(svg, "<text x=\"7\" y=\"{y}\">{}</text>", escape(&fitting)).expect("writing to a string");
             }
@@ -105,12 +90,15 @@ pub(super) fn svg(tiles: &[Tile], label: &str, colours: Colours) -> String {
     svg + "</svg>"
 }
 
-/// Stripes and dots.
-const PATTERNS: &str = "<defs>\
-    <pattern id=\"more-pattern\" width=\"8\" height=\"8\" patternUnits=\"userSpaceOnUse\" patternTransform=\"rotate(45)\">\
-    <rect class=\"mark\" width=\"2\" height=\"8\"/></pattern>\
-    <pattern id=\"less-pattern\" width=\"8\" height=\"8\" patternUnits=\"userSpaceOnUse\">\
-    <circle class=\"mark\" cx=\"2\" cy=\"2\" r=\"1.3\"/></pattern></defs>";
+/// Stripes and dots. Ids are those of one picture alone.
+fn patterns(id: &str) -> String {
+    format!(
+        "<defs><pattern id=\"{id}-more\" width=\"8\" height=\"8\" patternUnits=\"userSpaceOnUse\" patternTransform=\"rotate(45)\">\
+         <rect class=\"mark\" width=\"2\" height=\"8\"/></pattern>\
+         <pattern id=\"{id}-less\" width=\"8\" height=\"8\" patternUnits=\"userSpaceOnUse\">\
+         <circle class=\"mark\" cx=\"2\" cy=\"2\" r=\"1.3\"/></pattern></defs>"
+    )
+}
 
 /// As much of a text as fits into a width, or `None` if that is next to nothing.
 fn fitting(text: &str, width: f64) -> Option<String> {
