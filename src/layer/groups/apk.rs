@@ -36,7 +36,7 @@ fn parse(text: &[u8]) -> Vec<Installed> {
             }
             continue;
         }
-        let Some((value, key)) = line.get(2..).zip(line.first().filter(|_| line[1] == b':')) else { continue };
+        let [key, b':', value @ ..] = line else { continue };
         let text = || String::from_utf8_lossy(value).into_owned();
         match key {
             b'P' => package.name = text(),

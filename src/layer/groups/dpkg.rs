@@ -82,8 +82,11 @@ impl Diversions {
     /// Parses three lines each: from, to, and the package whose own file stays at `from` (`:` for none).
     fn parse(text: &[u8]) -> Self {
         let lines: Vec<&[u8]> = text.split(|byte| *byte == b'\n').collect();
-        let diversions = lines.chunks_exact(3).map(|lines| (lines[0].to_vec(), (lines[1].to_vec(), lines[2].to_vec())));
-        Diversions(diversions.collect())
+        let diversion = |lines: &[&[u8]]| match lines {
+            [from, to, package] => Some((from.to_vec(), (to.to_vec(), package.to_vec()))),
+            _ => None,
+        };
+        Diversions(lines.chunks(3).filter_map(diversion).collect())
     }
 
     fn place<'a>(&'a self, path: &'a [u8], package: &str) -> &'a [u8] {

@@ -102,10 +102,10 @@ impl Groups {
                 };
                 match (&entry.kind, is_directory) {
                     (Kind::Directory, Some(false)) => {}
-                    (Kind::Directory, _) => add(groups.directories.entry(place).or_default(), number),
+                    (Kind::Directory, _) => add_in_order(groups.directories.entry(place).or_default(), number),
                     // Where the packages have a directory, something else is that is not theirs.
                     (_, Some(true)) => {}
-                    (_, _) => add(claims.entry(place).or_default(), number),
+                    (_, _) => add_in_order(claims.entry(place).or_default(), number),
                 }
             }
             groups.packages.push(package);
@@ -140,7 +140,14 @@ impl Groups {
     }
 }
 
-/// Adds a number to a list without duplicates; numbers come in order.
+/// Adds a number to a list without duplicates, to which no smaller number is added any more: many packages share a directory.
+fn add_in_order(numbers: &mut Vec<usize>, number: usize) {
+    if numbers.last() != Some(&number) {
+        numbers.push(number);
+    }
+}
+
+/// Adds a number to a list without duplicates.
 fn add(numbers: &mut Vec<usize>, number: usize) {
     if !numbers.contains(&number) {
         numbers.push(number);

@@ -53,17 +53,20 @@ fn owned(line: &[u8]) -> Option<Owned> {
     Some(Owned { path, is_directory: mode.map(|mode| mode & 0o170_000 == 0o040_000) })
 }
 
+/// A root is looked for in so many directories at most, so that a path of nothing but slashes costs little.
+const DEEPEST_ROOT: usize = 64;
+
 /// Removes the root that some versions write before the paths that they installed. Of all directories above the listed
 /// paths, it is the one below which the tree has most of them.
 fn strip_offline_root(packages: &mut [Installed], database: &Database<'_>) {
     let paths = || packages.iter().flat_map(|package| &package.owned).map(|owned| owned.path.as_slice());
     let Some(first) = paths().next() else { return };
-    let slashes = first.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(at, _)| at);
+    let slashes = first.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(at, _)| at).take(DEEPEST_ROOT);
     let roots: BTreeSet<&[u8]> =
-        slashes.map(|at| &first[..at]).filter(|root| paths().all(|path| path.starts_with(root))).collect();
+        slashes.filter_map(|at| first.get(..at)).filter(|root| paths().all(|path| path.starts_with(root))).collect();
     let mut resolver = Resolver::new(database.tree);
     let mut found_below = |root: &[u8]| {
-        let places = paths().filter_map(|path| resolver.place(&path[root.len()..]));
+        let places = paths().filter_map(|path| resolver.place(path.strip_prefix(root)?));
         places.filter(|place| !place.is_root() && database.tree.get(place).is_some()).count()
     };
     // Shorter roots come first, and win if as much is found.

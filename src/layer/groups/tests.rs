@@ -173,6 +173,19 @@ fn alpine() {
 }
 
 #[test]
+fn a_database_of_broken_lines_owns_what_the_others_say() {
+    let mut model = Model::parse(&["bin/b=x"]);
+    model.put(&path("lib/apk/db/installed"), Inode::file(b"P:a\nP\n:\nV:1\n\xff\nF:bin\nR\nR:b"));
+    check(&detect(&model), &[("bin/b", &["a<a=1"])]);
+
+    let mut model = Model::parse(&["bin/b=x"]);
+    model.put(&path("var/lib/dpkg/status"), Inode::file(b"Package: a\nVersion: 1\n\n:\n: x\nPackage\n"));
+    model.put(&path("var/lib/dpkg/info/a.list"), Inode::file(b"\n/\n/bin/b"));
+    model.put(&path("var/lib/dpkg/diversions"), Inode::file(b"/bin/b\n/bin/c"));
+    check(&detect(&model), &[("bin/b", &["a<a=1"])]);
+}
+
+#[test]
 fn no_database() {
     for model in [Model::parse(&["a=x"]), Model::parse(&["var/lib/dpkg/status=", "var/lib/opkg/status"])] {
         assert_eq!(detect(&model), Groups::default());
