@@ -48,11 +48,6 @@ pub(super) struct Extended {
 }
 
 impl Extended {
-    /// Starts with the anomaly of a member that becomes no entry.
-    pub(super) fn of_no_member(anomaly: Anomaly) -> Self {
-        Extended { anomalies: vec![anomaly], ..Extended::default() }
-    }
-
     pub(super) fn is_empty(&self) -> bool {
         self.count == 0
     }

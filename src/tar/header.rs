@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use tar::Header;
 
+use crate::tar::Anomaly;
 use crate::tree::Device;
 
 /// The largest number in the seven octal digits of an owner, group or device field.
@@ -16,6 +17,7 @@ const PREFIX_LENGTH: usize = 155;
 
 const CHECKSUM: Range<usize> = 148..156;
 const MAGIC: Range<usize> = 257..263;
+const MAGIC_AND_VERSION: Range<usize> = 257..265;
 pub(super) const DEVICE_MAJOR: Range<usize> = 329..337;
 pub(super) const DEVICE_MINOR: Range<usize> = 337..345;
 const PREFIX: Range<usize> = 345..345 + PREFIX_LENGTH;
@@ -103,6 +105,11 @@ pub(super) fn has_magic(header: &Header) -> bool {
     header.as_bytes()[MAGIC].starts_with(b"ustar")
 }
 
+/// Returns whether the magic is followed by a version that no format has.
+pub(super) fn has_odd_version(header: &Header) -> bool {
+    has_magic(header) && !matches!(&header.as_bytes()[MAGIC_AND_VERSION], b"ustar\x0000" | b"ustar  \0")
+}
+
 /// Returns the name, with the prefix before it. GNU headers have times in place of the prefix.
 pub(super) fn name(header: &Header) -> Vec<u8> {
     let name = text(&header.as_old().name);
@@ -151,6 +158,20 @@ pub(super) fn number(field: &[u8]) -> Option<Number> {
     }
     let value = digits.iter().fold(0, |value, digit| (value << 3) | i128::from(digit - b'0'));
     Some(Number { value, form: NumberForm::Octal })
+}
+
+/// The fields that should be numbers and are none. The size is not among them, since nothing is read without it.
+pub(super) fn no_numbers(header: &Header) -> impl Iterator<Item = Anomaly> + '_ {
+    let (fields, bytes) = (header.as_old(), header.as_bytes());
+    let fields = [
+        ("mode", &fields.mode[..]),
+        ("uid", &fields.uid),
+        ("gid", &fields.gid),
+        ("mtime", &fields.mtime),
+        ("device major", &bytes[DEVICE_MAJOR]),
+        ("device minor", &bytes[DEVICE_MINOR]),
+    ];
+    fields.into_iter().filter(|(_, field)| number(field).is_none()).map(|(name, _)| Anomaly::NoNumber(name))
 }
 
 #[cfg(test)]

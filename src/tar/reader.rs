@@ -8,7 +8,7 @@ use crate::limits::Limits;
 use crate::tar::blocks::{Block, Blocks};
 use crate::tar::content::{ContentLayout, MemberContent};
 use crate::tar::extended::{Extended, Extension, Globals, Overrides};
-use crate::tar::header::{checksum, HeaderChecksum, MAX_LONG};
+use crate::tar::header::{checksum, has_magic, has_odd_version, no_numbers, HeaderChecksum, MAX_LONG};
 use crate::tar::member::{entry, field, has_content, member_name};
 use crate::tar::sparse::{old_map, Map};
 use crate::tar::{padding, Anomaly, Member, EXTENDED_HEADER_LIMIT, HOLE_LIMIT};
@@ -108,7 +108,7 @@ impl<R: Read> Reader<R> {
 
     /// Reads the source to its end, including remaining members, so that a source that counts or hashes its bytes sees
     /// them all.
-    pub(crate) fn finish(mut self) -> Result<End> {
+    pub fn finish(mut self) -> Result<End> {
         while self.next_member()?.is_some() {}
         let State::AtEnd { zero_blocks } = self.state else { return Err(self.blocks.truncated()) };
         let mut anomalies: Vec<_> = self.padding.take().into_iter().collect();
@@ -145,14 +145,32 @@ impl<R: Read> Reader<R> {
             }
             let typeflag = header.as_old().linkflag[0];
             let size = self.size(&header, at, &mut extended.anomalies)?;
+            if has_odd_version(&header) {
+                extended.anomalies.push(Anomaly::OddVersion);
+            }
             if typeflag == VOLUME_LABEL {
+                // Its records apply to nothing, and are held to the same rules.
+                let overrides = std::mem::take(&mut extended).resolve(&self.globals);
+                let overrides = overrides.map_err(|reason| self.blocks.malformed(offset, reason))?;
+                if let Some(problem) = overrides.problem {
+                    return Err(self.blocks.malformed(offset, problem));
+                }
+                extended.anomalies = overrides.anomalies;
+                extended.anomalies.push(Anomaly::VolumeLabel);
+                extended.anomalies.extend(no_numbers(&header));
+                if size > 0 {
+                    extended.anomalies.push(Anomaly::SizeWithoutContent(size));
+                }
                 self.blocks.skip_whole(size.saturating_add(padding(size) as u64))?;
-                extended = Extended::of_no_member(Anomaly::VolumeLabel);
                 continue;
             }
             let Some(kind) = Extension::of(typeflag) else {
                 return self.read_member(&header, size, extended, offset).map(Some);
             };
+            extended.anomalies.extend(no_numbers(&header));
+            if !has_magic(&header) {
+                extended.anomalies.push(Anomaly::ExtendedOldFormat);
+            }
             let body = self.blocks.body(size, EXTENDED_HEADER_LIMIT)?;
             if !self.blocks.skip_whole(padding(size) as u64)? {
                 self.padding = Some(Anomaly::Padding);
@@ -225,6 +243,8 @@ impl<R: Read> Reader<R> {
             Error::malformed(format!("{archive}: member `{name}` at byte {offset}"), reason)
         });
         if let Ok(entry) = &entry {
+            // None of them has become part of the entry.
+            anomalies.extend(no_numbers(header));
             self.count_room(entry, room)?;
         }
         let layout = match &entry {

@@ -43,6 +43,9 @@ mod overlay;
 /// Layers and archives of other tools are read, even odd and old ones, and nothing in them is lost silently.
 mod written_by_others;
 
+/// GNU tar, libarchive, Python and the crate `tar` list archives as ocibake does, or `verify` calls them errors.
+mod readers;
+
 /// A plan splits a rootfs into layers, of which an update changes few; together they are the rootfs.
 mod layers;
 

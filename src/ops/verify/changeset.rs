@@ -249,6 +249,9 @@ fn judge(anomaly: &Anomaly) -> (Rule, &'static str) {
         | Anomaly::RepeatedKeyword(_)
         | Anomaly::ConflictingXattr(_)
         | Anomaly::ConflictingSize { .. }
+        | Anomaly::NoNumber(_)
+        | Anomaly::ExtendedOldFormat
+        | Anomaly::OddVersion
         | Anomaly::SizeWithoutContent(_) => (Rule::TarAmbiguous, "headers that say one thing"),
         Anomaly::Padding => (Rule::TarPadding, "zeros up to the next block"),
         Anomaly::MissingEnd { .. } | Anomaly::MissingPadding => (Rule::TarEnd, "the end of the tar"),

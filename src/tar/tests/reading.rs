@@ -156,6 +156,28 @@ fn headers_of_before_ustar_and_signed_checksums() {
 }
 
 #[test]
+fn what_makes_others_end_is_told_where_nothing_depends_on_it() {
+    let table: [(u8, Change, Anomaly); 5] = [
+        (b'0', |header| header.as_mut_bytes()[264] = b'1', Anomaly::OddVersion),
+        (b'x', |header| header.as_mut_bytes()[264] = b' ', Anomaly::OddVersion),
+        (b'0', |header| header.as_mut_bytes()[329..331].copy_from_slice(b"0D"), Anomaly::NoNumber("device major")),
+        (b'x', |header| header.as_mut_bytes()[136..138].copy_from_slice(b"09"), Anomaly::NoNumber("mtime")),
+        (b'x', |header| header.as_mut_bytes()[261] = b'g', Anomaly::ExtendedOldFormat),
+    ];
+    for (typeflag, change, expected) in table {
+        let archive = Raw::default().member(typeflag, "f", b"12 uid=1234\n", change).file("next", b"").end();
+        let (members, _) = read(&archive).unwrap();
+        assert_eq!(members[0].0.anomalies, [expected]);
+    }
+    // A device has no other numbers.
+    let device: Change = |header| header.as_mut_bytes()[329..331].copy_from_slice(b"0D");
+    let (member, _) = Raw::default().member(b'3', "f", b"", device).only();
+    let error = member.entry.unwrap_err().to_string();
+    assert!(error.contains("the device major should be a number"), "{error}");
+    assert_eq!(member.anomalies, []);
+}
+
+#[test]
 fn pax_holds_over_the_header() {
     let records: [(&str, &[u8]); 7] = [
         ("path", b"./a\nb/\xff"),

@@ -103,6 +103,7 @@ pub(super) fn tars() -> Vec<Row> {
         ("tar-ambiguous", "two sizes", members![pax(&[("size", "1")]), file("new", "x").size(2)]),
         ("tar-ambiguous", "two names", members![pax(&[("path", "a"), ("path", "b")]), file("new", "x")]),
         ("tar-ambiguous", "two PAX headers", members![pax(&[("uid", "1")]), pax(&[("uid", "2")]), file("new", "x")]),
+        ("tar-ambiguous", "PAX before POSIX", members![pax(&[("uid", "1")]).without_magic(), file("new", "x")]),
         ("tar-ambiguous", "a directory with a size", members![directory("new/").size(512)]),
         ("tar-dialect", "GNU's name", members![member(b'L', "././@LongLink").content("new\0"), file("short", "x")]),
         ("tar-dialect", "a label", members![member(b'V', "label"), file("new", "x")]),
