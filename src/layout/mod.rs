@@ -29,8 +29,8 @@ pub use reader::Layout;
 pub(crate) use reader::StoredFile;
 pub use transaction::{abandon, Checksum};
 pub(crate) use transaction::{
-    about_target, commit_all, show, Abandoned, BlobPath, Draft, Stage, Staging, Taken, TakenBlob, Transaction, Trust,
-    Watched,
+    about_target, commit_all, hold_still, show, Abandoned, BlobPath, Draft, Stage, Staging, Taken, TakenBlob,
+    Transaction, Trust, Watched,
 };
 
 use crate::digest::Digest;

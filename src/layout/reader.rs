@@ -163,7 +163,7 @@ impl Layout {
     pub(super) fn raw_index(&self) -> Result<Option<Vec<u8>>> {
         let Some((reader, _)) = self.file(INDEX)? else { return Ok(None) };
         let mut raw = Vec::new();
-        reader.take(MAX_INDEX_SIZE).read_to_end(&mut raw).at("read", &self.location.path)?;
+        reader.take(MAX_INDEX_SIZE + 1).read_to_end(&mut raw).at("read", &self.location.path)?;
         Ok(Some(raw))
     }
 

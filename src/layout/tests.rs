@@ -133,7 +133,7 @@ fn assert_refused(test: &str, archive: Archive, expected: &str) {
 
 #[test]
 fn limits_belong_to_the_layout_that_is_opened() {
-    let archive = Archive::default().file("large", &vec![0; 1 << 20]).bytes();
+    let archive = Archive::default().file("large", vec![0; 1 << 20]).bytes();
     let on_disk = OnDisk::new("limits", &compress(&archive, Codec::Gzip(GzipLevel::default())));
     let location = Location::parse(on_disk.path.as_os_str()).unwrap();
     let small = Limits { unpacked: 1 << 10, ..Limits::default() };

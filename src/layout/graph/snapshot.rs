@@ -51,10 +51,15 @@ impl Layout {
     }
 
     /// Whether the index has changed since it was read.
-    pub(crate) fn is_outdated(&self) -> Result<bool> {
+    fn is_outdated(&self) -> Result<bool> {
         let known = locked(&self.snapshot.index).clone();
         let Some(known) = known else { return Ok(false) };
-        Ok(self.raw_index()?.as_deref() != Some(known.raw()))
+        Ok(!self.has_still(Some(known.raw()))?)
+    }
+
+    /// Whether these are still the bytes of its index, or there still is none.
+    pub(crate) fn has_still(&self, index: Option<&[u8]>) -> Result<bool> {
+        Ok(self.raw_index()?.as_deref() == index)
     }
 
     /// Whether a blob is present. It is not opened.

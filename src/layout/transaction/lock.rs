@@ -1,4 +1,4 @@
-//! A lock that allows one writer of a layout at a time.
+//! A lock that allows one writer of a layout at a time, and a reader whom writers wait for.
 
 use std::fs::File;
 use std::io;
@@ -10,7 +10,7 @@ use std::time::Duration;
 use rustix::fs::{flock, FlockOperation};
 use rustix::io::{retry_on_intr, Errno};
 
-use crate::error::{IoContext, Result};
+use crate::error::{Error, IoContext, Result};
 use crate::work::Observer;
 
 /// The first and the longest pause before the lock is tried again.
@@ -23,11 +23,28 @@ const PAUSES: [Duration; 2] = [Duration::from_millis(1), Duration::from_millis(5
 ///
 /// The path cannot be locked, for a reason other than that another process holds the lock.
 pub(super) fn lock(path: &Path, observer: &dyn Observer) -> Result<File> {
+    wait_for(path, FlockOperation::NonBlockingLockExclusive, observer)
+}
+
+/// Waits until nobody changes the layout at `path`, and lets nobody change it until what is returned is dropped: nothing
+/// if there are no locks here.
+///
+/// # Errors
+///
+/// The observer ended the wait.
+pub(crate) fn hold_still(path: &Path, observer: &dyn Observer) -> Result<Option<File>> {
+    match wait_for(path, FlockOperation::NonBlockingLockShared, observer) {
+        Err(Error::Interrupted) => Err(Error::Interrupted),
+        held => Ok(held.ok()),
+    }
+}
+
+fn wait_for(path: &Path, operation: FlockOperation, observer: &dyn Observer) -> Result<File> {
     let [mut pause, longest] = PAUSES;
     loop {
         let file = File::open(path).at("open", path)?;
         // An archive changes by a rename: the locked file may have been replaced meanwhile.
-        if try_lock(&file).at("lock", path)? && stands_at(&file, path) {
+        if take(&file, operation).at("lock", path)? && stands_at(&file, path) {
             return Ok(file);
         }
         observer.check()?;
@@ -38,7 +55,11 @@ pub(super) fn lock(path: &Path, observer: &dyn Observer) -> Result<File> {
 
 /// Tries to lock an open file. Returns `false` if another process holds the lock.
 pub(super) fn try_lock(file: &File) -> io::Result<bool> {
-    match retry_on_intr(|| flock(file, FlockOperation::NonBlockingLockExclusive)) {
+    take(file, FlockOperation::NonBlockingLockExclusive)
+}
+
+fn take(file: &File, operation: FlockOperation) -> io::Result<bool> {
+    match retry_on_intr(|| flock(file, operation)) {
         Ok(()) => Ok(true),
         Err(Errno::WOULDBLOCK) => Ok(false),
         Err(error) => Err(error.into()),

@@ -22,6 +22,7 @@ mod tests;
 pub use checksum::Checksum;
 pub(crate) use commit::commit_all;
 pub(crate) use draft::Draft;
+pub(crate) use lock::hold_still;
 pub(crate) use stage::{BlobPath, Stage};
 pub use staging::abandon;
 pub(crate) use staging::{about_target, show, Abandoned, Staging};

@@ -28,6 +28,8 @@ pub(super) struct DocumentWalk<'a> {
     pub(super) layout: &'a Layout,
     pub(super) findings: &'a mut Findings,
     observer: &'a dyn Observer,
+    /// The bytes of `index.json`, if it is there.
+    pub(super) index_json: Option<Vec<u8>>,
     pub(super) known: BTreeMap<Digest, Rc<Facts>>,
     /// Manifests and indexes that are yet to be followed.
     pub(super) queue: VecDeque<(BlobMention, DocumentKind)>,
@@ -117,6 +119,7 @@ impl<'a> DocumentWalk<'a> {
             layout,
             observer,
             findings,
+            index_json: None,
             known: BTreeMap::new(),
             queue: VecDeque::new(),
             blobs: Blobs::default(),

@@ -24,7 +24,9 @@ impl DocumentWalk<'_> {
             self.findings.add(Rule::LayoutIndex, &place, "a file", "nothing");
             return Ok(());
         };
-        let Some(value) = self.parse(&raw, &place) else { return Ok(()) };
+        let value = self.parse(&raw, &place);
+        self.index_json = Some(raw);
+        let Some(value) = value else { return Ok(()) };
         if let Some(found) = value["mediaType"].as_str().filter(|text| *text != MediaType::INDEX.as_str()) {
             let expected = quoted(MediaType::INDEX.as_str());
             self.findings.add(Rule::DocumentMediaType, &place.member("mediaType"), expected, quoted(found));

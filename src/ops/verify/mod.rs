@@ -34,7 +34,9 @@ use serde::Serialize;
 
 use crate::digest::Digest;
 use crate::error::Result;
-use crate::layout::{blob_path, digest_of_path, is_docker_file, Layout, Location, DOCKER_MANIFEST, INDEX, MARKER};
+use crate::layout::{
+    blob_path, digest_of_path, hold_still, is_docker_file, Layout, Location, DOCKER_MANIFEST, INDEX, MARKER,
+};
 use crate::work::{Observer, Work};
 use blob::Blobs;
 use documents::DocumentWalk;
@@ -85,24 +87,28 @@ impl VerifyReport {
 pub fn verify(location: &Location, _: &VerifyOptions, work: &Work<'_>) -> Result<VerifyReport> {
     let once = || {
         let layout = Layout::open_as_it_is(location, work.limits)?;
-        let report = verify_now(&layout, work);
-        let is_good = report.as_ref().is_ok_and(VerifyReport::is_good);
+        let mut index_json = None;
+        let report = verify_now(&layout, work, &mut index_json)?;
         // What is wrong may be so only because the layout was changed meanwhile: what is said holds for one index.
-        let holds = is_good || work.observer.interrupted() || !layout.is_outdated().unwrap_or(false);
-        report.map(|report| (report, holds))
+        let holds = report.is_good() || layout.has_still(index_json.as_deref()).unwrap_or(true);
+        work.observer.check()?;
+        Ok((report, holds))
     };
     for _ in 1..ATTEMPTS {
         if let (report, true) = once()? {
             return Ok(report);
         }
     }
+    // They change it faster than it is read: for once they wait.
+    let _still = hold_still(&location.path, work.observer)?;
     once().map(|(report, _)| report)
 }
 
 /// How often a layout is verified that others change again and again.
 const ATTEMPTS: usize = 8;
 
-fn verify_now(layout: &Layout, work: &Work<'_>) -> Result<VerifyReport> {
+/// Leaves the `index.json` that it reads in `index_json`.
+fn verify_now(layout: &Layout, work: &Work<'_>, index_json: &mut Option<Vec<u8>>) -> Result<VerifyReport> {
     let observer = work.observer;
     let mut findings = Findings::default();
     for name in layout.repeated() {
@@ -114,6 +120,7 @@ fn verify_now(layout: &Layout, work: &Work<'_>) -> Result<VerifyReport> {
     let unheard = Work { observer: &quiet, ..*work };
     let mut documents = DocumentWalk::new(layout, &quiet, &mut findings);
     documents.walk()?;
+    *index_json = documents.index_json.take();
     let (mut blobs_read, mut bytes_read) = documents.read();
     let images = documents.images;
     let is_dockers_too = sizes.contains_key(DOCKER_MANIFEST);

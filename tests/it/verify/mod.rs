@@ -5,8 +5,15 @@ mod specimen;
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
+use ocibake::layout::Location;
+use ocibake::ops::verify::VerifyOptions;
+use ocibake::work::Observer;
+use ocibake::Work;
+use rustix::fs::{flock, FlockOperation};
 use serde_json::{json, Value};
 
 use crate::harness::{make_layout, names_below, sha256, Scratch, Tool};
@@ -28,6 +35,51 @@ fn rules(report: &Value) -> BTreeSet<String> {
 
 fn text(value: &Value) -> String {
     value.as_str().unwrap_or_else(|| panic!("a string expected, found {value}")).to_owned()
+}
+
+/// Changes a layout whenever it is asked whether to go on, unless that would have to wait.
+struct Busy {
+    layout: PathBuf,
+    changes: AtomicUsize,
+    waits: AtomicUsize,
+}
+
+impl Observer for Busy {
+    fn interrupted(&self) -> bool {
+        let directory = fs::File::open(&self.layout).unwrap();
+        if flock(&directory, FlockOperation::NonBlockingLockExclusive).is_err() {
+            self.waits.fetch_add(1, Ordering::Relaxed);
+            return false;
+        }
+        drop(directory);
+        // Not for ever, should nobody ever wait.
+        let number = self.changes.fetch_add(1, Ordering::Relaxed);
+        if number < 500 {
+            let label = format!("number={number}");
+            for name in ["v1", "v2"] {
+                let image = format!("{}:{name}", oci(&self.layout));
+                Tool::new("config").args([&image, "--label", &label, "--no-sync", "--quiet"]).run().printed();
+            }
+        }
+        false
+    }
+}
+
+#[test]
+fn a_layout_that_never_rests_is_held_still_at_last() {
+    let scratch = Scratch::new();
+    let (layout, rootfs) = (scratch.join("layout"), scratch.small_rootfs());
+    for name in ["v1", "v2"] {
+        Tool::new("build").arg(&rootfs).arg(format!("{}:{name}", oci(&layout))).args(["--arch", "arm64"]).bake();
+    }
+    let busy = Busy { layout: layout.clone(), changes: AtomicUsize::new(0), waits: AtomicUsize::new(0) };
+    let location = Location::parse(oci(&layout).as_ref()).unwrap();
+    let work = Work::new(NonZeroUsize::MIN, &busy);
+    let report = ocibake::ops::verify::verify(&location, &VerifyOptions::default(), &work).unwrap();
+    let errors: Vec<_> =
+        report.findings.iter().map(ToString::to_string).filter(|finding| finding.starts_with("error")).collect();
+    assert_eq!((report.errors, errors), (0, vec![]));
+    assert!(busy.changes.into_inner() >= 8 && busy.waits.into_inner() > 0);
 }
 
 fn oci(path: &Path) -> String {
