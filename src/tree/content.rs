@@ -37,8 +37,9 @@ pub(crate) struct Directory {
 
 /// What a file is held to from its scan until it was read.
 ///
-/// Not its ctime or link count, which change where others link to it.
+/// Not its ctime or link count, which change where others link to it. Packed, because there is one for each file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C, packed(4))]
 pub(super) struct Seen {
     device: u64,
     inode: u64,
@@ -69,15 +70,18 @@ impl Seen {
         match found {
             None => changed("file changed while it was read: type", "file".into(), "something else".into()),
             Some(found) if found == *self => Ok(()),
-            Some(found) if (found.device, found.inode) != (self.device, self.inode) => {
-                let inode = |seen: &Seen| format!("{} of device {}", seen.inode, seen.device);
-                changed("file changed while it was read: inode", inode(self), inode(&found))
-            }
-            Some(found) if found.size != self.size => {
-                changed("file changed while it was read: size", self.size.to_string(), found.size.to_string())
-            }
             Some(found) => {
-                changed("file changed while it was read: mtime", self.mtime.to_string(), found.mtime.to_string())
+                // Copies, since nothing refers into what is packed.
+                let Seen { device, inode, size, mtime } = *self;
+                let (found_at, found_size, found_mtime) = ((found.device, found.inode), found.size, found.mtime);
+                if found_at != (device, inode) {
+                    let shown = |(device, inode): (u64, u64)| format!("{inode} of device {device}");
+                    changed("file changed while it was read: inode", shown((device, inode)), shown(found_at))
+                } else if found_size != size {
+                    changed("file changed while it was read: size", size.to_string(), found_size.to_string())
+                } else {
+                    changed("file changed while it was read: mtime", mtime.to_string(), found_mtime.to_string())
+                }
             }
         }
     }
@@ -85,7 +89,8 @@ impl Seen {
 
 impl Directory {
     /// The content of the files that were seen, in the order of the tree.
-    pub(super) fn new(directories: Directories, seen: Vec<(TarPath, Seen)>) -> Self {
+    pub(super) fn new(directories: Directories, mut seen: Vec<(TarPath, Seen)>) -> Self {
+        seen.shrink_to_fit();
         Directory { directories: Mutex::new(directories), seen }
     }
 

@@ -153,9 +153,10 @@ impl Tree {
     }
 }
 
-impl FromIterator<Entry> for Tree {
-    fn from_iter<I: IntoIterator<Item = Entry>>(entries: I) -> Self {
-        Tree { entries: entries.into_iter().map(|entry| (entry.path.clone(), Box::new(entry))).collect() }
+impl<E: Into<Box<Entry>>> FromIterator<E> for Tree {
+    fn from_iter<I: IntoIterator<Item = E>>(entries: I) -> Self {
+        let entries = entries.into_iter().map(Into::into);
+        Tree { entries: entries.map(|entry: Box<Entry>| (entry.path.clone(), entry)).collect() }
     }
 }
 

@@ -108,11 +108,16 @@ impl TarPath {
     }
 }
 
+/// Bytes that are compared at once.
+const STRETCH: usize = 16;
+
 impl Ord for TarPath {
     fn cmp(&self, other: &Self) -> Ordering {
         // A slash ends a component, so it sorts before every other byte; NUL cannot occur.
         let rank = |byte: u8| if byte == b'/' { 0 } else { byte };
-        let differ = self.0.iter().zip(other.0.iter()).find(|(a, b)| a != b);
+        // Paths that are compared mostly begin alike, and whole stretches are compared faster than bytes.
+        let alike = self.0.chunks(STRETCH).zip(other.0.chunks(STRETCH)).take_while(|(a, b)| a == b).count() * STRETCH;
+        let differ = self.0.iter().zip(other.0.iter()).skip(alike).find(|(a, b)| a != b);
         match differ {
             Some((a, b)) => rank(*a).cmp(&rank(*b)),
             None => self.0.len().cmp(&other.0.len()),

@@ -68,7 +68,7 @@ pub(crate) fn scan(root: &Path, policy: &ScanPolicy, observer: &dyn Observer) ->
     let mut scanner = Scanner {
         policy,
         directories: Directories::below(root)?,
-        tree: Tree::default(),
+        entries: Vec::new(),
         sockets: Vec::new(),
         seen: Vec::new(),
         first_names: BTreeMap::new(),
@@ -99,14 +99,21 @@ pub(crate) fn scan(root: &Path, policy: &ScanPolicy, observer: &dyn Observer) ->
             open.push((path, names));
         }
     }
-    let Scanner { tree, sockets, directories, seen, .. } = scanner;
-    Ok(Scan { tree, content: Directory::new(directories, seen), sockets, excluded: exclusion.finish() })
+    let Scanner { entries, sockets, directories, seen, .. } = scanner;
+    Ok(Scan {
+        tree: entries.into_iter().collect(),
+        content: Directory::new(directories, seen),
+        sockets,
+        excluded: exclusion.finish(),
+    })
 }
 
 struct Scanner<'a> {
     policy: &'a ScanPolicy,
     directories: Directories,
-    tree: Tree,
+    /// In the order of the tree: made of them all at once, it takes half of the room that it would grow to.
+    #[allow(clippy::vec_box)] // A tree has boxes.
+    entries: Vec<Box<Entry>>,
     sockets: Vec<TarPath>,
     seen: Vec<(TarPath, Seen)>,
     /// Paths by device and inode, of files that have several names.
@@ -154,7 +161,7 @@ impl Scanner<'_> {
             mtime: stat.st_mtime.into(),
             xattrs,
         };
-        self.tree.insert(Entry { path, metadata, kind });
+        self.entries.push(Box::new(Entry { path, metadata, kind }));
         Ok(())
     }
 
