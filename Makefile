@@ -4,6 +4,8 @@
 CARGO ?= cargo
 PYTHON ?= python3
 FUZZ_SECONDS ?= 60
+# cargo-fuzz needs flags that are not stable: those of a nightly compiler, or of the one that there is.
+FUZZ ?= $(shell $(CARGO) +nightly --version >/dev/null 2>&1 && echo $(CARGO) +nightly fuzz || echo RUSTC_BOOTSTRAP=1 $(CARGO) fuzz)
 
 # Where `make install` puts what is built, and what it puts there.
 PREFIX ?= /usr/local
@@ -71,6 +73,7 @@ test-faults: ## every verb with every call failing, killed and interrupted (FAUL
 	tests/faults/run $(FAULT_FLAGS)
 	tests/faults/mutations
 	tests/faults/writers
+	OCIBAKE_TAR_MUTATIONS=10000 $(CARGO) test --locked --test it readers::
 
 test-bitbake: build ## real BitBake builds; BITBAKE, OECORE and META_VIRT name trees
 	tests/bitbake/run
@@ -102,8 +105,9 @@ build/lint/bin/oelint-adv:
 crates: ## write the recipe's list of crates from Cargo.lock
 	recipes-devtools/ocibake/update-crates
 
-bench: build ## ocibake beside umoci, buildah, skopeo and tar | pigz (ROOTFS=DIR for another tree)
+bench: build ## ocibake beside umoci, buildah, skopeo and tar | pigz (ROOTFS=DIR for another tree), and at scale
 	benches/compare $(if $(ROOTFS),--rootfs $(ROOTFS)) $(BENCH_FLAGS)
+	benches/scale
 
 screenshots: build ## the pictures of docs/report.md, of a Debian image (root; ROOTFS=DIR for another tree)
 	tests/browser/screenshots $(ROOTFS)
@@ -112,11 +116,11 @@ bench-updates: build ## what updates cost under plans, with histories of Debian 
 	benches/updates $(BENCH_FLAGS)
 
 # libdeflate includes one table in several of its C files, which is no fault.
-fuzz: ## every fuzz target for FUZZ_SECONDS (needs cargo-fuzz and a nightly compiler)
+fuzz: ## every fuzz target for FUZZ_SECONDS (needs cargo-fuzz)
 	fuzz/seed
 	export ASAN_OPTIONS=detect_odr_violation=0; \
-	for target in $$($(CARGO) +nightly fuzz list); do \
-		$(CARGO) +nightly fuzz run "$$target" -- -max_total_time=$(FUZZ_SECONDS) -max_len=16384 -rss_limit_mb=1024 \
+	for target in $$($(FUZZ) list); do \
+		$(FUZZ) run "$$target" -- -max_total_time=$(FUZZ_SECONDS) -max_len=16384 -rss_limit_mb=1024 \
 			|| exit 1; done
 
 clean: ## remove everything that was made

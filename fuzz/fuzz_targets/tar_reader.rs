@@ -8,14 +8,14 @@ use libfuzzer_sys::fuzz_target;
 use ocibake::limits::Limits;
 use ocibake::tar::{Reader, Writer};
 use ocibake::tree::{Entry, Kind};
+use ocibake_fuzz::set_checksums;
 
 /// A sparse file may claim to be of any size.
 const CONTENT_LIMIT: u64 = 1 << 20;
 
 fuzz_target!(|archive: &[u8]| {
     let mut archive = archive.to_vec();
-    // Chance does not find checksums.
-    archive.chunks_exact_mut(512).filter(|block| block[257..262] == *b"ustar").for_each(set_checksum);
+    set_checksums(&mut archive);
     let mut reader = Reader::new(archive.as_slice(), "fuzz.tar", Limits::default());
     let mut behind = 0;
     while let Ok(Some(member)) = reader.next_member() {
@@ -41,12 +41,6 @@ fuzz_target!(|archive: &[u8]| {
         Err(error) => assert!(!error.to_string().is_empty()),
     }
 });
-
-fn set_checksum(block: &mut [u8]) {
-    block[148..156].fill(b' ');
-    let sum: u32 = block.iter().map(|byte| u32::from(*byte)).sum();
-    block[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
-}
 
 fn write_and_read(entry: &Entry, content: &[u8]) {
     let mut writer = Writer::new(Vec::new());

@@ -60,7 +60,7 @@ pub struct Decoder<R> {
 
 /// What follows a compressed stream.
 #[derive(Debug)]
-pub(crate) struct Rest {
+pub struct Rest {
     /// How many bytes followed the last member, frame or stream; zero for [`Format::Plain`].
     pub trailing: u64,
     /// How many members, frames or streams there were, including skippable frames; zero for [`Format::Plain`].
@@ -137,7 +137,7 @@ impl<R: Read> Decoder<R> {
     /// # Errors
     ///
     /// Those of [`read`](Read::read).
-    pub(crate) fn finish(mut self) -> io::Result<Rest> {
+    pub fn finish(mut self) -> io::Result<Rest> {
         io::copy(&mut self, &mut io::sink())?;
         let mut trailing = 0;
         loop {

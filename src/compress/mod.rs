@@ -22,7 +22,7 @@ mod read_ahead;
 
 pub use codec::{Codec, Compression, GzipLevel, XzLevel, ZstdLevel};
 pub(crate) use compressors::Compressors;
-pub use decoder::{Decoder, Format};
+pub use decoder::{Decoder, Format, Rest};
 pub use encoded::Busy;
 pub use encoded::Encoded;
 pub use encoded::InputDigest;
