@@ -1,0 +1,15 @@
+# SPDX-License-Identifier: MIT
+SUMMARY = "A library as a package"
+
+require packaged.inc
+
+PACKAGES = "${PN}"
+
+do_install () {
+	install -d ${D}${libdir}
+	echo 'library' >${D}${libdir}/libpackaged.so.1
+	ln -s libpackaged.so.1 ${D}${libdir}/libpackaged.so
+}
+
+FILES:${PN} = "${libdir}"
+INSANE_SKIP:${PN} = "dev-so"
