@@ -304,7 +304,30 @@ class Cached(BakedTest):
         self.bake("", "-c", "cleansstate")
         self.bake('EXTRA_IMAGECMD:oci = "--stats"')
         self.assertEqual(self.layout().digest, digest)
-        self.assertRegex(self.build.task_log(RECIPE, "do_image_oci"), r"(?m)^blocks +(\d+), of which \1 from the cache")
+        blocks, found = self.blocks(self.build)
+        self.assertEqual(found, blocks)
+        # A changed rootfs: a file more changes a few blocks.
+        self.addCleanup(self.bake, "")
+        run = self.bake('EXTRA_IMAGECMD:oci = "--stats"\nBAKED_MORE = "more"')
+        self.assertIn(":do_rootfs)", run.output)
+        self.assertNotEqual(self.layout().digest, digest)
+        blocks, found = self.blocks(self.build)
+        self.assertTrue(blocks - 3 <= found < blocks, (blocks, found))
+
+    @staticmethod
+    def blocks(build):
+        """The number of blocks of the image baked last, and how many of them came from the cache."""
+        counts = re.search(r"(?m)^blocks +(\d+), of which (\d+) from the cache", build.task_log(RECIPE, "do_image_oci"))
+        return int(counts[1]), int(counts[2])
+
+    def test_another_build_directory_shares_it(self):
+        build = new_build("shared-cache")
+        build.configure('OCI_IMAGE_CACHE = "%s"\nEXTRA_IMAGECMD:oci = "--stats"\n' % (self.build.path / "tmp/ocibake-cache"))
+        run = build.bake(RECIPE)
+        self.assertEqual(run.status, 0, run.output)
+        blocks, found = self.blocks(build)
+        self.assertEqual(found, blocks)
+        self.assertFalse((build.path / "tmp/ocibake-cache").exists())
 
     def test_turned_off(self):
         build = new_build("no-cache")
