@@ -53,6 +53,15 @@ class Defaults(BackendTest):
             "OCI_IMAGE_CMD": "/bin/sh", "OCI_BASE_IMAGE_TAG": ""})
         self.assertEqual(self.parsed(OCI_IMAGE_ENTRYPOINT="app").getVar("OCI_IMAGE_CMD"), "")
 
+    def test_the_entrypoint_of_releases_without_a_default_command(self):
+        older = {"OCI_IMAGE_CMD": "${@oci_default_command(d)}", "OCI_IMAGE_ENTRYPOINT": "sh"}
+        d = self.parsed(**older)
+        self.assertEqual((d.getVar("OCI_IMAGE_ENTRYPOINT"), d.getVar("OCI_IMAGE_CMD")), ("", "/bin/sh"))
+        # What a recipe says of it stays.
+        d = self.parsed(**older, OCI_IMAGE_ENTRYPOINT_ARGS="-c app")
+        self.assertEqual((d.getVar("OCI_IMAGE_ENTRYPOINT"), d.getVar("OCI_IMAGE_ENTRYPOINT_ARGS")), ("sh", "-c app"))
+        self.assertEqual(self.parsed(OCI_IMAGE_ENTRYPOINT="sh").getVar("OCI_IMAGE_ENTRYPOINT"), "sh")
+
     def test_what_the_recipe_says_stays(self):
         said = {"OCI_IMAGE_AUTHOR": "Ann", "OCI_IMAGE_ARCH": "arm", "OCI_IMAGE_CMD": "", "OCI_BASE_IMAGE_TAG": "1.0"}
         d = self.parsed(**said)
