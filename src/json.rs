@@ -1,8 +1,11 @@
 //! How JSON is written and read where values differ from their Rust form: reports write the text that people read, and
 //! documents are read as other tools write them.
 
-use std::fmt::Display;
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+use std::fmt::{self, Display};
 
+use serde::de::{DeserializeSeed, Error, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serializer};
 
 /// Writes a value as its text.
@@ -31,4 +34,85 @@ where
     T: Default + Deserialize<'de>,
 {
     Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+}
+
+/// An error if two members of an object have the same name, at any depth: readers differ in which they take (RFC 7493, 2.3).
+pub(crate) fn refuse_repeated(raw: &[u8]) -> Result<(), serde_json::Error> {
+    NoMemberTwice.deserialize(&mut serde_json::Deserializer::from_slice(raw))
+}
+
+#[derive(Clone, Copy)]
+struct NoMemberTwice;
+
+impl<'de> DeserializeSeed<'de> for NoMemberTwice {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for NoMemberTwice {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value")
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_bool<E: Error>(self, _: bool) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_i64<E: Error>(self, _: i64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_u64<E: Error>(self, _: u64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_f64<E: Error>(self, _: f64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_str<E: Error>(self, _: &str) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<(), A::Error> {
+        while elements.next_element_seed(self)?.is_some() {}
+        Ok(())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<(), A::Error> {
+        let mut seen = BTreeSet::new();
+        while let Some(name) = members.next_key::<Cow<'de, str>>()? {
+            members.next_value_seed(self)?;
+            if let Some(name) = seen.replace(name) {
+                return Err(A::Error::custom(format_args!("the member `{}` comes twice", name.escape_debug())));
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_member_comes_once() {
+        for (text, is_taken) in [
+            (r#"{"a":1,"b":[-1,1.5,"x",null,true,{"a":{"a":{}}}]}"#, true),
+            (r#"{"a":1,"A":1}"#, true),
+            (r#"{"a":1,"b":2,"a":3}"#, false),
+            (r#"[0,{"c":{"d":1,"\u0064":2}}]"#, false),
+        ] {
+            assert_eq!(refuse_repeated(text.as_bytes()).is_ok(), is_taken, "{text}");
+        }
+    }
 }

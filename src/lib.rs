@@ -89,6 +89,7 @@ pub mod work;
 mod base64;
 mod json;
 mod parallel;
+mod rule;
 mod spelling;
 #[cfg(test)]
 mod testing;

@@ -130,6 +130,14 @@ impl MediaType {
         }
     }
 
+    /// Returns how a layer of this media type is compressed, or `None` if it is not that of a layer.
+    pub(crate) fn layer_encoding(&self) -> Option<LayerEncoding> {
+        match self.kind() {
+            MediaKind::Layer(encoding) => Some(encoding),
+            _ => None,
+        }
+    }
+
     /// Returns whether it is the media type of a non-distributable layer (image-spec,
     /// layer.md#non-distributable-layers).
     pub fn is_non_distributable(&self) -> bool {

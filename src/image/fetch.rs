@@ -8,7 +8,7 @@ use crate::digest::Digest;
 use crate::layer::LayerGroups;
 use crate::layout::Image;
 use crate::oci::annotations::{LAYER_GROUPS, LAYER_NAME};
-use crate::oci::Descriptor;
+use crate::oci::{total_size, Descriptor};
 
 /// What an update from one image to another costs.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -81,9 +81,9 @@ impl UpdateCost {
         let (config, manifest) = (&new.manifest.value().config, new.path.descriptor());
         let mut cost = UpdateCost::of_layers(old, &new.manifest.value().layers, |_| None);
         for document in [config, manifest] {
-            cost.of += document.size;
+            cost.of = cost.of.saturating_add(document.size);
             if !has.contains(&document.digest) {
-                cost.bytes += document.size;
+                cost.bytes = cost.bytes.saturating_add(document.size);
             }
         }
         cost
@@ -97,12 +97,12 @@ impl UpdateCost {
         let versions: BTreeMap<&str, String> =
             before.iter().map(|(recipe, versions)| (recipe, joined(versions))).collect();
         let mut seen: BTreeSet<&Digest> = old_layers.iter().map(|layer| &layer.digest).collect();
-        let mut cost = UpdateCost { of: new.iter().map(|layer| layer.size).sum(), ..UpdateCost::default() };
+        let mut cost = UpdateCost { of: total_size(new), ..UpdateCost::default() };
         for layer in new {
             if !seen.insert(&layer.digest) {
                 continue;
             }
-            cost.bytes += layer.size;
+            cost.bytes = cost.bytes.saturating_add(layer.size);
             let recipe = |(recipe, version): (&str, &BTreeSet<String>)| {
                 let from = versions.get(recipe);
                 let to = joined(version);

@@ -33,7 +33,7 @@ impl ReadTree {
         work.observer.step(&format!("read {}", layout.location()));
         let mut layers = ImageLayers::default();
         let wanted = Wanted::Digests { cache: None };
-        layers.push(read_layers(layout, image, usize::MAX, &wanted, Reading::Watched, work)?)?;
+        layers.push(read_layers(layout, image, usize::MAX, &wanted, Reading::Watched, work)?, work.observer)?;
         let tree = layers.into_tree();
         let descriptors = &image.manifest.value().layers;
         let wanted = if databases { database_files(&tree.folded.tree) } else { Vec::new() };

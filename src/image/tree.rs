@@ -8,13 +8,13 @@ use crate::digest::{ContentDigest, Digest};
 use crate::error::{Error, Result};
 use crate::image::cache::changesets;
 use crate::image::kept_content::KeptContent;
-use crate::layer::{ByMember, Changeset, Contents};
+use crate::layer::{too_many_layers, BelowLower, ByMember, Changeset, Contents, LAYER_LIMIT};
 use crate::layer::{Fold, Folded, Origin};
 use crate::layout::{Image, Layout, Watched};
 use crate::oci::Descriptor;
 use crate::parallel;
 use crate::tree::{Entry, TarPath};
-use crate::work::{Silent, Work};
+use crate::work::{Observer, Silent, Work};
 
 /// What to read of the contents of an image's files.
 pub enum Wanted<'a> {
@@ -41,6 +41,7 @@ pub enum Reading {
 /// A layer that was read and verified.
 #[derive(Debug)]
 pub struct ReadLayer {
+    name: String,
     changeset: Changeset,
     /// The contents, if requested.
     kept: Option<File>,
@@ -75,21 +76,15 @@ pub(crate) fn read_layers(
     reading: Reading,
     work: &Work<'_>,
 ) -> Result<Vec<ReadLayer>> {
-    let descriptors = &image.manifest.value().layers;
-    let diff_ids = &image.config.value().rootfs.diff_ids;
-    if descriptors.len() != diff_ids.len() {
-        return Err(Error::malformed(
-            layout.location().to_string(),
-            format!("as many diff_ids as layers expected, found {} for {}", diff_ids.len(), descriptors.len()),
-        ));
-    }
-    let jobs: Vec<(&Descriptor, &Digest)> = descriptors.iter().zip(diff_ids).take(count).collect();
+    let mut jobs = layers_of(layout, image, work.observer)?;
+    jobs.truncate(count);
     parallel::map(&jobs, work.threads, |(descriptor, diff_id)| {
         let name = format!("layer {}", descriptor.digest.short());
         let read = |contents: Contents<'_>| {
             let observer = if reading == Reading::Watched { work.observer } else { &Silent };
             let blob = Watched { inner: layout.blob(descriptor)?, observer };
-            Changeset::read_layer(blob, diff_id, contents, &name, work)
+            let encoding = descriptor.media_type.layer_encoding();
+            Changeset::read_layer(blob, diff_id, encoding, contents, &name, work)
         };
         let mut kept = None;
         let changeset = match wanted {
@@ -101,8 +96,33 @@ pub(crate) fn read_layers(
             }
             Wanted::Contents(make) => read(Contents::Spool(kept.insert(make()?)))?,
         };
-        Ok(ReadLayer { changeset, kept })
+        Ok(ReadLayer { name, changeset, kept })
     })
+}
+
+/// The layers of an image with their diff_ids, the base's first. Warns the observer if they are more than others take.
+pub(crate) fn layers_of<'a>(
+    layout: &Layout,
+    image: &'a Image,
+    observer: &dyn Observer,
+) -> Result<Vec<(&'a Descriptor, &'a Digest)>> {
+    let layers = &image.manifest.value().layers;
+    let diff_ids = &image.config.value().rootfs.diff_ids;
+    let subject = format!("image `{}`", layout.location());
+    if layers.len() != diff_ids.len() {
+        let (expected, found) = (layers.len(), diff_ids.len());
+        return Err(Error::malformed(
+            subject,
+            format!("{expected} diff_ids expected, one for each layer, found {found}"),
+        ));
+    }
+    if let Some(other) = layers.iter().find(|layer| layer.media_type.layer_encoding().is_none()) {
+        return Err(Error::malformed(subject, format!("`{}` is not the media type of a layer", other.media_type)));
+    }
+    if layers.len() > LAYER_LIMIT {
+        observer.warning(&too_many_layers(layers.len()).warning(&subject, 0));
+    }
+    Ok(layers.iter().zip(diff_ids).collect())
 }
 
 impl ReadLayer {
@@ -113,15 +133,21 @@ impl ReadLayer {
 }
 
 impl ImageLayers {
-    /// Adds layers on top.
-    pub fn push(&mut self, layers: impl IntoIterator<Item = ReadLayer>) -> Result<()> {
-        for ReadLayer { changeset: Changeset { members, digests, offsets, .. }, kept } in layers {
+    /// Adds layers on top. Warns the observer of what is wrong with them.
+    pub fn push(&mut self, layers: impl IntoIterator<Item = ReadLayer>, observer: &dyn Observer) -> Result<()> {
+        for ReadLayer { name, changeset: Changeset { members, digests, offsets, warnings, .. }, kept } in layers {
+            for warning in &warnings {
+                observer.warning(warning);
+            }
             let layer = self.fold.layers();
             self.digests.0.push(digests);
             if let Some(file) = kept {
                 self.kept.insert(layer, (file, offsets));
             }
             self.fold.apply(members)?;
+            for warning in BelowLower::warnings(&self.fold.take_below_lower(), &name) {
+                observer.warning(&warning);
+            }
         }
         Ok(())
     }

@@ -7,7 +7,9 @@ use std::path::Path;
 use crate::compress::Decoder;
 use crate::digest::{ContentDigest, Digest};
 use crate::error::{Error, IoContext, Result};
+use crate::layer::check::LayerCheck;
 use crate::layer::stream;
+use crate::media_type::LayerEncoding;
 use crate::tar::{Anomaly, LostKeywords, OwnedRecord, Reader};
 use crate::tree::{Entry, Kind};
 use crate::work::{Observer, Work};
@@ -25,6 +27,8 @@ pub(crate) struct Changeset {
     pub unapplied: ByMember<Vec<OwnedRecord>>,
     /// The keywords of members that are lost.
     pub lost: LostKeywords,
+    /// What is to be said about the layer.
+    pub warnings: Vec<String>,
 }
 
 /// What is known about some of the members of a tar, by their numbers.
@@ -69,25 +73,29 @@ impl Changeset {
     pub(crate) fn read(source: impl Read, contents: Contents<'_>, name: &str, work: &Work<'_>) -> Result<Self> {
         let mut decoder = Decoder::new(source, work.limits).at("read", Path::new(name))?;
         let mut reader = Reader::new(&mut decoder, name, work.limits);
-        let changeset = read_members(&mut reader, contents, name, work.observer)?;
+        let changeset = read_members(&mut reader, contents, name, None, work.observer)?;
         reader.finish()?;
         decoder.finish().at("read", Path::new(name))?;
         Ok(changeset)
     }
 
-    /// Reads a layer, and checks the digest of its tar (image-spec, config.md#layer-diffid). Warns the observer of what
-    /// is lost.
+    /// Reads a layer, checks the digest of its tar (image-spec, config.md#layer-diffid), and judges it. `encoding` is what
+    /// its media type says.
     pub(crate) fn read_layer(
         blob: impl Read + Send,
         diff_id: &Digest,
+        encoding: Option<LayerEncoding>,
         contents: Contents<'_>,
         layer: &str,
         work: &Work<'_>,
     ) -> Result<Self> {
-        let changeset = stream::read(blob, diff_id, layer, work.limits, |reader| {
-            read_members(reader, contents, layer, work.observer)
-        })?;
-        changeset.lost.warnings(layer).iter().for_each(|warning| work.observer.warning(warning));
+        let mut judge = LayerCheck::judging(encoding);
+        let take = |reader: &mut stream::LayerReader<'_>, judge: &mut LayerCheck| {
+            read_members(reader, contents, layer, Some(judge), work.observer)
+        };
+        let mut changeset = stream::read(blob, diff_id, layer, work.limits, &mut judge, take)?;
+        changeset.warnings = judge.warnings(layer);
+        changeset.warnings.extend(changeset.lost.warnings(layer));
         Ok(changeset)
     }
 }
@@ -99,6 +107,7 @@ fn read_members<R: Read>(
     reader: &mut Reader<R>,
     mut contents: Contents<'_>,
     name: &str,
+    mut judge: Option<&mut LayerCheck>,
     observer: &dyn Observer,
 ) -> Result<Changeset> {
     let mut changeset = Changeset::default();
@@ -107,7 +116,13 @@ fn read_members<R: Read>(
     while let Some(member) = reader.next_member()? {
         observer.check()?;
         changeset.lost.add(&member);
+        if let Some(judge) = &mut judge {
+            judge.member(&member);
+        }
         let entry = member.entry?;
+        if let Some(judge) = &judge {
+            judge.refuse(name)?;
+        }
         let number = changeset.members.len();
         if !member.unapplied.is_empty() {
             changeset.unapplied.push(number, member.unapplied);
@@ -190,7 +205,8 @@ mod tests {
     fn contents_are_found_again() {
         let tar = tar();
         let id = Digest::of(&tar);
-        let digests = Changeset::read_layer(&*tar, &id, Contents::Digest, "layer", &Work::default()).unwrap().digests;
+        let digests =
+            Changeset::read_layer(&*tar, &id, None, Contents::Digest, "layer", &Work::default()).unwrap().digests;
         assert_eq!(
             [0, 1, 2, 3].map(|member| Digest::from(*digests.get(member).unwrap())),
             [Digest::of(b"first"), Digest::of(&vec![0; 70_000]), Digest::of(b""), Digest::of(b"last"),]
@@ -211,8 +227,8 @@ mod tests {
 
     #[test]
     fn another_diff_id_is_refused() {
-        let error =
-            Changeset::read_layer(&*tar(), &Digest::of(b""), Contents::Skip, "layer x", &Work::default()).unwrap_err();
+        let error = Changeset::read_layer(&*tar(), &Digest::of(b""), None, Contents::Skip, "layer x", &Work::default())
+            .unwrap_err();
         assert!(error.to_string().starts_with("layer x: diff_id should be sha256:e3b0"), "{error}");
     }
 }

@@ -4,6 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::error::{Error, Result};
+use crate::layer::findings::LayerFinding;
+use crate::rule::Rule;
 use crate::tree::{Entry, Kind, Metadata, TarPath, Tree, Whiteout};
 
 /// Which member of which layer something comes from. Both are counted from zero, layers from the base.
@@ -33,6 +35,46 @@ pub struct Fold {
     /// What has, or had, more than one name.
     linked: BTreeSet<Origin>,
     layers: usize,
+    below_lower: Vec<BelowLower>,
+}
+
+/// An entry of a layer below something of a lower layer that is no directory. A directory takes its place, as in an
+/// overlay; other readers follow a link, or refuse.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct BelowLower {
+    entry: TarPath,
+    above: TarPath,
+    is_link: bool,
+}
+
+/// How many are kept of one layer.
+const BELOW_KEPT: usize = 1000;
+
+impl BelowLower {
+    /// Adds one, unless there are many.
+    pub(crate) fn note(list: &mut Vec<Self>, entry: &TarPath, above: &TarPath, is_link: bool) {
+        if list.len() < BELOW_KEPT {
+            list.push(BelowLower { entry: entry.clone(), above: above.clone(), is_link });
+        }
+    }
+
+    /// The finding that it is.
+    pub(crate) fn finding(&self) -> LayerFinding {
+        let (rule, what) =
+            if self.is_link { (Rule::TarBelowLink, "a symbolic link") } else { (Rule::TarBelowLower, "a file") };
+        let found = format_args!("{} is {what} in a lower layer", self.above);
+        LayerFinding::new(rule, Some(&self.entry), &"a directory above it", &found)
+    }
+
+    /// A line for each rule, with the first of each.
+    pub(crate) fn warnings(list: &[Self], layer: &str) -> Vec<String> {
+        let of_kind = |is_link| {
+            let mut all = list.iter().filter(move |below| below.is_link == is_link);
+            let first = all.next()?.finding();
+            Some(first.warning(layer, all.count() as u64))
+        };
+        [true, false].into_iter().filter_map(of_kind).collect()
+    }
 }
 
 /// What is at a path. Hard links are resolved: names of one file have one origin.
@@ -74,13 +116,13 @@ impl Fold {
         });
     }
 
-    /// Returns what is at a path.
-    pub(crate) fn kind(&self, path: &TarPath) -> Option<&Kind> {
-        self.nodes.get(path).map(|node| &node.entry.kind)
+    /// What of the layer that was added last is below something of a lower layer that is no directory.
+    pub(crate) fn take_below_lower(&mut self) -> Vec<BelowLower> {
+        std::mem::take(&mut self.below_lower)
     }
 
     /// Removes what the whiteouts among the members of a layer hide, and adds nothing.
-    pub(crate) fn hide(&mut self, members: &[Entry]) -> Result<()> {
+    fn hide(&mut self, members: &[Entry]) -> Result<()> {
         for entry in members {
             match Whiteout::of(&entry.path)? {
                 Whiteout::Remove(path) => self.remove(&path),
@@ -103,6 +145,7 @@ impl Fold {
             let origin = Origin { layer, member };
             match Whiteout::of(&entry.path)? {
                 Whiteout::None => {
+                    self.look_above(&entry.path, layer);
                     self.make_parents(&entry.path, origin);
                     let node = self.resolve(entry, origin)?;
                     self.put(node);
@@ -111,7 +154,7 @@ impl Fold {
                     let node = self.resolve(entry, origin)?;
                     self.kept_by_aufs.insert(node.entry.path.clone(), node);
                 }
-                Whiteout::Remove(_) | Whiteout::Opaque(_) => {}
+                Whiteout::Remove(_) | Whiteout::Opaque(_) => self.look_above(&entry.path, layer),
             }
         }
         self.kept_by_aufs.clear();
@@ -155,6 +198,16 @@ impl Fold {
                 let reason = format!("a file at `{target}` expected, found {found}");
                 Err(Error::malformed(format!("hard link `{}`", entry.path), reason))
             }
+        }
+    }
+
+    /// Notes if a path of a layer is below something of a lower layer that is no directory.
+    fn look_above(&mut self, path: &TarPath, layer: usize) {
+        let mut parents = std::iter::successors(path.parent(), TarPath::parent);
+        let Some((node, above)) = parents.find_map(|parent| Some((self.nodes.get(&parent)?, parent))) else { return };
+        if !node.is_directory() && node.origin.layer < layer {
+            let is_link = matches!(node.entry.kind, Kind::Symlink { .. });
+            BelowLower::note(&mut self.below_lower, path, &above, is_link);
         }
     }
 

@@ -2,8 +2,10 @@
 //! layer (image-spec, layer.md).
 
 mod changeset;
+mod check;
 mod cut;
 mod difference;
+mod findings;
 mod fold;
 pub mod groups;
 mod percent;
@@ -13,8 +15,11 @@ mod write;
 
 pub use changeset::ByMember;
 pub(crate) use changeset::{Changeset, Contents, KEEPING};
+pub(crate) use check::{format_name, format_of, reason_of, too_many_layers, LayerCheck, LAYER_LIMIT};
 pub(crate) use cut::{cut, LayerGroups};
 pub(crate) use difference::difference;
+pub(crate) use findings::LayerFinding;
+pub(crate) use fold::BelowLower;
 pub use fold::Fold;
 pub use fold::Folded;
 pub use fold::Origin;

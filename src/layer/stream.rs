@@ -2,11 +2,13 @@
 
 use std::io::{self, Read};
 use std::path::Path;
+use std::sync::{Arc, OnceLock};
 use std::thread;
 
-use crate::compress::{Decoder, ReadAhead};
+use crate::compress::{Decoder, Format, ReadAhead, Rest};
 use crate::digest::{Algorithm, Digest, HashReader};
 use crate::error::{Error, IoContext, Result};
+use crate::layer::check::LayerCheck;
 use crate::limits::Limits;
 use crate::tar::Reader;
 
@@ -17,24 +19,31 @@ pub(crate) type LayerReader<'a> = Reader<&'a mut HashReader<ReadAhead>>;
 /// (image-spec, config.md#layer-diffid). The blob is read to its end, so that a reader that verifies it sees all of it.
 ///
 /// One thread reads and decompresses the blob, while the caller's thread hashes and takes the tar. `layer` names the
-/// layer in errors.
+/// layer in errors. What `take` shows to `judge`, and how the layer ends, is judged.
 pub(crate) fn read<T>(
     blob: impl Read + Send,
     diff_id: &Digest,
     layer: &str,
     limits: Limits,
-    take: impl FnOnce(&mut LayerReader<'_>) -> Result<T>,
+    judge: &mut LayerCheck,
+    take: impl FnOnce(&mut LayerReader<'_>, &mut LayerCheck) -> Result<T>,
 ) -> Result<T> {
     let place = Path::new(layer);
     let algorithm = algorithm(diff_id, layer)?;
     let blob = WholeBlob::new(blob, limits).at("read", place)?;
+    let (format, rest) = (blob.format, Arc::clone(&blob.rest));
     thread::scope(|scope| {
         let ahead = ReadAhead::new(scope, blob).at("read", place)?;
         let mut hashed = HashReader::new(ahead, algorithm);
         let mut reader = Reader::new(&mut hashed, layer, limits);
-        let taken = take(&mut reader).and_then(|taken| reader.finish().map(|_| taken));
-        let taken = taken.map_err(|error| blob_error(&mut hashed).unwrap_or(error))?;
+        let taken = take(&mut reader, judge).and_then(|taken| reader.finish().map(|end| (taken, end)));
+        let (taken, end) = taken.map_err(|error| blob_error(&mut hashed).unwrap_or(error))?;
         check(diff_id, &hashed.finish().1, layer)?;
+        judge.end(&end);
+        if let Some(rest) = rest.get() {
+            judge.compression(format, rest);
+        }
+        judge.refuse(layer)?;
         Ok(taken)
     })
 }
@@ -63,21 +72,32 @@ pub(crate) fn check(diff_id: &Digest, found: &Digest, layer: &str) -> Result<()>
 
 /// The tar in a blob. It ends only when the whole blob was read, including what follows the compressed tar, and so was
 /// verified.
-pub(crate) struct WholeBlob<R>(Option<Decoder<R>>);
+pub(crate) struct WholeBlob<R> {
+    decoder: Option<Decoder<R>>,
+    format: Format,
+    /// What followed the compressed tar, at the end.
+    rest: Arc<OnceLock<Rest>>,
+}
 
 impl<R: Read> WholeBlob<R> {
     pub(crate) fn new(blob: R, limits: Limits) -> io::Result<Self> {
-        Ok(WholeBlob(Some(Decoder::new(blob, limits)?)))
+        let decoder = Decoder::new(blob, limits)?;
+        Ok(WholeBlob { format: decoder.format(), decoder: Some(decoder), rest: Arc::default() })
     }
 }
 
 impl<R: Read> Read for WholeBlob<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let Some(decoder) = &mut self.0 else { return Ok(0) };
+        let Some(decoder) = &mut self.decoder else { return Ok(0) };
         match decoder.read(buffer) {
-            Ok(0) if !buffer.is_empty() => self.0.take().map_or(Ok(0), |decoder| decoder.finish().map(|_| 0)),
+            Ok(0) if !buffer.is_empty() => {
+                if let Some(decoder) = self.decoder.take() {
+                    let _ = self.rest.set(decoder.finish()?);
+                }
+                Ok(0)
+            }
             Err(error) if error.kind() != io::ErrorKind::Interrupted => {
-                let mut rest = self.0.take().map(Decoder::into_inner);
+                let mut rest = self.decoder.take().map(Decoder::into_inner);
                 Err(rest.as_mut().and_then(blob_error).map_or(error, io::Error::from))
             }
             read => read,

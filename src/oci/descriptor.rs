@@ -1,4 +1,5 @@
-use serde::{Deserialize, Serialize};
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::digest::Digest;
 use crate::json::null_as_default;
@@ -14,7 +15,8 @@ pub struct Descriptor {
     pub media_type: MediaType,
     /// The digest of its bytes.
     pub digest: Digest,
-    /// Its size in bytes; a negative one is refused when a document is read.
+    /// Its size in bytes; one that is no number of 63 bits is refused when a document is read.
+    #[serde(deserialize_with = "size")]
     pub size: u64,
     /// Other places to get it from.
     #[serde(default, deserialize_with = "null_as_default", skip_serializing_if = "Vec::is_empty")]
@@ -34,6 +36,20 @@ pub struct Descriptor {
     /// Members that this version does not know.
     #[serde(flatten)]
     pub other: Unknown,
+}
+
+/// Reads a size, a number of 63 bits (image-spec, descriptor.md#properties).
+pub(crate) fn size<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    let size = u64::deserialize(deserializer)?;
+    match i64::try_from(size) {
+        Ok(_) => Ok(size),
+        Err(_) => Err(Error::custom(format_args!("a size of 63 bits expected, found {size}"))),
+    }
+}
+
+/// The bytes of several blobs together. What descriptors claim may be more than a number holds.
+pub(crate) fn total_size<'a>(descriptors: impl IntoIterator<Item = &'a Descriptor>) -> u64 {
+    descriptors.into_iter().fold(0, |total, descriptor| total.saturating_add(descriptor.size))
 }
 
 impl Descriptor {

@@ -3,6 +3,7 @@ use serde::Serialize;
 
 use crate::digest::Digest;
 use crate::error::{Error, Result};
+use crate::json::refuse_repeated;
 use crate::media_type::MediaType;
 use crate::oci::Descriptor;
 
@@ -60,7 +61,8 @@ impl<T: Serialize> Document<T> {
 impl<T: DeserializeOwned> Document<T> {
     /// Parses bytes; `subject` names them in an error.
     pub fn parse(raw: Vec<u8>, subject: &str) -> Result<Self> {
-        match serde_json::from_slice(&raw) {
+        let value = serde_json::from_slice(&raw).and_then(|value| refuse_repeated(&raw).map(|()| value));
+        match value {
             Ok(value) => Ok(Document { raw, value }),
             Err(error) => Err(Error::malformed(subject, error.to_string())),
         }

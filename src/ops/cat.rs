@@ -4,9 +4,10 @@ use std::io::{self, Read, Write};
 
 use crate::error::{Error, Result};
 use crate::image::tree::{read_layers, ImageLayers, Reading, Wanted};
-use crate::layer::stream;
 use crate::layer::Origin;
+use crate::layer::{stream, LayerCheck};
 use crate::layout::{Image, Layout, Location};
+use crate::oci::total_size;
 use crate::platform::PlatformPattern;
 use crate::spelling::nearest;
 use crate::tree::{shown, Entry, Lost, Resolver, TarPath, Tree};
@@ -46,9 +47,9 @@ pub fn cat(
     let layout = Layout::open(location, work.limits)?;
     let image = layout.image(options.platform.as_ref())?;
     let layers = &image.manifest.value().layers;
-    work.observer.expect(layers.iter().map(|layer| layer.size).sum());
+    work.observer.expect(total_size(layers));
     let mut read = ImageLayers::default();
-    read.push(read_layers(&layout, &image, usize::MAX, &Wanted::Entries, Reading::Watched, work)?)?;
+    read.push(read_layers(&layout, &image, usize::MAX, &Wanted::Entries, Reading::Watched, work)?, work.observer)?;
     let folded = read.into_tree().folded;
     let entry = regular_file(&folded.tree, path, location)?;
     let report = CatReport { path: entry.path.clone(), size: entry.size() };
@@ -98,7 +99,9 @@ fn copy(layout: &Layout, image: &Image, origin: Origin, work: &Work<'_>, out: &m
     let diff_id = &image.config.value().rootfs.diff_ids[origin.layer];
     let name = format!("layer {}", layer.digest.short());
     let mut trouble = None;
-    let copied = stream::read(layout.blob(layer)?, diff_id, &name, work.limits, |reader| {
+    // It was judged when the image was read.
+    let mut judge = LayerCheck::judging(None);
+    let copied = stream::read(layout.blob(layer)?, diff_id, &name, work.limits, &mut judge, |reader, _| {
         for _ in 0..=origin.member {
             work.observer.check()?;
             reader.next_member()?;

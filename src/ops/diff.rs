@@ -14,6 +14,7 @@ use crate::image::fetch::UpdateCost;
 use crate::image::tree::{read_layers, ImageLayers, Reading, Wanted};
 use crate::layout::{Image, Layout, Location};
 use crate::oci::annotations::REF_NAME;
+use crate::oci::total_size;
 use crate::platform::PlatformPattern;
 use crate::tree::{
     diff as diff_trees, scan, Change, Difference, Entry, FieldChange, Mask, Scan, ScanPolicy, TarPath, Tree,
@@ -199,7 +200,7 @@ impl Opened {
     /// How many bytes are read.
     fn bytes(&self) -> u64 {
         match self {
-            Opened::Image(_, image) => image.manifest.value().layers.iter().map(|layer| layer.size).sum(),
+            Opened::Image(_, image) => total_size(&image.manifest.value().layers),
             Opened::Rootfs(_, scan) => scan.tree.content_size(),
         }
     }
@@ -210,7 +211,7 @@ impl Opened {
                 work.observer.step(&format!("read {}", layout.location()));
                 let mut layers = ImageLayers::default();
                 let wanted = Wanted::Digests { cache: None };
-                layers.push(read_layers(layout, image, usize::MAX, &wanted, Reading::Watched, work)?)?;
+                layers.push(read_layers(layout, image, usize::MAX, &wanted, Reading::Watched, work)?, work.observer)?;
                 let tree = layers.into_tree();
                 Ok(ReadTree { digests: tree.digests(), tree: Cow::Owned(tree.folded.tree) })
             }

@@ -202,7 +202,7 @@ impl<'a> Listing<'a> {
                 Found::Unopened => {}
             }
         }
-        Some(sizes.values().sum())
+        Some(sizes.values().fold(0, |total: u64, size| total.saturating_add(*size)))
     }
 
     /// Whether an entry is only there for something that is shown: its subject, or what it lists.

@@ -78,9 +78,9 @@ pub fn squash(
         .map_err(|error| opened[0].stage().about_scratch(error))?;
     let squashed = below.split_off(first - 1);
     let mut layers = ImageLayers::default();
-    layers.push(below)?;
+    layers.push(below, work.observer)?;
     let lower = (first > 1).then(|| layers.so_far());
-    layers.push(squashed)?;
+    layers.push(squashed, work.observer)?;
     let tree = layers.into_tree();
     let steps: Vec<Step<'_>> = match &lower {
         None => tree.folded.tree.iter().map(Step::Put).collect(),

@@ -38,11 +38,6 @@ impl LostKeywords {
         self.found.retain(|keyword, _| is_lost(keyword));
     }
 
-    /// Whether there are none.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.found.is_empty() && self.more == 0
-    }
-
     /// A line for each keyword. `archive` names the archive.
     pub(crate) fn warnings(&self, archive: &str) -> Vec<String> {
         let mut lines = Vec::new();

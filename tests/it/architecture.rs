@@ -25,6 +25,7 @@ pub(crate) const ROWS: [&[&str]; 10] = [
         "base64",
         "json",
         "units",
+        "rule",
     ],
     &["oci"],
     &["tree"],

@@ -11,7 +11,7 @@ use crate::image::publish::keep_blocks;
 use crate::image::transfer::plan::{LayerToRecompress, TransferPlan};
 use crate::layer;
 use crate::layout::{BlobPath, Layout, Stage, Taken, TakenBlob, Transaction, Trust, VerifiedReader, Watched};
-use crate::oci::Descriptor;
+use crate::oci::{total_size, Descriptor};
 use crate::parallel;
 use crate::work::Work;
 
@@ -114,7 +114,7 @@ pub(crate) fn move_all(
     work: &Work<'_>,
 ) -> Result<(Vec<BlobReport>, BTreeMap<Digest, Descriptor>)> {
     let jobs = jobs(sources, compression, work.threads);
-    work.observer.expect(jobs.iter().map(|job| job.descriptor().size).sum());
+    work.observer.expect(total_size(jobs.iter().map(Job::descriptor)));
     let (first, others) = targets.split_first_mut().expect("there is a target");
     let first = first.stage_mut();
     let moved = parallel::map(&jobs, work.threads, |job| job.run(&*first, trust, work))?;
@@ -157,7 +157,7 @@ fn jobs<'a>(sources: &[BlobSource<'a>], compression: Option<Compression>, thread
         }
         recompressed.extend(plan.recompressed.iter().map(|(digest, layer)| (digest, (*layout, layer))));
     }
-    let total: u64 = recompressed.values().map(|(_, layer)| layer.descriptor.size).sum();
+    let total: u64 = total_size(recompressed.values().map(|(_, layer)| &layer.descriptor));
     let mut jobs = Vec::with_capacity(taken.len() + recompressed.len());
     if let Some(compression) = compression {
         jobs.extend(recompressed.into_values().map(|(layout, layer)| {

@@ -5,13 +5,15 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 use crate::digest::Digest;
 use crate::error::{Error, Result};
+use crate::json::refuse_repeated;
 use crate::media_type::{MediaKind, MediaType};
-use crate::oci::{Annotations, Descriptor};
+use crate::oci::{self, Annotations, Descriptor};
 
 /// The parts of a descriptor that are needed to follow it.
 #[derive(Clone, Debug, Deserialize)]
@@ -19,6 +21,7 @@ use crate::oci::{Annotations, Descriptor};
 pub(crate) struct Link {
     pub(crate) media_type: MediaType,
     pub(crate) digest: Digest,
+    #[serde(deserialize_with = "oci::descriptor_size")]
     pub(crate) size: u64,
     #[serde(default)]
     urls: Option<Vec<String>>,
@@ -67,14 +70,15 @@ impl DocumentLinks {
     /// Reads the links of a document. Returns `None` if it is missing.
     pub(crate) fn read(documents: &dyn Documents, descriptor: &Descriptor) -> Result<Option<Arc<Self>>> {
         let Some(raw) = documents.raw(descriptor)? else { return Ok(None) };
-        let links = DocumentLinks::parse(&raw, descriptor.media_type.kind());
+        let links = DocumentLinks::parse(&raw, &descriptor.media_type);
         links
             .map(|links| Some(Arc::new(links)))
             .map_err(|no| Error::malformed(documents.subject(&descriptor.digest), no))
     }
 
     /// Parses the links of a document that a descriptor of this kind refers to. The error says what is wrong.
-    fn parse(raw: &[u8], kind: MediaKind) -> Result<Self, String> {
+    fn parse(raw: &[u8], media_type: &MediaType) -> Result<Self, String> {
+        let kind = media_type.kind();
         if !matches!(kind, MediaKind::Index | MediaKind::Manifest) {
             let mut links = DocumentLinks::default();
             if let Ok(value) = serde_json::from_slice(raw) {
@@ -83,6 +87,8 @@ impl DocumentLinks {
             return Ok(links);
         }
         let links: DocumentLinks = serde_json::from_slice(raw).map_err(|error| error.to_string())?;
+        refuse_repeated(raw).map_err(|error| error.to_string())?;
+        DocumentHead::check(raw, media_type)?;
         let (wanted, is_whole) = match kind {
             MediaKind::Index => ("the member `manifests` of an index", links.manifests.is_some()),
             _ => ("the members `config` and `layers` of a manifest", links.config.is_some() && links.layers.is_some()),
@@ -117,6 +123,43 @@ impl DocumentLinks {
     }
 }
 
+/// What tells manifests and indexes apart.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct DocumentHead {
+    media_type: Option<String>,
+    layers: Option<IgnoredAny>,
+    manifests: Option<IgnoredAny>,
+}
+
+impl DocumentHead {
+    /// The error is that a manifest or index is not what its descriptor says, or that it can be taken for both
+    /// (CVE-2021-41190).
+    fn check(raw: &[u8], media_type: &MediaType) -> Result<(), String> {
+        let head: DocumentHead = serde_json::from_slice(raw).map_err(|error| error.to_string())?;
+        if head.manifests.is_some() && head.layers.is_some() {
+            return Err("a manifest or an index expected, found the members of both".to_owned());
+        }
+        match head.media_type.filter(|own| !own.is_empty() && own != media_type.as_str()) {
+            None => Ok(()),
+            Some(own) => {
+                let own = own.escape_debug();
+                Err(format!("the media type `{media_type}` of its descriptor expected, found `{own}`"))
+            }
+        }
+    }
+}
+
+/// The error is that a document is not what its descriptor says, as far as that can be told.
+pub(crate) fn check_kind(raw: &[u8], descriptor: &Descriptor, subject: &str) -> Result<()> {
+    match descriptor.media_type.kind() {
+        MediaKind::Index | MediaKind::Manifest => {
+            DocumentHead::check(raw, &descriptor.media_type).map_err(|reason| Error::malformed(subject, reason))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// A source of documents.
 pub(crate) trait Documents {
     /// Returns the bytes of a document, verified if the algorithm of its digest is supported, or `None` if it is
@@ -135,7 +178,7 @@ pub(crate) trait Documents {
 #[derive(Debug, Default)]
 pub(crate) struct Kept {
     raw: BTreeMap<Digest, Arc<[u8]>>,
-    links: BTreeMap<Digest, (MediaKind, Arc<DocumentLinks>)>,
+    links: BTreeMap<Digest, (MediaType, Arc<DocumentLinks>)>,
     bytes: usize,
 }
 
@@ -157,13 +200,13 @@ impl Kept {
     /// The links of a kept document.
     pub(crate) fn links(&self, descriptor: &Descriptor) -> Option<Arc<DocumentLinks>> {
         self.raw(descriptor)?;
-        let (kind, links) = self.links.get(&descriptor.digest)?;
-        (*kind == descriptor.media_type.kind()).then(|| Arc::clone(links))
+        let (media_type, links) = self.links.get(&descriptor.digest)?;
+        (*media_type == descriptor.media_type).then(|| Arc::clone(links))
     }
 
     pub(crate) fn keep_links(&mut self, descriptor: &Descriptor, links: &Arc<DocumentLinks>) {
         if self.raw.contains_key(&descriptor.digest) {
-            self.links.insert(descriptor.digest.clone(), (descriptor.media_type.kind(), Arc::clone(links)));
+            self.links.insert(descriptor.digest.clone(), (descriptor.media_type.clone(), Arc::clone(links)));
         }
     }
 }

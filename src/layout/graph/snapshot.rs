@@ -9,9 +9,10 @@ use serde::de::DeserializeOwned;
 
 use crate::digest::Digest;
 use crate::error::{Error, Result};
-use crate::layout::graph::documents::{DocumentLinks, Documents, Kept};
+use crate::layout::graph::documents::{check_kind, DocumentLinks, Documents, Kept};
 use crate::layout::reader::read_document;
 use crate::layout::{blob_path, Layout, VerifiedReader, INDEX};
+use crate::media_type::MediaKind;
 use crate::oci::{Descriptor, Document, Index};
 
 /// What was read from a layout.
@@ -31,9 +32,23 @@ impl Layout {
     pub fn index(&self) -> Result<Arc<Document<Index>>> {
         let mut known = locked(&self.snapshot.index);
         if known.is_none() {
-            *known = Some(Arc::new(self.top_level(INDEX)?));
+            let index: Document<Index> = self.top_level(INDEX)?;
+            self.refuse_ambiguity(index.value())?;
+            *known = Some(Arc::new(index));
         }
         Ok(Arc::clone(known.as_ref().expect("it was read")))
+    }
+
+    /// Refuses an `index.json` that others take for something else (CVE-2021-41190).
+    fn refuse_ambiguity(&self, index: &Index) -> Result<()> {
+        let subject = || format!("{}: {INDEX}", self.location());
+        if let Some(other) = index.media_type.as_ref().filter(|own| own.kind() != MediaKind::Index) {
+            return Err(Error::malformed(subject(), format!("the media type of an index expected, found `{other}`")));
+        }
+        if index.other.contains_key("layers") {
+            return Err(Error::malformed(subject(), "an index expected, found the members of a manifest too"));
+        }
+        Ok(())
     }
 
     /// Runs `read` against one state of the index. If something is missing and the index has changed meanwhile, `read`
@@ -78,7 +93,12 @@ impl Layout {
             self.blob(descriptor)?;
         }
         match self.raw(descriptor)? {
-            Some(raw) => Document::parse(raw.to_vec(), &self.subject(&descriptor.digest)),
+            Some(raw) => {
+                let subject = self.subject(&descriptor.digest);
+                let document = Document::parse(raw.to_vec(), &subject)?;
+                check_kind(&raw, descriptor, &subject)?;
+                Ok(document)
+            }
             None => Err(self.lacks(&descriptor.digest)),
         }
     }
@@ -207,6 +227,9 @@ mod tests {
         assert!(layout.document::<Value>(&larger).is_err());
         let index = Descriptor { media_type: crate::media_type::MediaType::INDEX, ..descriptor };
         let error = layout.links(&index).unwrap_err().to_string();
-        assert!(error.ends_with("the member `manifests` of an index expected, found none"), "{error}");
+        assert!(
+            error.contains("the media type `application/vnd.oci.image.index.v1+json` of its descriptor"),
+            "{error}"
+        );
     }
 }

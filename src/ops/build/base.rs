@@ -86,14 +86,9 @@ impl Base {
     /// Reads and verifies the layers.
     pub(super) fn read(&self, cache: Option<&Path>, work: &Work<'_>) -> Result<ImageLayers> {
         let mut layers = ImageLayers::default();
-        layers.push(read_layers(
-            &self.layout,
-            &self.image,
-            usize::MAX,
-            &digests_with(cache),
-            Reading::Unwatched,
-            work,
-        )?)?;
+        let wanted = digests_with(cache);
+        let read = read_layers(&self.layout, &self.image, usize::MAX, &wanted, Reading::Unwatched, work)?;
+        layers.push(read, work.observer)?;
         Ok(layers)
     }
 

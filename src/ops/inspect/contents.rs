@@ -5,11 +5,10 @@ use std::collections::BTreeMap;
 use serde::ser::SerializeStruct;
 use serde::{Serialize, Serializer};
 
-use crate::compress::Decoder;
-use crate::error::{IoContext, Result};
+use crate::error::Result;
 use crate::image::tree::{read_layers, ImageLayers, Reading, Wanted};
-use crate::layout::{Image, Layout, Watched};
-use crate::tar;
+use crate::layout::{Image, Layout};
+use crate::oci::total_size;
 use crate::tree::{members, path_members, shown, Entry, Kind, TarPath};
 use crate::work::Work;
 
@@ -58,21 +57,12 @@ impl Serialize for LayerEntry {
 
 /// Returns the entries of all layers, and checks the blobs against their descriptors.
 pub(super) fn files(layout: &Layout, image: &Image, work: &Work<'_>) -> Result<Vec<LayerEntry>> {
-    let place = &layout.location().path;
-    let layers = &image.manifest.value().layers;
-    work.observer.expect(layers.iter().map(|layer| layer.size).sum());
-    let mut files = Vec::new();
-    for (number, layer) in layers.iter().enumerate() {
-        let blob = Watched { inner: layout.blob(layer)?, observer: work.observer };
-        let mut decoder = Decoder::new(blob, work.limits).at("read a layer of", place)?;
-        let mut reader = tar::Reader::new(&mut decoder, format!("layer {}", layer.digest.short()), work.limits);
-        while let Some(member) = reader.next_member()? {
-            work.observer.check()?;
-            files.push(LayerEntry { layer: number + 1, entry: member.entry? });
-        }
-        reader.finish()?;
-        decoder.finish().at("read a layer of", place)?;
-    }
+    work.observer.expect(total_size(&image.manifest.value().layers));
+    let read = read_layers(layout, image, usize::MAX, &Wanted::Entries, Reading::Watched, work)?;
+    let members = read.iter().enumerate().flat_map(|(number, layer)| layer.members().iter().map(move |m| (number, m)));
+    let files = members.map(|(number, entry)| LayerEntry { layer: number + 1, entry: entry.clone() }).collect();
+    // What the layers are together is judged too.
+    ImageLayers::default().push(read, work.observer)?;
     Ok(files)
 }
 
@@ -93,8 +83,8 @@ pub struct Usage {
 /// or replace does not count, and a file counts under the first of its names.
 pub(super) fn largest(layout: &Layout, image: &Image, count: usize, work: &Work<'_>) -> Result<Vec<Usage>> {
     let mut layers = ImageLayers::default();
-    work.observer.expect(image.manifest.value().layers.iter().map(|layer| layer.size).sum());
-    layers.push(read_layers(layout, image, usize::MAX, &Wanted::Entries, Reading::Watched, work)?)?;
+    work.observer.expect(total_size(&image.manifest.value().layers));
+    layers.push(read_layers(layout, image, usize::MAX, &Wanted::Entries, Reading::Watched, work)?, work.observer)?;
     let tree = layers.into_tree().folded.tree;
     let mut sizes: BTreeMap<TarPath, u64> = BTreeMap::new();
     for entry in tree.iter().filter(|entry| entry.size() > 0) {

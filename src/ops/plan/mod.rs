@@ -117,7 +117,10 @@ fn read(subject: &PlanSubject, options: &PlanOptions, work: &Work<'_>) -> Result
             let (layout, image) = open(location, options, work)?;
             work.observer.step(&format!("read {location}"));
             let mut layers = ImageLayers::default();
-            layers.push(read_layers(&layout, &image, usize::MAX, &Wanted::Entries, Reading::Watched, work)?)?;
+            layers.push(
+                read_layers(&layout, &image, usize::MAX, &Wanted::Entries, Reading::Watched, work)?,
+                work.observer,
+            )?;
             let folded = layers.into_tree().folded;
             let wanted = database_files(&folded.tree);
             let content = FewFiles::read(&layout, &image.manifest.value().layers, &folded.origins, wanted)?;

@@ -50,7 +50,7 @@ impl ImageContents {
             members.add(layer);
         }
         let mut layers = ImageLayers::default();
-        layers.push(read)?;
+        layers.push(read, work.observer)?;
         let tree = layers.into_tree();
         let digests = tree.digests();
         let folded = tree.folded;

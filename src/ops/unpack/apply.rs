@@ -5,12 +5,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::digest::Digest;
 use crate::error::{Error, Result};
-use crate::layer::stream;
+use crate::layer::{stream, BelowLower, LayerCheck};
 use crate::layout::Layout;
 use crate::oci::Descriptor;
 use crate::ops::unpack::disk::Disk;
 use crate::tar::LostKeywords;
-use crate::tree::{TarPath, Whiteout};
+use crate::tree::Whiteout;
 use crate::work::Observer;
 
 /// Applies a layer, verified. One thread reads, hashes and decompresses the blob; this one hashes the tar and writes.
@@ -26,20 +26,23 @@ pub(super) fn layer(
     let read = AtomicU64::new(0);
     let blob = Counted { inner: layout.blob(descriptor)?, count: &read };
     let mut progress = Progress { observer, read: &read, told: 0 };
-    let mut ignored = Ignored::default();
+    // The bookkeeping of AUFS is on disk until the layer is complete, since other names may be linked to it.
+    let mut is_of_aufs = false;
     let mut lost = LostKeywords::default();
+    let mut judge = LayerCheck::judging(descriptor.media_type.layer_encoding());
     disk.begin_layer();
-    stream::read(blob, diff_id, &name, layout.limits(), |reader| {
+    stream::read(blob, diff_id, &name, layout.limits(), &mut judge, |reader, judge| {
         while let Some(member) = reader.next_member()? {
             progress.tell();
             observer.check()?;
             lost.add(&member);
+            judge.member(&member);
             let entry = member.entry?;
+            judge.refuse(&name)?;
+            disk.look_above(&entry.path);
             match Whiteout::of(&entry.path)? {
                 kind @ (Whiteout::None | Whiteout::Aufs) => {
-                    if kind == Whiteout::Aufs {
-                        ignored.add(entry.path.clone());
-                    }
+                    is_of_aufs |= kind == Whiteout::Aufs;
                     let mut content = Content { inner: &mut *reader, progress: &mut progress };
                     disk.put(entry, &mut content, &name)?;
                 }
@@ -48,34 +51,14 @@ pub(super) fn layer(
         }
         Ok(())
     })?;
-    if ignored.count > 0 {
+    if is_of_aufs {
         disk.take_off_what_aufs_kept()?;
     }
     progress.tell();
-    Ok(ignored.note(&name).into_iter().chain(lost.warnings(&name)).collect())
-}
-
-/// The bookkeeping of AUFS in a layer. It is on disk until the layer is complete, since other names may be linked to
-/// it.
-#[derive(Default)]
-struct Ignored {
-    first: Option<TarPath>,
-    count: u64,
-}
-
-impl Ignored {
-    fn add(&mut self, path: TarPath) {
-        self.first.get_or_insert(path);
-        self.count += 1;
-    }
-
-    fn note(self, layer: &str) -> Option<String> {
-        let first = self.first?;
-        Some(match self.count {
-            1 => format!("{layer}: `{first}` is bookkeeping of AUFS, ignored"),
-            count => format!("{layer}: `{first}` and {} more are bookkeeping of AUFS, ignored", count - 1),
-        })
-    }
+    let mut warnings = judge.warnings(&name);
+    warnings.extend(BelowLower::warnings(&disk.end_layer(), &name));
+    warnings.extend(lost.warnings(&name));
+    Ok(warnings)
 }
 
 /// Tells the observer what another thread has read: only one thread may call an observer.

@@ -22,6 +22,7 @@ use rustix::fs::{AtFlags, FileType, Mode, OFlags, CWD};
 use rustix::io::{retry_on_intr, Errno};
 
 use crate::error::{Error, IoContext, Result};
+use crate::layer::BelowLower;
 use crate::ops::unpack::content::Copier;
 use crate::ops::unpack::dress::{self, dress, LeftOut};
 use crate::ops::unpack::inode::{Inode, InodeName, NamedKind};
@@ -44,6 +45,8 @@ pub(super) struct Disk {
     /// Hard links of this layer to files of lower ones, by the file's path: a whiteout that comes later must not hide
     /// that file.
     links_down: BTreeMap<TarPath, TarPath>,
+    /// Entries of this layer that are below a file or link of a lower one.
+    below_lower: Vec<BelowLower>,
     copier: Copier,
 }
 
@@ -86,13 +89,38 @@ impl Disk {
         let nodes = BTreeMap::from([(TarPath::root(), DiskNode { layer: 0, on_disk, left_out: Box::default() })]);
         let copier = Copier::default();
         let directories = Directories::below(&root)?.shown_as(shown.clone());
-        Ok(Disk { root, shown, directories, rights, nodes, layer: 0, links_down: BTreeMap::new(), copier })
+        Ok(Disk {
+            root,
+            shown,
+            directories,
+            rights,
+            nodes,
+            layer: 0,
+            links_down: BTreeMap::new(),
+            below_lower: Vec::new(),
+            copier,
+        })
     }
 
     /// Begins the next layer.
     pub(super) fn begin_layer(&mut self) {
         self.layer += 1;
         self.links_down.clear();
+    }
+
+    /// Ends the layer, and gives back which entries were below something of a lower layer that is no directory.
+    pub(super) fn end_layer(&mut self) -> Vec<BelowLower> {
+        std::mem::take(&mut self.below_lower)
+    }
+
+    /// Notes if a path of this layer is below something of a lower layer that is no directory.
+    pub(super) fn look_above(&mut self, path: &TarPath) {
+        let mut parents = std::iter::successors(path.parent(), TarPath::parent);
+        let Some((node, above)) = parents.find_map(|parent| Some((self.nodes.get(&parent)?, parent))) else { return };
+        if !node.on_disk.is_directory() && node.layer < self.layer {
+            let is_link = matches!(node.on_disk, OnDisk::Symlink);
+            BelowLower::note(&mut self.below_lower, path, &above, is_link);
+        }
     }
 
     /// Makes an entry. What is at its path is removed, unless both are directories. `content` yields the bytes of a

@@ -24,9 +24,9 @@ use serde::Serialize;
 
 use crate::digest::Digest;
 use crate::error::{Error, IoContext, Result};
-use crate::layout::{about_target, show, Image, Layout, Location, Staging};
-use crate::media_type::MediaKind;
-use crate::oci::Descriptor;
+use crate::image::tree::layers_of;
+use crate::layout::{about_target, show, Layout, Location, Staging};
+use crate::oci::total_size;
 use crate::platform::PlatformPattern;
 use crate::work::Work;
 
@@ -88,13 +88,13 @@ pub fn unpack(location: &Location, directory: &Path, options: &UnpackOptions, wo
     let observer = work.observer;
     let layout = &Layout::open(location, work.limits)?;
     let image = &layout.image(options.platform.as_ref())?;
-    let layers = layers(layout, image)?;
+    let layers = layers_of(layout, image, observer)?;
     let target = target(directory)?;
     let staging = Staging::beside(&target).map_err(|error| about_target(error, directory))?;
     // No other user gets in before everything has its owner and mode, and into a bundle not even then: an owner in the
     // container may be another user of the host.
     xattr::disinherit(staging.path())?;
-    observer.expect(layers.iter().map(|(descriptor, _)| descriptor.size).sum());
+    observer.expect(total_size(layers.iter().map(|(descriptor, _)| *descriptor)));
 
     let root_in = |directory: &Path| match options.form {
         Form::Rootfs => directory.to_path_buf(),
@@ -130,21 +130,6 @@ pub fn unpack(location: &Location, directory: &Path, options: &UnpackOptions, wo
     }
     let digest = image.path.descriptor().digest.clone();
     Ok(UnpackReport { digest, entries: disk.entries(), bytes: disk.written(), skipped, warnings })
-}
-
-/// The layers with their diff_ids, base first.
-fn layers<'a>(layout: &Layout, image: &'a Image) -> Result<Vec<(&'a Descriptor, &'a Digest)>> {
-    let layers = &image.manifest.value().layers;
-    let diff_ids = &image.config.value().rootfs.diff_ids;
-    let malformed = |reason: String| Error::malformed(format!("image `{}`", layout.location()), reason);
-    if layers.len() != diff_ids.len() {
-        let (expected, found) = (layers.len(), diff_ids.len());
-        return Err(malformed(format!("{expected} diff_ids expected, one for each layer, found {found}")));
-    }
-    if let Some(other) = layers.iter().find(|layer| !matches!(layer.media_type.kind(), MediaKind::Layer(_))) {
-        return Err(malformed(format!("`{}` is not the media type of a layer", other.media_type)));
-    }
-    Ok(layers.iter().zip(diff_ids).collect())
 }
 
 /// Returns the directory by its parent and name, checked as far as possible before the work is done.

@@ -1,16 +1,16 @@
 //! Blobs that are not documents. Each is read once and compared with everything that is said about it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 
 use crate::compress::Format;
 use crate::digest::{Algorithm, Digest};
 use crate::error::Result;
+use crate::layer::{format_name, format_of};
 use crate::layout::{blob_path, Layout};
 use crate::media_type::{LayerEncoding, MediaKind};
 use crate::ops::verify::finding::{quoted, FindingPlace, Findings};
 use crate::ops::verify::layer::{self, LayerFacts};
-use crate::ops::verify::links::LinksOf;
 use crate::ops::verify::mention::{BlobMention, IfMissing};
 use crate::ops::verify::stored::{self, Stored, StoredReader};
 use crate::ops::verify::Rule;
@@ -68,14 +68,14 @@ impl Blobs {
 }
 
 impl Blob {
-    /// Reads the blob and compares it with what is said about it. For a layer, adds what concerns links. Returns the
-    /// size, or `None` if the blob cannot be read.
+    /// Reads the blob and compares it with what is said about it. Notes a layer that has entries
+    /// without directories above them. Returns the size, or `None` if the blob cannot be read.
     pub(super) fn check(
         &self,
         layout: &Layout,
         observer: &dyn Observer,
         findings: &mut Findings,
-        links: &mut LinksOf,
+        implied: &mut BTreeSet<Digest>,
     ) -> Result<Option<u64>> {
         let mut stored = match stored::open(layout, &self.digest, observer, findings) {
             Stored::Here(stored) => stored,
@@ -110,7 +110,9 @@ impl Blob {
             }
         }
         if let Some(facts) = facts {
-            links.insert(self.digest.clone(), facts.links.clone());
+            if facts.implies_directories {
+                implied.insert(self.digest.clone());
+            }
             diff_ids.for_each(|(place, diff_id)| check_diff_id(diff_id, &self.digest, &facts, place, findings));
         }
         Ok(size)
@@ -148,25 +150,10 @@ pub(super) fn check_size(mention: &BlobMention, found: u64, findings: &mut Findi
 }
 
 fn check_encoding(mention: &BlobMention, encoding: LayerEncoding, found: Format, findings: &mut Findings) {
-    let expected = match encoding {
-        LayerEncoding::Plain => Format::Plain,
-        LayerEncoding::Gzip => Format::Gzip,
-        LayerEncoding::Zstd => Format::Zstd,
-    };
+    let expected = format_of(encoding);
     if found != expected {
         let expected = format!("{}, as {} says", format_name(expected), quoted(mention.media_type.as_str()));
         findings.add(Rule::BlobContent, &FindingPlace::file(blob_path(&mention.digest)), expected, format_name(found));
-    }
-}
-
-/// Returns the name of a format for findings.
-pub(super) fn format_name(format: Format) -> &'static str {
-    match format {
-        Format::Plain => "no compression",
-        Format::Gzip => "gzip",
-        Format::Zstd => "zstd",
-        Format::Xz => "xz",
-        Format::Bzip2 => "bzip2",
     }
 }
 

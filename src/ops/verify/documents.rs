@@ -11,6 +11,7 @@ use serde_json::Value;
 use crate::compress::Format;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
+use crate::layer::format_name;
 use crate::layout::{blob_path, Layout, INDEX, MARKER};
 use crate::oci::{self, LayoutMarker, MAX_DOCUMENT_SIZE, MAX_INDEX_SIZE};
 use crate::ops::verify::blob::{self, Blobs};
@@ -371,6 +372,6 @@ fn what_is_no_document(raw: &[u8]) -> Option<&'static str> {
     match Format::sniff(raw) {
         Format::Plain if raw.get(257..262) == Some(b"ustar") => Some("a tar"),
         Format::Plain => None,
-        format => Some(blob::format_name(format)),
+        format => Some(format_name(format)),
     }
 }

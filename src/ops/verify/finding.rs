@@ -3,6 +3,7 @@ use std::fmt;
 
 use serde::{Serialize, Serializer};
 
+use crate::layer::{LayerCheck, LayerFinding};
 use crate::ops::verify::{Rule, Severity};
 
 /// A deviation from a rule.
@@ -73,6 +74,25 @@ impl Findings {
         if *count <= LISTED {
             let (expected, found) = (expected.into(), found.into());
             self.list.push(Finding { rule, place: place.to_string(), expected, found });
+        }
+    }
+
+    /// Adds what was found in a layer.
+    pub(super) fn add_layer(&mut self, check: LayerCheck, place: &FindingPlace) {
+        let (list, more) = check.finish();
+        self.add_layer_findings(list, place);
+        for (rule, count) in more {
+            *self.counts.entry((rule, place.file.clone())).or_default() += count;
+            self.errors += if rule.severity() == Severity::Error { count as usize } else { 0 };
+        }
+    }
+
+    pub(super) fn add_layer_findings(&mut self, list: impl IntoIterator<Item = LayerFinding>, place: &FindingPlace) {
+        for LayerFinding { rule, entry, expected, found } in list {
+            match entry {
+                Some(entry) => self.add(rule, &place.entry(entry), expected, found),
+                None => self.add(rule, place, expected, found),
+            }
         }
     }
 

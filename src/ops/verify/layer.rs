@@ -8,12 +8,12 @@ use std::thread;
 use crate::compress::{Decoder, Format, ReadAhead};
 use crate::digest::{Algorithm, Digest, Hasher};
 use crate::error::{Error, IoContext, Result};
+use crate::layer::{reason_of, LayerCheck};
 use crate::limits::Limits;
-use crate::ops::verify::changeset;
 use crate::ops::verify::finding::{FindingPlace, Findings};
-use crate::ops::verify::links::LayerLinks;
 use crate::ops::verify::stored::{drain, StoredReader};
 use crate::ops::verify::Rule;
+use crate::tar::Reader;
 use crate::work::Observer;
 
 /// What is known about a layer that was read.
@@ -21,7 +21,8 @@ pub(super) struct LayerFacts {
     pub(super) format: Format,
     /// One for each algorithm that was asked for; empty if the layer cannot be decompressed.
     pub(super) diff_ids: Vec<Digest>,
-    pub(super) links: LayerLinks,
+    /// Whether entries are below directories that the layer has no entries for.
+    pub(super) implies_directories: bool,
 }
 
 /// Reads a layer to the end of what can be decompressed. Returns `None` if the file cannot be read.
@@ -38,7 +39,7 @@ pub(super) fn read(
     let (observer, limits) = (stored.observer(), stored.limits());
     let mut outcome = Outcome::default();
     let stored_algorithm = stored.algorithm();
-    let mut links = LayerLinks::default();
+    let mut implies_directories = false;
     let (format, diff_ids) = match Decoder::new(&mut *stored, limits) {
         Err(error) => {
             outcome.failure = Some(error.to_string());
@@ -51,11 +52,11 @@ pub(super) fn read(
                 algorithms.retain(|algorithm| Some(*algorithm) != stored_algorithm);
             }
             let decoding = Decoding { decoder: Some(decoder), observer, limits, outcome: &mut outcome };
-            let (result, diff_ids) = walk(decoding, &algorithms, place, findings, &mut links)?;
+            let (result, diff_ids) = walk(decoding, &algorithms, place, findings, &mut implies_directories)?;
             // What cannot be decompressed cannot be a whole tar either.
             if let (Err(error), None) = (result, &outcome.failure) {
                 let expected = "a tar that can be followed to its end";
-                findings.add(Rule::TarFraming, place, expected, changeset::reason_of(error));
+                findings.add(Rule::TarFraming, place, expected, reason_of(&error));
             }
             (format, diff_ids)
         }
@@ -66,7 +67,7 @@ pub(super) fn read(
     }
     if let Some(failure) = outcome.failure {
         findings.add(Rule::LayerCompression, place, "a layer that can be decompressed", failure);
-        return Ok(Some(LayerFacts { format, diff_ids: Vec::new(), links }));
+        return Ok(Some(LayerFacts { format, diff_ids: Vec::new(), implies_directories }));
     }
     if format == Format::Gzip && outcome.streams > 1 {
         findings.add(Rule::GzipMembers, place, "one gzip member", format!("{} of them", outcome.streams));
@@ -76,7 +77,7 @@ pub(super) fn read(
         findings.add(Rule::LayerTrailingBytes, place, "the end of the compressed stream", found);
     }
     let stored_digest = if format == Format::Plain { stored.digest() } else { None };
-    Ok(Some(LayerFacts { format, diff_ids: diff_ids.into_iter().chain(stored_digest).collect(), links }))
+    Ok(Some(LayerFacts { format, diff_ids: diff_ids.into_iter().chain(stored_digest).collect(), implies_directories }))
 }
 
 /// Walks the tar and hashes it to the very end: the tail is part of the `diff_id`, whether or not it can be read as
@@ -86,18 +87,31 @@ fn walk(
     algorithms: &[Algorithm],
     place: &FindingPlace,
     findings: &mut Findings,
-    links: &mut LayerLinks,
+    implies_directories: &mut bool,
 ) -> Result<(Result<()>, Vec<Digest>)> {
     let limits = decoding.limits;
     thread::scope(|scope| {
         let ahead = ReadAhead::new(scope, decoding).at("read", Path::new(&place.to_string()))?;
         let hashers = algorithms.iter().copied().map(Hasher::new).collect();
         let mut tar = Hashed { inner: ahead, hashers };
-        let result = changeset::check(&mut tar, limits, place, findings, links);
+        let mut check = LayerCheck::listing();
+        let result = members(&mut tar, limits, &mut check);
+        *implies_directories = check.implies_directories();
+        findings.add_layer(check, place);
         // An error is kept in the outcome.
         let _ = drain(&mut tar);
         Ok((result, tar.hashers.into_iter().map(Hasher::finish).collect()))
     })
+}
+
+/// Shows all members to the check. An error means that nothing after it can be read.
+fn members(tar: &mut impl Read, limits: Limits, check: &mut LayerCheck) -> Result<()> {
+    let mut reader = Reader::new(tar, "layer", limits);
+    while let Some(member) = reader.next_member()? {
+        check.member(&member);
+    }
+    check.end(&reader.finish()?);
+    Ok(())
 }
 
 /// How decompressing ended.

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use crate::digest::Digest;
 use crate::error::Result;
+use crate::layer::{too_many_layers, LAYER_LIMIT};
 use crate::media_type::MediaKind;
 use crate::oci;
 use crate::ops::verify::blob::BlobRole;
@@ -71,6 +72,9 @@ impl DocumentWalk<'_> {
         let count = layers.len();
         if count == 0 {
             self.findings.add(Rule::NoLayers, place, "a layer", "none");
+        }
+        if count > LAYER_LIMIT {
+            self.findings.add_layer_findings([too_many_layers(count)], place);
         }
         let is_layer = |mention: &&BlobMention| matches!(mention.media_type.kind(), MediaKind::Layer(_));
         let digests = layers.iter().flatten().filter(is_layer).map(|mention| mention.digest.clone());

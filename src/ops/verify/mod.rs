@@ -9,7 +9,6 @@
 
 mod blob;
 mod cache;
-mod changeset;
 mod config;
 mod documents;
 mod finding;
@@ -20,15 +19,14 @@ mod links;
 mod manifest;
 mod mention;
 mod referrers;
-mod rule;
 mod shape;
 mod stored;
 
+pub use crate::rule::{Depth, Rule, RuleReport, Severity, Verdict};
 pub use cache::{verify_cache, CacheVerification};
 pub use finding::Finding;
-pub use rule::{Rule, RuleReport, Severity};
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
@@ -41,7 +39,6 @@ use crate::work::{Observer, Work};
 use blob::Blobs;
 use documents::DocumentWalk;
 use finding::{FindingPlace, Findings};
-use links::LinksOf;
 
 /// How images are verified.
 #[derive(Clone, Debug, Default)]
@@ -78,7 +75,8 @@ impl VerifyReport {
 /// Verifies what the location means: the images of a ref name, or without one everything in the layout, including blobs
 /// that nothing refers to.
 ///
-/// Memory grows with the number of entries of the largest layer and of the links of all, never with the size of blobs.
+/// Memory grows with the number of entries of the largest layer, or of an image whose upper layers lack directories, never
+/// with the size of blobs.
 ///
 /// # Errors
 ///
@@ -136,16 +134,16 @@ fn verify_now(layout: &Layout, work: &Work<'_>, index_json: &mut Option<Vec<u8>>
     let stored = |digest: &Digest| sizes.get(&blob_path(digest)).copied().unwrap_or_default();
     observer.expect(bytes_read + blobs.iter().map(|blob| stored(&blob.digest)).sum::<u64>());
     observer.advance(bytes_read);
-    let mut links = LinksOf::new();
+    let mut implied = BTreeSet::new();
     for blob in blobs.iter() {
         observer.step(&format!("read blob {}", blob.digest));
-        if let Some(size) = blob.check(layout, observer, &mut findings, &mut links)? {
+        if let Some(size) = blob.check(layout, observer, &mut findings, &mut implied)? {
             blobs_read += 1;
             bytes_read += size;
         }
     }
     for layers in &layered {
-        links::check(layout, layers, &links, &unheard, &mut findings)?;
+        links::check(layout, layers, &implied, &unheard, &mut findings)?;
     }
     let findings = findings.finish();
     let errors = findings.iter().filter(|finding| finding.severity() == Severity::Error).count();

@@ -15,6 +15,7 @@ fn table(name: &str) -> String {
         "commands" => commands(),
         "settings" => settings(),
         "rules" => rules(),
+        "verdicts" => verdicts(),
         _ => panic!("no table is called {name}"),
     }
 }
@@ -48,6 +49,17 @@ fn rules() -> String {
     table
 }
 
+fn verdicts() -> String {
+    let depths = ["documents", "index", "blobs", "compression", "files"];
+    let verbs = ["`inspect` `config`", "`index`", "`convert`", "`convert --compression`", "`unpack` and others"];
+    let mut table = format!("| rule | {} |\n|---|{}\n", verbs.join(" | "), "---|".repeat(verbs.len()));
+    for rule in Tool::new("verify").args(["--rules", "--json"]).run().json().as_array().unwrap() {
+        let of = |depth: &str| rule["verdicts"][depth].as_str().map(|text| text.replace("takes", "")).unwrap();
+        table += &format!("| `{}` | {} |\n", rule["rule"].as_str().unwrap(), depths.map(of).join(" | "));
+    }
+    table
+}
+
 #[test]
 fn tables_say_what_the_code_says() {
     let is_update = std::env::var_os("UPDATE_DOCUMENTS").is_some();
@@ -71,7 +83,7 @@ fn tables_say_what_the_code_says() {
             }
         }
     }
-    for which in ["commands", "settings", "rules"] {
+    for which in ["commands", "settings", "rules", "verdicts"] {
         assert!(found.iter().any(|found| found == which), "no document has the table {which}");
     }
     assert!(

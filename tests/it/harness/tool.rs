@@ -171,6 +171,11 @@ impl Outcome {
         format!("{}: {}\n--- stdout\n{stdout}--- stderr\n{}---", self.command, self.status, self.stderr)
     }
 
+    /// The command.
+    pub(crate) fn shown(&self) -> &str {
+        &self.command
+    }
+
     pub(crate) fn stderr(&self) -> &str {
         &self.stderr
     }

@@ -13,6 +13,17 @@ pub(super) fn blobs() -> Vec<Row> {
         ("blob-missing", "the layer", change().files(|layout| fs::remove_file(layout.layer()).unwrap())),
         ("blob-missing", "the config", change().files(|layout| fs::remove_file(layout.config()).unwrap())),
         (
+            "layer-count",
+            "one more than Docker takes",
+            change()
+                .config(|config| {
+                    let diff_id = config["rootfs"]["diff_ids"][0].clone();
+                    config["rootfs"]["diff_ids"] = vec![diff_id; 126].into();
+                    config.as_object_mut().unwrap().remove("history");
+                })
+                .manifest(|manifest| manifest["layers"] = vec![manifest["layers"][0].clone(); 126].into()),
+        ),
+        (
             "platform-missing",
             "a manifest that nobody copied",
             change().index_and_blobs(|index, blobs| {

@@ -42,6 +42,7 @@ pub(super) fn compression() -> Vec<Row> {
     ]
 }
 
+#[allow(clippy::too_many_lines)] // A table.
 pub(super) fn tars() -> Vec<Row> {
     let broken = |bytes: Vec<u8>| {
         change().tar(move |tar| {
@@ -90,6 +91,21 @@ pub(super) fn tars() -> Vec<Row> {
             "tar-name-length",
             "a name that no filesystem has",
             members![pax(&[("path", &"x".repeat(256))]), file("new", "")],
+        ),
+        (
+            "tar-name-length",
+            "a target that no filesystem has",
+            members![pax(&[("linkpath", &"x/".repeat(2048))]), member(b'2', "new").link("x")],
+        ),
+        (
+            "tar-xattr-size",
+            "a value that no filesystem has",
+            members![pax(&[("SCHILY.xattr.user.x", &"x".repeat(65537))]), file("new", "")],
+        ),
+        (
+            "tar-xattr-size",
+            "a name that no filesystem has",
+            members![pax(&[(&format!("SCHILY.xattr.user.{}", "x".repeat(251)), "")]), file("new", "")],
         ),
         ("tar-entry", "a path that is too long", members![pax(&[("path", &too_long)]), file("new", "")]),
         ("tar-repeated-path", "a file again", members![file("etc/hostname", "other\n")]),
@@ -162,6 +178,9 @@ pub(super) fn layers_over_layers() -> Vec<Row> {
     vec![
         ("tar-below-link", "a file", over(&[file("etc/mtab/new", "x")])),
         ("tar-below-link", "a directory", over(&[directory("etc/"), directory("etc/mtab/new/")])),
+        ("tar-below-lower-file", "a file", over(&[file("etc/hostname/new", "x")])),
+        ("tar-below-lower-file", "a whiteout", over(&[file("etc/hostname/.wh.new", "")])),
+        ("tar-hardlink", "to a file of a lower layer", over(&[hardlink("etc/new", "etc/hostname")])),
         ("tar-below-link", "a whiteout", over(&[file("etc/mtab/.wh.new", "")])),
     ]
 }
