@@ -176,7 +176,7 @@ fn names_of_any_bytes() {
     assert_eq!(fs::read(place.scratch.join("out/-rf *")).unwrap(), b"2");
 
     let long = "n".repeat(256);
-    refused(&place, &[pax(&[("path", &long)]), file("c", "")], "File name too long");
+    refused(&place, &[pax(&[("path", &long)]), file("c", "")], "tar-name-length");
     let deep = "d/".repeat(40_000);
     refused(&place, &[pax(&[("path", &deep)]), directory("c/")], "a name goes up to 65536 bytes, found 80000");
 }

@@ -138,8 +138,8 @@ fn what_aufs_left_is_ignored_with_a_note() {
     let outcome = Tool::new("unpack").args(["oci:image", "out", "--rootless", "--json"]).within(scratch.path()).run();
     let report = outcome.json();
     let warnings: Vec<&str> = report["warnings"].as_array().unwrap().iter().filter_map(|line| line.as_str()).collect();
-    let about_aufs: Vec<_> = warnings.iter().filter(|line| line.contains("AUFS")).collect();
-    assert!(about_aufs.len() == 1 && about_aufs[0].contains("`/.wh..wh.aufs` and 1 more"), "{warnings:?}");
+    let about_aufs: Vec<_> = warnings.iter().filter(|line| line.contains("whiteout-aufs: /.wh..wh.aufs")).collect();
+    assert!(about_aufs.len() == 1 && about_aufs[0].contains("and 1 more of the kind"), "{warnings:?}");
     assert_eq!((&report["entries"], &report["bytes"]), (&json!(2), &json!(1)));
 }
 
