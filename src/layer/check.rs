@@ -1,7 +1,7 @@
 //! What is wrong with a layer: each entry by itself, and against the others of its layer (image-spec, layer.md).
 //!
 //! `verify` lists all of it. Every other verb that reads the files of an image looks at layers through the same
-//! [`LayerCheck`], and refuses, warns of or takes what it finds as the table in `rule.rs` says.
+//! [`LayerCheck`], and refuses, warns of or takes what it finds as the table in `rule/mod.rs` says.
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
