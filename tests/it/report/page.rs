@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::made::{findings, html, platforms, releases, tar, variants};
 use crate::harness::{clone, make_layout, named, ByHand, Scratch, Tool};
-use crate::verify::members::{file, member};
+use crate::verify::members::{file, member, pax};
 
 /// The trees of a page, as its script reads them.
 fn trees(page: &str) -> Vec<Value> {
@@ -179,6 +179,25 @@ fn a_page_stays_small() {
     let found = trees(&page);
     assert_eq!(bytes(&found[0]["tree"]), whole);
     assert!(page.contains("[\"big\",100000"), "the largest stands alone");
+}
+
+/// Wherever the files are, and however many a directory holds.
+#[test]
+fn a_page_of_one_directory_stays_small() {
+    let scratch = Scratch::new();
+    for (image, below) in [("files", ""), ("directories", "/file")] {
+        let files: Vec<_> = (0..5000).map(|at| file(&format!("directory/{at}{below}"), "x")).collect();
+        make_layout(&scratch.join(image), &[tar(&files)]);
+    }
+    let deep = format!("{}file", "d/".repeat(1500));
+    make_layout(&scratch.join("deep"), &[tar(&[pax(&[("path", &deep)]), file("deep", "x")])]);
+    for words in
+        [&["oci:files"][..], &["oci:directories"], &["oci:files", "oci:directories"], &["oci:deep", "oci:files"]]
+    {
+        let page = html(&scratch, words);
+        assert!(page.len() < 500_000, "{words:?} {}", page.len());
+    }
+    assert!(html(&scratch, &["oci:files"]).contains("<title>4,901 more"));
 }
 
 #[test]

@@ -89,6 +89,9 @@ impl<'a> Part<'a> {
     pub(super) fn contents(&self) -> String {
         let of = if self.is_one_of_several { format!(" of {}", escape(&self.name)) } else { String::new() };
         let mut html = format!("<nav class=\"contents\" aria-label=\"Contents{of}\"><ul>");
+        if self.is_one_of_several {
+            html.push_str("<li><a href=\"#platforms\">All platforms</a></li>");
+        }
         for (id, title) in SECTIONS {
             if id != "comparison" || self.image.comparison.is_some() {
                 write!(html, "<li><a href=\"#{id}-{}\">{title}</a></li>", self.number).expect("writing to a string");

@@ -3,7 +3,7 @@
 
 use std::fmt::Write;
 
-use super::text::{bytes, escape, path, share, signed};
+use super::text::{bytes, escape, number, path, share, signed};
 use crate::ops::report::{SizeNode, SizeTree};
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -43,44 +43,77 @@ const HEIGHT: f64 = 480.0;
 /// How many colours the style has.
 const HUES: usize = 10;
 
+/// What a rectangle stands for.
+struct Tile {
+    name: String,
+    more: u64,
+    less: u64,
+}
+
+impl Tile {
+    fn area(&self) -> u64 {
+        self.more + self.less
+    }
+}
+
+/// The most rectangles of a picture.
+const TILES: usize = 100;
+
+/// What stands foremost in a tree, the largest first. If that is too much, the smallest of it are one.
+fn tiles(tree: &SizeTree) -> Vec<Tile> {
+    let nodes = foremost(tree);
+    let (shown, rest) = nodes.split_at(if nodes.len() > TILES { TILES - 1 } else { nodes.len() });
+    let tile = |node: &&SizeNode| Tile {
+        name: path(&node.path, node.directory).trim_start_matches('/').to_owned(),
+        more: node.more,
+        less: node.less,
+    };
+    let mut tiles: Vec<Tile> = shown.iter().map(tile).collect();
+    if !rest.is_empty() {
+        let (more, less) = rest.iter().fold((0, 0), |(more, less), node| (more + node.more, less + node.less));
+        tiles.push(Tile { name: format!("{} more", number(rest.len())), more, less });
+        tiles.sort_by_key(|tile| std::cmp::Reverse(tile.area()));
+    }
+    tiles
+}
+
 /// The rectangles of a page without a script. `id` is that of the picture.
 pub(super) fn svg(tree: &SizeTree, id: &str, label: &str, colours: Colours) -> String {
-    let nodes = foremost(tree);
-    let areas: Vec<f64> = nodes.iter().map(|node| node.area() as f64).collect();
-    let whole: u64 = nodes.iter().map(|node| node.area()).sum();
+    let tiles = tiles(tree);
+    let areas: Vec<f64> = tiles.iter().map(|tile| tile.area() as f64).collect();
+    let whole: u64 = tiles.iter().map(Tile::area).sum();
     let label = escape(label);
     let mut svg = format!("<svg class=\"map\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"{label}\">");
     if colours == Colours::Change {
         svg.push_str(&patterns(id));
     }
     let all = Rectangle { x: 0.0, y: 0.0, width: WIDTH, height: HEIGHT };
-    for (at, (node, place)) in nodes.iter().zip(squarify(&areas, all)).enumerate() {
+    for (at, (tile, place)) in tiles.iter().zip(squarify(&areas, all)).enumerate() {
         let Rectangle { x, y, width, height } = place;
         if width < 0.5 || height < 0.5 {
             continue;
         }
         let figure = match colours {
-            Colours::Distinct => format!("{} ({})", bytes(node.more), share(node.more, whole)),
-            Colours::Change => signed(node.less, node.more),
+            Colours::Distinct => format!("{} ({})", bytes(tile.more), share(tile.more, whole)),
+            Colours::Change => signed(tile.less, tile.more),
         };
         let class = match colours {
             Colours::Distinct => format!("c{}", at % HUES),
-            Colours::Change if node.more >= node.less => "more".to_owned(),
+            Colours::Change if tile.more >= tile.less => "more".to_owned(),
             Colours::Change => "less".to_owned(),
         };
-        let name = path(&node.path, node.directory).trim_start_matches('/').to_owned();
         write!(
             svg,
             "<svg x=\"{x:.1}\" y=\"{y:.1}\" width=\"{width:.1}\" height=\"{height:.1}\"><title>{} {figure}</title>\
              <rect class=\"{class}\" width=\"100%\" height=\"100%\"/>",
-            escape(&name)
+            escape(&tile.name)
         )
         .expect("writing to a string");
         if colours == Colours::Change {
             write!(svg, "<rect width=\"100%\" height=\"100%\" fill=\"url(#{id}-{class})\"/>")
                 .expect("writing to a string");
         }
-        for (line, y) in [(&name, 18.0), (&figure, 35.0)] {
+        for (line, y) in [(&tile.name, 18.0), (&figure, 35.0)] {
             if let Some(fitting) = fitting(line, width - 14.0).filter(|_| height > y + 4.0) {
                 write!(svg, "<text x=\"7\" y=\"{y}\">{}</text>", escape(&fitting)).expect("writing to a string");
             }
