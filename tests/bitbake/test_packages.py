@@ -20,16 +20,20 @@ exec /usr/bin/rpmbuild "$@"
 """
 
 
+def prepare(build):
+    """Make a build directory ready for Debian's rpm, which has its database at home."""
+    (build.path / ".rpmmacros").write_text("%_dbpath /var/lib/rpm\n")
+    (build.path / "bin/rpmbuild").write_text(RPMBUILD)
+    (build.path / "bin/rpmbuild").chmod(0o755)
+
+
 class Packages(unittest.TestCase):
     """One build directory."""
 
     @classmethod
     def setUpClass(cls):
         cls.build = test_image.new_build(cls.__name__)
-        # Debian's rpm has its database at home.
-        (cls.build.path / ".rpmmacros").write_text("%_dbpath /var/lib/rpm\n")
-        (cls.build.path / "bin/rpmbuild").write_text(RPMBUILD)
-        (cls.build.path / "bin/rpmbuild").chmod(0o755)
+        prepare(cls.build)
         cls.images = cls.build.image_directory()
 
     def layers(self, configuration=""):
