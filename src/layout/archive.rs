@@ -1,5 +1,17 @@
 //! Reads a layout or a docker archive from a tar without extracting it.
 
+// These bytes are others': no value of theirs may end the process.
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::arithmetic_side_effects,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::panic,
+        clippy::unwrap_used
+    )
+)]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -126,12 +138,12 @@ impl Archive {
             let member = match entry.kind {
                 Kind::File { size } => {
                     refuse_sparse(&entry.path, &member.anomalies)?;
-                    let keep = size <= KEPT_SIZE && kept + size <= KEPT_TOTAL;
+                    let keep = size <= KEPT_SIZE && size <= KEPT_TOTAL.saturating_sub(kept);
                     let wanted = if keep { size } else { Format::MAGIC_SIZE as u64 };
                     let mut content = Vec::new();
                     reader.by_ref().take(wanted).read_to_end(&mut content).at("read", &self.path)?;
                     let format = Format::sniff(&content);
-                    kept += if keep { size } else { 0 };
+                    kept = kept.saturating_add(if keep { size } else { 0 });
                     Some(Member::File(Stretch { offset, size, format, content: keep.then_some(content) }))
                 }
                 kind => link(&kind),
@@ -164,6 +176,11 @@ impl Archive {
 
     pub(super) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// The error that a file is not there.
+    pub(super) fn lacks(&self, name: &str) -> Error {
+        Error::malformed(self.name(), format!("`{}` is missing", name.escape_debug()))
     }
 
     /// The name used in messages.
@@ -200,7 +217,7 @@ impl Archive {
         }
         let mut resolved = Vec::new();
         let mut rest: Vec<&str> = path.split('/').rev().collect();
-        let mut links = 0;
+        let mut links = 0_usize;
         while let Some(component) = rest.pop() {
             match component {
                 "" | "." => continue,
@@ -222,7 +239,7 @@ impl Archive {
                 }
                 _ => continue,
             };
-            links += 1;
+            links = links.saturating_add(1);
             if links > MAX_LINKS {
                 return Err("it leads from link to link and to no file");
             }
@@ -270,7 +287,7 @@ struct ReadAt {
 impl Read for ReadAt {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let read = self.file.read_at(buffer, self.position)?;
-        self.position += read as u64;
+        self.position = self.position.saturating_add(read as u64);
         Ok(read)
     }
 }

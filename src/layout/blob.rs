@@ -1,3 +1,15 @@
+// These bytes are others': no value of theirs may end the process.
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::arithmetic_side_effects,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::panic,
+        clippy::unwrap_used
+    )
+)]
+
 use std::io::{self, Read};
 
 use crate::digest::Hasher;
@@ -35,14 +47,14 @@ impl<R: Read> VerifiedReader<R> {
 impl<R: Read> Read for VerifiedReader<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let read = self.inner.read(buffer)?;
-        self.size += read as u64;
+        self.size = self.size.saturating_add(read as u64);
         let expected = self.descriptor.size;
         if self.size > expected || (read == 0 && !buffer.is_empty() && self.size < expected) {
             let found = if read == 0 { self.size.to_string() } else { format!("more than {expected}") };
             return Err(self.mismatch("size", expected.to_string(), found));
         }
         if let Some(hasher) = &mut self.hasher {
-            hasher.update(&buffer[..read]);
+            hasher.update(buffer.get(..read).unwrap_or_default());
         }
         if read == 0 && !buffer.is_empty() {
             if let Some(found) = self.hasher.take().map(Hasher::finish) {

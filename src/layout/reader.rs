@@ -1,3 +1,15 @@
+// These bytes are others': no value of theirs may end the process.
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::arithmetic_side_effects,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::panic,
+        clippy::unwrap_used
+    )
+)]
+
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -309,7 +321,7 @@ fn read_up_to(limit: u64, reader: impl Read, size: u64, subject: &str, path: &Pa
         return Err(Error::malformed(subject, reason));
     }
     let mut raw = Vec::with_capacity(size as usize);
-    reader.take(limit + 1).read_to_end(&mut raw).at("read", path)?;
+    reader.take(limit.saturating_add(1)).read_to_end(&mut raw).at("read", path)?;
     if raw.len() as u64 != size {
         let (expected, found) = (size.to_string(), raw.len().to_string());
         return Err(Error::Mismatch { subject: subject.to_owned(), what: "size", expected, found });

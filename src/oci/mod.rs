@@ -3,6 +3,18 @@
 //! Maps are ordered, members follow the order of the image-spec, and unknown members are kept: editing a document loses
 //! nothing, and a document that is not edited is never rewritten ([`Document`] holds its raw bytes).
 
+// These bytes are others': no value of theirs may end the process.
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::arithmetic_side_effects,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::panic,
+        clippy::unwrap_used
+    )
+)]
+
 pub mod annotations;
 mod config;
 mod descriptor;

@@ -38,7 +38,7 @@ impl FromStr for RefName {
 }
 
 fn is_component(text: &str) -> bool {
-    let mut run = 0;
+    let mut run = 0_usize;
     let mut separator = String::new();
     for c in text.chars() {
         if c.is_ascii_alphanumeric() {
@@ -46,7 +46,7 @@ fn is_component(text: &str) -> bool {
                 return false;
             }
             separator.clear();
-            run += 1;
+            run = run.saturating_add(1);
         } else if "-._:@+".contains(c) {
             separator.push(c);
         } else {

@@ -1,5 +1,17 @@
 //! The parts of the images in a docker archive, by their paths in it.
 
+// These bytes are others': no value of theirs may end the process.
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::arithmetic_side_effects,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::panic,
+        clippy::unwrap_used
+    )
+)]
+
 use serde::de::DeserializeOwned;
 
 use crate::error::{Error, Result};
@@ -29,14 +41,14 @@ pub(super) enum FileSource {
 pub(super) fn member(archive: &Archive, path: &str) -> Result<String> {
     match archive.resolve(path) {
         Ok(Some(name)) => Ok(name),
-        Ok(None) => Err(Error::malformed(archive.name(), format!("`{}` is missing", path.escape_debug()))),
+        Ok(None) => Err(archive.lacks(path)),
         Err(reason) => Err(Error::malformed(format!("{}: `{}`", archive.name(), path.escape_debug()), reason)),
     }
 }
 
 /// Reads the bytes of a document.
 pub(super) fn read(archive: &Archive, name: &str) -> Result<Vec<u8>> {
-    let (reader, size) = archive.file(name)?.expect("the name was resolved to a file");
+    let Some((reader, size)) = archive.file(name)? else { return Err(archive.lacks(name)) };
     read_document(reader, size, &format!("{}: `{name}`", archive.name()), archive.path())
 }
 

@@ -83,7 +83,7 @@ pub(crate) fn choose(subject: &str, pattern: &PlatformPattern, choices: &[Choice
         )
         .of_kind(ErrorKind::NotFound)),
         _ => {
-            let texts: Vec<String> = meant.iter().map(|at| choices[*at].with_digest()).collect();
+            let texts: Vec<String> = meant.iter().filter_map(|at| Some(choices.get(*at)?.with_digest())).collect();
             Err(Error::refused_with_hint(
                 format!("{subject}: one image for platform `{pattern}` is wanted, found {}", meant.len()),
                 format!("choose by platform or digest: {}", texts.join(", ")),
@@ -97,10 +97,11 @@ pub(crate) fn choose(subject: &str, pattern: &PlatformPattern, choices: &[Choice
 pub(crate) fn list(choices: &[Choice]) -> String {
     let mut counts = BTreeMap::<&str, usize>::new();
     for choice in choices {
-        *counts.entry(&choice.text).or_default() += 1;
+        let count = counts.entry(&choice.text).or_default();
+        *count = count.saturating_add(1);
     }
-    let text =
-        |choice: &Choice| if counts[choice.text.as_str()] == 1 { choice.text.clone() } else { choice.with_digest() };
+    let is_alone = |choice: &Choice| counts.get(choice.text.as_str()) == Some(&1);
+    let text = |choice: &Choice| if is_alone(choice) { choice.text.clone() } else { choice.with_digest() };
     choices.iter().map(text).collect::<Vec<_>>().join(", ")
 }
 

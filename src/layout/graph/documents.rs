@@ -191,8 +191,8 @@ impl Kept {
     }
 
     pub(crate) fn keep(&mut self, digest: &Digest, raw: &Arc<[u8]>) {
-        if digest.algorithm().is_some() && self.bytes + raw.len() <= ROOM {
-            self.bytes += raw.len();
+        if digest.algorithm().is_some() && raw.len() <= ROOM.saturating_sub(self.bytes) {
+            self.bytes = self.bytes.saturating_add(raw.len());
             self.raw.insert(digest.clone(), Arc::clone(raw));
         }
     }

@@ -74,7 +74,9 @@ impl<'a> Graph<'a> {
             graph.order.push(descriptor.digest.clone());
             graph.nodes.insert(descriptor.digest.clone(), Node { descriptor: descriptor.clone(), content });
         }
-        let is_missing = |root: &&&Descriptor| matches!(graph.nodes[&root.digest].content, NodeContent::Missing);
+        let is_missing = |root: &&&Descriptor| {
+            graph.nodes.get(&root.digest).map_or(true, |node| matches!(node.content, NodeContent::Missing))
+        };
         match roots.iter().find(is_missing) {
             Some(root) => Err(layout.lacks(&root.digest)),
             None => Ok(graph),
@@ -87,13 +89,15 @@ impl<'a> Graph<'a> {
     }
 
     /// Returns the node that a descriptor of this graph leads to.
+    // A descriptor of the graph has a node: whoever asks for another has a bug.
+    #[allow(clippy::indexing_slicing)]
     pub(crate) fn node(&self, digest: &Digest) -> &Node {
         &self.nodes[digest]
     }
 
     /// All nodes, each after those that it mentions.
     pub(crate) fn nodes(&self) -> impl Iterator<Item = &Node> {
-        self.order.iter().map(|digest| &self.nodes[digest])
+        self.order.iter().filter_map(|digest| self.nodes.get(digest))
     }
 
     /// The manifests, and blobs of unknown kinds, that descriptors of this graph lead to through indexes. Each is

@@ -28,6 +28,8 @@ pub(crate) struct Image {
 
 impl Image {
     /// The image as one choice among several. The config states its platform if no descriptor does.
+    // The config always gives a platform.
+    #[allow(clippy::expect_used)]
     fn choice(&self) -> Choice {
         let platform = self.config.value().platform();
         Choice::new(self.path.descriptor(), self.path.entry(), Some(&platform)).expect("a platform was given")

@@ -31,12 +31,12 @@ impl Layout {
     /// The list of the layout's content (image-spec, image-layout.md#indexjson-file), as of the first read.
     pub fn index(&self) -> Result<Arc<Document<Index>>> {
         let mut known = locked(&self.snapshot.index);
-        if known.is_none() {
-            let index: Document<Index> = self.top_level(INDEX)?;
-            self.refuse_ambiguity(index.value())?;
-            *known = Some(Arc::new(index));
+        if let Some(known) = &*known {
+            return Ok(Arc::clone(known));
         }
-        Ok(Arc::clone(known.as_ref().expect("it was read")))
+        let index: Document<Index> = self.top_level(INDEX)?;
+        self.refuse_ambiguity(index.value())?;
+        Ok(Arc::clone(known.insert(Arc::new(index))))
     }
 
     /// Refuses an `index.json` that others take for something else (CVE-2021-41190).

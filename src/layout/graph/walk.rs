@@ -18,6 +18,8 @@ pub(crate) struct DescriptorPath(Vec<Descriptor>);
 
 impl DescriptorPath {
     /// The document's own descriptor.
+    // A path is made with one, and only grows.
+    #[allow(clippy::expect_used)]
     pub(crate) fn descriptor(&self) -> &Descriptor {
         self.0.last().expect("a path has a descriptor")
     }
@@ -33,6 +35,8 @@ impl DescriptorPath {
     }
 
     /// The entry of `index.json` at its start.
+    // A path is made with one, and only grows.
+    #[allow(clippy::expect_used)]
     pub(crate) fn entry(&self) -> &Descriptor {
         self.0.first().expect("a path has a descriptor")
     }
@@ -169,13 +173,13 @@ impl<'a> Walk<'a> {
         let step = self.steps.last_mut()?;
         let Found::Read(links) = &step.found else { return None };
         let at = step.next;
-        step.next += 1;
+        step.next = at.saturating_add(1);
         if let Some(listed) = links.manifests().get(at) {
             let mut path = step.path.clone();
             path.0.push(listed.clone());
             return Some((path, Way::Listed));
         }
-        let at = at - links.manifests().len();
+        let at = at.saturating_sub(links.manifests().len());
         let aside = match &links.subject {
             Some(subject) if at == 0 && self.subjects == Subjects::Followed => subject,
             Some(_) => return None,
