@@ -64,10 +64,18 @@ fn a_signal_ends_what_waits() {
     for (signal, number) in [(Signal::INT, 2), (Signal::TERM, 15)] {
         for (what, tool) in [
             ("a pipe", Tool::build(&pipe).oci(&scratch.join("new"))),
+            ("standard input", Tool::build("-").oci(&scratch.join("new"))),
             ("a lock", Tool::new("tag").arg(&layout).arg("other")),
             ("a lock, with something staged", Tool::build(&rootfs).target("oci", &layout, "next")),
         ] {
-            let mut running = tool.heeding_signals().start();
+            let tool = if what == "standard input" {
+                // Opened for writing too, so that it never ends.
+                let words = ["env", "--default-signal=HUP,INT,TERM", "sh", "-c", "exec \"$0\" \"$@\" <> \"$PIPE\""];
+                tool.env("PIPE", &pipe).behind(words)
+            } else {
+                tool.heeding_signals()
+            };
+            let mut running = tool.start();
             until_it_waits(&mut running);
             running.signal(signal);
             let outcome = running.wait();
