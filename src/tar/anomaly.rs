@@ -45,7 +45,7 @@ pub enum Anomaly {
     BinaryNumber(&'static str),
     /// A field that nothing depends on should be a number, and is none. Some readers end there.
     NoNumber(&'static str),
-    /// An extended header without the ustar magic, which some readers take for a file.
+    /// An extended header without the magic of its format, which some readers take for a file.
     ExtendedOldFormat,
     /// What follows the ustar magic is neither POSIX's version nor GNU tar's: some readers take it for an older format.
     OddVersion,
@@ -109,7 +109,7 @@ impl fmt::Display for Anomaly {
             Anomaly::SizeWithoutContent(size) => write!(f, "a type without content has the size {size}"),
             Anomaly::BinaryNumber(field) => write!(f, "the {field} is a binary number"),
             Anomaly::NoNumber(field) => write!(f, "the {field}, which does not matter here, is no number"),
-            Anomaly::ExtendedOldFormat => f.write_str("an extended header without the `ustar` magic"),
+            Anomaly::ExtendedOldFormat => f.write_str("an extended header without the magic of its format"),
             Anomaly::OddVersion => f.write_str("the version after the `ustar` magic is neither `00` nor GNU tar's"),
             Anomaly::TypeBits(mode) => write!(f, "the mode {mode:o} has bits beyond 7777"),
             Anomaly::Sparse => f.write_str("a sparse file"),

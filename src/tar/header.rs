@@ -105,6 +105,11 @@ pub(super) fn has_magic(header: &Header) -> bool {
     header.as_bytes()[MAGIC].starts_with(b"ustar")
 }
 
+/// Returns whether the magic is GNU tar's.
+pub(super) fn has_gnu_magic(header: &Header) -> bool {
+    header.as_bytes()[MAGIC_AND_VERSION] == *b"ustar  \0"
+}
+
 /// Returns whether the magic is followed by a version that no format has.
 pub(super) fn has_odd_version(header: &Header) -> bool {
     has_magic(header) && !matches!(&header.as_bytes()[MAGIC_AND_VERSION], b"ustar\x0000" | b"ustar  \0")

@@ -8,7 +8,7 @@ use crate::limits::Limits;
 use crate::tar::blocks::{Block, Blocks};
 use crate::tar::content::{ContentLayout, MemberContent};
 use crate::tar::extended::{Extended, Extension, Globals, Overrides};
-use crate::tar::header::{checksum, has_magic, has_odd_version, no_numbers, HeaderChecksum, MAX_LONG};
+use crate::tar::header::{checksum, has_gnu_magic, has_magic, has_odd_version, no_numbers, HeaderChecksum, MAX_LONG};
 use crate::tar::member::{entry, field, has_content, member_name};
 use crate::tar::sparse::{old_map, Map};
 use crate::tar::{padding, Anomaly, Member, EXTENDED_HEADER_LIMIT, HOLE_LIMIT};
@@ -168,7 +168,8 @@ impl<R: Read> Reader<R> {
                 return self.read_member(&header, size, extended, offset).map(Some);
             };
             extended.anomalies.extend(no_numbers(&header));
-            if !has_magic(&header) {
+            let is_pax = matches!(kind, Extension::Pax | Extension::GlobalPax);
+            if !has_magic(&header) || (is_pax && has_gnu_magic(&header)) {
                 extended.anomalies.push(Anomaly::ExtendedOldFormat);
             }
             let body = self.blocks.body(size, EXTENDED_HEADER_LIMIT)?;

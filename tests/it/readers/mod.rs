@@ -191,7 +191,7 @@ fn change(archive: &mut Vec<u8>, numbers: &mut Numbers) {
                 ];
                 let (start, length) = fields[numbers.below(fields.len())];
                 let place = start + numbers.below(length.min(16));
-                header[place] = numbers.pick(b"\0\xff\x80 01789/.agxLKSDV");
+                header[place] = numbers.pick(b"\0\xff\x80 01789/.agxLKSD");
                 header[148..156].fill(b' ');
                 let sum: u32 = header.iter().map(|byte| u32::from(*byte)).sum();
                 header[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
