@@ -115,6 +115,9 @@ fn kind(
             if !name.ends_with(b"/") {
                 return Ok(Kind::File { size });
             }
+            if matches!(typeflag, b'7' | b'S') {
+                return Err("a file has the name of a directory: readers differ in which they take it for".to_owned());
+            }
             if typeflag != 0 {
                 anomalies.push(Anomaly::TrailingSlash);
             }

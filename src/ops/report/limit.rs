@@ -217,8 +217,10 @@ impl FromStr for Limit {
             }
             Some(_) => return Err(refused("a number before `%` expected")),
             None if metric.is_bytes() => {
-                // Nobody who writes a number without a unit means bytes.
-                let count = written.parse().ok().filter(|count| !unit.is_empty() || *count == ByteCount(0));
+                // Nobody who writes a number without a unit means bytes, and a number is one word.
+                let has_unit = unit.starts_with(|c: char| c.is_ascii_alphabetic());
+                let is_meant = |count: &ByteCount| has_unit || (unit.is_empty() && *count == ByteCount(0));
+                let count = written.parse().ok().filter(is_meant);
                 let count: ByteCount = count.ok_or_else(|| refused(&format!("{} expected", ByteCount::ACCEPTED)))?;
                 Amount::Number(count.0)
             }

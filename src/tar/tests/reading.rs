@@ -49,6 +49,12 @@ fn what_is_taken_for_a_directory_has_no_content_to_read() {
         let (member, content) = Raw::default().member(typeflag, "d/", b"content", |_| {}).only();
         assert_eq!((member.entry.unwrap().kind, content), (Kind::Directory, vec![]));
     }
+    // Some readers take these for files, and others for directories.
+    for typeflag in [b'7', b'S'] {
+        let (member, _) = Raw::default().member(typeflag, "d/", b"content", |_| {}).only();
+        let error = member.entry.unwrap_err().to_string();
+        assert!(error.contains("a file has the name of a directory"), "{error}");
+    }
     for typeflag in [b'0', b'7', 0] {
         let (member, content) = Raw::default().member(typeflag, "f", b"content", |_| {}).only();
         assert_eq!((member.entry.unwrap().size(), content), (7, b"content".to_vec()));

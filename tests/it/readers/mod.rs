@@ -282,8 +282,8 @@ fn by_the_crate(archive: &[u8]) -> Listed {
     let text = |error: std::io::Error| error.to_string();
     for member in tar::Archive::new(archive).entries().map_err(text)? {
         let mut member = member.map_err(text)?;
-        // The name of the archive is none of its members.
-        if member.header().entry_type().as_byte() == b'V' {
+        // The name of the archive and what holds for all members are none of them.
+        if matches!(member.header().entry_type().as_byte(), b'V' | b'g') {
             continue;
         }
         // It leaves what extended headers say of times to its user.
