@@ -73,7 +73,7 @@ test-faults: ## every verb with every call failing, killed and interrupted (FAUL
 	tests/faults/run $(FAULT_FLAGS)
 	tests/faults/mutations
 	tests/faults/writers
-	OCIBAKE_TAR_MUTATIONS=10000 $(CARGO) test --locked --test it readers::
+	OCIBAKE_TAR_MUTATIONS=2500 $(CARGO) test --locked --test it readers::
 
 test-bitbake: build ## real BitBake builds; BITBAKE, OECORE and META_VIRT name trees
 	tests/bitbake/run

@@ -43,7 +43,7 @@ pub enum Anomaly {
     SizeWithoutContent(u64),
     /// A number in the binary form of GNU tar, in the field of this name.
     BinaryNumber(&'static str),
-    /// A field that nothing depends on should be a number, and is none. Some readers end there.
+    /// A field that nothing depends on should be a number, and is none or out of range. Some readers end there.
     NoNumber(&'static str),
     /// An extended header without the magic of its format, which some readers take for a file.
     ExtendedOldFormat,
@@ -108,7 +108,9 @@ impl fmt::Display for Anomaly {
             }
             Anomaly::SizeWithoutContent(size) => write!(f, "a type without content has the size {size}"),
             Anomaly::BinaryNumber(field) => write!(f, "the {field} is a binary number"),
-            Anomaly::NoNumber(field) => write!(f, "the {field}, which does not matter here, is no number"),
+            Anomaly::NoNumber(field) => {
+                write!(f, "the {field}, which does not matter here, is no number or out of range")
+            }
             Anomaly::ExtendedOldFormat => f.write_str("an extended header without the magic of its format"),
             Anomaly::OddVersion => f.write_str("the version after the `ustar` magic is neither `00` nor GNU tar's"),
             Anomaly::TypeBits(mode) => write!(f, "the mode {mode:o} has bits beyond 7777"),

@@ -165,7 +165,7 @@ pub(super) fn number(field: &[u8]) -> Option<Number> {
     Some(Number { value, form: NumberForm::Octal })
 }
 
-/// The fields that should be numbers and are none. The size is not among them, since nothing is read without it.
+/// The fields that should be numbers and are none, or none that the system has room for. The size is not among them, since nothing is read without it.
 pub(super) fn no_numbers(header: &Header) -> impl Iterator<Item = Anomaly> + '_ {
     let (fields, bytes) = (header.as_old(), header.as_bytes());
     let fields = [
@@ -176,7 +176,12 @@ pub(super) fn no_numbers(header: &Header) -> impl Iterator<Item = Anomaly> + '_ 
         ("device major", &bytes[DEVICE_MAJOR]),
         ("device minor", &bytes[DEVICE_MINOR]),
     ];
-    fields.into_iter().filter(|(_, field)| number(field).is_none()).map(|(name, _)| Anomaly::NoNumber(name))
+    let is_number = |name: &str, field: &[u8]| {
+        let in_range =
+            |value: i128| if name == "mtime" { i64::try_from(value).is_ok() } else { u32::try_from(value).is_ok() };
+        number(field).is_some_and(|number| in_range(number.value))
+    };
+    fields.into_iter().filter(move |(name, field)| !is_number(name, field)).map(|(name, _)| Anomaly::NoNumber(name))
 }
 
 #[cfg(test)]

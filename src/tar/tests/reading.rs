@@ -163,8 +163,9 @@ fn headers_of_before_ustar_and_signed_checksums() {
 
 #[test]
 fn what_makes_others_end_is_told_where_nothing_depends_on_it() {
-    let table: [(u8, Change, Anomaly); 6] = [
+    let table: [(u8, Change, Anomaly); 7] = [
         (b'x', |header| header.as_mut_bytes()[262..265].copy_from_slice(b"  \0"), Anomaly::ExtendedOldFormat),
+        (b'x', |header| header.as_mut_bytes()[136] = 0x80, Anomaly::NoNumber("mtime")),
         (b'0', |header| header.as_mut_bytes()[264] = b'1', Anomaly::OddVersion),
         (b'x', |header| header.as_mut_bytes()[264] = b' ', Anomaly::OddVersion),
         (b'0', |header| header.as_mut_bytes()[329..331].copy_from_slice(b"0D"), Anomaly::NoNumber("device major")),
