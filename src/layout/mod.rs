@@ -23,7 +23,7 @@ pub(crate) use graph::{
     Node, NodeContent, Opened, Reach, Redirects, Rooted, Subjects, Walk, MAX_DEPTH,
 };
 pub(crate) use graph::{referrers_tag, AttachedFile, DescriptorPath, Image, Referrer};
-pub(crate) use names::{most_specific, without_full_name, Names};
+pub(crate) use names::{most_specific, refuse_location_as_name, without_full_name, Names};
 pub use names::{AdditionalName, DigestPrefix, DockerName, DockerTag, ImageName, Location, Transport};
 pub use reader::Layout;
 pub(crate) use reader::StoredFile;

@@ -5,7 +5,7 @@ use serde::Serialize;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::json;
-use crate::layout::{Location, Transaction};
+use crate::layout::{refuse_location_as_name, Location, Transaction};
 use crate::oci::{Descriptor, RefName};
 use crate::work::Work;
 
@@ -37,6 +37,7 @@ pub fn tag(location: &Location, options: &TagOptions, work: &Work<'_>) -> Result
     if names.is_empty() {
         return Err(Error::refused("a name is missing: what should the image be called"));
     }
+    names.iter().try_for_each(|name| refuse_location_as_name(name.as_str()))?;
     Transaction::edit(location, work.limits)?.commit(work, |draft| {
         let entry = draft.layout()?.entry()?;
         for name in names {

@@ -44,10 +44,10 @@ class VariablesFile(scratch.TestCase):
 
     def test_every_variable_travels_as_it_is(self):
         names = bbclass.defaults()["OCI_VARIABLES"].split()
-        # The class adds to labels and annotations (see below), renames the old form of OCI_IMAGE_CMD, and resolves the
-        # base.
-        others = {"OCI_IMAGE_LABELS", "OCI_IMAGE_ANNOTATIONS", "OCI_IMAGE_ENTRYPOINT_ARGS", "OCI_BASE_IMAGE",
-                  "OCI_BASE_IMAGE_MODE"}
+        # The class adds to labels and annotations, gives the name to archives alone (see below), renames the old form of
+        # OCI_IMAGE_CMD, and resolves the base.
+        others = {"OCI_IMAGE_LABELS", "OCI_IMAGE_ANNOTATIONS", "OCI_IMAGE_NAME", "OCI_IMAGE_ENTRYPOINT_ARGS",
+                  "OCI_BASE_IMAGE", "OCI_BASE_IMAGE_MODE"}
         # The class itself needs these for the names of its links.
         read_here = {"OCI_IMAGE_TAG"}
         for name in sorted(set(names) - others):

@@ -323,6 +323,23 @@ fn made_by_others(scratch: &Scratch) -> ([Value; 3], Value, Value) {
     (images, attestation, attached)
 }
 
+/// As when the target was forgotten, and the last image is taken for it.
+#[test]
+fn an_image_that_loses_its_name_to_an_index_is_told() {
+    let scratch = Scratch::new();
+    let [(amd64, _), ..] = machines(&scratch);
+    let build = Tool::new("build").args(["rootfs", "oci:riscv:v1", "--arch", "riscv64", "--owner", "0:0"]);
+    let digest = build.within(scratch.path()).bake();
+    let outcome = index(&scratch, &[&amd64, "oci:riscv:v1"]).run();
+    assert_eq!(outcome.code(), 0);
+    let told = format!("target `oci:riscv:v1` was the image {}, which the index does not list", &digest[..19]);
+    assert!(outcome.stderr().contains(&told), "{}", outcome.stderr());
+    // An image that is listed, and an index that makes room for the next, lose nothing.
+    for words in [&[&*amd64, "oci:riscv:v1"][..], &[&*amd64, "oci:amd64:v1"]] {
+        assert_eq!(index(&scratch, words).run().stderr(), "", "{words:?}");
+    }
+}
+
 #[test]
 fn images_come_and_go_and_the_rest_stays() {
     let scratch = Scratch::new();

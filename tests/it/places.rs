@@ -6,7 +6,7 @@ use crate::harness::{bytes_of, names_below, Layout, Peer, Scratch, Tool};
 type Case = (&'static str, &'static [&'static str], &'static str);
 
 /// Arguments that look like something other than a place, both as a target and as an image.
-const MISTAKEN: [Case; 18] = [
+const MISTAKEN: [Case; 21] = [
     ("docker-archive:app.tar:my..app:v1", &["the path `app.tar` and the name `my..app:v1`", "no name"], ""),
     ("oci:out:app~x:1", &["the path `out` and the name `app~x:1`", "no ref name"], ""),
     ("oci-archive:out.tar:a b:c", &["the path `out.tar` and the name `a b:c`"], ""),
@@ -19,6 +19,9 @@ const MISTAKEN: [Case; 18] = [
     ("docker-daemon:app:v1", &["`docker-daemon:`"], "docker-daemon:app:v1"),
     ("dir:x2", &["`dir:`"], "dir:x2"),
     ("OCI:x2", &["`OCI:`", "`oci:DIR[:REF]`"], "`oci:x2`"),
+    ("oic:x2:v1", &["`oic:`", "`oci:DIR[:REF]`"], "`oci:x2:v1`"),
+    ("oci://x2:v1", &["no `//`"], "`oci:x2:v1`"),
+    ("oci-archive:///x.tar", &["no `//`"], "`oci-archive:/x.tar`"),
     ("docker_archive:x.tar:app", &["`docker_archive:`"], "`docker-archive:x.tar:app`"),
     ("out.tar.lz4", &["`.tar.lz4`"], "`.tar.zst`"),
     ("out.zip:v1", &["`.zip`"], "`.tar.zst`"),

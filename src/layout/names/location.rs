@@ -80,6 +80,10 @@ impl Location {
         for transport in [Transport::Oci, Transport::OciArchive, Transport::DockerArchive] {
             let rest = bytes.strip_prefix(transport.name().as_bytes()).and_then(|rest| rest.strip_prefix(b":"));
             let Some(rest) = rest else { continue };
+            if rest.starts_with(b"//") {
+                let rest = String::from_utf8_lossy(rest).escape_debug().to_string();
+                return Err(mistaken::with_slashes(&shown, transport.name(), &rest, role));
+            }
             let is_stream = rest == b"-" || rest.starts_with(b"-:");
             match (transport, role) {
                 (Transport::Oci, _) if is_stream => return Err(mistaken::layout_as_stream(&shown, role)),

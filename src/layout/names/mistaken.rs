@@ -11,8 +11,9 @@ use crate::layout::DockerName;
 const FOREIGN: [&str; 7] = ["containers-storage", "dir", "docker", "docker-daemon", "ostree", "sif", "tarball"];
 
 /// Supported transports and common misspellings, in lower case and without `-` and `_`.
-const MEANT: [(&str, &str); 8] = [
+const MEANT: [(&str, &str); 9] = [
     ("oci", "oci"),
+    ("oic", "oci"),
     ("ocidir", "oci"),
     ("ocilayout", "oci"),
     ("ociarchive", "oci-archive"),
@@ -21,6 +22,29 @@ const MEANT: [(&str, &str); 8] = [
     ("dockertar", "docker-archive"),
     ("dockersave", "docker-archive"),
 ];
+
+/// The error for a supported transport that is written like a scheme: `oci://app` means `/app` to nobody.
+pub(super) fn with_slashes(text: &str, transport: &str, rest: &str, role: Role) -> Error {
+    let path = rest.trim_start_matches('/');
+    let absolute = if rest.starts_with("///") {
+        format!("`{transport}:/{path}`")
+    } else {
+        format!("`{transport}:{path}`, or `{transport}:/{path}` for a path from the root")
+    };
+    let message = format!("{role} `{text}`: no `//` is wanted after `{transport}:`, which a path follows");
+    Error::refused_with_hint(message, format!("write {absolute}"))
+}
+
+/// Refuses a name for an image that is a whole location.
+pub(crate) fn refuse_location_as_name(name: &str) -> Result<(), Error> {
+    let is_location = ["oci:", "oci-archive:", "docker-archive:"].iter().any(|transport| name.starts_with(transport));
+    if !is_location {
+        return Ok(());
+    }
+    let message = format!("name `{name}`: a name within the target is wanted, found a whole location");
+    let last = name.rsplit(':').next().unwrap_or_default();
+    Err(Error::refused_with_hint(message, format!("write `{last}`")))
+}
 
 /// Refuses a text without a supported transport if it is not a path. `on_disk` tells whether a path exists.
 pub(super) fn refuse(text: &str, role: Role, on_disk: impl Fn(&Path) -> bool) -> Result<(), Error> {

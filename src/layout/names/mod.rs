@@ -16,6 +16,7 @@ pub(in crate::layout) use docker::whole_name;
 pub use docker::{DockerName, DockerTag};
 pub use image_name::ImageName;
 pub use location::{Location, Transport};
+pub(crate) use mistaken::refuse_location_as_name;
 pub(in crate::layout) use target::with_full_names;
 pub use target::AdditionalName;
 pub(crate) use target::{without_full_name, Names};

@@ -17,7 +17,7 @@ use crate::hint::{Hint, OptionName};
 use crate::image::publish::{self, TargetOptions};
 use crate::layout::{DockerForm, Draft, Layout, Location, Names, Transaction, Transport, Trust};
 use crate::limits::Limits;
-use crate::media_type::MediaType;
+use crate::media_type::{MediaKind, MediaType};
 use crate::oci::{Annotations, Descriptor, Document, Index};
 use crate::work::Work;
 use existing::{Existing, Stand};
@@ -53,7 +53,7 @@ pub fn index(images: &[Location], target: &Location, options: &IndexOptions, wor
         target: target.to_string(),
         refs: listed.refs,
         blobs,
-        warnings: sources.iter().flat_map(|source| source.warnings.clone()).collect(),
+        warnings: sources.iter().flat_map(|source| source.warnings.clone()).chain(listed.warnings).collect(),
     })
 }
 
@@ -80,6 +80,7 @@ struct Listed {
     digest: Option<Digest>,
     manifests: Vec<ListedManifest>,
     refs: Vec<String>,
+    warnings: Vec<String>,
 }
 
 /// Lists the index, with the images that the target already has for it if they stay.
@@ -104,12 +105,26 @@ fn list(
         let entries = entries?.concat();
         let refs = entries.iter().filter_map(Descriptor::ref_name).map(str::to_owned).collect();
         Stand::replace(draft, &existing.entries, entries)?;
-        return Ok(Listed { digest: None, manifests, refs });
+        return Ok(Listed { digest: None, manifests, refs, warnings: Vec::new() });
     }
     let document = nested(existing.document, &members, &options.annotations);
     let descriptor = draft.put(&document, MediaType::INDEX)?;
+    let warnings = displaced(draft.index(), stand, &document, target);
     names.descriptors(&descriptor).into_iter().try_for_each(|named| draft.list(named))?;
-    Ok(Listed { digest: Some(descriptor.digest), manifests, refs: names.texts() })
+    Ok(Listed { digest: Some(descriptor.digest), manifests, refs: names.texts(), warnings })
+}
+
+/// Warnings about images that the index takes the name from and does not list: perhaps the target was forgotten, and the
+/// last image is taken for it.
+fn displaced(before: &Index, stand: &Stand, document: &Document<Index>, target: &Location) -> Vec<String> {
+    let is_listed = |entry: &Descriptor| document.value().manifests.iter().any(|member| member.digest == entry.digest);
+    let own = stand.own_entries(before).into_iter();
+    own.filter(|entry| entry.media_type.kind() == MediaKind::Manifest && !is_listed(entry))
+        .map(|entry| {
+            let digest = entry.digest.short();
+            format!("target `{target}` was the image {digest}, which the index does not list: it has lost its name")
+        })
+        .collect()
 }
 
 /// Returns what the index is to list: what it lists already, without what is removed, and what is new.
