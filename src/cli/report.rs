@@ -134,6 +134,13 @@ fn answer(report: &Report) -> Answer {
 }
 
 fn broken(tested: &TestedLimit, has_platforms: bool) -> String {
-    let platform = if has_platforms { format!("{}: ", printable(&tested.platform.to_string())) } else { String::new() };
-    format!("ocibake: {platform}limit `{}` is broken: found {}", tested.limit, tested.shown())
+    let limit = format!("limit `{}` is broken", tested.limit);
+    let shown = printable(&tested.shown());
+    if tested.value.is_none() {
+        format!("ocibake: {limit}: {shown}")
+    } else if has_platforms {
+        format!("ocibake: {}: {limit}: found {shown}", printable(&tested.platform.to_string()))
+    } else {
+        format!("ocibake: {limit}: found {shown}")
+    }
 }

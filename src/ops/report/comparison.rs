@@ -15,7 +15,7 @@ use crate::ops::report::causes::{self, Cause, FetchReason};
 use crate::ops::report::contents::ImageContents;
 use crate::ops::report::size_change::{size_change, SizeChange, SizeChanges};
 use crate::ops::report::size_tree::{Leaf, SizeTree};
-use crate::platform::Platform;
+use crate::platform::{Platform, PlatformPattern};
 use crate::tree::{diff, Change, Entry, Mask, TarPath};
 
 /// What changed since an older image.
@@ -73,6 +73,12 @@ impl Comparison {
     /// Whether it is known which recipes changed.
     pub(super) fn is_by_recipe(&self) -> bool {
         self.causes.iter().filter_map(|cause| cause.recipe.as_deref()).any(|recipe| recipe != GENERATED)
+    }
+
+    /// The platform of the older image, if the newer one is not for it.
+    pub(super) fn other_platform(&self, new: &Platform) -> Option<&Platform> {
+        let old = &self.old.platform;
+        PlatformPattern::from(new).choose([old]).is_empty().then_some(old)
     }
 
     pub(super) fn between(old: (&Image, &ImageContents), new: (&Image, &ImageContents)) -> Result<Self> {

@@ -74,7 +74,7 @@ pub struct TestedLimit {
     pub value: Option<u64>,
     /// Of what it is a part: bytes, where a limit is a share.
     pub of: Option<u64>,
-    /// Whether it is more than may be.
+    /// Whether it is more than may be, or cannot be measured.
     pub broken: bool,
 }
 
@@ -160,7 +160,8 @@ impl Metric {
 impl Limit {
     pub(super) fn test(&self, image: &ImageReport) -> TestedLimit {
         let measured = self.metric.measure(image);
-        let broken = measured.as_ref().is_some_and(|Measured { value, of }| match self.most {
+        // What cannot be measured may be anything.
+        let broken = measured.as_ref().map_or(true, |Measured { value, of }| match self.most {
             Amount::Number(most) => *value > most,
             // Of nothing, nothing is a share.
             Amount::Share(millionths) => {
@@ -178,9 +179,9 @@ impl Limit {
 }
 
 impl TestedLimit {
-    /// What was measured, for people.
+    /// What was measured, or why nothing could be, for people.
     pub fn shown(&self) -> String {
-        let Some(value) = self.value else { return "no older image".to_owned() };
+        let Some(value) = self.value else { return format!("no older image for {}", self.platform) };
         let share = self.of.map(|of| format!(" ({})", super::page::share(value, of))).unwrap_or_default();
         if self.limit.metric.is_bytes() {
             format!("{}{share}", ByteCount(value))

@@ -179,7 +179,13 @@ fn image_report(
         (Some(old), Some(older)) => {
             work.observer.step(&format!("read {}", old.location));
             let before = ImageContents::read(&old.layout, older, map, work)?;
-            Some(Comparison::between((older, &before), (image, &contents))?)
+            let comparison = Comparison::between((older, &before), (image, &contents))?;
+            let platform = image.config.value().platform();
+            if let Some(other) = comparison.other_platform(&platform) {
+                let message = format!("an image for {platform} is compared with one for another platform, {other}");
+                work.observer.warning(&message);
+            }
+            Some(comparison)
         }
         _ => None,
     };

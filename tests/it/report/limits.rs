@@ -1,4 +1,4 @@
-use super::made::{findings, json, platforms, releases};
+use super::made::{findings, json, platforms, releases, variants};
 use crate::harness::{Scratch, Tool};
 
 fn failing(scratch: &Scratch, words: &[&str]) -> (i32, String) {
@@ -90,8 +90,35 @@ fn each_platform_keeps_the_limits() {
     let lines: Vec<&str> = said.lines().collect();
     assert_eq!(lines[0], "ocibake: linux/amd64: limit `unpacked>4B` is broken: found 5 B");
     assert_eq!(lines[1], "ocibake: linux/arm64/v8: limit `unpacked>4B` is broken: found 5 B");
-    // Without an older image for a platform there is no update.
-    assert!(lines[2].starts_with("ocibake: linux/arm64/v8: limit `update>0` is broken") && lines.len() == 3, "{said}");
+    // Without an older image for a platform its update cannot be measured.
+    assert_eq!(lines[2], "ocibake: limit `update>0` is broken: no older image for linux/amd64");
+    assert!(lines[3].starts_with("ocibake: linux/arm64/v8: limit `update>0` is broken") && lines.len() == 4, "{said}");
+}
+
+/// A limit that cannot be measured is broken, and every form of the report says so.
+#[test]
+fn no_older_image_breaks_limits_of_updates() {
+    let scratch = Scratch::new();
+    platforms(&scratch);
+    variants(&scratch, "other", &[1]);
+    let words = ["oci:both", "oci:other", "--fail-if", "update>100%", "--fail-if", "grown>1GB"];
+    let (code, said) = failing(&scratch, &words);
+    let lines = ["update>100%", "grown>1GB"].map(|limit| {
+        ["linux/amd64", "linux/arm64/v8"]
+            .map(|platform| format!("ocibake: limit `{limit}` is broken: no older image for {platform}\n"))
+    });
+    assert_eq!((code, said), (1, lines.concat().concat()));
+    let page = std::fs::read_to_string(scratch.join("page.html")).unwrap();
+    assert!(page.contains("4 of 4 limits broken"));
+    assert!(page.contains("✗ broken</b> <code>update&gt;100%</code> no older image for linux/amd64</li>"), "{page}");
+    let run = |more: &[&str]| Tool::new("report").args(words).args(more).within(scratch.path()).run();
+    let summary = run(&[]);
+    let row = "| `update>100%` | `linux/arm64/v8` | no older image | **broken** |";
+    assert!(summary.printed().contains(row) && summary.code() == 1, "{}", summary.printed());
+    let report: serde_json::Value = serde_json::from_str(&run(&["--json"]).printed()).unwrap();
+    for limit in report["limits"].as_array().unwrap() {
+        assert_eq!((&limit["value"], &limit["broken"]), (&serde_json::Value::Null, &true.into()));
+    }
 }
 
 #[test]

@@ -225,4 +225,12 @@ fn each_platform_has_its_part() {
     assert_eq!(other["images"][0]["comparison"]["old"]["platform"], "linux/arm64/v8");
     let page = super::made::html(&scratch, &["oci:both", "oci:one", "--platform", "amd64"]);
     assert!(page.contains("<b>another</b>: linux/arm64/v8"), "{page}");
+    let run = |words: &[&str]| Tool::new("report").args(words).within(scratch.path()).run();
+    let outcome = run(&["oci:both", "oci:one", "--platform", "amd64"]);
+    let warning = "an image for linux/amd64 is compared with one for another platform, linux/arm64/v8";
+    assert_eq!(outcome.stderr(), format!("ocibake: warning: {warning}\n"));
+    let summary = outcome.printed();
+    assert!(summary.contains("**The older image is for another platform**: `linux/arm64/v8`."), "{summary}");
+    let outcome = run(&["oci:both", "oci:one", "--platform", "arm64"]);
+    assert!(outcome.stderr().is_empty() && !outcome.printed().contains("another platform"), "{}", outcome.stderr());
 }

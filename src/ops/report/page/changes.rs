@@ -19,8 +19,8 @@ pub(super) fn comparison(part: &Part<'_>) -> String {
         ("Created", escape(&visible(old.created.as_deref().unwrap_or_default()))),
         ("Differs", escape(&comparison.reason)),
     ];
-    if old.platform != part.image.inspection.platform {
-        facts.push(("Platform", format!("<b>another</b>: {}", escape(&visible(&old.platform.to_string())))));
+    if let Some(other) = comparison.other_platform(&part.image.inspection.platform) {
+        facts.push(("Platform", format!("<b>another</b>: {}", escape(&visible(&other.to_string())))));
     }
     let html = format!(
         "{}{}{}{}{}",

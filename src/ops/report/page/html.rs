@@ -89,14 +89,16 @@ fn limits(limits: &[TestedLimit], has_platforms: bool) -> String {
     let mut html = format!("<section class=\"limits {class}\" aria-label=\"Limits\"><h2>{heading}</h2><ul>");
     for limit in limits {
         let (class, mark) = if limit.broken { ("broken", "✗ broken") } else { ("kept", "✓ holds") };
-        let platform =
-            if has_platforms { format!("{}, ", visible(&limit.platform.to_string())) } else { String::new() };
+        let found = match limit.value {
+            Some(_) if has_platforms => format!("{}, found {}", limit.platform, limit.shown()),
+            Some(_) => format!("found {}", limit.shown()),
+            None => limit.shown(),
+        };
         write!(
             html,
-            "<li class=\"{class}\"><b>{mark}</b> <code>{}</code> {}found {}</li>",
+            "<li class=\"{class}\"><b>{mark}</b> <code>{}</code> {}</li>",
             escape(&limit.limit.to_string()),
-            escape(&platform),
-            escape(&limit.shown())
+            escape(&visible(&found))
         )
         .expect("writing to a string");
     }

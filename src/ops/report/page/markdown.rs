@@ -57,7 +57,8 @@ fn limits(limits: &[TestedLimit]) -> String {
         .iter()
         .map(|limit| {
             let kept = if limit.broken { "**broken**" } else { "holds" };
-            vec![code(&limit.limit.to_string()), code(&limit.platform.to_string()), limit.shown(), kept.to_owned()]
+            let found = limit.value.map_or_else(|| "no older image".to_owned(), |_| limit.shown());
+            vec![code(&limit.limit.to_string()), code(&limit.platform.to_string()), found, kept.to_owned()]
         })
         .collect();
     table("Limits", &["limit", "platform", "found", ""], &rows)
@@ -100,6 +101,10 @@ fn image_summary(image: &ImageReport) -> String {
         &rows,
     );
     if let Some(comparison) = comparison {
+        if let Some(other) = comparison.other_platform(&inspection.platform) {
+            write!(text, "\n**The older image is for another platform**: {}.\n", code(&other.to_string()))
+                .expect("writing to a string");
+        }
         text.push_str(&update(comparison));
     }
     let usage = |usage: &crate::ops::inspect::Usage| {
