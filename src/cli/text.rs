@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use ocibake::digest::Digest;
 use ocibake::image::fetch::{FetchedRecipe, RecipeChange, UpdateCost};
 use ocibake::oci::Annotations;
 use ocibake::ops::build::BuildStats;
@@ -96,7 +97,7 @@ fn index(index: &IndexInspection) -> String {
         let size = image.size.map_or_else(|| "missing".to_owned(), bytes);
         writeln!(text, "  {:<width$}  {size:>9}  {}", platform(image), image.digest).expect("writing to a string");
     }
-    attached(&mut text, &index.attached);
+    attached(&mut text, &index.attached, &index.digest);
     text
 }
 
@@ -129,7 +130,7 @@ fn image(image: &ImageInspection) -> String {
         text.push_str(&indented(&printable(layer.groups.as_deref().unwrap_or_default()), 5));
     }
     writeln!(text, "total  {:>12}", bytes(image.size)).expect("writing to a string");
-    attached(&mut text, &image.attached);
+    attached(&mut text, &image.attached, &image.digest);
     if let Some(mut files) = image.files.as_deref() {
         for number in 1..=image.layers.len() {
             let (of_layer, rest) = files.split_at(files.partition_point(|file| file.layer <= number));
@@ -168,7 +169,8 @@ fn indented(words: &str, indent: usize) -> String {
     text
 }
 
-fn attached(text: &mut String, all: &[Attached]) {
+/// What is attached, and to what, where that is not what is shown.
+fn attached(text: &mut String, all: &[Attached], shown: &Digest) {
     if !all.is_empty() {
         text.push_str("attached\n");
     }
@@ -176,7 +178,9 @@ fn attached(text: &mut String, all: &[Attached]) {
         for file in &attached.files {
             let title = printable(file.title.as_deref().unwrap_or_default());
             let kind = printable(attached.artifact_type.as_deref().unwrap_or_default());
-            writeln!(text, "{:>19}  {}  {kind} {title}", bytes(file.size), attached.digest)
+            let subject = &attached.subject;
+            let to = if subject == shown { String::new() } else { format!("  (attached to {})", subject.short()) };
+            writeln!(text, "{:>19}  {}  {kind} {title}{to}", bytes(file.size), attached.digest)
                 .expect("writing to a string");
         }
     }

@@ -280,6 +280,29 @@ fn an_index_is_meant_as_a_whole_or_one_of_its_images() {
         let seen = Tool::new("inspect").args([&oci(&out, ":multi"), "--platform", platform, "--json"]).run().json();
         assert_eq!(seen["attached"].as_array().map(Vec::len), Some(expected), "{platform}");
     }
+    // Where it is not attached to what is shown, a report says to what.
+    let short = |of: &Value| of["digest"].as_str().unwrap()[.."sha256:".len() + 12].to_owned();
+    let said = |args: &[&str]| {
+        let shown = Tool::new("inspect").arg(oci(&out, ":multi")).args(args).run().stdout();
+        let lines = shown.lines().skip_while(|line| *line != "attached").skip(1);
+        let mut to: Vec<String> =
+            lines.map(|line| line.split_once("bill.json").unwrap().1.trim_start().to_owned()).collect();
+        to.sort();
+        to
+    };
+    assert_eq!(said(&[]), ["".to_owned(), format!("(attached to {})", short(&arm))]);
+    assert_eq!(said(&["--platform", "arm"]), ["".to_owned(), format!("(attached to {})", short(&whole))]);
+    let report = |args: &[&str]| Tool::new("report").arg(oci(&out, ":multi")).args(args).run().stdout();
+    let page = report(&["-o", "-"]);
+    assert!(page.contains(&format!("<dt>Index</dt><dd><code>{}</code>", whole["digest"].as_str().unwrap())));
+    let of_index = format!(">the index {}</td>", short(&whole));
+    assert_eq!((page.matches(">this image</td>").count(), page.matches(&of_index).count()), (1, 2));
+    let summary = report(&[]);
+    let lines: Vec<&str> = summary.lines().filter(|line| line.contains("ttached to")).collect();
+    assert_eq!(lines, ["Attached to the index: `bill.json`.", "Attached to this image: `bill.json`."], "{summary}");
+    assert!(summary.contains(&format!("\nIndex: `{}`\n", short(&whole))), "{summary}");
+    let summary = report(&["--platform", "amd64"]);
+    assert!(summary.contains(&format!("\nAttached to the index `{}`: `bill.json`.\n", short(&whole))), "{summary}");
     let seen = Tool::new("inspect").args([&oci(&out, ":amd64"), "--json"]).run().json();
     assert_eq!(seen["attached"], json!([]));
     let error = attach(oci(&out, ":multi"), &bill).args(["--type", SPDX, "--platform", "linux/s390x"]).run().error();

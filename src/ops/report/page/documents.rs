@@ -6,6 +6,7 @@ use std::fmt::Write;
 use super::part::Part;
 use super::table::{definitions, Cell, Table};
 use super::text::{bytes, count, escape, layer_name, number, share, visible};
+use crate::digest::Digest;
 use crate::layer::LayerGroups;
 use crate::ops::inspect::Attached;
 use crate::settings::ConfigField;
@@ -98,11 +99,21 @@ pub(super) fn configuration(part: &Part<'_>) -> String {
     part.section("configuration", &html)
 }
 
+/// What it is attached to: all that is shown beside an image is attached to it, or to an index that lists it.
+fn subject(artifact: &Attached, image: &Digest) -> String {
+    if artifact.subject == *image {
+        "this image".to_owned()
+    } else {
+        format!("the index {}", artifact.subject.short())
+    }
+}
+
 /// What is attached.
 pub(super) fn attached(part: &Part<'_>) -> String {
     let attached: &[Attached] = &part.image.inspection.attached;
-    let mut table = Table::new("Documents", &["Title", "Type", "Size", "Digest"]);
+    let mut table = Table::new("Documents", &["Title", "Type", "Size", "Digest", "Attached to"]);
     for artifact in attached {
+        let subject = subject(artifact, &part.image.inspection.digest);
         for file in &artifact.files {
             let kind = artifact.artifact_type.clone().unwrap_or_else(|| file.media_type.to_string());
             table.row(vec![
@@ -110,6 +121,7 @@ pub(super) fn attached(part: &Part<'_>) -> String {
                 Cell::Text(visible(&kind)),
                 Cell::Number(bytes(file.size)),
                 Cell::Code(file.digest.short().to_owned()),
+                Cell::Text(subject.clone()),
             ]);
         }
     }

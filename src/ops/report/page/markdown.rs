@@ -1,9 +1,12 @@
 //! The summary in Markdown, for the discussion of a change.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use super::changes::{because, cause_name, size_of, versions};
 use super::text::{bytes, count, layer_name, number, path, share, signed, usage_path, visible};
+use crate::digest::Digest;
+use crate::ops::inspect::{Attached, AttachedContent};
 use crate::ops::report::{Comparison, ImageReport, Report, TestedLimit};
 
 /// How many rows of each list are shown.
@@ -15,14 +18,52 @@ pub fn markdown(report: &Report) -> String {
     if let Some(old) = &report.old {
         write!(text, "\nCompared with {}.\n", code(old)).expect("writing to a string");
     }
+    if let Some(index) = &report.index {
+        write!(text, "\nIndex: {}\n", code(index.digest.short())).expect("writing to a string");
+        let of_index = index.attached.iter().filter(|artifact| artifact.subject == index.digest);
+        text.push_str(&attached("the index", of_index));
+    }
     text.push_str(&limits(&report.limits));
+    let index = report.index.as_ref().map(|index| &index.digest);
     for image in &report.images {
         if report.index.is_some() {
             write!(text, "\n## {}\n", code(&image.inspection.platform.to_string())).expect("writing to a string");
         }
         text.push_str(&image_summary(image));
+        text.push_str(&attached_to_image(image, index));
     }
     text
+}
+
+/// What is attached to an image and to indexes that list it, but for the one that is reported on.
+fn attached_to_image(image: &ImageReport, index: Option<&Digest>) -> String {
+    let inspection = &image.inspection;
+    let others = inspection.attached.iter().filter(|artifact| Some(&artifact.subject) != index);
+    let (own, of_indexes): (Vec<_>, Vec<_>) = others.partition(|artifact| artifact.subject == inspection.digest);
+    let subjects: BTreeSet<&Digest> = of_indexes.iter().map(|artifact| &artifact.subject).collect();
+    let mut text = attached("this image", own);
+    for subject in subjects {
+        let its = of_indexes.iter().filter(|artifact| artifact.subject == *subject).copied();
+        text.push_str(&attached(&format!("the index {}", code(subject.short())), its));
+    }
+    text
+}
+
+/// A line of the names of attached files, or their types where they have none.
+fn attached<'a>(subject: &str, artifacts: impl IntoIterator<Item = &'a Attached>) -> String {
+    let files = artifacts.into_iter().flat_map(|artifact| artifact.files.iter().map(move |file| (artifact, file)));
+    let name = |(artifact, file): (&Attached, &AttachedContent)| {
+        let kind = || artifact.artifact_type.clone().unwrap_or_else(|| file.media_type.to_string());
+        code(&file.title.clone().unwrap_or_else(kind))
+    };
+    let mut names: Vec<String> = files.map(name).collect();
+    if names.is_empty() {
+        return String::new();
+    }
+    let more = names.len().saturating_sub(ROWS);
+    names.truncate(ROWS);
+    names.extend((more > 0).then(|| format!("{} more", number(more))));
+    format!("\nAttached to {subject}: {}.\n", names.join(", "))
 }
 
 /// Text that Markdown leaves as it is, also in a table.

@@ -39,7 +39,8 @@ pub(super) fn platforms(index: &IndexInspection, parts: &[Part<'_>]) -> String {
         escape(&visible(&platform))
     });
     let absent: Vec<String> = absent.collect();
-    let mut html = table.html();
+    let digest = format!("<code>{}</code>", escape(index.digest.as_str()));
+    let mut html = table.html() + &definitions(&[("Index", digest)]);
     if !absent.is_empty() {
         writeln!(html, "<p>Not in this layout: {}.</p>", absent.join(", ")).expect("writing to a string");
     }
