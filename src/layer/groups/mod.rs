@@ -38,6 +38,8 @@ pub struct Package {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Groups {
     source: Option<String>,
+    /// Whether the source is a package map.
+    is_mapped: bool,
     packages: Vec<Package>,
     /// The owner of each entry that has one and is not a directory, by its number.
     files: BTreeMap<TarPath, usize>,
@@ -62,7 +64,12 @@ impl Groups {
     /// Reads a package map.
     pub fn of_map(map: &PackageMap, tree: &Tree) -> Result<Self> {
         let mut resolver = Resolver::new(tree);
-        let mut groups = Groups { source: Some(map.name.clone()), packages: map.packages.clone(), ..Groups::default() };
+        let mut groups = Groups {
+            source: Some(map.name.clone()),
+            is_mapped: true,
+            packages: map.packages.clone(),
+            ..Groups::default()
+        };
         let mut lines: BTreeMap<TarPath, usize> = BTreeMap::new();
         for owned in &map.owned {
             // What does not exist cannot be found by another name.
@@ -124,6 +131,21 @@ impl Groups {
     /// that everything is generated.
     pub fn source(&self) -> Option<&str> {
         self.source.as_deref()
+    }
+
+    /// Returns why nothing in the tree has an owner, if there is a package map that names none of its paths.
+    pub(crate) fn useless_map(&self) -> Option<String> {
+        let name = self.source.as_ref().filter(|_| self.is_mapped)?;
+        let is_useless = self.files.is_empty() && self.directories.is_empty();
+        is_useless.then(|| format!("no path of the package map `{}` is in the rootfs", name.escape_debug()))
+    }
+
+    /// Returns why nothing in the tree has an owner, if that is because of where owners are looked for.
+    pub(crate) fn no_owner(&self) -> Option<String> {
+        match self.source {
+            Some(_) => self.useless_map(),
+            None => Some("there is no package map, and no database of dpkg, opkg or apk in the rootfs".to_owned()),
+        }
     }
 
     /// Returns all packages; owners are numbers in this list.

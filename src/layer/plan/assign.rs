@@ -146,8 +146,8 @@ fn warning(plan: &Plan, at: At, selector: &Selector, matches: &Matches<'_>, grou
     let reason = if matches.matched.contains(&at) {
         let or_gone = if is_of_packages { ", or not in the tree" } else { "" };
         format!(": what it matches is in other layers{or_gone}")
-    } else if is_of_packages && groups.source().is_none() {
-        ": there is no package map, and no database of dpkg, opkg or apk in the rootfs".to_owned()
+    } else if let Some(reason) = groups.no_owner().filter(|_| is_of_packages) {
+        format!(": {reason}")
     } else {
         nearest_to(selector, groups, tree).map(|nearest| format!(": did you mean `{nearest}`")).unwrap_or_default()
     };

@@ -67,6 +67,14 @@ impl Layering {
         self.words.iter().find_map(|word| if let Word::Packages(max) = word { Some(*max) } else { None })
     }
 
+    /// Returns a warning if `packages` finds no packages, or if a package map is of no use.
+    pub fn warning(&self, groups: &Groups) -> Option<String> {
+        match self.max() {
+            Some(max) if max > 1 => groups.no_owner().map(|reason| format!("`packages` finds no packages: {reason}")),
+            _ => groups.useless_map(),
+        }
+    }
+
     /// Returns the plan for a tree: recipes that no named layer names share the remaining layers, and what no package
     /// owns comes last.
     pub fn plan(&self, groups: &Groups, tree: &Tree) -> Plan {
@@ -111,6 +119,31 @@ impl From<Plan> for Layering {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn packages_without_owners() {
+        let tree = crate::testing::model::Model::parse(&["usr/bin/a=A"]).tree();
+        let none = Groups::default();
+        let groups = |map: &str| {
+            let map = crate::layer::groups::PackageMap::parse("map", map.as_bytes()).unwrap();
+            Groups::of_map(&map, &tree).unwrap()
+        };
+        let (lost, found) = (groups("/gone\tp\tr\t1\n"), groups("/usr\tp\tr\t1\n"));
+        let database =
+            "`packages` finds no packages: there is no package map, and no database of dpkg, opkg or apk in the rootfs";
+        let useless = "no path of the package map `map` is in the rootfs";
+        let by_packages = format!("`packages` finds no packages: {useless}");
+        for (word, groups, expected) in [
+            ("packages", &none, Some(database)),
+            ("packages:1", &none, None),
+            ("a=/usr", &none, None),
+            ("packages", &lost, Some(by_packages.as_str())),
+            ("a=/usr", &lost, Some(useless)),
+            ("packages", &found, None),
+        ] {
+            assert_eq!(Layering::parse(&[word]).unwrap().warning(groups).as_deref(), expected, "{word}");
+        }
+    }
 
     #[test]
     fn words() {

@@ -90,6 +90,7 @@ impl Cutting<'_> {
             );
             return Err(Error::refused_with_hint(message, "plan fewer, or squash the base first"));
         }
-        Ok((layers, assignment.warnings().to_vec()))
+        let warnings = self.layering.warning(&groups).into_iter().chain(assignment.warnings().iter().cloned());
+        Ok((layers, warnings.collect()))
     }
 }

@@ -84,6 +84,7 @@ pub fn plan(subject: &PlanSubject, options: &PlanOptions, work: &Work<'_>) -> Re
         }
     };
     let assignment = Assignment::new(&plan, &groups, &tree);
+    warnings.extend(layering.warning(&groups));
     warnings.extend(assignment.warnings().iter().cloned());
     for warning in &warnings {
         work.observer.warning(warning);

@@ -175,12 +175,15 @@ fn image_report(
     let stored = |image: &Image| image.manifest.value().layers.iter().map(|layer| layer.size).sum::<u64>();
     work.observer.expect(stored(image) + older.as_ref().map_or(0, stored));
     let contents = ImageContents::read(layout, image, map, work)?;
+    let platform = image.config.value().platform();
+    if let Some(reason) = contents.recipes.useless_map() {
+        work.observer.warning(&format!("the image for {platform}: {reason}"));
+    }
     let comparison = match (old, &older) {
         (Some(old), Some(older)) => {
             work.observer.step(&format!("read {}", old.location));
             let before = ImageContents::read(&old.layout, older, map, work)?;
             let comparison = Comparison::between((older, &before), (image, &contents))?;
-            let platform = image.config.value().platform();
             if let Some(other) = comparison.other_platform(&platform) {
                 let message = format!("an image for {platform} is compared with one for another platform, {other}");
                 work.observer.warning(&message);

@@ -66,6 +66,11 @@ impl Recipes {
         self.source.as_deref()
     }
 
+    /// Why a package map tells nothing, if it does not.
+    pub(super) fn useless_map(&self) -> Option<String> {
+        self.groups.useless_map()
+    }
+
     /// Names and versions.
     pub(super) fn all(&self) -> &[(String, String)] {
         &self.all

@@ -50,6 +50,34 @@ fn a_plan_says_what_each_layer_holds_and_builds_it() {
     assert!(rest.contains("\n# what no line takes: "), "{rest}");
 }
 
+/// Without owners there is nothing that `packages` could tell apart, and a plan without a word would hide it.
+#[test]
+fn no_owner_of_anything_is_noticed() {
+    let scratch = Scratch::new();
+    make(&scratch);
+    fs::write(scratch.join("elsewhere"), "/none\tp\tr\t1\n").unwrap();
+    let none =
+        "`packages` finds no packages: there is no package map, and no database of dpkg, opkg or apk in the rootfs";
+    let useless = "no path of the package map `elsewhere` is in the rootfs";
+    let by_packages = format!("`packages` finds no packages: {useless}");
+    let build = ["build", "rootfs", "oci:out", "--arch", "amd64", "--owner", "0:0"];
+    for (args, expected) in [
+        (&["--layers", "packages"][..], none),
+        (&["--layers", "packages", "--package-map", "elsewhere"], &by_packages),
+        (&["--layers", "a=/usr", "--package-map", "elsewhere"], useless),
+        (&["--layers", "packages", "--package-map", "map"], ""),
+        (&["--layers", "a=/usr"], ""),
+    ] {
+        let expected = if expected.is_empty() { String::new() } else { format!("ocibake: warning: {expected}\n") };
+        for words in [&["plan", "rootfs"][..], &build] {
+            let outcome = Tool::new(words[0]).args(&words[1..]).args(args).within(scratch.path()).run();
+            assert_eq!((outcome.stderr(), outcome.code()), (expected.as_str(), 0), "{words:?} {args:?}");
+        }
+    }
+    let report = Tool::new("plan").args(["rootfs", "--json"]).within(scratch.path()).run().json();
+    assert_eq!(report["warnings"], json!([none]));
+}
+
 /// Directory, archive plain and compressed, stdin: one plan, and what an update costs.
 #[test]
 fn every_kind_of_rootfs_is_planned() {

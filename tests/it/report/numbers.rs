@@ -116,6 +116,18 @@ fn an_update_costs_what_it_costs_because_of_something() {
     assert_eq!((number(&same["update"]["bytes"]), &same["causes"]), (0, &json!([])));
 }
 
+/// A map of which nothing is in the image is noticed.
+#[test]
+fn a_package_map_for_something_else_is_noticed() {
+    let scratch = Scratch::new();
+    releases(&scratch);
+    std::fs::write(scratch.join("map"), "/new/usr/bin/app\tapp\tapp\t1.1\n").unwrap();
+    let run = |map: &str| Tool::new("report").args(["oci:new", "--package-map", map]).within(scratch.path()).run();
+    let line = "the image for linux/amd64: no path of the package map `map` is in the rootfs";
+    assert_eq!(run("map").stderr(), format!("ocibake: warning: {line}\n"));
+    assert_eq!(run("map-new").stderr(), "");
+}
+
 #[test]
 fn recipes_hold_the_whole_filesystem() {
     let scratch = Scratch::new();
