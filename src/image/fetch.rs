@@ -55,9 +55,9 @@ pub struct FetchedRecipe {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum RecipeChange {
-    /// The old image lacks the recipe.
+    /// The old image says which recipes it has, and lacks this one.
     Added,
-    /// The recipe differs from that in the old image.
+    /// The recipe differs from that in the old image, or it is not known which recipes that has.
     Changed,
     /// The recipe is unchanged and only shares the layer.
     Same,
@@ -108,6 +108,8 @@ impl UpdateCost {
                 let to = joined(version);
                 let change = match (from, changed(recipe)) {
                     (_, Some(false)) => RecipeChange::Same,
+                    // An older image without data of recipes lacks none of them.
+                    (None, _) if versions.is_empty() => RecipeChange::Changed,
                     (None, _) => RecipeChange::Added,
                     (Some(from), None) if *from == to => RecipeChange::Same,
                     (Some(_), _) => RecipeChange::Changed,

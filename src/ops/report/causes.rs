@@ -59,6 +59,12 @@ pub struct Cause {
     pub bytes: u64,
     /// The numbers of the layers, the base's being 1.
     pub layers: Vec<usize>,
+    /// Whether the older image is known to lack it.
+    #[serde(skip)]
+    pub is_new: bool,
+    /// Whether the newer image is known to lack it.
+    #[serde(skip)]
+    pub is_gone: bool,
 }
 
 /// How many entries of a layer are named.
@@ -151,7 +157,13 @@ pub(super) fn by_recipe(
     let version = |versions: &BTreeMap<String, String>, recipe: &str| {
         versions.get(recipe).filter(|version| !version.is_empty()).cloned()
     };
+    // An image without data of recipes lacks none of them.
+    let lacks = |versions: &BTreeMap<String, String>, recipe: Option<&str>| {
+        !versions.is_empty() && recipe.is_some_and(|recipe| !versions.contains_key(recipe))
+    };
     let cause = |(recipe, (bytes, layers)): (Option<&str>, (u64, Vec<usize>))| Cause {
+        is_new: lacks(&from, recipe),
+        is_gone: lacks(&to, recipe),
         from: recipe.and_then(|recipe| version(&from, recipe)),
         to: recipe.and_then(|recipe| version(&to, recipe)),
         recipe: recipe.map(str::to_owned),
@@ -162,7 +174,15 @@ pub(super) fn by_recipe(
     causes.sort_by(|a, b| b.bytes.cmp(&a.bytes).then_with(|| a.recipe.cmp(&b.recipe)));
     let documents = update.bytes - fetched.iter().map(|layer| layer.size).sum::<u64>();
     if documents > 0 {
-        causes.push(Cause { recipe: None, from: None, to: None, bytes: documents, layers: Vec::new() });
+        causes.push(Cause {
+            recipe: None,
+            from: None,
+            to: None,
+            bytes: documents,
+            layers: Vec::new(),
+            is_new: false,
+            is_gone: false,
+        });
     }
     causes
 }

@@ -116,6 +116,29 @@ fn an_update_costs_what_it_costs_because_of_something() {
     assert_eq!((number(&same["update"]["bytes"]), &same["causes"]), (0, &json!([])));
 }
 
+/// An older image whose recipes are not known lacks none of them.
+#[test]
+fn a_recipe_is_new_only_where_it_is_known_what_was_there() {
+    let scratch = Scratch::new();
+    releases(&scratch);
+    let tool = Tool::build(scratch.join("rootfs-old")).args(["oci:plain", "--owner", "0:0"]).within(scratch.path());
+    let _ = tool.bake();
+    let run = |words: &[&str]| Tool::new(words[0]).args(&words[1..]).within(scratch.path()).run();
+    for (old, app) in [("oci:plain", "| `app` | `1.1` |"), ("oci:old", "| `app` | `1.0 → 1.1` |")] {
+        let summary = run(&["report", "oci:new", old, "--package-map", "map-new"]).printed();
+        assert!(summary.contains(app) && !summary.contains("(new)"), "{old}: {summary}");
+        assert!(!run(&["diff", old, "oci:new"]).printed().contains("(new)"), "{old}");
+    }
+    // Here the older image says what it has.
+    std::fs::write(scratch.join("map-less"), "/usr/lib/libc.so\tlibc6\tglibc\t2.39\n").unwrap();
+    let tool = Tool::build(scratch.join("rootfs-old")).args(["oci:less", "--package-map", "map-less"]);
+    let _ = tool.args(["--owner", "0:0", "--layers", "packages"]).within(scratch.path()).bake();
+    let summary = run(&["report", "oci:new", "oci:less", "--package-map", "map-new"]).printed();
+    assert!(summary.contains("| `app` | `1.1 (new)` |"), "{summary}");
+    let difference = run(&["diff", "oci:less", "oci:new"]).printed();
+    assert!(difference.contains("app 1.1 (new)"), "{difference}");
+}
+
 /// A map of which nothing is in the image is noticed.
 #[test]
 fn a_package_map_for_something_else_is_noticed() {

@@ -109,8 +109,10 @@ pub(super) fn versions(cause: &Cause) -> String {
     match (&cause.from, &cause.to) {
         (Some(from), Some(to)) if from == to => visible(to),
         (Some(from), Some(to)) => format!("{} → {}", visible(from), visible(to)),
-        (None, Some(to)) => format!("{} (new)", visible(to)),
-        (Some(from), None) => format!("{} (gone)", visible(from)),
+        (None, Some(to)) if cause.is_new => format!("{} (new)", visible(to)),
+        (None, Some(to)) => visible(to),
+        (Some(from), None) if cause.is_gone => format!("{} (gone)", visible(from)),
+        (Some(from), None) => format!("{} before", visible(from)),
         (None, None) => String::new(),
     }
 }
