@@ -290,8 +290,8 @@ fn an_index_is_meant_as_a_whole_or_one_of_its_images() {
         to.sort();
         to
     };
-    assert_eq!(said(&[]), ["".to_owned(), format!("(attached to {})", short(&arm))]);
-    assert_eq!(said(&["--platform", "arm"]), ["".to_owned(), format!("(attached to {})", short(&whole))]);
+    assert_eq!(said(&[]), [String::new(), format!("(attached to {})", short(&arm))]);
+    assert_eq!(said(&["--platform", "arm"]), [String::new(), format!("(attached to {})", short(&whole))]);
     let report = |args: &[&str]| Tool::new("report").arg(oci(&out, ":multi")).args(args).run().stdout();
     let page = report(&["-o", "-"]);
     assert!(page.contains(&format!("<dt>Index</dt><dd><code>{}</code>", whole["digest"].as_str().unwrap())));

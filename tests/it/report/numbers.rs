@@ -139,6 +139,35 @@ fn a_recipe_is_new_only_where_it_is_known_what_was_there() {
     assert!(difference.contains("app 1.1 (new)"), "{difference}");
 }
 
+/// In Markdown a name is code, and other words are not.
+#[test]
+fn only_names_are_code() {
+    let scratch = Scratch::new();
+    releases(&scratch);
+    for (name, rootfs, words) in [
+        ("one", "rootfs-new", &[][..]),
+        ("packed", "rootfs-new", &["--compression", "zstd"]),
+        ("five", "rootfs-five", &[]),
+    ] {
+        for file in ["1", "2", "3", "4", "5"] {
+            std::fs::create_dir_all(scratch.join("rootfs-five")).unwrap();
+            std::fs::write(scratch.join("rootfs-five").join(file), file).unwrap();
+        }
+        let tool = Tool::build(scratch.join(rootfs)).args([&format!("oci:{name}"), "--owner", "0:0"]).args(words);
+        let _ = tool.within(scratch.path()).bake();
+    }
+    let summary = |new: &str| Tool::new("report").args([new, "oci:one"]).within(scratch.path()).run().printed();
+    let packed = summary("oci:packed");
+    assert!(packed.contains(" | nothing that changed: it is cut, ordered or compressed otherwise |"), "{packed}");
+    let five = summary("oci:five");
+    assert!(
+        five.lines().any(|line| line.starts_with("| `1` |") && line.contains("`, ") && line.ends_with(" more |")),
+        "{five}"
+    );
+    let mapped = Tool::new("report").args(["oci:new", "oci:old", "--package-map", "map-new"]).within(scratch.path());
+    assert!(mapped.run().printed().contains("| (manifest and configuration) |"));
+}
+
 /// A map of which nothing is in the image is noticed.
 #[test]
 fn a_package_map_for_something_else_is_noticed() {

@@ -51,13 +51,15 @@ fn update(part: &Part<'_>, comparison: &Comparison) -> String {
     .expect("writing to a string");
     let mut by_layer = Table::new("By layer", &["Layer", "Fetched", "", "Changed", "Entries", "Because of"]);
     for layer in &comparison.fetched {
+        let (names, remark) = because(layer);
+        let because: Vec<String> = names.into_iter().chain(remark).collect();
         by_layer.row(vec![
             Cell::Text(layer_name(layer.layer - 1, layer.name.as_deref())),
             Cell::Number(bytes(layer.size)),
             Cell::Bar(layer.size),
             Cell::Number(bytes(layer.changed_bytes)),
             Cell::Number(number(layer.changed)),
-            Cell::Text(because(layer).join(", ")),
+            Cell::Text(because.join(", ")),
         ]);
     }
     let mut by_recipe = Table::new("By recipe", &["Recipe", "Version", "Fetched", "", "In layers"]);
@@ -78,11 +80,11 @@ fn update(part: &Part<'_>, comparison: &Comparison) -> String {
     html + "<div class=\"columns\">" + &by_layer.html() + &by_recipe.cut(part.rows, recipes).html() + "</div>\n"
 }
 
-/// Why a layer is fetched: the recipes that changed, or where none is known the files.
-pub(super) fn because(layer: &FetchReason) -> Vec<String> {
+/// Why a layer is fetched: the names of recipes that changed, or where none is known of files, and words that are no name.
+pub(super) fn because(layer: &FetchReason) -> (Vec<String>, Option<String>) {
     const NAMED: usize = 8;
     if layer.recipes.is_empty() {
-        return vec!["nothing that changed: it is cut, ordered or compressed otherwise".to_owned()];
+        return (Vec::new(), Some("nothing that changed: it is cut, ordered or compressed otherwise".to_owned()));
     }
     let is_known = layer.recipes.iter().any(|recipe| recipe.recipe != GENERATED);
     let (named, all): (Vec<String>, usize) = if is_known {
@@ -92,7 +94,7 @@ pub(super) fn because(layer: &FetchReason) -> Vec<String> {
         (layer.largest.iter().map(|change| path(&change.path, false)).collect(), layer.changed)
     };
     let more = all - named.len();
-    named.into_iter().chain((more > 0).then(|| format!("{} more", number(more)))).collect()
+    (named, (more > 0).then(|| format!("{} more", number(more))))
 }
 
 /// What is fetched.

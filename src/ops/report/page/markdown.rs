@@ -199,11 +199,9 @@ fn update(comparison: &Comparison) -> String {
         .iter()
         .take(ROWS)
         .map(|layer| {
-            vec![
-                code(&layer_name(layer.layer - 1, layer.name.as_deref())),
-                bytes(layer.size),
-                because(layer).iter().map(|word| code(word)).collect::<Vec<_>>().join(", "),
-            ]
+            let (names, remark) = because(layer);
+            let because: Vec<String> = names.iter().map(|name| code(name)).chain(remark).collect();
+            vec![code(&layer_name(layer.layer - 1, layer.name.as_deref())), bytes(layer.size), because.join(", ")]
         })
         .collect();
     text.push_str(&table("Layers to fetch", &["layer", "size", "because of"], &layers));
@@ -215,7 +213,9 @@ fn update(comparison: &Comparison) -> String {
         .map(|cause| {
             let version = versions(cause);
             let version = if version.is_empty() { version } else { code(&version) };
-            vec![code(&cause_name(cause)), version, bytes(cause.bytes)]
+            let name = cause_name(cause);
+            let name = if cause.recipe.is_some() { code(&name) } else { name };
+            vec![name, version, bytes(cause.bytes)]
         })
         .collect();
     text.push_str(&table("To fetch by recipe", &["recipe", "version", "size"], &causes));
