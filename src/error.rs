@@ -18,7 +18,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[non_exhaustive]
 pub enum Error {
     /// A call of the operating system failed.
-    #[error("cannot {action} `{}`: {}", path.display(), describe(cause))]
+    #[error("cannot {action} {}: {}", shown(action, path), describe(cause))]
     Io {
         /// The verb: `open`, `read`, `create` …
         action: &'static str,
@@ -211,13 +211,43 @@ impl From<Error> for io::Error {
     }
 }
 
+/// The path of standard output, as targets are written. A file of this name is `./-`.
+pub const STDOUT: &str = "-";
+
+/// Returns what could not be written or read: `to stdout`, or the path.
+fn shown(action: &str, path: &Path) -> String {
+    if action == "write" && path == Path::new(STDOUT) {
+        return "to stdout".to_owned();
+    }
+    format!("`{}`", path.display())
+}
+
 /// Returns whether this is ENOSPC or EDQUOT; `ErrorKind::StorageFull` is younger than the oldest supported compiler.
 fn is_disk_full(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(28 | 122))
 }
 
+/// Returns the same I/O error once more, for a stream that has failed and is used again. What an [`Error`] knows beside
+/// its message, as its hint, stays.
+pub(crate) fn once_more(error: &io::Error) -> io::Error {
+    if let Some(code) = error.raw_os_error() {
+        return io::Error::from_raw_os_error(code);
+    }
+    let carried = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>());
+    match (carried, Exceeded::carried_by(error)) {
+        (Some(Error::Io { action, path, cause }), _) => {
+            Error::Io { action, path: path.clone(), cause: once_more(cause) }.into()
+        }
+        (Some(carried), _) => {
+            Error::Refused { kind: carried.kind(), message: carried.to_string(), hint: carried.hint() }.into()
+        }
+        (None, Some(exceeded)) => exceeded.clone().into(),
+        (None, None) => io::Error::new(error.kind(), error.to_string()),
+    }
+}
+
 /// Returns the text of an I/O error without Rust's `(os error N)`, which tells a person nothing.
-fn describe(error: &io::Error) -> String {
+pub fn describe(error: &io::Error) -> String {
     let text = error.to_string();
     match text.rfind(" (os error ") {
         Some(end) => text[..end].to_owned(),
@@ -243,6 +273,21 @@ mod tests {
         let inner = Error::malformed("blob", "nothing in it");
         let outer: Result<()> = Err(io::Error::from(inner)).at("read", Path::new("x"));
         assert_eq!(outer.unwrap_err().to_string(), "blob: nothing in it");
+    }
+
+    #[test]
+    fn an_error_told_once_more_is_the_same() {
+        let full = || io::Error::from_raw_os_error(28);
+        let at = |path: &str| Error::Io { action: "write", path: path.into(), cause: full() };
+        for error in [at("out"), Error::refused_with_hint("no", "do"), Error::malformed("blob", "empty")] {
+            let of = |error: &Error| (error.to_string(), error.kind(), error.hint());
+            let before = of(&error);
+            let again = Error::carried_by(once_more(&error.into())).unwrap();
+            assert_eq!(of(&again), before);
+        }
+        assert_eq!(once_more(&full()).raw_os_error(), Some(28));
+        assert_eq!(at(STDOUT).to_string(), "cannot write to stdout: No space left on device");
+        assert_eq!(at("./-").to_string(), "cannot write `./-`: No space left on device");
     }
 
     #[test]

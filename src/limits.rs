@@ -51,7 +51,7 @@ impl Limits {
 }
 
 /// A limit that was met. It travels as the cause of an I/O error, whose path says where.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 #[error("{message}")]
 pub(crate) struct Exceeded {
     message: String,

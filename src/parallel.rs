@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Mutex;
 use std::thread;
 
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{describe, Error, ErrorKind, Result};
 
 /// Calls `work` for each job with up to `threads` threads. Returns the first error in the order of the jobs; jobs not
 /// begun by then are left out.
@@ -55,7 +55,7 @@ pub(crate) fn map<J: Sync, T: Send>(
 
 /// The error for a thread that the system does not start. It travels as an I/O error, and names no file.
 pub(crate) fn no_thread(cause: &io::Error) -> io::Error {
-    let message = format!("cannot start a thread: {cause}");
+    let message = format!("cannot start a thread: {}", describe(cause));
     Error::refused_with_hint(message, "raise the limit on processes (`ulimit -u`)").of_kind(ErrorKind::Io).into()
 }
 

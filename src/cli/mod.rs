@@ -52,6 +52,7 @@ use std::process::ExitCode;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use ocibake::error::{describe, STDOUT};
 use ocibake::layout::Location;
 use ocibake::limits::Limits;
 use ocibake::Error;
@@ -202,6 +203,7 @@ pub(crate) fn run() -> ExitCode {
         // The reader of stdout has seen enough.
         Err(error) if stdout_trouble(&error) == Some(io::ErrorKind::BrokenPipe) => ExitCode::SUCCESS,
         Err(error) => {
+            let error = about_stdout(error);
             say(&format!("ocibake: error: {}", shortened(one_line(&error))));
             if let Some(hint) = error.downcast_ref::<Error>().and_then(hints::of) {
                 say(&format!("hint: {}", shortened(hint)));
@@ -244,10 +246,21 @@ fn say(line: &str) {
 
 /// The chain of causes on one line.
 fn one_line(error: &anyhow::Error) -> String {
-    match stdout_trouble(error) {
-        Some(kind) => format!("cannot write to stdout: {kind}"),
-        None => format!("{error:#}").replace('\n', " "),
+    let told = error.chain().map(|cause| match cause.downcast_ref::<io::Error>() {
+        Some(cause) => describe(cause),
+        None => cause.to_string(),
+    });
+    told.collect::<Vec<_>>().join(": ").replace('\n', " ")
+}
+
+/// Turns an error about stdout into one that says so, as errors of targets do.
+fn about_stdout(error: anyhow::Error) -> anyhow::Error {
+    if stdout_trouble(&error).is_none() {
+        return error;
     }
+    let cause =
+        error.downcast::<serde_json::Error>().map(io::Error::from).or_else(|error| error.downcast::<io::Error>());
+    cause.map_or_else(|error| error, |cause| Error::Io { action: "write", path: STDOUT.into(), cause }.into())
 }
 
 /// Shortens a message that is too long to read to its beginning and end: a name in an archive can have a million bytes.

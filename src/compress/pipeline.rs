@@ -21,6 +21,7 @@ use super::compressors::{Compressed, Compressors};
 use super::encoded::{Busy, Encoded, InputDigest};
 use crate::block_cache::KeptBlock;
 use crate::digest::{Digest, Hasher};
+use crate::error::once_more;
 use crate::parallel::no_thread;
 
 /// The running threads. If it is dropped before the end, it waits for them.
@@ -142,10 +143,7 @@ impl<W: Write + Send + 'static> Pipeline<W> {
     /// Returns the failure that ended the pipeline, once more.
     fn ended(&self) -> io::Error {
         match &self.failure {
-            Some(failure) => match failure.raw_os_error() {
-                Some(code) => io::Error::from_raw_os_error(code),
-                None => io::Error::new(failure.kind(), failure.to_string()),
-            },
+            Some(failure) => once_more(failure),
             None => given_up(),
         }
     }

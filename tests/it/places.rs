@@ -188,7 +188,7 @@ fn a_reader_of_a_stream_that_goes_away_is_an_error_and_no_other_target_changes()
     let tool = Tool::build("rootfs").args(["docker-archive:-:app:v1", "oci:out", "--compression", "none"]);
     let outcome = tool.within(scratch.path()).behind([bash, "-c", script]).run();
     assert_eq!(outcome.code(), 2, "{}", outcome.stderr());
-    assert!(outcome.stderr().contains("cannot write `standard output`: Broken pipe"), "{}", outcome.stderr());
+    assert!(outcome.stderr().contains("cannot write to stdout: Broken pipe"), "{}", outcome.stderr());
     let mut names = names_below(scratch.path());
     names.retain(|name| !name.starts_with("rootfs/"));
     assert_eq!(names, Vec::<String>::new());

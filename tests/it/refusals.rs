@@ -470,6 +470,10 @@ fn a_full_disk() {
     {
         refused(&scratch, build(targets), &["No space left on device", "hint: "]);
     }
+    // More blocks than wait for the disk: the error is told again to who sends the next.
+    Fixture::parse("d 0755 - 1 /\nf 0644 - 1 /f noise 30000000").make(&scratch.join("large"), Order::AsListed);
+    let full = "cannot write `disk/out`: No space left on device\nhint: free some space";
+    assert!(Tool::build("large").arg("oci:disk/out").within(scratch.path()).run().error().starts_with(full));
     // An existing layout does not change.
     let small = scratch.rootfs("small", "small");
     let _ = Tool::build(&small).arg("oci:disk/out").within(scratch.path()).bake();

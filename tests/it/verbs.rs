@@ -322,7 +322,18 @@ fn a_reader_that_has_seen_enough_is_no_trouble() {
         assert_eq!(String::from_utf8_lossy(&output.stderr), "", "a reader that is gone");
         // A full disk is trouble, even if only stdout is affected.
         let said = String::from_utf8_lossy(&output.stdout);
-        assert!(said.starts_with("ocibake: error: cannot write to stdout: "), "{said}");
+        assert_eq!(said, "ocibake: error: cannot write to stdout: No space left on device\n");
+    }
+    // An archive on a full stdout says the same, and what to do.
+    for words in ["build rootfs oci-archive:- --arch amd64", "convert oci:out:v1 docker-archive:-:a:b", "inspect oci:out:v1 --json"]
+    {
+        let script = format!("exec \"$0\" {words} > /dev/full");
+        let words = ["-c", &script, Tool::path().to_str().unwrap()];
+        let output = std::process::Command::new("sh").args(words).current_dir(scratch.path()).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        let told = "ocibake: error: cannot write to stdout: No space left on device\nhint: free some space";
+        assert!(said.starts_with(told), "{said}");
+        assert_eq!(output.status.code(), Some(2));
     }
 }
 

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::OnceLock;
 
 use crate::digest::{Digest, HashWriter};
-use crate::error::{Error, ErrorKind, IoContext, Result};
+use crate::error::{Error, ErrorKind, IoContext, Result, STDOUT};
 use crate::layer::KEEPING;
 use crate::layout::transaction::staging::{about_target, Staging};
 use crate::layout::{blob_path, Layout, Location};
@@ -118,7 +118,7 @@ impl Stage {
     /// The target's path, for errors: users never see the staged files.
     pub(super) fn place(&self) -> &Path {
         if self.target.is_stream() {
-            Path::new("standard output")
+            Path::new(STDOUT)
         } else {
             &self.target.path
         }
