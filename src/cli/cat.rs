@@ -1,15 +1,15 @@
 use std::ffi::OsString;
-use std::io::{stdout, Write};
+use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
+use ocibake::error::STDOUT;
 use ocibake::layout::Location;
 use ocibake::ops::cat::{cat, CatOptions};
 use ocibake::platform::PlatformPattern;
-use ocibake::Error;
 
-use super::output::write_whole;
+use super::output::{is_stdout, write_whole};
 use super::progress::ProgressMode;
 use super::{Answer, LocationParser, Session};
 
@@ -27,7 +27,7 @@ pub(super) struct Args {
     /// The file's path in the image
     path: OsString,
 
-    /// Write to this file instead; it appears when it is complete
+    /// Write to this file instead, which appears when it is complete; `-` is stdout
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
 
@@ -39,15 +39,12 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args, session: &Session) -> Result<Answer> {
     let mut options = CatOptions::default();
     options.platform = args.platform.clone();
-    let display = session.display(if args.output.is_some() { ProgressMode::Auto } else { ProgressMode::None });
+    let output = args.output.as_deref().unwrap_or(Path::new(STDOUT));
+    let display = session.display(if is_stdout(output) { ProgressMode::None } else { ProgressMode::Auto });
     let work = display.work(None)?;
     let copy = |out: &mut dyn Write| {
         cat(&args.image, args.path.as_bytes(), &options, &work, out).map(drop).and_then(|()| out.flush())
     };
-    match &args.output {
-        None => copy(&mut stdout().lock())
-            .map_err(|error| Error::carried_by(error).map_or_else(anyhow::Error::from, anyhow::Error::from))?,
-        Some(path) => write_whole(path, copy)?,
-    }
+    write_whole(output, copy)?;
     Ok(Answer::Yes)
 }

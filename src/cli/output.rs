@@ -1,12 +1,16 @@
 //! What verbs print on stdout.
 
+use std::ffi::OsStr;
 use std::fmt::Display;
 use std::fs::{self, File};
 use std::io::{self, stderr, stdout, BufWriter, Write};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use ocibake::layout::Location;
+use ocibake::error::STDOUT;
+use ocibake::layout::{write_file, Location};
 use ocibake::Error;
 use serde::Serialize;
 
@@ -43,46 +47,87 @@ pub(super) fn lines<T: Display>(items: impl IntoIterator<Item = T>) -> String {
     items.into_iter().fold(String::new(), |lines, item| lines + &item.to_string() + "\n")
 }
 
-/// Writes a file that gets its name only when it is complete. Where a link stands, the file that it leads to is written; a
-/// device or a pipe takes what is written as it comes.
-pub(super) fn write_whole(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), Error> {
-    let io = |action, cause| Error::Io { action, path: path.to_path_buf(), cause };
-    let filled = |to: File| {
-        let mut out = BufWriter::new(to);
-        // Dropped, it would keep an error of its last bytes to itself.
-        let written = write(&mut out).and_then(|()| out.flush());
-        written.map_err(|error| Error::carried_by(error).unwrap_or_else(|error| io("write", error)))
-    };
-    if is_stream(path) {
-        return filled(File::options().write(true).open(path).map_err(|error| io("open", error))?);
-    }
-    let path = end_of_links(path).map_err(|error| io("follow the link", error))?;
-    let mut beside = path.as_os_str().to_os_string();
-    beside.push(format!(".ocibake-{}", std::process::id()));
-    let file = File::options().write(true).create_new(true).open(&beside).map_err(|error| io("create", error))?;
-    let written = filled(file).and_then(|()| fs::rename(&beside, &path).map_err(|error| io("write", error)));
-    if written.is_err() {
-        let _ = fs::remove_file(&beside);
-    }
-    written
+/// As many as the kernel follows.
+const MOST_LINKS: usize = 40;
+
+/// What a name given to `-o` means.
+enum Sink {
+    /// `-`, or a name of the stdout of this process.
+    Stdout,
+    /// What takes what is written as it comes: a device, a pipe, an open stream of a process.
+    Stream(File),
+    /// A file that appears when it is complete, whether it is there or not.
+    File(PathBuf),
 }
 
-/// What a link leads to in the end, whether it is there or not.
-fn end_of_links(path: &Path) -> io::Result<PathBuf> {
-    // As many as the kernel follows.
-    const MOST: usize = 40;
-    let mut path = path.to_path_buf();
-    for _ in 0..MOST {
-        match fs::read_link(&path) {
-            Ok(target) => path = path.parent().unwrap_or(Path::new("")).join(target),
+/// Writes a file that gets its name only when it is complete. Where a link stands, the file that it leads to is written; a
+/// device, a pipe or an open stream takes what is written as it comes.
+pub(super) fn write_whole(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<()> {
+    match sink(path)? {
+        // A bare error is one about stdout.
+        Sink::Stdout => write(&mut stdout().lock())
+            .map_err(|error| Error::carried_by(error).map_or_else(anyhow::Error::from, anyhow::Error::from)),
+        Sink::Stream(mut file) => Ok(fill(&mut file, path, write)?),
+        Sink::File(end) => Ok(write_file(&end, path, |file| fill(file, path, write))?),
+    }
+}
+
+fn fill(file: &mut File, path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), Error> {
+    let mut out = BufWriter::new(file);
+    // Dropped, it would keep an error of its last bytes to itself.
+    write(&mut out).and_then(|()| out.flush()).map_err(|error| {
+        Error::carried_by(error).unwrap_or_else(|cause| Error::Io { action: "write", path: path.to_path_buf(), cause })
+    })
+}
+
+/// Follows links to what is written in the end.
+fn sink(path: &Path) -> Result<Sink, Error> {
+    let io = |action, cause| Error::Io { action, path: path.to_path_buf(), cause };
+    if is_stdout(path) {
+        return Ok(Sink::Stdout);
+    }
+    if is_stream(path) {
+        // Where a file is behind the stream, others may have written to it.
+        return File::options().append(true).open(path).map(Sink::Stream).map_err(|error| io("open", error));
+    }
+    let mut end = path.to_path_buf();
+    for _ in 0..MOST_LINKS {
+        match fs::read_link(&end) {
+            Ok(target) => end = end.parent().unwrap_or(Path::new("")).join(target),
             // What is no link, or not there.
             Err(error) if matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::NotFound) => {
-                return Ok(path)
+                return Ok(Sink::File(end))
             }
-            Err(error) => return Err(error),
+            Err(error) => return Err(io("follow the link", error)),
         }
     }
-    Err(io::Error::other("it leads to itself"))
+    Err(io("follow the link", io::Error::other("it leads to itself")))
+}
+
+/// The open stream of a process that a path leads to, such as `/proc/self/fd/1` for `/dev/stdout`. The links there are no
+/// names: the kernel opens what the process has open, whatever its name is now.
+fn open_stream(path: &Path) -> Option<PathBuf> {
+    let of_processes = fs::metadata("/proc").ok()?.dev();
+    let mut path = path.to_path_buf();
+    for _ in 0..MOST_LINKS {
+        let target = fs::read_link(&path).ok()?;
+        let is_number = |name: &OsStr| name.as_bytes().iter().all(u8::is_ascii_digit);
+        if path.file_name().is_some_and(is_number) && fs::symlink_metadata(&path).ok()?.dev() == of_processes {
+            return Some(path);
+        }
+        path = path.parent().unwrap_or(Path::new("")).join(target);
+    }
+    None
+}
+
+/// Whether it is `-`, or a name of this process's stdout.
+pub(super) fn is_stdout(path: &Path) -> bool {
+    let of_process = PathBuf::from(format!("/proc/{}/fd/1", std::process::id()));
+    let is_own = |stream: PathBuf| {
+        stream == of_process
+            || ["/dev/fd/1", "/proc/self/fd/1", "/proc/thread-self/fd/1"].iter().any(|own| stream == Path::new(own))
+    };
+    path == Path::new(STDOUT) || open_stream(path).is_some_and(is_own)
 }
 
 /// Refuses a file that could not be written, before the work for it begins.
@@ -96,7 +141,7 @@ pub(super) fn check_place(path: &Path) -> Result<(), Error> {
     }
 }
 
-/// Whether there is something that is no file and can be written: a device, a pipe.
+/// Whether there is something that takes what is written as it comes: a device, a pipe, an open stream of a process.
 pub(super) fn is_stream(path: &Path) -> bool {
-    fs::metadata(path).is_ok_and(|found| !found.is_file() && !found.is_dir())
+    fs::metadata(path).is_ok_and(|found| !found.is_dir() && (!found.is_file() || open_stream(path).is_some()))
 }

@@ -1,17 +1,17 @@
 use std::ffi::OsStr;
 use std::fs;
-use std::io::{stdout, Write};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use ocibake::error::STDOUT;
 use ocibake::layer::groups::PackageMap;
 use ocibake::layout::Location;
 use ocibake::ops::report::{page, report, Limit, Report, ReportOptions, TestedLimit};
 use ocibake::platform::PlatformPattern;
 use ocibake::Error;
 
-use super::output::{check_place, is_stream, print, write_whole};
+use super::output::{check_place, is_stdout, is_stream, print, write_whole};
 use super::progress::ProgressMode;
 use super::text::printable;
 use super::usage::count;
@@ -69,15 +69,14 @@ pub(super) struct Args {
 /// Where the report goes, and in which form.
 #[derive(Clone, Copy)]
 enum Output<'a> {
-    Stdout,
     Page(&'a Path),
     Summary(&'a Path),
 }
 
 impl<'a> Output<'a> {
     fn of(path: &'a Path) -> Result<Self, Error> {
-        if path == Path::new("-") {
-            return Ok(Output::Stdout);
+        if path == Path::new(STDOUT) {
+            return Ok(Output::Page(path));
         }
         check_place(path)?;
         let ending = path.extension().and_then(OsStr::to_str).unwrap_or_default();
@@ -95,7 +94,7 @@ impl<'a> Output<'a> {
 
 pub(super) fn run(args: &Args, session: &Session) -> Result<Answer> {
     let output = args.output.as_deref().map(Output::of).transpose()?;
-    if args.json && matches!(output, Some(Output::Stdout)) {
+    if args.json && args.output.as_deref().is_some_and(is_stdout) {
         return Err(Error::refused("the page and the object of --json cannot both go to stdout").into());
     }
     let mut options = ReportOptions::default();
@@ -112,7 +111,6 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Answer> {
     match output {
         Some(Output::Page(path)) => write_whole(path, |out| out.write_all(page::html(&report).as_bytes()))?,
         Some(Output::Summary(path)) => write_whole(path, |out| out.write_all(page::markdown(&report).as_bytes()))?,
-        Some(Output::Stdout) => stdout().lock().write_all(page::html(&report).as_bytes())?,
         None => {}
     }
     if args.json || output.is_none() {

@@ -27,7 +27,7 @@ pub(crate) use names::{most_specific, refuse_location_as_name, without_full_name
 pub use names::{AdditionalName, DigestPrefix, DockerName, DockerTag, ImageName, Location, Transport};
 pub use reader::Layout;
 pub(crate) use reader::StoredFile;
-pub use transaction::{abandon, Checksum};
+pub use transaction::{abandon, write_file, Checksum};
 pub(crate) use transaction::{
     about_target, commit_all, hold_still, show, Abandoned, BlobPath, Draft, Stage, Staging, Taken, TakenBlob,
     Transaction, Trust, Watched,

@@ -38,6 +38,7 @@ mod bases;
 mod archives;
 
 /// So is the upper directory of an overlay filesystem.
+mod outputs;
 mod overlay;
 
 /// Layers and archives of other tools are read, even odd and old ones, and nothing in them is lost silently.
