@@ -30,7 +30,7 @@ pub(crate) use reader::StoredFile;
 pub use transaction::{abandon, write_file, Checksum};
 pub(crate) use transaction::{
     about_target, commit_all, hold_still, show, Abandoned, BlobPath, Draft, Stage, Staging, Taken, TakenBlob,
-    Transaction, Trust, Watched,
+    Transaction, Trust, Watched, STAGING_PREFIX,
 };
 
 use crate::digest::Digest;

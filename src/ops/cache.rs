@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use crate::error::{IoContext, Result};
-use crate::image::cache::{items, lists, prune};
+use crate::image::cache::{check, items, lists, prune};
 use crate::work::Work;
 
 /// What is done with a cache besides showing it.
@@ -37,7 +37,7 @@ pub struct CacheReport {
 
 /// Describes a cache, pruned if that is asked for.
 pub fn cache(directory: &Path, options: &CacheOptions, work: &Work<'_>) -> Result<CacheReport> {
-    std::fs::read_dir(directory).at("read the cache", directory)?;
+    check(directory)?;
     work.observer.check()?;
     let removed_bytes = match options.prune {
         Some(most_bytes) => prune(directory, most_bytes).at("prune the cache", directory)?,

@@ -104,6 +104,37 @@ fn a_cache_can_be_looked_at_checked_and_made_smaller() {
     assert!(Tool::new("cache").arg("nowhere").within(scratch.path()).run().error().contains("nowhere"));
 }
 
+#[test]
+fn a_directory_of_other_files_holds_no_cache() {
+    let scratch = Scratch::new();
+    let rootfs = scratch.rootfs("rootfs", "blocks");
+    let _ = bake(&scratch, &rootfs, "out", &["--cache", "kept"]);
+    let runs = |directory: &str| {
+        [&["verify", "--cache", directory][..], &["cache", directory], &["cache", directory, "--prune", "0"]]
+            .map(|words| Tool::new(words[0]).args(&words[1..]).within(scratch.path()).run())
+    };
+    let before = names_below(scratch.path());
+    for directory in ["rootfs", "out", "."] {
+        for outcome in runs(directory) {
+            let said = outcome.error();
+            let expected = format!("`{directory}` holds no cache: found only other files\nhint: ");
+            assert!(said.starts_with(&expected), "{said}");
+        }
+    }
+    assert_eq!(names_below(scratch.path()), before);
+    // An empty one, one that others use too, and one that is empty again are.
+    scratch.make_directory("empty");
+    fs::write(scratch.join("kept/README"), "ours").unwrap();
+    for outcome in runs("empty").into_iter().chain(runs("kept")) {
+        assert_eq!(outcome.code(), 0, "{}", outcome.stderr());
+    }
+    fs::remove_file(scratch.join("kept/README")).unwrap();
+    assert_eq!(names_below(&scratch.join("kept")), ["blobs/"]);
+    for outcome in runs("kept") {
+        assert_eq!(outcome.code(), 0, "{}", outcome.stderr());
+    }
+}
+
 /// The exit status of `verify --cache`.
 fn verified(scratch: &Scratch) -> i32 {
     Tool::new("verify").args(["--cache", "kept"]).within(scratch.path()).run().code()

@@ -325,8 +325,11 @@ fn a_reader_that_has_seen_enough_is_no_trouble() {
         assert_eq!(said, "ocibake: error: cannot write to stdout: No space left on device\n");
     }
     // An archive on a full stdout says the same, and what to do.
-    for words in ["build rootfs oci-archive:- --arch amd64", "convert oci:out:v1 docker-archive:-:a:b", "inspect oci:out:v1 --json"]
-    {
+    for words in [
+        "build rootfs oci-archive:- --arch amd64",
+        "convert oci:out:v1 docker-archive:-:a:b",
+        "inspect oci:out:v1 --json",
+    ] {
         let script = format!("exec \"$0\" {words} > /dev/full");
         let words = ["-c", &script, Tool::path().to_str().unwrap()];
         let output = std::process::Command::new("sh").args(words).current_dir(scratch.path()).output().unwrap();

@@ -21,6 +21,6 @@ mod tests;
 
 pub(crate) use changesets::changesets;
 pub(crate) use files::{list_of, open_file};
-pub(crate) use prune::{items, prune};
+pub(crate) use prune::{check, items, prune};
 pub(crate) use store::lists;
 pub use store::Cache;

@@ -2,11 +2,13 @@
 
 use std::fs::{self, Metadata};
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::files::{list_of, BLOBS, CHANGESET, LIST};
-use crate::layout::Abandoned;
+use crate::error::{Error, ErrorKind, IoContext, Result};
+use crate::layout::{Abandoned, STAGING_PREFIX};
 
 /// Bytes without a list belong to another run that is about to write it, unless they are older than this, in seconds.
 const ORPHAN_AGE: i64 = 3600;
@@ -43,6 +45,26 @@ pub(crate) fn prune(directory: &Path, most_bytes: u64) -> io::Result<u64> {
         left -= item.bytes;
     }
     Ok(before - left)
+}
+
+/// Refuses a directory that has other files and none of a cache. An empty one is a cache.
+pub(crate) fn check(directory: &Path) -> Result<()> {
+    let mut has_others = false;
+    for entry in fs::read_dir(directory).at("read the cache", directory)? {
+        let name = entry.at("read the cache", directory)?.file_name();
+        let name = name.as_bytes();
+        if name.ends_with(CHANGESET.as_bytes()) {
+            return Ok(());
+        }
+        has_others |= name != BLOBS.as_bytes() && !name.starts_with(STAGING_PREFIX.as_bytes());
+    }
+    let blobs = files(&directory.join(BLOBS)).at("read the cache", directory)?;
+    if has_others && !blobs.iter().any(|(path, _)| path.as_os_str().as_bytes().ends_with(LIST.as_bytes())) {
+        let message = format!("`{}` holds no cache: found only other files", directory.display());
+        return Err(Error::refused_with_hint(message, "give the directory that a build was given as its cache")
+            .of_kind(ErrorKind::NotFound));
+    }
+    Ok(())
 }
 
 /// All items of a cache; empty if the cache does not exist.

@@ -27,7 +27,7 @@ pub use file::write_file;
 pub(crate) use lock::hold_still;
 pub(crate) use stage::{BlobPath, Stage};
 pub use staging::abandon;
-pub(crate) use staging::{about_target, show, Abandoned, Staging};
+pub(crate) use staging::{about_target, show, Abandoned, Staging, STAGING_PREFIX};
 pub(crate) use take::{Taken, TakenBlob, Trust, Watched};
 
 use std::path::PathBuf;

@@ -8,8 +8,8 @@ use serde::Serialize;
 
 use crate::compress::decoded;
 use crate::digest::ContentDigest;
-use crate::error::{IoContext, Result};
-use crate::image::cache::{changesets, list_of, lists, open_file};
+use crate::error::Result;
+use crate::image::cache::{changesets, check, list_of, lists, open_file};
 use crate::work::Work;
 
 /// What a cache holds, and what is wrong with it.
@@ -38,7 +38,7 @@ impl CacheVerification {
 /// Decompresses every block of a cache, and holds it to its digest and its checksums. No run uses a block that is damaged; it
 /// is compressed anew.
 pub fn verify_cache(directory: &Path, work: &Work<'_>) -> Result<CacheVerification> {
-    std::fs::read_dir(directory).at("read the cache", directory)?;
+    check(directory)?;
     let mut report = CacheVerification { cache: directory.to_path_buf(), ..CacheVerification::default() };
     let lists = lists(directory);
     let all = lists.iter().filter_map(|(_, list)| list.as_ref()).flat_map(|list| &list.blocks);
