@@ -1,9 +1,8 @@
 use std::env;
 use std::ffi::OsString;
-use std::fs;
 use std::path::PathBuf;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::ValueEnum;
 use ocibake::layout::Location;
 use ocibake::ops::build::{build, check, BuildOptions, Rootfs, VolumeMask};
@@ -17,7 +16,7 @@ use super::setting_flags::SettingFlags;
 use super::target_flags::TargetFlagsBesideTags;
 use super::tree_flags::TreeFlags;
 use super::work_flags::WorkFlags;
-use super::{say, text, Answer, Session};
+use super::{input, say, text, Answer, Session};
 
 /// Make an image of a root filesystem
 ///
@@ -155,10 +154,7 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Answer> {
 
 pub(super) fn gather(flags: &[(Variable, FlagValue)], vars: Option<&PathBuf>) -> Result<Settings> {
     let file = match vars {
-        Some(path) => {
-            let text = fs::read(path).with_context(|| format!("cannot read `{}`", path.display()))?;
-            Some(VarsFile::parse(&path.display().to_string(), &text)?)
-        }
+        Some(path) => Some(input::read("--vars", path, VarsFile::parse)?),
         None => None,
     };
     Ok(Settings::new(flags.iter().cloned(), env::vars_os(), file)?)

@@ -1,12 +1,14 @@
 //! Man pages, one for each verb: what `--help` says, and what it has no room for.
 
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap_mangen::roff::{bold, roman, Roff};
 use clap_mangen::Man;
 use ocibake::settings::VARIABLES;
+use ocibake::Error;
 
 use super::help::{examples, takes_locations, EXIT_STATUS, NAMES};
 use super::Answer;
@@ -23,7 +25,7 @@ const OTHERS: [&str; 5] = ["fakeroot(1)", "podman(1)", "pseudo(1)", "skopeo(1)",
 
 pub(super) fn run(args: &Args, command: clap::Command) -> Result<Answer> {
     let directory = &args.directory;
-    fs::create_dir_all(directory).with_context(|| format!("cannot create `{}`", directory.display()))?;
+    make_directory(directory)?;
     let mut command = command.disable_help_subcommand(true);
     command.build();
     let verbs: Vec<&clap::Command> = command.get_subcommands().collect();
@@ -36,6 +38,18 @@ pub(super) fn run(args: &Args, command: clap::Command) -> Result<Answer> {
         write_page(&verb.clone().display_name(&name), verb, &pages, directory, &name)?;
     }
     Ok(Answer::Yes)
+}
+
+/// Makes the directory, unless it is there. Like other verbs, it makes no parents: a path may be mistyped.
+fn make_directory(path: &Path) -> Result<(), Error> {
+    match fs::create_dir(path) {
+        Err(_) if path.is_dir() => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            let found = if path.metadata().is_ok() { "a file" } else { "a link that leads nowhere" };
+            Err(Error::refused(format!("`{}`: a directory is wanted, found {found}", path.display())))
+        }
+        made => made.map_err(|cause| Error::Io { action: "create", path: path.to_path_buf(), cause }),
+    }
 }
 
 fn write_page(
@@ -83,7 +97,7 @@ fn write_page(
     let others = pages.iter().map(String::as_str).filter(|page| *page != own).chain(OTHERS);
     rest.text([roman(others.collect::<Vec<_>>().join(", "))]);
     rest.to_writer(&mut page)?;
-    fs::write(&path, page).with_context(|| format!("cannot write `{}`", path.display()))
+    Ok(fs::write(&path, page).map_err(|cause| Error::Io { action: "write", path, cause })?)
 }
 
 /// The variables that a verb reads.

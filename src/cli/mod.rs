@@ -25,6 +25,7 @@ mod gc;
 mod help;
 mod hints;
 mod index;
+mod input;
 mod inspect;
 mod ls;
 mod man;
@@ -259,7 +260,7 @@ fn about_stdout(error: anyhow::Error) -> anyhow::Error {
         return error;
     }
     let cause =
-        error.downcast::<serde_json::Error>().map(io::Error::from).or_else(|error| error.downcast::<io::Error>());
+        error.downcast::<serde_json::Error>().map(io::Error::from).or_else(anyhow::Error::downcast::<io::Error>);
     cause.map_or_else(|error| error, |cause| Error::Io { action: "write", path: STDOUT.into(), cause }.into())
 }
 

@@ -1,9 +1,8 @@
 use std::ffi::OsString;
-use std::fs;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use ocibake::layer::plan::Plan;
 use ocibake::layout::Location;
 use ocibake::ops::build::Rootfs;
@@ -16,7 +15,7 @@ use super::output::print;
 use super::progress::ProgressMode;
 use super::setting_flags::LayerSettingFlags;
 use super::tree_flags::TreeFlags;
-use super::{text, Answer, LocationParser, Session};
+use super::{input, text, Answer, LocationParser, Session};
 
 /// Show which layer would hold what, and what an update would cost
 ///
@@ -77,8 +76,7 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Answer> {
     options.old.clone_from(&args.old);
     options.simulate.clone_from(&args.simulate);
     if let Some(path) = &args.update {
-        let text = fs::read(path).with_context(|| format!("cannot read `{}`", path.display()))?;
-        options.update = Some(Plan::parse(&path.display().to_string(), &text)?);
+        options.update = Some(input::read("--update", path, Plan::parse)?);
     }
     let display = session.display(ProgressMode::None);
     let report = plan(&subject(&args.rootfs)?, &options, &display.work(args.threads)?)?;

@@ -1,9 +1,8 @@
 use std::ffi::OsStr;
-use std::fs;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use ocibake::error::STDOUT;
 use ocibake::layer::groups::PackageMap;
 use ocibake::layout::Location;
@@ -15,7 +14,7 @@ use super::output::{check_place, is_stdout, is_stream, print, write_whole};
 use super::progress::ProgressMode;
 use super::text::printable;
 use super::usage::count;
-use super::{say, Answer, LocationParser, Session};
+use super::{input, say, Answer, LocationParser, Session};
 
 /// Show what takes the space in an image, and what an update costs
 ///
@@ -102,8 +101,7 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Answer> {
     options.old.clone_from(&args.old);
     options.limits.clone_from(&args.fail_if);
     if let Some(path) = &args.package_map {
-        let text = fs::read(path).with_context(|| format!("cannot read `{}`", path.display()))?;
-        options.package_map = Some(PackageMap::parse(&path.display().to_string(), &text)?);
+        options.package_map = Some(input::read("--package-map", path, PackageMap::parse)?);
     }
     let display = session.display(args.progress);
     let report = report(&args.image, &options, &display.work(args.threads)?)?;

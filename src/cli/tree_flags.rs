@@ -1,6 +1,5 @@
 //! The flags that say how a rootfs is read and changed.
 
-use std::fs;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
@@ -10,6 +9,8 @@ use ocibake::ops::build::BuildOptions;
 use ocibake::settings::BuildSpec;
 use ocibake::tree::{DeviceTable, Globs, IdMap, OwnerPolicy, XattrPolicy, DEVELOPMENT};
 use ocibake::Error;
+
+use super::input;
 
 /// What is changed on the way from the rootfs into the image.
 #[derive(clap::Args)]
@@ -82,8 +83,10 @@ impl TreeFlags {
         };
         let mut device_table = DeviceTable::default();
         for path in &self.device_table {
-            let text = fs::read_to_string(path).with_context(|| format!("cannot read `{}`", path.display()))?;
-            device_table.extend(DeviceTable::parse(&text, &path.display().to_string())?);
+            device_table.extend(input::read("--device-table", path, |name, bytes| {
+                let text = std::str::from_utf8(bytes).map_err(|_| Error::invalid(name, "it is not UTF-8"))?;
+                DeviceTable::parse(text, name)
+            })?);
         }
         let mut options = BuildOptions::default();
         let mut exclude = named_globs("--exclude (OCI_IMAGE_EXCLUDE)", &spec.exclude)?;
@@ -98,8 +101,7 @@ impl TreeFlags {
         options.owner = owner;
         options.device_table = device_table;
         if let Some(path) = &self.package_map {
-            let text = fs::read(path).with_context(|| format!("cannot read `{}`", path.display()))?;
-            options.package_map = Some(PackageMap::parse(&path.display().to_string(), &text)?);
+            options.package_map = Some(input::read("--package-map", path, PackageMap::parse)?);
         }
         Ok(options)
     }

@@ -58,7 +58,7 @@ fn help_is_as_wide_as_the_terminal() {
 #[test]
 fn man_pages_hold_what_help_has_no_room_for() {
     let scratch = Scratch::new();
-    let pages = scratch.join("pages/of/man");
+    let pages = scratch.join("man");
     let write = || Tool::new("man").arg(&pages);
     assert_eq!(write().run().stdout(), "");
     let mut expected: Vec<String> = VERBS.iter().map(|verb| format!("ocibake-{verb}.1")).collect();

@@ -509,3 +509,50 @@ fn a_target_directory_that_this_user_cannot_write() {
         fs::set_permissions(&directory, fs::Permissions::from_mode(0o755)).unwrap();
     }
 }
+
+#[test]
+fn a_file_that_a_flag_names_is_told_with_the_flag() {
+    let scratch = Scratch::new();
+    scratch.small_rootfs();
+    let _ = Tool::build("rootfs").arg("oci:out:v1").within(scratch.path()).bake();
+    let not_there = "cannot read `nope`: No such file or directory\nhint: ";
+    for (verb, flag) in [
+        ("build rootfs oci:out --arch amd64", "--vars"),
+        ("build rootfs oci:out --arch amd64", "--package-map"),
+        ("build rootfs oci:out --arch amd64", "--device-table"),
+        ("plan rootfs", "--vars"),
+        ("plan rootfs", "--package-map"),
+        ("plan rootfs", "--update"),
+        ("report oci:out:v1", "--package-map"),
+    ] {
+        let mut words = verb.split(' ');
+        let tool = Tool::new(words.next().unwrap()).args(words).args([flag, "nope"]);
+        let tool = if flag == "--update" { tool.args(["--old", "oci:out:v1"]) } else { tool };
+        let said = tool.within(scratch.path()).run().error();
+        assert_eq!(said, format!("{flag}: {not_there}"), "{verb}");
+    }
+    let plan = Tool::build("rootfs").args(["oci:out", "--layers", "@nope"]).within(scratch.path());
+    assert!(plan.run().error().contains("cannot read the plan `nope`: No such file or directory\n"));
+    fs::write(scratch.join("table"), b"/dev/\xff c 600 0 0 1 1\n").unwrap();
+    let table = Tool::build("rootfs").args(["oci:out", "--device-table", "table"]).within(scratch.path());
+    assert_eq!(table.run().error(), "table: it is not UTF-8\nhint: ");
+}
+
+#[test]
+fn man_pages_go_to_a_directory_and_no_parent_is_made() {
+    let scratch = Scratch::new();
+    fs::write(scratch.join("f.txt"), "").unwrap();
+    std::os::unix::fs::symlink("gone", scratch.join("dangling")).unwrap();
+    for (place, expected) in [
+        ("no/such/dir", "cannot create `no/such/dir`: No such file or directory\nhint: "),
+        ("f.txt", "`f.txt`: a directory is wanted, found a file\nhint: "),
+        ("f.txt/man", "cannot create `f.txt/man`: Not a directory\nhint: "),
+        ("dangling", "`dangling`: a directory is wanted, found a link that leads nowhere\nhint: "),
+    ] {
+        assert_eq!(Tool::new("man").arg(place).within(scratch.path()).run().error(), expected);
+    }
+    assert_eq!(names_below(scratch.path()), ["dangling", "f.txt"]);
+    // As `mkdir -p` leaves it.
+    scratch.make_directory("man1");
+    assert_eq!(Tool::new("man").arg("man1/").within(scratch.path()).run().stdout(), "");
+}

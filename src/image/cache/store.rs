@@ -12,7 +12,7 @@ use super::files::{list_of, open_file, touch, BLOBS, LIST};
 use super::list::{BlockPlace, List};
 use crate::block_cache::{BlockCache, FoundBlock, KeptBlock};
 use crate::digest::{ContentDigest, Digest};
-use crate::error::Result;
+use crate::error::{describe, Result};
 use crate::layout::Staging;
 
 /// The largest list that is read, enough for 16 million blocks.
@@ -170,7 +170,7 @@ impl BlockCache for Cache {
 
     fn keep(&self, encoding: &str, blob: &Digest, file: &Path, blocks: &[KeptBlock]) {
         if let (Err(error), Ok(mut trouble)) = (self.add(encoding, blob, file, blocks), self.trouble.lock()) {
-            *trouble = Some(error.to_string());
+            *trouble = Some(describe(&error));
         }
     }
 }

@@ -1,6 +1,7 @@
 use std::fs;
 use std::path::Path;
 
+use crate::error::IoContext;
 use crate::layer::groups::{Groups, Package};
 use crate::layer::plan::{pack, unused, weigh, Plan, PlannedLayer, Selector, MAX_LAYERS};
 use crate::tree::Tree;
@@ -27,8 +28,7 @@ impl Layering {
         let mut parsed = Vec::new();
         for word in words.iter().map(AsRef::as_ref) {
             if let Some(file) = word.strip_prefix('@') {
-                let text =
-                    fs::read(Path::new(file)).map_err(|error| format!("cannot read the plan `{file}`: {error}"))?;
+                let text = fs::read(file).at("read the plan", Path::new(file)).map_err(|error| error.to_string())?;
                 let plan = Plan::parse(file, &text).map_err(|error| error.to_string())?;
                 parsed.extend(plan.layers.into_iter().map(Word::Layer));
             } else if word == "packages" {
@@ -167,7 +167,7 @@ mod tests {
             (&["a=/a", "a=/b"], "the layer `a` is defined twice"),
             (&["a="], "`` is not a pattern: a name or path with `*`, `?`, `**`, `[set]` expected"),
             (&["=/a"], "a name expected, found none"),
-            (&["@missing/plan"], "cannot read the plan `missing/plan`: No such file or directory (os error 2)"),
+            (&["@missing/plan"], "cannot read the plan `missing/plan`: No such file or directory"),
         ] {
             assert_eq!(Layering::parse(words).unwrap_err(), expected);
         }

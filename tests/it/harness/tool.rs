@@ -238,6 +238,7 @@ impl Outcome {
         let message = first.strip_prefix("ocibake: error: ").unwrap_or_else(|| panic!("no error line\n{shown}"));
         let hint = lines.next().unwrap_or("hint: ");
         assert!(hint.starts_with("hint: ") && lines.next().is_none(), "more than an error and a hint\n{shown}");
+        assert!(!message.contains("(os error "), "a number of the system in a message\n{shown}");
         assert!(!message.ends_with('.') || message.ends_with("..."), "a message ends without a full stop\n{shown}");
         format!("{message}\n{hint}")
     }
