@@ -60,6 +60,8 @@ enum Preset {
 fn parse_owner(text: &str) -> Result<(u32, u32), String> {
     text.split_once(':')
         .and_then(|(uid, gid)| Some((uid.parse().ok()?, gid.parse().ok()?)))
+        // chown(2) takes the largest number for "unchanged".
+        .filter(|(uid, gid)| *uid != u32::MAX && *gid != u32::MAX)
         .ok_or_else(|| "UID:GID, two numbers such as 0:0".to_owned())
 }
 

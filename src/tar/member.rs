@@ -53,8 +53,8 @@ pub(super) fn entry(
     let path = path(name, &kind, anomalies)?;
     let metadata = Metadata {
         mode: mode(&fields.mode, anomalies)?,
-        uid: field("uid", overrides.uid, &fields.uid, anomalies)?,
-        gid: field("gid", overrides.gid, &fields.gid, anomalies)?,
+        uid: id("uid", overrides.uid, &fields.uid, anomalies)?,
+        gid: id("gid", overrides.gid, &fields.gid, anomalies)?,
         mtime: match overrides.mtime {
             Some(mtime) => mtime,
             None => field::<i64>("mtime", None, &fields.mtime, anomalies)?.into(),
@@ -83,6 +83,15 @@ pub(super) fn field<T: TryFrom<i128>>(
         anomalies.push(Anomaly::BinaryNumber(what));
     }
     T::try_from(value).map_err(|_| format!("the {what} {value} is out of range"))
+}
+
+/// Returns an owner or group. The largest number stands for "unchanged" in chown(2), which would leave the file to
+/// whoever unpacks it.
+fn id(what: &'static str, given: Option<u32>, bytes: &[u8], anomalies: &mut Vec<Anomaly>) -> Result<u32, String> {
+    match field(what, given, bytes, anomalies)? {
+        u32::MAX => Err(format!("the {what} {} stands for nobody", u32::MAX)),
+        id => Ok(id),
+    }
 }
 
 fn mode(bytes: &[u8], anomalies: &mut Vec<Anomaly>) -> Result<u16, String> {

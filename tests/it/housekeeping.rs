@@ -197,6 +197,7 @@ fn what_cannot_be_named() {
         ("oci:out:amd64", "-x", &["`-x`", "letters and digits"][..]),
         ("oci:out:amd64", "", &["letters and digits"]),
         ("oci:out:amd64", "oci:out:v3", &["a name within the target is wanted", "write `v3`"]),
+        ("oci:out:amd64", "app@sha256:0123456789ab", &["found the digest `sha256:0123456789ab`"]),
         ("oci:out:v3", "x", &["no image of this name", "`amd64`, `multi`"]),
         ("oci:out", "x", &["one image is wanted, found 2", "`amd64`, `multi`"]),
         ("oci:empty", "x", &["the layout holds no image"]),

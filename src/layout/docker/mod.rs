@@ -50,12 +50,13 @@ impl TryFrom<Members> for Item {
 
     fn try_from(members: Members) -> Result<Self, String> {
         fn member<T: serde::de::DeserializeOwned>(members: &Members, name: &str) -> Result<Option<T>, String> {
-            // The exact name wins over other spellings.
-            let found = members.get(name).or_else(|| {
-                let mut others = members.iter().filter(|(other, _)| other.eq_ignore_ascii_case(name));
-                others.next().map(|(_, value)| value)
-            });
-            let value = found.cloned().unwrap_or_default();
+            let mut found = members.iter().filter(|(other, _)| other.eq_ignore_ascii_case(name));
+            let value = found.next().map(|(_, value)| value.clone()).unwrap_or_default();
+            if found.next().is_some() {
+                return Err(format!(
+                    "the member `{name}` is there in several spellings, of which readers take another"
+                ));
+            }
             Option::deserialize(value).map_err(|error| format!("`{name}`: {error}"))
         }
         Ok(Item {

@@ -217,7 +217,7 @@ pub(crate) struct Named<'a, T> {
 
 /// The descriptors with the location's ref name, or else those that Docker would find by that name. `annotation` looks
 /// up a key of a descriptor. Some writers use names that end in a digest, perhaps of another document: such a name is
-/// matched literally.
+/// matched literally where nothing has the name before the digest.
 pub(crate) fn named<'a, T>(
     descriptors: &'a [T],
     location: &'a Location,
@@ -232,14 +232,14 @@ pub(crate) fn named<'a, T>(
         Some(name) => called(&format!("{name}@{digest}")),
         None => called(&digest.to_string()),
     });
+    let found = name.as_ref().map(|name| called(name.as_str())).unwrap_or_default();
+    if !found.is_empty() {
+        return Named { found, digest };
+    }
     if let Some(found) = as_name.filter(|found| !found.is_empty()) {
         return Named { found, digest: None };
     }
     let Some(name) = name else { return Named { found: descriptors.iter().collect(), digest } };
-    let found = called(name.as_str());
-    if !found.is_empty() {
-        return Named { found, digest };
-    }
     let whole = whole_name(name.as_str());
     let is_meant = |descriptor: &&'a T| {
         let full = annotation(descriptor, REF_NAME).filter(|found| found.contains([':', '/']));

@@ -38,6 +38,11 @@ pub(super) fn with_slashes(text: &str, transport: &str, rest: &str, role: Role) 
 /// Refuses a name for an image that is a whole location.
 pub(crate) fn refuse_location_as_name(name: &str) -> Result<(), Error> {
     let is_location = ["oci:", "oci-archive:", "docker-archive:"].iter().any(|transport| name.starts_with(transport));
+    if let Some((_, digest)) = name.split_once('@').filter(|(_, digest)| digest.starts_with("sha")) {
+        let message =
+            format!("name `{name}`: a name is wanted, found the digest `{digest}`, which chooses what it leads to");
+        return Err(Error::refused_with_hint(message, "leave it out, with the `@` before it"));
+    }
     if !is_location {
         return Ok(());
     }

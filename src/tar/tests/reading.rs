@@ -43,6 +43,17 @@ fn types() {
     }
 }
 
+/// Whoever unpacks it would own a file of this owner, since chown(2) takes the number for "unchanged".
+#[test]
+fn the_largest_id_stands_for_nobody() {
+    for keyword in ["uid", "gid"] {
+        let (member, _) =
+            Raw::default().pax(b'x', &[(keyword, b"4294967295".as_slice())]).member(b'0', "f", b"", |_| {}).only();
+        let error = member.entry.unwrap_err().to_string();
+        assert!(error.contains(&format!("the {keyword} 4294967295 stands for nobody")), "{error}");
+    }
+}
+
 #[test]
 fn what_is_taken_for_a_directory_has_no_content_to_read() {
     for typeflag in [b'0', 0] {
@@ -189,7 +200,7 @@ fn what_makes_others_end_is_told_where_nothing_depends_on_it() {
 fn pax_holds_over_the_header() {
     let records: [(&str, &[u8]); 7] = [
         ("path", b"./a\nb/\xff"),
-        ("uid", b"4294967295"),
+        ("uid", b"4294967294"),
         ("gid", b"0"),
         ("mtime", b"-1.5"),
         ("SCHILY.xattr.user.x", b"\n9 path=x\n"),
@@ -201,7 +212,7 @@ fn pax_holds_over_the_header() {
     assert_eq!(entry.path, path(b"a\nb/\xff"));
     assert_eq!(
         (entry.metadata.uid, entry.metadata.gid, entry.metadata.mtime),
-        (u32::MAX, 0, Mtime::new(-2, 500_000_000).unwrap())
+        (u32::MAX - 1, 0, Mtime::new(-2, 500_000_000).unwrap())
     );
     let xattrs: Vec<_> = entry.metadata.xattrs.into_iter().map(|(name, value)| (name, value.to_vec())).collect();
     assert_eq!(xattrs, [(b"user.=".to_vec(), b"\0\n".to_vec()), (b"user.x".to_vec(), b"\n9 path=x\n".to_vec())]);
