@@ -4,15 +4,29 @@
 //! Reading trusts nothing: size and digest of each blob are checked while it is read. Writing is atomic: an image is
 //! made in a staging directory and appears by renames, the index last.
 
+// What is read here is others': no value of theirs may end the process.
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::arithmetic_side_effects,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::panic,
+        clippy::unwrap_used
+    )
+)]
+
 mod archive;
 mod blob;
 mod docker;
 mod graph;
+#[allow(clippy::arithmetic_side_effects, clippy::expect_used, clippy::indexing_slicing)] // It splits what people type.
 mod names;
 mod pack;
 mod reader;
 #[cfg(test)]
 mod tests;
+#[allow(clippy::arithmetic_side_effects, clippy::expect_used, clippy::indexing_slicing)] // It writes what is ours.
 mod transaction;
 
 pub(crate) use blob::VerifiedReader;

@@ -1,15 +1,3 @@
-// These bytes are others': no value of theirs may end the process.
-#![cfg_attr(
-    not(test),
-    deny(
-        clippy::arithmetic_side_effects,
-        clippy::expect_used,
-        clippy::indexing_slicing,
-        clippy::panic,
-        clippy::unwrap_used
-    )
-)]
-
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Read};

@@ -2,18 +2,6 @@
 //! names the top layers, and each layer is a directory with its tar and a document that names its parent (Docker Image
 //! Specification v1.0).
 
-// These bytes are others': no value of theirs may end the process.
-#![cfg_attr(
-    not(test),
-    deny(
-        clippy::arithmetic_side_effects,
-        clippy::expect_used,
-        clippy::indexing_slicing,
-        clippy::panic,
-        clippy::unwrap_used
-    )
-)]
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 

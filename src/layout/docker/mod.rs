@@ -6,7 +6,10 @@ mod parts;
 mod reader;
 #[cfg(test)]
 mod tests;
+#[allow(clippy::arithmetic_side_effects, clippy::expect_used)] // It counts layers that were read.
 mod v1;
+#[allow(clippy::arithmetic_side_effects, clippy::expect_used, clippy::indexing_slicing)]
+// It writes what was read and checked.
 mod writer;
 
 pub(super) use reader::{is_docker_archive, DockerArchive};

@@ -6,18 +6,6 @@
 //! case, is its `diff_id` in the config, so it is known without reading the layer, and it is verified when the layer is
 //! read.
 
-// These bytes are others': no value of theirs may end the process.
-#![cfg_attr(
-    not(test),
-    deny(
-        clippy::arithmetic_side_effects,
-        clippy::expect_used,
-        clippy::indexing_slicing,
-        clippy::panic,
-        clippy::unwrap_used
-    )
-)]
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read};
 
