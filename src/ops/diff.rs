@@ -17,7 +17,7 @@ use crate::oci::annotations::REF_NAME;
 use crate::oci::total_size;
 use crate::platform::PlatformPattern;
 use crate::tree::{
-    diff as diff_trees, scan, Change, Difference, Entry, FieldChange, Mask, Scan, ScanPolicy, TarPath, Tree,
+    diff_by, scan, Change, Difference, Entry, FieldChange, Mask, Mtime, Scan, ScanPolicy, TarPath, Tree,
 };
 use crate::work::Work;
 
@@ -108,7 +108,14 @@ pub fn diff(old: &Side, new: &Side, options: &DiffOptions, work: &Work<'_>) -> R
         (Opened::Image(_, old), Opened::Image(_, new)) if is_same_content(old, new) => Vec::new(),
         _ => {
             work.observer.expect(old.bytes() + new.bytes());
-            entry_differences(&old.read(work)?, &new.read(work)?)?
+            let same_time: fn(Mtime, Mtime) -> bool = match (&old, &new) {
+                (Opened::Image(..), Opened::Image(..)) => |old, new| old == new,
+                (Opened::Image(..), Opened::Rootfs(..)) => |held, on_disk| on_disk.beside(held) == held,
+                (Opened::Rootfs(..), Opened::Image(..)) => |on_disk, held| on_disk.beside(held) == held,
+                // As a build would read them.
+                (Opened::Rootfs(..), Opened::Rootfs(..)) => |old, new| old.whole() == new.whole(),
+            };
+            entry_differences(&old.read(work)?, &new.read(work)?, same_time)?
         }
     };
     match (&old, &new) {
@@ -229,9 +236,13 @@ fn diff_ids(image: &Image) -> &[Digest] {
     &image.config.value().rootfs.diff_ids
 }
 
-fn entry_differences(old: &ReadTree<'_>, new: &ReadTree<'_>) -> Result<Vec<Difference>> {
+fn entry_differences(
+    old: &ReadTree<'_>,
+    new: &ReadTree<'_>,
+    same_time: fn(Mtime, Mtime) -> bool,
+) -> Result<Vec<Difference>> {
     let same_content = |a: &Entry, b: &Entry| Ok(old.digests.get(&a.path) == new.digests.get(&b.path));
-    diff_trees(&old.tree, &new.tree, &Mask::default(), same_content)
+    diff_by(&old.tree, &new.tree, &Mask::default(), same_time, same_content)
 }
 
 fn digest(image: &Image) -> &Digest {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use crate::error::Result;
 use crate::tree::{
-    pairs, Change, Difference, Entry, FieldChange, FromTo, HardLinks, Kind, Mask, Metadata, Pair, TarPath, Tree,
+    pairs, Change, Difference, Entry, FieldChange, FromTo, HardLinks, Kind, Mask, Metadata, Mtime, Pair, TarPath, Tree,
 };
 
 /// Lists what changed from `old` to `new` in the order of the paths. What is below an added or removed directory is
@@ -22,6 +22,17 @@ pub(crate) fn diff(
     old: &Tree,
     new: &Tree,
     mask: &Mask,
+    same_content: impl FnMut(&Entry, &Entry) -> Result<bool>,
+) -> Result<Vec<Difference>> {
+    diff_by(old, new, mask, |old, new| old == new, same_content)
+}
+
+/// Like [`diff`], but `same_time` says whether two times are the same.
+pub(crate) fn diff_by(
+    old: &Tree,
+    new: &Tree,
+    mask: &Mask,
+    same_time: impl Fn(Mtime, Mtime) -> bool,
     mut same_content: impl FnMut(&Entry, &Entry) -> Result<bool>,
 ) -> Result<Vec<Difference>> {
     // Only names that both have can show that a link was made or cut.
@@ -52,7 +63,7 @@ pub(crate) fn diff(
                 let mut fields = kind_changes(old_inode, new_inode, &mut same_content)?;
                 let (from, to) = (other_name(&old_links, old_inode, path), other_name(&new_links, new_inode, path));
                 fields.extend(changed(from, to).map(FieldChange::Hardlink));
-                fields.extend(metadata_changes(&old_inode.metadata, &new_inode.metadata));
+                fields.extend(metadata_changes(&old_inode.metadata, &new_inode.metadata, &same_time));
                 if fields.is_empty() {
                     continue;
                 }
@@ -99,12 +110,14 @@ fn kind_changes(
     Ok(fields)
 }
 
-fn metadata_changes(old: &Metadata, new: &Metadata) -> Vec<FieldChange> {
+fn metadata_changes(old: &Metadata, new: &Metadata, same_time: &impl Fn(Mtime, Mtime) -> bool) -> Vec<FieldChange> {
     let mut fields = Vec::new();
     fields.extend(changed(old.mode, new.mode).map(FieldChange::Mode));
     fields.extend(changed(old.uid, new.uid).map(FieldChange::Uid));
     fields.extend(changed(old.gid, new.gid).map(FieldChange::Gid));
-    fields.extend(changed(old.mtime, new.mtime).map(FieldChange::Mtime));
+    if !same_time(old.mtime, new.mtime) {
+        fields.extend(changed(old.mtime, new.mtime).map(FieldChange::Mtime));
+    }
     let mut names: Vec<&Vec<u8>> = old.xattrs.keys().chain(new.xattrs.keys()).collect();
     names.sort_unstable();
     names.dedup();

@@ -24,7 +24,7 @@ mod xattr;
 pub use content::Content;
 pub(crate) use content::Directory;
 pub use device_table::DeviceTable;
-pub(crate) use diff::diff;
+pub(crate) use diff::{diff, diff_by};
 pub use difference::{Change, Difference, FieldChange, FromTo};
 pub use entry::{Device, Entry, Kind, Metadata, Xattrs};
 pub(crate) use glob::Excluded;

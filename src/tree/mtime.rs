@@ -39,6 +39,17 @@ impl Mtime {
         Mtime { nanoseconds: 0, ..self }
     }
 
+    /// Returns this time of a file on disk as it compares with the one that an image holds: an image built from a directory
+    /// holds whole seconds, and tells nothing about fractions.
+    #[must_use]
+    pub(crate) fn beside(self, held: Mtime) -> Self {
+        if held.nanoseconds == 0 {
+            self.whole()
+        } else {
+            self
+        }
+    }
+
     /// Reads a decimal number of seconds in the form of PAX records: `1520598896`, `-1`, `1520598896.75`. Anything
     /// smaller than a nanosecond is cut off.
     pub(crate) fn parse(text: &[u8]) -> Option<Self> {
@@ -171,6 +182,21 @@ mod tests {
         ] {
             let time = Mtime::new(seconds, nanoseconds).unwrap();
             assert_eq!((time.to_string().as_str(), Mtime::parse(text.as_bytes())), (text, Some(time)));
+        }
+    }
+
+    #[test]
+    fn a_time_on_disk_is_as_exact_as_that_of_an_image() {
+        for (on_disk, held, is_same) in [
+            ((1, 5), (1, 0), true),
+            ((1, 5), (1, 5), true),
+            ((1, 5), (1, 6), false),
+            ((1, 0), (1, 6), false),
+            ((2, 0), (1, 0), false),
+            ((-1, 5), (-1, 0), true),
+        ] {
+            let [on_disk, held] = [on_disk, held].map(|(s, n)| Mtime::new(s, n).unwrap());
+            assert_eq!(on_disk.beside(held) == held, is_same, "{on_disk} {held}");
         }
     }
 

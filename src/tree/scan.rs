@@ -14,7 +14,9 @@ use crate::hint::{Hint, OptionName};
 use crate::tree::content::Seen;
 use crate::tree::directories::Directories;
 use crate::tree::xattr::{self, XattrPolicy};
-use crate::tree::{is_reserved, Device, Directory, Entry, Excluded, Exclusion, Globs, Kind, Metadata, TarPath, Tree};
+use crate::tree::{
+    is_reserved, Device, Directory, Entry, Excluded, Exclusion, Globs, Kind, Metadata, Mtime, TarPath, Tree,
+};
 use crate::work::Observer;
 
 /// What a scan leaves out.
@@ -138,6 +140,8 @@ impl Scanner<'_> {
         Ok(names)
     }
 
+    // The types of the times differ from one architecture to the next.
+    #[allow(clippy::unnecessary_cast, clippy::cast_sign_loss)]
     fn add(&mut self, path: TarPath, stat: &Stat) -> Result<()> {
         let Some(kind) = self.kind(&path, stat)? else {
             self.sockets.push(path);
@@ -158,7 +162,7 @@ impl Scanner<'_> {
             mode: (stat.st_mode & 0o7777) as u16,
             uid: stat.st_uid,
             gid: stat.st_gid,
-            mtime: stat.st_mtime.into(),
+            mtime: Mtime::new(stat.st_mtime as i64, stat.st_mtime_nsec as u32).unwrap_or_default(),
             xattrs,
         };
         self.entries.push(Box::new(Entry { path, metadata, kind }));

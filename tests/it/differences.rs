@@ -1,8 +1,11 @@
+use std::fs::{self, FileTimes};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 use serde_json::json;
 
-use crate::harness::{Fixture, Order, Outcome, Peer, Scratch, Terminal, Tool};
+use crate::harness::{make_layout, root, Fixture, Order, Outcome, Peer, Scratch, Terminal, Tool};
+use crate::verify::members::{directory, file, pax, Member};
 
 const OLD: &str = "d 0755 - 1 /
     d 0755 - 1 /bin
@@ -88,6 +91,44 @@ fn entry_by_entry_and_field_by_field() {
         assert_eq!(lines(&diff(one, other).run(), 0), ["the filesystems are equal"]);
     }
     assert_eq!(lines(&diff(&a, &a).run(), 0), ["same manifest: the images are one"]);
+}
+
+/// A directory is compared as exactly as the image holds its times: whole seconds of what was built from one, fractions of
+/// what others packed.
+#[test]
+fn times_are_compared_as_exactly_as_the_image_holds_them() {
+    let scratch = Scratch::new();
+    if !root() {
+        return;
+    }
+    let at = |path: &Path, seconds: u64, nanoseconds: u32| {
+        let time = SystemTime::UNIX_EPOCH + Duration::new(seconds, nanoseconds);
+        let file = fs::File::open(path).unwrap();
+        file.set_times(FileTimes::new().set_modified(time)).unwrap();
+    };
+    let members = [directory("./"), pax(&[("mtime", "1.9")]), file("f", "x")];
+    let tar: Vec<u8> = members.iter().flat_map(Member::bytes).chain([0; 1024]).collect();
+    make_layout(&scratch.join("exact"), &[tar]);
+    let run = |words: &[&str]| Tool::new(words[0]).args(&words[1..]).within(scratch.path()).run();
+    let _ = run(&["unpack", "oci:exact", "out"]).stdout();
+    let f = scratch.join("out/f");
+    for words in [["diff", "oci:exact", "out"], ["diff", "out", "oci:exact"]] {
+        assert_eq!(lines(&run(&words), 0), ["the filesystems are equal"]);
+    }
+    at(&f, 1, 800_000_000);
+    let expected = "~ /f mtime 1970-01-01T00:00:01.9Z -> 1970-01-01T00:00:01.8Z";
+    assert_eq!(lines(&run(&["diff", "oci:exact", "out"]), 1)[1], expected);
+    at(&f, 1, 0);
+    let expected = "~ /f mtime 1970-01-01T00:00:01Z -> 1970-01-01T00:00:01.9Z";
+    assert_eq!(lines(&run(&["diff", "out", "oci:exact"]), 1)[1], expected);
+
+    // Built from a directory, it holds whole seconds.
+    at(&f, 1, 700_000_000);
+    let _ = Tool::build("out").arg("oci:whole").within(scratch.path()).bake();
+    assert_eq!(lines(&run(&["diff", "oci:whole", "out"]), 0), ["the filesystems are equal"]);
+    at(&f, 2, 700_000_000);
+    let expected = "~ /f mtime 1970-01-01T00:00:01Z -> 1970-01-01T00:00:02.7Z";
+    assert_eq!(lines(&run(&["diff", "oci:whole", "out"]), 1)[1], expected);
 }
 
 #[test]
