@@ -1,6 +1,6 @@
 use anyhow::Result;
 use ocibake::layout::Location;
-use ocibake::ops::rm::{rm, Removed, RemovedEntry, RmOptions};
+use ocibake::ops::rm::{rm, Removed, RemovedEntry, RmMode, RmOptions};
 
 use super::output::{lines, print};
 use super::progress::ProgressMode;
@@ -14,7 +14,7 @@ use super::{text::printable, Answer, LocationParser, Session};
 /// was removed: its digest, and its name if it had one. A digest removes all entries that have it, and an artifact also
 /// leaves the list of what is attached to its image.
 #[derive(clap::Args)]
-#[command(after_help = "Example:\n  ocibake rm oci:out:v1")]
+#[command(after_help = "Examples:\n  ocibake rm oci:out:v1\n  ocibake rm oci:out --untagged --dry-run")]
 pub(super) struct Args {
     /// The image, by name or digest
     #[arg(value_parser = LocationParser)]
@@ -23,6 +23,10 @@ pub(super) struct Args {
     /// Remove what has no name and is attached to nothing that has one, such as images whose name has moved
     #[arg(long)]
     untagged: bool,
+
+    /// Show what would be removed, but remove nothing
+    #[arg(long)]
+    dry_run: bool,
 
     /// Print a report in JSON
     #[arg(long)]
@@ -35,6 +39,7 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args, session: &Session) -> Result<Answer> {
     let mut options = RmOptions::default();
     options.what = if args.untagged { Removed::Untagged } else { Removed::Named };
+    options.mode = if args.dry_run { RmMode::DryRun } else { RmMode::Remove };
     let display = session.display(ProgressMode::None);
     let report = rm(&args.image, &options, &display.work(None)?.with_durability(args.sync.durability()))?;
     print(args.json, &report, || lines(report.removed.iter().map(line)))?;

@@ -18,6 +18,18 @@ use crate::work::{Observer, Work};
 pub struct RmOptions {
     /// What is removed.
     pub what: Removed,
+    /// Whether it is removed.
+    pub mode: RmMode,
+}
+
+/// Whether entries are removed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RmMode {
+    /// They are removed.
+    #[default]
+    Remove,
+    /// They are only listed.
+    DryRun,
 }
 
 /// What is removed from the index.
@@ -36,7 +48,9 @@ pub enum Removed {
 pub struct RmReport {
     /// Where the layout is.
     pub image: String,
-    /// The entries, in the order of the index.
+    /// Whether this was a dry run, which removes nothing.
+    pub dry_run: bool,
+    /// The entries that were removed, or would be, in the order of the index.
     pub removed: Vec<RemovedEntry>,
 }
 
@@ -56,11 +70,16 @@ pub struct RemovedEntry {
 /// Removes entries of `index.json`. What is attached to an image is removed with the last entry that leads to the
 /// image.
 pub fn rm(location: &Location, options: &RmOptions, work: &Work<'_>) -> Result<RmReport> {
-    let what = options.what;
-    Transaction::edit(location, work.limits)?.commit(work, |draft| {
+    let RmOptions { what, mode } = *options;
+    let target = Transaction::edit(location, work.limits)?;
+    let change = |draft: &mut Draft<'_>| {
         let removed = take_out(draft, what, work.observer)?;
-        Ok(RmReport { image: location.to_string(), removed })
-    })
+        Ok(RmReport { image: location.to_string(), dry_run: mode == RmMode::DryRun, removed })
+    };
+    match mode {
+        RmMode::Remove => target.commit(work, change),
+        RmMode::DryRun => target.rehearse(work, change),
+    }
 }
 
 fn take_out(draft: &mut Draft<'_>, what: Removed, observer: &dyn Observer) -> Result<Vec<RemovedEntry>> {

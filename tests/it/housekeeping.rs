@@ -45,6 +45,33 @@ fn descriptor(layout: &Path, name: &str) -> Value {
 }
 
 #[test]
+fn a_dry_run_of_rm_lists_and_changes_nothing() {
+    let scratch = Scratch::new();
+    scratch.small_rootfs();
+    for target in ["oci:out:v1", "oci:out:v2", "oci-archive:out.tar:v1"] {
+        let _ = Tool::build("rootfs").args([target, "--label", &format!("of={target}")]).within(scratch.path()).bake();
+    }
+    fs::write(scratch.join("note"), "x").unwrap();
+    let attach = Tool::new("attach").args(["oci:out:v1", "note", "--type", "text/plain"]);
+    let _ = attach.within(scratch.path()).run().stdout();
+    let before = bytes_of(scratch.path());
+    let run = |words: &[&str], more: &[&str]| Tool::new("rm").args(words).args(more).within(scratch.path()).run();
+    for words in [&["oci:out", "--untagged"][..], &["out.tar:v1"], &["oci:out:v1"]] {
+        let listed = run(words, &["--dry-run"]).stdout();
+        let mut report = run(words, &["--dry-run", "--json"]).json();
+        assert!(bytes_of(scratch.path()) == before, "{words:?} changed something");
+        assert_eq!(report["dry_run"], true);
+        assert_eq!(listed.lines().count(), report["removed"].as_array().unwrap().len());
+        if words[0] == "oci:out:v1" {
+            report["dry_run"] = false.into();
+            assert_eq!(run(words, &["--json"]).json(), report, "what is removed is what was listed");
+        }
+    }
+    let error = Tool::new("rm").args(["oci:out:v3", "--dry-run"]).within(scratch.path()).run().error();
+    assert!(error.contains("no image of this name"), "{error}");
+}
+
+#[test]
 fn names_are_added_and_move_and_nothing_else_changes() {
     let scratch = Scratch::new();
     let out = scratch.join("out");
