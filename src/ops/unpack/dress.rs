@@ -2,6 +2,7 @@
 //! no longer writable takes no attributes.
 
 use std::io;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
 use rustix::io::Errno;
@@ -11,7 +12,7 @@ use crate::hint::{Hint, OptionName};
 use crate::ops::unpack::inode::Inode;
 use crate::ops::unpack::xattr::{why_not, Why};
 use crate::ops::unpack::Rights;
-use crate::tree::{Kind, Metadata, XattrPolicy};
+use crate::tree::{Kind, Metadata, Mtime, XattrPolicy};
 
 /// Something in the image that could not be set or made.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,6 +33,8 @@ pub(super) enum LeftOut {
     },
     /// An attribute that describes the host where the image was made.
     HostXattr(Box<[u8]>),
+    /// A time that the filesystem cannot hold.
+    Time(Mtime),
 }
 
 /// Sets all metadata. Returns what could not be set: what no user could set here and, with [`Rights::Rootless`], what
@@ -80,8 +83,17 @@ pub(super) fn dress(
     }
     place.set_mode(mode).map_err(|error| failure("set the mode of", &shown(), error))?;
     place.set_time(*mtime).map_err(|error| failure("set the time of", &shown(), error))?;
+    if !EVERYWHERE.contains(&mtime.seconds())
+        && !place.has_time(*mtime).map_err(|error| failure("read the time of", &shown(), error))?
+    {
+        left_out.push(LeftOut::Time(*mtime));
+    }
     Ok(left_out)
 }
+
+/// Times that every filesystem holds, from 1970 to 2038. Others are looked at again, since the kernel sets the nearest that the
+/// filesystem can hold and says nothing.
+const EVERYWHERE: RangeInclusive<i64> = 0..=0x7fff_ffff;
 
 const SET_ID: u16 = 0o6000;
 

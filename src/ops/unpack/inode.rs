@@ -95,4 +95,15 @@ impl Inode<'_> {
         }
         Ok(())
     }
+
+    /// Returns whether the entry has this time, which the filesystem may have replaced by the nearest that it can hold.
+    // The types of the times differ from one architecture to the next.
+    #[allow(clippy::unnecessary_cast, clippy::cast_sign_loss)]
+    pub(super) fn has_time(self, mtime: Mtime) -> io::Result<bool> {
+        let stat = match self {
+            Inode::File(file) => rustix::fs::fstat(file)?,
+            Inode::Named(_, named) => rustix::fs::statat(named.holding, named.name, AtFlags::SYMLINK_NOFOLLOW)?,
+        };
+        Ok(Mtime::new(stat.st_mtime as i64, stat.st_mtime_nsec as u32) == Some(mtime))
+    }
 }

@@ -25,7 +25,7 @@ use serde::Serialize;
 use crate::digest::Digest;
 use crate::error::{Error, IoContext, Result};
 use crate::image::tree::layers_of;
-use crate::layout::{about_target, show, Layout, Location, Staging};
+use crate::layout::{about_target, refuse_location_as_path, show, Layout, Location, Staging};
 use crate::oci::total_size;
 use crate::platform::PlatformPattern;
 use crate::work::Work;
@@ -144,6 +144,7 @@ fn target(directory: &Path) -> Result<PathBuf> {
             "a directory of this name is `./-`; `tar -c` makes a stream of one",
         );
     }
+    refuse_location_as_path("a new or empty directory", directory)?;
     let Some(name) = directory.file_name() else {
         return refuse("a path without a name", "name the directory by its parent: the image appears by a rename");
     };

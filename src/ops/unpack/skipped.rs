@@ -17,9 +17,9 @@ pub struct Skipped {
     #[serde(flatten, serialize_with = "path_members")]
     pub path: TarPath,
     /// `owner`, `setuid` (or setgid), `char`, `block`, `fifo`, `xattr`; `host xattr` for one that describes a host, not
-    /// an image.
+    /// an image; `mtime` for a time that the filesystem cannot hold.
     pub what: &'static str,
-    /// The owner, the mode, the device's numbers, or the attribute's name; empty for a pipe.
+    /// The owner, the mode, the device's numbers, the attribute's name, or the date; empty for a pipe.
     pub wanted: String,
     /// Why no user could set an attribute there.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -45,6 +45,7 @@ fn describe(path: &TarPath, left_out: &LeftOut) -> Skipped {
             ("xattr", shown(name))
         }
         LeftOut::HostXattr(name) => ("host xattr", shown(name)),
+        LeftOut::Time(mtime) => ("mtime", mtime.date()),
     };
     Skipped { path: path.clone(), what, wanted, why: why_not }
 }
@@ -72,6 +73,7 @@ pub(super) fn summary(skipped: &[Skipped]) -> Vec<String> {
         ("fifo", "pipes left out"),
         ("xattr", "attributes not set"),
         ("host xattr", "attributes not set that describe a host and no image"),
+        ("mtime", "times not set, since this filesystem holds none so far away"),
     ];
     let mut lines = Vec::new();
     for (what, text) in kinds {

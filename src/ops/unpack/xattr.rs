@@ -31,7 +31,12 @@ pub(super) enum Why {
 pub(super) fn why_not(place: Inode<'_>, name: &[u8], value: &[u8], error: io::Error) -> io::Result<Why> {
     let Some(errno) = Errno::from_io_error(&error) else { return Err(error) };
     let is_of_user = name.starts_with(b"user.");
+    let is_acl = matches!(name, ACCESS_ACL | DEFAULT_ACL);
     match errno {
+        // acl(5): a link has none.
+        Errno::NOTSUP if is_acl && matches!(place, Inode::Named(NamedKind::Symlink, _)) => Ok(Why::Kind),
+        // The kernel says so of a version that it does not know, too.
+        Errno::NOTSUP if is_acl && ParsedXattr::parse(name, value).is_none() => Ok(Why::Value),
         Errno::NOTSUP => Ok(Why::Filesystem),
         // xattr(7): a link's permissions, and a device's, say nothing about its attributes.
         Errno::PERM if is_of_user && matches!(place, Inode::Named(NamedKind::Special | NamedKind::Symlink, _)) => {

@@ -35,7 +35,8 @@ fn impossible() -> Vec<(&'static str, Member, String, String, &'static str)> {
         of("a link's own", link(), "user.x", "1", kind),
         of("a pipe's own", member(b'6', "x"), "user.x", "1", kind),
         of("a default ACL on a file", file("x", "1"), "system.posix_acl_default", &minimal_acl(), kind),
-        of("an ACL of a link", link(), "system.posix_acl_access", &minimal_acl(), filesystem),
+        of("an ACL of a link", link(), "system.posix_acl_access", &minimal_acl(), kind),
+        of("no ACL", file("x", "1"), "system.posix_acl_access", "garbage", value),
         of("another system's", file("x", "1"), "com.apple.quarantine", "x", filesystem),
         of("another system's, of a directory", directory("x"), "com.apple.FinderInfo", "x", filesystem),
         of("another filesystem's", file("x", "1"), "bcachefs.compression", "lz4", filesystem),
@@ -99,6 +100,44 @@ fn many_are_one_line_for_each_reason_and_the_rest_is_set() {
     for name in ["a", "b", "c", "d"] {
         assert_eq!(found[Path::new(name)].xattrs, [(b"user.kept".to_vec(), b"y".to_vec())].into());
     }
+}
+
+/// The kernel replaces such a time by the nearest, without a word.
+#[test]
+fn times_that_the_filesystem_cannot_hold_are_said_once() {
+    let scratch = Scratch::new();
+    if !root() {
+        return;
+    }
+    let far = "99999999999999";
+    let members = [
+        pax(&[("mtime", far)]),
+        directory("./"),
+        pax(&[("mtime", far)]),
+        file("f", "x"),
+        pax(&[("mtime", "-99999999999999")]),
+        member(b'2', "l").link("f"),
+        pax(&[("mtime", "2147483647.5")]),
+        file("near", "x"),
+    ];
+    image(&scratch.join("image"), &[tar(&members)], &json!({}));
+    let outcome = unpack(&scratch, &["--json"]);
+    let is_held = |path: &str| {
+        use std::os::unix::fs::MetadataExt;
+        scratch.join("out").join(path).symlink_metadata().unwrap().mtime().to_string().contains(far)
+    };
+    let lost: Vec<&str> = ["", "f", "l"].into_iter().filter(|path| !is_held(path)).collect();
+    let report: serde_json::Value = serde_json::from_str(&outcome.printed()).unwrap();
+    let skipped = report["skipped"].clone();
+    let told: Vec<&str> = skipped.as_array().unwrap().iter().map(|one| one["path"].as_str().unwrap()).collect();
+    assert_eq!(told, lost.iter().map(|path| format!("/{path}")).collect::<Vec<_>>());
+    assert!(skipped.as_array().unwrap().iter().all(|one| one["what"] == "mtime"));
+    let said = outcome.stderr();
+    assert_eq!(said.lines().count(), usize::from(!lost.is_empty()), "{said}");
+    assert!(
+        lost.is_empty()
+            || said.contains(&format!("times not set, since this filesystem holds none so far away: {}: ", lost.len()))
+    );
 }
 
 /// The same call fails with the same error for another reason: a lack of rights.
