@@ -29,7 +29,7 @@ pub enum Error {
     },
 
     /// A flag, environment variable or variables-file entry has a value that is not accepted.
-    #[error("{name}: `{}` is not accepted: {accepted}", value.escape_debug())]
+    #[error("{name}: `{}` is not accepted: {accepted}", as_typed(value))]
     Setting {
         /// The flag or variable, as the person wrote it.
         name: String,
@@ -246,6 +246,19 @@ pub(crate) fn once_more(error: &io::Error) -> io::Error {
     }
 }
 
+/// Returns what a person typed as it was typed: quotes and backslashes stand for themselves, and what would drive a terminal
+/// is escaped.
+pub fn as_typed(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '"' | '\'' | '\\' => shown.push(c),
+            c => shown.extend(c.escape_debug()),
+        }
+    }
+    shown
+}
+
 /// Returns the text of an I/O error without Rust's `(os error N)`, which tells a person nothing.
 pub fn describe(error: &io::Error) -> String {
     let text = error.to_string();
@@ -298,5 +311,6 @@ mod tests {
             accepted: "words like `80`, `80/tcp`".into(),
         };
         assert_eq!(error.to_string(), r"OCI_IMAGE_PORTS: `80/\n` is not accepted: words like `80`, `80/tcp`");
+        assert_eq!(as_typed("[\"it's\", \\n]\t\u{1b}[31m\0é"), r#"["it's", \n]\t\u{1b}[31m\0é"#);
     }
 }

@@ -7,7 +7,7 @@ use std::path::Path;
 use crate::compress::Decoder;
 use crate::digest::{ContentDigest, Digest};
 use crate::error::{Error, IoContext, Result};
-use crate::layer::check::LayerCheck;
+use crate::layer::check::{is_settable, LayerCheck};
 use crate::layer::stream;
 use crate::media_type::LayerEncoding;
 use crate::tar::{Anomaly, LostKeywords, OwnedRecord, Reader};
@@ -68,14 +68,18 @@ pub(crate) enum Contents<'a> {
 }
 
 impl Changeset {
-    /// Reads a tar from its stored bytes, compressed or not, to their end, so that a reader that verifies them sees
-    /// them all. `name` names it in errors.
+    /// Reads a tar that is no layer from its stored bytes, compressed or not, to their end, so that a reader that verifies
+    /// them sees them all. What no image can hold, and what follows the end, is judged as in a layer. `name` names it in
+    /// errors.
     pub(crate) fn read(source: impl Read, contents: Contents<'_>, name: &str, work: &Work<'_>) -> Result<Self> {
+        let mut judge = LayerCheck::judging(None);
         let mut decoder = Decoder::new(source, work.limits).at("read", Path::new(name))?;
+        let format = decoder.format();
         let mut reader = Reader::new(&mut decoder, name, work.limits);
-        let changeset = read_members(&mut reader, contents, name, None, work.observer)?;
-        reader.finish()?;
-        decoder.finish().at("read", Path::new(name))?;
+        let mut changeset = read_members(&mut reader, contents, name, (&mut judge, Judged::Entries), work.observer)?;
+        judge.trailing(&reader.finish()?);
+        judge.compression(format, &decoder.finish().at("read", Path::new(name))?);
+        changeset.warnings = judge.warnings(name);
         Ok(changeset)
     }
 
@@ -91,13 +95,22 @@ impl Changeset {
     ) -> Result<Self> {
         let mut judge = LayerCheck::judging(encoding);
         let take = |reader: &mut stream::LayerReader<'_>, judge: &mut LayerCheck| {
-            read_members(reader, contents, layer, Some(judge), work.observer)
+            read_members(reader, contents, layer, (judge, Judged::Members), work.observer)
         };
         let mut changeset = stream::read(blob, diff_id, layer, work.limits, &mut judge, take)?;
         changeset.warnings = judge.warnings(layer);
         changeset.warnings.extend(changeset.lost.warnings(layer));
         Ok(changeset)
     }
+}
+
+/// What is judged about the members of a tar.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Judged {
+    /// All that matters in a layer.
+    Members,
+    /// Whether each entry alone can be in an image.
+    Entries,
 }
 
 /// What an error says that is about the file of [`Contents::Spool`].
@@ -107,7 +120,7 @@ fn read_members<R: Read>(
     reader: &mut Reader<R>,
     mut contents: Contents<'_>,
     name: &str,
-    mut judge: Option<&mut LayerCheck>,
+    (judge, judged): (&mut LayerCheck, Judged),
     observer: &dyn Observer,
 ) -> Result<Changeset> {
     let mut changeset = Changeset::default();
@@ -116,13 +129,15 @@ fn read_members<R: Read>(
     while let Some(member) = reader.next_member()? {
         observer.check()?;
         changeset.lost.add(&member);
-        if let Some(judge) = &mut judge {
-            judge.member(&member);
+        match (judged, &member.entry) {
+            (Judged::Members, _) => judge.member(&member),
+            (Judged::Entries, Ok(entry)) => judge.entry_alone(entry),
+            (Judged::Entries, Err(_)) => {}
         }
-        let entry = member.entry?;
-        if let Some(judge) = &judge {
-            judge.refuse(name)?;
-        }
+        let mut entry = member.entry?;
+        judge.refuse(name)?;
+        // What is made of the entry has none that nothing can set: the judge warns of them.
+        entry.metadata.xattrs.retain(|attribute, value| is_settable(attribute, value));
         let number = changeset.members.len();
         if !member.unapplied.is_empty() {
             changeset.unapplied.push(number, member.unapplied);

@@ -55,6 +55,11 @@ const LONGEST_TARGET: usize = 4095;
 const LONGEST_XATTR_NAME: usize = 255;
 const LARGEST_XATTR: usize = 64 << 10;
 
+/// Whether a kernel takes an attribute of such sizes.
+pub(crate) fn is_settable(name: &[u8], value: &[u8]) -> bool {
+    name.len() <= LONGEST_XATTR_NAME && value.len() <= LARGEST_XATTR
+}
+
 /// The most layers that Docker takes (`maxLayerDepth`).
 pub(crate) const LAYER_LIMIT: usize = 125;
 
@@ -103,6 +108,17 @@ impl LayerCheck {
                 self.add(Rule::TarEntry, &name, &"an entry that a layer can hold", &reason_of(error));
             }
         }
+    }
+
+    /// Looks at an entry of a tar that is no layer: whether anything could unpack it.
+    pub(crate) fn entry_alone(&mut self, entry: &Entry) {
+        self.lengths(entry, &entry.path);
+    }
+
+    /// Looks at what follows the end of a tar that is no layer.
+    pub(crate) fn trailing(&mut self, end: &End) {
+        let trailing = end.anomalies.iter().filter(|anomaly| matches!(anomaly, Anomaly::TrailingBytes { .. }));
+        trailing.for_each(|anomaly| self.anomaly(anomaly, None));
     }
 
     /// Looks at what followed the last member.
@@ -230,7 +246,7 @@ impl LayerCheck {
             }
         }
         for (attribute, value) in &entry.metadata.xattrs {
-            if attribute.len() > LONGEST_XATTR_NAME || value.len() > LARGEST_XATTR {
+            if !is_settable(attribute, value) {
                 let expected = format_args!(
                     "an attribute with a name of {LONGEST_XATTR_NAME} bytes and {LARGEST_XATTR} bytes at most"
                 );
@@ -324,7 +340,7 @@ fn rule_of(anomaly: &Anomaly) -> (Rule, &'static str) {
         | Anomaly::SizeWithoutContent(_) => (Rule::TarAmbiguous, "headers that say one thing"),
         Anomaly::Padding => (Rule::TarPadding, "zeros up to the next block"),
         Anomaly::MissingEnd { .. } | Anomaly::MissingPadding => (Rule::TarEnd, "the end of the tar"),
-        Anomaly::TrailingBytes { .. } => (Rule::TarTrailingBytes, "the end of the layer"),
+        Anomaly::TrailingBytes { .. } => (Rule::TarTrailingBytes, "the end of the tar"),
         Anomaly::GlobalHeader | Anomaly::UnknownKeyword(_) | Anomaly::ForeignKeyword(_) => {
             (Rule::TarKeyword, "records of one entry with known keywords")
         }

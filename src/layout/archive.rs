@@ -27,6 +27,16 @@ pub(super) struct Archive {
     cut: Option<String>,
     /// The names that several files have.
     repeated: BTreeSet<String>,
+    trailing: Trailing,
+}
+
+/// What follows the end of an archive and is not zero: no reader looks at it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Trailing {
+    /// Where it begins in the tar.
+    pub(crate) in_tar: Option<u64>,
+    /// How many bytes follow the compressed stream.
+    pub(crate) after_stream: u64,
 }
 
 /// A member. Of several with the same name the last is kept; other readers may take the first.
@@ -75,6 +85,7 @@ impl Archive {
             members: BTreeMap::new(),
             cut: None,
             repeated: BTreeSet::new(),
+            trailing: Trailing::default(),
         };
         match format {
             Format::Plain => archive.index_by_seeking(&mut file)?,
@@ -90,7 +101,7 @@ impl Archive {
             file.seek(SeekFrom::Start(start)).at("read", &self.path)?;
             let mut reader = tar::Reader::new(&mut *file, self.name(), self.limits).starting_at(start);
             let Some(member) = reader.next_member()? else {
-                reader.finish()?;
+                self.trailing.in_tar = trailing(&reader.finish()?);
                 break;
             };
             let entry = member.entry?;
@@ -116,8 +127,8 @@ impl Archive {
     }
 
     fn index_by_reading(&mut self, file: File) -> Result<()> {
-        let decoder = Decoder::new(file, self.limits).at("read", &self.path)?;
-        let mut reader = tar::Reader::new(decoder, self.name(), self.limits);
+        let mut decoder = Decoder::new(file, self.limits).at("read", &self.path)?;
+        let mut reader = tar::Reader::new(&mut decoder, self.name(), self.limits);
         let mut kept = 0;
         while let Some(member) = reader.next_member()? {
             let entry = member.entry?;
@@ -139,7 +150,8 @@ impl Archive {
             self.add(name, member);
         }
         // The checksum of the compressed stream is at its end.
-        reader.finish()?;
+        let in_tar = trailing(&reader.finish()?);
+        self.trailing = Trailing { in_tar, after_stream: decoder.finish().at("read", &self.path)?.trailing };
         Ok(())
     }
 
@@ -155,6 +167,11 @@ impl Archive {
     /// Names that several files have. Readers differ in which file they take.
     pub(super) fn repeated(&self) -> &BTreeSet<String> {
         &self.repeated
+    }
+
+    /// What follows the end.
+    pub(super) fn trailing(&self) -> Trailing {
+        self.trailing
     }
 
     /// How the archive is compressed as a whole.
@@ -278,6 +295,14 @@ impl Read for ReadAt {
         self.position = self.position.saturating_add(read as u64);
         Ok(read)
     }
+}
+
+/// Where something other than zeros begins after the end of a tar.
+fn trailing(end: &tar::End) -> Option<u64> {
+    end.anomalies.iter().find_map(|anomaly| match anomaly {
+        tar::Anomaly::TrailingBytes { offset } => Some(*offset),
+        _ => None,
+    })
 }
 
 /// The compression format of `reader`.

@@ -38,7 +38,9 @@ pub(crate) use graph::{
 };
 pub(crate) use graph::{referrers_tag, AttachedFile, DescriptorPath, Image, Referrer};
 pub(crate) use names::{most_specific, refuse_location_as_name, without_full_name, Names};
-pub use names::{AdditionalName, DigestPrefix, DockerName, DockerTag, ImageName, Location, Transport};
+pub use names::{
+    refuse_location_as_path, AdditionalName, DigestPrefix, DockerName, DockerTag, ImageName, Location, Transport,
+};
 pub use reader::Layout;
 pub(crate) use reader::StoredFile;
 pub use transaction::{abandon, write_file, Checksum};

@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 use crate::compress::Format;
 use crate::digest::Digest;
 use crate::error::{Error, IoContext, Result};
-use crate::layout::archive::Archive;
+use crate::layout::archive::{Archive, Trailing};
 use crate::layout::blob::VerifiedReader;
 use crate::layout::docker::{is_docker_archive, DockerArchive};
 use crate::layout::graph::Snapshot;
@@ -128,12 +128,21 @@ impl Layout {
 
     /// The names that several files of an archive have.
     pub(crate) fn repeated(&self) -> Vec<&str> {
-        let archive = match &self.store {
-            Store::Directory(_) => return Vec::new(),
-            Store::Archive(archive) => archive,
-            Store::DockerArchive(archive) => archive.archive(),
-        };
-        archive.repeated().iter().map(String::as_str).collect()
+        let repeated = self.archive().map(|archive| archive.repeated().iter().map(String::as_str).collect());
+        repeated.unwrap_or_default()
+    }
+
+    /// What follows the end of an archive.
+    pub(crate) fn trailing(&self) -> Trailing {
+        self.archive().map(Archive::trailing).unwrap_or_default()
+    }
+
+    fn archive(&self) -> Option<&Archive> {
+        match &self.store {
+            Store::Directory(_) => None,
+            Store::Archive(archive) => Some(archive),
+            Store::DockerArchive(archive) => Some(archive.archive()),
+        }
     }
 
     /// How large its layers may be when they are read.

@@ -5,6 +5,7 @@ use tar::Header;
 
 use crate::error::{Error, IoContext, Result};
 use crate::tar::header::checksum;
+use crate::tar::other::no_tar;
 use crate::tar::{BLOCK, TRAILING_LIMIT};
 
 /// The bytes of an archive, counted and read in blocks.
@@ -70,6 +71,8 @@ impl<R: Read> Blocks<R> {
             BLOCK if is_zero => Ok(Block::Zero),
             BLOCK => Ok(Block::Header(header)),
             _ if is_zero => Ok(Block::End),
+            // Anything shorter than a header is not an archive that was cut off.
+            _ if self.position < BLOCK as u64 => Err(no_tar(&self.archive, &header.as_bytes()[..length])),
             _ => Err(self.truncated()),
         }
     }
@@ -168,8 +171,6 @@ impl<R: Read> Blocks<R> {
     }
 
     pub(super) fn truncated(&self) -> Error {
-        // Anything shorter than a header is not an archive that was cut off.
-        let is_tar = self.position >= BLOCK as u64;
-        self.malformed(self.position, if is_tar { "the archive is cut off" } else { "this is not a tar archive" })
+        self.malformed(self.position, "the archive is cut off")
     }
 }

@@ -164,10 +164,9 @@ fn kind(
 fn device(header: &Header, overrides: &Overrides, anomalies: &mut Vec<Anomaly>) -> Result<Device, String> {
     // The fields are in the same place with and without the POSIX magic.
     let bytes = header.as_bytes();
-    Ok(Device {
-        major: field("device major", overrides.device_major, &bytes[DEVICE_MAJOR], anomalies)?,
-        minor: field("device minor", overrides.device_minor, &bytes[DEVICE_MINOR], anomalies)?,
-    })
+    let major = field("device major", overrides.device_major, &bytes[DEVICE_MAJOR], anomalies)?;
+    let minor = field("device minor", overrides.device_minor, &bytes[DEVICE_MINOR], anomalies)?;
+    Device::checked(major, minor)
 }
 
 fn path(name: &[u8], kind: &Kind, anomalies: &mut Vec<Anomaly>) -> Result<TarPath, String> {

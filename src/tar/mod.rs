@@ -16,6 +16,7 @@ mod header;
 mod keywords;
 mod libarchive;
 mod member;
+mod other;
 mod output;
 mod path_set;
 mod pax;

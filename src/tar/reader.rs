@@ -10,6 +10,7 @@ use crate::tar::content::{ContentLayout, MemberContent};
 use crate::tar::extended::{Extended, Extension, Globals, Overrides};
 use crate::tar::header::{checksum, has_gnu_magic, has_magic, has_odd_version, no_numbers, HeaderChecksum, MAX_LONG};
 use crate::tar::member::{entry, field, has_content, member_name};
+use crate::tar::other::no_tar;
 use crate::tar::sparse::{old_map, Map};
 use crate::tar::{padding, Anomaly, Member, EXTENDED_HEADER_LIMIT, HOLE_LIMIT};
 use crate::tree::{Entry, Kind, TarPath};
@@ -140,7 +141,7 @@ impl<R: Read> Reader<R> {
             match checksum(&header) {
                 Some(HeaderChecksum::Unsigned) => {}
                 Some(HeaderChecksum::Signed) => extended.anomalies.push(Anomaly::SignedChecksum),
-                None if at == 0 => return Err(self.blocks.malformed(at, "this is not a tar archive")),
+                None if at == 0 => return Err(no_tar(self.blocks.archive(), header.as_bytes())),
                 None => return Err(self.blocks.malformed(at, "no tar header: the checksum is wrong")),
             }
             let typeflag = header.as_old().linkflag[0];

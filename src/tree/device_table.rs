@@ -181,14 +181,13 @@ impl Row {
                 return Err(malformed("a device needs its numbers: `path type mode user group major minor` expected"));
             };
             let (start, increment, count) = (start.unwrap_or(0), increment.unwrap_or(1), count.unwrap_or(0));
-            let in_range = count <= 4096
-                && start.checked_add(count).is_some()
-                && increment.checked_mul(count).and_then(|span| span.checked_add(minor)).is_some();
-            if !in_range {
+            if count > 4096 || start.checked_add(count).is_none() {
                 return Err(malformed("at most 4096 devices in a row expected, numbers below 2^32"));
             }
-            let series = Series { start, increment, count };
-            Ok(RowKind::Device { block, first: Device { major, minor }, series })
+            let first = Device::checked(major, minor).map_err(|reason| malformed(&reason))?;
+            let last = increment.saturating_mul(count.saturating_sub(1)).saturating_add(minor);
+            Device::checked(major, last).map_err(|reason| malformed(&reason))?;
+            Ok(RowKind::Device { block, first, series: Series { start, increment, count } })
         };
         let kind = match kind {
             "d" => RowKind::Directory,
@@ -282,6 +281,10 @@ mod tests {
             ("/dev/sda b 660 0 6 - -", "a device needs its numbers"),
             ("/dev/tty c 660 0 5 - 1 0 1 4", "a device needs its numbers"),
             ("/dev/a c 600 0 0 1 1 0 1 5000", "4096"),
+            ("/dev/a c 600 0 0 99999 3", "the device 99999,3 is out of range: Linux has majors up to 4095"),
+            ("/dev/a b 600 0 0 1 1048576", "minors up to 1048575"),
+            ("/dev/a c 600 0 0 1 0 0 4294967295 4", "the device 1,4294967295 is out of range"),
+            ("/dev/a c 600 0 0 4095 1048574 0 1 3", "the device 4095,1048576 is out of range"),
             ("/a d 755 1 2 3 4 5 6 7 8", "ten columns"),
             ("/a/../b d 755", "`..`"),
             ("/nofile f 755", "not in the rootfs"),

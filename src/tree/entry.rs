@@ -114,3 +114,19 @@ pub struct Device {
     /// The device of that driver.
     pub minor: u32,
 }
+
+impl Device {
+    /// The largest numbers that Linux has: 12 and 20 bits (`include/linux/kdev_t.h`).
+    pub(crate) const LARGEST: Device = Device { major: (1 << 12) - 1, minor: (1 << 20) - 1 };
+
+    /// Returns the device, or the reason why no kernel has it. Others would be another device when they are made.
+    pub(crate) fn checked(major: u32, minor: u32) -> Result<Self, String> {
+        let Device { major: most_major, minor: most_minor } = Device::LARGEST;
+        if major > most_major || minor > most_minor {
+            return Err(format!(
+                "the device {major},{minor} is out of range: Linux has majors up to {most_major} and minors up to {most_minor}"
+            ));
+        }
+        Ok(Device { major, minor })
+    }
+}

@@ -5,6 +5,7 @@ use crate::harness::{
     assert_same, is_missing, list_directory, root, tar_of, unprivileged_words, Fixture, Layout, Member, Order, Peer,
     Scratch, Tool, NOBODY,
 };
+use crate::verify::members;
 
 const TREE: &str = "d 0755 0:0 1000000000 /
     d 0750 1000:1001 1000000000 /dir
@@ -164,4 +165,91 @@ fn an_archive_on_a_base() {
     let unpacked = scratch.join("unpacked");
     let _ = Tool::new("unpack").arg(format!("oci:{}", out.display())).arg(&unpacked).arg("--rootless").run().stdout();
     assert_eq!(list_directory(&unpacked).len(), 4);
+}
+
+/// What an image could not hold, and what follows the end, is judged as in a layer.
+#[test]
+fn an_archive_is_judged_as_a_layer_is() {
+    let scratch = Scratch::new();
+    let write = |members: &[members::Member], rest: &[u8]| {
+        let tar: Vec<u8> = members.iter().flat_map(members::Member::bytes).chain([0; 1024]).collect();
+        fs::write(scratch.join("a.tar"), [&tar, rest].concat()).unwrap();
+    };
+    let build = || Tool::build("a.tar").arg("oci:out").within(scratch.path()).run();
+    let verified = || Tool::new("verify").arg("oci:out:latest").within(scratch.path()).run().stdout();
+    let root = || members::directory("./");
+
+    for (rest, words) in [
+        (&b"junk after it\n"[..], &["a.tar: tar-trailing-bytes: ", "at byte 2048"][..]),
+        (&[&[0; 512][..], b"x"].concat(), &["a.tar: tar-trailing-bytes: ", "at byte 2560"]),
+        (&[0; 10240], &[]),
+    ] {
+        write(&[root(), members::file("f", "")], rest);
+        let outcome = build();
+        assert_eq!(outcome.code(), 0, "{}", outcome.stderr());
+        assert_eq!(outcome.stderr().lines().count(), usize::from(!words.is_empty()), "{}", outcome.stderr());
+        assert!(words.iter().all(|word| outcome.stderr().contains(word)), "{}", outcome.stderr());
+        assert_eq!(verified(), "");
+    }
+    let late: Vec<u8> = members::file("late", "x").bytes();
+    write(&[root(), members::file("f", "")], &late);
+    let error = build().error();
+    assert!(error.contains("a member after the end of the archive"), "{error}");
+
+    // Nothing could set it: left out, and said once.
+    let large = "v".repeat(70_000);
+    let name = format!("SCHILY.xattr.user.{}", "n".repeat(300));
+    let records = [("SCHILY.xattr.user.big", large.as_str()), (&name, "x"), ("SCHILY.xattr.user.kept", "y")];
+    write(
+        &[root(), members::pax(&records), members::file("f", "x"), members::pax(&records), members::file("g", "x")],
+        b"",
+    );
+    let outcome = build();
+    assert_eq!(outcome.stderr().lines().count(), 1, "{}", outcome.stderr());
+    assert!(outcome.stderr().contains("a.tar: tar-xattr-size: /f: "), "{}", outcome.stderr());
+    assert_eq!(verified(), "");
+    if let Some(python) = Peer::python() {
+        let listing = Layout::at(&scratch.join("out")).latest().listing(&python);
+        for file in ["f", "g"] {
+            let kept: Vec<&[u8]> = listing[Path::new(file)].xattrs.keys().map(Vec::as_slice).collect();
+            assert_eq!(kept, [&b"user.kept"[..]], "{file}");
+        }
+    }
+
+    let long = "n".repeat(256);
+    for (member, words) in [
+        (members::pax(&[("path", &long)]), "a.tar: tar-name-length: "),
+        (members::pax(&[("SCHILY.devmajor", "99999")]), "the device 99999,0 is out of range"),
+    ] {
+        write(&[root(), member, members::member(b'3', "x")], b"");
+        let error = build().error();
+        assert!(error.contains(words), "{error}");
+    }
+}
+
+#[test]
+fn what_is_no_archive_is_named() {
+    let scratch = Scratch::new();
+    scratch.small_rootfs();
+    for (start, words, hint) in [
+        (&b"\x04\x22\x4d\x18\x64\x40\xa7"[..], "found lz4", "decompress it first"),
+        (b"PK\x03\x04", "found a zip archive", "extract it"),
+        (b"070701000", "found a cpio archive", "extract it"),
+        (b"hsqs\x01", "found a SquashFS image", "extract it"),
+    ] {
+        for length in [100, 5000] {
+            let mut bytes = start.to_vec();
+            bytes.resize(length, b'x');
+            fs::write(scratch.join("a.tar"), bytes).unwrap();
+            for tool in [Tool::build("a.tar").arg("oci:out"), Tool::new("inspect").arg("a.tar")] {
+                let error = tool.within(scratch.path()).run().error();
+                assert!(error.contains(words) && error.contains(&format!("hint: {hint}")), "{error}");
+            }
+        }
+    }
+    // An image on standard input has no name that could be typed.
+    let _ = Tool::build("rootfs").arg("image.tar").within(scratch.path()).bake();
+    let shell = ["sh", "-c", "exec \"$0\" \"$@\" < image.tar"];
+    let error = Tool::build("-").arg("oci:out").within(scratch.path()).behind(shell).run().error();
+    assert!(error.contains("found an image layout\nhint: write it to a file") && !error.contains("`oci-"), "{error}");
 }

@@ -173,7 +173,7 @@ fn half_of_a_tree_is_refused() {
     let (_, base) = lower(&scratch);
     setfattr.run(["-n", "trusted.overlay.redirect", "-v", "/other", &upper.display().to_string()]);
     let error = Tool::new("build").oci(&out).args(["--base", &base, "--overlay-upper"]).arg(&upper).run().error();
-    assert!(error.contains("overlay.redirect") && error.contains("redirect=off"), "{error}");
+    assert!(error.contains("overlay.redirect") && error.contains("redirect_dir=off"), "{error}");
     assert!(is_missing(&out));
 }
 

@@ -7,6 +7,7 @@ use crate::harness::{
     assert_same, is_missing, list_directory, make_layout, root, tar_of, Fixture, Grown, Layout, Member, Order, Peer,
     Scratch, Tool,
 };
+use crate::verify::members::{directory, file, pax, Member as RawMember};
 
 fn oci(layout: &Path, name: &str) -> String {
     format!("oci:{}:{name}", layout.display())
@@ -210,4 +211,27 @@ fn the_bytes_do_not_depend_on_threads_and_go_to_any_target() {
     assert_eq!(Layout::at(&out).image("flat").digest(), digest);
     let difference = Tool::new("diff").arg(oci(&out, "flat")).arg(format!("oci-archive:{}", archive.display())).run();
     assert_eq!(difference.code(), 0, "{}", difference.printed());
+}
+
+/// What nothing could set is not carried on.
+#[test]
+fn what_is_written_is_clean() {
+    let scratch = Scratch::new();
+    let large = "v".repeat(70_000);
+    let long = format!("SCHILY.xattr.user.{}", "n".repeat(300));
+    let records = [("SCHILY.xattr.user.big", large.as_str()), (&long, "x"), ("SCHILY.xattr.user.kept", "y")];
+    let members = [directory("./"), pax(&records), file("f", "x"), pax(&records), file("g", "x")];
+    let tar: Vec<u8> = members.iter().flat_map(RawMember::bytes).chain([0; 1024]).collect();
+    make_layout(&scratch.join("odd"), &[tar]);
+    let outcome = Tool::new("squash").args(["oci:odd", "oci:out"]).within(scratch.path()).run();
+    assert_eq!(outcome.stderr().lines().count(), 1, "{}", outcome.stderr());
+    assert!(outcome.stderr().contains("tar-xattr-size: /f: "), "{}", outcome.stderr());
+    let verified = Tool::new("verify").arg("oci:out").within(scratch.path()).run();
+    assert_eq!((verified.printed(), verified.code()), (String::new(), 0));
+    let Some(python) = Peer::python() else { return };
+    let listing = Layout::at(&scratch.join("out")).latest().listing(&python);
+    for name in ["f", "g"] {
+        let kept: Vec<&[u8]> = listing[Path::new(name)].xattrs.keys().map(Vec::as_slice).collect();
+        assert_eq!(kept, [&b"user.kept"[..]], "{name}");
+    }
 }

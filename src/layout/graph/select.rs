@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::digest::Digest;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{as_typed, Error, ErrorKind, Result};
 use crate::hint::{Hint, OptionName};
 use crate::layout::graph::choice::{choose, list, Choice};
 use crate::layout::graph::referrers::is_referrers_tag;
@@ -260,7 +260,7 @@ fn shown(entry: &Descriptor) -> &str {
 }
 
 fn in_hint<'n>(names: impl Iterator<Item = &'n str>) -> String {
-    names.map(|name| format!("`{}`", name.escape_debug())).collect::<Vec<_>>().join(", ")
+    names.map(|name| format!("`{}`", as_typed(name))).collect::<Vec<_>>().join(", ")
 }
 
 fn names(index: &Index) -> Vec<String> {

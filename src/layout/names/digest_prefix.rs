@@ -2,7 +2,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::digest::Digest;
-use crate::error::{Error, Result};
+use crate::error::{as_typed, Error, Result};
 
 /// A digest as typed by a user: complete, or the beginning of one.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -45,7 +45,7 @@ impl FromStr for DigestPrefix {
                 Ok(DigestPrefix(text.to_owned()))
             }
             _ => {
-                let subject = format!("digest `{}`", text.escape_debug());
+                let subject = format!("digest `{}`", as_typed(text));
                 Err(Error::malformed(subject, format!("{} expected", Self::ACCEPTED)))
             }
         }

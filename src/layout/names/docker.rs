@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::error::{Error, Result};
+use crate::error::{as_typed, Error, Result};
 
 /// The default registry.
 const DOCKER_HUB: &str = "docker.io";
@@ -136,7 +136,7 @@ impl FromStr for DockerName {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        let refused = || Error::invalid(format!("name `{}`", text.escape_debug()), DockerName::ACCEPTED);
+        let refused = || Error::invalid(format!("name `{}`", as_typed(text)), DockerName::ACCEPTED);
         let Split { registry, path, tag } = split(text);
         let tag = tag.map(str::parse).transpose().map_err(|_| refused())?;
         let path = format!("{}{path}", library(registry, path));
@@ -182,7 +182,7 @@ impl FromStr for DockerTag {
             Ok(DockerTag(text.to_owned()))
         } else {
             let reason = "up to 128 letters, digits, `_`, `.` and `-` expected, the last two not in front";
-            Err(Error::invalid(format!("tag `{}`", text.escape_debug()), reason))
+            Err(Error::invalid(format!("tag `{}`", as_typed(text)), reason))
         }
     }
 }

@@ -7,7 +7,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
 use crate::compress::{Codec, GzipLevel, XzLevel, ZstdLevel};
-use crate::error::{Error, Result};
+use crate::error::{as_typed, Error, Result};
 use crate::layout::names::ending::{Ending, Outer};
 use crate::layout::names::mistaken;
 use crate::layout::names::role::Role;
@@ -76,12 +76,12 @@ impl Location {
     fn read(text: &OsStr, role: Role) -> Result<Self> {
         let on_disk = |path: &Path| path.symlink_metadata().is_ok();
         let bytes = text.as_bytes();
-        let shown = text.to_string_lossy().escape_debug().to_string();
+        let shown = as_typed(&text.to_string_lossy());
         for transport in [Transport::Oci, Transport::OciArchive, Transport::DockerArchive] {
             let rest = bytes.strip_prefix(transport.name().as_bytes()).and_then(|rest| rest.strip_prefix(b":"));
             let Some(rest) = rest else { continue };
             if rest.starts_with(b"//") {
-                let rest = String::from_utf8_lossy(rest).escape_debug().to_string();
+                let rest = as_typed(&String::from_utf8_lossy(rest));
                 return Err(mistaken::with_slashes(&shown, transport.name(), &rest, role));
             }
             let is_stream = rest == b"-" || rest.starts_with(b"-:");
@@ -94,7 +94,10 @@ impl Location {
             return split.location(transport).map_err(|reason| Error::invalid(format!("{role} `{shown}`"), reason));
         }
         let split = Split::of(bytes, on_disk);
-        let is_there = on_disk(Path::new(text)) || (split.digest.is_some() && on_disk(&split.path));
+        // A layout that is there is one, whatever its name.
+        let is_there = on_disk(Path::new(text))
+            || (split.digest.is_some() && on_disk(&split.path))
+            || on_disk(&split.path.join("oci-layout"));
         if !is_there {
             mistaken::refuse(&shown, role, on_disk)?;
         }
@@ -102,7 +105,7 @@ impl Location {
             _ if split.path.is_dir() => Transport::Oci,
             Ending::Archive(_) => Transport::Archive,
             Ending::Unknown(_) if role == Role::Image && split.path.is_file() => Transport::Oci,
-            Ending::Unknown(ending) => return Err(unknown_ending(&format!("{role} `{shown}`"), ending)),
+            Ending::Unknown(ending) => return Err(unknown_ending(&format!("{role} `{shown}`"), ending, role)),
             Ending::Plain => Transport::Oci,
         };
         let location =
@@ -170,15 +173,19 @@ impl Location {
                     ENDINGS,
                 ))
             }
-            Ending::Unknown(ending) => return Err(unknown_ending(&format!("target `{self}`"), ending)),
+            Ending::Unknown(ending) => return Err(unknown_ending(&format!("target `{self}`"), ending, Role::Target)),
         })
     }
 }
 
 const ENDINGS: &str = "end its name in `.tar`, `.tar.gz`, `.tar.xz` or `.tar.zst`";
 
-fn unknown_ending(subject: &str, ending: &str) -> Error {
-    Error::refused_with_hint(format!("{subject}: archives that end in `{ending}` are not known here"), ENDINGS)
+fn unknown_ending(subject: &str, ending: &str, role: Role) -> Error {
+    let hint = match role {
+        Role::Image => "decompress it first: archives are read plain, or in gzip, zstd, xz or bzip2",
+        Role::Target => ENDINGS,
+    };
+    Error::refused_with_hint(format!("{subject}: archives that end in `{ending}` are not known here"), hint)
 }
 
 impl fmt::Display for Location {
@@ -255,7 +262,7 @@ impl<'a> Split<'a> {
             ),
         };
         let (path, name) = (self.path.display().to_string(), String::from_utf8_lossy(name));
-        let (path, name) = (path.escape_debug(), name.escape_debug());
+        let (path, name) = (as_typed(&path), as_typed(&name));
         Err(format!("read as the path `{path}` and the name `{name}`, which is no {kind}: {expected}"))
     }
 }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::error::Error;
+use crate::error::{as_typed, Error};
 use crate::layout::names::ending::Ending;
 use crate::layout::names::role::{Role, FORMS};
 use crate::layout::DockerName;
@@ -11,7 +11,7 @@ use crate::layout::DockerName;
 const FOREIGN: [&str; 7] = ["containers-storage", "dir", "docker", "docker-daemon", "ostree", "sif", "tarball"];
 
 /// Supported transports and common misspellings, in lower case and without `-` and `_`.
-const MEANT: [(&str, &str); 9] = [
+const MEANT: [(&str, &str); 12] = [
     ("oci", "oci"),
     ("oic", "oci"),
     ("ocidir", "oci"),
@@ -21,7 +21,34 @@ const MEANT: [(&str, &str); 9] = [
     ("dockerarchive", "docker-archive"),
     ("dockertar", "docker-archive"),
     ("dockersave", "docker-archive"),
+    ("archive", "oci-archive"),
+    ("tar", "oci-archive"),
+    ("tgz", "oci-archive"),
 ];
+
+/// What a word before a colon and a path says, as it is no path.
+fn is_transport(word: &str) -> bool {
+    let lower = word.to_ascii_lowercase();
+    FOREIGN.contains(&lower.as_str()) || lower == "file" || meant(word).is_some()
+}
+
+/// The transport that a misspelt one means.
+fn meant(word: &str) -> Option<&'static str> {
+    let plain: String = word.chars().filter(|c| !"-_".contains(*c)).collect::<String>().to_ascii_lowercase();
+    MEANT.iter().find(|(mistaken, _)| *mistaken == plain).map(|(_, meant)| *meant)
+}
+
+/// Refuses an image where a path is wanted: `oci:out` for a directory, which would get just this name. `wanted` says what
+/// the path is for.
+pub fn refuse_location_as_path(wanted: &str, path: &Path) -> Result<(), Error> {
+    let Some(text) = path.to_str().filter(|_| path.symlink_metadata().is_err()) else { return Ok(()) };
+    let Some((word, rest)) = text.split_once(':').filter(|(word, _)| is_transport(word)) else { return Ok(()) };
+    let text = as_typed(text);
+    let message = format!("`{text}`: {wanted} is wanted, found what looks like an image or an address");
+    let rest = rest.trim_start_matches("//");
+    let hint = format!("`{word}:` stands before images: write `{}`, or `./{text}` if it has this name", as_typed(rest));
+    Err(Error::refused_with_hint(message, hint))
+}
 
 /// The error for a supported transport that is written like a scheme: `oci://app` means `/app` to nobody.
 pub(super) fn with_slashes(text: &str, transport: &str, rest: &str, role: Role) -> Error {
@@ -56,6 +83,14 @@ pub(super) fn refuse(text: &str, role: Role, on_disk: impl Fn(&Path) -> bool) ->
     if text == "-" || text.starts_with("-:") {
         return Err(stream_without_transport(text, role));
     }
+    if let Some(path) = text.strip_prefix("file:") {
+        let path = path.strip_prefix("//").unwrap_or(path);
+        let message = format!("{role} `{text}`: transport `file:` is unknown: {FORMS} expected");
+        return Err(Error::refused_with_hint(
+            message,
+            format!("write `oci:{path}` for a directory, or `{path}` alone"),
+        ));
+    }
     if let Some((scheme, rest)) = text.split_once("://") {
         if !scheme.contains(['/', ':']) {
             return Err(foreign(text, scheme, rest, role));
@@ -65,10 +100,11 @@ pub(super) fn refuse(text: &str, role: Role, on_disk: impl Fn(&Path) -> bool) ->
         if FOREIGN.contains(&word.to_ascii_lowercase().as_str()) {
             return Err(foreign(text, word, rest, role));
         }
-        let plain: String = word.chars().filter(|c| !"-_".contains(*c)).collect::<String>().to_ascii_lowercase();
-        if let Some((_, meant)) = MEANT.iter().find(|(mistaken, _)| *mistaken == plain) {
+        if let Some(meant) = meant(word) {
             let message = format!("{role} `{text}`: transport `{word}:` is unknown: {FORMS} expected");
-            return Err(Error::refused_with_hint(message, format!("write `{meant}:{rest}`")));
+            let or_path = format!("; if it is a directory and a name, `oci:{text}`");
+            let or_path = if word.eq_ignore_ascii_case(meant) { String::new() } else { or_path };
+            return Err(Error::refused_with_hint(message, format!("write `{meant}:{rest}`{or_path}")));
         }
     }
     if looks_like_a_registry(text, on_disk) {
@@ -202,9 +238,13 @@ mod tests {
             ("docker_archive:x.tar:app", "docker-archive:x.tar:app"),
             ("oci-dir:x", "oci:x"),
             ("dockerarchive:x", "docker-archive:x"),
+            ("tar:x.tar:v1", "oci-archive:x.tar:v1"),
+            ("archive:x.tar", "oci-archive:x.tar"),
+            ("file:x.tar", "oci:x.tar"),
+            ("file:///tmp/x", "oci:/tmp/x"),
         ] {
             let (error, hint) = refused(text, Role::Image, &[]).unwrap();
-            assert!(error.contains("transport `") && hint == format!("write `{meant}`"), "{error} {hint}");
+            assert!(error.contains("transport `") && hint.starts_with(&format!("write `{meant}`")), "{error} {hint}");
         }
         let (error, hint) = refused("ftp://host/x", Role::Image, &[]).unwrap();
         assert!(error.contains("`ftp:`") && hint.is_empty(), "{error} {hint}");
@@ -225,6 +265,7 @@ mod tests {
             ("Out.d/App", &[]),
             ("out.d/app.tar", &[]),
             ("out.d/app.tar:v1", &[]),
+            ("tarfiles:v1", &[]),
         ] {
             assert_eq!(refused(text, Role::Target, disk), None, "{text}");
         }

@@ -17,6 +17,7 @@ pub use docker::{DockerName, DockerTag};
 pub use image_name::ImageName;
 pub use location::{Location, Transport};
 pub(crate) use mistaken::refuse_location_as_name;
+pub use mistaken::refuse_location_as_path;
 pub(in crate::layout) use target::with_full_names;
 pub use target::AdditionalName;
 pub(crate) use target::{without_full_name, Names};

@@ -13,7 +13,7 @@ use crate::layer::Fold;
 use crate::layer::{Changeset, Contents};
 use crate::ops::build::attributes::{is_applied, FilesystemAttributes};
 use crate::ops::build::image_as_rootfs::refuse_image;
-use crate::ops::build::rootfs::{nothing_in, ReadRootfs};
+use crate::ops::build::rootfs::{nothing_in, ReadRootfs, Rootfs};
 use crate::tree::{is_reserved, Exclusion, ScanPolicy, TarPath};
 use crate::work::Work;
 
@@ -21,11 +21,13 @@ use crate::work::Work;
 /// layer is written in another order than the archive's.
 pub(super) fn read(
     mut archive: File,
-    name: &str,
+    rootfs: &Rootfs,
     policy: &ScanPolicy,
     spool: impl FnOnce() -> Result<File>,
     work: &Work<'_>,
 ) -> Result<ReadRootfs<'static>> {
+    let name = rootfs.name();
+    let name = name.as_str();
     let (mut changeset, file) = if let Some(changeset) = locate(&mut archive, name, work)? {
         (changeset, archive)
     } else {
@@ -52,7 +54,7 @@ pub(super) fn read(
     let (mut folded, excluded) = (fold.finish(), exclusion.finish());
     let transport =
         if folded.tree.get(&TarPath::parse(b"oci-layout")?).is_some() { "oci-archive" } else { "docker-archive" };
-    refuse_image(name, transport, |top| {
+    refuse_image(name, (*rootfs != Rootfs::Stdin).then_some(transport), |top| {
         TarPath::parse(top.as_bytes()).is_ok_and(|top| folded.tree.get(&top).is_some())
     })?;
     if folded.tree.len() < 2 {
@@ -61,6 +63,7 @@ pub(super) fn read(
     let mut content = KeptContent::default();
     content.add(file, &changeset.offsets, &folded.origins, 0);
     let mut warnings = attributes.apply(&mut folded.tree, &content, &policy.xattrs, name)?;
+    warnings.extend(changeset.warnings);
     warnings.extend(changeset.lost.warnings(name));
     Ok(ReadRootfs { tree: folded.tree, content: Box::new(content), warnings, excluded, of_base: BTreeMap::new() })
 }

@@ -86,7 +86,7 @@ pub fn build(rootfs: &Rootfs, targets: &[Location], options: &BuildOptions, work
     let container = documents::container_config(spec, base.as_ref());
     let compare_start = Instant::now();
     let mask = mask(&container, &options.base)?;
-    let mut warnings = settings_warnings(targets, spec, &target_options)?;
+    let mut warnings = settings_warnings(targets, options, &target_options)?;
     warnings.append(&mut read.warnings);
     let base_tree = read.base.as_ref().map(|base| &base.folded.tree);
     warnings.extend(warnings::idle_masks(&options.base.masks, base_tree, &read.rootfs.tree));
@@ -107,7 +107,9 @@ pub fn build(rootfs: &Rootfs, targets: &[Location], options: &BuildOptions, work
         None => Some(read.rootfs.tree.iter().map(Step::Put).collect()),
         Some(base) => difference(base, &read.rootfs, &mask, work)?,
     };
-    if let (Some(base), Some(steps)) = (&read.base, &steps) {
+    // An upper directory says itself what goes.
+    let is_overlay = matches!(rootfs, Rootfs::OverlayUpper(_));
+    if let (Some(base), Some(steps), false) = (&read.base, &steps, is_overlay) {
         let removed = warnings::most_removed(&base.folded.tree, steps);
         if let Some(warning) = &removed {
             work.observer.warning(warning);
@@ -171,15 +173,22 @@ pub fn check(targets: &[Location], options: &BuildOptions) -> Result<CheckReport
     Ok(CheckReport {
         platform: spec.platform.as_ref().map(ToString::to_string),
         targets: targets.iter().map(|target| target_report(target, &target_options)).collect::<Result<_>>()?,
-        warnings: settings_warnings(targets, spec, &target_options)?,
+        warnings: settings_warnings(targets, options, &target_options)?,
     })
 }
 
 /// Returns warnings about settings and targets.
-fn settings_warnings(targets: &[Location], spec: &BuildSpec, options: &TargetOptions) -> Result<Vec<String>> {
+fn settings_warnings(targets: &[Location], options: &BuildOptions, of_target: &TargetOptions) -> Result<Vec<String>> {
+    let spec = &options.spec;
     let mut warnings = spec.warnings.clone();
     warnings.extend(spec.platform.as_ref().and_then(Platform::unknown_variant));
-    warnings.extend(options.unused_tags(targets)?);
+    warnings.extend(of_target.unused_tags(targets)?);
+    if options.package_map.is_some() && spec.layers.is_none() {
+        warnings.push("the package map has no effect: the rootfs is not cut into layers".to_owned());
+    }
+    if options.base.volumes == VolumeMask::Compared && spec.base.is_none() {
+        warnings.push("that volumes are compared has no effect: there is no base image".to_owned());
+    }
     Ok(warnings)
 }
 
@@ -249,7 +258,7 @@ fn read_rootfs<'a>(
         }
         Rootfs::Archive(_) | Rootfs::Stdin => {
             let path = if let Rootfs::Archive(path) = rootfs { Some(path.as_path()) } else { None };
-            let mut read = archive::read(rootfs::open(path)?, &name, &options.scan, spool, work)?;
+            let mut read = archive::read(rootfs::open(path)?, rootfs, &options.scan, spool, work)?;
             owners_and_times(&mut read.tree)?;
             (read, layers)
         }

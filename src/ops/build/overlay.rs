@@ -24,7 +24,7 @@ pub(super) fn read(
     policies: impl FnOnce(&mut Tree) -> Result<()>,
     observer: &dyn Observer,
 ) -> Result<(Changeset, Scan)> {
-    refuse_image(&upper.display().to_string(), "oci", |top| upper.join(top).symlink_metadata().is_ok())?;
+    refuse_image(&upper.display().to_string(), Some("oci"), |top| upper.join(top).symlink_metadata().is_ok())?;
     let everything = XattrPolicy::Matching(Globs::parse(["**"])?);
     let scan_policy =
         ScanPolicy { exclude: policy.exclude.clone(), xattrs: everything, whiteout_names: WhiteoutNames::Kept };
@@ -110,11 +110,15 @@ fn override_stat(entry: &mut Entry) -> Result<()> {
     let mut words = kind.split('-');
     let kind = words.next();
     let mut number = || words.next().and_then(|word| word.parse().ok()).ok_or_else(not_accepted);
+    let mut device = || {
+        let (major, minor) = (number()?, number()?);
+        Device::checked(major, minor).map_err(|_| not_accepted())
+    };
     let kind = match kind {
         Some("" | "file" | "dir" | "symlink") | None => None,
         Some("pipe") => Some(Kind::Fifo),
-        Some("char") => Some(Kind::CharDevice(Device { major: number()?, minor: number()? })),
-        Some("block") => Some(Kind::BlockDevice(Device { major: number()?, minor: number()? })),
+        Some("char") => Some(Kind::CharDevice(device()?)),
+        Some("block") => Some(Kind::BlockDevice(device()?)),
         Some(_) => return Err(not_accepted()),
     };
     entry.metadata.mode = (mode & 0o7777) as u16;
@@ -128,11 +132,11 @@ fn override_stat(entry: &mut Entry) -> Result<()> {
 /// Refuses renamed directories and files of which only the metadata was copied up: their content is in the lower
 /// directories.
 fn refuse_what_needs_the_lower(entry: &Entry) -> Result<()> {
-    for name in ["redirect", "metacopy"] {
+    for (name, option) in [("redirect", "redirect_dir"), ("metacopy", "metacopy")] {
         if mark(&entry.metadata.xattrs, name).is_some() {
             return Err(Error::refused_with_hint(
                 format!("`{}` in the upper directory refers to a lower one (overlay.{name})", entry.path),
-                format!("mount the overlay with {name}=off, or give the merged directory as the rootfs"),
+                format!("mount the overlay with {option}=off, or give the merged directory as the rootfs"),
             ));
         }
     }

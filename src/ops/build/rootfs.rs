@@ -13,7 +13,7 @@ use rustix::fs::FileType;
 
 use crate::digest::ContentDigest;
 use crate::error::{Error, IoContext, Result};
-use crate::layout::Location;
+use crate::layout::{refuse_location_as_path, Location};
 use crate::ops::build::image_as_rootfs::{self, refuse_image};
 use crate::tree::{self, Content, Excluded, Scan, ScanPolicy, TarPath, Tree};
 use crate::work::Observer;
@@ -94,7 +94,7 @@ pub(super) fn read_directory(root: &Path, policy: &ScanPolicy, observer: &dyn Ob
 
 /// Refuses a directory that is an image layout.
 fn refuse_layout(root: &Path) -> Result<()> {
-    refuse_image(&root.display().to_string(), "oci", |top| root.join(top).symlink_metadata().is_ok())
+    refuse_image(&root.display().to_string(), Some("oci"), |top| root.join(top).symlink_metadata().is_ok())
 }
 
 /// Returns warnings about sockets.
@@ -107,7 +107,7 @@ fn refuse_location(path: &Path) -> Result<()> {
     const TRANSPORTS: [&[u8]; 4] = [b"oci:", b"oci-archive:", b"docker-archive:", b"docker:"];
     let text = path.as_os_str();
     if !TRANSPORTS.iter().any(|transport| text.as_bytes().starts_with(transport)) {
-        return Ok(());
+        return refuse_location_as_path("a root filesystem", path);
     }
     let location = Location::parse(text)?;
     Err(image_as_rootfs::refusal(&path.display().to_string(), "an image", &location.to_string()))

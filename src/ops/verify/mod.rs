@@ -112,6 +112,15 @@ fn verify_now(layout: &Layout, work: &Work<'_>, index_json: &mut Option<Vec<u8>>
     for name in layout.repeated() {
         findings.add(Rule::ArchiveRepeatedFile, &FindingPlace::file(name), "one file of this name", "several");
     }
+    let (trailing, place) = (layout.trailing(), FindingPlace::file(layout.location().path.to_string_lossy()));
+    if let Some(offset) = trailing.in_tar {
+        let found = format!("something at byte {offset}");
+        findings.add(Rule::TarTrailingBytes, &place, "nothing but zeros after the end of the archive", &found);
+    }
+    if trailing.after_stream > 0 {
+        let found = format!("{} bytes after it", trailing.after_stream);
+        findings.add(Rule::LayerTrailingBytes, &place, "the end of the compressed stream", &found);
+    }
     let sizes: BTreeMap<String, u64> = layout.files()?.into_iter().map(|file| (file.name, file.size)).collect();
 
     let quiet = Quiet(observer);

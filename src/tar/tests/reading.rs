@@ -221,9 +221,15 @@ fn pax_holds_over_the_header() {
     let linked = Raw::default().pax(b'x', &[("linkpath", long.as_bytes())]).member(b'2', "f", b"", |_| {});
     assert_eq!(linked.odd().1.kind, Kind::Symlink { target: long.as_bytes().into() });
 
-    let numbers: [(&str, &[u8]); 2] = [("SCHILY.devmajor", b"4000000000"), ("SCHILY.devminor", b"7")];
+    let numbers: [(&str, &[u8]); 2] = [("SCHILY.devmajor", b"4095"), ("SCHILY.devminor", b"1048575")];
     let device = Raw::default().pax(b'x', &numbers).member(b'3', "f", b"", |_| {});
-    assert_eq!(device.odd().1.kind, Kind::CharDevice(Device { major: 4_000_000_000, minor: 7 }));
+    assert_eq!(device.odd().1.kind, Kind::CharDevice(Device { major: 4095, minor: 1_048_575 }));
+    for (major, minor) in [("99999", "3"), ("4096", "0"), ("1", "1048576"), ("4000000000", "7")] {
+        let numbers = [("SCHILY.devmajor", major.as_bytes()), ("SCHILY.devminor", minor.as_bytes())];
+        let (member, _) = Raw::default().pax(b'x', &numbers).member(b'4', "f", b"", |_| {}).only();
+        let error = member.entry.unwrap_err().to_string();
+        assert!(error.contains(&format!("the device {major},{minor} is out of range")), "{error}");
+    }
 }
 
 #[test]

@@ -39,7 +39,8 @@ fn metadata() -> impl Strategy<Value = Metadata> {
 }
 
 fn kind() -> impl Strategy<Value = Kind> {
-    let device = || (0..=0o777_7777_u32, 0..=0o777_7777_u32).prop_map(|(major, minor)| Device { major, minor });
+    let device =
+        || (0..=Device::LARGEST.major, 0..=Device::LARGEST.minor).prop_map(|(major, minor)| Device { major, minor });
     let target = vec(any::<u8>().prop_filter("byte", |byte| *byte != 0), 1..300);
     prop_oneof![
         Just(Kind::Directory),

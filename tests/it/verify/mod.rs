@@ -149,6 +149,35 @@ fn every_rule_has_a_corruption_that_only_it_finds() {
 }
 
 #[test]
+fn what_follows_the_end_of_an_archive_is_told() {
+    let scratch = Scratch::new();
+    let rootfs = scratch.small_rootfs();
+    for (target, rule) in [
+        ("oci-archive:a.tar", "tar-trailing-bytes"),
+        ("docker-archive:a.tar:app:v1", "tar-trailing-bytes"),
+        ("oci-archive:a.tar.gz", "layer-trailing-bytes"),
+    ] {
+        let _ = Tool::build(&rootfs).arg(target).within(scratch.path()).bake();
+        let path = scratch.join(target.split(':').nth(1).unwrap());
+        let whole = fs::read(&path).unwrap();
+        let judge = |rest: &[u8]| {
+            fs::write(&path, [&whole, rest].concat()).unwrap();
+            let outcome = Tool::new("verify").args([path.to_str().unwrap(), "--json"]).run();
+            (rules(&serde_json::from_str(&outcome.printed()).unwrap()), outcome.code())
+        };
+        assert_eq!(judge(b"junk\n"), (BTreeSet::from([rule.to_owned()]), 1), "{target}");
+        assert_eq!(judge(b""), (BTreeSet::new(), 0), "{target}");
+        if rule == "tar-trailing-bytes" {
+            assert_eq!(judge(&[0; 10240]), (BTreeSet::new(), 0), "{target}");
+            let late = [whole.as_slice(), &file("late", "x").bytes()].concat();
+            fs::write(&path, late).unwrap();
+            let error = Tool::new("inspect").arg(&path).run().error();
+            assert!(error.contains("a member after the end of the archive"), "{error}");
+        }
+    }
+}
+
+#[test]
 fn all_that_is_wrong_is_told_and_not_only_the_first() {
     let scratch = Scratch::new();
     let root = scratch.join("image");
