@@ -7,7 +7,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256, Sha512};
 
-use crate::error::Error;
+use crate::error::{as_typed, Error};
 
 /// The digest of stored bytes, in its text form.
 ///
@@ -72,7 +72,7 @@ impl FromStr for Digest {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self, Error> {
-        let malformed = |reason: &str| Error::malformed(format!("digest `{}`", text.escape_debug()), reason);
+        let malformed = |reason: &str| Error::malformed(format!("digest `{}`", as_typed(text)), reason);
         let colon = text.find(':').ok_or_else(|| malformed("`algorithm:encoded` expected, no colon found"))?;
         let (algorithm, encoded) = (&text[..colon], &text[colon + 1..]);
         if !is_algorithm(algorithm) {

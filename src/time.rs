@@ -5,7 +5,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::error::Error;
+use crate::error::{as_typed, Error};
 
 /// Seconds since 1970-01-01T00:00:00Z, within the years 0000 to 9999 that RFC 3339 can write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -67,7 +67,7 @@ impl FromStr for Timestamp {
         };
         seconds.filter(|seconds| (MIN..=MAX).contains(seconds)).map(Timestamp).ok_or_else(|| {
             Error::invalid(
-                format!("time `{}`", text.escape_debug()),
+                format!("time `{}`", as_typed(text)),
                 "seconds since 1970 or RFC 3339 expected, such as 1520598896 or 2018-03-09T12:34:56Z",
             )
         })

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::error::{Error, Result};
+use crate::error::{as_typed, Error, Result};
 
 /// A number of bytes. It is shown with three digits and a decimal unit, `1.54 GB`, and read with a decimal or a binary one.
 ///
@@ -82,7 +82,7 @@ impl FromStr for ByteCount {
         let factor = if unit.is_empty() { Some(1) } else { ByteCount::unit(unit) };
         let count = factor.and_then(|factor| ByteCount::scaled(number, factor));
         count.map(ByteCount).ok_or_else(|| {
-            let subject = format!("`{}`", text.escape_debug());
+            let subject = format!("`{}`", as_typed(text));
             Error::invalid(subject, format!("{} expected", ByteCount::ACCEPTED))
         })
     }

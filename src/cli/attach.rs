@@ -24,7 +24,8 @@ use super::{Answer, LocationParser, Session};
 ///
 /// `ocibake inspect` shows what is attached, and prints it with --attached.
 #[derive(clap::Args)]
-#[command(after_help = "Example:\n  ocibake attach oci:out:v1 sbom.spdx.json")]
+#[command(after_help = "Examples:\n  ocibake attach oci:out:v1 sbom.spdx.json\n  \
+                        ocibake attach oci:out:v1 notes.txt --type text/plain --annotation .title=Notes")]
 pub(super) struct Args {
     /// The image
     #[arg(value_parser = LocationParser)]

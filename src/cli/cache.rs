@@ -1,9 +1,10 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
+use clap::builder::{PathBufValueParser, TypedValueParser};
 use ocibake::ops::cache::{cache, CacheOptions, CacheReport};
 
-use super::cache_flags::size;
+use super::cache_flags::{directory, size};
 use super::output::{lines, print};
 use super::progress::ProgressMode;
 use super::{text, Answer, Session};
@@ -16,6 +17,7 @@ use super::{text, Answer, Session};
 #[command(after_help = "Examples:\n  ocibake cache ~/.cache/ocibake\n  ocibake cache ~/.cache/ocibake --prune 1G")]
 pub(super) struct Args {
     /// The cache
+    #[arg(value_parser = PathBufValueParser::new().try_map(directory))]
     directory: PathBuf,
 
     /// Remove what was used least recently until at most this size remains: bytes, or a number with K, M, G or T

@@ -3,8 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use clap::builder::{PathBufValueParser, TypedValueParser};
 use ocibake::block_cache::BlockCache;
 use ocibake::image::cache::Cache;
+use ocibake::layout::refuse_location_as_path;
+use ocibake::Error;
 
 use super::progress::Verbosity;
 use super::{say, Session};
@@ -21,7 +24,7 @@ pub(super) struct CacheSizeFlag {
 #[derive(clap::Args)]
 pub(super) struct CacheFlags {
     /// Keep compressed blocks in this directory, and reuse those that are there
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_parser = PathBufValueParser::new().try_map(directory))]
     cache: Option<PathBuf>,
 
     #[command(flatten)]
@@ -43,6 +46,9 @@ impl CacheFlags {
 
 impl CacheSizeFlag {
     pub(super) fn open<'a>(&self, directory: Option<&Path>, session: &'a Session) -> Option<OpenCache<'a>> {
+        if directory.is_none() && self.cache_size.is_some() {
+            session.warn("--cache-size has no effect without --cache");
+        }
         let cache = Arc::new(Cache::open(directory?, self.cache_size.unwrap_or(Cache::DEFAULT_SIZE)));
         let shared: Arc<dyn BlockCache> = Arc::<Cache>::clone(&cache);
         Some(OpenCache { cache, shared, session })
@@ -61,6 +67,12 @@ impl Drop for OpenCache<'_> {
             say(&format!("ocibake: {}", self.cache.summary()));
         }
     }
+}
+
+/// Checks the directory of a cache.
+pub(super) fn directory(path: PathBuf) -> Result<PathBuf, Error> {
+    refuse_location_as_path("the directory of a cache", &path)?;
+    Ok(path)
 }
 
 /// Parses a size: bytes, or a number with a letter for a power of 1024.

@@ -5,13 +5,12 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use ocibake::error::STDOUT;
-use ocibake::layout::Location;
 use ocibake::ops::cat::{cat, CatOptions};
 use ocibake::platform::PlatformPattern;
 
 use super::output::{is_stdout, write_whole};
 use super::progress::ProgressMode;
-use super::{Answer, LocationParser, Session};
+use super::{image_before, Answer, Session};
 
 /// Print one file of an image
 ///
@@ -21,8 +20,7 @@ use super::{Answer, LocationParser, Session};
 #[command(after_help = "Examples:\n  ocibake cat oci:out:v1 /etc/os-release\n  ocibake cat app.tar /bin/app -o app")]
 pub(super) struct Args {
     /// The image
-    #[arg(value_parser = LocationParser)]
-    image: Location,
+    image: OsString,
 
     /// The file's path in the image
     path: OsString,
@@ -37,13 +35,14 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args, session: &Session) -> Result<Answer> {
+    let image = image_before(&args.image, &args.path, "cat")?;
     let mut options = CatOptions::default();
     options.platform = args.platform.clone();
     let output = args.output.as_deref().unwrap_or(Path::new(STDOUT));
     let display = session.display(if is_stdout(output) { ProgressMode::None } else { ProgressMode::Auto });
     let work = display.work(None)?;
     let copy = |out: &mut dyn Write| {
-        cat(&args.image, args.path.as_bytes(), &options, &work, out).map(drop).and_then(|()| out.flush())
+        cat(&image, args.path.as_bytes(), &options, &work, out).map(drop).and_then(|()| out.flush())
     };
     write_whole(output, copy)?;
     Ok(Answer::Yes)

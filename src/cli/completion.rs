@@ -16,6 +16,8 @@ use clap_complete::Shell;
 use ocibake::layout::{Layout, Location};
 use ocibake::limits::Limits;
 use ocibake::platform::known_names;
+use ocibake::settings::changes::Field;
+use ocibake::settings::{Check, CheckLevel};
 
 use super::help::LOCATIONS;
 use super::Answer;
@@ -98,9 +100,18 @@ fn values(arg: clap::Arg) -> clap::Arg {
         _ if LOCATIONS.contains(&id) || id == "base" => arg.add(ArgValueCompleter::new(locations)),
         "rootfs" => arg.value_hint(ValueHint::AnyPath),
         "directory" | "cache" | "overlay_upper" => arg.value_hint(ValueHint::DirPath),
-        "file" | "vars" | "device_table" | "output" => arg.value_hint(ValueHint::FilePath),
+        "file" | "vars" | "device_table" | "output" | "package_map" | "update" => arg.value_hint(ValueHint::FilePath),
         "arch" | "target-arch" => arg.add(ArgValueCandidates::new(|| candidates(known_names()))),
         "variant" => arg.add(ArgValueCandidates::new(|| candidates(["auto", "none", "exact", "v5", "v6", "v7", "v8"]))),
+        "base-mode" => arg.add(ArgValueCandidates::new(|| candidates(["exact", "merge"]))),
+        "check" => arg.add(ArgValueCandidates::new(checks)),
+        "clear" => arg.add(ArgValueCandidates::new(fields)),
+        "healthcheck" => arg.add(ArgValueCandidates::new(|| candidates(["NONE", "CMD-SHELL"]))),
+        "layers" => arg.add(ArgValueCandidates::new(|| candidates(["packages"]))),
+        "stop-signal" => {
+            let signals = ["SIGTERM", "SIGINT", "SIGQUIT", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGWINCH", "SIGRTMIN+3"];
+            arg.add(ArgValueCandidates::new(move || candidates(signals)))
+        }
         "os" => arg.add(ArgValueCandidates::new(|| candidates(["linux"]))),
         "compression" => arg.add(ArgValueCandidates::new(compressions)),
         "platform" | "remove" => arg.add(ArgValueCandidates::new(|| candidates(PLATFORMS))),
@@ -110,6 +121,15 @@ fn values(arg: clap::Arg) -> clap::Arg {
 
 fn candidates<'a>(names: impl IntoIterator<Item = &'a str>) -> Vec<CompletionCandidate> {
     names.into_iter().map(CompletionCandidate::new).collect()
+}
+
+fn checks() -> Vec<CompletionCandidate> {
+    let levels = |(check, _): &(Check, CheckLevel)| ["error", "warn", "skip"].map(|level| format!("{check}:{level}"));
+    Check::ALL.iter().flat_map(levels).map(CompletionCandidate::new).collect()
+}
+
+fn fields() -> Vec<CompletionCandidate> {
+    Field::all().map(|(name, _)| CompletionCandidate::new(name)).collect()
 }
 
 fn compressions() -> Vec<CompletionCandidate> {

@@ -25,6 +25,10 @@ fn elsewhere(verb: &str, operands: &[&str]) -> Option<String> {
                 command(&["skopeo", "copy", &with_transport(&image()), &target])
             )
         }
+        "pull" | "fetch" if operands.first().is_some_and(|source| is_on_disk(source)) => {
+            let words = ["ocibake", "convert", &image(), &operand(1, "oci:DIR:REF")];
+            format!("it is on disk already, and `convert` copies it: {}", command(&words))
+        }
         "pull" | "fetch" => {
             let source = operand(0, "REGISTRY/NAME:TAG");
             let (name, tag) = name_and_tag(&source);
@@ -136,6 +140,13 @@ fn quoted(word: &str) -> String {
     shell_words::quote(word).into_owned()
 }
 
+/// Whether this names an image on disk.
+fn is_on_disk(image: &str) -> bool {
+    ["oci:", "oci-archive:", "docker-archive:"].iter().any(|transport| image.starts_with(transport))
+        || is_archive(image)
+        || Path::new(image.split(':').next().unwrap_or_default()).join("oci-layout").is_file()
+}
+
 /// Adds the transport that skopeo needs.
 fn with_transport(image: &str) -> String {
     if has_transport(image) {
@@ -203,6 +214,8 @@ mod tests {
             ("pull debian", "`skopeo copy docker://debian oci:debian:latest`"),
             ("pull r.example:5000/team/app:v2", "`skopeo copy docker://r.example:5000/team/app:v2 oci:app:v2`"),
             ("pull r.example/app@sha256:0123 out:v1", "`skopeo copy docker://r.example/app@sha256:0123 oci:out:v1`"),
+            ("pull oci:out:v1 oci:b:v1", "`ocibake convert oci:out:v1 oci:b:v1`"),
+            ("pull app.tar", "`ocibake convert app.tar oci:DIR:REF`"),
             ("copy oci:out:v1 docker://r.example/a", "`skopeo copy oci:out:v1 docker://r.example/a`"),
             ("copy localhost/app:v1 'my dir'", "`skopeo copy docker://localhost/app:v1 'oci:my dir'`"),
             ("copy oci:out:v1 app.tar", "`ocibake convert oci:out:v1 app.tar`"),

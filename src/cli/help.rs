@@ -41,11 +41,12 @@ pub(super) fn explain(command: Command) -> Command {
     for verb in verbs {
         command = command.mut_subcommand(verb, |verb| {
             let verb = verb.next_line_help(is_narrow);
+            let wrapped = verb.get_after_help().map(|text| wrap_commands(&text.to_string(), width.min(100)));
             if takes_locations(&verb) {
-                let examples = verb.get_after_help().map(|text| format!("{text}\n\n")).unwrap_or_default();
+                let examples = wrapped.map(|text| format!("{text}\n\n")).unwrap_or_default();
                 verb.after_help(format!("{examples}{NAMES_IN_SHORT}")).after_long_help(format!("{examples}{NAMES}"))
             } else {
-                verb
+                verb.after_help(wrapped.unwrap_or_default())
             }
         });
     }
@@ -63,9 +64,40 @@ pub(super) fn takes_locations(verb: &Command) -> bool {
 
 /// The commands of the examples of a verb.
 pub(super) fn examples(verb: &Command) -> Vec<String> {
-    let text = verb.get_after_help().map(ToString::to_string).unwrap_or_default();
+    let text = verb.get_after_help().map(ToString::to_string).unwrap_or_default().replace(CONTINUED, " ");
     let paragraph = text.split("\n\n").find(|paragraph| paragraph.starts_with("Example")).unwrap_or_default();
     paragraph.lines().filter_map(|line| line.strip_prefix("  ")).map(str::to_owned).collect()
+}
+
+/// What stands between two lines of one command.
+const CONTINUED: &str = " \\\n    ";
+
+/// Wraps the commands of examples as a shell takes them: clap would break them into lines that look like several.
+fn wrap_commands(text: &str, width: usize) -> String {
+    let wrap = |line: &str| {
+        let Some(command) = line.strip_prefix("  ").filter(|_| line.chars().count() > width) else {
+            return line.to_owned();
+        };
+        // What is in quotes is one word.
+        let mut words: Vec<String> = Vec::new();
+        for word in command.split(' ') {
+            match words.last_mut().filter(|last| last.matches('\'').count() % 2 == 1) {
+                Some(last) => *last = format!("{last} {word}"),
+                None => words.push(word.to_owned()),
+            }
+        }
+        let mut lines: Vec<String> = Vec::new();
+        for word in words {
+            // The indentation, and the backslash at the end.
+            let room = width.saturating_sub(if lines.len() < 2 { 4 } else { 6 });
+            match lines.last_mut().filter(|last| last.chars().count() + 1 + word.chars().count() <= room) {
+                Some(last) => *last = format!("{last} {word}"),
+                None => lines.push(word),
+            }
+        }
+        format!("  {}", lines.join(CONTINUED))
+    };
+    text.lines().map(wrap).collect::<Vec<_>>().join("\n")
 }
 
 /// Wraps the usage, which clap leaves as it is.

@@ -49,11 +49,12 @@ mod work_flags;
 use std::env;
 use std::ffi::OsStr;
 use std::io::{self, Write};
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
-use ocibake::error::{describe, STDOUT};
+use ocibake::error::{as_typed, describe, STDOUT};
 use ocibake::layout::Location;
 use ocibake::limits::Limits;
 use ocibake::Error;
@@ -315,6 +316,29 @@ impl clap::builder::TypedValueParser for TargetParser {
     ) -> Result<Location, clap::Error> {
         Location::parse_target(value).map_err(|error| refuse(command, &error))
     }
+}
+
+/// Parses the image of a verb whose other operand comes after it. The two are easily swapped.
+fn image_before(image: &OsStr, other: &OsStr, verb: &str) -> Result<Location, Error> {
+    if names_image(other) && !names_image(image) {
+        let words = [image, other].map(|word| as_typed(&word.to_string_lossy()));
+        let [first, second] = &words;
+        return Err(Error::refused_with_hint(
+            format!("`{first}`: an image is wanted here, and `{second}` after it looks like one"),
+            format!("the image comes first: `ocibake {verb} {second} {first}`"),
+        ));
+    }
+    Location::parse(image)
+}
+
+/// Whether a word can only be an image: it has a transport, or a layout is there.
+fn names_image(word: &OsStr) -> bool {
+    let text = word.to_string_lossy();
+    let has_transport = ["oci:", "oci-archive:", "docker-archive:"].iter().any(|start| text.starts_with(start));
+    let path = text.split(':').next().unwrap_or_default();
+    has_transport
+        || Path::new(path).join("oci-layout").is_file()
+        || (path.contains(".tar") && Path::new(path).is_file())
 }
 
 /// Turns a bad argument into an error of our own form: one line, perhaps a hint, exit status 2.

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use ocibake::error::STDOUT;
-use ocibake::layout::{write_file, Location};
+use ocibake::layout::{refuse_location_as_path, write_file, Location};
 use ocibake::Error;
 use serde::Serialize;
 
@@ -86,6 +86,7 @@ fn sink(path: &Path) -> Result<Sink, Error> {
     if is_stdout(path) {
         return Ok(Sink::Stdout);
     }
+    refuse_location_as_path("a file", path)?;
     if is_stream(path) {
         // Where a file is behind the stream, others may have written to it.
         return File::options().append(true).open(path).map(Sink::Stream).map_err(|error| io("open", error));
@@ -132,6 +133,7 @@ pub(super) fn is_stdout(path: &Path) -> bool {
 
 /// Refuses a file that could not be written, before the work for it begins.
 pub(super) fn check_place(path: &Path) -> Result<(), Error> {
+    refuse_location_as_path("a file", path)?;
     let refused = |cause| Err(Error::Io { action: "create", path: path.to_path_buf(), cause });
     match path.parent().filter(|parent| !parent.as_os_str().is_empty()).map(fs::metadata) {
         Some(Err(cause)) => refused(cause),

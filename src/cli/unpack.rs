@@ -1,13 +1,13 @@
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use anyhow::Result;
-use ocibake::layout::Location;
 use ocibake::ops::unpack::{unpack, Form, Rights, UnpackOptions};
 use ocibake::platform::PlatformPattern;
 
 use super::output::print;
 use super::progress::{ProgressMode, Verbosity};
-use super::{say, text, Answer, LocationParser, Session};
+use super::{image_before, say, text, Answer, Session};
 
 /// Put an image's filesystem on disk
 ///
@@ -19,8 +19,7 @@ use super::{say, text, Answer, LocationParser, Session};
 #[command(after_help = "Example:\n  ocibake unpack oci:out:v1 rootfs\n  fakeroot ocibake unpack image.tar rootfs")]
 pub(super) struct Args {
     /// The image
-    #[arg(value_parser = LocationParser)]
-    image: Location,
+    image: OsString,
 
     /// Where it goes: a new or empty directory
     #[arg(value_name = "DIR")]
@@ -48,6 +47,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args, session: &Session) -> Result<Answer> {
+    let image = image_before(&args.image, args.directory.as_os_str(), "unpack")?;
     let mut options = UnpackOptions::default();
     options.platform = args.platform.clone();
     options.form = if args.bundle { Form::Bundle } else { Form::Rootfs };
@@ -55,7 +55,7 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Answer> {
     // Other users must not get in before an entry has the mode that it has in the image.
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     let display = session.display(args.progress);
-    let report = unpack(&args.image, &args.directory, &options, &display.work(None)?)?;
+    let report = unpack(&image, &args.directory, &options, &display.work(None)?)?;
     drop(display);
 
     if session.verbosity == Verbosity::Verbose {

@@ -4,6 +4,7 @@ use std::error::Error as _;
 use std::num::NonZeroUsize;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
+use ocibake::error::as_typed;
 use ocibake::Error;
 
 /// Parses a number of things: threads, layers, files.
@@ -30,15 +31,19 @@ pub(super) fn explanation(error: &clap::Error) -> (String, Option<String>) {
             None => (not_accepted(&flag, &value, &error.source().map(ToString::to_string).unwrap_or_default()), None),
         },
         ErrorKind::UnknownArgument => {
-            let what = if flag.starts_with('-') { "flag" } else { "argument" };
-            let message = format!("there is no {what} `{}`", flag.escape_debug());
+            if !flag.starts_with('-') {
+                let usage = given(ContextKind::Usage).trim_start_matches("Usage: ").to_owned();
+                let usage = Some(format!("it is `{}`", one_line(&usage))).filter(|_| !usage.is_empty());
+                return (format!("one argument too many: `{}`", as_typed(&flag)), usage);
+            }
+            let message = format!("there is no flag `{}`", as_typed(&flag));
             if let Some(ours) = ours(&flag).filter(|_| given(ContextKind::Usage).contains("ocibake build")) {
                 return (message, Some(ours.to_owned()));
             }
             (message, nearest(&context(error, ContextKind::SuggestedArg)).or_else(|| Some(HELP.to_owned())))
         }
         ErrorKind::InvalidSubcommand => {
-            let message = format!("there is no command `{}`", given(ContextKind::InvalidSubcommand).escape_debug());
+            let message = format!("there is no command `{}`", as_typed(&given(ContextKind::InvalidSubcommand)));
             (message, nearest(&context(error, ContextKind::SuggestedSubcommand)).or_else(|| Some(HELP.to_owned())))
         }
         ErrorKind::MissingRequiredArgument => {
@@ -59,9 +64,14 @@ pub(super) fn explanation(error: &clap::Error) -> (String, Option<String>) {
     }
 }
 
+/// The words of a usage that may be wrapped.
+fn one_line(usage: &str) -> String {
+    usage.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
 /// Has the same form as the error of a setting.
 fn not_accepted(flag: &str, value: &str, accepted: &str) -> String {
-    format!("{flag}: `{}` is not accepted: {accepted}", value.escape_debug())
+    format!("{flag}: `{}` is not accepted: {accepted}", as_typed(value))
 }
 
 fn one_of(words: &[String]) -> String {
@@ -144,7 +154,8 @@ mod tests {
             ("build r o -t app:v1", "there is no flag `-t`", "a target holds the name"),
             ("ls o --platform linux/arm64", "there is no flag `--platform`", "tell what there is"),
             ("build r o -x", "there is no flag `-x`", "tell what there is"),
-            ("ls a b", "there is no argument `b`", "tell what there is"),
+            ("ls a b", "one argument too many: `b`", "it is `ocibake ls"),
+            ("cat oci:o:v1 a b", "one argument too many: `b`", "it is `ocibake cat"),
             ("biuld r o", "there is no command `biuld`", "did you mean `build`"),
             ("build r o --progress fast", "--progress: `fast` is not accepted: `auto`, `percent` or `none`", ""),
             ("build r o --stats=xml", "--stats: `xml` is not accepted: `text` or `json`", ""),

@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::compress::Format;
-use crate::error::Error;
+use crate::error::{as_typed, Error};
 use crate::media_type::LayerEncoding;
 
 /// How a layer is compressed: `none`, `gzip[:LEVEL]` or `zstd[:LEVEL]`.
@@ -119,7 +119,7 @@ impl FromStr for Compression {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self, Error> {
-        let refused = || Error::invalid(format!("compression `{}`", text.escape_debug()), Compression::ACCEPTED);
+        let refused = || Error::invalid(format!("compression `{}`", as_typed(text)), Compression::ACCEPTED);
         let (name, level) = match text.split_once(':') {
             Some((name, level)) => (name, Some(parse_level(level).ok_or_else(refused)?)),
             None => (text, None),

@@ -1,7 +1,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::error::Error;
+use crate::error::{as_typed, Error};
 
 /// The name of an image in a layout, valid by construction (image-spec, annotations.md, `ref.name`).
 ///
@@ -30,7 +30,7 @@ impl FromStr for RefName {
             Ok(RefName(text.to_owned()))
         } else {
             Err(Error::invalid(
-                format!("ref name `{}`", text.escape_debug()),
+                format!("ref name `{}`", as_typed(text)),
                 "letters and digits expected, joined by `/`, by one of `-` `.` `_` `:` `@` `+`, or by `--`",
             ))
         }

@@ -1,7 +1,8 @@
 //! Architecture names from all sources, and the GOARCH that each means.
 
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{as_typed, Error, ErrorKind, Result};
 use crate::hint::Hint;
+use crate::spelling::nearest;
 
 /// What an architecture name says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -199,12 +200,32 @@ fn refuse(name: &str) -> Error {
     if is_known_name(name) {
         without_name(name)
     } else {
-        Error::refused_with_hint(
-            format!("architecture `{}` is not known", name.escape_debug()),
-            format!("accepted: {}", accepted_names()),
-        )
-        .of_kind(ErrorKind::Invalid)
+        let hint = meant(name).unwrap_or_else(|| format!("accepted: {}", accepted_names()).into());
+        Error::refused_with_hint(format!("architecture `{}` is not known", as_typed(name)), hint)
+            .of_kind(ErrorKind::Invalid)
     }
+}
+
+/// Returns what an unknown name may mean: a platform, whose parts are settings of their own, or a name that is misspelt.
+pub(crate) fn meant(name: &str) -> Option<Hint> {
+    let mut parts = name.split('/');
+    let (first, second) = (parts.next()?, parts.next());
+    let (os, architecture, variant) = match second {
+        Some(architecture) if is_known_os(first) => (Some(first), architecture, parts.next()),
+        Some(variant) => (None, first, Some(variant)),
+        None => return nearest(name, known_names()).map(|nearest| format!("did you mean `{nearest}`").into()),
+    };
+    if !is_known_name(architecture) || parts.next().is_some() {
+        return None;
+    }
+    let mut hint = Hint::from(format!("write `{architecture}`"));
+    if let Some(os) = os.filter(|os| *os != "linux") {
+        hint = hint.text(format!(", and set `{os}` with ")).setting("OCI_IMAGE_OS");
+    }
+    if let Some(variant) = variant {
+        hint = hint.text(format!(", and set `{variant}` with ")).setting("OCI_IMAGE_SUBARCH");
+    }
+    Some(hint)
 }
 
 /// Returns the error for an architecture or ABI that OCI cannot name.
@@ -219,6 +240,24 @@ pub(super) fn without_name(subject: &str) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_nearly_a_name() {
+        for (name, hint) in [
+            ("amd46", Some("did you mean `amd64`")),
+            ("aarch46", Some("did you mean `aarch64`")),
+            ("linux/arm64", Some("write `arm64`")),
+            ("linux/arm/v7", Some("write `arm`, and set `v7` with OCI_IMAGE_SUBARCH")),
+            ("arm/v7", Some("write `arm`, and set `v7` with OCI_IMAGE_SUBARCH")),
+            ("freebsd/amd64", Some("write `amd64`, and set `freebsd` with OCI_IMAGE_OS")),
+            ("linux/vax", None),
+            ("a/b/c/d", None),
+            ("vax", None),
+            ("", None),
+        ] {
+            assert_eq!(meant(name).map(|hint| hint.to_string()).as_deref(), hint, "{name}");
+        }
+    }
 
     #[test]
     fn names_of_every_family() {
@@ -330,7 +369,7 @@ mod tests {
 
     #[test]
     fn what_is_unknown_lists_what_is_known() {
-        for name in ["", "AMD64", "arm ", "x86_65", "linux/arm", "armv7\n"] {
+        for name in ["", "AMD64", "linux/vax", "z80\n", "i286x86"] {
             let error = chosen(name).unwrap_err();
             assert!(error.to_string().ends_with("is not known"), "{error}");
             assert!(error.hint().unwrap().to_string().contains("386, amd64, arm, arm64, loong64, mips"), "{name}");

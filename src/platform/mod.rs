@@ -10,7 +10,7 @@ mod toolchain;
 mod variant;
 
 pub use architecture::known_names;
-pub(crate) use architecture::{accepted_names, is_known_name, is_known_os};
+pub(crate) use architecture::{accepted_names, is_known_name, is_known_os, meant};
 pub use machine::Machine;
 pub use pattern::PlatformPattern;
 pub(crate) use toolchain::tune_words;

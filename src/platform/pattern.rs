@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::error::{Error, Result};
+use crate::error::{as_typed, Error, Result};
 use crate::platform::{is_known_name, is_known_os, machine, variant, Platform};
 
 /// `os/architecture[/variant]`, or an architecture of Linux with or without a variant.
@@ -93,7 +93,7 @@ impl FromStr for PlatformPattern {
         };
         let is_word = |text: &str| variant::is_word(text);
         if ![os, name].into_iter().chain(variant).all(is_word) {
-            let subject = format!("platform `{}`", text.escape_debug());
+            let subject = format!("platform `{}`", as_typed(text));
             return Err(Error::invalid(subject, format!("{} expected", Self::ACCEPTED)));
         }
         let (architecture, told) = machine::told_by(name).unwrap_or((name, None));

@@ -1,6 +1,6 @@
 use std::str::FromStr;
 
-use crate::error::Error;
+use crate::error::{as_typed, Error};
 use crate::platform::Platform;
 use crate::spelling::edit_distance;
 
@@ -34,10 +34,7 @@ impl FromStr for VariantPolicy {
             "none" => Ok(VariantPolicy::None),
             "exact" => Ok(VariantPolicy::Exact),
             _ if is_variant(text) => Ok(VariantPolicy::Named(text.to_owned())),
-            _ => Err(Error::invalid(
-                format!("variant `{}`", text.escape_debug()),
-                format!("{} expected", Self::ACCEPTED),
-            )),
+            _ => Err(Error::invalid(format!("variant `{}`", as_typed(text)), format!("{} expected", Self::ACCEPTED))),
         }
     }
 }
@@ -69,8 +66,15 @@ impl Platform {
         let said = format!("`{variant}` is not a known variant of {}", self.architecture);
         // Enough that `armv7` still means `v7`, but not the whole variant.
         let allowed = (variant.len() * 3 / 5).max(2).min(variant.len() - 1);
+        // Of several that are as near, the one with the nearest number: v8 for v9.
+        let number = |text: &str| text.trim_start_matches(|c: char| c.is_ascii_alphabetic()).parse::<u32>().ok();
+        let gap = |known: &str| match (number(known), number(variant)) {
+            (Some(known_number), Some(wanted)) if known.len() == variant.len() => known_number.abs_diff(wanted),
+            _ => u32::MAX,
+        };
         let distances = known.iter().map(|known| (edit_distance(known, variant), known));
-        Some(match distances.min_by_key(|(distance, _)| *distance).filter(|(distance, _)| *distance <= allowed) {
+        let nearest = distances.min_by_key(|(distance, known)| (*distance, gap(known)));
+        Some(match nearest.filter(|(distance, _)| *distance <= allowed) {
             Some((_, nearest)) => format!("{said}, did you mean `{nearest}`"),
             None => format!("{said}: there is {}", known.join(", ")),
         })
@@ -102,7 +106,11 @@ mod tests {
             ("arm", "armv7", Some("did you mean `v7`")),
             ("amd64", "v3.0", Some("did you mean `v3`")),
             ("amd64", "haswell", Some("there is v1, v2, v3, v4")),
-            ("ppc64le", "power12", Some("did you mean `power10`")),
+            ("ppc64le", "power12", Some("did you mean `power11`")),
+            ("arm", "v9", Some("did you mean `v8`")),
+            ("arm", "v4", Some("did you mean `v5`")),
+            ("amd64", "v5", Some("did you mean `v4`")),
+            ("amd64", "v0", Some("did you mean `v1`")),
             ("s390x", "z14", None),
         ] {
             let (architecture, variant) = (architecture.to_owned(), Some(variant.to_owned()));

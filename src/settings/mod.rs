@@ -27,7 +27,7 @@ use crate::compress::Compression;
 use crate::error::{Error, ErrorKind, Result};
 use crate::hint::Hint;
 use crate::layer::plan::Layering;
-use crate::layout::{DockerName, ImageName, Location};
+use crate::layout::{refuse_location_as_path, DockerName, ImageName, Location};
 use crate::oci::{Annotations, ContainerConfig};
 use crate::platform::{self, Machine, Platform};
 use crate::time::Timestamp;
@@ -104,24 +104,28 @@ impl BuildSpec {
             created: settings.one(&variables::CREATED, &values::TIME)?,
             source_date_epoch: settings.one(&variables::SOURCE_DATE_EPOCH, &values::EPOCH)?,
             compression: settings.one(&variables::COMPRESSION, &values::COMPRESSION)?.unwrap_or_default(),
-            cache: settings.find(&variables::CACHE).map(|setting| setting.text()).transpose()?.map(PathBuf::from),
+            cache: cache(settings)?,
             exclude: settings.list(&variables::EXCLUDE, &values::NOT_EMPTY)?,
             checks: Checks::with(settings.list(&variables::QA, &values::CHECK)?.concat()),
             layers: layers(settings)?,
-            warnings: without_effect(settings, base_is_set),
+            warnings: without_effect(settings, base_is_set).chain(without_base(settings, base_is_set)).collect(),
         })
     }
 }
 
 /// Warnings about platform settings that have no effect, since the platform comes from the base image.
-fn without_effect(settings: &Settings, base_is_set: bool) -> Vec<String> {
+fn without_effect(settings: &Settings, base_is_set: bool) -> impl Iterator<Item = String> + '_ {
     let names_platform = [variables::ARCH, variables::TARGET_ARCH].iter().any(|name| settings.find(name).is_some());
-    if !base_is_set || names_platform {
-        return Vec::new();
-    }
-    let given = [variables::SUBARCH, variables::OS];
-    let given = given.iter().filter_map(|variable| settings.find(variable));
-    given.map(|setting| format!("{} has no effect: the platform is the base image's", setting.origin)).collect()
+    let given = [variables::SUBARCH, variables::OS].into_iter().filter(move |_| base_is_set && !names_platform);
+    let given = given.filter_map(|variable| settings.find(&variable));
+    given.map(|setting| format!("{} has no effect: the platform is the base image's", setting.origin))
+}
+
+/// Warnings about flags that have no effect without a base image. A build system sets its variables for images with and
+/// without one.
+fn without_base(settings: &Settings, base_is_set: bool) -> impl Iterator<Item = String> + '_ {
+    let mode = settings.find(&variables::BASE_IMAGE_MODE).filter(|mode| !base_is_set && mode.layer == GivenBy::Flag);
+    mode.into_iter().map(|setting| format!("{} has no effect: there is no base image", setting.origin))
 }
 
 impl BuildSpec {
@@ -146,6 +150,15 @@ fn base(settings: &Settings) -> Result<Option<Location>> {
         Some(hint) => Error::refused_with_hint(format!("{}: {error}", setting.origin()), hint),
         None => setting.error(text, &error.to_string()),
     })
+}
+
+/// The directory of the cache.
+fn cache(settings: &Settings) -> Result<Option<PathBuf>> {
+    let Some(setting) = settings.find(&variables::CACHE) else { return Ok(None) };
+    let path = PathBuf::from(setting.text()?);
+    refuse_location_as_path("the directory of a cache", &path)
+        .map_err(|error| error.reworded(|message| format!("{}: {message}", setting.origin())))?;
+    Ok(Some(path))
 }
 
 /// How the tree is cut. No part contains a blank, so one flag can hold several.
@@ -190,7 +203,11 @@ fn platform(settings: &Settings, has_base: bool) -> Result<Option<Platform>> {
     };
     let name = named.text()?;
     if !platform::is_known_name(name) {
-        return Err(named.error(name, &platform::accepted_names()));
+        let error = named.error(name, &platform::accepted_names());
+        return Err(match platform::meant(name) {
+            Some(hint) => Error::refused_with_hint(error.to_string(), hint).of_kind(ErrorKind::Invalid),
+            None => error,
+        });
     }
     let policy = settings.one(&variables::SUBARCH, &values::VARIANT)?.unwrap_or_default();
     let os = settings.one(&variables::OS, &values::OS)?.unwrap_or_else(|| "linux".to_owned());
@@ -377,7 +394,7 @@ mod tests {
             ("OCI_IMAGE_ANNOTATIONS=x", "OCI_IMAGE_ANNOTATIONS (v:1): `x` is not accepted: words `key=value`"),
             (
                 "OCI_IMAGE_CMD=\"a 'b\"",
-                "OCI_IMAGE_CMD (v:1): `a \\'b` is not accepted: shell words with each quote closed",
+                "OCI_IMAGE_CMD (v:1): `a 'b` is not accepted: shell words with each quote closed",
             ),
             ("OCI_IMAGE_VOLUMES=data", "OCI_IMAGE_VOLUMES (v:1): `data` is not accepted: absolute paths below `/`"),
             ("\nOCI_IMAGE_WORKINGDIR=app", "OCI_IMAGE_WORKINGDIR (v:2): `app` is not accepted: an absolute path"),

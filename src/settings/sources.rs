@@ -211,19 +211,52 @@ impl<'a> Setting<'a> {
         let text = match self.value {
             Value::Text(text) => self.without_nul(text)?,
             Value::Words(words) => {
-                return words.iter().map(|word| self.without_nul(word).map(str::to_owned)).collect();
+                let word = |word: &String| {
+                    self.refuse_json_list(word)?;
+                    self.without_nul(word).map(str::to_owned)
+                };
+                return words.iter().map(word).collect();
             }
         };
         if self.kind == VariableKind::Command && words::is_meant_as_json(text) {
-            let list = serde_json::from_str(text).ok();
-            return list.ok_or_else(|| self.error(text, "shell words, or a list of strings in JSON"));
+            let list: Option<Vec<String>> = serde_json::from_str(text).ok();
+            let list = list.ok_or_else(|| self.error(text, self.strings_in_json()))?;
+            list.iter().try_for_each(|word| self.without_nul(word).map(drop))?;
+            return Ok(list);
         }
+        self.refuse_json_list(text)?;
         let tokens = words::scan(text).map_err(|_| self.error(text, "shell words with each quote closed"))?;
         let words = tokens.into_iter().map(|token| match token {
             Token::Word(word) => Ok(word.unquote()),
             Token::Comment => Err(self.error(text, "shell words, with quotes around one that begins with `#`")),
         });
         words.collect()
+    }
+
+    /// What is wanted of a command in brackets. A shell takes quotes away that are not themselves in quotes.
+    fn strings_in_json(&self) -> &'static str {
+        match self.layer {
+            GivenBy::Flag => {
+                "shell words, or a list of strings in JSON, which a shell must get in quotes: `'[\"/bin/sh\", \"-c\"]'`"
+            }
+            GivenBy::Environment | GivenBy::File => {
+                "shell words, or a list of strings in JSON, each in quotes: `[\"/bin/sh\", \"-c\"]`"
+            }
+        }
+    }
+
+    /// Refuses a list in JSON where a list is words: read as words, it would lose its quotes and keep its brackets.
+    fn refuse_json_list(&self, text: &str) -> Result<()> {
+        if self.kind != VariableKind::List || !words::is_json_list(text) {
+            return Ok(());
+        }
+        let accepted = match self.layer {
+            GivenBy::Flag => {
+                "one word without brackets and quotes of its own, found a list in JSON; the flag is repeated"
+            }
+            GivenBy::Environment | GivenBy::File => "shell words with blanks between them, found a list in JSON",
+        };
+        Err(self.error(text, accepted))
     }
 
     /// The value as a command line. Returns `None` if it has no words; an empty first word is an error.
@@ -338,7 +371,7 @@ mod tests {
                 Ok(expected) => assert_eq!(words.unwrap(), expected, "{value}"),
                 Err(accepted) => assert_eq!(
                     words.unwrap_err().to_string(),
-                    format!("OCI_IMAGE_LABELS (environment): `{}` is not accepted: {accepted}", value.escape_debug())
+                    format!("OCI_IMAGE_LABELS (environment): `{value}` is not accepted: {accepted}")
                 ),
             }
         }
@@ -385,12 +418,40 @@ mod tests {
             (r#"[ "a b" = "$X" ]"#, Ok(Some(vec!["[", "a b", "=", "$X", "]"]))),
             ("a ['b']", Ok(Some(vec!["a", "[b]"]))),
             ("[a-z]x", Ok(Some(vec!["[a-z]x"]))),
+            // What a shell leaves of a list whose quotes are not in quotes.
+            ("[/bin/sh,-c]", Err(())),
+            ("[/bin/sh]", Err(())),
+            ("[/bin/sh -c]", Err(())),
+            (r#"["a\u0000b"]"#, Err(())),
         ] {
             let settings = Settings::new([(variables::ENTRYPOINT, text(value))], [], None).unwrap();
             let command = settings.command(&variables::ENTRYPOINT).map_err(|_| ());
             let expected = expected.map(|words| words.map(|words| words.into_iter().map(str::to_owned).collect()));
             assert_eq!(command, expected, "{value}");
         }
+    }
+
+    #[test]
+    fn a_list_in_json_is_no_list_of_words() {
+        for (variable, value) in [
+            (variables::ENV_VARS, r#"["A=b","C=d"]"#),
+            (variables::LABELS, r#" [ "a=b" ] "#),
+            (variables::PORTS, r#"["80""#),
+            (variables::TAG, r#"["v1"]"#),
+            (variables::EXCLUDE, r#"["/usr/share"]"#),
+        ] {
+            for (settings, accepted) in [
+                (Settings::new([], env(&[(variable.name, value)]), None), "shell words with blanks between them"),
+                (Settings::new([(variable, words(&[value]))], [], None), "one word without brackets"),
+            ] {
+                let error = settings.unwrap().list(&variable, &values::NOT_EMPTY).unwrap_err().to_string();
+                let said = format!("`{value}` is not accepted: {accepted}");
+                assert!(error.contains(&said) && error.contains("found a list in JSON"), "{error}");
+            }
+        }
+        let globs = env(&[("OCI_IMAGE_EXCLUDE", "[a-z] [0-9]* [1]")]);
+        let settings = Settings::new([], globs, None).unwrap();
+        assert_eq!(settings.list(&variables::EXCLUDE, &values::NOT_EMPTY).unwrap(), ["[a-z]", "[0-9]*", "[1]"]);
     }
 
     #[test]

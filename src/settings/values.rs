@@ -170,7 +170,9 @@ fn port(text: &str) -> Option<String> {
 
 fn key_value(text: &str) -> Option<(String, String)> {
     let (key, value) = text.split_once('=')?;
-    (!key.is_empty()).then(|| (key.to_owned(), value.to_owned()))
+    // What a shell leaves of a list in JSON: `[A=1,B=2]`.
+    let is_list = text.starts_with('[') && text.ends_with(']');
+    (!key.is_empty() && !is_list).then(|| (key.to_owned(), value.to_owned()))
 }
 
 fn annotation(text: &str) -> Option<(String, String)> {
@@ -330,7 +332,8 @@ mod tests {
         accepts(&ENV, &[(".x=y", pair(".x", "y"))]);
         accepts(&ANNOTATION, &[(".x=y", pair("org.opencontainers.image.x", "y"))]);
         accepts(&ANNOTATION, &[(".ref.name==", pair("org.opencontainers.image.ref.name", "="))]);
-        refuses(&ENV, &["", "=", "=b", "a"]);
+        refuses(&ENV, &["", "=", "=b", "a", "[A=1,B=2]", "[A=1]"]);
+        accepts(&ENV, &[("[a=b", pair("[a", "b"))]);
         refuses(&ANNOTATION, &["", "=", "=b", "a", ".=b", ".x"]);
     }
 

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use super::variables::Variable;
 use super::words::{self, Token, Word};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{as_typed, Error, ErrorKind, Result};
 
 /// The settings in a variables file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -86,7 +86,7 @@ fn assignment(word: Word<'_>) -> Result<(String, String), String> {
         Some(value) if is_name => Ok((name.to_owned(), value.to_owned())),
         _ => Err(format!(
             "`{}` is no NAME=value: no blanks around `=`, and quotes around a value that has some",
-            unquoted.escape_debug()
+            as_typed(&unquoted)
         )),
     }
 }

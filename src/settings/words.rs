@@ -88,14 +88,26 @@ fn word_length(text: &str, first_line: usize) -> Result<usize, UnclosedQuote> {
     }
 }
 
-/// Whether a text is meant as a JSON list, as Docker writes commands, valid or not: a bracket, then a quote, or
-/// somewhere a word that ends with a comma. `[ -f FILE ]` is a command.
+/// Whether a text is meant as a JSON list, as Docker writes commands, valid or not: in brackets without blanks beside them,
+/// or a bracket and then a quote, or somewhere a word that ends with a comma. `[ -f FILE ]` is a command.
 pub(super) fn is_meant_as_json(text: &str) -> bool {
     let Some(rest) = text.trim().strip_prefix('[') else { return false };
     let is_test = || rest.starts_with(char::is_whitespace) && rest.ends_with(" ]");
     let looks_quoted = rest.trim_start().starts_with(['"', '\'', ']']);
     let has_commas = rest.split_whitespace().any(|word| word.ends_with(','));
-    serde_json::from_str::<Vec<serde_json::Value>>(text).is_ok() || has_commas || (looks_quoted && !is_test())
+    // Of `["/bin/sh","-c"]`, a shell leaves `[/bin/sh,-c]`.
+    let is_bare = !rest.starts_with(char::is_whitespace) && rest.ends_with(']');
+    serde_json::from_str::<Vec<serde_json::Value>>(text).is_ok()
+        || has_commas
+        || is_bare
+        || (looks_quoted && !is_test())
+}
+
+/// Whether a text is a list in JSON, or begins like one of strings. A pattern such as `[a-z]*` is none.
+pub(super) fn is_json_list(text: &str) -> bool {
+    let text = text.trim();
+    serde_json::from_str::<Vec<String>>(text).is_ok_and(|list| !list.is_empty())
+        || text.strip_prefix('[').is_some_and(|rest| rest.trim_start().starts_with('"'))
 }
 
 impl Word<'_> {

@@ -1,6 +1,6 @@
 use std::str::FromStr;
 
-use crate::error::{Error, Result};
+use crate::error::{as_typed, Error, Result};
 use crate::hint::{Hint, OptionName};
 use crate::tree::embedded_ids::{EmbeddedId, Parsed};
 use crate::tree::{Entry, Kind, Mtime, Tree};
@@ -158,7 +158,7 @@ impl FromStr for IdMap {
                 Ok(IdMap { ranges: vec![Range { container, host, size }] })
             }
             _ => Err(Error::invalid(
-                format!("id map `{}`", text.escape_debug()),
+                format!("id map `{}`", as_typed(text)),
                 "CONTAINER:HOST:SIZE expected, such as 0:100000:65536",
             )),
         }

@@ -391,3 +391,31 @@ fn a_rootfs_that_removes_most_of_its_base_is_told() {
     assert!(outcome.stderr().contains("3 of the 4 entries of the base are removed"), "{}", outcome.stderr());
     assert!(outcome.stderr().contains("merge"), "{}", outcome.stderr());
 }
+
+/// A flag says what somebody wants now; a variable may be set for images with and without a base.
+#[test]
+fn flags_that_have_no_effect_are_said() {
+    let scratch = Scratch::new();
+    scratch.small_rootfs();
+    fs::write(scratch.join("map"), "").unwrap();
+    let build = || Tool::build("rootfs").arg("oci:out").within(scratch.path());
+    for (args, words) in [
+        (&["--base-mode", "merge"][..], "--base-mode has no effect: there is no base image"),
+        (&["--no-mask-volumes"], "there is no base image"),
+        (&["--cache-size", "1G"], "--cache-size has no effect without --cache"),
+        (&["--package-map", "map"], "the package map has no effect: the rootfs is not cut into layers"),
+    ] {
+        let outcome = build().args(args).run();
+        assert_eq!(outcome.code(), 0, "{}", outcome.stderr());
+        let said: Vec<&str> = outcome.stderr().lines().filter(|line| line.contains("no effect")).collect();
+        assert!(matches!(said[..], [line] if line.contains(words)), "{args:?}: {}", outcome.stderr());
+    }
+    let outcome = build().env("OCI_BASE_IMAGE_MODE", "merge").run();
+    assert!(outcome.code() == 0 && !outcome.stderr().contains("no effect"), "{}", outcome.stderr());
+    let cached = build().args(["--cache", "cache", "--cache-size", "1G"]).run();
+    assert!(!cached.stderr().contains("no effect"), "{}", cached.stderr());
+    for verb in ["squash", "convert"] {
+        let outcome = Tool::new(verb).args(["oci:out", "oci:new", "--cache-size", "1G"]).within(scratch.path()).run();
+        assert!(outcome.stderr().contains("--cache-size has no effect"), "{verb}: {}", outcome.stderr());
+    }
+}

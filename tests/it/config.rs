@@ -832,3 +832,13 @@ fn an_index_is_met_wherever_it_lists_the_image() {
         assert_eq!(refs[name], Layout::at(&out).refs()[name], "{name}");
     }
 }
+
+#[test]
+fn where_there_are_several_platforms_the_way_to_change_all_is_named() {
+    let scratch = Scratch::new();
+    let layout = ByHand::at(&scratch.join("out"));
+    layout.list(&[named(&layout.index(&[layout.platform("amd64", None), layout.platform("arm64", None)]), "v1")]);
+    let error = config("oci:out:v1").args(["--label", "a=b"]).within(scratch.path()).run().error();
+    assert!(error.contains("one image is wanted, found 2") && error.contains("--platform: v1 linux/amd64"), "{error}");
+    assert!(error.ends_with("; or change all with --all-platforms"), "{error}");
+}

@@ -55,6 +55,23 @@ fn help_is_as_wide_as_the_terminal() {
     assert!((45..=50).contains(&longest), "{longest}: {shown}");
 }
 
+/// A command that does not fit on a line can be copied all the same.
+#[test]
+fn examples_are_wrapped_as_a_shell_takes_them() {
+    for verb in VERBS {
+        let commands = |columns: &str| -> Vec<String> {
+            let text = help(&[verb, "-h"], columns).replace(" \\\n    ", " ");
+            let examples = text.split("\n\n").find(|paragraph| paragraph.starts_with("Example")).unwrap_or_default();
+            examples.lines().skip(1).map(|line| line.trim_end().to_owned()).collect()
+        };
+        let whole = commands("100");
+        assert!(whole.iter().all(|line| line.starts_with("  ")), "{verb}: {whole:?}");
+        assert_eq!(commands("50"), whole, "{verb}");
+    }
+    let build = help(&["build", "-h"], "50");
+    assert!(build.contains("out.tar.zst \\\n    --arch"), "{build}");
+}
+
 #[test]
 fn man_pages_hold_what_help_has_no_room_for() {
     let scratch = Scratch::new();
@@ -149,6 +166,9 @@ const TYPED: &[(&str, &str)] = &[
     ("build rootfs new --base oci:out:oth", "build rootfs new --base oci:out:other "),
     ("inspect oci:out:other --platform linux/s", "inspect oci:out:other --platform linux/s390x "),
     ("verify --rul", "verify --rules "),
+    ("build rootfs new --base-mode m", "build rootfs new --base-mode merge "),
+    ("build rootfs new --check setuid-new:w", "build rootfs new --check setuid-new:warn "),
+    ("config oci:out:other --clear ent", "config oci:out:other --clear entrypoint "),
 ];
 
 /// Lines of `SHOWN` in what a terminal showed: the completed arguments, as a function in place of the tool got them.

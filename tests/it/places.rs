@@ -6,7 +6,7 @@ use crate::harness::{bytes_of, names_below, Layout, Peer, Scratch, Tool};
 type Case = (&'static str, &'static [&'static str], &'static str);
 
 /// Arguments that look like something other than a place, both as a target and as an image.
-const MISTAKEN: [Case; 21] = [
+const MISTAKEN: [Case; 27] = [
     ("docker-archive:app.tar:my..app:v1", &["the path `app.tar` and the name `my..app:v1`", "no name"], ""),
     ("oci:out:app~x:1", &["the path `out` and the name `app~x:1`", "no ref name"], ""),
     ("oci-archive:out.tar:a b:c", &["the path `out.tar` and the name `a b:c`"], ""),
@@ -23,8 +23,14 @@ const MISTAKEN: [Case; 21] = [
     ("oci://x2:v1", &["no `//`"], "`oci:x2:v1`"),
     ("oci-archive:///x.tar", &["no `//`"], "`oci-archive:/x.tar`"),
     ("docker_archive:x.tar:app", &["`docker_archive:`"], "`docker-archive:x.tar:app`"),
-    ("out.tar.lz4", &["`.tar.lz4`"], "`.tar.zst`"),
-    ("out.zip:v1", &["`.zip`"], "`.tar.zst`"),
+    ("tar:x.tar:v1", &["`tar:`"], "`oci-archive:x.tar:v1`"),
+    ("archive:x.tar", &["`archive:`"], "`oci-archive:x.tar`"),
+    ("file:x", &["`file:`"], "`oci:x`"),
+    ("containers-storage:app:v1", &["`containers-storage:`"], "containers-storage:app:v1"),
+    ("ostree:x", &["`ostree:`"], "ostree:x"),
+    ("sif:x", &["`sif:`"], "sif:x"),
+    ("out.tar.lz4", &["`.tar.lz4`"], ""),
+    ("out.zip:v1", &["`.zip`"], ""),
     ("-", &["`-`", "standard"], "`"),
     ("oci:-", &["`oci:-`", "directory"], "`oci:./-`"),
     ("oci:-:v1", &["`oci:-:v1`"], "`oci-archive:-`"),
@@ -59,6 +65,36 @@ fn what_looks_like_something_else_is_never_a_path() {
             assert!(hinted.contains(hint), "no {hint}: {said}");
         }
         assert!(bytes_of(scratch.path()) == before, "{text} was written");
+    }
+}
+
+/// Where a path is wanted, a location is not taken for a strange name.
+#[test]
+fn a_location_is_no_path() {
+    let scratch = Scratch::new();
+    scratch.small_rootfs();
+    let _ = Tool::build("rootfs").arg("oci:good:v1").within(scratch.path()).bake();
+    let before = bytes_of(scratch.path());
+    for place in ["oci:z", "oci-archive:z.tar", "docker://host/z", "dir:z", "tar:z", "file:z", "containers-storage:z"] {
+        for tool in [
+            Tool::new("unpack").args(["oci:good:v1", place]),
+            Tool::build(place).arg("oci:out"),
+            Tool::build("rootfs").args(["oci:out", "--cache", place]),
+            Tool::new("convert").args(["oci:good:v1", "oci:out", "--compression", "zstd", "--cache", place]),
+            Tool::new("cache").arg(place),
+            Tool::new("cat").args(["oci:good:v1", "etc/hostname", "-o", place]),
+            Tool::new("report").args(["oci:good:v1", "-o", place]),
+        ] {
+            let outcome = tool.within(scratch.path()).run();
+            assert_eq!(outcome.code(), 2, "{}: {}", outcome.shown(), outcome.stderr());
+            let (error, hint) = outcome.stderr().split_once('\n').unwrap();
+            assert!(error.contains(place) && hint.starts_with("hint: "), "{}: {error} {hint}", outcome.shown());
+        }
+        assert!(bytes_of(scratch.path()) == before, "{place} was written");
+    }
+    for name in ["./oci:z", "./tar:z"] {
+        let _ = Tool::new("unpack").args(["oci:good:v1", name, "--rootless"]).within(scratch.path()).run().stdout();
+        assert!(scratch.join(name).join("etc").is_dir());
     }
 }
 
@@ -112,6 +148,9 @@ fn what_is_on_disk_is_meant() {
         // Those are there now.
         ("out.zip:v2", "out.zip", &["latest", "v2"]),
         ("layout:1:v2", "layout:1", &["v1", "v2"]),
+        ("./tar:v1", "tar", &["v1"]),
+        ("tar:v2", "tar", &["v1", "v2"]),
+        ("dir:y", "dir", &["x", "y"]),
     ] {
         let digest = build(target);
         let refs = Layout::at(&scratch.join(path)).refs();

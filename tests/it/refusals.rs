@@ -77,9 +77,51 @@ fn words_that_mean_nothing_on_the_command_line() {
             "--progress: `fast` is not accepted: `auto`, `percent` or `none`",
         ),
         ("vrify oci:out", "there is no command `vrify`\nhint: did you mean `verify`"),
+        (
+            "cat etc/motd oci:out:v1",
+            "`etc/motd`: an image is wanted here, and `oci:out:v1` after it looks like one\nhint: the image comes first: \
+             `ocibake cat oci:out:v1 etc/motd`",
+        ),
+        (
+            "unpack dir oci:out:v1",
+            "`dir`: an image is wanted here, and `oci:out:v1` after it looks like one\nhint: the image comes first: \
+             `ocibake unpack oci:out:v1 dir`",
+        ),
+        ("pull oci:out:v1 oci:b", "there is no command `pull`\nhint: it is on disk already, and `convert` copies it: \
+          `ocibake convert oci:out:v1 oci:b`"),
     ] {
         let error = Tool::new("--quiet").args(words.split(' ')).within(scratch.path()).run().error();
         assert_eq!(error.trim_end_matches("\nhint: "), message, "{words}");
+    }
+}
+
+/// What was typed is shown as it was typed, with how it was read.
+#[test]
+fn settings_whose_quotes_a_shell_took_away() {
+    let scratch = Scratch::new();
+    scratch.small_rootfs();
+    for (flag, value, words) in [
+        ("--cmd", "[/bin/sh,-c]", &["--cmd: `[/bin/sh,-c]` is not accepted", "which a shell must get in quotes"][..]),
+        ("--cmd", r#"["a""#, &[r#"--cmd: `["a"` is not accepted"#]),
+        ("--entrypoint", r#"["a\u0000b"]"#, &[r"--entrypoint: `a\0b` is not accepted: text without NUL"]),
+        ("--env", r#"["A=b","C=d"]"#, &[r#"--env: `["A=b","C=d"]` is not accepted"#, "found a list in JSON"]),
+        ("--env", "[A=b,C=d]", &["--env: `[A=b,C=d]` is not accepted"]),
+        ("--label", "[a=b]", &["--label: `[a=b]` is not accepted"]),
+        ("--exclude", r#"["/usr"]"#, &["found a list in JSON"]),
+    ] {
+        refused(&scratch, Tool::build("rootfs").args(["oci:out", flag, value]), words);
+    }
+    for (name, value) in [("OCI_IMAGE_ENV_VARS", r#"["A=b"]"#), ("OCI_IMAGE_LABELS", r#"["a=b", "c=d"]"#)] {
+        let words = [name, value, "found a list in JSON"];
+        refused(&scratch, Tool::build("rootfs").arg("oci:out").env(name, value), &words);
+    }
+    let arch = |arch: &str| Tool::new("build").args(["rootfs", "oci:out", "--arch", arch]);
+    for (name, hint) in [
+        ("linux/arm64", "hint: write `arm64`"),
+        ("linux/arm/v7", "hint: write `arm`, and set `v7` with OCI_IMAGE_SUBARCH (--variant)"),
+        ("amd46", "hint: did you mean `amd64`"),
+    ] {
+        refused(&scratch, arch(name), &[&format!("--arch: `{name}` is not accepted"), hint]);
     }
 }
 
@@ -93,6 +135,7 @@ fn lines_of_a_device_table() {
         ("/dev/null c 666 0 0 1", &["numbers"]),
         ("/dev/vda b 660 0 6 - 0", &["numbers"]),
         ("/dev/null c 666 0 0 1 x", &["`x`", "number"]),
+        ("/dev/null c 666 0 0 99999 3", &["table:1: ", "99999,3", "4095"]),
     ] {
         fs::write(scratch.join("table"), format!("{line}\n")).unwrap();
         refused(&scratch, Tool::build("rootfs").args(["oci:out", "--device-table", "table"]), words);

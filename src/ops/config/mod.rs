@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 
 use crate::digest::Digest;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::hint::{Hint, OptionName};
 use crate::json;
 use crate::layout::{named, Draft, Image, Location, Stage, Transaction};
@@ -95,7 +95,7 @@ fn edit(draft: &mut Draft<'_>, options: &ConfigOptions, observer: &dyn Observer)
     let ConfigOptions { which, changes, tags } = options;
     let location = draft.target();
     let images = match which {
-        Which::One(platform) => vec![draft.layout()?.image(platform.as_ref())?],
+        Which::One(platform) => vec![draft.layout()?.image(platform.as_ref()).map_err(or_all)?],
         Which::All => draft.layout()?.all_images()?,
     };
     if images.len() > 1 && changes_platform(changes) {
@@ -139,6 +139,17 @@ fn edit(draft: &mut Draft<'_>, options: &ConfigOptions, observer: &dyn Observer)
         }
     }
     Ok(report)
+}
+
+/// Names the way to change all images where several are there and one is wanted.
+fn or_all(error: Error) -> Error {
+    match error.hint() {
+        Some(hint) if error.kind() == ErrorKind::Ambiguous => {
+            let hint = hint.text("; or change all with ").option(OptionName::AllPlatforms);
+            Error::refused_with_hint(error.to_string(), hint).of_kind(ErrorKind::Ambiguous)
+        }
+        _ => error,
+    }
 }
 
 /// Stores the new documents of an image, if it has any. Returns the descriptor of its manifest, and the platform in its

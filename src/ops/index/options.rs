@@ -1,6 +1,6 @@
 use std::str::FromStr;
 
-use crate::error::{Error, Result};
+use crate::error::{as_typed, Error, Result};
 use crate::hint::{Hint, OptionName};
 use crate::image::publish::TargetOptions;
 use crate::layout::DigestPrefix;
@@ -76,7 +76,7 @@ impl FromStr for Annotation {
 
     fn from_str(text: &str) -> Result<Self> {
         let (key, value) = (ANNOTATION.read)(text)
-            .ok_or_else(|| Error::invalid(format!("annotation `{}`", text.escape_debug()), ANNOTATION.accepted))?;
+            .ok_or_else(|| Error::invalid(format!("annotation `{}`", as_typed(text)), ANNOTATION.accepted))?;
         Ok(Annotation { key, value })
     }
 }
@@ -112,7 +112,7 @@ impl FromStr for MemberAnnotation {
                 Ok(MemberAnnotation { member: member.parse()?, annotation })
             }
             _ => Err(Error::invalid(
-                format!("annotation `{}`", text.escape_debug()),
+                format!("annotation `{}`", as_typed(text)),
                 "`os/architecture[/variant]:key=value` or `sha256:…:key=value` expected",
             )),
         }

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::InspectOptions;
 use crate::digest::Digest;
-use crate::error::{Error, Result};
+use crate::error::{as_typed, Error, Result};
 use crate::hint::Hint;
 use crate::layout::{AttachedFile, DescriptorPath, Layout, Location, Referrer, Watched};
 use crate::media_type::MediaType;
@@ -115,7 +115,7 @@ fn attached_file(layout: &Layout, platform: Option<&PlatformPattern>, wanted: &s
     match found.len() {
         1 => Ok(found.remove(0)),
         count => {
-            let (location, wanted) = (layout.location(), wanted.escape_debug());
+            let (location, wanted) = (layout.location(), as_typed(wanted));
             let message =
                 format!("image `{location}`: one file that is attached as `{wanted}` is wanted, found {count}");
             Err(if there_is.is_empty() {

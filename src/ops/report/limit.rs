@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde::Serialize;
 
-use crate::error::{Error, Result};
+use crate::error::{as_typed, Error, Result};
 use crate::json;
 use crate::ops::report::{ImageReport, NoticeKind};
 use crate::platform::Platform;
@@ -201,7 +201,7 @@ impl FromStr for Limit {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        let refused = |reason: &str| Error::invalid(format!("limit `{}`", text.escape_debug()), reason);
+        let refused = |reason: &str| Error::invalid(format!("limit `{}`", as_typed(text)), reason);
         let (name, amount) = text.split_once('>').ok_or_else(|| refused(Metric::ACCEPTED))?;
         let metric = Metric::named(name.trim()).ok_or_else(|| refused(Metric::ACCEPTED))?;
         let amount = amount.trim();

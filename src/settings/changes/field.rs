@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use crate::error::{Error, Result};
+use crate::error::{as_typed, Error, Result};
 use crate::settings::changes::{read, Annotated};
 use crate::settings::{values, ConfigField};
 
@@ -56,7 +56,7 @@ impl FromStr for Field {
         let found = Field::all().find(|(name, _)| *name == text);
         found.map(|(_, field)| field).ok_or_else(|| {
             let names: Vec<&str> = Field::all().map(|(name, _)| name).collect();
-            Error::invalid(format!("field `{}`", text.escape_debug()), format!("one of {} expected", names.join(", ")))
+            Error::invalid(format!("field `{}`", as_typed(text)), format!("one of {} expected", names.join(", ")))
         })
     }
 }
