@@ -1,8 +1,8 @@
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::str::FromStr;
 
 use anyhow::Result;
-use ocibake::layout::Location;
 use ocibake::media_type::MediaType;
 use ocibake::ops::attach::{attach, AttachOptions};
 use ocibake::platform::PlatformPattern;
@@ -11,7 +11,7 @@ use ocibake::settings::changes::annotations;
 use super::output::print;
 use super::progress::ProgressMode;
 use super::work_flags::SyncFlag;
-use super::{Answer, LocationParser, Session};
+use super::{image_before, Answer, Session};
 
 /// Attach a file to an image: an SBOM, provenance, a signature
 ///
@@ -28,8 +28,7 @@ use super::{Answer, LocationParser, Session};
                         ocibake attach oci:out:v1 notes.txt --type text/plain --annotation .title=Notes")]
 pub(super) struct Args {
     /// The image
-    #[arg(value_parser = LocationParser)]
-    image: Location,
+    image: OsString,
 
     /// The file
     file: PathBuf,
@@ -59,14 +58,14 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args, session: &Session) -> Result<Answer> {
+    let image = image_before(&args.image, args.file.as_os_str(), "attach")?;
     let mut options = AttachOptions::default();
     options.platform = args.platform.clone();
     options.media_type = args.r#type.clone();
     options.artifact_type = args.artifact_type.clone();
     options.annotations = annotations("--annotation", &args.annotation)?;
     let display = session.display(ProgressMode::None);
-    let report =
-        attach(&args.image, &args.file, &options, &display.work(None)?.with_durability(args.sync.durability()))?;
+    let report = attach(&image, &args.file, &options, &display.work(None)?.with_durability(args.sync.durability()))?;
     print(args.json, &report, || format!("{}\n", report.digest))?;
     Ok(Answer::Yes)
 }

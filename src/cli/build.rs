@@ -1,9 +1,10 @@
 use std::env;
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use clap::ValueEnum;
+use ocibake::error::as_typed;
 use ocibake::layout::Location;
 use ocibake::ops::build::{build, check, BuildOptions, Rootfs, VolumeMask};
 use ocibake::settings::{unknown_names, BuildSpec, FlagValue, Settings, Variable, VarsFile};
@@ -16,7 +17,7 @@ use super::setting_flags::SettingFlags;
 use super::target_flags::TargetFlagsBesideTags;
 use super::tree_flags::TreeFlags;
 use super::work_flags::WorkFlags;
-use super::{input, say, text, Answer, Session};
+use super::{input, names_image, say, text, Answer, Session};
 
 /// Make an image of a root filesystem
 ///
@@ -103,8 +104,26 @@ fn parse_mask(text: &str) -> Result<TarPath, Error> {
 fn rootfs(args: &Args) -> Result<Rootfs> {
     Ok(match &args.base.overlay_upper {
         Some(upper) => Rootfs::OverlayUpper(upper.clone()),
-        None => Rootfs::parse(&args.rootfs)?,
+        None => {
+            refuse_swapped(args)?;
+            Rootfs::parse(&args.rootfs)?
+        }
     })
+}
+
+/// Refuses a target in the place of the rootfs, where the rootfs stands in that of the target.
+fn refuse_swapped(args: &Args) -> Result<()> {
+    let [target] = args.targets.as_slice() else { return Ok(()) };
+    let is_rootfs = Path::new(target).is_dir() && !names_image(target);
+    if is_rootfs && names_image(&args.rootfs) && !Path::new(&args.rootfs).exists() {
+        let [first, second] = [&args.rootfs, target].map(|word| as_typed(&word.to_string_lossy()));
+        return Err(Error::refused_with_hint(
+            format!("`{first}`: a root filesystem is wanted here, and `{second}` after it looks like one"),
+            format!("the rootfs comes first: `ocibake build {second} {first}`"),
+        )
+        .into());
+    }
+    Ok(())
 }
 
 /// The targets. With an upper directory, all operands are targets.

@@ -58,8 +58,12 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Answer> {
     };
     let mut options = DiffOptions::default();
     options.platform = args.platform.clone();
+    let (old, new) = (side(&args.old)?, side(&args.new)?);
+    if let (Side::Rootfs(_), Side::Rootfs(_), Some(_)) = (&old, &new, &args.platform) {
+        session.warn("--platform has no effect: neither side is an image");
+    }
     let display = session.display(args.progress);
-    let report = diff(&side(&args.old)?, &side(&args.new)?, &options, &display.work(args.threads)?)?;
+    let report = diff(&old, &new, &options, &display.work(args.threads)?)?;
     drop(display);
     let answer = if report.same { Answer::Yes } else { Answer::No };
     if args.json && args.summary {

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use clap_mangen::roff::{bold, roman, Roff};
 use clap_mangen::Man;
+use ocibake::layout::refuse_location_as_path;
 use ocibake::settings::VARIABLES;
 use ocibake::Error;
 
@@ -25,6 +26,7 @@ const OTHERS: [&str; 5] = ["fakeroot(1)", "podman(1)", "pseudo(1)", "skopeo(1)",
 
 pub(super) fn run(args: &Args, command: clap::Command) -> Result<Answer> {
     let directory = &args.directory;
+    refuse_location_as_path("a directory", directory)?;
     make_directory(directory)?;
     let mut command = command.disable_help_subcommand(true);
     command.build();

@@ -78,8 +78,13 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Answer> {
     if let Some(path) = &args.update {
         options.update = Some(input::read("--update", path, Plan::parse)?);
     }
+    let subject = subject(&args.rootfs)?;
+    let reads_no_image = matches!(subject, PlanSubject::Rootfs(_)) && args.old.is_empty() && args.simulate.is_none();
+    if args.platform.is_some() && reads_no_image {
+        session.warn("--platform has no effect: no image is read");
+    }
     let display = session.display(ProgressMode::None);
-    let report = plan(&subject(&args.rootfs)?, &options, &display.work(args.threads)?)?;
+    let report = plan(&subject, &options, &display.work(args.threads)?)?;
     drop(display);
     print(args.json, &report, || match &report.update {
         Some(cost) => text::update_cost(cost),

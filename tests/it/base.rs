@@ -414,6 +414,10 @@ fn flags_that_have_no_effect_are_said() {
     assert!(outcome.code() == 0 && !outcome.stderr().contains("no effect"), "{}", outcome.stderr());
     let cached = build().args(["--cache", "cache", "--cache-size", "1G"]).run();
     assert!(!cached.stderr().contains("no effect"), "{}", cached.stderr());
+    for words in [&["diff", "rootfs", "rootfs"][..], &["plan", "rootfs"]] {
+        let outcome = Tool::new(words[0]).args(&words[1..]).args(["--platform", "arm64"]).within(scratch.path()).run();
+        assert!(outcome.stderr().contains("--platform has no effect"), "{words:?}: {}", outcome.stderr());
+    }
     for verb in ["squash", "convert"] {
         let outcome = Tool::new(verb).args(["oci:out", "oci:new", "--cache-size", "1G"]).within(scratch.path()).run();
         assert!(outcome.stderr().contains("--cache-size has no effect"), "{verb}: {}", outcome.stderr());

@@ -82,6 +82,7 @@ fn a_location_is_no_path() {
             Tool::build("rootfs").args(["oci:out", "--cache", place]),
             Tool::new("convert").args(["oci:good:v1", "oci:out", "--compression", "zstd", "--cache", place]),
             Tool::new("cache").arg(place),
+            Tool::new("man").arg(place),
             Tool::new("cat").args(["oci:good:v1", "etc/hostname", "-o", place]),
             Tool::new("report").args(["oci:good:v1", "-o", place]),
         ] {

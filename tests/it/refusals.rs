@@ -83,6 +83,16 @@ fn words_that_mean_nothing_on_the_command_line() {
              `ocibake cat oci:out:v1 etc/motd`",
         ),
         (
+            "attach sbom.json oci:out:v1",
+            "`sbom.json`: an image is wanted here, and `oci:out:v1` after it looks like one\nhint: the image comes first: \
+             `ocibake attach oci:out:v1 sbom.json`",
+        ),
+        (
+            "build oci:out:v1 rootfs",
+            "`oci:out:v1`: a root filesystem is wanted here, and `rootfs` after it looks like one\nhint: the rootfs comes first: \
+             `ocibake build rootfs oci:out:v1`",
+        ),
+        (
             "unpack dir oci:out:v1",
             "`dir`: an image is wanted here, and `oci:out:v1` after it looks like one\nhint: the image comes first: \
              `ocibake unpack oci:out:v1 dir`",
