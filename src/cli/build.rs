@@ -102,20 +102,18 @@ fn parse_mask(text: &str) -> Result<TarPath, Error> {
 
 /// The root filesystem that the arguments name.
 fn rootfs(args: &Args) -> Result<Rootfs> {
-    Ok(match &args.base.overlay_upper {
-        Some(upper) => Rootfs::OverlayUpper(upper.clone()),
-        None => {
-            refuse_swapped(args)?;
-            Rootfs::parse(&args.rootfs)?
-        }
-    })
+    if let Some(upper) = &args.base.overlay_upper {
+        return Ok(Rootfs::OverlayUpper(upper.clone()));
+    }
+    refuse_swapped(args)?;
+    Ok(Rootfs::parse(&args.rootfs)?)
 }
 
 /// Refuses a target in the place of the rootfs, where the rootfs stands in that of the target.
 fn refuse_swapped(args: &Args) -> Result<()> {
     let [target] = args.targets.as_slice() else { return Ok(()) };
     let is_rootfs = Path::new(target).is_dir() && !names_image(target);
-    if is_rootfs && names_image(&args.rootfs) && !Path::new(&args.rootfs).exists() {
+    if is_rootfs && names_image(&args.rootfs) && Path::new(&args.rootfs).symlink_metadata().is_err() {
         let [first, second] = [&args.rootfs, target].map(|word| as_typed(&word.to_string_lossy()));
         return Err(Error::refused_with_hint(
             format!("`{first}`: a root filesystem is wanted here, and `{second}` after it looks like one"),
