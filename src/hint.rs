@@ -112,6 +112,13 @@ impl Hint {
         self
     }
 
+    /// Goes on with another hint.
+    #[must_use]
+    pub fn then(mut self, other: Hint) -> Self {
+        self.0.extend(other.0);
+        self
+    }
+
     /// Returns the hint with each mention worded by `word`.
     pub fn worded(&self, word: impl Fn(Mention) -> String) -> String {
         let parts = self.0.iter().map(|part| match part {

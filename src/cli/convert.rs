@@ -31,6 +31,8 @@ pub(super) struct Args {
     targets: Vec<Location>,
 
     /// Take only the image for this platform: `os/architecture[/variant]`
+    ///
+    /// An image that names no platform, if it is the only one, is written as one for this platform.
     #[arg(long, value_name = "PLATFORM")]
     platform: Option<PlatformPattern>,
 

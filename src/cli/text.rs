@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use ocibake::digest::Digest;
 use ocibake::image::fetch::{FetchedRecipe, RecipeChange, UpdateCost};
+use ocibake::media_type::MediaKind;
 use ocibake::oci::Annotations;
 use ocibake::ops::build::BuildStats;
 use ocibake::ops::inspect::{Attached, ImageInspection, IndexInspection, InspectReport, ListedImage, Usage};
@@ -63,6 +64,9 @@ pub(super) fn printable(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { c.escape_default().to_string() } else { c.to_string() }).collect()
 }
 
+/// What stands for the platform of an image of which nothing says what it runs on.
+const NO_PLATFORM: &str = "(no platform)";
+
 /// Shows an image, or the images under one name.
 pub(super) fn inspection(report: &InspectReport) -> String {
     match report {
@@ -90,7 +94,8 @@ fn index(index: &IndexInspection) -> String {
     row(&mut text, "annotation", &annotation_lines(&index.annotations));
     text.push_str("images\n");
     let platform = |image: &ListedImage| {
-        image.platform.as_ref().map_or_else(|| "(no platform)".to_owned(), |platform| printable(&platform.to_string()))
+        let named = image.platform.as_ref().filter(|platform| platform.is_named());
+        named.map_or_else(|| NO_PLATFORM.to_owned(), |platform| printable(&platform.to_string()))
     };
     let width = index.images.iter().map(|image| platform(image).chars().count()).max().unwrap_or_default();
     for image in &index.images {
@@ -107,7 +112,8 @@ fn image(image: &ImageInspection) -> String {
     let config = &image.config;
     row("refs", &image.refs.join(", "));
     row("digest", image.digest.as_str());
-    row("platform", &image.platform.to_string());
+    let platform = if image.platform.is_named() { image.platform.to_string() } else { NO_PLATFORM.to_owned() };
+    row("platform", &platform);
     row("created", image.created.as_deref().unwrap_or_default());
     row("author", image.author.as_deref().unwrap_or_default());
     for field in ConfigField::all() {
@@ -208,7 +214,10 @@ fn list(listed: &Listed, indent: &str, what: &str, rows: &mut Vec<[String; 4]>) 
         None => what.to_owned(),
     };
     let platform = || listed.platform.as_ref().map(ToString::to_string);
-    let kind = listed.artifact_type.clone().or_else(platform).unwrap_or_else(|| listed.media_type.to_string());
+    // It was read, and says nothing.
+    let is_nameless = listed.size.is_some() && listed.media_type.kind() == MediaKind::Manifest;
+    let otherwise = || if is_nameless { NO_PLATFORM.to_owned() } else { listed.media_type.to_string() };
+    let kind = listed.artifact_type.clone().or_else(platform).unwrap_or_else(otherwise);
     let is_index = !listed.manifests.is_empty() && listed.artifact_type.is_none();
     rows.push([
         format!("{indent}{name}"),

@@ -1,6 +1,8 @@
 //! The one place where the documents of an image are made clean, for every verb that writes some: whatever they came from,
 //! media types are OCI's, and a history has an entry for each layer (image-spec, config.md#properties).
 
+use serde_json::Value;
+
 use crate::error::{Error, Result};
 use crate::hint::{Hint, OptionName};
 use crate::layout::Image;
@@ -26,10 +28,49 @@ pub(crate) struct Fitted {
 }
 
 /// The config of an image of so many layers, if it has to be mended. `listed` is the platform by which the image is listed.
-pub(crate) fn fitted(config: &ImageConfig, layers: usize, listed: Option<&Platform>) -> Option<Fitted> {
-    let mut mended = config.clone();
-    let notes = mend(&mut mended, layers, listed);
+pub(crate) fn fitted(config: &Document<ImageConfig>, layers: usize, listed: Option<&Platform>) -> Option<Fitted> {
+    let mut mended = config.value().clone();
+    let mut notes = mend(&mut mended, layers, listed);
+    notes.extend(has_null_in_config(config).then(|| NULL.to_owned()));
     (!notes.is_empty()).then(|| Fitted { config: Document::seal(mended), note: notes.join("; ") })
+}
+
+/// What is said of a document that Go wrote with null in the place of what is empty.
+pub(crate) const NULL: &str = "it had null where a list or an object belongs";
+
+/// Whether a config has null, or nothing, where a list or an object belongs.
+fn has_null_in_config(config: &Document<ImageConfig>) -> bool {
+    let ImageConfig { config: execution, rootfs, history, .. } = config.value();
+    if execution.is_some() && history.is_some() && !rootfs.diff_ids.is_empty() {
+        return false;
+    }
+    let Ok(value) = serde_json::from_slice::<Value>(config.raw()) else { return false };
+    let is_null = |member: &str| value.get(member).is_some_and(Value::is_null);
+    is_null("config") || is_null("history") || !value["rootfs"]["diff_ids"].is_array()
+}
+
+/// Whether a document has null, or nothing, in the place of a list that it must have. `is_empty` says that it was read as
+/// an empty one.
+pub(crate) fn has_null_as_list(raw: &[u8], member: &str, is_empty: bool) -> bool {
+    is_empty && serde_json::from_slice::<Value>(raw).is_ok_and(|value| !value[member].is_array())
+}
+
+/// The error for an image of which nothing says what it runs on: no machine could be matched with it.
+pub(crate) fn nameless(image: &str, hint: Hint) -> Error {
+    Error::refused_with_hint(
+        format!("{image}: neither its config nor its descriptor says which architecture and system it is for"),
+        hint,
+    )
+}
+
+/// How a verb with an option for the platform is told what an image runs on.
+pub(crate) fn say_the_platform() -> Hint {
+    Hint::from("say it with ").option(OptionName::Platform).text(", or in the image with ").then(in_the_image())
+}
+
+/// How an image is told what it runs on.
+pub(crate) fn in_the_image() -> Hint {
+    Hint::default().verb("config").text(", ").option(OptionName::Architecture).text(" and ").option(OptionName::Os)
 }
 
 /// Mends a config: a platform that it does not name is the one by which the image is listed. Gives back what was mended.
@@ -40,7 +81,7 @@ fn mend(config: &mut ImageConfig, layers: usize, listed: Option<&Platform>) -> V
         config.variant = config.variant.take().or_else(|| listed.and_then(|listed| listed.variant.clone()));
         (config.os, config.architecture) = (platform.os, platform.architecture);
         let platform = config.platform();
-        notes.push(format!("the config named no platform, and is for {platform} now, as its descriptor says"));
+        notes.push(format!("the config named no platform, and is for {platform} now"));
     }
     notes
 }
@@ -57,18 +98,11 @@ pub(crate) fn seal(mut config: ImageConfig, mut manifest: Manifest, old: Option<
     let listed = old.and_then(|old| old.path.descriptor().platform.as_ref());
     let notes = mend(&mut config, manifest.layers.len(), listed);
     let config = match old {
-        Some(old) if *old.config.value() == config => old.config.clone(),
-        _ if config.architecture.is_empty() || config.os.is_empty() => {
-            return Err(Error::refused_with_hint(
-                "the image's config names no architecture or no operating system",
-                Hint::from("say them first: ")
-                    .verb("config")
-                    .text(" with ")
-                    .option(OptionName::Architecture)
-                    .text(" and ")
-                    .option(OptionName::Os),
-            ));
+        _ if !config.platform().is_named() => {
+            let image = old.map(|old| format!("image {}", old.path.descriptor().digest.short()));
+            return Err(nameless(&image.unwrap_or_else(|| "the image".to_owned()), say_the_platform()));
         }
+        Some(old) if *old.config.value() == config && !has_null_in_config(&old.config) => old.config.clone(),
         _ => Document::seal(config),
     };
     normalise(&mut manifest);
@@ -112,13 +146,36 @@ mod tests {
 
     #[test]
     fn a_platform_comes_from_the_descriptor_where_the_config_names_none() {
-        let config: ImageConfig = serde_json::from_str(r#"{"rootfs":{"type":"layers","diff_ids":[]}}"#).unwrap();
+        let config: Document<ImageConfig> =
+            Document::parse(br#"{"rootfs":{"type":"layers","diff_ids":[]}}"#.to_vec(), "config").unwrap();
         let listed: Platform = serde_json::from_str(r#"{"architecture":"arm","os":"linux","variant":"v7"}"#).unwrap();
         let mended = fitted(&config, 0, Some(&listed)).unwrap();
         assert_eq!(mended.config.value().platform().to_string(), "linux/arm/v7");
         assert!(mended.note.contains("for linux/arm/v7 now"), "{}", mended.note);
-        assert!(fitted(mended.config.value(), 0, Some(&listed)).is_none());
+        assert!(fitted(&mended.config, 0, Some(&listed)).is_none());
         assert!(fitted(&config, 0, None).is_none());
+    }
+
+    #[test]
+    fn null_is_written_as_what_it_stands_for() {
+        let named = r#""architecture":"amd64","os":"linux""#;
+        for (members, is_mended) in [
+            (r#""rootfs":{"type":"layers","diff_ids":[]}"#, false),
+            (r#""rootfs":{"type":"layers","diff_ids":null}"#, true),
+            (r#""rootfs":{"type":"layers"}"#, true),
+            (r#""rootfs":{"type":"layers","diff_ids":[]},"config":null"#, true),
+            (r#""rootfs":{"type":"layers","diff_ids":[]},"history":null"#, true),
+            (r#""rootfs":{"type":"layers","diff_ids":[]},"config":{"Env":null,"Cmd":null},"history":[]"#, false),
+        ] {
+            let raw = format!("{{{named},{members}}}");
+            let config: Document<ImageConfig> = Document::parse(raw.into_bytes(), "config").unwrap();
+            let mended = fitted(&config, 0, None);
+            assert_eq!(mended.is_some(), is_mended, "{members}");
+            assert!(mended.map_or(true, |mended| fitted(&mended.config, 0, None).is_none()), "{members}");
+        }
+        for (raw, expected) in [(r#"{"layers":null}"#, true), ("{}", true), (r#"{"layers":[]}"#, false)] {
+            assert_eq!(has_null_as_list(raw.as_bytes(), "layers", true), expected, "{raw}");
+        }
     }
 
     #[test]

@@ -33,11 +33,11 @@ pub(crate) use blob::VerifiedReader;
 pub use docker::DockerForm;
 pub(crate) use docker::{is_docker_file, MANIFEST as DOCKER_MANIFEST};
 pub(crate) use graph::{
-    choose, fitting, is_referrers_tag, named, names_digest, Choice, DocumentLinks, Documents, Found, Graph, Named,
-    Node, NodeContent, Opened, Reach, Redirects, Rooted, Subjects, Walk, MAX_DEPTH,
+    choose, fitting, is_artifact, is_referrers_tag, named, names_digest, Choice, DocumentLinks, Documents, Found,
+    Graph, Named, Node, NodeContent, Opened, Reach, Redirects, Rooted, Subjects, Walk, MAX_DEPTH,
 };
-pub(crate) use graph::{referrers_tag, AttachedFile, DescriptorPath, Image, Referrer};
-pub(crate) use names::{most_specific, refuse_location_as_name, without_full_name, Names};
+pub(crate) use graph::{referrers_tag, telling_name, AttachedFile, DescriptorPath, Image, Referrer};
+pub(crate) use names::{complete_names, most_specific, refuse_location_as_name, without_full_name, Names};
 pub use names::{
     refuse_location_as_path, AdditionalName, DigestPrefix, DockerName, DockerTag, ImageName, Location, Transport,
 };
@@ -45,8 +45,8 @@ pub use reader::Layout;
 pub(crate) use reader::StoredFile;
 pub use transaction::{abandon, write_file, Checksum};
 pub(crate) use transaction::{
-    about_target, commit_all, hold_still, show, Abandoned, BlobPath, Draft, Stage, Staging, Taken, TakenBlob,
-    Transaction, Trust, Watched, STAGING_PREFIX,
+    about_target, bears, commit_all, displacement, hold_still, show, Abandoned, BlobPath, Draft, Stage, Staging, Taken,
+    TakenBlob, Transaction, Trust, Watched, STAGING_PREFIX,
 };
 
 use crate::digest::Digest;

@@ -4,6 +4,10 @@
 pub const REF_NAME: &str = "org.opencontainers.image.ref.name";
 /// The full name of an image, registry and tag included, by which containerd and Docker know it; defined by containerd.
 pub const CONTAINERD_NAME: &str = "io.containerd.image.name";
+/// The digest of the image that an attestation is about, which is listed in the same index; defined by `BuildKit`.
+pub const ATTESTED: &str = "vnd.docker.reference.digest";
+/// What a manifest is to the image that [`ATTESTED`] names; defined by `BuildKit`.
+pub const REFERENCE_TYPE: &str = "vnd.docker.reference.type";
 /// When the image was made, RFC 3339.
 pub const CREATED: &str = "org.opencontainers.image.created";
 /// The digest of the base image's manifest.

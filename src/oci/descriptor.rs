@@ -78,6 +78,11 @@ impl Descriptor {
         self.annotation(super::annotations::REF_NAME)
     }
 
+    /// Returns the digest of the image that it attests something about, if it is such an attestation of `BuildKit`.
+    pub fn attested(&self) -> Option<Digest> {
+        self.annotation(super::annotations::ATTESTED)?.parse().ok()
+    }
+
     /// Returns the same descriptor with this ref name.
     #[must_use]
     pub fn with_ref_name(mut self, name: &RefName) -> Self {

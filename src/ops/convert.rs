@@ -10,9 +10,10 @@ use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::hint::{Hint, OptionName};
 use crate::image::publish::{open, TargetOptions};
+use crate::image::sealed::{nameless, say_the_platform};
 use crate::image::transfer::{self, move_all, BlobReport, BlobSource, IndexEntry, Rewritten, TransferPlan};
 use crate::json;
-use crate::layout::{commit_all, DockerForm, Draft, Graph, Layout, Location, Trust};
+use crate::layout::{commit_all, DescriptorPath, DockerForm, Draft, Graph, Layout, Location, Trust};
 use crate::media_type::MediaType;
 use crate::oci::annotations::CONTAINERD_NAME;
 use crate::oci::Descriptor;
@@ -90,21 +91,25 @@ pub fn convert(
     let compression = options.compression.map(|wanted| options.target.compression(targets, wanted));
     let (entries, graph, plan, left) = layout.by_one_index(|| {
         let mut entries = transfer::entries(layout)?;
-        let mut left = Vec::new();
+        let attestations = layout.attestations(layout.meant()?.iter().map(DescriptorPath::entry))?;
         if let Some(platform) = &options.platform {
-            let all = Graph::read(layout, entries.iter().map(|entry| &entry.descriptor))?;
-            let whole: Vec<Digest> = entries.iter().map(|entry| entry.descriptor.digest.clone()).collect();
             entries = transfer::of_platform(layout, entries, platform)?;
-            let chosen = entries.iter().map(|entry| &entry.descriptor.digest).filter(|digest| !whole.contains(digest));
-            left = chosen.filter_map(|digest| transfer::left_attestations(&all, digest)).collect();
         }
-        transfer::tell_apart(&mut entries, layout)?;
+        transfer::tell_apart(&mut entries, layout, targets)?;
         let graph = Graph::read(layout, entries.iter().map(|entry| &entry.descriptor))?;
         let plan = TransferPlan::of(&graph, compression)?;
+        let images = graph.nodes().map(|node| &node.descriptor.digest);
+        let left = transfer::left_attestations(&attestations, images, |digest| graph.has(digest));
         Ok((entries, graph, plan, left))
     })?;
     if options.digests == Digests::Preserved {
         refuse_change(&graph, &plan, options.target.docker_form)?;
+    } else if let Some(image) = plan.nameless.first() {
+        let image = format!("image {} of `{}`", image.short(), layout.location());
+        return Err(nameless(&image, say_the_platform()));
+    }
+    for (digest, reason) in &plan.changed {
+        work.observer.step(&format!("{digest} changes: {reason}"));
     }
     transfer::check_names(&entries, layout, targets, &options.target)?;
     let mut warnings = options.target.unused_tags(targets)?;
@@ -113,13 +118,14 @@ pub fn convert(
     work.observer.step(&format!("take {} blobs, compress {} anew", plan.taken.len(), plan.recompressed.len()));
     let sources = [BlobSource { layout, plan: &plan }];
     let (blobs, layers) = move_all(&sources, &mut opened, compression, Trust::Nothing, work)?;
-    let rewritten = Rewritten::of(&graph, &plan, layers);
+    let mut rewritten = Rewritten::of(&graph, &plan, layers);
     let entries: Vec<(Digest, IndexEntry)> =
-        entries.into_iter().map(|entry| (entry.descriptor.digest.clone(), entry.redirected(&rewritten))).collect();
+        entries.into_iter().map(|entry| (entry.descriptor.digest.clone(), entry.redirected(&mut rewritten))).collect();
 
     opened.iter_mut().try_for_each(|target| rewritten.store(target.stage_mut()))?;
     let listed = commit_all(opened, work, |draft| list(&entries, draft, &options.target))?;
     warnings.extend(left);
+    warnings.append(&mut rewritten.warnings);
     warnings.extend(transfer::warnings(&graph, &plan));
     let mut reports = Vec::with_capacity(targets.len());
     for (target, listed) in targets.iter().zip(&listed) {

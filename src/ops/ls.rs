@@ -10,11 +10,10 @@ use crate::digest::Digest;
 use crate::error::{despite_damage, Error, Result};
 use crate::json;
 use crate::layout::{
-    is_referrers_tag, DescriptorPath, DocumentLinks, Documents, Found, Layout, Location, Opened, Subjects, Walk,
+    is_referrers_tag, telling_name, DocumentLinks, Documents, Found, Layout, Location, Opened, Subjects, Walk,
     MAX_DEPTH,
 };
 use crate::media_type::{MediaKind, MediaType};
-use crate::oci::annotations::CONTAINERD_NAME;
 use crate::oci::{Descriptor, Document, ImageConfig};
 use crate::platform::Platform;
 use crate::work::Work;
@@ -69,15 +68,10 @@ fn entries(layout: &Layout) -> Result<Vec<Listed>> {
         let listing = Listing::of(layout)?;
         let meant = layout.meant()?;
         let mut all: Vec<Listed> = meant.iter().map(|path| listing.entry(path.descriptor())).collect();
-        for (listed, path) in all.iter_mut().zip(&meant) {
-            let entry = path.entry();
-            let is_other = |other: &&DescriptorPath| {
-                other.entry().ref_name() == entry.ref_name() && other.entry().digest != entry.digest
-            };
+        let index = layout.index()?;
+        for (listed, path) in all.iter_mut().zip(&meant).filter(|(_, path)| path.index().is_none()) {
             // Docker saves several images under one tag, with their full names in an annotation.
-            if let (Some(_), Some(full)) = (meant.iter().find(is_other), entry.annotation(CONTAINERD_NAME)) {
-                listed.name = Some(full.to_owned());
-            }
+            listed.name = telling_name(index.value(), path.entry());
         }
         if layout.location().part().is_none() {
             let shown = listing.attached_below(&all);
@@ -127,7 +121,7 @@ impl<'a> Listing<'a> {
             digest: descriptor.digest.clone(),
             media_type: descriptor.media_type.clone(),
             artifact_type: descriptor.artifact_type.clone(),
-            platform: descriptor.platform.clone(),
+            platform: descriptor.platform.clone().filter(Platform::is_named),
             size: self.size(descriptor),
             manifests: Vec::new(),
             attached: Vec::new(),
@@ -158,14 +152,12 @@ impl<'a> Listing<'a> {
         let MediaKind::Manifest = descriptor.media_type.kind() else { return };
         let Some(links) = self.links(descriptor) else { return };
         let Some(config) = &links.config else { return };
-        let layers = links.layers();
-        let foreign = layers.first().filter(|_| layers.iter().all(|layer| layer.media_type.is_foreign()));
-        if let (MediaKind::Config, Some(content)) = (config.media_type.kind(), foreign) {
+        if let Some(content) = links.layers().first().filter(|_| links.is_foreign()) {
             // It has the config of an image, as cosign's signatures do.
             listed.artifact_type = Some(content.media_type.to_string());
         } else if config.media_type.kind() == MediaKind::Config {
             let config: Option<Document<ImageConfig>> = self.despite_damage(self.layout.document(&config.descriptor()));
-            listed.platform = config.map(|config| config.value().platform());
+            listed.platform = config.map(|config| config.value().platform()).filter(Platform::is_named);
         } else {
             listed.artifact_type = links.artifact_type.clone().or_else(|| Some(config.media_type.to_string()));
         }

@@ -11,7 +11,7 @@ use crate::image::transfer;
 use crate::image::tree::{read_layers, ImageLayers, Reading, Wanted};
 use crate::layer::Folded;
 use crate::layer::{self, Layer, Step};
-use crate::layout::{Graph, Image, Layout, Location};
+use crate::layout::{Image, Layout, Location};
 use crate::oci::annotations::{BASE_DIGEST, BASE_NAME};
 use crate::oci::History;
 use crate::platform::PlatformPattern;
@@ -97,8 +97,8 @@ pub fn squash(
         }
     }
     let Sealed { config, manifest, notes: mut warnings } = documents(image, first, last, &layer)?;
-    let all = Graph::read(layout, [image.path.entry()])?;
-    warnings.extend(transfer::left_attestations(&all, &image.path.descriptor().digest));
+    let attestations = layout.attestations([image.path.entry()])?;
+    warnings.extend(transfer::left_attestations(&attestations, [&image.path.descriptor().digest], |_| false));
     for warning in &warnings {
         work.observer.warning(warning);
     }

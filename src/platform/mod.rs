@@ -59,6 +59,11 @@ impl Platform {
         format!("{self}{version}{features}")
     }
 
+    /// Returns whether it names both an operating system and an architecture.
+    pub fn is_named(&self) -> bool {
+        !self.os.is_empty() && !self.architecture.is_empty()
+    }
+
     /// Returns whether hosts accept one for the other: without a variant, arm64 is v8, arm is v7 and amd64 is v1
     /// (containerd, platforms, `Normalize`).
     pub fn is_same_for_hosts(&self, other: &Self) -> bool {

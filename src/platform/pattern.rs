@@ -62,6 +62,18 @@ impl PlatformPattern {
         }
     }
 
+    /// Returns whether a platform that names only a part, or nothing, may be meant: what it names is asked for.
+    pub fn may_mean(&self, platform: &Platform) -> bool {
+        let is_open = |named: &str, asked: &str| named.is_empty() || named == asked;
+        !platform.is_named() && is_open(&platform.os, &self.os) && is_open(&platform.architecture, &self.architecture)
+    }
+
+    /// Returns the platform that is asked for.
+    pub fn platform(&self) -> Platform {
+        let PlatformPattern { os, architecture, variant } = self.clone();
+        Platform { architecture, os, variant, ..Platform::default() }
+    }
+
     /// Returns the default variant (containerd, platforms, `Normalize`). Not for arm: too many of its images are v6.
     fn default_variant(&self) -> Option<String> {
         match self.architecture.as_str() {
@@ -190,5 +202,14 @@ mod tests {
         let windows = |version: &str| Platform { os_version: Some(version.to_owned()), ..platform("windows/amd64") };
         let pattern = PlatformPattern::from(&windows("10.0.1"));
         assert_eq!(pattern.choose(&[windows("10.0.1"), windows("10.0.2")]), [0, 1]);
+    }
+
+    #[test]
+    fn a_platform_without_a_name_may_be_any_other() {
+        let asked: PlatformPattern = "linux/arm/v7".parse().unwrap();
+        assert_eq!(asked.platform(), platform("linux/arm/v7"));
+        for (named, may) in [("/", true), ("linux/", true), ("/arm", true), ("windows/", false), ("linux/arm", false)] {
+            assert_eq!(asked.may_mean(&platform(named)), may, "{named}");
+        }
     }
 }

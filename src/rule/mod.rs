@@ -126,7 +126,7 @@ rules! {
     DocumentStructure "document-structure" Error [RefusesIfNeeded RefusesIfNeeded RefusesIfNeeded RefusesIfNeeded RefusesIfNeeded]
         "image-spec, schema/"
         "required members are there, and members have the type that they should have";
-    DocumentNull "document-null" Note [Takes Takes Takes Takes Takes]
+    DocumentNull "document-null" Note [Takes Takes Warns Warns Takes]
         "image-spec, schema/"
         "a list that must be there and is empty is an empty list, not null";
     SchemaVersion "schema-version" Error [Takes Takes Takes Takes Takes]

@@ -74,6 +74,15 @@ mod checks;
 /// If there are several images, a platform chooses the right one.
 mod platforms;
 
+/// Names that are one to Docker are one name, and no image is lost over them.
+mod names;
+
+/// What BuildKit attests about an image stays with it, or is said to be left behind.
+mod attestations;
+
+/// What was not copied and what documents leave out is known, and made good where something is written.
+mod incomplete;
+
 /// And a digest finds an image whatever its name, even if nothing else does.
 mod digests;
 

@@ -5,8 +5,8 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::image::publish::TargetOptions;
 use crate::image::transfer::rewrite::Rewritten;
 use crate::layout::{
-    choose, fitting, without_full_name, Choice, DescriptorPath, Graph, ImageName, Layout, Location, NodeContent,
-    Transport,
+    choose, complete_names, fitting, is_artifact, without_full_name, Choice, DescriptorPath, Graph, ImageName, Layout,
+    Location, NodeContent, Transport,
 };
 use crate::media_type::MediaKind;
 use crate::oci::annotations::{CONTAINERD_NAME, REF_NAME};
@@ -25,6 +25,8 @@ pub(crate) struct IndexEntry {
 pub(crate) enum EntryKind {
     /// For itself: it can be given names.
     Image,
+    /// Because it stands beside an image, and is none: an artifact or an attestation without a subject.
+    Other,
     /// For what it says about another image. Its name, if any, is how it is found.
     Attached,
 }
@@ -47,12 +49,17 @@ pub(crate) fn entries(layout: &Layout) -> Result<Vec<IndexEntry>> {
     let graph = Graph::read(layout, meant.iter().map(DescriptorPath::descriptor))?;
     let entry = |path: &DescriptorPath| {
         let descriptor = path.descriptor().clone();
-        let has_subject = graph.node(&descriptor.digest).content.subject().is_some();
-        let is_attached = TagOfDigest::parse(&descriptor).is_some() || has_subject;
-        IndexEntry { descriptor, kind: if is_attached { EntryKind::Attached } else { EntryKind::Image } }
+        let content = &graph.node(&descriptor.digest).content;
+        let kind = match content {
+            _ if TagOfDigest::parse(&descriptor).is_some() || content.subject().is_some() => EntryKind::Attached,
+            NodeContent::Manifest(_, None) | NodeContent::Unknown => EntryKind::Other,
+            _ if is_artifact(&descriptor) => EntryKind::Other,
+            _ => EntryKind::Image,
+        };
+        IndexEntry { descriptor, kind }
     };
     let mut entries: Vec<IndexEntry> = meant.iter().map(entry).collect();
-    if entries.iter().all(|entry| entry.kind == EntryKind::Attached) {
+    if entries.iter().all(|entry| entry.kind != EntryKind::Image) {
         for entry in &mut entries {
             entry.kind = EntryKind::Image;
         }
@@ -87,7 +94,11 @@ pub(crate) fn of_platform(
         // Another entry may have a matching image.
         if !fitting(platform, &choices).is_empty() {
             let at = choose(&subject, platform, &choices)?;
-            chosen.push(entry.with(manifests.swap_remove(at)));
+            let mut taken = entry.with(manifests.swap_remove(at));
+            if choices[at].is_nameless() {
+                taken.descriptor.platform = Some(platform.platform());
+            }
+            chosen.push(taken);
         }
         all.extend(choices);
     }
@@ -121,8 +132,8 @@ pub(crate) fn attached_to<'e>(
 }
 
 /// Uses the full names of entries where Docker saved several under one tag. Refuses one name for two images, since a
-/// target could keep only one.
-pub(crate) fn tell_apart(entries: &mut [IndexEntry], layout: &Layout) -> Result<()> {
+/// target could keep only one. What reads an archive takes all spellings of a full name for one.
+pub(crate) fn tell_apart(entries: &mut [IndexEntry], layout: &Layout, targets: &[Location]) -> Result<()> {
     let mut by_name: BTreeMap<String, Vec<usize>> = BTreeMap::new();
     for (at, entry) in entries.iter().enumerate() {
         if let Some(name) = entry.descriptor.ref_name() {
@@ -152,6 +163,37 @@ pub(crate) fn tell_apart(entries: &mut [IndexEntry], layout: &Layout) -> Result<
             annotations.insert(REF_NAME.to_owned(), full);
         }
     }
+    refuse_one_name_for_two(entries, layout, targets.iter().any(|target| target.transport != Transport::Oci))
+}
+
+/// Refuses two images under names that are one to Docker. In a layout directory, these are names in its annotation; ref
+/// names that are spelt differently are different names there.
+fn refuse_one_name_for_two(entries: &[IndexEntry], layout: &Layout, for_archive: bool) -> Result<()> {
+    let mut known: BTreeMap<String, Vec<&IndexEntry>> = BTreeMap::new();
+    let is_saved = |entry: &IndexEntry| entry.descriptor.annotation(CONTAINERD_NAME).is_some();
+    for entry in entries {
+        let Descriptor { digest, .. } = &entry.descriptor;
+        let ref_name = entry.descriptor.ref_name();
+        for whole in complete_names(entry.descriptor.annotation(CONTAINERD_NAME), ref_name) {
+            let others = known.entry(whole.clone()).or_default();
+            let other = others.iter().find(|other| {
+                let is_one = for_archive || is_saved(entry) || is_saved(other);
+                other.descriptor.digest != *digest && (is_one || other.descriptor.ref_name() == ref_name)
+            });
+            if let Some(other) = other {
+                let shown = |entry: &IndexEntry| {
+                    let name = entry.descriptor.ref_name().unwrap_or(whole.as_str());
+                    format!("{} (`{}`)", entry.descriptor.digest, name.escape_debug())
+                };
+                return Err(Error::refused_with_hint(
+                    format!("image `{}`: one image of the name `{whole}` expected, found 2", layout.location()),
+                    format!("name one by its digest: {}, {}", shown(other), shown(entry)),
+                )
+                .of_kind(ErrorKind::Ambiguous));
+            }
+            others.push(entry);
+        }
+    }
     Ok(())
 }
 
@@ -162,11 +204,11 @@ pub(crate) fn check_names(
     targets: &[Location],
     options: &TargetOptions,
 ) -> Result<()> {
-    let images = entries.iter().filter(|entry| entry.kind == EntryKind::Image);
-    let digests: BTreeSet<&Digest> = images.map(|entry| &entry.descriptor.digest).collect();
+    let images = || entries.iter().filter(|entry| entry.kind == EntryKind::Image);
+    let digests: BTreeSet<&Digest> = images().map(|entry| &entry.descriptor.digest).collect();
     match targets.iter().find(|target| options.gives_names(target)) {
         Some(_) if digests.len() > 1 => {
-            let names: Vec<&str> = entries.iter().filter_map(|entry| entry.descriptor.ref_name()).collect();
+            let names: Vec<&str> = images().filter_map(|entry| entry.descriptor.ref_name()).collect();
             let hint = format!("name one: {}", names.join(", "));
             let message =
                 format!("image `{}`: one image is wanted for the name, found {}", layout.location(), digests.len());
@@ -193,7 +235,7 @@ impl IndexEntry {
 
     /// What the entry is attached to: the digests of subjects, and names that contain a digest.
     fn subjects(&self, graph: &Graph<'_>) -> Vec<String> {
-        if self.kind == EntryKind::Image {
+        if self.kind != EntryKind::Attached {
             return Vec::new();
         }
         let subject = graph.node(&self.descriptor.digest).content.subject();
@@ -202,7 +244,7 @@ impl IndexEntry {
     }
 
     /// This entry with its descriptor redirected to the new document.
-    pub(crate) fn redirected(&self, rewritten: &Rewritten) -> Self {
+    pub(crate) fn redirected(&self, rewritten: &mut Rewritten) -> Self {
         let mut descriptor = rewritten.redirected(self.descriptor.clone());
         if let Some(tag) = TagOfDigest::parse(&self.descriptor) {
             if let Some(new) = rewritten.replacement(|old| TagOfDigest::of(old) == tag.subject()) {

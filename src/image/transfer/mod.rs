@@ -4,22 +4,23 @@
 //! documents that must refer to new ones: manifests, indexes and the entries of `index.json`. All other documents are
 //! copied byte for byte.
 
+mod attestations;
 mod blobs;
 mod entry;
 mod plan;
 mod rewrite;
 
+pub(crate) use attestations::{left_attestations, take_along};
 pub(crate) use blobs::{move_all, BlobSource};
 pub use blobs::{BlobReport, How};
 pub(crate) use entry::{
     attached_to, check_names, entries, of_platform, tell_apart, without_names, EntryKind, IndexEntry,
 };
 pub(crate) use plan::TransferPlan;
-pub(crate) use rewrite::{Rewritten, ATTESTED};
+pub(crate) use rewrite::Rewritten;
 
-use crate::digest::Digest;
-use crate::layout::{Graph, NodeContent};
-use crate::oci::Descriptor;
+use crate::image::sealed::NULL;
+use crate::layout::Graph;
 
 /// Warnings about the result of a transfer.
 pub(crate) fn warnings(graph: &Graph<'_>, plan: &TransferPlan) -> Vec<String> {
@@ -35,14 +36,13 @@ pub(crate) fn warnings(graph: &Graph<'_>, plan: &TransferPlan) -> Vec<String> {
     for (image, mended) in &plan.mended {
         warnings.push(format!("image {}: {}", image.short(), mended.note));
     }
+    for document in &plan.with_null {
+        warnings.push(format!("{}: {NULL}", document.short()));
+    }
+    for image in &plan.nameless {
+        warnings.push(format!("image {}: nothing says which architecture and system it is for", image.short()));
+    }
     for node in graph.nodes() {
-        if let NodeContent::Manifest(_, Some(config)) = &node.content {
-            let platform = config.value().platform_or(node.descriptor.platform.as_ref());
-            if platform.architecture.is_empty() || platform.os.is_empty() {
-                let image = node.descriptor.digest.short();
-                warnings.push(format!("image {image}: nothing says which architecture and system it is for"));
-            }
-        }
         let subject = node.content.subject();
         if let Some(subject) = subject.filter(|subject| plan.changed.contains_key(&subject.digest)) {
             let attached = &node.descriptor.digest;
@@ -52,21 +52,4 @@ pub(crate) fn warnings(graph: &Graph<'_>, plan: &TransferPlan) -> Vec<String> {
         }
     }
     warnings
-}
-
-/// Returns a warning if attestations of an image are left out, or `None` if there are none. BuildKit lists them beside
-/// the image in an index (of `all`), with its digest.
-pub(crate) fn left_attestations(all: &Graph<'_>, image: &Digest) -> Option<String> {
-    let indexes = all.nodes().filter_map(|node| match &node.content {
-        NodeContent::Index(index) => Some(index.value()),
-        _ => None,
-    });
-    let is_about = |listed: &&Descriptor| listed.annotation(ATTESTED) == Some(image.as_str());
-    let mut left = indexes.flat_map(|index| index.manifests.iter().filter(is_about));
-    let first = left.next()?.digest.short().to_owned();
-    let rest = match left.count() {
-        0 => String::new(),
-        count => format!(" and {count} more"),
-    };
-    Some(format!("attestation {first}{rest} is about {image} in its index, and does not go along"))
 }

@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use crate::compress::Compression;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
-use crate::image::sealed::{fitted, Fitted};
+use crate::image::sealed::{fitted, has_null_as_list, Fitted, NULL};
 use crate::layout::{Graph, Layout, Node, NodeContent};
 use crate::media_type::MediaKind;
 use crate::oci::{Descriptor, Document, ImageConfig, Manifest};
@@ -21,6 +21,10 @@ pub(crate) struct TransferPlan {
     pub(crate) mended: BTreeMap<Digest, Fitted>,
     /// Manifests that an index lists and the layout does not hold.
     pub(crate) missing: Vec<Descriptor>,
+    /// Manifests and indexes with null in the place of a list.
+    pub(crate) with_null: Vec<Digest>,
+    /// Images of which nothing says what they run on.
+    pub(crate) nameless: Vec<Digest>,
 }
 
 #[derive(Debug)]
@@ -44,13 +48,20 @@ impl TransferPlan {
                 }
                 NodeContent::Unknown => None,
                 NodeContent::Index(index) => {
+                    let is_null = has_null_as_list(index.raw(), "manifests", index.value().manifests.is_empty());
                     let mentioned = index.value().manifests.iter().chain(&index.value().subject);
-                    plan.reason_of_document(node, mentioned)
+                    plan.reason_of_null(digest, is_null).or_else(|| plan.reason_of_document(node, mentioned))
                 }
                 NodeContent::Manifest(manifest, config) => {
                     let config = config.as_deref();
+                    let listed = node.descriptor.platform.as_ref();
+                    if config.is_some_and(|config| !config.value().platform_or(listed).is_named()) {
+                        plan.nameless.push(digest.clone());
+                    }
                     let reason =
                         plan.add_blobs(graph.layout(), &node.descriptor, manifest.value(), config, compression)?;
+                    let is_null = has_null_as_list(manifest.raw(), "layers", manifest.value().layers.is_empty());
+                    let reason = plan.reason_of_null(digest, is_null).or(reason);
                     reason.or_else(|| plan.reason_of_document(node, &manifest.value().subject))
                 }
             };
@@ -60,6 +71,14 @@ impl TransferPlan {
             }
         }
         Ok(plan)
+    }
+
+    /// Records a manifest or an index with null in the place of a list. Returns that as the reason why it must change.
+    fn reason_of_null(&mut self, digest: &Digest, is_null: bool) -> Option<String> {
+        is_null.then(|| {
+            self.with_null.push(digest.clone());
+            NULL.to_owned()
+        })
     }
 
     /// Returns why a document must change, or `None` if it need not.
@@ -88,7 +107,7 @@ impl TransferPlan {
     ) -> Result<Option<String>> {
         let mut reason = None;
         if let Some(mended) =
-            config.and_then(|config| fitted(config.value(), manifest.layers.len(), described.platform.as_ref()))
+            config.and_then(|config| fitted(config, manifest.layers.len(), described.platform.as_ref()))
         {
             reason = Some(mended.note.clone());
             self.mended.insert(described.digest.clone(), mended);

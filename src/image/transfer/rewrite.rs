@@ -3,13 +3,11 @@ use std::collections::BTreeMap;
 use crate::digest::Digest;
 use crate::error::Result;
 use crate::image::sealed::{normalise, Fitted};
+use crate::image::transfer::attestations::take_along;
 use crate::image::transfer::plan::{may_be_elsewhere, TransferPlan};
 use crate::layout::{Graph, NodeContent, Redirects, Stage};
 use crate::media_type::MediaType;
 use crate::oci::{Descriptor, Document, ImageConfig, Index, Manifest};
-
-/// The annotation of an attestation of `BuildKit` with the digest of its image, which is listed in the same index.
-pub(crate) const ATTESTED: &str = "vnd.docker.reference.digest";
 
 /// Prefixes of annotations about the compressed bytes of a layer, as eStargz and zstd:chunked use them.
 const OF_COMPRESSED_BYTES: [&str; 3] =
@@ -24,6 +22,8 @@ pub(crate) struct Rewritten {
     replaced: Redirects,
     /// Recompressed layers of images.
     layers: Redirects,
+    /// Warnings about attestations of images that changed.
+    pub(crate) warnings: Vec<String>,
 }
 
 impl Rewritten {
@@ -74,25 +74,25 @@ impl Rewritten {
         self.replaced.pairs().find(|(old, _)| is_meant(old)).map(|(_, new)| new)
     }
 
-    /// Points a descriptor at the replacement of its document. Everything else in it stays.
-    pub(crate) fn redirected(&self, descriptor: Descriptor) -> Descriptor {
+    /// Points a descriptor at the replacement of its document, and an attestation at that of its image. Everything else in
+    /// it stays.
+    pub(crate) fn redirected(&mut self, descriptor: Descriptor) -> Descriptor {
         let mut descriptor = self.replaced.redirected(&descriptor).unwrap_or(descriptor);
-        if let Some(attested) = descriptor.annotations.as_mut().and_then(|annotations| annotations.get_mut(ATTESTED)) {
-            if let Some(new) = attested.parse().ok().and_then(|digest: Digest| self.replaced.get(&digest)) {
-                *attested = new.digest.to_string();
-            }
+        let warning = take_along(&mut descriptor, |image| self.replaced.get(image));
+        if let Some(warning) = warning.filter(|warning| !self.warnings.contains(warning)) {
+            self.warnings.push(warning);
         }
         descriptor
     }
 
-    fn index(&self, mut index: Index) -> Index {
+    fn index(&mut self, mut index: Index) -> Index {
         index.media_type = Some(MediaType::INDEX);
         index.manifests = index.manifests.into_iter().map(|manifest| self.redirected(manifest)).collect();
         index.subject = index.subject.map(|subject| self.redirected(subject));
         index
     }
 
-    fn manifest(&self, mut manifest: Manifest, is_image: bool, mended: Option<&Fitted>) -> Manifest {
+    fn manifest(&mut self, mut manifest: Manifest, is_image: bool, mended: Option<&Fitted>) -> Manifest {
         for layer in manifest.layers.iter_mut().filter(|layer| is_image && !may_be_elsewhere(layer)) {
             if let Some(new) = self.layers.redirected(layer) {
                 *layer = new;

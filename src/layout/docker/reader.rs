@@ -21,6 +21,7 @@ use crate::limits::Limits;
 use crate::media_type::MediaType;
 use crate::oci::annotations::CONTAINERD_NAME;
 use crate::oci::{Annotations, Descriptor, Document, ImageConfig, Index, LayoutMarker, Manifest, RefName};
+use crate::platform::Platform;
 
 /// An archive and the layout generated from it.
 #[derive(Debug)]
@@ -89,7 +90,7 @@ impl DockerArchive {
 
         let manifest = Document::seal(Manifest::new(config, layers));
         let mut descriptor = manifest.descriptor(MediaType::MANIFEST);
-        descriptor.platform = Some(document.value().platform());
+        descriptor.platform = Some(document.value().platform()).filter(Platform::is_named);
         self.make(blob_path(&descriptor.digest), &manifest);
         if image.names.is_empty() {
             return Ok(vec![descriptor]);

@@ -166,14 +166,22 @@ fn one_repository_has_its_tags_together() {
 }
 
 #[test]
-fn a_name_moves_to_the_last_that_is_given_it() {
-    let mut making = Making::new("moved-name", DockerForm::Dual);
+fn a_name_that_is_spelt_twice_is_there_once_and_not_for_two_images() {
+    let mut making = Making::new("one-name", DockerForm::Dual);
     let (one, two) = (making.image("amd64", &["one"]), making.image("amd64", &["two"]));
     making.list(&one, &[(REF_NAME, "app:v1")]);
-    making.list(&two, &[(CONTAINERD_NAME, "docker.io/library/app:v1")]);
+    making.list(&one, &[(CONTAINERD_NAME, "docker.io/library/app:v1")]);
     let (_home, members) = making.made().unwrap();
     assert_eq!(repo_tags(&members), [json!(["app:v1"])]);
     assert_eq!(document(&members, "index.json")["manifests"].as_array().unwrap().len(), 1);
+
+    let mut making = Making::new("two-of-a-name", DockerForm::Dual);
+    let (one, other) = (making.image("amd64", &["one"]), making.image("amd64", &["two"]));
+    assert_eq!(other.digest, two.digest);
+    making.list(&one, &[(REF_NAME, "app:v1")]);
+    making.list(&two, &[(CONTAINERD_NAME, "docker.io/library/app:v1")]);
+    let error = making.made().map(drop).unwrap_err().to_string();
+    assert!(error.contains(one.digest.as_str()) && error.contains(two.digest.as_str()), "{error}");
 }
 
 #[test]

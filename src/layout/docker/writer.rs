@@ -12,6 +12,7 @@ use crate::digest::{Digest, HashWriter};
 use crate::error::{Error, IoContext, Result};
 use crate::layout::docker::v1::{self, V1Layer};
 use crate::layout::docker::{v1_layer_path, DockerForm, Item, Repositories, MANIFEST, REPOSITORIES};
+use crate::layout::names::is_full;
 use crate::layout::pack::{FileContent, Packed};
 use crate::layout::{blob_path, DockerName, Image, Layout, INDEX, MARKER};
 use crate::limits::Limits;
@@ -173,13 +174,28 @@ struct Named {
     images: Vec<Image>,
 }
 
-/// Reads what the descriptors lead to. If a name occurs several times, the last descriptor keeps it.
+/// Reads what the descriptors lead to. If a name of one image occurs several times, the last descriptor keeps it.
+///
+/// # Errors
+///
+/// Several images have one name: Docker would keep only the last.
 fn read(layout: &Layout, descriptors: &[Descriptor]) -> Result<Vec<Named>> {
     let mut all = Vec::<Named>::new();
     for descriptor in descriptors {
         let images = layout.images([descriptor.clone()])?;
         let name = if images.is_empty() { None } else { docker_name(descriptor) };
         let whole = name.as_ref().map(DockerName::whole);
+        let is_another = |other: &&Named| {
+            whole.is_some()
+                && other.name.as_ref().map(DockerName::whole) == whole
+                && other.descriptor.digest != descriptor.digest
+        };
+        if let Some(other) = all.iter().find(is_another) {
+            let (name, first, second) = (whole.unwrap_or_default(), &other.descriptor.digest, &descriptor.digest);
+            return Err(Error::refused(format!(
+                "a docker archive has one image of a name, and `{name}` is that of {first} and {second}"
+            )));
+        }
         all.retain(|other| match &whole {
             Some(_) => other.name.as_ref().map(DockerName::whole) != whole,
             None => other.descriptor != *descriptor,
@@ -214,7 +230,7 @@ fn list(layout: &Layout, all: &[Named]) -> Result<Vec<Listed>> {
 fn docker_name(descriptor: &Descriptor) -> Option<DockerName> {
     let parse = |name: &str| name.parse::<DockerName>().ok();
     let of_containerd = descriptor.annotation(CONTAINERD_NAME).and_then(parse);
-    let of_ref_name = descriptor.ref_name().filter(|name| name.contains([':', '/'])).and_then(parse);
+    let of_ref_name = descriptor.ref_name().filter(|name| is_full(name)).and_then(parse);
     match (of_containerd, of_ref_name) {
         (Some(name), Some(given)) if name.whole() == given.whole() => Some(given),
         (Some(name), _) => Some(name.short()),

@@ -44,6 +44,11 @@ impl Choice {
         self.listed.os == "unknown"
     }
 
+    /// Whether nothing says which platform the image is for.
+    pub(crate) fn is_nameless(&self) -> bool {
+        !self.full.is_named()
+    }
+
     fn with_digest(&self) -> String {
         format!("{} {}", self.text, self.digest)
     }
@@ -59,13 +64,16 @@ fn filled(listed: &Platform, config: &Platform) -> Platform {
     full
 }
 
-/// Positions of the best matches. Details that only the config states count only if nothing matches without them.
+/// Positions of the best matches. Details that only the config states count only if nothing matches without them. A sole
+/// image that names no platform is taken for the one that is asked for.
 pub(crate) fn fitting(pattern: &PlatformPattern, choices: &[Choice]) -> Vec<usize> {
     let meant = pattern.choose(choices.iter().map(|choice| &choice.listed));
-    if meant.is_empty() {
-        pattern.choose(choices.iter().map(|choice| &choice.full))
-    } else {
-        meant
+    if !meant.is_empty() {
+        return meant;
+    }
+    match choices {
+        [only] if pattern.may_mean(&only.full) => vec![0],
+        _ => pattern.choose(choices.iter().map(|choice| &choice.full)),
     }
 }
 

@@ -117,6 +117,17 @@ impl DocumentLinks {
         self.manifests.as_deref().unwrap_or_default()
     }
 
+    /// Whether a manifest has the config of an image, and nothing that could form a filesystem.
+    pub(crate) fn is_foreign(&self) -> bool {
+        let is_image = self.config.as_ref().is_some_and(|config| config.media_type.kind() == MediaKind::Config);
+        is_image && !self.layers().is_empty() && self.layers().iter().all(|layer| layer.media_type.is_foreign())
+    }
+
+    /// Whether a manifest is that of an image.
+    pub(crate) fn is_image(&self) -> bool {
+        self.config.as_ref().is_some_and(|config| config.media_type.kind() == MediaKind::Config) && !self.is_foreign()
+    }
+
     /// The layers of a manifest.
     pub(crate) fn layers(&self) -> &[Link] {
         self.layers.as_deref().unwrap_or_default()

@@ -95,6 +95,11 @@ impl<'a> Graph<'a> {
         &self.nodes[digest]
     }
 
+    /// Whether a document was read.
+    pub(crate) fn has(&self, digest: &Digest) -> bool {
+        self.nodes.contains_key(digest)
+    }
+
     /// All nodes, each after those that it mentions.
     pub(crate) fn nodes(&self) -> impl Iterator<Item = &Node> {
         self.order.iter().filter_map(|digest| self.nodes.get(digest))

@@ -1,6 +1,7 @@
 //! What is attached to an image: manifests with a `subject` (image-spec, manifest.md). They are listed in `index.json`,
 //! and also in an index named after the subject's digest, the referrers tag, for readers without the referrers API
-//! (distribution-spec, spec.md#referrers-tag-schema).
+//! (distribution-spec, spec.md#referrers-tag-schema). Attestations of `BuildKit` that `index.json` lists are attached to
+//! the image that their annotation names.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -66,7 +67,11 @@ impl Layout {
 }
 
 fn referrer(descriptor: &Descriptor, found: &DocumentLinks) -> Option<Referrer> {
-    let config_type = found.config.as_ref().map(|config| config.media_type.to_string());
+    let config_type = match found.layers().first() {
+        // It has the config of an image, as attestations do.
+        Some(content) if found.is_foreign() => Some(content.media_type.to_string()),
+        _ => found.config.as_ref().map(|config| config.media_type.to_string()),
+    };
     let file = |link: &Link| {
         let mut descriptor = Descriptor::new(link.media_type.clone(), link.digest.clone(), link.size);
         descriptor.annotations.clone_from(&link.annotations);
@@ -74,7 +79,7 @@ fn referrer(descriptor: &Descriptor, found: &DocumentLinks) -> Option<Referrer> 
     };
     Some(Referrer {
         descriptor: descriptor.clone(),
-        subject: found.subject.as_ref()?.digest.clone(),
+        subject: found.subject.as_ref().map(|subject| subject.digest.clone()).or_else(|| descriptor.attested())?,
         artifact_type: found.artifact_type.clone().filter(|text| !text.is_empty()).or(config_type),
         annotations: found.annotations.clone().unwrap_or_default(),
         files: found.layers().iter().map(file).collect(),

@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::digest::Digest;
-use crate::error::{as_typed, Error, ErrorKind, Result};
+use crate::error::{as_typed, despite_damage, Error, ErrorKind, Result};
 use crate::hint::{Hint, OptionName};
 use crate::layout::graph::choice::{choose, list, Choice};
+use crate::layout::graph::documents::Documents;
 use crate::layout::graph::referrers::is_referrers_tag;
 use crate::layout::graph::walk::{DescriptorPath, Found, Met, Opened, Subjects, Walk};
-use crate::layout::names::{most_specific, whole_name};
+use crate::layout::names::{complete_names, most_specific, whole_name};
 use crate::layout::{DigestPrefix, ImageName, Layout, Location};
 use crate::media_type::{MediaKind, MediaType};
 use crate::oci::annotations::{CONTAINERD_NAME, REF_NAME};
@@ -101,8 +102,19 @@ impl Layout {
         let is_told = location.name.is_some() || location.digest.is_some();
         let mut entries = self.meant()?;
         entries.retain(|path| is_told || !(is_artifact(path.descriptor()) || is_referrers_tag(path.descriptor())));
-        let digests: BTreeSet<&Digest> = entries.iter().map(|path| &path.descriptor().digest).collect();
-        match (entries.first(), digests.len()) {
+        let count = |entries: &[DescriptorPath]| {
+            entries.iter().map(|path| &path.descriptor().digest).collect::<BTreeSet<_>>().len()
+        };
+        if !is_told && count(&entries) > 1 {
+            let mut images = Vec::with_capacity(entries.len());
+            for path in entries {
+                if self.may_be_image(path.descriptor())? {
+                    images.push(path);
+                }
+            }
+            entries = images;
+        }
+        match (entries.first(), count(&entries)) {
             (Some(entry), 1) => Ok(entry.descriptor().clone()),
             (None, _) => Err(self.holds_no_image()),
             (Some(_), count) => Err(Error::refused_with_hint(
@@ -111,6 +123,18 @@ impl Layout {
             )
             .of_kind(ErrorKind::Ambiguous)),
         }
+    }
+
+    /// Whether a document is an image or an index of some, or is missing or damaged and may be one.
+    fn may_be_image(&self, descriptor: &Descriptor) -> Result<bool> {
+        Ok(match descriptor.media_type.kind() {
+            MediaKind::Index => true,
+            MediaKind::Manifest => {
+                let links = despite_damage(self.links(descriptor))?.flatten();
+                links.map_or(true, |links| links.is_image())
+            }
+            _ => false,
+        })
     }
 
     /// The error for an unknown name; `names` are the known ones.
@@ -149,7 +173,14 @@ impl Layout {
         let choices: Vec<Choice> = images.iter().map(Image::choice).collect();
         let subject = format!("image `{}`", self.location());
         match platform {
-            Some(platform) => choose(&subject, platform, &choices).map(|at| images.swap_remove(at)),
+            Some(platform) => {
+                let at = choose(&subject, platform, &choices)?;
+                let mut image = images.swap_remove(at);
+                if choices.get(at).is_some_and(Choice::is_nameless) {
+                    image.path.set_platform(platform.platform());
+                }
+                Ok(image)
+            }
             None if images.len() == 1 => Ok(images.remove(0)),
             None => Err(Error::refused_with_hint(
                 format!("{subject}: one image is wanted, found {}", images.len()),
@@ -196,6 +227,20 @@ impl Layout {
         }
     }
 
+    /// The images that the location means and the layout does not hold: often only the needed platforms are copied.
+    pub(crate) fn left_out(&self) -> Result<Vec<Descriptor>> {
+        let mut left = Vec::new();
+        for met in Walk::new(self, Opened::Indexes, Subjects::Left, self.meant()?) {
+            let Met { path, .. } = met?;
+            let descriptor = path.descriptor();
+            let is_image = descriptor.media_type.kind() == MediaKind::Manifest && !is_artifact(descriptor);
+            if is_image && !self.holds(&descriptor.digest)? {
+                left.push(descriptor.clone());
+            }
+        }
+        Ok(left)
+    }
+
     /// Reads the documents of an image. Returns `None` for an artifact.
     fn read_image(&self, path: DescriptorPath) -> Result<Option<Image>> {
         let manifest: Document<Manifest> = self.document(path.descriptor())?;
@@ -215,8 +260,8 @@ pub(crate) struct Named<'a, T> {
     pub(crate) digest: Option<&'a DigestPrefix>,
 }
 
-/// The descriptors with the location's ref name, or else those that Docker would find by that name. `annotation` looks
-/// up a key of a descriptor. Some writers use names that end in a digest, perhaps of another document: such a name is
+/// The descriptors with the location's ref name, or else those that Docker would find by that name; in a docker archive,
+/// only the latter count, since names that are one to Docker are one there. `annotation` looks up a key of a descriptor. Some writers use names that end in a digest, perhaps of another document: such a name is
 /// matched literally where nothing has the name before the digest.
 pub(crate) fn named<'a, T>(
     descriptors: &'a [T],
@@ -232,7 +277,19 @@ pub(crate) fn named<'a, T>(
         Some(name) => called(&format!("{name}@{digest}")),
         None => called(&digest.to_string()),
     });
-    let found = name.as_ref().map(|name| called(name.as_str())).unwrap_or_default();
+    let meant_by_docker = |name: &ImageName| -> Vec<&'a T> {
+        let whole = whole_name(name.as_str());
+        let is_meant = |descriptor: &&'a T| {
+            let names = complete_names(annotation(descriptor, CONTAINERD_NAME), annotation(descriptor, REF_NAME));
+            names.into_iter().any(|found| found == whole)
+        };
+        descriptors.iter().filter(is_meant).collect()
+    };
+    let found = match name {
+        None => Vec::new(),
+        Some(name) if location.is_docker_archive() => meant_by_docker(name),
+        Some(name) => called(name.as_str()),
+    };
     if !found.is_empty() {
         return Named { found, digest };
     }
@@ -240,18 +297,26 @@ pub(crate) fn named<'a, T>(
         return Named { found, digest: None };
     }
     let Some(name) = name else { return Named { found: descriptors.iter().collect(), digest } };
-    let whole = whole_name(name.as_str());
-    let is_meant = |descriptor: &&'a T| {
-        let full = annotation(descriptor, REF_NAME).filter(|found| found.contains([':', '/']));
-        let names = annotation(descriptor, CONTAINERD_NAME).into_iter().chain(full);
-        names.map(whole_name).any(|found| found == whole)
-    };
-    Named { found: descriptors.iter().filter(is_meant).collect(), digest }
+    Named { found: meant_by_docker(name), digest }
 }
 
 /// The most specific name.
 fn name(descriptor: &Descriptor) -> Option<&str> {
     most_specific(descriptor.annotation(CONTAINERD_NAME), descriptor.ref_name())
+}
+
+/// The name that selects an entry of an index: its ref name, or its full name if other entries have the same ref name.
+pub(crate) fn telling_name(index: &Index, entry: &Descriptor) -> Option<String> {
+    let (own, full) = (entry.ref_name(), entry.annotation(CONTAINERD_NAME));
+    let is_shared = |name: &str| {
+        let others = index.manifests.iter().filter(|other| other.ref_name() == Some(name));
+        others.into_iter().any(|other| other.annotation(CONTAINERD_NAME) != full)
+    };
+    match (own, full) {
+        (Some(own), Some(full)) if is_shared(own) => Some(full),
+        _ => own.or(full),
+    }
+    .map(str::to_owned)
 }
 
 /// The text to select an entry by: its name, or else its digest.
@@ -272,7 +337,7 @@ fn names(index: &Index) -> Vec<String> {
 
 /// Whether the index marks a manifest as an artifact. It lists attestations of `BuildKit` as images for
 /// `unknown/unknown`.
-fn is_artifact(descriptor: &Descriptor) -> bool {
+pub(crate) fn is_artifact(descriptor: &Descriptor) -> bool {
     let artifact_type = descriptor.artifact_type.clone().map(|text| MediaType::from(text).kind());
     artifact_type.is_some_and(|kind| kind != MediaKind::Config)
         || descriptor.platform.as_ref().is_some_and(|platform| platform.os == "unknown")

@@ -8,6 +8,7 @@ use crate::error::{Error, Result};
 use crate::layout::graph::documents::{DocumentLinks, Documents};
 use crate::media_type::MediaKind;
 use crate::oci::{Descriptor, MAX_DOCUMENT_SIZE};
+use crate::platform::Platform;
 
 /// How deeply indexes may be nested. More than two levels are not seen in practice.
 pub(crate) const MAX_DEPTH: usize = 8;
@@ -22,6 +23,13 @@ impl DescriptorPath {
     #[allow(clippy::expect_used)]
     pub(crate) fn descriptor(&self) -> &Descriptor {
         self.0.last().expect("a path has a descriptor")
+    }
+
+    /// Takes the document for one for this platform.
+    // A path is made with one, and only grows.
+    #[allow(clippy::expect_used)]
+    pub(crate) fn set_platform(&mut self, platform: Platform) {
+        self.0.last_mut().expect("a path has a descriptor").platform = Some(platform);
     }
 
     /// Whether any of the descriptors has this digest.

@@ -27,9 +27,22 @@ pub(in crate::layout) fn whole_name(name: &str) -> String {
 /// The more specific one of an entry's names: that of containerd includes the repository, and a ref name may too.
 pub(crate) fn most_specific<'a>(of_containerd: Option<&'a str>, ref_name: Option<&'a str>) -> Option<&'a str> {
     match ref_name {
-        Some(full) if full.contains([':', '/']) => ref_name,
+        Some(full) if is_full(full) => ref_name,
         _ => of_containerd.or(ref_name),
     }
+}
+
+/// The complete names by which Docker knows an entry: containerd's, and a ref name that is more than a tag.
+pub(crate) fn complete_names<'a>(
+    of_containerd: Option<&'a str>,
+    ref_name: Option<&'a str>,
+) -> impl Iterator<Item = String> + 'a {
+    of_containerd.into_iter().chain(ref_name.filter(|name| is_full(name))).map(whole_name)
+}
+
+/// Whether a ref name is more than a tag.
+pub(in crate::layout) fn is_full(ref_name: &str) -> bool {
+    ref_name.contains([':', '/'])
 }
 
 /// The parts of a name, valid or not.

@@ -11,8 +11,8 @@ mod role;
 mod target;
 
 pub use digest_prefix::DigestPrefix;
-pub(crate) use docker::most_specific;
-pub(in crate::layout) use docker::whole_name;
+pub(crate) use docker::{complete_names, most_specific};
+pub(in crate::layout) use docker::{is_full, whole_name};
 pub use docker::{DockerName, DockerTag};
 pub use image_name::ImageName;
 pub use location::{Location, Transport};

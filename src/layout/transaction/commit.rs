@@ -12,6 +12,7 @@ use std::path::PathBuf;
 
 use crate::digest::Digest;
 use crate::error::{Error, IoContext, Result};
+use crate::layout::transaction::draft::Drafted;
 use crate::layout::transaction::hold::Held;
 use crate::layout::transaction::place::{sync, sync_name, Settled};
 use crate::layout::transaction::stage::too_large;
@@ -33,6 +34,9 @@ pub(crate) fn commit_all<R>(
     commit.prepare()?;
     let shown = commit.hold_layouts().and_then(|()| work.observer.check()).and_then(|()| commit.show_all());
     shown.map_err(|error| commit.partly(error))?;
+    for warning in commit.parts.iter().flat_map(|part| &part.warnings) {
+        work.observer.warning(warning);
+    }
     let results = commit.parts.into_iter().map(|Part { transaction, result, .. }| {
         let home = transaction.stage.home().to_path_buf();
         drop(transaction);
@@ -54,6 +58,8 @@ struct Part<R> {
     transaction: Transaction,
     /// The result of the change.
     result: Option<R>,
+    /// What the change did to other entries.
+    warnings: Vec<String>,
     settled: Settled,
     held: Option<Held>,
     /// Pending renames, in this order.
@@ -229,6 +235,7 @@ impl<R> Part<R> {
         Part {
             transaction,
             result: None,
+            warnings: Vec::new(),
             settled: Settled::default(),
             held: None,
             renames: Vec::new(),
@@ -252,7 +259,9 @@ impl<R> Part<R> {
         let Transaction { target, stage, .. } = &mut self.transaction;
         let mut draft = Draft::new(target, layout, before, index, stage);
         self.result = Some(change(&mut draft)?);
-        Ok(draft.finish())
+        let Drafted { index, freed, warnings } = draft.finish();
+        self.warnings = warnings;
+        Ok((index, freed))
     }
 
     /// Removes blobs that the index no longer leads to.

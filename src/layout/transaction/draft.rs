@@ -8,10 +8,10 @@ use serde::de::DeserializeOwned;
 
 use crate::digest::Digest;
 use crate::error::{despite_damage, IoContext, Result};
-use crate::layout::graph::{DocumentLinks, Documents, Reach};
+use crate::layout::graph::{take_orphans, DocumentLinks, Documents, Reach};
 use crate::layout::transaction::merge::{join_list, merge};
 use crate::layout::transaction::Stage;
-use crate::layout::{Layout, Location};
+use crate::layout::{most_specific, Layout, Location};
 use crate::media_type::MediaType;
 use crate::oci::annotations::CONTAINERD_NAME;
 use crate::oci::{Descriptor, Document, Index, RefName};
@@ -29,6 +29,22 @@ pub(crate) struct Draft<'a> {
     index: Index,
     stage: &'a mut Stage,
     freed: BTreeSet<Digest>,
+    /// Entries that others took the place of.
+    displaced: Vec<Descriptor>,
+}
+
+/// What is published of a draft.
+pub(super) struct Drafted {
+    pub(super) index: Index,
+    /// The blobs to remove.
+    pub(super) freed: BTreeSet<Digest>,
+    /// Warnings about what the change did to other entries.
+    pub(super) warnings: Vec<String>,
+}
+
+/// A warning about an image that has lost its name. `how` says what took it, or which name it was.
+pub(crate) fn displacement(target: &Location, image: &Digest, how: &str) -> String {
+    format!("target `{target}` was the image {}, {how}: it has lost its name", image.short())
 }
 
 /// The outcome of a change.
@@ -49,12 +65,39 @@ impl<'a> Draft<'a> {
         index: Index,
         stage: &'a mut Stage,
     ) -> Self {
-        Draft { target, layout, before, index, stage, freed: BTreeSet::new() }
+        Draft { target, layout, before, index, stage, freed: BTreeSet::new(), displaced: Vec::new() }
     }
 
     /// Returns the new index and the blobs to remove.
-    pub(super) fn finish(self) -> (Index, BTreeSet<Digest>) {
-        (self.index, self.freed)
+    ///
+    /// What was attested about an image that `index.json` does not list any more goes with it.
+    pub(super) fn finish(mut self) -> Drafted {
+        let mut warnings = Vec::new();
+        for orphan in take_orphans(&mut self.index, self.before) {
+            let (attestation, image) = (orphan.digest.short(), orphan.attested().unwrap_or(orphan.digest.clone()));
+            warnings.push(format!(
+                "attestation {attestation} is about {image}, which `{}` does not list any more: it goes with it",
+                self.target.of_all()
+            ));
+        }
+        for old in &self.displaced {
+            if let Some(name) = self.lost_name(old) {
+                let how = format!("under the name `{}`", name.escape_debug());
+                warnings.push(displacement(self.target, &old.digest, &how));
+            }
+        }
+        Drafted { index: self.index, freed: self.freed, warnings }
+    }
+
+    /// The name of an entry that was replaced, if its image has lost it to another spelling.
+    fn lost_name<'d>(&self, old: &'d Descriptor) -> Option<&'d str> {
+        let saved = old.annotation(CONTAINERD_NAME);
+        let is_it = |new: &Descriptor| {
+            let new_saved = new.annotation(CONTAINERD_NAME);
+            new.ref_name() == old.ref_name() && (new_saved == saved || new_saved.is_none() || saved.is_none())
+        };
+        let has_moved = |new: &Descriptor| new.digest == old.digest || is_it(new);
+        most_specific(saved, old.ref_name()).filter(|_| !self.index.manifests.iter().any(has_moved))
     }
 
     /// The location of the target.
@@ -100,7 +143,8 @@ impl<'a> Draft<'a> {
         if let Some(list) = list {
             self.stage.put(&list, descriptor.media_type.clone())?;
         }
-        merge(&mut self.index, &[descriptor]);
+        let before = self.before;
+        self.displaced.extend(merge(&mut self.index, &descriptor, |old| before.manifests.contains(old)));
         Ok(())
     }
 
@@ -112,7 +156,7 @@ impl<'a> Draft<'a> {
             named = named.with_ref_name(name);
             named.annotations.iter_mut().for_each(|annotations| drop(annotations.remove(CONTAINERD_NAME)));
         }
-        merge(&mut self.index, &[named]);
+        self.displaced.extend(merge(&mut self.index, &named, |_| false));
     }
 
     /// Stores a document.

@@ -3,34 +3,55 @@
 use crate::digest::Digest;
 use crate::error::Result;
 use crate::layout::is_referrers_tag;
+use crate::layout::names::{complete_names, is_full, whole_name};
 use crate::oci::annotations::CONTAINERD_NAME;
 use crate::oci::{Descriptor, Document, Index, RefName};
 
-/// Adds descriptors to an index. A ref name belongs to one image, so it moves, keeping its position. Docker saves images of
-/// several repositories under their tag alone: entries whose full names differ are kept, under their full names.
-pub(crate) fn merge(index: &mut Index, descriptors: &[Descriptor]) {
-    for new in descriptors {
-        let new = &told_apart(index, new);
-        let position = match new.ref_name() {
-            Some(name) => index.manifests.iter().position(|old| old.ref_name() == Some(name)),
-            None => index.manifests.iter().position(|old| old == new),
+/// Adds a descriptor to an index. A ref name belongs to one image, so it moves, keeping its position; and so does a full
+/// name that Docker has saved in an annotation, however it is spelt. Docker saves images of several repositories under
+/// their tag alone: entries whose full names differ are kept, under their full names.
+///
+/// Returns the entries whose place it took. `is_old` tells whether an entry that leads to the same image by another
+/// spelling of a full name gives way too.
+pub(crate) fn merge(index: &mut Index, new: &Descriptor, is_old: impl Fn(&Descriptor) -> bool) -> Vec<Descriptor> {
+    let new = told_apart(index, new);
+    let gives_way = |old: &Descriptor| {
+        let is_same_name = match new.ref_name() {
+            Some(name) => old.ref_name() == Some(name),
+            None => *old == new,
         };
-        match position {
-            Some(position) => {
-                index.manifests[position] = new.clone();
-                let mut at = 0;
-                index.manifests.retain(|old| {
-                    at += 1;
-                    at <= position + 1 || new.ref_name().is_none() || old.ref_name() != new.ref_name()
-                });
-            }
-            None => index.manifests.push(new.clone()),
+        is_same_name || (has_saved_name(old, &new) && (old.digest != new.digest || is_old(old)))
+    };
+    let mut replaced = Vec::new();
+    index.manifests.retain_mut(|old| {
+        if !gives_way(old) {
+            return true;
         }
+        let is_first = replaced.is_empty();
+        replaced.push(std::mem::replace(old, new.clone()));
+        is_first
+    });
+    if replaced.is_empty() {
+        index.manifests.push(new);
     }
+    replaced
 }
 
-/// Returns the descriptor with the name that the index gives it. If other repositories have entries of the same tag, those
-/// entries get their full names first.
+/// Whether the full name in an entry's annotation is one of another's names.
+fn has_saved_name(entry: &Descriptor, other: &Descriptor) -> bool {
+    let Some(saved) = entry.annotation(CONTAINERD_NAME).map(whole_name) else { return false };
+    complete_names(other.annotation(CONTAINERD_NAME), other.ref_name()).any(|name| name == saved)
+}
+
+/// Whether a ref name means an entry of a layout: it is its own, or in full the name that Docker has saved.
+pub(crate) fn bears(entry: &Descriptor, name: &RefName) -> bool {
+    let saved = || entry.annotation(CONTAINERD_NAME).map(whole_name);
+    entry.ref_name() == Some(name.as_str())
+        || (is_full(name.as_str()) && saved().is_some_and(|saved| saved == whole_name(name.as_str())))
+}
+
+/// Returns the descriptor with the name that the index gives it: an entry's own spelling of its full name, if there is
+/// one. If other repositories have entries of the same tag, those entries get their full names first.
 fn told_apart(index: &mut Index, new: &Descriptor) -> Descriptor {
     let Some(name) = new.ref_name() else { return new.clone() };
     let full = |descriptor: &Descriptor| descriptor.annotation(CONTAINERD_NAME)?.parse::<RefName>().ok();
@@ -45,11 +66,18 @@ fn told_apart(index: &mut Index, new: &Descriptor) -> Descriptor {
             *old = old.clone().with_ref_name(&other);
         }
     }
-    match own {
-        Some(own) if collide || index.manifests.iter().any(|old| old.ref_name() == Some(own.as_str())) => {
-            new.clone().with_ref_name(&own)
-        }
-        _ => new.clone(),
+    let Some(own) = own else { return new.clone() };
+    let is_own = |spelt: &&str| is_full(spelt) && whole_name(spelt) == whole_name(own.as_str());
+    let mut spellings = index.manifests.iter().filter_map(Descriptor::ref_name).filter(is_own);
+    let is_there = |spelt: &str| index.manifests.iter().any(|old| old.ref_name() == Some(spelt));
+    let spelling = match spellings.next() {
+        Some(_) if is_full(name) && is_there(name) => None,
+        Some(spelt) => spelt.parse().ok(),
+        None => collide.then_some(own),
+    };
+    match spelling {
+        Some(spelling) => new.clone().with_ref_name(&spelling),
+        None => new.clone(),
     }
 }
 
@@ -96,13 +124,17 @@ mod tests {
     #[test]
     fn a_ref_name_moves_and_everything_else_stays() {
         let mut index = Index { manifests: vec![], ..Index::default() };
-        merge(&mut index, &[descriptor("1", Some("a")), descriptor("1", Some("b")), descriptor("2", None)]);
-        merge(&mut index, &[descriptor("3", Some("a")), descriptor("2", None)]);
+        let mut list = |content: &str, name| merge(&mut index, &descriptor(content, name), |_| false);
+        for (content, name) in [("1", Some("a")), ("1", Some("b")), ("2", None)] {
+            assert_eq!(list(content, name), []);
+        }
+        assert_eq!(list("3", Some("a")), [descriptor("1", Some("a"))]);
+        assert_eq!(list("2", None), [descriptor("2", None)]);
         assert_eq!(index.manifests, [descriptor("3", Some("a")), descriptor("1", Some("b")), descriptor("2", None)]);
 
         // Some writers leave two entries with the same name; one remains.
         index.manifests.push(descriptor("4", Some("b")));
-        merge(&mut index, &[descriptor("5", Some("b"))]);
+        assert_eq!(merge(&mut index, &descriptor("5", Some("b")), |_| false).len(), 2);
         assert_eq!(index.manifests, [descriptor("3", Some("a")), descriptor("5", Some("b")), descriptor("2", None)]);
     }
 
@@ -117,7 +149,7 @@ mod tests {
         let names = |new: &[Descriptor]| {
             let mut index = Index { manifests: vec![], ..Index::default() };
             for new in new {
-                merge(&mut index, std::slice::from_ref(new));
+                merge(&mut index, new, |_| false);
             }
             let shown = |listed: &Descriptor| format!("{} {}", listed.digest.short(), listed.ref_name().unwrap());
             index.manifests.iter().map(shown).collect::<Vec<_>>()
@@ -135,7 +167,37 @@ mod tests {
         assert_eq!(names(&[app, db, last]), [both[0].clone(), both[1].clone(), format!("{} v1", short("4"))]);
         // Both by the tag alone, as Docker saves them, and then something else of this name.
         let mut index = Index { manifests: vec![saved("1", "app"), saved("2", "db")], ..Index::default() };
-        merge(&mut index, &[descriptor("5", Some("v1"))]);
+        merge(&mut index, &descriptor("5", Some("v1")), |_| false);
         assert_eq!(index.manifests.len(), 3);
+    }
+
+    /// What Docker saved as `app:latest` is found by every spelling of that name, and moves by every spelling too.
+    #[test]
+    fn a_name_of_docker_moves_however_it_is_spelt() {
+        let saved = |content: &str, repository: &str| {
+            let mut saved = descriptor(content, Some("latest"));
+            let name = format!("docker.io/library/{repository}:latest");
+            saved.annotations.as_mut().unwrap().insert(CONTAINERD_NAME.to_owned(), name);
+            saved
+        };
+        for spelt in ["app:latest", "docker.io/library/app:latest", "docker.io/app"] {
+            let new = descriptor("3", Some(spelt));
+            let mut index = Index { manifests: vec![saved("1", "app"), saved("2", "db")], ..Index::default() };
+            assert!(bears(&index.manifests[0], &spelt.parse().unwrap()), "{spelt}");
+            assert_eq!(merge(&mut index, &new, |_| false), [saved("1", "app")], "{spelt}");
+            assert_eq!(index.manifests, [new.clone(), saved("2", "db")]);
+            // What comes from Docker again takes the spelling that is there, and not a second name.
+            assert_eq!(merge(&mut index, &saved("4", "app"), |_| false), [new]);
+            assert_eq!(index.manifests[0].ref_name(), Some(spelt));
+            assert_eq!(index.manifests.len(), 2);
+        }
+        // Another name of the same image takes nothing from it, but the same image listed anew is listed once.
+        let mut index = Index { manifests: vec![saved("1", "app")], ..Index::default() };
+        let named = descriptor("1", Some("app:latest"));
+        assert_eq!(merge(&mut index, &named, |_| false), []);
+        assert_eq!(merge(&mut index, &named, |_| true).len(), 2);
+        // A tag is no name of a repository.
+        assert_eq!(merge(&mut index, &descriptor("5", Some("app")), |_| true), []);
+        assert_eq!(index.manifests.len(), 2);
     }
 }

@@ -22,9 +22,10 @@ mod tests;
 
 pub use checksum::Checksum;
 pub(crate) use commit::commit_all;
-pub(crate) use draft::Draft;
+pub(crate) use draft::{displacement, Draft};
 pub use file::write_file;
 pub(crate) use lock::hold_still;
+pub(crate) use merge::bears;
 pub(crate) use stage::{BlobPath, Stage};
 pub use staging::abandon;
 pub(crate) use staging::{about_target, show, Abandoned, Staging, STAGING_PREFIX};

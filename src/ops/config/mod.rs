@@ -104,6 +104,13 @@ fn edit(draft: &mut Draft<'_>, options: &ConfigOptions, observer: &dyn Observer)
     }
 
     let mut warnings = Vec::new();
+    if *which == Which::All {
+        for left in draft.layout()?.left_out()? {
+            let platform = left.platform.as_ref().map(|platform| format!(" for {platform}")).unwrap_or_default();
+            let image = left.digest.short();
+            warnings.push(format!("image {image}{platform} is not in `{}`, and stays as it is", location.of_all()));
+        }
+    }
     let mut edited = Vec::new();
     let mut parents = Parents::new(changes);
     for image in &images {
@@ -191,6 +198,7 @@ fn renew_entries(draft: &mut Draft<'_>, parents: &mut Parents, tags: &[RefName])
         for (position, new) in renewed {
             draft.index_mut().manifests[position] = new;
         }
+        parents.renew_attestations(draft);
         return Ok(names);
     }
     let digests: BTreeSet<&Digest> = renewed.iter().map(|(_, new)| &new.digest).collect();
@@ -203,5 +211,6 @@ fn renew_entries(draft: &mut Draft<'_>, parents: &mut Parents, tags: &[RefName])
             ));
         }
     }
+    parents.renew_attestations(draft);
     Ok(tags.iter().map(ToString::to_string).collect())
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::hint::{Hint, OptionName};
-use crate::image::transfer::ATTESTED;
+use crate::image::transfer::take_along;
 use crate::layout::{Draft, Location, Redirects};
 use crate::oci::{Descriptor, Document, Index};
 use crate::ops::config::image::{annotated, changes_platform, platform};
@@ -90,15 +90,30 @@ impl<'a> Parents<'a> {
         Some(new)
     }
 
-    /// Makes an attestation of an image that is replaced one of the new image, whose layers are the same. Returns a
-    /// warning about it, or `None` if there is no such attestation.
+    /// Makes an attestation of an image that is replaced one of the new image. Returns a warning about it, or `None` if
+    /// there is no such attestation.
     fn take_along(&self, listed: &mut Descriptor) -> Option<String> {
-        let attested = listed.annotations.as_mut()?.get_mut(ATTESTED)?;
-        let old: Digest = attested.parse().ok()?;
-        let new = self.redirects.get(&old).filter(|new| new.digest != old)?;
-        *attested = new.digest.to_string();
-        let attestation = listed.digest.short();
-        Some(format!("attestation {attestation} was made of {old}: it stays with the image, whose layers are the same"))
+        take_along(listed, |image| self.redirects.get(image))
+    }
+
+    /// Does the same for the attestations beside images in `index.json`. If the old image is still there, it keeps its
+    /// attestation.
+    pub(super) fn renew_attestations(&mut self, draft: &mut Draft<'_>) {
+        let entries = draft.index().manifests.clone();
+        let is_listed = |digest: &Digest| entries.iter().any(|entry| entry.digest == *digest);
+        for (position, entry) in entries.iter().enumerate() {
+            let mut renewed = entry.clone();
+            let Some(warning) = self.take_along(&mut renewed) else { continue };
+            if !renewed.attested().is_some_and(|image| is_listed(&image)) || entries.contains(&renewed) {
+                continue;
+            }
+            self.warnings.push(warning);
+            if entry.attested().is_some_and(|image| is_listed(&image)) {
+                draft.index_mut().manifests.push(renewed);
+            } else {
+                draft.index_mut().manifests[position] = renewed;
+            }
+        }
     }
 
     /// The manifests and indexes that were replaced.

@@ -1,11 +1,12 @@
 //! The index that the target already has, for adding to it, and what it is to list.
 
 use crate::error::{Error, Result};
-use crate::image::transfer::{Rewritten, TransferPlan, ATTESTED};
-use crate::layout::{Draft, Graph, Layout, NodeContent};
+use crate::image::transfer::{Rewritten, TransferPlan};
+use crate::layout::{bears, Draft, Graph, Layout};
 use crate::media_type::MediaKind;
 use crate::oci::{Descriptor, Index, RefName};
-use crate::ops::index::member::{members, Candidate};
+use crate::ops::index::member::{self, listed, members, Candidate};
+use crate::ops::index::IndexMember;
 use crate::platform::Platform;
 
 /// The form of an index in its target.
@@ -39,26 +40,36 @@ pub(super) struct Existing {
 }
 
 impl Existing {
-    /// Reads the index that a layout has.
-    pub(super) fn of(layout: &Layout, stand: &Stand) -> Result<Self> {
+    /// Reads the index that a layout has, without the images that are to be removed. The documents of those are not
+    /// needed, and what else is listed and was not copied stays listed.
+    pub(super) fn of(layout: &Layout, stand: &Stand, remove: &[IndexMember], name: &str) -> Result<Self> {
         let entries = stand.own_entries(layout.index()?.value());
-        if stand.shape == IndexShape::Nested && entries.iter().any(|entry| entry.digest != entries[0].digest) {
+        let Some(first) = entries.first().cloned() else { return Ok(Existing::default()) };
+        if stand.shape == IndexShape::Nested && entries.iter().any(|entry| entry.digest != first.digest) {
             let names: Vec<&str> = stand.names.iter().map(RefName::as_str).collect();
             let message = format!("`{}` of `{}` lead to different images", names.join("`, `"), layout.location());
             return Err(Error::refused(message));
         }
-        let graph = Graph::read(layout, &entries)?;
+        let mut candidates = listed(layout, &entries)?;
+        remove.iter().try_for_each(|meant| member::remove(&mut candidates, meant, name))?;
+
+        let here = candidates.iter().filter(|candidate| candidate.is_here).map(|candidate| &candidate.descriptor);
+        let here: Vec<Descriptor> = here.cloned().collect();
+        let graph = Graph::read(layout, &here)?;
         let plan = TransferPlan::of(&graph, None)?;
-        let rewritten = Rewritten::of(&graph, &plan, std::collections::BTreeMap::new());
-        let mut members = members(&graph, &entries)?;
-        for member in &mut members {
-            member.descriptor = rewritten.redirected(member.descriptor.clone());
+        let mut rewritten = Rewritten::of(&graph, &plan, std::collections::BTreeMap::new());
+        let mut known = members(&graph, &here)?;
+        for candidate in &mut candidates {
+            if let Some(at) = known.iter().position(|known| known.descriptor.digest == candidate.descriptor.digest) {
+                *candidate = known.swap_remove(at);
+            }
+            candidate.descriptor = rewritten.redirected(candidate.descriptor.clone());
         }
-        let document = match entries.first().map(|entry| &graph.node(&entry.digest).content) {
-            Some(NodeContent::Index(index)) if stand.shape == IndexShape::Nested => index.value().clone(),
+        let document = match (stand.shape, first.media_type.kind()) {
+            (IndexShape::Nested, MediaKind::Index) => layout.document(&first)?.into_value(),
             _ => Index::default(),
         };
-        Ok(Existing { entries, members, document, rewritten })
+        Ok(Existing { entries, members: candidates, document, rewritten })
     }
 }
 
@@ -66,11 +77,11 @@ impl Stand {
     /// Returns the entries of an `index.json` that belong to this index.
     pub(super) fn own_entries(&self, index: &Index) -> Vec<Descriptor> {
         let is_own = |entry: &&Descriptor| match (self.shape, self.names.is_empty()) {
-            (IndexShape::Nested, _) => self.names.iter().any(|name| entry.ref_name() == Some(name.as_str())),
+            (IndexShape::Nested, _) => self.names.iter().any(|name| bears(entry, name)),
             (IndexShape::Flat, true) => {
                 entry.media_type.kind() == MediaKind::Manifest
                     && entry.ref_name().is_none()
-                    && (entry.platform.is_some() || entry.annotation(ATTESTED).is_some())
+                    && (entry.platform.is_some() || entry.attested().is_some())
             }
             (IndexShape::Flat, false) => self.is_named(entry) || self.is_about_a_named(entry, index),
         };
@@ -86,8 +97,8 @@ impl Stand {
 
     /// Whether an entry without a name attests something about such an image, and about no image of another index.
     fn is_about_a_named(&self, entry: &Descriptor, index: &Index) -> bool {
-        let Some(about) = entry.annotation(ATTESTED).filter(|_| entry.ref_name().is_none()) else { return false };
-        let mut images = index.manifests.iter().filter(|image| image.digest.as_str() == about).peekable();
+        let Some(about) = entry.attested().filter(|_| entry.ref_name().is_none()) else { return false };
+        let mut images = index.manifests.iter().filter(|image| image.digest == about).peekable();
         images.peek().is_some() && images.all(|image| self.is_named(image))
     }
 
@@ -137,6 +148,7 @@ mod tests {
     use super::*;
     use crate::digest::Digest;
     use crate::media_type::MediaType;
+    use crate::oci::annotations::ATTESTED;
     use crate::oci::Annotations;
 
     fn image(text: &str, name: Option<&str>, architecture: &str) -> Descriptor {

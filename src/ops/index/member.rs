@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 
 use crate::digest::Digest;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{despite_damage, Error, ErrorKind, Result};
 use crate::hint::{Hint, OptionName};
-use crate::image::transfer::{without_names, ATTESTED};
-use crate::layout::{choose, Choice, DigestPrefix, Graph, NodeContent};
+use crate::image::sealed::{in_the_image, nameless};
+use crate::image::transfer::without_names;
+use crate::layout::{choose, Choice, DigestPrefix, Documents, Graph, Layout, NodeContent, Opened, Subjects, Walk};
 use crate::media_type::MediaKind;
-use crate::oci::{Descriptor, ImageConfig};
+use crate::oci::{Descriptor, Document, ImageConfig};
 use crate::ops::index::IndexMember;
 use crate::platform::{HostPlatform, Platform, PlatformPattern};
 
@@ -20,12 +21,14 @@ pub(super) struct Candidate {
     pub(super) platform: Option<Platform>,
     /// Where it was found, for messages.
     pub(super) place: String,
+    /// Whether it is there, and not only listed.
+    pub(super) is_here: bool,
 }
 
 impl Candidate {
     /// The image that it attests something about, which is also a member.
     fn attested(&self) -> Option<Digest> {
-        self.descriptor.annotation(ATTESTED)?.parse().ok()
+        self.descriptor.attested()
     }
 
     fn is_about(&self, image: &Candidate) -> bool {
@@ -69,7 +72,7 @@ pub(super) fn members<'d>(
         if platform.is_some() {
             descriptor.platform.clone_from(&platform);
         }
-        members.push(Candidate { descriptor, platform, place: place.clone() });
+        members.push(Candidate { descriptor, platform, place: place.clone(), is_here: true });
     }
     match missing {
         Some(digest) if members.iter().all(|member| member.platform.is_none()) => Err(graph.layout().lacks(&digest)),
@@ -77,11 +80,56 @@ pub(super) fn members<'d>(
     }
 }
 
+/// Returns what entries of a layout lead to through indexes, as far as the indexes and the configs that can be read tell.
+pub(super) fn listed(layout: &Layout, entries: &[Descriptor]) -> Result<Vec<Candidate>> {
+    let place = layout.location().to_string();
+    let mut candidates = Vec::new();
+    for met in Walk::new(layout, Opened::Indexes, Subjects::Left, entries.iter().cloned()) {
+        let met = met?;
+        let descriptor = without_names(met.path.descriptor().clone());
+        let is_here = layout.holds(&descriptor.digest)?;
+        if descriptor.media_type.kind() == MediaKind::Index && is_here {
+            continue;
+        }
+        if descriptor.media_type.kind() == MediaKind::Index && met.path.index().is_none() {
+            return Err(layout.lacks(&descriptor.digest));
+        }
+        let platform = match &descriptor.platform {
+            Some(platform) if platform.os == "unknown" => None,
+            listed => config(layout, &descriptor)?.map(|config| told(&config, listed.as_ref())).or(listed.clone()),
+        };
+        candidates.push(Candidate { platform, descriptor, place: place.clone(), is_here });
+    }
+    Ok(candidates)
+}
+
+/// The config of an image; `None` if it cannot be read, or if there is none.
+fn config(layout: &Layout, manifest: &Descriptor) -> Result<Option<ImageConfig>> {
+    let Some(links) = despite_damage(layout.links(manifest))?.flatten().filter(|links| links.is_image()) else {
+        return Ok(None);
+    };
+    let Some(config) = &links.config else { return Ok(None) };
+    Ok(despite_damage(layout.document(&config.descriptor()))?.map(Document::into_value))
+}
+
+/// The platform in a config, completed from an index.
+fn told(config: &ImageConfig, listed: Option<&Platform>) -> Platform {
+    let mut platform = config.platform_or(listed);
+    if let Some(listed) = listed {
+        platform.variant = platform.variant.or_else(|| listed.variant.clone());
+        platform.os_version = platform.os_version.or_else(|| listed.os_version.clone());
+        if platform.os_features.is_empty() {
+            platform.os_features.clone_from(&listed.os_features);
+        }
+    }
+    platform
+}
+
 fn platform(config: &ImageConfig, descriptor: &Descriptor, place: &str) -> Result<Platform> {
-    let mut platform = config.platform_or(descriptor.platform.as_ref());
-    if platform.os.is_empty() || platform.architecture.is_empty() {
-        let subject = format!("config of image {} of `{place}`", descriptor.digest.short());
-        return Err(Error::malformed(subject, "os and architecture expected, found none"));
+    let platform = config.platform_or(descriptor.platform.as_ref());
+    if !platform.is_named() {
+        let image = format!("image {} of `{place}`", descriptor.digest.short());
+        return Err(nameless(&image, Hint::from("say it first with ").then(in_the_image())));
     }
     let Some(listed) = &descriptor.platform else { return Ok(platform) };
     let contradicts = (&listed.os, &listed.architecture) != (&platform.os, &platform.architecture)
@@ -94,11 +142,7 @@ fn platform(config: &ImageConfig, descriptor: &Descriptor, place: &str) -> Resul
             format!("the index says that it is for {}, and the config for {}", listed.in_full(), platform.in_full()),
         ));
     }
-    platform.variant = platform.variant.or_else(|| listed.variant.clone());
-    platform.os_version = platform.os_version.or_else(|| listed.os_version.clone());
-    if platform.os_features.is_empty() {
-        platform.os_features.clone_from(&listed.os_features);
-    }
+    let mut platform = told(config, Some(listed));
     platform.other.clone_from(&listed.other);
     Ok(platform)
 }
@@ -191,7 +235,8 @@ impl Roll {
     }
 
     fn add(&mut self, member: Candidate, same: SamePlatform, way_out: impl Fn() -> Hint) -> Result<()> {
-        if self.of_digest(&member).is_some() {
+        if let Some(known) = self.by_digest.get(&member.descriptor.digest).and_then(|at| self.members[*at].as_mut()) {
+            known.is_here |= member.is_here;
             return Ok(());
         }
         let at = member.platform.as_ref().and_then(|platform| self.by_platform.get(&platform.for_hosts())).copied();

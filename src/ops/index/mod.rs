@@ -15,13 +15,13 @@ use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, Result};
 use crate::hint::{Hint, OptionName};
 use crate::image::publish::{self, TargetOptions};
-use crate::layout::{DockerForm, Draft, Layout, Location, Names, Transaction, Transport, Trust};
+use crate::layout::{displacement, DockerForm, Draft, Layout, Location, Names, Transaction, Transport, Trust};
 use crate::limits::Limits;
 use crate::media_type::{MediaKind, MediaType};
 use crate::oci::{Annotations, Descriptor, Document, Index};
 use crate::work::Work;
 use existing::{Existing, Stand};
-use member::{gather, join, one_of, remove, Candidate};
+use member::{gather, join, one_of, Candidate};
 use source::{stage, Source};
 
 /// Makes one index of what the locations mean, in the order in which they are given: readers take the first that they
@@ -94,7 +94,7 @@ fn list(
     // A flat index has no single entry that a name could supersede, so it is read.
     let is_read = options.keeps_what_is_there() || options.shape == IndexShape::Flat;
     let mut existing = match draft.existing() {
-        Some(layout) if is_read => Existing::of(layout, stand)?,
+        Some(layout) if is_read => Existing::of(layout, stand, &options.remove, &format!("index `{target}`"))?,
         _ => Existing::default(),
     };
     let members = merged(&mut existing, new, target, options)?;
@@ -118,12 +118,11 @@ fn list(
 /// last image is taken for it.
 fn displaced(before: &Index, stand: &Stand, document: &Document<Index>, target: &Location) -> Vec<String> {
     let is_listed = |entry: &Descriptor| document.value().manifests.iter().any(|member| member.digest == entry.digest);
+    // An entry with another spelling of the name is told of where it gives way.
+    let is_named = |entry: &Descriptor| stand.names.iter().any(|name| entry.ref_name() == Some(name.as_str()));
     let own = stand.own_entries(before).into_iter();
-    own.filter(|entry| entry.media_type.kind() == MediaKind::Manifest && !is_listed(entry))
-        .map(|entry| {
-            let digest = entry.digest.short();
-            format!("target `{target}` was the image {digest}, which the index does not list: it has lost its name")
-        })
+    own.filter(|entry| entry.media_type.kind() == MediaKind::Manifest && is_named(entry) && !is_listed(entry))
+        .map(|entry| displacement(target, &entry.digest, "which the index does not list"))
         .collect()
 }
 
@@ -140,16 +139,13 @@ fn merged(
     }
     let index = format!("index `{target}`");
     let mut members = std::mem::take(&mut existing.members);
-    for meant in &options.remove {
-        remove(&mut members, meant, &index)?;
-    }
     let same = match options.existing {
         ExistingIndex::Extended(same) => same,
         ExistingIndex::Superseded if options.keeps_what_is_there() => SamePlatform::Refused,
         ExistingIndex::Superseded => SamePlatform::Replaced,
     };
     join(&mut members, new.to_vec(), same)?;
-    if members.iter().all(|member| member.platform.is_none()) {
+    if !members.iter().any(|member| member.platform.is_some() && member.is_here) {
         let message = format!("index `{target}`: an image is wanted, and none would be left in it");
         return Err(Error::refused_with_hint(
             message,

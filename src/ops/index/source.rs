@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use crate::error::{Error, Result};
 use crate::image::transfer::{self, attached_to, move_all, BlobReport, EntryKind, IndexEntry, Rewritten, TransferPlan};
-use crate::layout::{Graph, Layout, Transaction, Trust};
+use crate::layout::{DescriptorPath, Graph, Layout, Transaction, Trust};
 use crate::oci::Descriptor;
 use crate::ops::index::member::{members, Candidate};
 use crate::work::Work;
@@ -25,7 +25,7 @@ impl<'a> Source<'a> {
 
     fn read_now(layout: &'a Layout) -> Result<Self> {
         let entries = transfer::entries(layout)?;
-        let images = entries.iter().filter(|entry| entry.kind == EntryKind::Image).map(|entry| &entry.descriptor);
+        let images = entries.iter().filter(|entry| entry.kind != EntryKind::Attached).map(|entry| &entry.descriptor);
         let all = Graph::read(layout, entries.iter().map(|entry| &entry.descriptor))?;
         let mut members = members(&all, images)?;
         if members.iter().all(|member| member.platform.is_none()) {
@@ -38,12 +38,17 @@ impl<'a> Source<'a> {
         let taken = members.iter().map(|member| &member.descriptor);
         let graph = Graph::read(layout, taken.chain(attached.iter().map(|entry| &entry.descriptor)))?;
         let plan = TransferPlan::of(&graph, None)?;
-        let rewritten = Rewritten::of(&graph, &plan, BTreeMap::new());
-        let attached = attached.iter().map(|entry| entry.redirected(&rewritten).descriptor).collect();
+        let mut rewritten = Rewritten::of(&graph, &plan, BTreeMap::new());
+        let attached = attached.iter().map(|entry| entry.redirected(&mut rewritten).descriptor).collect();
+        let attestations = layout.attestations(layout.meant()?.iter().map(DescriptorPath::entry))?;
+        let images = members.iter().map(|member| &member.descriptor.digest);
+        let left = transfer::left_attestations(&attestations, images, |digest| graph.has(digest));
         for member in &mut members {
             member.descriptor = rewritten.redirected(member.descriptor.clone());
         }
-        let mut warnings = transfer::warnings(&graph, &plan);
+        let mut warnings = left;
+        warnings.append(&mut rewritten.warnings);
+        warnings.extend(transfer::warnings(&graph, &plan));
         // What these indexes list but the layout lacks is not taken either.
         warnings.extend(
             transfer::warnings(&all, &TransferPlan::of(&all, None)?)

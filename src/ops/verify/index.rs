@@ -5,10 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Map, Value};
 
 use crate::error::Result;
-use crate::image::transfer::ATTESTED;
 use crate::layout::{blob_path, most_specific, named, DigestPrefix, Named, INDEX};
 use crate::media_type::{MediaKind, MediaType};
-use crate::oci::annotations::{CONTAINERD_NAME, REF_NAME};
+use crate::oci::annotations::{ATTESTED, CONTAINERD_NAME, REFERENCE_TYPE, REF_NAME};
 use crate::oci::Index;
 use crate::ops::verify::blob::BlobRole;
 use crate::ops::verify::config::{ConfigFacts, PLATFORM_MEMBERS};
@@ -54,18 +53,7 @@ impl DocumentWalk<'_> {
         if of == AnnotationsOf::IndexEntry {
             self.choose(descriptors, &mut mentions, place)?;
         }
-        for (number, descriptor) in descriptors.iter().enumerate() {
-            let Some(about) = annotation(descriptor, ATTESTED) else { continue };
-            if !descriptors.iter().any(|listed| listed["digest"].as_str() == Some(about)) {
-                let place = place_of(number).member("annotations").member(ATTESTED);
-                self.findings.add(
-                    Rule::AttestationSubject,
-                    &place,
-                    "the digest of an image in this index",
-                    quoted(about),
-                );
-            }
-        }
+        self.check_attestations(descriptors, place);
         // An image for several platforms may be copied only in part, with the index as it is.
         let is_here = |mention: &BlobMention| self.layout.holds(&mention.digest).unwrap_or(true);
         let is_partial = of != AnnotationsOf::IndexEntry && mentions.iter().any(|(_, mention)| is_here(mention));
@@ -86,6 +74,21 @@ impl DocumentWalk<'_> {
         Ok(())
     }
 
+    /// Finds attestations about nothing that the same index lists.
+    fn check_attestations(&mut self, descriptors: &[Value], place: &FindingPlace) {
+        for (number, descriptor) in descriptors.iter().enumerate() {
+            let about = annotation(descriptor, ATTESTED);
+            let is_attestation = annotation(descriptor, REFERENCE_TYPE) == Some("attestation-manifest");
+            let is_listed = |about| descriptors.iter().any(|listed| listed["digest"].as_str() == Some(about));
+            if (about.is_none() && !is_attestation) || about.is_some_and(is_listed) {
+                continue;
+            }
+            let place = place.member("manifests").member(number).member("annotations").member(ATTESTED);
+            let found = about.map_or_else(|| "nothing".to_owned(), quoted);
+            self.findings.add(Rule::AttestationSubject, &place, "the digest of an image in this index", found);
+        }
+    }
+
     /// Keeps those descriptors of `index.json` that the location's name means, and reports names that mean several.
     fn choose(
         &mut self,
@@ -99,7 +102,9 @@ impl DocumentWalk<'_> {
             named(&descriptors, wanted, |(_, descriptor), key| annotation(descriptor, key));
         let mut seen = BTreeMap::new();
         for (number, descriptor) in &meant {
-            let Some(name) = annotation(descriptor, REF_NAME) else { continue };
+            // In a docker archive, every spelling of a name is that name.
+            let key = if wanted.is_docker_archive() { CONTAINERD_NAME } else { REF_NAME };
+            let Some(name) = annotation(descriptor, key) else { continue };
             if let Some(first) = seen.get(&name) {
                 let place = place.member("manifests").member(*number).member("annotations");
                 let place = place.member(REF_NAME);

@@ -1,0 +1,44 @@
+//! What is said about attestations of `BuildKit` whose images are taken elsewhere, or change.
+
+use std::collections::BTreeMap;
+
+use crate::digest::Digest;
+use crate::oci::annotations::ATTESTED;
+use crate::oci::{Annotations, Descriptor};
+
+/// Warnings about attestations of images that are taken without them.
+pub(crate) fn left_attestations<'d>(
+    attestations: &[Descriptor],
+    images: impl IntoIterator<Item = &'d Digest>,
+    is_taken: impl Fn(&Digest) -> bool,
+) -> Vec<String> {
+    let mut left = BTreeMap::<Digest, Vec<&Digest>>::new();
+    for attestation in attestations.iter().filter(|attestation| !is_taken(&attestation.digest)) {
+        if let Some(image) = attestation.attested() {
+            left.entry(image).or_default().push(&attestation.digest);
+        }
+    }
+    let warning = |image: &Digest| {
+        let left = left.get(image)?;
+        let first = left.first()?.short();
+        let rest = match left.len() {
+            1 => String::new(),
+            count => format!(" and {} more", count - 1),
+        };
+        Some(format!("attestation {first}{rest} is about {image}, and does not go along"))
+    };
+    images.into_iter().filter_map(warning).collect()
+}
+
+/// Makes an attestation of an image that is replaced one of the new image, whose layers are the same. Returns a warning
+/// about it, or `None` if `new` knows no other image in the place of its own.
+pub(crate) fn take_along<'d>(
+    attestation: &mut Descriptor,
+    new: impl FnOnce(&Digest) -> Option<&'d Descriptor>,
+) -> Option<String> {
+    let old = attestation.attested()?;
+    let new = new(&old).filter(|new| new.digest != old)?;
+    attestation.annotations.get_or_insert_with(Annotations::new).insert(ATTESTED.to_owned(), new.digest.to_string());
+    let digest = attestation.digest.short();
+    Some(format!("attestation {digest} was made of {old}: it stays with the image, whose layers are the same"))
+}
