@@ -4,6 +4,18 @@
 //! streams, one after the other, and stops at anything else. The caller decides what to do with the rest, which
 //! [`Decoder::finish`] counts. Memory is bounded whatever the input says, and what comes out by [`Limits`].
 
+// What is read here is others': no value of theirs may end the process.
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::arithmetic_side_effects,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::panic,
+        clippy::unwrap_used
+    )
+)]
+
 use std::io::{self, Read};
 
 use crate::limits::Limits;
@@ -145,7 +157,7 @@ impl<R: Read> Decoder<R> {
             if count == 0 {
                 return Ok(Rest { trailing, streams: self.streams });
             }
-            trailing += count as u64;
+            trailing = u64::saturating_add(trailing, count as u64);
             self.input.consume(count);
         }
     }
@@ -163,7 +175,7 @@ impl<R: Read> Decoder<R> {
             return Ok(State::Ended);
         }
         self.engine.restart()?;
-        self.streams += 1;
+        self.streams = self.streams.saturating_add(1);
         Ok(State::Within)
     }
 }
@@ -181,7 +193,7 @@ impl<R: Read> Read for Decoder<R> {
                         self.state = State::Between;
                     }
                     if step.written > 0 {
-                        self.unpacked += step.written as u64;
+                        self.unpacked = self.unpacked.saturating_add(step.written as u64);
                         if self.format != Format::Plain {
                             self.limits.check_unpacked(self.input.consumed, self.unpacked)?;
                         }
@@ -245,19 +257,20 @@ impl Engine {
     }
 
     /// Decodes from `input`, which is empty only at the end, to `output`.
-    fn step(&mut self, input: &[u8], output: &mut [u8]) -> io::Result<Step> {
+    fn step(&mut self, mut input: &[u8], output: &mut [u8]) -> io::Result<Step> {
+        let since = |before: u64, now: u64| now.saturating_sub(before) as usize;
         match self {
             Engine::Plain => {
-                let count = input.len().min(output.len());
-                output[..count].copy_from_slice(&input[..count]);
-                Ok(Step { read: count, written: count, ended: input.is_empty() })
+                let ended = input.is_empty();
+                let count = input.read(output)?;
+                Ok(Step { read: count, written: count, ended })
             }
             Engine::Gzip(inflate) => {
                 let (read, written) = (inflate.total_in(), inflate.total_out());
                 let status = inflate.decompress(input, output, FlushDecompress::None).map_err(damaged(Format::Gzip))?;
                 Ok(Step {
-                    read: (inflate.total_in() - read) as usize,
-                    written: (inflate.total_out() - written) as usize,
+                    read: since(read, inflate.total_in()),
+                    written: since(written, inflate.total_out()),
                     ended: status == flate2::Status::StreamEnd,
                 })
             }
@@ -269,8 +282,8 @@ impl Engine {
                 let (read, written) = (stream.total_in(), stream.total_out());
                 let status = stream.process(input, output, Action::Run).map_err(damaged(Format::Xz))?;
                 Ok(Step {
-                    read: (stream.total_in() - read) as usize,
-                    written: (stream.total_out() - written) as usize,
+                    read: since(read, stream.total_in()),
+                    written: since(written, stream.total_out()),
                     ended: status == xz2::stream::Status::StreamEnd,
                 })
             }
@@ -278,8 +291,8 @@ impl Engine {
                 let (read, written) = (stream.total_in(), stream.total_out());
                 let status = stream.decompress(input, output).map_err(damaged(Format::Bzip2))?;
                 Ok(Step {
-                    read: (stream.total_in() - read) as usize,
-                    written: (stream.total_out() - written) as usize,
+                    read: since(read, stream.total_in()),
+                    written: since(written, stream.total_out()),
                     ended: status == bzip2::Status::StreamEnd,
                 })
             }
@@ -314,30 +327,37 @@ impl<R: Read> Input<R> {
     /// Returns the next bytes, at least one except at the end.
     fn filled(&mut self) -> io::Result<&[u8]> {
         self.at_least(1)?;
-        Ok(&self.buffer[self.start..self.end])
+        Ok(self.held())
     }
 
     /// Returns the next `count` bytes, or as many as there are.
     fn peek(&mut self, count: usize) -> io::Result<&[u8]> {
         self.at_least(count)?;
-        Ok(&self.buffer[self.start..self.end.min(self.start + count)])
+        let held = self.held();
+        Ok(held.split_at(held.len().min(count)).0)
+    }
+
+    /// Returns what was read and is not used up.
+    fn held(&self) -> &[u8] {
+        self.buffer.get(self.start..self.end).unwrap_or_default()
     }
 
     fn consume(&mut self, count: usize) {
-        self.start += count;
-        self.consumed += count as u64;
+        self.start = self.start.saturating_add(count);
+        self.consumed = self.consumed.saturating_add(count as u64);
     }
 
     fn at_least(&mut self, count: usize) -> io::Result<()> {
-        if self.end - self.start >= count {
+        let held = self.held().len();
+        if held >= count {
             return Ok(());
         }
         self.buffer.copy_within(self.start..self.end, 0);
-        (self.start, self.end) = (0, self.end - self.start);
+        (self.start, self.end) = (0, held);
         while self.end < count {
-            match self.reader.read(&mut self.buffer[self.end..]) {
+            match self.reader.read(self.buffer.get_mut(self.end..).unwrap_or_default()) {
                 Ok(0) => break,
-                Ok(read) => self.end += read,
+                Ok(read) => self.end = self.end.saturating_add(read),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
             }

@@ -1,5 +1,17 @@
 //! Reading ahead: a thread reads, and usually decodes and verifies, while the caller works on what was read before.
 
+// What is read here is others': no value of theirs may end the process.
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::arithmetic_side_effects,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::panic,
+        clippy::unwrap_used
+    )
+)]
+
 use std::io::{self, BufRead, Read};
 use std::sync::mpsc::{channel, Receiver, Sender};
 use std::thread::{Builder, Scope};
@@ -87,19 +99,17 @@ impl BufRead for ReadAhead {
             let gone = |_| Err(io::Error::new(io::ErrorKind::BrokenPipe, "nothing can be read after an error"));
             self.current = Some(self.filled.recv().unwrap_or_else(gone)?);
         }
-        Ok(self.current.as_deref().map_or(&[], |buffer| &buffer[self.position..]))
+        Ok(self.current.as_deref().and_then(|buffer| buffer.get(self.position..)).unwrap_or_default())
     }
 
     fn consume(&mut self, count: usize) {
-        self.position += count;
+        self.position = self.position.saturating_add(count);
     }
 }
 
 impl Read for ReadAhead {
     fn read(&mut self, output: &mut [u8]) -> io::Result<usize> {
-        let available = self.fill_buf()?;
-        let count = available.len().min(output.len());
-        output[..count].copy_from_slice(&available[..count]);
+        let count = self.fill_buf()?.read(output)?;
         self.consume(count);
         Ok(count)
     }

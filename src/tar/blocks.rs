@@ -6,7 +6,7 @@ use tar::Header;
 use crate::error::{Error, IoContext, Result};
 use crate::tar::header::checksum;
 use crate::tar::other::no_tar;
-use crate::tar::{BLOCK, TRAILING_LIMIT};
+use crate::tar::{first, BLOCK, TRAILING_LIMIT};
 
 /// The bytes of an archive, counted and read in blocks.
 #[derive(Debug)]
@@ -66,13 +66,13 @@ impl<R: Read> Blocks<R> {
     pub(super) fn next(&mut self) -> Result<Block> {
         let mut header = Header::new_old();
         let length = self.fill(header.as_mut_bytes())?;
-        let is_zero = header.as_bytes()[..length].iter().all(|byte| *byte == 0);
+        let is_zero = header.as_bytes().iter().take(length).all(|byte| *byte == 0);
         match length {
             BLOCK if is_zero => Ok(Block::Zero),
             BLOCK => Ok(Block::Header(header)),
             _ if is_zero => Ok(Block::End),
             // Anything shorter than a header is not an archive that was cut off.
-            _ if self.position < BLOCK as u64 => Err(no_tar(&self.archive, &header.as_bytes()[..length])),
+            _ if self.position < BLOCK as u64 => Err(no_tar(&self.archive, first(header.as_bytes(), length as u64))),
             _ => Err(self.truncated()),
         }
     }
@@ -84,7 +84,7 @@ impl<R: Read> Blocks<R> {
         }
         let mut body = Vec::new();
         let read = (&mut self.source).take(size).read_to_end(&mut body).at("read", Path::new(&self.archive))?;
-        self.position += read as u64;
+        self.count(read);
         if read as u64 == size {
             Ok(body)
         } else {
@@ -94,23 +94,18 @@ impl<R: Read> Blocks<R> {
 
     /// Reads as many bytes as there are, up to the length of the buffer.
     pub(super) fn fill(&mut self, buffer: &mut [u8]) -> Result<usize> {
-        let mut filled = 0;
-        while filled < buffer.len() {
-            match self.read(&mut buffer[filled..]) {
-                Ok(0) => break,
-                Ok(read) => filled += read,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error).at("read", Path::new(&self.archive)),
-            }
-        }
-        Ok(filled)
+        fill(buffer, |room| self.read(room)).at("read", Path::new(&self.archive))
     }
 
     /// Reads some bytes; returns zero at the end of the source.
     pub(super) fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let read = self.source.read(buffer)?;
-        self.position += read as u64;
+        self.count(read);
         Ok(read)
+    }
+
+    fn count(&mut self, bytes: usize) {
+        self.position = self.position.saturating_add(bytes as u64);
     }
 
     /// Skips `count` bytes, or as many as there are, and returns what they were.
@@ -128,11 +123,12 @@ impl<R: Read> Blocks<R> {
                 skipped.whole = false;
                 break;
             }
-            let taken = bytes.len().min(usize::try_from(left).unwrap_or(usize::MAX));
-            skipped.zero = skipped.zero && bytes[..taken].iter().all(|byte| *byte == 0);
+            let bytes = first(bytes, left);
+            let taken = bytes.len();
+            skipped.zero = skipped.zero && bytes.iter().all(|byte| *byte == 0);
             self.source.consume(taken);
-            self.position += taken as u64;
-            left -= taken as u64;
+            self.count(taken);
+            left = left.saturating_sub(taken as u64);
         }
         Ok(skipped)
     }
@@ -155,15 +151,15 @@ impl<R: Read> Blocks<R> {
             let start = self.position;
             let mut header = Header::new_old();
             let length = self.fill(header.as_mut_bytes())?;
-            let nonzero = header.as_bytes()[..length].iter().position(|byte| *byte != 0);
+            let nonzero = header.as_bytes().iter().take(length).position(|byte| *byte != 0);
             if nonzero.is_some() && length == BLOCK && checksum(&header).is_some() {
                 return Err(self.malformed(start, "a member after the end of the archive, where no reader finds it"));
             }
-            first = first.or(nonzero.map(|at| start + at as u64));
+            first = first.or(nonzero.map(|at| start.saturating_add(at as u64)));
             if length < BLOCK {
                 return Ok(first);
             }
-            if self.position - end > TRAILING_LIMIT {
+            if self.position.saturating_sub(end) > TRAILING_LIMIT {
                 let reason = format!("more than {TRAILING_LIMIT} bytes after the end of the archive");
                 return Err(self.malformed(end, reason));
             }
@@ -173,4 +169,18 @@ impl<R: Read> Blocks<R> {
     pub(super) fn truncated(&self) -> Error {
         self.malformed(self.position, "the archive is cut off")
     }
+}
+
+/// Reads as many bytes as there are, up to the length of the buffer.
+pub(super) fn fill(buffer: &mut [u8], mut read: impl FnMut(&mut [u8]) -> io::Result<usize>) -> io::Result<usize> {
+    let mut filled: usize = 0;
+    while let Some(room) = buffer.get_mut(filled..).filter(|room| !room.is_empty()) {
+        match read(room) {
+            Ok(0) => break,
+            Ok(count) => filled = filled.saturating_add(count),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(filled)
 }

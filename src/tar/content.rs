@@ -2,8 +2,8 @@ use std::io::{self, Read};
 
 use crate::error::Result;
 use crate::tar::blocks::{Blocks, SkippedBytes};
-use crate::tar::padding;
 use crate::tar::sparse::{Map, Run};
+use crate::tar::{first_mut, padding};
 
 /// The rest of a member's content.
 #[derive(Debug)]
@@ -39,17 +39,17 @@ impl MemberContent {
         let count = match run {
             Run::End | Run::Stored(0) => 0,
             Run::Hole(length) => {
-                let count = limit(buffer, length);
-                buffer[..count].fill(0);
-                count
+                let zeros = first_mut(buffer, length);
+                zeros.fill(0);
+                zeros.len()
             }
             Run::Stored(length) => {
-                let count = limit(buffer, length);
-                let read = blocks.read(&mut buffer[..count])?;
-                if read == 0 && count > 0 {
+                let wanted = first_mut(buffer, length);
+                let read = blocks.read(wanted)?;
+                if read == 0 && !wanted.is_empty() {
                     return Err(blocks.truncated().into());
                 }
-                self.stored -= read as u64;
+                self.stored = self.stored.saturating_sub(read as u64);
                 read
             }
         };
@@ -64,8 +64,4 @@ impl MemberContent {
         blocks.skip_whole(self.stored)?;
         blocks.skip(self.padding as u64)
     }
-}
-
-fn limit(buffer: &[u8], length: u64) -> usize {
-    buffer.len().min(usize::try_from(length).unwrap_or(usize::MAX))
 }

@@ -4,10 +4,11 @@ use std::io::{self, Read};
 
 use tar::Header;
 
+use crate::tar::blocks::fill;
 use crate::tar::extended::Extension;
 use crate::tar::header::{checksum, number};
 use crate::tar::member::has_content;
-use crate::tar::{padding, pax, Edge, Output, BLOCK, EXTENDED_HEADER_LIMIT};
+use crate::tar::{first, padding, pax, Edge, Output, BLOCK, EXTENDED_HEADER_LIMIT};
 
 /// Copies a tar unchanged and tells `output` where entries start, so that a compressing output cuts it into the same
 /// blocks as if [`Writer`](crate::tar::Writer) had written it.
@@ -22,12 +23,9 @@ pub(crate) fn copy(source: &mut dyn Read, output: &mut impl Output) -> io::Resul
     let mut headers = Vec::new();
     let mut size_record = None;
     loop {
-        let at = headers.len();
-        headers.resize(at + BLOCK, 0);
-        let length = fill(source, &mut headers[at..])?;
-        headers.truncate(at + length);
         let mut header = Header::new_old();
-        header.as_mut_bytes()[..length].copy_from_slice(&headers[at..]);
+        let length = fill(header.as_mut_bytes(), |room| source.read(room))?;
+        headers.extend_from_slice(first(header.as_bytes(), length as u64));
         let Some(stored) = stored_size(&header).filter(|_| length == BLOCK) else { break };
         let typeflag = header.as_old().linkflag[0];
         if Extension::of(typeflag).is_some() {
@@ -35,12 +33,12 @@ pub(crate) fn copy(source: &mut dyn Read, output: &mut impl Output) -> io::Resul
             if stored > EXTENDED_HEADER_LIMIT || headers.len() as u64 > 2 * EXTENDED_HEADER_LIMIT {
                 break;
             }
-            let whole = stored + padding(stored) as u64;
-            let body = headers.len();
+            let whole = stored.saturating_add(padding(stored) as u64);
+            let before = headers.len();
             source.take(whole).read_to_end(&mut headers)?;
             if matches!(typeflag, b'x' | b'X') {
-                let end = headers.len().min(body + stored as usize);
-                size_record = size_in(&headers[body..end]);
+                let body = headers.get(before..).unwrap_or_default();
+                size_record = size_in(first(body, stored));
             }
             continue;
         }
@@ -72,20 +70,6 @@ fn size_in(body: &[u8]) -> Option<u64> {
     let records = pax::parse(body).ok()?;
     let (_, size) = records.into_iter().rev().find(|(key, _)| *key == b"size")?;
     std::str::from_utf8(size).ok()?.parse().ok()
-}
-
-/// Reads as many bytes as there are, up to the length of the buffer.
-fn fill(source: &mut dyn Read, buffer: &mut [u8]) -> io::Result<usize> {
-    let mut filled = 0;
-    while filled < buffer.len() {
-        match source.read(&mut buffer[filled..]) {
-            Ok(0) => break,
-            Ok(read) => filled += read,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(filled)
 }
 
 #[cfg(test)]

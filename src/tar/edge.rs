@@ -14,7 +14,7 @@ impl Edge {
     /// Returns the edge before `headers`, which end in the entry's own header block, with `size` bytes of content after
     /// them.
     pub(super) fn before(headers: &[u8], size: u64) -> Self {
-        let header = &headers[headers.len().saturating_sub(BLOCK)..];
+        let (_, header) = headers.split_at(headers.len().saturating_sub(BLOCK));
         let fields = [NAME, PREFIX].into_iter().filter_map(|field| header.get(field));
         Edge { key: spread(fields.flatten()), size }
     }

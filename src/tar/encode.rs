@@ -77,7 +77,7 @@ pub(super) fn headers(entry: &Entry, blocks: &mut Vec<u8>) -> Result<()> {
         }
         blocks.extend_from_slice(extended_header(size).as_bytes());
         blocks.extend_from_slice(&body);
-        blocks.resize(blocks.len() + padding(size), 0);
+        blocks.resize(blocks.len().saturating_add(padding(size)), 0);
     }
     blocks.extend_from_slice(header.as_bytes());
     Ok(())

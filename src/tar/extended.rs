@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::tar::header::text;
 use crate::tar::sparse::Description;
-use crate::tar::{libarchive, pax, Anomaly, EXTENDED_HEADER_LIMIT, XATTR_NAMES_LIMIT};
+use crate::tar::{first, libarchive, pax, Anomaly, EXTENDED_HEADER_LIMIT, XATTR_NAMES_LIMIT};
 use crate::tree::{Mtime, Xattrs};
 
 /// PAX records that apply to all members that follow.
@@ -54,7 +54,7 @@ impl Extended {
 
     /// Adds one header.
     pub(super) fn add(&mut self, kind: Extension, body: &[u8], globals: &mut Globals) -> Result<(), String> {
-        self.count += 1;
+        self.count = self.count.saturating_add(1);
         if self.count > HEADER_COUNT {
             return Err(format!("a member has up to {HEADER_COUNT} extended headers, found more"));
         }
@@ -79,7 +79,7 @@ impl Extended {
                 for (key, value) in self.parse(body)? {
                     globals.insert(key.to_vec(), value.into());
                 }
-                let size: usize = globals.iter().map(|(key, value)| key.len() + value.len()).sum();
+                let size: usize = globals.iter().map(|(key, value)| key.len().saturating_add(value.len())).sum();
                 if size as u64 > EXTENDED_HEADER_LIMIT {
                     return Err(format!("global headers go up to {EXTENDED_HEADER_LIMIT} bytes, found {size}"));
                 }
@@ -110,11 +110,12 @@ impl Extended {
     /// How much room the member's own records take, and what it has of global ones, whose values it shares.
     pub(super) fn room(&self, globals: &Globals) -> u64 {
         const MAP_ENTRY: usize = 64;
-        let own = self.records.iter().map(|(key, value)| key.len() + value.len() + MAP_ENTRY).sum::<usize>();
-        let encoded = |(key, value): (&Vec<u8>, &Arc<[u8]>)| {
-            key.len() + MAP_ENTRY + if key.starts_with(libarchive::XATTR) { value.len() } else { 0 }
-        };
-        (own + globals.iter().map(encoded).sum::<usize>()) as u64
+        let own = self.records.iter().map(|(key, value)| [MAP_ENTRY, key.len(), value.len()]);
+        let shared = globals.iter().map(|(key, value)| {
+            let is_decoded = key.starts_with(libarchive::XATTR);
+            [MAP_ENTRY, key.len(), if is_decoded { value.len() } else { 0 }]
+        });
+        own.chain(shared).flatten().sum::<usize>() as u64
     }
 
     /// What all headers together say. A record of the member holds over a global one, a PAX record over a GNU name.
@@ -130,7 +131,7 @@ impl Extended {
             overrides.apply(key, value)?;
         }
         overrides.add_libarchive_xattrs();
-        let names: usize = overrides.xattrs.keys().map(|name| name.len() + 1).sum();
+        let names: usize = overrides.xattrs.keys().map(|name| name.len().saturating_add(1)).sum();
         if names > XATTR_NAMES_LIMIT {
             let reason = format!("the names of its attributes go up to {XATTR_NAMES_LIMIT} bytes, found {names}");
             overrides.problem.get_or_insert(reason);
@@ -261,8 +262,7 @@ fn is_xattr_name(name: &[u8]) -> bool {
 }
 
 fn not_accepted(key: &[u8], value: &[u8]) -> String {
-    let shown = &value[..value.len().min(40)];
-    format!("PAX record `{}`: `{}` is not accepted", key.escape_ascii(), shown.escape_ascii())
+    format!("PAX record `{}`: `{}` is not accepted", key.escape_ascii(), first(value, 40).escape_ascii())
 }
 
 /// Returns whether an entry is made from this keyword.

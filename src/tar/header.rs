@@ -61,8 +61,9 @@ impl Fields<'_> {
 
 /// Copies as many bytes as fit. A full field has no NUL at its end.
 fn fill(field: &mut [u8], bytes: &[u8]) {
-    let length = bytes.len().min(field.len());
-    field[..length].copy_from_slice(&bytes[..length]);
+    for (to, from) in field.iter_mut().zip(bytes) {
+        *to = *from;
+    }
 }
 
 /// Splits a name into the prefix and name fields at the last suitable slash; returns `None` if there is none.
@@ -71,9 +72,10 @@ pub(super) fn split_name(name: &[u8]) -> Option<(&[u8], &[u8])> {
         return Some((b"", name));
     }
     // Not at the slash at the end of a directory's name: it would leave an empty name.
-    let end = (name.len() - 1).min(PREFIX_LENGTH + 1);
-    let slash = name[..end].iter().rposition(|byte| *byte == b'/')?;
-    let (prefix, rest) = (&name[..slash], &name[slash + 1..]);
+    let (_, before) = name.split_last()?;
+    let slash = before.iter().take(PREFIX_LENGTH + 1).rposition(|byte| *byte == b'/')?;
+    let (prefix, rest) = name.split_at(slash);
+    let rest = rest.strip_prefix(b"/")?;
     (!prefix.is_empty() && rest.len() <= NAME_LENGTH).then_some((prefix, rest))
 }
 
@@ -86,41 +88,42 @@ pub(super) enum HeaderChecksum {
 
 /// Returns which checksum a header has, or `None` if it has neither.
 pub(super) fn checksum(header: &Header) -> Option<HeaderChecksum> {
-    let stored = number(&header.as_old().cksum)?.value;
-    let (mut unsigned, mut signed) = (0_i128, 0_i128);
-    for (at, byte) in header.as_bytes().iter().enumerate() {
-        let byte = if CHECKSUM.contains(&at) { b' ' } else { *byte };
-        unsigned += i128::from(byte);
-        signed += i128::from(i8::from_ne_bytes([byte]));
+    let stored = i32::try_from(number(&header.as_old().cksum)?.value).ok()?;
+    let bytes = header.as_bytes().iter().enumerate();
+    let bytes = bytes.map(|(at, byte)| if CHECKSUM.contains(&at) { b' ' } else { *byte });
+    let unsigned: i32 = bytes.clone().map(i32::from).sum();
+    if stored == unsigned {
+        return Some(HeaderChecksum::Unsigned);
     }
-    match stored {
-        sum if sum == unsigned => Some(HeaderChecksum::Unsigned),
-        sum if sum == signed => Some(HeaderChecksum::Signed),
-        _ => None,
-    }
+    let signed: i32 = bytes.map(|byte| i32::from(i8::from_ne_bytes([byte]))).sum();
+    (stored == signed).then_some(HeaderChecksum::Signed)
+}
+
+/// Returns a field without a name in the layout of the header, or in more than one.
+pub(super) fn bytes(header: &Header, field: Range<usize>) -> &[u8] {
+    header.as_bytes().get(field).unwrap_or_default()
 }
 
 /// Returns whether the header has the magic of ustar (or of GNU tar, which differs in the next byte).
 pub(super) fn has_magic(header: &Header) -> bool {
-    header.as_bytes()[MAGIC].starts_with(b"ustar")
+    bytes(header, MAGIC).starts_with(b"ustar")
 }
 
 /// Returns whether the magic is GNU tar's.
 pub(super) fn has_gnu_magic(header: &Header) -> bool {
-    header.as_bytes()[MAGIC_AND_VERSION] == *b"ustar  \0"
+    bytes(header, MAGIC_AND_VERSION) == b"ustar  \0"
 }
 
 /// Returns whether the magic is followed by a version that no format has.
 pub(super) fn has_odd_version(header: &Header) -> bool {
-    has_magic(header) && !matches!(&header.as_bytes()[MAGIC_AND_VERSION], b"ustar\x0000" | b"ustar  \0")
+    has_magic(header) && !matches!(bytes(header, MAGIC_AND_VERSION), b"ustar\x0000" | b"ustar  \0")
 }
 
 /// Returns the name, with the prefix before it. GNU headers have times in place of the prefix.
 pub(super) fn name(header: &Header) -> Vec<u8> {
     let name = text(&header.as_old().name);
-    let bytes = header.as_bytes();
-    match text(&bytes[PREFIX]) {
-        prefix if bytes[MAGIC] == *b"ustar\0" && !prefix.is_empty() => [prefix, b"/", name].concat(),
+    match text(bytes(header, PREFIX)) {
+        prefix if bytes(header, MAGIC) == b"ustar\0" && !prefix.is_empty() => [prefix, b"/", name].concat(),
         _ => name.to_vec(),
     }
 }
@@ -149,32 +152,32 @@ pub(super) enum NumberForm {
 /// Reads a field of at most 15 bytes. Octal digits may follow spaces and end at a space, a NUL or the end of the field;
 /// an empty field is zero.
 pub(super) fn number(field: &[u8]) -> Option<Number> {
-    if field.first().is_some_and(|byte| byte & 0x80 != 0) {
-        let sign = if field[0] & 0x40 == 0 { 0 } else { -1 };
-        let first = (sign << 7) | i128::from(field[0] & 0x7f);
-        let value = field[1..].iter().fold(first, |value, byte| (value << 8) | i128::from(*byte));
+    if let Some((first, rest)) = field.split_first().filter(|(first, _)| **first & 0x80 != 0) {
+        let sign = if first & 0x40 == 0 { 0 } else { -1 };
+        let first = (sign << 7) | i128::from(first & 0x7f);
+        let value = rest.iter().fold(first, |value, byte| (value << 8) | i128::from(*byte));
         return Some(Number { value, form: NumberForm::Binary });
     }
-    let start = field.iter().position(|byte| *byte != b' ').unwrap_or(field.len());
-    let digits = field[start..].split(|byte| matches!(byte, b' ' | 0)).next().unwrap_or_default();
-    let blank = field[start + digits.len()..].iter().all(|byte| matches!(byte, b' ' | 0));
-    if !blank || !digits.iter().all(|byte| matches!(byte, b'0'..=b'7')) {
+    let is_blank = |byte: &u8| matches!(byte, b' ' | 0);
+    let (_, field) = field.split_at(field.iter().take_while(|byte| **byte == b' ').count());
+    let (digits, rest) = field.split_at(field.iter().take_while(|byte| !is_blank(byte)).count());
+    if !rest.iter().all(is_blank) || !digits.iter().all(|byte| matches!(byte, b'0'..=b'7')) {
         return None;
     }
-    let value = digits.iter().fold(0, |value, digit| (value << 3) | i128::from(digit - b'0'));
+    let value = digits.iter().fold(0, |value, digit| (value << 3) | i128::from(digit & 7));
     Some(Number { value, form: NumberForm::Octal })
 }
 
 /// The fields that should be numbers and are none, or none that the system has room for. The size is not among them, since nothing is read without it.
 pub(super) fn no_numbers(header: &Header) -> impl Iterator<Item = Anomaly> + '_ {
-    let (fields, bytes) = (header.as_old(), header.as_bytes());
+    let fields = header.as_old();
     let fields = [
         ("mode", &fields.mode[..]),
         ("uid", &fields.uid),
         ("gid", &fields.gid),
         ("mtime", &fields.mtime),
-        ("device major", &bytes[DEVICE_MAJOR]),
-        ("device minor", &bytes[DEVICE_MINOR]),
+        ("device major", bytes(header, DEVICE_MAJOR)),
+        ("device minor", bytes(header, DEVICE_MINOR)),
     ];
     let is_number = |name: &str, field: &[u8]| {
         let in_range =

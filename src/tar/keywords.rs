@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use crate::tar::{Anomaly, Member};
+use crate::tar::{first, Anomaly, Member};
 use crate::tree::TarPath;
 
 /// The PAX keywords of an archive that mean something but are lost when its entries are stored elsewhere.
@@ -15,7 +15,7 @@ pub(crate) struct LostKeywords {
 /// How many keywords are told apart: an archive can make up a new one for each member.
 const TOLD_APART: usize = 16;
 /// How many bytes of a keyword are shown.
-const SHOWN: usize = 80;
+const SHOWN: u64 = 80;
 
 impl LostKeywords {
     /// Adds the keywords of a member.
@@ -24,11 +24,11 @@ impl LostKeywords {
         for anomaly in &member.anomalies {
             let (Anomaly::UnknownKeyword(keyword) | Anomaly::ForeignKeyword(keyword)) = anomaly else { continue };
             if let Some((_, count)) = self.found.get_mut(keyword) {
-                *count += 1;
+                *count = count.saturating_add(1);
             } else if self.found.len() < TOLD_APART {
                 self.found.insert(keyword.clone(), (entry.path.clone(), 1));
             } else {
-                self.more += 1;
+                self.more = self.more.saturating_add(1);
             }
         }
     }
@@ -42,8 +42,8 @@ impl LostKeywords {
     pub(crate) fn warnings(&self, archive: &str) -> Vec<String> {
         let mut lines = Vec::new();
         for (keyword, (path, count)) in &self.found {
-            let keyword = keyword[..keyword.len().min(SHOWN)].escape_ascii();
-            let rest = if *count > 1 { format!(" and {} more", count - 1) } else { String::new() };
+            let keyword = first(keyword, SHOWN).escape_ascii();
+            let rest = if *count > 1 { format!(" and {} more", count.saturating_sub(1)) } else { String::new() };
             lines.push(format!("{archive}: PAX keyword `{keyword}` is not understood and not kept, of `{path}`{rest}"));
         }
         if self.more > 0 {

@@ -21,18 +21,17 @@ pub(super) fn decode_name(text: &[u8]) -> Option<Vec<u8>> {
 
 /// Decodes the value of an attribute. libarchive writes no `=` at the end; others do.
 pub(super) fn decode_value(text: &[u8]) -> Option<Vec<u8>> {
-    let end = text.iter().rposition(|byte| *byte != b'=').map_or(0, |last| last + 1);
-    let mut value = Vec::with_capacity(end / 4 * 3 + 2);
-    for group in text[..end].chunks(4) {
-        if group.len() == 1 {
-            return None;
+    let padding = text.iter().rev().take_while(|byte| **byte == b'=').count();
+    let (digits, _) = text.split_at(text.len().saturating_sub(padding));
+    let mut value = Vec::with_capacity(text.len());
+    for group in digits.chunks(4) {
+        let count = group.len().checked_sub(1).filter(|count| *count > 0)?;
+        let mut bits: u32 = 0;
+        for position in 0..4 {
+            bits = bits << 6 | group.get(position).map_or(Some(0), |digit| base64(*digit))?;
         }
-        let mut bits = 0;
-        for digit in group {
-            bits = bits << 6 | u32::from(base64(*digit)?);
-        }
-        bits <<= 6 * (4 - group.len());
-        value.extend_from_slice(&bits.to_be_bytes()[1..group.len()]);
+        let [_, bytes @ ..] = bits.to_be_bytes();
+        value.extend(bytes.iter().take(count));
     }
     Some(value)
 }
@@ -41,15 +40,16 @@ fn hex(digit: u8) -> Option<u8> {
     char::from(digit).to_digit(16).map(|digit| digit as u8)
 }
 
-fn base64(digit: u8) -> Option<u8> {
-    match digit {
-        b'A'..=b'Z' => Some(digit - b'A'),
-        b'a'..=b'z' => Some(digit - b'a' + 26),
-        b'0'..=b'9' => Some(digit - b'0' + 52),
-        b'+' => Some(62),
-        b'/' => Some(63),
-        _ => None,
-    }
+fn base64(digit: u8) -> Option<u32> {
+    let value = match digit {
+        b'A'..=b'Z' => digit.checked_sub(b'A')?,
+        b'a'..=b'z' => digit.checked_sub(b'a' - 26)?,
+        b'0'..=b'9' => digit.checked_add(52 - b'0')?,
+        b'+' => 62,
+        b'/' => 63,
+        _ => return None,
+    };
+    Some(value.into())
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@ use tar::Header;
 
 use crate::error::{Error, Result};
 use crate::tar::extended::{Overrides, OwnedRecord};
-use crate::tar::header::{has_magic, name, number, text, Number, NumberForm, DEVICE_MAJOR, DEVICE_MINOR};
+use crate::tar::header::{bytes, has_magic, name, number, text, Number, NumberForm, DEVICE_MAJOR, DEVICE_MINOR};
 use crate::tar::{Anomaly, NAME_LIMIT};
 use crate::tree::{Device, Entry, Kind, Metadata, TarPath};
 
@@ -163,9 +163,8 @@ fn kind(
 
 fn device(header: &Header, overrides: &Overrides, anomalies: &mut Vec<Anomaly>) -> Result<Device, String> {
     // The fields are in the same place with and without the POSIX magic.
-    let bytes = header.as_bytes();
-    let major = field("device major", overrides.device_major, &bytes[DEVICE_MAJOR], anomalies)?;
-    let minor = field("device minor", overrides.device_minor, &bytes[DEVICE_MINOR], anomalies)?;
+    let major = field("device major", overrides.device_major, bytes(header, DEVICE_MAJOR), anomalies)?;
+    let minor = field("device minor", overrides.device_minor, bytes(header, DEVICE_MINOR), anomalies)?;
     Device::checked(major, minor)
 }
 

@@ -5,6 +5,18 @@
 //! needs. The `tar` crate lays out the header block; PAX, framing and rules are here. References: POSIX.1-2017, pax,
 //! sections "pax Interchange Format" and "ustar Interchange Format".
 
+// What is read here is others': no value of theirs may end the process.
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::arithmetic_side_effects,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::panic,
+        clippy::unwrap_used
+    )
+)]
+
 mod anomaly;
 mod blocks;
 mod content;
@@ -59,7 +71,21 @@ pub const XATTR_NAMES_LIMIT: usize = 64 << 10;
 /// The most bytes that may follow the end of an archive, which no reader looks at. Records of tapes have 10 KiB.
 pub const TRAILING_LIMIT: u64 = 64 << 20;
 
+/// Returns the first `count` bytes, or all if there are fewer.
+fn first(bytes: &[u8], count: u64) -> &[u8] {
+    bytes.split_at(limit(bytes.len(), count)).0
+}
+
+/// Returns the first `count` bytes, or all if there are fewer.
+fn first_mut(bytes: &mut [u8], count: u64) -> &mut [u8] {
+    bytes.split_at_mut(limit(bytes.len(), count)).0
+}
+
+fn limit(length: usize, count: u64) -> usize {
+    length.min(usize::try_from(count).unwrap_or(usize::MAX))
+}
+
 /// Returns how many zero bytes follow `size` bytes of content up to the next block.
 fn padding(size: u64) -> usize {
-    (size.wrapping_neg() % BLOCK as u64) as usize
+    (size as usize).wrapping_neg() % BLOCK
 }

@@ -26,14 +26,9 @@ impl Records {
     pub(super) fn encode(&self) -> Vec<u8> {
         let mut body = Vec::new();
         for (key, value) in &self.0 {
-            // The space, the equals sign and the newline.
-            let length = with_own_digits(key.len() + value.len() + 3);
-            body.extend_from_slice(length.to_string().as_bytes());
-            body.push(b' ');
-            body.extend_from_slice(key);
-            body.push(b'=');
-            body.extend_from_slice(value);
-            body.push(b'\n');
+            let record = [b" ", &key[..], b"=", value, b"\n"].concat();
+            body.extend_from_slice(with_own_digits(record.len()).to_string().as_bytes());
+            body.extend_from_slice(&record);
         }
         body
     }
@@ -43,11 +38,11 @@ impl Records {
 fn with_own_digits(rest: usize) -> usize {
     let mut length = rest;
     loop {
-        let digits = length.to_string().len();
-        if rest + digits == length {
+        let with_digits = rest.saturating_add(length.to_string().len());
+        if with_digits == length {
             return length;
         }
-        length = rest + digits;
+        length = with_digits;
     }
 }
 
@@ -60,7 +55,7 @@ pub(super) fn parse(body: &[u8]) -> Result<Vec<Record<'_>>, String> {
     let mut rest = body;
     while !rest.is_empty() {
         let (record, behind) = split_record(rest).map_err(|reason| {
-            let offset = body.len() - rest.len();
+            let offset = body.len().saturating_sub(rest.len());
             format!("PAX record at byte {offset} of its header: {reason}")
         })?;
         records.push(record);
@@ -71,21 +66,23 @@ pub(super) fn parse(body: &[u8]) -> Result<Vec<Record<'_>>, String> {
 
 fn split_record(bytes: &[u8]) -> Result<(Record<'_>, &[u8]), &'static str> {
     let space = bytes.iter().take(20).position(|byte| *byte == b' ').ok_or("no length")?;
-    let length = decimal(&bytes[..space]).ok_or("the length is not a number")?;
+    let length = decimal(bytes.split_at(space).0).ok_or("the length is not a number")?;
     let length = usize::try_from(length).unwrap_or(usize::MAX);
     if length > bytes.len() {
         return Err("it is longer than its header");
     }
-    if length < space + 2 {
+    let (record, behind) = bytes.split_at(length);
+    let record = record.get(space..).and_then(|record| record.strip_prefix(b" ")).unwrap_or_default();
+    if record.is_empty() {
         return Err("it is shorter than its own length");
     }
-    let (record, behind) = bytes.split_at(length);
-    let record = record[space + 1..].strip_suffix(b"\n").ok_or("no newline at its end")?;
-    let equals = record.iter().position(|byte| *byte == b'=').ok_or("no `=`")?;
-    if equals == 0 {
-        return Err("no keyword");
+    let record = record.strip_suffix(b"\n").ok_or("no newline at its end")?;
+    let mut parts = record.splitn(2, |byte| *byte == b'=');
+    match (parts.next(), parts.next()) {
+        (Some(b""), Some(_)) => Err("no keyword"),
+        (Some(keyword), Some(value)) => Ok(((keyword, value), behind)),
+        _ => Err("no `=`"),
     }
-    Ok(((&record[..equals], &record[equals + 1..]), behind))
 }
 
 /// Reads a number made of digits alone.

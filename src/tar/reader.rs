@@ -265,7 +265,8 @@ impl<R: Read> Reader<R> {
         let slashes = path.iter().enumerate().skip(known).filter(|(_, byte)| **byte == b'/');
         let directories: u64 = slashes.map(|(at, _)| at as u64).sum();
         let target = entry.kind.target().map_or(0, |target| target.len());
-        self.metadata += path.len() as u64 + directories + target as u64 + attributes;
+        let room = [path.len() as u64, directories, target as u64, attributes];
+        self.metadata = room.into_iter().fold(self.metadata, u64::saturating_add);
         self.last = entry.path.clone();
         let room = self.limits.check_metadata(self.metadata).map_err(io::Error::from);
         room.at("read", Path::new(self.blocks.archive()))
@@ -273,7 +274,7 @@ impl<R: Read> Reader<R> {
 
     /// Refuses a sparse file whose holes are too many, together with those before it.
     fn count_holes(&mut self, map: Map, stored: u64) -> Result<Map, String> {
-        let holes = map.size() - stored;
+        let holes = map.size().saturating_sub(stored);
         match self.holes.checked_add(holes).filter(|total| *total <= HOLE_LIMIT) {
             Some(total) => self.holes = total,
             None => return Err(format!("the holes of sparse files go up to {HOLE_LIMIT} bytes, found {holes} more")),

@@ -9,7 +9,7 @@ use crate::error::Result;
 use crate::tar::blocks::Blocks;
 use crate::tar::header::number;
 use crate::tar::pax::decimal;
-use crate::tar::BLOCK;
+use crate::tar::{first_mut, BLOCK};
 
 /// The most segments that one file may have: they take 16 MiB.
 const SEGMENT_LIMIT: usize = 1 << 20;
@@ -100,15 +100,15 @@ fn read_numbers<R: Read>(blocks: &mut Blocks<R>, stored: &mut u64) -> Result<Res
     let mut line = Vec::new();
     loop {
         let mut block = [0; BLOCK];
-        let length = BLOCK.min(usize::try_from(*stored).unwrap_or(BLOCK));
-        if length == 0 {
+        let block = first_mut(&mut block, *stored);
+        if block.is_empty() {
             return Ok(Err("the map of the sparse file is cut off".to_owned()));
         }
-        if blocks.fill(&mut block[..length])? < length {
+        if blocks.fill(block)? < block.len() {
             return Err(blocks.truncated());
         }
-        *stored -= length as u64;
-        for byte in &block[..length] {
+        *stored = stored.saturating_sub(block.len() as u64);
+        for byte in &*block {
             if expected == Some(numbers.len()) {
                 break;
             }
@@ -127,7 +127,7 @@ fn read_numbers<R: Read>(blocks: &mut Blocks<R>, stored: &mut u64) -> Result<Res
             match expected {
                 Some(_) => numbers.push(number),
                 None if number > SEGMENT_LIMIT as u64 => return Ok(Err(too_many())),
-                None => expected = Some(number as usize * 2),
+                None => expected = Some((number as usize).saturating_mul(2)),
             }
         }
         if expected == Some(numbers.len()) {
@@ -172,7 +172,7 @@ impl Map {
     fn new(numbers: &[u64], size: u64, stored: u64) -> Result<Self, String> {
         let mut segments = Vec::new();
         let mut end = 0;
-        let mut total = 0;
+        let mut total: u64 = 0;
         if numbers.len() / 2 > SEGMENT_LIMIT {
             return Err(too_many());
         }
@@ -180,10 +180,10 @@ impl Map {
             return Err("the last segment of the sparse file has no length".to_owned());
         }
         for pair in numbers.chunks_exact(2) {
-            let (start, length) = (pair[0], pair[1]);
+            let &[start, length] = pair else { break };
             let next = start.checked_add(length).filter(|next| start >= end && *next <= size);
             end = next.ok_or("the segments of the sparse file overlap or go beyond its size")?;
-            total += length;
+            total = total.saturating_add(length);
             if length > 0 {
                 segments.push(Segment { start, end });
             }
@@ -204,19 +204,20 @@ impl Map {
 
     /// Returns what comes at the current position.
     pub(super) fn run(&self) -> Run {
+        let up_to = |place: u64| place.saturating_sub(self.position);
         match self.segments.get(self.next) {
-            Some(segment) if self.position < segment.start => Run::Hole(segment.start - self.position),
-            Some(segment) => Run::Stored(segment.end - self.position),
-            None if self.position < self.size => Run::Hole(self.size - self.position),
+            Some(segment) if self.position < segment.start => Run::Hole(up_to(segment.start)),
+            Some(segment) => Run::Stored(up_to(segment.end)),
+            None if self.position < self.size => Run::Hole(up_to(self.size)),
             None => Run::End,
         }
     }
 
     /// Advances by `count` bytes, within one run.
     pub(super) fn advance(&mut self, count: u64) {
-        self.position += count;
+        self.position = self.position.saturating_add(count);
         if self.segments.get(self.next).is_some_and(|segment| self.position >= segment.end) {
-            self.next += 1;
+            self.next = self.next.saturating_add(1);
         }
     }
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 use crate::error::{Error, IoContext, Result};
 use crate::tar::encode::{cannot_store, headers};
 use crate::tar::path_set::PathSet;
-use crate::tar::{padding, Edge, Output, BLOCK};
+use crate::tar::{first, padding, Edge, Output, BLOCK};
 use crate::tree::{is_reserved, Entry, Kind, Metadata, TarPath, Whiteout};
 
 /// Writes entries one after another, in the order in which they are given.
@@ -90,7 +90,7 @@ impl<W: Output> Writer<W> {
             let copied = copy_exactly(&mut self.output, &mut content, entry);
             let action = if content.failed { "read" } else { "store" };
             copied.at(action, &path)?;
-            self.output.write_all(&[0; BLOCK][..padding(entry.size())]).at("store", &path)?;
+            self.output.write_all(first(&[0; BLOCK], padding(entry.size()) as u64)).at("store", &path)?;
         }
         self.state = State::AtEdge;
         Ok(())
