@@ -1,15 +1,16 @@
 use std::cmp::Ordering;
 use std::fs::File;
 use std::io::{self, Read};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
-use rustix::fs::{seek, AtFlags, FileType, Mode, OFlags, SeekFrom, Stat};
+use rustix::fs::{seek, Mode, OFlags, SeekFrom};
 use rustix::io::{retry_on_intr, Errno};
 
 use crate::error::{Error, IoContext, Result};
 use crate::tree::directories::Directories;
-use crate::tree::{Entry, Mtime, TarPath};
+use crate::tree::seen::Seen;
+use crate::tree::{Entry, TarPath};
 
 /// Where the bytes of regular files come from: a rootfs directory, another image, memory in tests.
 ///
@@ -33,58 +34,6 @@ pub(crate) struct Directory {
     directories: Mutex<Directories>,
     /// Its regular files, in the order of the tree.
     seen: Vec<(TarPath, Seen)>,
-}
-
-/// What a file is held to from its scan until it was read.
-///
-/// Not its ctime or link count, which change where others link to it. Packed, because there is one for each file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(C, packed(4))]
-pub(super) struct Seen {
-    device: u64,
-    inode: u64,
-    size: u64,
-    mtime: Mtime,
-}
-
-impl Seen {
-    /// A regular file, or `None` if it is something else.
-    // The types of these fields differ from one architecture to the next.
-    #[allow(clippy::unnecessary_cast, clippy::cast_sign_loss, clippy::cast_possible_wrap)]
-    pub(super) fn of(stat: &Stat) -> Option<Self> {
-        let mtime = Mtime::new(stat.st_mtime as i64, stat.st_mtime_nsec as u32)?;
-        (FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile).then_some(Seen {
-            device: stat.st_dev as u64,
-            inode: stat.st_ino as u64,
-            size: stat.st_size as u64,
-            mtime,
-        })
-    }
-
-    /// An error unless it is what it was.
-    fn hold(&self, found: &Stat, path: &Path) -> Result<()> {
-        let found = Seen::of(found);
-        let changed = |what, expected: String, found: String| {
-            Err(Error::Mismatch { subject: format!("`{}`", path.display()), what, expected, found })
-        };
-        match found {
-            None => changed("file changed while it was read: type", "file".into(), "something else".into()),
-            Some(found) if found == *self => Ok(()),
-            Some(found) => {
-                // Copies, since nothing refers into what is packed.
-                let Seen { device, inode, size, mtime } = *self;
-                let (found_at, found_size, found_mtime) = ((found.device, found.inode), found.size, found.mtime);
-                if found_at != (device, inode) {
-                    let shown = |(device, inode): (u64, u64)| format!("{inode} of device {device}");
-                    changed("file changed while it was read: inode", shown((device, inode)), shown(found_at))
-                } else if found_size != size {
-                    changed("file changed while it was read: size", size.to_string(), found_size.to_string())
-                } else {
-                    changed("file changed while it was read: mtime", mtime.to_string(), found_mtime.to_string())
-                }
-            }
-        }
-    }
 }
 
 impl Directory {
@@ -118,7 +67,7 @@ impl Content for Directory {
             }
             file => File::from(file.map_err(Into::into).at("open", &path)?),
         };
-        Ok(Box::new(HeldFile { file: SparseReader::new(file, seen.size), seen, path }))
+        Ok(Box::new(HeldFile { file: SparseReader::new(file, seen.size()), seen, path }))
     }
 
     fn confirm_empty(&self, entry: &Entry) -> Result<()> {
@@ -126,15 +75,13 @@ impl Content for Directory {
         let mut directories = self.directories.lock().unwrap_or_else(PoisonError::into_inner);
         let path = directories.show(&entry.path);
         let holding = directories.holding(&entry.path)?;
-        let stat = rustix::fs::statat(holding, entry.path.file_name(), AtFlags::SYMLINK_NOFOLLOW);
-        seen.hold(&stat.map_err(Into::into).at("read the metadata of", &path)?, &path)
+        seen.hold_name(holding, entry.path.file_name(), &path)
     }
 }
 
 /// A file that must be what was seen, also after it was read.
 ///
-/// It is looked at once, at its end: what was written to it before, or put in its place, shows then too, and under pseudo
-/// each look is a question to another process.
+/// It is looked at once, at its end: what was written to it before, or put in its place, shows then too.
 struct HeldFile<'a> {
     file: SparseReader,
     seen: &'a Seen,
@@ -143,14 +90,13 @@ struct HeldFile<'a> {
 
 impl HeldFile<'_> {
     fn hold(&self) -> Result<()> {
-        let stat = rustix::fs::fstat(&self.file.file);
-        self.seen.hold(&stat.map_err(Into::into).at("read the metadata of", &self.path)?, &self.path)
+        self.seen.hold_open(&self.file.file, &self.path)
     }
 }
 
 impl Read for HeldFile<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let left = usize::try_from(self.seen.size - self.file.position).unwrap_or(usize::MAX);
+        let left = usize::try_from(self.seen.size() - self.file.position).unwrap_or(usize::MAX);
         let wanted = left.min(buffer.len());
         if left == 0 {
             self.hold()?;

@@ -18,6 +18,7 @@ mod pairs;
 mod path;
 mod resolve;
 mod scan;
+mod seen;
 mod whiteout;
 mod xattr;
 

@@ -11,8 +11,8 @@ use rustix::fs::{AtFlags, Dir, FileType, Stat};
 
 use crate::error::{Error, IoContext, Result};
 use crate::hint::{Hint, OptionName};
-use crate::tree::content::Seen;
 use crate::tree::directories::Directories;
+use crate::tree::seen::Seen;
 use crate::tree::xattr::{self, XattrPolicy};
 use crate::tree::{
     is_reserved, Device, Directory, Entry, Excluded, Exclusion, Globs, Kind, Metadata, Mtime, TarPath, Tree,

@@ -13,6 +13,9 @@
 /// The base of the tests: trees from text, the tool, images read without the tool, peers.
 mod harness;
 
+/// A rootfs that changes while it is read is an error that names what changed, also under pseudo and fakeroot.
+mod sources;
+
 /// A layer holds everything that a rootfs holds, as read by three implementations of tar and by umoci.
 mod fidelity;
 

@@ -77,7 +77,7 @@ impl FakeRoot {
 
     /// Runs a command as this root. Output goes to files: pseudo's server outlives the command and would keep a pipe
     /// open.
-    fn run(&self, words: impl IntoIterator<Item = OsString>) -> Outcome {
+    pub(crate) fn run(&self, words: impl IntoIterator<Item = OsString>) -> Outcome {
         let mut command = unprivileged();
         command.current_dir(&self.home);
         match self.kind {
