@@ -1,10 +1,11 @@
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use serde_json::{json, Value};
 
-use crate::harness::{names_below, sha256, Scratch, Tool};
+use crate::harness::{names_below, sha256, Peer, Scratch, Tool};
 
 /// Limits of a run, whatever the input claims: 1 GiB of address space, 60 seconds of CPU, files of 1 GiB.
 const LIMITS: [&str; 3] = ["sh", "-c", "ulimit -v 1048576 && ulimit -t 60 && ulimit -f 2097152 && exec \"$0\" \"$@\""];
@@ -325,33 +326,75 @@ fn fifos_in_a_layout() {
     }
 }
 
-/// Six indexes of a hundred entries each have far more paths to the one image than they have bytes; each index is
-/// walked once.
-#[test]
-fn indexes_that_list_each_other_over_and_over() {
-    let scratch = Scratch::new();
-    scratch.small_rootfs();
+/// So many indexes, each of which lists the next this often, and the last an image.
+fn nested(scratch: &Scratch, indexes: usize, entries: usize) {
     let made = Made::at(scratch.join("hostile"));
     let layer = Tar::new().end();
     made.image(&layer, &layer, Documents::default());
     let top: Value = serde_json::from_slice(&fs::read(made.0.join("index.json")).unwrap()).unwrap();
     let mut entry = top["manifests"][0].clone();
-    for _ in 0..6 {
-        entry = made.blob("index.v1+json", &index(&vec![entry; 100]));
+    for _ in 0..indexes {
+        entry = made.blob("index.v1+json", &index(&vec![entry; entries]));
     }
     made.index(&[entry]);
+}
+
+/// What walks through all documents of a layout.
+const WALKERS: [&str; 6] = [
+    "inspect oci:hostile",
+    "verify oci:hostile",
+    "gc oci:hostile",
+    "attach oci:hostile note --type text/plain",
+    "ls oci:hostile",
+    "rm oci:hostile --untagged",
+];
+
+/// Six indexes of a hundred entries each have far more paths to the one image than they have bytes; each index is
+/// walked once.
+#[test]
+fn indexes_that_list_each_other_over_and_over() {
+    let scratch = Scratch::new();
     fs::write(scratch.join("note"), "x").unwrap();
-    for words in [
-        "inspect oci:hostile",
-        "verify oci:hostile",
-        "gc oci:hostile",
-        "attach oci:hostile note --type text/plain",
-        "ls oci:hostile",
-        "rm oci:hostile --untagged",
-    ] {
+    for words in WALKERS {
+        nested(&scratch, 6, 100);
         let words: Vec<&str> = words.split(' ').collect();
         let tool = Tool::new(words[0]).args(&words[1..]);
         tool.behind(LIMITS).within(scratch.path()).run().stdout();
+    }
+}
+
+/// However often a document is listed, it is read as often as one that is listed once.
+#[test]
+fn no_document_is_read_more_often_where_there_are_more_ways_to_it() {
+    let scratch = Scratch::new();
+    let Some(strace) = Peer::find("strace") else { return };
+    fs::write(scratch.join("note"), "x").unwrap();
+    let log = scratch.join("opened");
+    let strace = [
+        strace.path().as_os_str(),
+        "-fqq".as_ref(),
+        "-e".as_ref(),
+        "trace=open,openat".as_ref(),
+        "-o".as_ref(),
+        log.as_os_str(),
+    ];
+    for words in WALKERS {
+        let words: Vec<&str> = words.split(' ').collect();
+        // How often the blob is opened that is opened most often.
+        let most = [(1, 1), (1, 100), (6, 1), (6, 100)].map(|(indexes, entries)| {
+            nested(&scratch, indexes, entries);
+            let tool = Tool::new(words[0]).args(&words[1..]).behind(strace);
+            tool.within(scratch.path()).run().stdout();
+            let mut opened = BTreeMap::new();
+            for line in fs::read_to_string(&log).unwrap().lines() {
+                if let Some((_, digest)) = line.split_once("blobs/sha256/").filter(|(_, digest)| digest.len() > 64) {
+                    *opened.entry(digest[..64].to_owned()).or_insert(0) += 1;
+                }
+            }
+            assert!(opened.len() > indexes, "{words:?}: {opened:?}");
+            opened.into_values().max().unwrap()
+        });
+        assert!(most.iter().all(|count| *count == most[0]) && most[0] < 8, "{words:?}: {most:?}");
     }
 }
 

@@ -2,8 +2,11 @@ use std::fs;
 use std::path::Path;
 
 use rustix::process::Signal;
+use serde_json::json;
 
-use crate::harness::{bytes_of, names_below, until_it_writes, Layout, Running, Scratch, Tool};
+use crate::harness::{
+    bytes_of, names_below, sha256, until_it_writes, ByHand, Layout, Running, Scratch, Tool, MANIFEST,
+};
 
 /// A rootfs that takes until the run is ended: a terabyte of zeros in a hole.
 fn endless_rootfs(scratch: &Scratch) -> std::path::PathBuf {
@@ -81,6 +84,86 @@ fn a_signal_ends_what_waits() {
             let outcome = running.wait();
             assert_eq!((outcome.code(), outcome.stderr()), (128 + number, "ocibake: error: interrupted\n"), "{what}");
             assert_eq!(names_below(scratch.path()), names, "{what}");
+        }
+    }
+}
+
+/// An image, `oci:endless`, whose layer takes until the run is ended: a file of a terabyte, in a hole.
+fn endless_image(scratch: &Scratch) {
+    const SIZE: u64 = 1 << 40;
+    let layout = ByHand::at(&scratch.join("endless"));
+    let mut descriptor = layout.blob(b"", "application/vnd.oci.image.layer.v1.tar");
+    descriptor["size"] = (SIZE + 3 * 512).into();
+    let config = json!({"architecture": "amd64", "os": "linux",
+        "rootfs": {"type": "layers", "diff_ids": [descriptor["digest"]]}});
+    let config = layout.blob(config.to_string().as_bytes(), "application/vnd.oci.image.config.v1+json");
+    let manifest = json!({"schemaVersion": 2, "mediaType": MANIFEST, "config": config, "layers": [descriptor]});
+    layout.list(&[layout.document(&manifest)]);
+    let mut header = tar::Header::new_ustar();
+    header.set_path("zeros").unwrap();
+    header.set_mode(0o644);
+    header.set_uid(0);
+    header.set_gid(0);
+    header.set_mtime(1);
+    header.set_size(SIZE);
+    header.set_cksum();
+    let blob = scratch.join("endless/blobs/sha256").join(sha256(b""));
+    fs::write(&blob, header.as_bytes()).unwrap();
+    let blob = fs::OpenOptions::new().write(true).open(blob).unwrap();
+    blob.set_len(SIZE + 3 * 512).expect("a filesystem that holds a hole of a terabyte");
+}
+
+/// Waits until a run has read more than it needs to start.
+fn until_it_reads(running: &mut Running) {
+    let proc = format!("/proc/{}/io", running.pid());
+    running.until("it reads", || {
+        let io = fs::read_to_string(&proc).unwrap_or_default();
+        let read = io.lines().find_map(|line| line.strip_prefix("rchar: ")?.parse().ok());
+        read.is_some_and(|bytes: u64| bytes > 64 << 20)
+    });
+}
+
+/// Also where a verb only reads, and where nobody takes what it prints.
+#[test]
+fn a_signal_ends_what_reads_and_what_prints() {
+    let scratch = Scratch::new();
+    endless_image(&scratch);
+    let pipe = scratch.join("pipe");
+    let mode = rustix::fs::Mode::from_raw_mode(0o600);
+    rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+    // More than a pipe holds.
+    let rootfs = scratch.make_directory("names");
+    for number in 0..1500 {
+        fs::write(rootfs.join(format!("{number:0200}")), "").unwrap();
+    }
+    fs::write(rootfs.join("large"), vec![b'x'; 1 << 20]).unwrap();
+    let _ = Tool::build(&rootfs).args(["oci:many", "--owner", "0:0"]).within(scratch.path()).bake();
+    let names = names_below(scratch.path());
+
+    for (signal, number) in [(Signal::INT, 2), (Signal::TERM, 15)] {
+        for (words, wait) in [
+            ("inspect oci:endless --files", until_it_reads as fn(&mut Running)),
+            ("inspect oci:endless --largest 3", until_it_reads),
+            ("cat oci:endless /zeros -o new", until_it_reads),
+            ("verify oci:endless", until_it_reads),
+            ("diff oci:endless oci:many", until_it_reads),
+            ("inspect oci:many --files", until_it_waits),
+            ("cat oci:many /large", until_it_waits),
+            // It has no reader, so that even opening it blocks.
+            ("cat oci:many /large -o pipe", until_it_waits),
+        ] {
+            let words: Vec<&str> = words.split(' ').collect();
+            let tool = Tool::new(words[0]).args(&words[1..]).within(scratch.path());
+            let mut running = tool.heeding_signals().start();
+            wait(&mut running);
+            running.signal(signal);
+            let outcome = running.wait();
+            assert_eq!(
+                (outcome.code(), outcome.stderr()),
+                (128 + number, "ocibake: error: interrupted\n"),
+                "{words:?}"
+            );
+            assert_eq!(names_below(scratch.path()), names, "{words:?}");
         }
     }
 }
