@@ -33,11 +33,14 @@ pub(super) fn headers(entry: &Entry, blocks: &mut Vec<u8>) -> Result<()> {
     if matches!(entry.kind, Kind::Symlink { .. } | Kind::Hardlink { .. }) && (link.is_empty() || link.contains(&0)) {
         return refused("a link needs a target, one or more bytes other than NUL");
     }
-    if device.major > MAX_ID || device.minor > MAX_ID {
-        return refused(&format!("device numbers go up to {MAX_ID}, found {}:{}", device.major, device.minor));
+    if let Err(reason) = Device::checked(device.major, device.minor) {
+        return refused(&reason);
+    }
+    let metadata = &entry.metadata;
+    if metadata.uid == u32::MAX || metadata.gid == u32::MAX {
+        return refused(&format!("the owner {} stands for nobody: chown(2) takes it for \"unchanged\"", u32::MAX));
     }
 
-    let metadata = &entry.metadata;
     let mut records = Records::default();
     for (attribute, value) in &metadata.xattrs {
         if attribute.is_empty() || attribute.contains(&b'=') || attribute.contains(&0) {

@@ -293,6 +293,7 @@ mod tests {
             ("/bin/su/x p 755", "not a directory"),
             ("/x d 755 nobody 0", "user `nobody`"),
             ("/x d 755 0 nogroup", "group `nogroup`"),
+            ("/x d 755 4294967295 0", "user `4294967295` is unknown"),
         ] {
             let error = applied(&format!("\n{table}")).unwrap_err().to_string();
             assert!(error.starts_with("table:2: ") && error.contains(reason), "{table}: {error}");

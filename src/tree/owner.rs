@@ -153,7 +153,8 @@ impl FromStr for IdMap {
         let parts: Option<Vec<u32>> = text.split(':').map(|part| part.parse().ok()).collect();
         match parts.as_deref() {
             Some(&[container, host, size])
-                if size > 0 && container.checked_add(size - 1).is_some() && host.checked_add(size - 1).is_some() =>
+                // The largest number is no owner in a container: chown(2) takes it for "unchanged".
+                if size > 0 && container.checked_add(size).is_some() && host.checked_add(size - 1).is_some() =>
             {
                 Ok(IdMap { ranges: vec![Range { container, host, size }] })
             }

@@ -146,6 +146,7 @@ fn lines_of_a_device_table() {
         ("/dev/vda b 660 0 6 - 0", &["numbers"]),
         ("/dev/null c 666 0 0 1 x", &["`x`", "number"]),
         ("/dev/null c 666 0 0 99999 3", &["table:1: ", "99999,3", "4095"]),
+        ("/dev/null c 666 4294967295 0 1 3", &["table:1: ", "4294967295"]),
     ] {
         fs::write(scratch.join("table"), format!("{line}\n")).unwrap();
         refused(&scratch, Tool::build("rootfs").args(["oci:out", "--device-table", "table"]), words);

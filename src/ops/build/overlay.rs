@@ -104,7 +104,7 @@ fn override_stat(entry: &mut Entry) -> Result<()> {
         [uid, gid, mode, kind] => (uid, gid, mode, kind),
         _ => return Err(not_accepted()),
     };
-    let id = |text: &str| text.parse::<u32>().map_err(|_| not_accepted());
+    let id = |text: &str| text.parse().ok().filter(|id| *id != u32::MAX).ok_or_else(not_accepted);
     let (uid, gid) = (id(uid)?, id(gid)?);
     let mode = u32::from_str_radix(mode, 8).map_err(|_| not_accepted())?;
     let mut words = kind.split('-');

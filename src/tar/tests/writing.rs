@@ -67,7 +67,7 @@ fn numbers_take_a_record_only_where_octal_has_no_room() {
     assert_eq!(with(|e| e.metadata.uid = 2_097_151), None);
     assert_eq!(with(|e| e.metadata.uid = 2_097_152), Some("15 uid=2097152\\n".to_owned()));
     assert_eq!(with(|e| e.metadata.gid = 2_097_151), None);
-    assert_eq!(with(|e| e.metadata.gid = u32::MAX), Some("18 gid=4294967295\\n".to_owned()));
+    assert_eq!(with(|e| e.metadata.gid = u32::MAX - 1), Some("18 gid=4294967294\\n".to_owned()));
     assert_eq!(with(|e| e.metadata.mtime = 0.into()), None);
     assert_eq!(with(|e| e.metadata.mtime = (-1).into()), Some("12 mtime=-1\\n".to_owned()));
     assert_eq!(with(|e| e.metadata.mtime = 0o777_7777_7777.into()), None);
@@ -131,11 +131,11 @@ fn attributes_are_records_in_the_order_of_their_names() {
     for (name, value) in [("user.b", &b"\n12 path=x\n"[..]), ("user.a", b"=\0"), ("security.capability", b"")] {
         entry.metadata.xattrs.insert(name.into(), value.into());
     }
-    entry.metadata.uid = u32::MAX;
+    entry.metadata.uid = u32::MAX - 1;
     assert_eq!(
         records(&entry).unwrap(),
         "37 SCHILY.xattr.security.capability=\\n26 SCHILY.xattr.user.a==\\x00\\n\
-         35 SCHILY.xattr.user.b=\\n12 path=x\\n\\n18 uid=4294967295\\n"
+         35 SCHILY.xattr.user.b=\\n12 path=x\\n\\n18 uid=4294967294\\n"
     );
 }
 
@@ -192,6 +192,11 @@ fn what_an_archive_cannot_hold_is_refused_by_name() {
         entry
     };
     let device = |major, minor| entry("f", Kind::CharDevice(Device { major, minor }));
+    let owned = |uid, gid| {
+        let mut entry = file("f", 0);
+        (entry.metadata.uid, entry.metadata.gid) = (uid, gid);
+        entry
+    };
     let limit = EXTENDED_HEADER_LIMIT as usize;
     let table = [
         (file("a/.wh.f", 0), "cannot store `/a/.wh.f`: in a layer, a name that begins with `.wh.` means a removal"),
@@ -200,8 +205,10 @@ fn what_an_archive_cannot_hold_is_refused_by_name() {
         (entry("f", Kind::Symlink { target: b""[..].into() }), "cannot store `/f`: a link needs a target"),
         (entry("f", Kind::Symlink { target: b"a\0"[..].into() }), "cannot store `/f`: a link needs a target"),
         (entry("f", Kind::Hardlink { target: path("") }), "cannot store `/f`: a link needs a target"),
-        (device(2_097_152, 0), "cannot store `/f`: device numbers go up to 2097151, found 2097152:0"),
-        (device(0, u32::MAX), "cannot store `/f`: device numbers go up to 2097151, found 0:4294967295"),
+        (device(4096, 0), "cannot store `/f`: the device 4096,0 is out of range"),
+        (device(0, u32::MAX), "cannot store `/f`: the device 0,4294967295 is out of range"),
+        (owned(u32::MAX, 0), "cannot store `/f`: the owner 4294967295 stands for nobody"),
+        (owned(0, u32::MAX), "cannot store `/f`: the owner 4294967295 stands for nobody"),
         (attribute(b"a=b", 0), "cannot store `/f`: the name of an extended attribute has"),
         (attribute(b"a\0b", 0), "cannot store `/f`: the name of an extended attribute has"),
         (attribute(b"", 0), "cannot store `/f`: the name of an extended attribute has"),
@@ -211,7 +218,7 @@ fn what_an_archive_cannot_hold_is_refused_by_name() {
         let error = written(&entry).unwrap_err().to_string();
         assert!(error.starts_with(expected), "{error}");
     }
-    written(&device(2_097_151, 2_097_151)).unwrap();
+    written(&device(4095, 1_048_575)).unwrap();
     written(&attribute(b"a", limit - "1048576 SCHILY.xattr.a=\n".len())).unwrap();
     written(&attribute(b"a", limit - "1048576 SCHILY.xattr.a=\n".len() + 1)).unwrap_err();
 
