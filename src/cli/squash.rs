@@ -29,6 +29,8 @@ pub(super) struct Args {
     targets: Vec<Location>,
 
     /// Which platform, where there is a choice: `os/architecture[/variant]`
+    ///
+    /// If the only image names no platform, it becomes one for this.
     #[arg(long, value_name = "PLATFORM")]
     platform: Option<PlatformPattern>,
 

@@ -227,3 +227,29 @@ fn what_ls_shows_can_be_typed() {
         }
     }
 }
+
+/// An index and an image that take each other's name are told of in the same words.
+#[test]
+fn an_index_that_gives_way_to_an_image_is_told() {
+    let scratch = Scratch::new();
+    fs::create_dir(scratch.join("rootfs")).unwrap();
+    fs::write(scratch.join("rootfs/f"), "x").unwrap();
+    let layout = ByHand::at(&scratch.join("L"));
+    let images = ["amd64", "arm64"].map(|architecture| layout.platform(architecture, None));
+    let index = layout.index(&images);
+    let entries = [named(&index, "v1"), named(&images[0], "one")];
+    for words in [
+        &["build", "rootfs", "oci:L:v1", "--arch", "amd64", "--owner", "0:0"][..],
+        &["convert", "oci:L:v1", "oci:L:v1", "--platform", "arm64"],
+        &["squash", "oci:L:one", "oci:L:v1"],
+        &["tag", "oci:L:one", "v1"],
+    ] {
+        layout.list(&entries);
+        let said = done(&scratch, words);
+        let told = format!("was the index {}, and is one image now: it has lost its name\n", &digest(&index)[..19]);
+        assert!(said.ends_with(&told) && said.lines().count() == 1, "{words:?}: {said}");
+    }
+    // With another name, nothing is lost.
+    layout.list(&[entries[0].clone(), entries[1].clone(), named(&index, "v2")]);
+    assert_eq!(done(&scratch, &["tag", "oci:L:one", "v1"]), "");
+}

@@ -11,8 +11,8 @@ use crate::error::{despite_damage, IoContext, Result};
 use crate::layout::graph::{take_orphans, DocumentLinks, Documents, Reach};
 use crate::layout::transaction::merge::{join_list, merge};
 use crate::layout::transaction::Stage;
-use crate::layout::{most_specific, Layout, Location};
-use crate::media_type::MediaType;
+use crate::layout::{is_referrers_tag, most_specific, Layout, Location};
+use crate::media_type::{MediaKind, MediaType};
 use crate::oci::annotations::CONTAINERD_NAME;
 use crate::oci::{Descriptor, Document, Index, RefName};
 
@@ -42,9 +42,10 @@ pub(super) struct Drafted {
     pub(super) warnings: Vec<String>,
 }
 
-/// A warning about an image that has lost its name. `how` says what took it, or which name it was.
-pub(crate) fn displacement(target: &Location, image: &Digest, how: &str) -> String {
-    format!("target `{target}` was the image {}, {how}: it has lost its name", image.short())
+/// A warning about an image or an index that has lost its name. `how` says what took it, or which name it was.
+pub(crate) fn displacement(target: &Location, entry: &Descriptor, how: &str) -> String {
+    let what = if entry.media_type.kind() == MediaKind::Index { "index" } else { "image" };
+    format!("target `{target}` was the {what} {}, {how}: it has lost its name", entry.digest.short())
 }
 
 /// The outcome of a change.
@@ -83,10 +84,22 @@ impl<'a> Draft<'a> {
         for old in &self.displaced {
             if let Some(name) = self.lost_name(old) {
                 let how = format!("under the name `{}`", name.escape_debug());
-                warnings.push(displacement(self.target, &old.digest, &how));
+                warnings.push(displacement(self.target, old, &how));
+            } else if self.gave_way_to_image(old) {
+                warnings.push(displacement(self.target, old, "and is one image now"));
             }
         }
         Drafted { index: self.index, freed: self.freed, warnings }
+    }
+
+    /// Whether an index was replaced by one image, and nothing leads to the others by a name any more.
+    fn gave_way_to_image(&self, old: &Descriptor) -> bool {
+        let is_image =
+            |new: &Descriptor| new.ref_name() == old.ref_name() && new.media_type.kind() == MediaKind::Manifest;
+        old.media_type.kind() == MediaKind::Index
+            && !is_referrers_tag(old)
+            && self.index.manifests.iter().any(is_image)
+            && !self.index.manifests.iter().any(|new| new.digest == old.digest)
     }
 
     /// The name of an entry that was replaced, if its image has lost it to another spelling.

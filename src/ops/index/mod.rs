@@ -122,7 +122,7 @@ fn displaced(before: &Index, stand: &Stand, document: &Document<Index>, target: 
     let is_named = |entry: &Descriptor| stand.names.iter().any(|name| entry.ref_name() == Some(name.as_str()));
     let own = stand.own_entries(before).into_iter();
     own.filter(|entry| entry.media_type.kind() == MediaKind::Manifest && is_named(entry) && !is_listed(entry))
-        .map(|entry| displacement(target, &entry.digest, "which the index does not list"))
+        .map(|entry| displacement(target, &entry, "which the index does not list"))
         .collect()
 }
 
