@@ -24,7 +24,7 @@ use super::{say, Answer, LocationParser, Session};
 /// named stays as it is: here, an entrypoint does not clear the command. An empty flag (--cmd '') clears too. Nothing
 /// is read from the environment, and only --created changes the time.
 #[derive(clap::Args)]
-#[command(after_help = "Examples:\n  ocibake config oci:out:v1 --cmd '/bin/app --serve' --label .version=1.2\n  \
+#[command(after_help = "Examples:\n  ocibake config oci:out:v1 --cmd '/bin/app serve' --label .version=1.2\n  \
                   ocibake config oci:out:v1 --env PATH=/bin --remove-label a.b --clear cmd --tag v1-slim\n  \
                   ocibake config oci:out:all --all-platforms --annotation .vendor=ACME")]
 pub(super) struct Args {
