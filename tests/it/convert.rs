@@ -91,17 +91,15 @@ fn there_and_back_is_the_same_image() {
         ("oci-archive", "a.tar.zst"),
         ("docker-archive", "docker.tar.gz"),
     ];
-    // Each step continues with the output of the previous one, through the compressions forwards and backwards.
-    for (number, (transport, file)) in targets.iter().enumerate() {
-        let order = if number % 2 == 0 { [0, 1, 2] } else { [1, 0, 2] };
-        for (compression, digest) in order.map(|number| &built[number]) {
-            let target = at(transport, &scratch.join(&format!("{compression}-{file}")), "");
-            let converted = convert(&image, &format!("{target}:app:v1")).args(["--compression", compression]).bake();
-            assert_eq!(converted, *digest, "{image} to {target} in {compression}");
-            image = target;
-            assert_eq!(diff_ids(&image), expected, "{image}");
-            assert_verified(&image);
-        }
+    // Each step continues with the output of the previous one, so that every compression meets every other.
+    let compressions = built.iter().chain(built.iter().rev());
+    for ((transport, file), (compression, digest)) in targets.iter().zip(compressions.cycle()) {
+        let target = at(transport, &scratch.join(&format!("{compression}-{file}")), "");
+        let converted = convert(&image, &format!("{target}:app:v1")).args(["--compression", compression]).bake();
+        assert_eq!(converted, *digest, "{image} to {target} in {compression}");
+        image = target;
+        assert_eq!(diff_ids(&image), expected, "{image}");
+        assert_verified(&image);
     }
 }
 
@@ -176,7 +174,7 @@ fn grow_image(numbers: &mut Numbers, layout: &ByHand) -> Value {
 /// Forty images on paths of three steps: their content stays the same, and without --compression every byte does.
 #[test]
 fn whatever_the_way_the_image_stays() {
-    for seed in 1..=40 {
+    for seed in 1..=16 {
         let scratch = Scratch::new();
         let mut numbers = Numbers(0x9e37_79b9_7f4a_7c15 ^ seed);
         let made = ByHand::at(&scratch.join("made"));

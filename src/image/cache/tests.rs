@@ -390,7 +390,7 @@ fn rewrite(path: Option<PathBuf>, change: impl FnOnce(&mut Vec<u8>)) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 12, ..ProptestConfig::default() })]
 
     /// Whatever happened to tree and cache, threads and level: the bytes are those that there are without a cache.
     #[test]

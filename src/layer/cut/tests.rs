@@ -266,7 +266,7 @@ fn check_once(layers: &[Cut<'_>]) -> Result<(), TestCaseError> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 2000, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 600, ..ProptestConfig::default() })]
 
     #[test]
     fn layers_are_the_tree((_, new) in pair(), owners in owners(), plan in any_plan()) {

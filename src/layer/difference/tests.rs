@@ -283,7 +283,7 @@ fn check_reasons(old: &Model, new: &Model, steps: &[Step<'_>]) -> Result<(), Tes
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 2000, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 600, ..ProptestConfig::default() })]
 
     #[test]
     fn old_and_layer_are_new((old, new) in pair()) {

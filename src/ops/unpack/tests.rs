@@ -311,7 +311,7 @@ fn without_bad_links(layers: Vec<Vec<Entry>>) -> Vec<Vec<Entry>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 128, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn layers_on_disk_are_the_tree_that_they_fold_to(layers in vec(vec(members(), 0..12), 1..4)) {

@@ -33,6 +33,12 @@ fn runs(bad: &str) -> Vec<(&'static str, Tool)> {
     ]
 }
 
+/// The first run of each depth.
+fn one_of_each_depth(bad: &str) -> Vec<(&'static str, Tool)> {
+    let mut depths = BTreeSet::new();
+    runs(bad).into_iter().filter(|(depth, _)| depths.insert(*depth)).collect()
+}
+
 /// Rules, and their verdicts by how deep a verb looks.
 fn verdicts() -> BTreeMap<String, Value> {
     let rules = Tool::new("verify").args(["--rules", "--json"]).run().json();
@@ -46,10 +52,10 @@ fn other(scratch: &Scratch) {
     let _ = Tool::build("others").args(["oci:other", "--owner", "0:0"]).within(scratch.path()).bake();
 }
 
-/// Runs all verbs, and returns what was not as the table says.
-fn judge(scratch: &Scratch, bad: &str, rule: &str, what: &str, verdicts: &Value) -> Vec<String> {
+/// Runs verbs, and returns what was not as the table says.
+fn judge(scratch: &Scratch, runs: Vec<(&str, Tool)>, rule: &str, what: &str, verdicts: &Value) -> Vec<String> {
     let mut wrong = Vec::new();
-    for (depth, tool) in runs(bad) {
+    for (depth, tool) in runs {
         let _ = fs::remove_dir_all(scratch.join("out"));
         let run = tool.within(scratch.path()).run();
         let code = run.code();
@@ -86,13 +92,15 @@ fn every_verb_does_with_a_broken_rule_what_the_table_says() {
     for (rule, what, changes) in corruptions::rows() {
         let _ = fs::remove_dir_all(scratch.join("bad"));
         specimen.write(&changes, &scratch.join("bad"));
-        wrong.extend(judge(&scratch, "oci:bad", rule, what, &verdicts[rule]));
-        covered.insert(rule.to_owned());
+        // All verbs have met the rule before: one for each depth is enough.
+        let is_new = covered.insert(rule.to_owned());
+        let runs = if is_new { runs("oci:bad") } else { one_of_each_depth("oci:bad") };
+        wrong.extend(judge(&scratch, runs, rule, what, &verdicts[rule]));
     }
     let rule = "archive-repeated-file";
     specimen.write(&change(), &scratch.join("same"));
     let archive = archive_with(&scratch.join("same"), "index.json", &scratch.join("twice.tar"));
-    wrong.extend(judge(&scratch, &archive, rule, "an index twice", &verdicts[rule]));
+    wrong.extend(judge(&scratch, runs(&archive), rule, "an index twice", &verdicts[rule]));
     covered.insert(rule.to_owned());
     assert_eq!(covered, verdicts.into_keys().collect(), "a rule without a row");
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
