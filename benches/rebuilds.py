@@ -9,6 +9,7 @@ from pathlib import Path
 from statistics import median
 
 from measure import Contestant, print_table, say
+from peers import buildah_commit, umoci_insert
 
 # Makes in $INPUT two changed rootfs: `few`, where the files of some recipes have another byte at their end, until one file in a
 # hundred has; and `random`, where one file in a hundred has, wherever it is. And the caches that know the rootfs as it was.
@@ -55,11 +56,8 @@ CONTESTANTS |= {
     "clean-layers": rebuild("gzip, layers by recipe, no cache", ROOTFS, "gzip", *PACKAGES, cache=False),
     "same-layers": rebuild("gzip, layers by recipe, nothing changed", ROOTFS, "gzip", *PACKAGES, cache="layers"),
     "few-layers": rebuild("gzip, layers by recipe, 1% of a few recipes", FEW, "gzip", *PACKAGES, cache="layers"),
-    "insert-again": Contestant("umoci insert, whole again", ["umoci"], """
-umoci init --layout "$OUT/result"
-umoci new --image "$OUT/result:v1"
-umoci insert --image "$OUT/result:v1" "$INPUT/few" /
-"""),
+    "insert-again": umoci_insert("umoci insert, whole again", FEW),
+    "buildah-again": buildah_commit("buildah, whole again", FEW),
 }
 # Who is compared with whom.
 CLEAN = {key: "clean-layers" if key.endswith("-layers") else "clean-gzip" for key in CONTESTANTS}
