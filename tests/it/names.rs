@@ -139,8 +139,8 @@ fn two_images_of_one_name_are_an_error_that_lists_both() {
     assert_eq!(listed(&scratch, "docker-archive:o.tar").len(), 1);
 }
 
-/// A docker archive of images with these names, one each.
-fn docker_archive(path: &Path, names: &[&str]) {
+/// A docker archive of images with these names.
+fn docker_archive(path: &Path, images: &[&[&str]]) {
     let mut archive = tar::Builder::new(fs::File::create(path).unwrap());
     let mut put = |name: &str, bytes: &[u8]| {
         let mut header = tar::Header::new_ustar();
@@ -149,7 +149,7 @@ fn docker_archive(path: &Path, names: &[&str]) {
         archive.append_data(&mut header, name, bytes).unwrap();
     };
     let mut items = Vec::new();
-    for (number, name) in names.iter().enumerate() {
+    for (number, names) in images.iter().enumerate() {
         let layer = tar_of(&[Member::File("f", &number.to_string())]);
         let diff_id = format!("sha256:{}", sha256(&layer));
         let config =
@@ -157,7 +157,7 @@ fn docker_archive(path: &Path, names: &[&str]) {
         let (config_name, layer_name) = (format!("{number}.json"), format!("{number}.tar"));
         put(&config_name, config.to_string().as_bytes());
         put(&layer_name, &layer);
-        items.push(json!({"Config": config_name, "RepoTags": [name], "Layers": [layer_name]}));
+        items.push(json!({"Config": config_name, "RepoTags": names, "Layers": [layer_name]}));
     }
     put("manifest.json", Value::from(items).to_string().as_bytes());
     archive.finish().unwrap();
@@ -166,14 +166,14 @@ fn docker_archive(path: &Path, names: &[&str]) {
 #[test]
 fn a_docker_archive_knows_a_name_by_every_spelling() {
     let scratch = Scratch::new();
-    docker_archive(&scratch.join("one.tar"), &["app:latest", "index.docker.io/team/db:v1"]);
+    docker_archive(&scratch.join("one.tar"), &[&["app:latest"], &["index.docker.io/team/db:v1"]]);
     let images = listed(&scratch, "docker-archive:one.tar");
     for (spelt, at) in [("app", 0), ("docker.io/library/app", 0), ("team/db:v1", 1), ("docker.io/team/db:v1", 1)] {
         assert_eq!(found(&scratch, &format!("docker-archive:one.tar:{spelt}")), images[at].1, "{spelt}");
     }
     assert_eq!(errors(&scratch, "docker-archive:one.tar"), [""; 0]);
     // And two images of one name are two, whichever spelling is asked for.
-    docker_archive(&scratch.join("two.tar"), &["app:latest", "docker.io/library/app:latest"]);
+    docker_archive(&scratch.join("two.tar"), &[&["app:latest"], &["docker.io/library/app:latest"]]);
     let images = listed(&scratch, "docker-archive:two.tar");
     for spelt in ["app", "app:latest", "docker.io/library/app:latest"] {
         let error = run(&scratch, &["inspect", &format!("docker-archive:two.tar:{spelt}")]).error();
@@ -185,6 +185,49 @@ fn a_docker_archive_knows_a_name_by_every_spelling() {
     }
     assert!(is_missing(&scratch.join("out")) && is_missing(&scratch.join("out.tar")));
     assert_eq!(errors(&scratch, "docker-archive:two.tar"), ["ref-name-repeated"]);
+}
+
+/// What no reader takes for a name goes with a word, and nothing is written under it.
+#[test]
+fn names_that_a_target_cannot_hold_are_told() {
+    let scratch = Scratch::new();
+    let digest = "a".repeat(64);
+    let pinned = format!("app@sha256:{digest}");
+    for (names, in_layout, in_docker) in [
+        (&["<none>:<none>", "app:v1"][..], Ok("app:v1"), Ok("app:v1")),
+        (&["<none>:<none>"], Ok("(no name)"), Ok("(no name)")),
+        (&["Team/App:v1"], Ok("Team/App:v1"), Err("Team/App:v1")),
+        (&["App_!:v1"], Err("App_!:v1"), Err("App_!:v1")),
+        (&[&pinned], Ok(&*pinned), Err(&*pinned)),
+    ] {
+        docker_archive(&scratch.join("foreign.tar"), &[names]);
+        for (target, expected) in [("oci:out", in_layout), ("docker-archive:out.tar", in_docker)] {
+            let said = done(&scratch, &["convert", "docker-archive:foreign.tar", target]);
+            let warning = |name: &str| said.contains("warning: ") && said.contains(&format!("{name}` is no name"));
+            let (listed, _) = &listed(&scratch, target)[0];
+            match expected {
+                Ok(name) => assert!(said.is_empty() && listed.ends_with(name), "{names:?}, {target}: {listed}: {said}"),
+                Err(name) => assert!(warning(name) && listed == "(no name)", "{names:?}, {target}: {listed}: {said}"),
+            }
+            assert_eq!(errors(&scratch, target), [""; 0]);
+        }
+        fs::remove_dir_all(scratch.join("out")).unwrap();
+        fs::remove_file(scratch.join("out.tar")).unwrap();
+    }
+}
+
+#[test]
+fn one_image_may_have_a_name_in_two_spellings() {
+    let scratch = Scratch::new();
+    docker_archive(&scratch.join("one.tar"), &[&["app:v1", "docker.io/library/app:v1"]]);
+    assert_eq!(errors(&scratch, "docker-archive:one.tar"), [""; 0]);
+    let _ = done(&scratch, &["convert", "docker-archive:one.tar", "oci:out"]);
+    assert_eq!(errors(&scratch, "oci:out"), [""; 0]);
+    // As Docker saves one image of two repositories.
+    let layout = ByHand::at(&scratch.join("saved"));
+    let app = image(&layout, "app");
+    layout.list(&[saved(&app, "app"), saved(&app, "db")]);
+    assert_eq!(errors(&scratch, "oci:saved"), [""; 0]);
 }
 
 #[test]
@@ -220,7 +263,7 @@ fn what_ls_shows_can_be_typed() {
     assert_eq!(names, ["docker.io/library/app:latest", "docker.io/library/db:latest", "v2"]);
     assert_eq!(run(&scratch, &["inspect", "oci:L:latest", "--json"]).json()["refs"], json!(names[..2]));
     // Docker's grammar has names that are not ref names.
-    docker_archive(&scratch.join("odd.tar"), &["my__app:v1", "app:latest"]);
+    docker_archive(&scratch.join("odd.tar"), &[&["my__app:v1"], &["app:latest"]]);
     for (image, path) in [("oci", "L"), ("docker-archive", "odd.tar")] {
         for (name, digest) in listed(&scratch, &format!("{image}:{path}")) {
             assert_eq!(found(&scratch, &format!("{image}:{path}:{name}")), digest, "{name}");

@@ -262,29 +262,46 @@ impl IndexEntry {
         options: &TargetOptions,
         warnings: &mut Vec<String>,
     ) -> Result<(Vec<Descriptor>, Vec<String>)> {
+        let keeps_own = target.name.is_none() && options.tags.is_empty();
+        let lost = self.lost_name(target).filter(|_| self.kind == EntryKind::Image && keeps_own);
+        if let Some(name) = lost {
+            let name = name.escape_debug();
+            let whose = if target.is_docker_archive() { " that Docker knows" } else { "" };
+            warnings.push(format!("`{name}` is no name{whose}: the image has none in `{target}`"));
+        }
         if self.kind == EntryKind::Image && options.gives_names(target) {
             let mut options = options.clone();
-            if target.name.is_none() && options.tags.is_empty() {
+            if keeps_own {
                 options.tags.extend(self.own_name(target));
             }
             let names = options.names(target)?;
             return Ok((names.descriptors(&without_names(self.descriptor.clone())), names.texts()));
         }
-        let refs = if target.is_docker_archive() {
-            let name = self.own_name(target).map(|name| name.to_string());
-            if let (EntryKind::Image, None, Some(word)) = (self.kind, &name, self.descriptor.ref_name()) {
-                let word = word.escape_debug();
-                warnings.push(format!("`{word}` is no name that Docker knows: the image has none in `{target}`"));
-            }
-            name
-        } else {
-            self.descriptor.ref_name().map(str::to_owned)
-        };
-        let descriptor = match target.transport {
-            Transport::Oci => without_full_name(self.descriptor.clone()),
+        // The index within a docker archive takes more names than Docker does.
+        let descriptor = match lost {
+            Some(name) if name.parse::<ImageName>().is_err() => without_names(self.descriptor.clone()),
             _ => self.descriptor.clone(),
         };
+        let refs = match target.transport {
+            Transport::DockerArchive => self.own_name(target).map(|name| name.to_string()),
+            _ => descriptor.ref_name().map(str::to_owned),
+        };
+        let descriptor = match target.transport {
+            Transport::Oci => without_full_name(descriptor),
+            _ => descriptor,
+        };
         Ok((vec![descriptor], refs.into_iter().collect()))
+    }
+
+    /// The name that the image has and that the target cannot hold, if it has no other.
+    fn lost_name(&self, target: &Location) -> Option<&str> {
+        let (ref_name, full) = (self.descriptor.ref_name(), self.descriptor.annotation(CONTAINERD_NAME));
+        let is_lost = if target.is_docker_archive() {
+            self.own_name(target).is_none()
+        } else {
+            ref_name.is_none() && full.is_some_and(|name| name.parse::<ImageName>().is_err())
+        };
+        ref_name.or(full).filter(|_| is_lost)
     }
 
     /// The current name in the form of the target. Docker takes a single word for a tag, not a name.
@@ -293,7 +310,10 @@ impl IndexEntry {
         let ref_name = self.descriptor.ref_name().and_then(parsed);
         let whole_name = self.descriptor.annotation(CONTAINERD_NAME).and_then(parsed);
         match target.transport {
-            Transport::DockerArchive => whole_name.or_else(|| ref_name.filter(|name| !name.is_word())),
+            Transport::DockerArchive => {
+                let names = whole_name.into_iter().chain(ref_name.filter(|name| !name.is_word()));
+                names.into_iter().find(|name| name.docker_name().is_ok())
+            }
             Transport::Oci | Transport::OciArchive | Transport::Archive => ref_name,
         }
     }

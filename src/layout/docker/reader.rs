@@ -206,6 +206,7 @@ fn parts(archive: &Archive, items: Vec<Item>) -> Result<Vec<Parts>> {
     let images = items.into_iter().map(|item| {
         let layers = item.layers.unwrap_or_default();
         let mut names = item.repo_tags.unwrap_or_default();
+        names.retain(|name| name != NO_NAME);
         if let (true, Some(top)) = (names.is_empty(), layers.last()) {
             names = legacy::names_of_layer(archive, top)?;
             names.retain(|name| taken.insert(whole_name(name)));
@@ -215,13 +216,17 @@ fn parts(archive: &Archive, items: Vec<Item>) -> Result<Vec<Parts>> {
     images.collect()
 }
 
+/// What Docker shows in place of a name, and some tools save.
+const NO_NAME: &str = "<none>:<none>";
+
 /// A copy of the descriptor with a name, which may not be a valid ref name.
 fn named(descriptor: &Descriptor, name: &str) -> Descriptor {
     let mut descriptor = descriptor.clone();
     descriptor.annotations.get_or_insert_with(Annotations::new).insert(CONTAINERD_NAME.to_owned(), whole_name(name));
     match name.parse::<RefName>() {
-        Ok(name) => descriptor.with_ref_name(&name),
-        Err(_) => descriptor,
+        // A ref name that ends in a digest could not be told from the digest.
+        Ok(ref_name) if !name.contains('@') => descriptor.with_ref_name(&ref_name),
+        _ => descriptor,
     }
 }
 

@@ -100,18 +100,24 @@ impl DocumentWalk<'_> {
         let descriptors: Vec<(usize, &Value)> = descriptors.iter().enumerate().collect();
         let Named { found: meant, digest } =
             named(&descriptors, wanted, |(_, descriptor), key| annotation(descriptor, key));
-        let mut seen = BTreeMap::new();
+        // In a docker archive, every spelling of a name is that name, and one image may have several. Elsewhere Docker
+        // saves one image under its tag alone, once for each repository.
+        let is_docker_archive = wanted.is_docker_archive();
+        let is_same = |one: &Value, other: &Value| one.get("digest") == other.get("digest");
+        let full = |descriptor: &Value| annotation(descriptor, CONTAINERD_NAME).map(str::to_owned);
+        let mut seen: BTreeMap<&str, (usize, &Value)> = BTreeMap::new();
         for (number, descriptor) in &meant {
-            // In a docker archive, every spelling of a name is that name.
-            let key = if wanted.is_docker_archive() { CONTAINERD_NAME } else { REF_NAME };
+            let key = if is_docker_archive { CONTAINERD_NAME } else { REF_NAME };
             let Some(name) = annotation(descriptor, key) else { continue };
-            if let Some(first) = seen.get(&name) {
-                let place = place.member("manifests").member(*number).member("annotations");
-                let place = place.member(REF_NAME);
-                let found = format!("{}, which manifests/{first} has too", quoted(name));
-                self.findings.add(Rule::RefNameRepeated, &place, "a name of its own", found);
-            } else {
-                seen.insert(name, number);
+            match seen.get(&name) {
+                Some((_, first)) if is_docker_archive && is_same(first, descriptor) => {}
+                Some((_, first)) if is_same(first, descriptor) && full(first) != full(descriptor) => {}
+                Some((first, _)) => {
+                    let place = place.member("manifests").member(*number).member("annotations");
+                    let found = format!("{}, which manifests/{first} has too", quoted(name));
+                    self.findings.add(Rule::RefNameRepeated, &place.member(REF_NAME), "a name of its own", found);
+                }
+                None => drop(seen.insert(name, (*number, *descriptor))),
             }
         }
         if let Some(wanted) = &wanted.name {
