@@ -101,15 +101,21 @@ impl Staging {
             }
             // Until it is locked, another run may take it for abandoned.
             let lock = match open_directory(&path) {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-                opened => opened.at("open a directory in", &shown)?,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    forget(&path);
+                    continue;
+                }
+                Err(error) => {
+                    give_up(&path);
+                    return Err(error).at("open a directory in", &shown);
+                }
+                Ok(opened) => opened,
             };
             match try_lock(&lock) {
                 Ok(true) if stands_at(&lock, &path) => return Ok(Staging { path, _lock: lock }),
                 Ok(_) => forget(&path),
                 Err(error) => {
-                    let _ = fs::remove_dir(&path);
-                    forget(&path);
+                    give_up(&path);
                     return Err(error).at(LOCK, &shown);
                 }
             }
@@ -139,6 +145,12 @@ fn create_alive(path: &Path) -> Result<io::Result<()>> {
         alive.insert(path.to_path_buf());
     }
     Ok(created)
+}
+
+/// Removes a staging directory in which nothing is staged yet.
+fn give_up(path: &Path) {
+    let _ = fs::remove_dir(path);
+    forget(path);
 }
 
 fn forget(path: &Path) {
