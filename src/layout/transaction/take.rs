@@ -110,8 +110,13 @@ impl Stage {
         let file = File::open(path).at("read", self.place())?;
         let mut blob = VerifiedReader::new(Watched { inner: file, observer }, descriptor)?;
         let mut buffer = vec![0; PIECE];
-        while blob.read(&mut buffer).at("read", self.place())? > 0 {}
-        Ok(())
+        loop {
+            match blob.read(&mut buffer) {
+                Ok(0) => return Ok(()),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                read => drop(read.at("read", self.place())?),
+            }
+        }
     }
 }
 

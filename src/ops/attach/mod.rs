@@ -148,7 +148,10 @@ impl<'a> Content<'a> {
 impl Read for Content<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         self.observer.check()?;
-        Ok(self.file.read(buffer).at("read", self.path)?)
+        match self.file.read(buffer) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => Err(error),
+            read => Ok(read.at("read", self.path)?),
+        }
     }
 }
 

@@ -107,8 +107,13 @@ impl<'a> StoredReader<'a> {
 /// Reads to the end.
 pub(super) fn drain(mut reader: impl Read) -> io::Result<()> {
     let mut buffer = vec![0; 64 * 1024];
-    while reader.read(&mut buffer)? > 0 {}
-    Ok(())
+    loop {
+        match reader.read(&mut buffer) {
+            Ok(0) => return Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            read => drop(read?),
+        }
+    }
 }
 
 impl Read for StoredReader<'_> {
