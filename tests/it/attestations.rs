@@ -224,6 +224,109 @@ fn verify_finds_one_that_is_about_nothing() {
     assert_eq!(rules, ["attestation-subject", "attestation-subject"], "{report:#}");
 }
 
+fn document(layout: &Path, descriptor: &Value) -> Value {
+    let path = layout.join("blobs").join(digest(descriptor).replace(':', "/"));
+    serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
+}
+
+/// Gives an attestation the subject that its annotation names, as newer versions of `BuildKit` do.
+fn with_subject(path: &Path, attestation: &Value, image: &Value) -> Value {
+    let (layout, manifest) = (ByHand::at(path), document(path, attestation));
+    let subject = json!({"mediaType": MANIFEST, "digest": image["digest"], "size": image["size"]});
+    with(attestation.clone(), &layout.document(&with(manifest, &json!({"subject": subject}))))
+}
+
+/// The index lists attestations beside their images, whether they have a subject or not.
+#[test]
+fn an_attestation_with_a_subject_is_listed_beside_its_image() {
+    let scratch = Scratch::new();
+    let Attested { images, attestations } = fresh(&scratch);
+    let path = scratch.join("flat");
+    let attestations = [0, 1].map(|at: usize| with_subject(&path, &attestations[at], &images[at]));
+    ByHand::at(&path)
+        .list(&[&[named(&images[0], "v1-amd64"), named(&images[1], "v1-riscv64")][..], &attestations].concat());
+    assert_good(&scratch, "oci:flat");
+    assert_eq!(told(&scratch, &["index", "oci:flat", "oci:out:all"]), "");
+    assert_good(&scratch, "oci:out");
+    assert_eq!(entries(&scratch, "out").len(), 1);
+    let index = document(&scratch.join("out"), &entries(&scratch, "out")[0]);
+    let listed: Vec<&str> = index["manifests"].as_array().unwrap().iter().map(digest).collect();
+    assert_eq!(listed, [&images[0], &images[1], &attestations[0], &attestations[1]].map(digest));
+}
+
+/// Annotation and subject of an attestation name one image, whatever becomes of it, and one line tells.
+#[test]
+fn the_subject_of_an_attestation_changes_with_its_annotation() {
+    for (name, words) in [
+        ("nested", &["config", "oci:nested:v1", "--platform", "amd64", "--label", "a=b"][..]),
+        ("nested", &["convert", "oci:nested", "oci:out", "--compression", "zstd"]),
+        ("flat", &["config", "oci:flat:v1-amd64", "--label", "a=b"]),
+        ("flat", &["config", "oci:flat:v1-amd64", "--label", "a=b", "--tag", "new"]),
+        ("flat", &["convert", "oci:flat", "oci:out", "--compression", "zstd"]),
+    ] {
+        let scratch = Scratch::new();
+        let Attested { images, attestations } = fresh(&scratch);
+        let path = scratch.join(name);
+        let layout = ByHand::at(&path);
+        let attestations = [0, 1].map(|at: usize| with_subject(&path, &attestations[at], &images[at]));
+        let [a, b] = &images;
+        let [of_a, of_b] = &attestations;
+        if name == "flat" {
+            layout.list(&[named(a, "v1-amd64"), named(b, "v1-riscv64"), of_a.clone(), of_b.clone()]);
+        } else {
+            let index = layout.index(&[a.clone(), b.clone(), of_a.clone(), of_b.clone()]);
+            layout.list(&[named(&index, "v1")]);
+        }
+        let said = told(&scratch, words);
+        let count = if words[0] == "config" { 1 } else { 2 };
+        assert_eq!((said.matches("it stays with the image").count(), said.lines().count()), (count, count), "{said}");
+        let target = if words[0] == "config" { name } else { "out" };
+        assert_good(&scratch, &format!("oci:{target}"));
+        let path = scratch.join(target);
+        let mut listed = entries(&scratch, target);
+        if name == "nested" {
+            listed = document(&path, &listed[0])["manifests"].as_array().unwrap().clone();
+        }
+        let listed: Vec<&Value> = listed.iter().filter(|entry| about(entry).is_some()).collect();
+        assert_eq!(listed.len(), if words.contains(&"new") { 3 } else { 2 }, "{words:?}");
+        for attestation in listed {
+            assert_eq!(document(&path, attestation)["subject"]["digest"], about(attestation).unwrap(), "{words:?}");
+        }
+    }
+}
+
+#[test]
+fn verify_finds_an_attestation_of_two_images() {
+    let scratch = Scratch::new();
+    let Attested { images, attestations } = fresh(&scratch);
+    let path = scratch.join("flat");
+    let of_two = with_subject(&path, &attestations[0], &images[1]);
+    ByHand::at(&path).list(&[&[named(&images[0], "a"), named(&images[1], "b")][..], &[of_two]].concat());
+    let report: Value = serde_json::from_str(&run(&scratch, &["verify", "oci:flat", "--json"]).printed()).unwrap();
+    assert_eq!(report["errors"], 1, "{report:#}");
+    let mut findings = report["findings"].as_array().unwrap().iter();
+    let finding = findings.find(|finding| finding["severity"] == "error").unwrap();
+    assert_eq!(finding["rule"], "attestation-subject");
+    assert!(finding["expected"].as_str().unwrap().starts_with(digest(&images[1])), "{finding:#}");
+}
+
+/// Of an image that was pulled for one platform, an index takes no attestation about what is not there.
+#[test]
+fn an_attestation_without_its_image_is_left_out() {
+    for target in [&["oci:out:all"][..], &["oci:out:all", "--flat"]] {
+        let scratch = Scratch::new();
+        let Attested { images, attestations } = fresh(&scratch);
+        fs::remove_file(scratch.join("nested/blobs").join(digest(&images[1]).replace(':', "/"))).unwrap();
+        let said = told(&scratch, &[&["index", "oci:nested"], target].concat());
+        let (attestation, image) = (&digest(&attestations[1])[..19], digest(&images[1]));
+        let line = format!("attestation {attestation} is about {image}, and does not go along\n");
+        assert_eq!(said.matches(&line).count(), 1, "{said}");
+        assert!(!said.contains(&digest(&attestations[0])[..19]), "{said}");
+        assert_good(&scratch, "oci:out");
+        assert!(holds(&scratch.join("out"), &attestations[0]) && !holds(&scratch.join("out"), &attestations[1]));
+    }
+}
+
 /// `cosign save` lists an image and its signature, both without a name.
 #[test]
 fn a_signature_beside_an_image_is_no_second_image() {

@@ -51,7 +51,10 @@ pub(crate) fn entries(layout: &Layout) -> Result<Vec<IndexEntry>> {
         let descriptor = path.descriptor().clone();
         let content = &graph.node(&descriptor.digest).content;
         let kind = match content {
-            _ if TagOfDigest::parse(&descriptor).is_some() || content.subject().is_some() => EntryKind::Attached,
+            _ if TagOfDigest::parse(&descriptor).is_some() => EntryKind::Attached,
+            // It stands beside its image, even if it also has a subject.
+            _ if descriptor.attested().is_some() => EntryKind::Other,
+            _ if content.subject().is_some() => EntryKind::Attached,
             NodeContent::Manifest(_, None) | NodeContent::Unknown => EntryKind::Other,
             _ if is_artifact(&descriptor) => EntryKind::Other,
             _ => EntryKind::Image,

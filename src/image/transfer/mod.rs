@@ -43,7 +43,9 @@ pub(crate) fn warnings(graph: &Graph<'_>, plan: &TransferPlan) -> Vec<String> {
         warnings.push(format!("image {}: nothing says which architecture and system it is for", image.short()));
     }
     for node in graph.nodes() {
-        let subject = node.content.subject();
+        // What becomes of attestations is told where they are taken along.
+        let attested = node.descriptor.attested();
+        let subject = node.content.subject().filter(|subject| attested.as_ref() != Some(&subject.digest));
         if let Some(subject) = subject.filter(|subject| plan.changed.contains_key(&subject.digest)) {
             let attached = &node.descriptor.digest;
             let subject = &subject.digest;

@@ -198,7 +198,7 @@ fn renew_entries(draft: &mut Draft<'_>, parents: &mut Parents, tags: &[RefName])
         for (position, new) in renewed {
             draft.index_mut().manifests[position] = new;
         }
-        parents.renew_attestations(draft);
+        parents.renew_attestations(draft)?;
         return Ok(names);
     }
     let digests: BTreeSet<&Digest> = renewed.iter().map(|(_, new)| &new.digest).collect();
@@ -211,6 +211,6 @@ fn renew_entries(draft: &mut Draft<'_>, parents: &mut Parents, tags: &[RefName])
             ));
         }
     }
-    parents.renew_attestations(draft);
+    parents.renew_attestations(draft)?;
     Ok(tags.iter().map(ToString::to_string).collect())
 }

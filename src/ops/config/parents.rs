@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use crate::digest::Digest;
-use crate::error::{Error, Result};
+use crate::error::{despite_damage, Error, Result};
 use crate::hint::{Hint, OptionName};
 use crate::image::transfer::take_along;
 use crate::layout::{Draft, Location, Redirects};
-use crate::oci::{Descriptor, Document, Index};
+use crate::oci::{Descriptor, Document, Index, Manifest};
 use crate::ops::config::image::{annotated, changes_platform, platform};
 use crate::platform::Platform;
 use crate::settings::changes::{Annotated, ImageChanges};
@@ -53,7 +53,7 @@ impl<'a> Parents<'a> {
                 if let Some(new) = self.renewed(listed) {
                     *listed = new;
                     leads_to_image = true;
-                } else if let Some(warning) = self.take_along(listed) {
+                } else if let Some(warning) = self.take_along(draft, listed)? {
                     self.warnings.push(warning);
                 }
             }
@@ -90,20 +90,33 @@ impl<'a> Parents<'a> {
         Some(new)
     }
 
-    /// Makes an attestation of an image that is replaced one of the new image. Returns a warning about it, or `None` if
-    /// there is no such attestation.
-    fn take_along(&self, listed: &mut Descriptor) -> Option<String> {
-        take_along(listed, |image| self.redirects.get(image))
+    /// Makes an attestation of an image that is replaced one of the new image, and so its subject if it has one. Returns
+    /// a warning about it, or `None` if there is no such attestation.
+    fn take_along(&self, draft: &mut Draft<'_>, listed: &mut Descriptor) -> Result<Option<String>> {
+        let about = listed.attested();
+        let warning = take_along(listed, |image| self.redirects.get(image));
+        if warning.is_none() || !draft.layout()?.holds(&listed.digest)? {
+            return Ok(warning);
+        }
+        let Some(old) = despite_damage(draft.document::<Manifest>(listed))? else { return Ok(warning) };
+        let mut manifest = old.into_value();
+        let subject = manifest.subject.as_mut().filter(|subject| Some(&subject.digest) == about.as_ref());
+        if let Some(new) = subject.as_ref().and_then(|subject| self.redirects.redirected(subject)) {
+            manifest.subject = Some(new);
+            let new = draft.put(&Document::seal(manifest), listed.media_type.clone())?;
+            listed.redirect(&new);
+        }
+        Ok(warning)
     }
 
     /// Does the same for the attestations beside images in `index.json`. If the old image is still there, it keeps its
     /// attestation.
-    pub(super) fn renew_attestations(&mut self, draft: &mut Draft<'_>) {
+    pub(super) fn renew_attestations(&mut self, draft: &mut Draft<'_>) -> Result<()> {
         let entries = draft.index().manifests.clone();
         let is_listed = |digest: &Digest| entries.iter().any(|entry| entry.digest == *digest);
         for (position, entry) in entries.iter().enumerate() {
             let mut renewed = entry.clone();
-            let Some(warning) = self.take_along(&mut renewed) else { continue };
+            let Some(warning) = self.take_along(draft, &mut renewed)? else { continue };
             if !renewed.attested().is_some_and(|image| is_listed(&image)) || entries.contains(&renewed) {
                 continue;
             }
@@ -114,6 +127,7 @@ impl<'a> Parents<'a> {
                 draft.index_mut().manifests[position] = renewed;
             }
         }
+        Ok(())
     }
 
     /// The manifests and indexes that were replaced.

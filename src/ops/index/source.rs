@@ -1,5 +1,6 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::image::transfer::{self, attached_to, move_all, BlobReport, EntryKind, IndexEntry, Rewritten, TransferPlan};
 use crate::layout::{DescriptorPath, Graph, Layout, Transaction, Trust};
@@ -31,6 +32,7 @@ impl<'a> Source<'a> {
         if members.iter().all(|member| member.platform.is_none()) {
             return Err(Error::refused(format!("image `{}`: it holds no image for an index", layout.location())));
         }
+        let lost = take_lost(&mut members);
         let images = members.iter().map(|member| &member.descriptor.digest);
         let attached: Vec<IndexEntry> = attached_to(&entries, &all, images).into_iter().cloned().collect();
 
@@ -41,7 +43,7 @@ impl<'a> Source<'a> {
         let mut rewritten = Rewritten::of(&graph, &plan, BTreeMap::new());
         let attached = attached.iter().map(|entry| entry.redirected(&mut rewritten).descriptor).collect();
         let attestations = layout.attestations(layout.meant()?.iter().map(DescriptorPath::entry))?;
-        let images = members.iter().map(|member| &member.descriptor.digest);
+        let images = members.iter().map(|member| &member.descriptor.digest).chain(&lost);
         let left = transfer::left_attestations(&attestations, images, |digest| graph.has(digest));
         for member in &mut members {
             member.descriptor = rewritten.redirected(member.descriptor.clone());
@@ -57,6 +59,15 @@ impl<'a> Source<'a> {
         );
         Ok(Source { layout, members, attached, warnings, plan, rewritten })
     }
+}
+
+/// Takes away the attestations of images that are not there. Returns the digests of these images.
+fn take_lost(members: &mut Vec<Candidate>) -> BTreeSet<Digest> {
+    let here: BTreeSet<Digest> = members.iter().map(|member| member.descriptor.digest.clone()).collect();
+    let attested = members.iter().filter_map(|member| member.descriptor.attested());
+    let lost: BTreeSet<Digest> = attested.filter(|image| !here.contains(image)).collect();
+    members.retain(|member| !member.descriptor.attested().is_some_and(|image| lost.contains(&image)));
+    lost
 }
 
 /// Stages the blobs and documents of all sources for the target.

@@ -13,6 +13,7 @@ use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::layer::format_name;
 use crate::layout::{blob_path, Layout, INDEX, MARKER};
+use crate::oci::annotations::ATTESTED;
 use crate::oci::{self, LayoutMarker, MAX_DOCUMENT_SIZE, MAX_INDEX_SIZE};
 use crate::ops::verify::blob::{self, Blobs};
 use crate::ops::verify::config::{self, ConfigFacts};
@@ -139,6 +140,13 @@ impl<'a> DocumentWalk<'a> {
             let facts = self.follow(&mention, kind)?;
             if let (Some(platform), Some(config)) = (&mention.platform, &facts.config) {
                 self.compare_platforms(platform, config, &mention.place.member("platform"));
+            }
+            if let (Some(attested), Some(subject)) = (&mention.attested, &facts.subject) {
+                if attested != subject {
+                    let place = mention.place.member("annotations").member(ATTESTED);
+                    let expected = format!("{subject}, the subject of the attestation");
+                    self.findings.add(Rule::AttestationSubject, &place, expected, attested.to_string());
+                }
             }
         }
         self.check_referrers();

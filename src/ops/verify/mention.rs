@@ -21,6 +21,8 @@ pub(super) struct BlobMention {
     pub(super) size: Option<u64>,
     pub(super) artifact_type: Option<String>,
     pub(super) if_missing: IfMissing,
+    /// What an attestation is about, as an index says.
+    pub(super) attested: Option<Digest>,
     /// The platform that an index gives.
     pub(super) platform: Option<Map<String, Value>>,
 }
@@ -63,6 +65,7 @@ impl BlobMention {
         Some(BlobMention {
             if_missing: if is_non_distributable || !urls.is_empty() { IfMissing::Elsewhere } else { IfMissing::Error },
             artifact_type: value["artifactType"].as_str().filter(|text| !text.is_empty()).map(str::to_owned),
+            attested: value["annotations"][annotations::ATTESTED].as_str().and_then(|text| text.parse().ok()),
             platform: value["platform"].as_object().cloned(),
             place,
             media_type,
