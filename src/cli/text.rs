@@ -242,12 +242,15 @@ fn entry(entry: &Entry) -> String {
     };
     let target = entry.kind.target().map(|target| format!(" -> {}", shown(&target))).unwrap_or_default();
     let xattrs = if metadata.xattrs.is_empty() { ' ' } else { '+' };
+    // A year of more than four digits has no form in RFC 3339.
+    let seconds = metadata.mtime.seconds();
+    let nearest = Timestamp::saturating(seconds);
+    let mtime = if nearest.seconds() == seconds { nearest.to_string() } else { seconds.to_string() };
     format!(
-        "{}{xattrs} {:>5}:{:<5} {size:>10} {} {}{target}",
+        "{}{xattrs} {:>5}:{:<5} {size:>10} {mtime:>20} {}{target}",
         mode(entry),
         metadata.uid,
         metadata.gid,
-        Timestamp::saturating(metadata.mtime.seconds()),
         entry.path,
     )
 }

@@ -6,6 +6,9 @@ use crate::tar::header::{bytes, has_magic, name, number, text, Number, NumberFor
 use crate::tar::{Anomaly, NAME_LIMIT};
 use crate::tree::{Device, Entry, Kind, Metadata, TarPath};
 
+/// The mode of every symbolic link on Linux.
+const SYMLINK_MODE: u16 = 0o777;
+
 /// One member of an archive, with its headers read and its content still to come.
 #[derive(Debug)]
 pub struct Member {
@@ -51,8 +54,10 @@ pub(super) fn entry(
     }
     let kind = kind(header, &overrides, name, size, anomalies)?;
     let path = path(name, &kind, anomalies)?;
+    let mode = mode(&fields.mode, anomalies)?;
     let metadata = Metadata {
-        mode: mode(&fields.mode, anomalies)?,
+        // Linux has no other mode for symbolic links, whatever an archive says; some writers say 0644.
+        mode: if matches!(kind, Kind::Symlink { .. }) { SYMLINK_MODE } else { mode },
         uid: id("uid", overrides.uid, &fields.uid, anomalies)?,
         gid: id("gid", overrides.gid, &fields.gid, anomalies)?,
         mtime: match overrides.mtime {

@@ -1,9 +1,10 @@
+use std::collections::BTreeSet;
 use std::str::FromStr;
 
 use crate::error::{as_typed, Error, Result};
 use crate::hint::{Hint, OptionName};
 use crate::tree::embedded_ids::{EmbeddedId, Parsed};
-use crate::tree::{Entry, Kind, Mtime, Tree};
+use crate::tree::{Entry, Kind, Mtime, TarPath, Tree};
 
 /// Who owns the entries of an image.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -30,6 +31,12 @@ pub enum OwnerPolicy {
 impl OwnerPolicy {
     /// Sets the owner of every entry. Fails on an id that is not in the map.
     pub fn apply(&self, tree: &mut Tree) -> Result<()> {
+        self.apply_beside(tree, &BTreeSet::new())
+    }
+
+    /// Sets the owner of every entry. No host gave an owner to the directories that were made up: their ids are the
+    /// container's already.
+    pub(crate) fn apply_beside(&self, tree: &mut Tree, made_up: &BTreeSet<TarPath>) -> Result<()> {
         match self {
             OwnerPolicy::Keep => Ok(()),
             OwnerPolicy::Fixed { uid, gid } => {
@@ -39,7 +46,7 @@ impl OwnerPolicy {
                 Ok(())
             }
             OwnerPolicy::Mapped { uids, gids } => {
-                for entry in tree.iter_mut() {
+                for entry in tree.iter_mut().filter(|entry| !made_up.contains(&entry.path)) {
                     let Entry { path, metadata, .. } = entry;
                     let map = |id: EmbeddedId, place: &str| {
                         let (what, found, map, option) = match id {
@@ -195,7 +202,7 @@ pub(crate) fn align_hardlinks(tree: &mut Tree) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tree::{Entry, Metadata, TarPath};
+    use crate::tree::{Entry, Metadata};
 
     fn tree(uid: u32, gid: u32) -> Tree {
         let metadata = Metadata { uid, gid, mtime: 100.into(), ..Metadata::default() };

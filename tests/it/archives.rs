@@ -2,8 +2,8 @@ use std::fs;
 use std::path::Path;
 
 use crate::harness::{
-    assert_same, is_missing, list_directory, root, tar_of, unprivileged_words, Fixture, Layout, Member, Order, Peer,
-    Scratch, Tool, NOBODY,
+    assert_same, is_missing, list_directory, make_layout, root, tar_of, unprivileged_words, Fixture, Layout, Member,
+    Order, Peer, Scratch, Tool, NOBODY,
 };
 use crate::verify::members;
 
@@ -252,4 +252,80 @@ fn what_is_no_archive_is_named() {
     let shell = ["sh", "-c", "exec \"$0\" \"$@\" < image.tar"];
     let error = Tool::build("-").arg("oci:out").within(scratch.path()).behind(shell).run().error();
     assert!(error.contains("found an image layout\nhint: write it to a file") && !error.contains("`oci-"), "{error}");
+}
+
+/// Changes the header of the first member of a tar.
+fn with_header(mut tar: Vec<u8>, change: impl FnOnce(&mut tar::Header)) -> Vec<u8> {
+    let mut header = tar::Header::new_ustar();
+    header.as_mut_bytes().copy_from_slice(&tar[..512]);
+    change(&mut header);
+    header.set_cksum();
+    tar[..512].copy_from_slice(header.as_bytes());
+    tar
+}
+
+/// Python's tarfile gives symbolic links the mode 0644, which none has on Linux.
+#[test]
+fn the_mode_of_a_symbolic_link_is_that_of_linux() {
+    let scratch = Scratch::new();
+    let members = [Member::Symlink("l", "a"), Member::File("a", "x")];
+    for (name, mode) in [("odd", 0o644), ("usual", 0o777)] {
+        let tar = with_header(tar_of(&members), |header| header.set_mode(mode));
+        fs::write(scratch.join(&format!("{name}.tar")), &tar).unwrap();
+        let _ = Tool::build(scratch.join(&format!("{name}.tar"))).oci(&scratch.join(name)).bake();
+        make_layout(&scratch.join(&format!("layer-{name}")), &[tar]);
+    }
+    let layers = |name: &str| Layout::at(&scratch.join(name)).latest().layers();
+    assert_eq!(layers("odd"), layers("usual"));
+    let image = |name: &str| format!("oci:{}", scratch.join(name).display());
+    let differ = Tool::new("diff").arg(image("layer-odd")).arg(image("layer-usual")).run();
+    let said = differ.printed();
+    assert!(said.starts_with("the filesystems are equal"), "{said}");
+}
+
+/// Nothing in an archive without an entry for its root says which user of the host owns it.
+#[test]
+fn directories_that_are_made_up_belong_to_root_after_the_map() {
+    let scratch = Scratch::new();
+    let tar = with_header(tar_of(&[Member::File("etc/a", "x")]), |header| {
+        header.set_uid(100_000);
+        header.set_gid(100_007);
+    });
+    fs::write(scratch.join("r.tar"), tar).unwrap();
+    let out = scratch.join("out");
+    let maps = ["--uid-map", "0:100000:65536", "--gid-map", "0:100000:65536"];
+    let _ = Tool::new("build").arg(scratch.join("r.tar")).oci(&out).args(["--arch", "amd64"]).args(maps).bake();
+    let listed = Tool::new("inspect").arg(format!("oci:{}", out.display())).arg("--files").run().stdout();
+    let owner = |path: &str| {
+        let line = listed.lines().find(|line| line.ends_with(&format!(" {path}"))).unwrap();
+        line.split_whitespace().nth(1).unwrap().to_owned()
+    };
+    assert_eq!(["/", "/etc", "/etc/a"].map(owner), ["0:0", "0:0", "0:7"]);
+}
+
+#[test]
+fn a_time_beyond_all_dates_is_shown_as_a_number() {
+    let scratch = Scratch::new();
+    let tar = with_header(tar_of(&[Member::File("a", "x")]), |header| header.set_mtime(99_999_999_999_999));
+    make_layout(&scratch.join("out"), &[tar]);
+    let listed =
+        Tool::new("inspect").arg(format!("oci:{}", scratch.join("out").display())).arg("--files").run().stdout();
+    assert!(listed.contains(" 99999999999999 /a"), "{listed}");
+}
+
+#[test]
+fn a_cache_in_the_target_is_refused() {
+    let scratch = Scratch::new();
+    fs::write(scratch.join("r.tar"), tar_of(&[Member::File("a", "x")])).unwrap();
+    let (out, tar) = (scratch.join("out"), scratch.join("r.tar"));
+    let refused = |cache: &Path| {
+        let said = Tool::build(&tar).oci(&out).arg("--cache").arg(cache).run().error();
+        assert!(said.contains("is inside of the target"), "{said}");
+    };
+    refused(&out);
+    refused(&out.join("cache"));
+    assert!(is_missing(&out));
+    let _ = Tool::build(&tar).oci(&out).arg("--cache").arg(scratch.join("cache")).bake();
+    refused(&out);
+    refused(&out.join("cache"));
 }

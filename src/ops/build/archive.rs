@@ -1,6 +1,6 @@
 //! A tar archive as a rootfs: entries keep the owners and devices that the archive gives them, which needs no root.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{Read, Seek};
 use std::path::Path;
@@ -14,7 +14,7 @@ use crate::layer::{Changeset, Contents};
 use crate::ops::build::attributes::{is_applied, FilesystemAttributes};
 use crate::ops::build::image_as_rootfs::refuse_image;
 use crate::ops::build::rootfs::{nothing_in, ReadRootfs, Rootfs};
-use crate::tree::{is_reserved, Exclusion, ScanPolicy, TarPath};
+use crate::tree::{is_reserved, Entry, Exclusion, Kind, ScanPolicy, TarPath};
 use crate::work::Work;
 
 /// Reads an archive. If it is uncompressed and seekable, nothing is copied. Otherwise its files go to `spool`, since a
@@ -48,6 +48,8 @@ pub(super) fn read(
         }
         entry.metadata.xattrs.retain(|attribute, _| policy.xattrs.keeps(attribute));
     }
+    let is_directory = |entry: &&Entry| entry.kind == Kind::Directory;
+    let described: BTreeSet<TarPath> = members.iter().filter(is_directory).map(|entry| entry.path.clone()).collect();
     let mut fold = Fold::new();
     fold.apply(members)?;
     fold.retain(|path| !exclusion.leaves_out(path));
@@ -60,12 +62,15 @@ pub(super) fn read(
     if folded.tree.len() < 2 {
         return Err(nothing_in(name, &excluded));
     }
+    let directories = folded.tree.iter().filter(is_directory).map(|entry| &entry.path);
+    let made_up = directories.filter(|path| !described.contains(path)).cloned().collect();
     let mut content = KeptContent::default();
     content.add(file, &changeset.offsets, &folded.origins, 0);
     let mut warnings = attributes.apply(&mut folded.tree, &content, &policy.xattrs, name)?;
     warnings.extend(changeset.warnings);
     warnings.extend(changeset.lost.warnings(name));
-    Ok(ReadRootfs { tree: folded.tree, content: Box::new(content), warnings, excluded, of_base: BTreeMap::new() })
+    let (tree, content, of_base) = (folded.tree, Box::new(content), BTreeMap::new());
+    Ok(ReadRootfs { tree, content, warnings, excluded, made_up, of_base })
 }
 
 /// Returns the places of the contents in an archive that can be read at any place. Returns `None` if it cannot, or if

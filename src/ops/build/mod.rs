@@ -20,6 +20,7 @@ pub use checks::CheckFinding;
 pub use report::{BuildReport, BuildStats, CheckReport, LayerReport, TargetReport};
 pub use rootfs::Rootfs;
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::time::Instant;
 
@@ -230,11 +231,11 @@ fn read_rootfs<'a>(
     let scan_start = Instant::now();
     let name = rootfs.name();
     let mut warnings = Vec::new();
-    let mut owners_and_times = |tree: &mut Tree| -> Result<()> {
+    let mut owners_and_times = |tree: &mut Tree, made_up: &BTreeSet<TarPath>| -> Result<()> {
         if rootfs.directory().is_some() && options.owner == OwnerPolicy::Keep && options.device_table.is_empty() {
             warnings.extend(warnings::foreign_owner(tree, rustix::process::geteuid().as_raw()));
         }
-        options.owner.apply(tree)?;
+        options.owner.apply_beside(tree, made_up)?;
         warnings.extend(options.owner.note(tree));
         // Fractions of a second come from the clock of the machine that made the rootfs, and would be a record in each
         // entry.
@@ -253,13 +254,13 @@ fn read_rootfs<'a>(
     let (mut read, layers) = match rootfs {
         Rootfs::Directory(path) => {
             let mut read = rootfs::read_directory(path, &options.scan, observer)?;
-            owners_and_times(&mut read.tree)?;
+            owners_and_times(&mut read.tree, &read.made_up)?;
             (read, layers)
         }
         Rootfs::Archive(_) | Rootfs::Stdin => {
             let path = if let Rootfs::Archive(path) = rootfs { Some(path.as_path()) } else { None };
             let mut read = archive::read(rootfs::open(path)?, rootfs, &options.scan, spool, work)?;
-            owners_and_times(&mut read.tree)?;
+            owners_and_times(&mut read.tree, &read.made_up)?;
             (read, layers)
         }
         Rootfs::OverlayUpper(path) => {
@@ -270,14 +271,16 @@ fn read_rootfs<'a>(
                         .option(OptionName::Base),
                 ));
             };
-            let (changeset, upper) = overlay::read(path, &options.scan, owners_and_times, observer)?;
+            let (changeset, upper) =
+                overlay::read(path, &options.scan, |tree| owners_and_times(tree, &BTreeSet::new()), observer)?;
             let merged = layers.with(changeset)?;
             let of_base = layers.digests_of(&merged);
             let few = few_files(base, &merged)?;
             let content =
                 Box::new(merged::MergedContent { upper: Box::new(upper.content), base, few, origins: merged.origins });
             let (warnings, excluded) = (rootfs::left_out(&upper.sockets), upper.excluded);
-            (ReadRootfs { tree: merged.tree, content, warnings, excluded, of_base }, Some(layers))
+            let (tree, made_up) = (merged.tree, BTreeSet::new());
+            (ReadRootfs { tree, content, warnings, excluded, made_up, of_base }, Some(layers))
         }
     };
     if let (Some(base), Some(layers), BaseMode::Merge) = (base, &layers, spec.base_mode) {

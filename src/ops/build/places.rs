@@ -14,6 +14,7 @@ type Inode = (u64, u64);
 
 /// Refuses targets and a cache that are the rootfs or inside of it, and targets that contain it.
 pub(super) fn check(rootfs: &Rootfs, targets: &[Location], cache: Option<&Path>) -> Result<()> {
+    check_cache(targets, cache)?;
     let name = rootfs.name();
     let Some(directory) = rootfs.directory() else { return check_archive(rootfs, targets) };
     let metadata = directory.metadata().at("read the rootfs", directory)?;
@@ -41,6 +42,22 @@ pub(super) fn check(rootfs: &Rootfs, targets: &[Location], cache: Option<&Path>)
         }
         _ => Ok(()),
     }
+}
+
+/// Refuses a cache in a layout that is written: nothing of it would be part of an image.
+fn check_cache(targets: &[Location], cache: Option<&Path>) -> Result<()> {
+    let Some(cache) = cache else { return Ok(()) };
+    for target in targets.iter().filter(|target| matches!(target.transport, Transport::Oci)) {
+        let is_inside = match inode_of(&target.path) {
+            Some(layout) => upwards(cache).any(|above| above == layout),
+            None => cache.starts_with(&target.path),
+        };
+        if is_inside {
+            let message = format!("the cache `{}` is inside of the target `{target}`", cache.display());
+            return Err(Error::refused_with_hint(message, "keep the cache beside the image"));
+        }
+    }
+    Ok(())
 }
 
 /// Refuses targets that are the file being read.

@@ -1,6 +1,6 @@
 //! Where the rootfs is: a directory, a tar archive, or the upper directory of an overlay.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io;
@@ -39,6 +39,8 @@ pub(super) struct ReadRootfs<'a> {
     pub(super) warnings: Vec<String>,
     /// What was left out.
     pub(super) excluded: Excluded,
+    /// Directories that lead to entries of an archive and that it does not describe.
+    pub(super) made_up: BTreeSet<TarPath>,
     /// Digests of files whose content is only in the base, by their paths.
     pub(super) of_base: BTreeMap<TarPath, ContentDigest>,
 }
@@ -89,7 +91,8 @@ pub(super) fn read_directory(root: &Path, policy: &ScanPolicy, observer: &dyn Ob
         return Err(nothing_in(&name, &excluded));
     }
     let warnings = left_out(&sockets);
-    Ok(ReadRootfs { tree, content: Box::new(content), warnings, excluded, of_base: BTreeMap::new() })
+    let (made_up, of_base) = (BTreeSet::new(), BTreeMap::new());
+    Ok(ReadRootfs { tree, content: Box::new(content), warnings, excluded, made_up, of_base })
 }
 
 /// Refuses a directory that is an image layout.

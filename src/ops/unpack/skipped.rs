@@ -73,7 +73,7 @@ pub(super) fn summary(skipped: &[Skipped]) -> Vec<String> {
         ("fifo", "pipes left out"),
         ("xattr", "attributes not set"),
         ("host xattr", "attributes not set that describe a host and no image"),
-        ("mtime", "times not set, since this filesystem holds none so far away"),
+        ("mtime", "times set to the nearest that this filesystem holds"),
     ];
     let mut lines = Vec::new();
     for (what, text) in kinds {

@@ -136,7 +136,7 @@ fn times_that_the_filesystem_cannot_hold_are_said_once() {
     assert_eq!(said.lines().count(), usize::from(!lost.is_empty()), "{said}");
     assert!(
         lost.is_empty()
-            || said.contains(&format!("times not set, since this filesystem holds none so far away: {}: ", lost.len()))
+            || said.contains(&format!("times set to the nearest that this filesystem holds: {}: ", lost.len()))
     );
 }
 
