@@ -187,7 +187,7 @@ rules! {
     ReferrersTag "referrers-tag" Error [Takes Takes Takes Takes Takes]
         "distribution-spec, spec.md#referrers-tag-schema"
         "what an index by the name of a digest lists is about nothing else";
-    AttestationSubject "attestation-subject" Error [Takes Takes Takes Takes Takes]
+    AttestationSubject "attestation-subject" Error [Takes RefusesIfNeeded Takes Takes Takes]
         "BuildKit, docs/attestations/attestation-storage.md"
         "what an attestation is about is in the same index";
     NoLayers "no-layers" Note [Takes Takes Takes Takes RefusesIfNeeded]
