@@ -361,6 +361,7 @@ fn what_cannot_be_merged_is_listed() {
             "lib",
         ),
         ("d 0755 - 1 /run", "f 0644 - 1 /run text x", "run"),
+        ("d 0755 - 1 /usr\nl 0777 - 1 /bin usr", "f 0644 - 1 /bin text x", "bin"),
     ] {
         let scratch = Scratch::new();
         let out = scratch.join("out");
@@ -378,6 +379,34 @@ fn what_cannot_be_merged_is_listed() {
     let rootfs = make(&scratch, "new", "f 0644 - 1 /x text x");
     let error = Tool::build(rootfs).oci(&scratch.join("out")).args(["--base-mode", "both"]).run().error();
     assert!(error.contains("`exact` or `merge`"), "{error}");
+}
+
+/// What a name of the base led to is found no longer: that is said.
+#[test]
+fn a_link_that_leads_elsewhere_is_told() {
+    let old =
+        "d 0755 - 1 /usr\nd 0755 - 1 /usr/lib64\nd 0755 - 1 /usr/lib64/a\nf 0755 - 1 /usr/lib64/a/ld.so text ld\n\
+               l 0777 - 1 /lib64 usr/lib64\nf 0644 - 1 /file text x\nl 0777 - 1 /link file\nl 0777 - 1 /lost nowhere";
+    let dirs = "d 0755 - 1 /usr\nd 0755 - 1 /usr/lib\nl 0777 - 1 /link /usr/lib\nl 0777 - 1 /lost usr/lib\n";
+    let gone = "`/lib64` leads to `/usr/lib64` in the base and to";
+    for (new, told) in [
+        ("l 0777 - 1 /lib64 usr/lib", Some("`/usr/lib` in the image")),
+        ("l 0777 - 1 /lib64 /elsewhere", Some("nothing in the image")),
+        ("d 0755 - 1 /usr/lib/a\nf 0755 - 1 /usr/lib/a/ld text ld\nl 0777 - 1 /lib64 usr/lib", Some("`/usr/lib` in")),
+        // The same place by another way, and a place that has everything.
+        ("l 0777 - 1 /lib64 /usr/lib/../lib64", None),
+        ("d 0755 - 1 /usr/lib/a\nf 0755 - 1 /usr/lib/a/ld.so text new\nl 0777 - 1 /lib64 usr/lib", None),
+    ] {
+        let scratch = Scratch::new();
+        let out = scratch.join("out");
+        let (old, new) = (make(&scratch, "old", old), make(&scratch, "new", &format!("{dirs}{new}")));
+        let _ = Tool::build(old).arg(oci(&out, "old")).bake();
+        let tool = Tool::new("build").arg(&new).arg(oci(&out, "new"));
+        let outcome = tool.args(["--base", &oci(&out, "old"), "--base-mode", "merge"]).run();
+        let said = outcome.stderr();
+        assert_eq!(said.matches("leads to").count(), usize::from(told.is_some()), "{said}");
+        assert!(told.map_or(true, |told| said.contains(&format!("{gone} {told}"))), "{said}");
+    }
 }
 
 #[test]
