@@ -58,7 +58,8 @@ def oci_settle_creation_infos(graph):
     """
     import json
 
-    said = {element["@id"]: element for element in graph if element.get("type") == "CreationInfo"}
+    # One without an id is what no element refers to: whinlatter leaves one behind.
+    said = {element["@id"]: element for element in graph if element.get("type") == "CreationInfo" and "@id" in element}
     others = [element for element in graph if element.get("type") != "CreationInfo"]
     contents = {}
     for element in others:

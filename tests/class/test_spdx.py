@@ -156,6 +156,9 @@ class Made(SpdxTest):
                 {"spdxId": own + task + "/relationship/" + second, "to": [own + task + "/relationship/" + first], **relationship},
                 {"spdxId": other, "verifiedUsing": 32 * "e"},
             ]
+            if first < second:
+                # One that no element refers to.
+                elements.append(dict(info))
             return {"@context": "x", "@graph": sorted(elements, key=lambda element: element.get("spdxId", ""))}
 
         task = self.task(["create-spdx-3.0"])
