@@ -203,11 +203,11 @@ mod tests {
     fn every_tune_of_oe_core() {
         let table = include_str!("../../tests/fixtures/oe-tunes.tsv");
         let mut rows = table.lines();
-        assert_eq!(rows.next(), Some("target_arch\ttune\ttune_features\tmachineoverrides\tauto\texact"));
+        assert_eq!(rows.next(), Some("target_arch\ttune\ttune_features\tmachineoverrides\ttune_ccargs\tauto\texact"));
         let mut count = 0;
         for row in rows {
             let columns: Vec<_> = row.split('\t').collect();
-            let [target_arch, _, tune_features, machine_overrides, auto, exact] = columns[..] else {
+            let [target_arch, _, tune_features, machine_overrides, _, auto, exact] = columns[..] else {
                 panic!("{row}");
             };
             let machine = Machine { architecture: "", target_arch, tune_features, machine_overrides };

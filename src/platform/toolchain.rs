@@ -29,7 +29,8 @@ fn isa(march: &str) -> String {
     }
     match march {
         "nehalem" => "corei7".to_owned(),
-        other => other.to_owned(),
+        // Older compilers take some CPUs here.
+        other => of_cpu(other).to_owned(),
     }
 }
 
@@ -43,7 +44,9 @@ fn without_extensions(name: &str) -> &str {
 /// Returns the instruction set of an Arm CPU; a POWER CPU is its own word.
 fn of_cpu(cpu: &str) -> &str {
     match cpu {
-        "strongarm" | "strongarm110" | "strongarm1100" | "arm7tdmi" | "arm9tdmi" | "arm920t" | "arm922t" => "armv4",
+        "strongarm" | "strongarm110" | "strongarm1100" | "arm7tdmi" | "arm9tdmi" | "arm920t" | "arm922t" | "ep9312" => {
+            "armv4"
+        }
         "xscale" | "iwmmxt" | "iwmmxt2" | "arm926ej-s" | "arm946e-s" | "arm1026ej-s" | "arm10e" | "fa626te" => "armv5",
         _ if cpu.starts_with("arm11") || cpu == "mpcore" => "armv6",
         "cortex-a5" | "cortex-a7" | "cortex-a8" | "cortex-a9" | "cortex-a12" | "cortex-a15" | "cortex-a17"
@@ -68,6 +71,25 @@ fn abi(option: &str) -> Option<&'static str> {
 mod tests {
     use super::*;
     use crate::platform::{Machine, VariantPolicy};
+
+    /// The options that OE-core's tunes give the compiler say as much as the tunes themselves.
+    #[test]
+    fn the_options_of_every_tune_of_oe_core() {
+        let table = include_str!("../../tests/fixtures/oe-tunes.tsv");
+        let mut count = 0;
+        for row in table.lines().skip(1) {
+            let columns: Vec<_> = row.split('\t').collect();
+            let [target_arch, _, _, _, options, auto, exact] = columns[..] else { panic!("{row}") };
+            let words = tune_words(options);
+            let machine = Machine { target_arch, tune_features: &words, ..Machine::default() };
+            for (policy, expected) in [(VariantPolicy::Auto, auto), (VariantPolicy::Exact, exact)] {
+                let found = machine.platform(&policy).map_or("error".to_owned(), |platform| platform.to_string());
+                assert_eq!(found, expected, "{policy:?} of {options} in {row}");
+            }
+            count += 1;
+        }
+        assert_eq!(count, 460);
+    }
 
     #[test]
     fn an_sdk_says_what_its_tune_says() {
