@@ -3,8 +3,11 @@
 /// Returns the name nearest to a misspelt one, or `None` if none is near: a quarter of its characters may be wrong, or
 /// one if it is short.
 pub(crate) fn nearest<'a>(name: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let allowed = (name.chars().count() / 4).max(1);
-    let distances = names.into_iter().map(|other| (edit_distance(other, name), other));
+    let length = name.chars().count();
+    let allowed = (length / 4).max(1);
+    // The name may be one of millions of characters, which is like none of these.
+    let comparable = names.into_iter().filter(|other| other.chars().count().abs_diff(length) <= allowed);
+    let distances = comparable.map(|other| (edit_distance(other, name), other));
     distances.filter(|(distance, _)| *distance <= allowed).min().map(|(_, other)| other)
 }
 

@@ -36,7 +36,7 @@ pub(crate) use graph::{
     choose, fitting, is_artifact, is_referrers_tag, named, names_digest, Choice, DocumentLinks, Documents, Found,
     Graph, Named, Node, NodeContent, Opened, Reach, Redirects, Rooted, Subjects, Walk, MAX_DEPTH,
 };
-pub(crate) use graph::{referrers_tag, telling_name, AttachedFile, DescriptorPath, Image, Referrer};
+pub(crate) use graph::{referrers_tag, AttachedFile, DescriptorPath, Image, Referrer, TellingNames};
 pub(crate) use names::{complete_names, most_specific, refuse_location_as_name, without_full_name, Names};
 pub use names::{
     refuse_location_as_path, AdditionalName, DigestPrefix, DockerName, DockerTag, ImageName, Location, Transport,
@@ -50,6 +50,7 @@ pub(crate) use transaction::{
 };
 
 use crate::digest::Digest;
+use crate::oci::{MAX_DOCUMENT_SIZE, MAX_INDEX_SIZE};
 
 /// The file that marks a layout.
 pub(crate) const MARKER: &str = "oci-layout";
@@ -58,6 +59,15 @@ pub(crate) const INDEX: &str = "index.json";
 
 /// The directory of blobs.
 pub(crate) const BLOBS: &str = "blobs";
+
+/// Returns how many bytes a document that has this name may have, for those who write it as for those who read it.
+pub(crate) fn size_limit(name: &str) -> u64 {
+    if name == INDEX {
+        MAX_INDEX_SIZE
+    } else {
+        MAX_DOCUMENT_SIZE
+    }
+}
 
 /// The path of a blob, relative to the layout.
 pub(crate) fn blob_path(digest: &Digest) -> String {

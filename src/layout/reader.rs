@@ -14,7 +14,7 @@ use crate::layout::archive::{Archive, Trailing};
 use crate::layout::blob::VerifiedReader;
 use crate::layout::docker::{is_docker_archive, DockerArchive};
 use crate::layout::graph::Snapshot;
-use crate::layout::{blob_path, digest_of_path, Location, Transport, BLOBS, INDEX, MARKER};
+use crate::layout::{blob_path, digest_of_path, size_limit, Location, Transport, BLOBS, INDEX, MARKER};
 use crate::limits::Limits;
 use crate::oci::{Descriptor, Document, Index, LayoutMarker, MAX_DOCUMENT_SIZE, MAX_INDEX_SIZE};
 
@@ -184,8 +184,7 @@ impl Layout {
                 format!("no image layout: the file `{name}` is missing"),
             ));
         };
-        let limit = if name == INDEX { MAX_INDEX_SIZE } else { MAX_DOCUMENT_SIZE };
-        Document::parse(read_up_to(limit, reader, size, &subject, &self.location.path)?, &subject)
+        Document::parse(read_up_to(size_limit(name), reader, size, &subject, &self.location.path)?, &subject)
     }
 
     /// All files, sorted by name. Directories are left out, and in a layout directory symbolic links too.

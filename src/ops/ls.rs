@@ -10,7 +10,7 @@ use crate::digest::Digest;
 use crate::error::{despite_damage, Error, Result};
 use crate::json;
 use crate::layout::{
-    is_referrers_tag, telling_name, DocumentLinks, Documents, Found, Layout, Location, Opened, Subjects, Walk,
+    is_referrers_tag, DocumentLinks, Documents, Found, Layout, Location, Opened, Subjects, TellingNames, Walk,
     MAX_DEPTH,
 };
 use crate::media_type::{MediaKind, MediaType};
@@ -69,9 +69,10 @@ fn entries(layout: &Layout) -> Result<Vec<Listed>> {
         let meant = layout.meant()?;
         let mut all: Vec<Listed> = meant.iter().map(|path| listing.entry(path.descriptor())).collect();
         let index = layout.index()?;
+        let names = TellingNames::of(index.value());
         for (listed, path) in all.iter_mut().zip(&meant).filter(|(_, path)| path.index().is_none()) {
             // Docker saves several images under one tag, with their full names in an annotation.
-            listed.name = telling_name(index.value(), path.entry());
+            listed.name = names.name(path.entry());
         }
         if layout.location().part().is_none() {
             let shown = listing.attached_below(&all);

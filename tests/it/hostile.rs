@@ -1,20 +1,46 @@
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use serde_json::{json, Value};
 
-use crate::harness::{names_below, sha256, Peer, Scratch, Tool};
+use crate::harness::{names_below, sha256, Outcome, Peer, Scratch, Tool};
 
-/// Limits of a run, whatever the input claims: 1 GiB of address space, 60 seconds of CPU, files of 1 GiB.
-const LIMITS: [&str; 3] = ["sh", "-c", "ulimit -v 1048576 && ulimit -t 60 && ulimit -f 2097152 && exec \"$0\" \"$@\""];
+/// A run that exceeds this runs away, and is ended: 1 GiB of address space, 60 seconds of CPU, files of 1 GiB.
+const LIMITS: &str = "ulimit -v 1048576 && ulimit -t 60 && ulimit -f 2097152 && exec \"$0\" \"$@\"";
 
-/// A run that must be refused in one line, within [`LIMITS`], and leave no files.
+/// What a run may take, whatever the input claims, as the system counts it.
+const MOST_MEMORY: u64 = 160 << 20;
+const MOST_CPU: f64 = 15.0;
+
+/// A run within [`LIMITS`], [`MOST_MEMORY`] and [`MOST_CPU`].
+#[track_caller]
+fn bounded(scratch: &Scratch, what: &str, tool: Tool) -> Outcome {
+    let figures = scratch.join("figures");
+    let time = Peer::find("time");
+    let counted = time.iter().flat_map(|time| {
+        [time.path().as_os_str(), "-q".as_ref(), "-f".as_ref(), "%M %U %S".as_ref(), "-o".as_ref(), figures.as_os_str()]
+    });
+    let words: Vec<&OsStr> = counted.chain(["sh", "-c", LIMITS].map(OsStr::new)).collect();
+    let outcome = tool.behind(words).within(scratch.path()).run();
+    if time.is_some() {
+        let text = fs::read_to_string(&figures).unwrap();
+        fs::remove_file(&figures).unwrap();
+        let figures: Vec<f64> = text.split_whitespace().map(|figure| figure.parse().unwrap()).collect();
+        let [kibibytes, user, system] = figures[..] else { panic!("{text}") };
+        assert!(kibibytes * 1024.0 <= MOST_MEMORY as f64, "{what}: {kibibytes} KiB: {}", outcome.shown());
+        assert!(user + system <= MOST_CPU, "{what}: {} s of CPU: {}", user + system, outcome.shown());
+    }
+    outcome
+}
+
+/// A run that must be refused in one line, within bounds, and leave no files.
 #[track_caller]
 fn refused(scratch: &Scratch, what: &str, tool: Tool) {
     let before = names_below(scratch.path());
-    let error = tool.behind(LIMITS).within(scratch.path()).start().wait().error();
+    let error = bounded(scratch, what, tool).error();
     assert!(error.len() < 20_000, "{what}: a message of {} bytes", error.len());
     assert_eq!(names_below(scratch.path()), before, "{what}: {error}");
 }
@@ -47,6 +73,17 @@ impl Made {
 
     fn index(&self, manifests: &[Value]) {
         fs::write(self.0.join("index.json"), index(manifests)).unwrap();
+    }
+
+    /// An image of these layers, each with its tar.
+    fn layers(&self, layers: &[(&Vec<u8>, &Vec<u8>)]) {
+        let diff_ids: Vec<String> = layers.iter().map(|(_, tar)| format!("sha256:{}", sha256(tar))).collect();
+        let layers: Vec<Value> = layers.iter().map(|(blob, _)| self.blob("layer.v1.tar", blob)).collect();
+        let config =
+            json!({"architecture": "amd64", "os": "linux", "rootfs": {"type": "layers", "diff_ids": diff_ids}});
+        let config = self.blob("config.v1+json", config.to_string().as_bytes());
+        let manifest = json!({"schemaVersion": 2, "config": config, "layers": layers});
+        self.index(&[self.blob("manifest.v1+json", manifest.to_string().as_bytes())]);
     }
 
     /// An image of one layer, whose documents may be replaced by others.
@@ -358,8 +395,7 @@ fn indexes_that_list_each_other_over_and_over() {
     for words in WALKERS {
         nested(&scratch, 6, 100);
         let words: Vec<&str> = words.split(' ').collect();
-        let tool = Tool::new(words[0]).args(&words[1..]);
-        tool.behind(LIMITS).within(scratch.path()).run().stdout();
+        bounded(&scratch, "indexes", Tool::new(words[0]).args(&words[1..])).stdout();
     }
 }
 
@@ -405,7 +441,7 @@ fn a_path_in_a_docker_archive_that_takes_long_to_follow() {
     let tar = Tar::new().member(b'0', "manifest.json", "", manifest.to_string().as_bytes()).end();
     fs::write(scratch.join("hostile.tar"), tar).unwrap();
     let tool = Tool::new("inspect").arg("docker-archive:hostile.tar");
-    let error = tool.behind(LIMITS).within(scratch.path()).start().wait().error();
+    let error = bounded(&scratch, "a long path", tool).error();
     assert!(error.ends_with("it is longer than any name in an archive\nhint: "), "{error}");
 }
 
@@ -419,18 +455,19 @@ fn a_bomb_in_a_layer() {
     assert!(layer.len() < 20_000, "{} bytes", layer.len());
     Made::at(scratch.join("hostile")).image(&layer, &zeros, Documents::default());
     for tool in readers() {
-        let error = tool.within(scratch.path()).run().error();
+        let error = bounded(&scratch, "a bomb", tool).error();
         assert!(
             error.contains("over 1000 times\nhint: if it comes from someone whom you trust, raise --max-ratio"),
             "{error}"
         );
     }
-    let verify = || Tool::new("verify").arg("oci:hostile").within(scratch.path());
-    let found = verify().run().printed();
+    let verify =
+        |args: &[&str]| bounded(&scratch, "a bomb", Tool::new("verify").arg("oci:hostile").args(args)).printed();
+    let found = verify(&[]);
     assert!(found.contains("over 1000 times"), "{found}");
-    let found = verify().args(["--max-ratio", "100000"]).run().printed();
+    let found = verify(&["--max-ratio", "100000"]);
     assert!(!found.contains("over 1000 times"), "{found}");
-    let found = verify().args(["--max-ratio", "100000", "--max-layer-size", "50M"]).run().printed();
+    let found = verify(&["--max-ratio", "100000", "--max-layer-size", "50M"]);
     assert!(found.contains("more than 52428800 bytes"), "{found}");
 }
 
@@ -466,7 +503,7 @@ fn floods_of_names_and_attributes() {
     // All of these share the attributes of the first.
     let shared = numbered(global(16, 60_000), 700).end();
     Made::at(scratch.join("shared")).image(&shared, &shared, Documents::default());
-    let diff = Tool::new("diff").args(["oci:shared", "oci:shared"]).behind(LIMITS).within(scratch.path()).run();
+    let diff = bounded(&scratch, "shared attributes", Tool::new("diff").args(["oci:shared", "oci:shared"]));
     assert_eq!(diff.code(), 0, "{}", diff.stderr());
 
     let deep = "d/".repeat(32_000);
@@ -481,8 +518,69 @@ fn floods_of_names_and_attributes() {
         let tar = tar.end();
         Made::at(scratch.join("hostile")).image(&tar, &tar, Documents::default());
         for tool in readers() {
-            let error = tool.args(["--max-metadata", "12M"]).behind(LIMITS).within(scratch.path()).run().error();
+            let error = bounded(&scratch, what, tool.args(["--max-metadata", "12M"])).error();
             assert!(error.contains(expected), "{what}: {error}");
+        }
+    }
+}
+
+/// Little that stands for much work, each accepted: no work may grow faster than what is read.
+#[test]
+fn floods_of_streams_links_whiteouts_and_lists() {
+    let scratch = Scratch::new();
+    scratch.small_rootfs();
+    let numbered = |tar: Tar, typeflag: u8, names: &dyn Fn(usize) -> String, link: &str| {
+        (0..10_000).fold(tar, |tar, n| tar.member(typeflag, &names(n), link, b"")).end()
+    };
+    let file = |n: usize| format!("d/{n}");
+    let files = numbered(Tar::new(), b'0', &file, "");
+    let links = numbered(Tar::new(), b'1', &file, "d/f");
+    let whiteouts = numbered(Tar::new(), b'0', &|n| format!("d/.wh.{n}"), "");
+    let opaque = numbered(Tar::new(), b'0', &|n| format!("d/{n}/.wh..wh..opq"), "");
+    let deep = (0..300).fold(Tar::new(), |tar, n| tar.member(b'0', &format!("{}{n}", "d/".repeat(40)), "", b"")).end();
+    let tar = Tar::new().end();
+    let members = [gzip(&tar), gzip(b"").repeat(100_000)].concat();
+    let skippable = b"\x50\x2a\x4d\x18\0\0\0\0".repeat(200_000);
+    let frames = [zstd::encode_all(tar.as_slice(), 3).unwrap(), skippable].concat();
+    for (what, layers) in [
+        ("links", vec![(&links, &links)]),
+        ("whiteouts", vec![(&files, &files), (&whiteouts, &whiteouts)]),
+        ("opaque directories", vec![(&files, &files), (&opaque, &opaque)]),
+        ("directories", vec![(&deep, &deep)]),
+        ("gzip members", vec![(&members, &tar)]),
+        ("zstd frames", vec![(&frames, &tar)]),
+    ] {
+        let made = Made::at(scratch.join("hostile"));
+        made.layers(&layers);
+        for tool in readers() {
+            let outcome = bounded(&scratch, what, tool);
+            assert_eq!(outcome.code(), 0, "{what}: {}", outcome.stderr());
+            let _ = fs::remove_dir_all(scratch.join("out"));
+        }
+        assert!(bounded(&scratch, what, Tool::new("verify").arg("oci:hostile")).code() < 2, "{what}");
+    }
+}
+
+/// A short list of a docker archive can name the same long config, and one image, over and over.
+#[test]
+fn lists_that_say_the_same_over_and_over() {
+    let scratch = Scratch::new();
+    let config = json!({"architecture": "amd64", "os": "linux", "rootfs": {"type": "layers", "diff_ids": []},
+        "config": {"Labels": {"long": "x".repeat(1 << 20)}}});
+    let archive = |list: &Value| {
+        let (config, list) = (config.to_string(), list.to_string());
+        Tar(Vec::new())
+            .member(b'0', "manifest.json", "", list.as_bytes())
+            .member(b'0', "c", "", config.as_bytes())
+            .end()
+    };
+    let item = |tags: &[String]| json!({"Config": "c", "RepoTags": tags, "Layers": []});
+    let tags: Vec<String> = (0..20_000).map(|n| format!("a:{n}")).collect();
+    for (what, list) in [("items", vec![item(&[]); 20_000].into()), ("names", json!([item(&tags)]))] {
+        fs::write(scratch.join("hostile.tar"), archive(&list)).unwrap();
+        for words in ["ls", "verify", "inspect"] {
+            let outcome = bounded(&scratch, what, Tool::new(words).arg("docker-archive:hostile.tar"));
+            assert!(outcome.code() <= 2, "{what}");
         }
     }
 }

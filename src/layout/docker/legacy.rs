@@ -25,13 +25,16 @@ impl Repositories {
     }
 }
 
-/// The names that `repositories` has for images with the top layer at `path`.
-pub(super) fn names_of_layer(archive: &Archive, path: &str) -> Result<Vec<String>> {
-    let (Some(repositories), Ok(Some(layer))) = (Repositories::read(archive)?, archive.resolve(path)) else {
-        return Ok(Vec::new());
-    };
-    let is_top = |id: &str| archive.resolve(&v1_layer_path(id)).is_ok_and(|found| found.as_ref() == Some(&layer));
-    Ok(repositories.iter().filter(|(_, id)| is_top(id)).map(|(name, _)| name).collect())
+/// The names that `repositories` has for images, by the members that hold their top layers.
+pub(super) fn names_by_layer(archive: &Archive) -> Result<BTreeMap<String, Vec<String>>> {
+    let repositories = Repositories::read(archive)?.unwrap_or_default();
+    let mut names = BTreeMap::<String, Vec<String>>::new();
+    for (name, id) in repositories.iter() {
+        if let Ok(Some(layer)) = archive.resolve(&v1_layer_path(id)) {
+            names.entry(layer).or_default().push(name);
+        }
+    }
+    Ok(names)
 }
 
 /// Returns the images of an archive without `manifest.json`, or `None` if `repositories` is missing too.

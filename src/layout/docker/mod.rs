@@ -13,7 +13,7 @@ mod v1;
 mod writer;
 
 pub(super) use reader::{is_docker_archive, DockerArchive};
-pub(super) use writer::plan;
+pub(super) use writer::{plan, Planned};
 
 use std::collections::BTreeMap;
 

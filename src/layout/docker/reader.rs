@@ -8,6 +8,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read};
+use std::rc::Rc;
 
 use crate::compress::{Decoder, Format};
 use crate::digest::{Algorithm, Digest, HashReader};
@@ -35,6 +36,13 @@ pub(in crate::layout) struct DockerArchive {
     damaged: BTreeMap<Digest, String>,
 }
 
+/// What the config of an image says.
+struct ReadConfig {
+    descriptor: Descriptor,
+    platform: Platform,
+    diff_ids: Vec<Digest>,
+}
+
 /// The digest of a member's bytes, and that of the tar in them or the reason why there is none.
 #[derive(Clone, Debug)]
 struct Computed {
@@ -57,30 +65,40 @@ impl DockerArchive {
         let mut docker_archive =
             DockerArchive { archive, files: BTreeMap::new(), computed: BTreeMap::new(), damaged: BTreeMap::new() };
         let mut index = Index::default();
+        let mut configs = BTreeMap::new();
         for image in images {
-            index.manifests.extend(docker_archive.add(image)?);
+            index.manifests.extend(docker_archive.add(image, &mut configs)?);
         }
         docker_archive.make(MARKER.to_owned(), &Document::seal(LayoutMarker::default()));
         docker_archive.make(INDEX.to_owned(), &Document::seal(index));
         Ok(docker_archive)
     }
 
-    /// Adds an image. Returns a descriptor of its manifest for each name.
-    fn add(&mut self, image: Parts) -> Result<Vec<Descriptor>> {
-        let (raw, promised) = match &image.config {
-            FileSource::Member(name) => (read(&self.archive, name)?, blob_digest(name)),
-            FileSource::Made(raw) => (raw.clone(), None),
-        };
+    /// Adds an image. Returns a descriptor of its manifest for each name. `configs` are those that were read, by the names
+    /// of their members: a short list can name a long one over and over.
+    fn add(&mut self, image: Parts, configs: &mut BTreeMap<String, Rc<ReadConfig>>) -> Result<Vec<Descriptor>> {
         let subject = match &image.config {
             FileSource::Member(name) => format!("{}: config `{name}`", self.archive.name()),
             FileSource::Made(_) => format!("{}: config of `{}`", self.archive.name(), image.names.join("`, `")),
         };
-        let document: Document<ImageConfig> = Document::parse(raw, &subject)?;
-        let mut config = document.descriptor(MediaType::CONFIG);
-        config.digest = promised.unwrap_or(config.digest);
-        self.files.insert(blob_path(&config.digest), image.config);
+        let known = match &image.config {
+            FileSource::Member(name) => configs.get(name).cloned(),
+            FileSource::Made(_) => None,
+        };
+        let config = match (known, &image.config) {
+            (Some(config), _) => config,
+            (None, FileSource::Member(name)) => {
+                let mut config = ReadConfig::parse(read(&self.archive, name)?, &subject)?;
+                config.descriptor.digest = blob_digest(name).unwrap_or(config.descriptor.digest);
+                let config = Rc::new(config);
+                configs.insert(name.clone(), Rc::clone(&config));
+                config
+            }
+            (None, FileSource::Made(raw)) => Rc::new(ReadConfig::parse(raw.clone(), &subject)?),
+        };
+        self.files.insert(blob_path(&config.descriptor.digest), image.config);
 
-        let diff_ids = &document.value().rootfs.diff_ids;
+        let diff_ids = &config.diff_ids;
         if diff_ids.len() != image.layers.len() {
             let (expected, found) = (diff_ids.len().to_string(), image.layers.len().to_string());
             return Err(Error::Mismatch { subject, what: "number of layers", expected, found });
@@ -88,9 +106,9 @@ impl DockerArchive {
         let layers = image.layers.iter().zip(diff_ids);
         let layers = layers.map(|(path, diff_id)| self.add_layer(path, diff_id)).collect::<Result<_>>()?;
 
-        let manifest = Document::seal(Manifest::new(config, layers));
+        let manifest = Document::seal(Manifest::new(config.descriptor.clone(), layers));
         let mut descriptor = manifest.descriptor(MediaType::MANIFEST);
-        descriptor.platform = Some(document.value().platform()).filter(Platform::is_named);
+        descriptor.platform = Some(config.platform.clone()).filter(Platform::is_named);
         self.make(blob_path(&descriptor.digest), &manifest);
         if image.names.is_empty() {
             return Ok(vec![descriptor]);
@@ -189,6 +207,15 @@ impl DockerArchive {
     }
 }
 
+impl ReadConfig {
+    fn parse(raw: Vec<u8>, subject: &str) -> Result<Self> {
+        let document: Document<ImageConfig> = Document::parse(raw, subject)?;
+        let descriptor = document.descriptor(MediaType::CONFIG);
+        let config = document.into_value();
+        Ok(ReadConfig { descriptor, platform: config.platform(), diff_ids: config.rootfs.diff_ids })
+    }
+}
+
 /// The digest of the decompressed content of `stored`.
 fn tar_digest(stored: impl Read, algorithm: Algorithm, limits: Limits) -> io::Result<Digest> {
     let mut tar = HashReader::new(Decoder::new(stored, limits)?, algorithm);
@@ -203,12 +230,18 @@ fn tar_digest(stored: impl Read, algorithm: Algorithm, limits: Limits) -> io::Re
 fn parts(archive: &Archive, items: Vec<Item>) -> Result<Vec<Parts>> {
     let mut taken: BTreeSet<String> =
         items.iter().filter_map(|item| item.repo_tags.as_ref()).flatten().map(|name| whole_name(name)).collect();
+    let mut by_layer = None;
     let images = items.into_iter().map(|item| {
         let layers = item.layers.unwrap_or_default();
         let mut names = item.repo_tags.unwrap_or_default();
         names.retain(|name| name != NO_NAME);
         if let (true, Some(top)) = (names.is_empty(), layers.last()) {
-            names = legacy::names_of_layer(archive, top)?;
+            let by_layer = match &mut by_layer {
+                Some(by_layer) => by_layer,
+                None => by_layer.insert(legacy::names_by_layer(archive)?),
+            };
+            names =
+                archive.resolve(top).ok().flatten().and_then(|layer| by_layer.get(&layer).cloned()).unwrap_or_default();
             names.retain(|name| taken.insert(whole_name(name)));
         }
         Ok(Parts { names, config: FileSource::Member(member(archive, &item.config)?), layers })

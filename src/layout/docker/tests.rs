@@ -243,3 +243,16 @@ fn a_layer_that_is_not_its_diff_id_is_found_out() {
     let error = making.made().map(drop).unwrap_err().to_string();
     assert!(error.contains("diff_id should be"), "{error}");
 }
+
+/// What is written can be read again, also by the other verbs: they know one limit.
+#[test]
+fn a_list_that_is_too_large_to_be_read_again_is_not_written() {
+    let mut making = Making::new("docker-long-list", DockerForm::Dual);
+    let image = making.image("amd64", &["layer"]);
+    let repository = "r".repeat(230);
+    for number in 0..18_500 {
+        making.list(&image, &[(CONTAINERD_NAME, &format!("docker.io/library/{repository}:{number}"))]);
+    }
+    let error = making.made().err().expect("a refusal").to_string();
+    assert!(error.contains("`manifest.json` of 4 MiB at most can be read again, found 4"), "{error}");
+}

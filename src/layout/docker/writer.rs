@@ -14,7 +14,7 @@ use crate::layout::docker::v1::{self, V1Layer};
 use crate::layout::docker::{v1_layer_path, DockerForm, Item, Repositories, MANIFEST, REPOSITORIES};
 use crate::layout::names::is_full;
 use crate::layout::pack::{FileContent, Packed};
-use crate::layout::{blob_path, DockerName, Image, Layout, INDEX, MARKER};
+use crate::layout::{blob_path, size_limit, DockerName, Image, Layout, INDEX, MARKER};
 use crate::limits::Limits;
 use crate::media_type::{LayerEncoding, MediaKind};
 use crate::oci::annotations::{CONTAINERD_NAME, REF_NAME};
@@ -83,6 +83,13 @@ impl Planned {
 
     fn sealed<T: serde::Serialize>(name: &str, value: T) -> Self {
         Planned::made(name, Document::seal(value).raw().to_vec())
+    }
+
+    /// Returns the name and the size of a document that is too large to be read again.
+    pub(in crate::layout) fn beyond_limit(&self) -> Option<(&str, u64)> {
+        let FileSource::Made(bytes) = &self.source else { return None };
+        let size = bytes.len() as u64;
+        (size > size_limit(&self.name)).then_some((&self.name, size))
     }
 
     /// Opens the file. A layer is first decompressed into a file from `scratch`, since a tar header needs its size.
@@ -181,39 +188,35 @@ struct Named {
 /// Several images have one name: Docker would keep only the last.
 fn read(layout: &Layout, descriptors: &[Descriptor]) -> Result<Vec<Named>> {
     let mut all = Vec::<Named>::new();
+    let mut last = BTreeMap::new();
     for descriptor in descriptors {
         let images = layout.images([descriptor.clone()])?;
         let name = if images.is_empty() { None } else { docker_name(descriptor) };
-        let whole = name.as_ref().map(DockerName::whole);
-        let is_another = |other: &&Named| {
-            whole.is_some()
-                && other.name.as_ref().map(DockerName::whole) == whole
-                && other.descriptor.digest != descriptor.digest
-        };
-        if let Some(other) = all.iter().find(is_another) {
-            let (name, first, second) = (whole.unwrap_or_default(), &other.descriptor.digest, &descriptor.digest);
+        // What has no name is told apart by all that is said about it.
+        let key = name.as_ref().map(DockerName::whole).ok_or_else(|| Document::seal(descriptor).raw().to_vec());
+        let before = last.insert(key.clone(), all.len()).map(|place| &all[place].descriptor.digest);
+        if let (Ok(name), Some(first)) = (key, before.filter(|before| **before != descriptor.digest)) {
+            let second = &descriptor.digest;
             return Err(Error::refused(format!(
                 "a docker archive has one image of a name, and `{name}` is that of {first} and {second}"
             )));
         }
-        all.retain(|other| match &whole {
-            Some(_) => other.name.as_ref().map(DockerName::whole) != whole,
-            None => other.descriptor != *descriptor,
-        });
         all.push(Named { descriptor: descriptor.clone(), name, images });
     }
-    Ok(all)
+    let last: BTreeSet<usize> = last.into_values().collect();
+    let all = all.into_iter().enumerate().filter(|(place, _)| last.contains(place));
+    Ok(all.map(|(_, named)| named).collect())
 }
 
 /// The images for the lists, each once.
 fn list(layout: &Layout, all: &[Named]) -> Result<Vec<Listed>> {
     let mut listed = Vec::<Listed>::new();
+    let mut places = BTreeMap::new();
     for named in all {
         for (number, image) in named.images.iter().enumerate() {
             // Docker identifies an image by its config, however the layers are stored.
             let digest = &image.manifest.value().config.digest;
-            let place = listed.iter().position(|other| other.config_digest == *digest);
-            let place = place.unwrap_or(listed.len());
+            let place = *places.entry(digest).or_insert(listed.len());
             if place == listed.len() {
                 listed.push(Listed::new(layout, image)?);
             }

@@ -305,18 +305,32 @@ fn name(descriptor: &Descriptor) -> Option<&str> {
     most_specific(descriptor.annotation(CONTAINERD_NAME), descriptor.ref_name())
 }
 
-/// The name that selects an entry of an index: its ref name, or its full name if other entries have the same ref name.
-pub(crate) fn telling_name(index: &Index, entry: &Descriptor) -> Option<String> {
-    let (own, full) = (entry.ref_name(), entry.annotation(CONTAINERD_NAME));
-    let is_shared = |name: &str| {
-        let others = index.manifests.iter().filter(|other| other.ref_name() == Some(name));
-        others.into_iter().any(|other| other.annotation(CONTAINERD_NAME) != full)
-    };
-    match (own, full) {
-        (Some(own), Some(full)) if is_shared(own) => Some(full),
-        _ => own.or(full),
+/// The names that select the entries of an index.
+pub(crate) struct TellingNames<'a> {
+    /// Ref names of entries that have different full names.
+    shared: BTreeSet<&'a str>,
+}
+
+impl<'a> TellingNames<'a> {
+    pub(crate) fn of(index: &'a Index) -> Self {
+        let mut full_names = BTreeMap::new();
+        let mut shared = BTreeSet::new();
+        for entry in &index.manifests {
+            let Some(own) = entry.ref_name() else { continue };
+            let full = entry.annotation(CONTAINERD_NAME);
+            if *full_names.entry(own).or_insert(full) != full {
+                shared.insert(own);
+            }
+        }
+        TellingNames { shared }
     }
-    .map(str::to_owned)
+
+    /// The ref name of an entry, or its full name if other entries have the same ref name.
+    pub(crate) fn name(&self, entry: &Descriptor) -> Option<String> {
+        let (own, full) = (entry.ref_name(), entry.annotation(CONTAINERD_NAME));
+        let is_shared = own.is_some_and(|own| self.shared.contains(own));
+        if is_shared { full.or(own) } else { own.or(full) }.map(str::to_owned)
+    }
 }
 
 /// The text to select an entry by: its name, or else its digest.

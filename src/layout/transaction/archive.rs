@@ -11,10 +11,10 @@ use crate::digest::Digest;
 use crate::error::{IoContext, Result};
 use crate::layout::names::with_full_names;
 use crate::layout::pack::{self, FileContent, Packed};
-use crate::layout::transaction::stage::TargetFile;
+use crate::layout::transaction::stage::{too_large, TargetFile};
 use crate::layout::transaction::target::TargetKind;
 use crate::layout::transaction::{checksum, Transaction};
-use crate::layout::{blob_path, docker, Layout, INDEX, MARKER};
+use crate::layout::{blob_path, docker, size_limit, Layout, INDEX, MARKER};
 use crate::oci::{Document, Index, LayoutMarker};
 use crate::work::Work;
 
@@ -45,6 +45,9 @@ impl Transaction {
                 let staged = Layout::staged(&self.target, self.stage.directory()?, work.limits);
                 let blobs = self.stage.blobs().keys().cloned();
                 let planned = docker::plan(&staged, &index.manifests, blobs, form)?;
+                if let Some((name, size)) = planned.iter().find_map(docker::Planned::beyond_limit) {
+                    return Err(too_large(&self.target, &format!("`{name}`"), size, size_limit(name)));
+                }
                 let files = planned.into_iter().map(|file| file.open(&staged, || self.stage.scratch_file()));
                 self.write_archive(files, codec, work)?
             }

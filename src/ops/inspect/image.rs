@@ -8,7 +8,7 @@ use crate::digest::Digest;
 use crate::error::Result;
 use crate::image::fetch::annotation;
 use crate::json;
-use crate::layout::{telling_name, Image, Layout};
+use crate::layout::{Image, Layout, TellingNames};
 use crate::media_type::{LayerEncoding, MediaKind, MediaType};
 use crate::oci::annotations::{LAYER_GROUPS, LAYER_NAME};
 use crate::oci::{Annotations, ContainerConfig, Descriptor, History};
@@ -122,7 +122,8 @@ pub(crate) fn describe(layout: &Layout, image: &Image) -> Result<ImageInspection
 pub(super) fn refs(layout: &Layout, entry: &Descriptor) -> Result<Vec<String>> {
     let index = layout.index()?;
     let entries = index.value().manifests.iter().filter(|other| other.digest == entry.digest);
-    Ok(entries.filter_map(|entry| telling_name(index.value(), entry)).collect())
+    let names = TellingNames::of(index.value());
+    Ok(entries.filter_map(|entry| names.name(entry)).collect())
 }
 
 fn compression(media_type: &MediaType) -> &'static str {

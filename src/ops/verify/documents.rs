@@ -12,9 +12,9 @@ use crate::compress::Format;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::layer::format_name;
-use crate::layout::{blob_path, Layout, INDEX, MARKER};
+use crate::layout::{blob_path, size_limit, Layout, MARKER};
 use crate::oci::annotations::ATTESTED;
-use crate::oci::{self, LayoutMarker, MAX_DOCUMENT_SIZE, MAX_INDEX_SIZE};
+use crate::oci::{self, LayoutMarker, MAX_DOCUMENT_SIZE};
 use crate::ops::verify::blob::{self, Blobs};
 use crate::ops::verify::config::{self, ConfigFacts};
 use crate::ops::verify::finding::{quoted, FindingPlace, Findings};
@@ -186,7 +186,7 @@ impl<'a> DocumentWalk<'a> {
     pub(super) fn top_level(&mut self, name: &str) -> Result<Option<Vec<u8>>> {
         let Some((reader, size)) = self.layout.file(name)? else { return Ok(None) };
         let mut raw = Vec::new();
-        let limit = limit(name);
+        let limit = size_limit(name);
         let read = reader.take(limit + 1).read_to_end(&mut raw);
         if let Err(error) = read {
             return Err(Error::malformed(format!("{}: {name}", self.layout.location()), error.to_string()));
@@ -204,7 +204,7 @@ impl<'a> DocumentWalk<'a> {
 
     /// Parses a document. Returns `None`, and adds a finding, if it is not JSON.
     pub(super) fn parse(&mut self, raw: &[u8], place: &FindingPlace) -> Option<Value> {
-        if raw.len() as u64 > limit(place.file_name()) {
+        if raw.len() as u64 > size_limit(place.file_name()) {
             return None;
         }
         match json::read(raw) {
@@ -355,15 +355,6 @@ impl<'a> DocumentWalk<'a> {
     pub(super) fn add_misplaced(&mut self, mention: &BlobMention, expected: &str) {
         let place = mention.place.member("mediaType");
         self.findings.add(Rule::DescriptorKind, &place, expected, quoted(mention.media_type.as_str()));
-    }
-}
-
-/// Returns how many bytes a file with a document may have.
-fn limit(name: &str) -> u64 {
-    if name == INDEX {
-        MAX_INDEX_SIZE
-    } else {
-        MAX_DOCUMENT_SIZE
     }
 }
 
