@@ -70,9 +70,6 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Answer> {
     let report = convert(&args.image, &args.targets, &options, &work)?;
     drop(display);
     drop(cache);
-    for warning in &report.warnings {
-        session.warn(warning);
-    }
     print_beside(&args.targets, args.work.json, &report, || listed(&report))?;
     Ok(Answer::Yes)
 }

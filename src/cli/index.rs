@@ -87,9 +87,6 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Answer> {
     let display = args.work.display(session);
     let report = index(&images, &target, &options, &args.work.of(&display)?)?;
     drop(display);
-    for warning in &report.warnings {
-        session.warn(warning);
-    }
     print_beside(std::slice::from_ref(&target), args.work.json, &report, || listed(&report))?;
     Ok(Answer::Yes)
 }

@@ -9,7 +9,7 @@ use crate::hint::{Hint, OptionName};
 use crate::layer::{self, Layer, LayerTimes, Step};
 use crate::layout::{
     commit_all, refuse_location_as_name, AdditionalName, BlobPath, Checksum, DockerForm, DockerName, ImageName,
-    Location, Names, Transaction, Transport,
+    Location, Names, Told, Transaction, Transport,
 };
 use crate::media_type::MediaType;
 use crate::oci::{Descriptor, Document, ImageConfig, Manifest};
@@ -193,16 +193,16 @@ pub(crate) fn publish(
     manifest: &Document<Manifest>,
     options: &TargetOptions,
     work: &Work<'_>,
-) -> Result<Descriptor> {
+) -> Result<(Descriptor, Told)> {
     let mut descriptor = manifest.descriptor(MediaType::MANIFEST);
     descriptor.platform = Some(config.value().platform());
     for target in &mut targets {
         target.stage_mut().put(config, MediaType::CONFIG)?;
         target.stage_mut().put(manifest, MediaType::MANIFEST)?;
     }
-    commit_all(targets, work, |draft| {
+    let (_, told) = commit_all(targets, work, |draft| {
         let names = options.names(draft.target())?;
         names.descriptors(&descriptor).into_iter().try_for_each(|named| draft.list(named))
     })?;
-    Ok(descriptor)
+    Ok((descriptor, told))
 }

@@ -33,8 +33,9 @@ pub(crate) use blob::VerifiedReader;
 pub use docker::DockerForm;
 pub(crate) use docker::{is_docker_file, MANIFEST as DOCKER_MANIFEST};
 pub(crate) use graph::{
-    choose, fitting, is_artifact, is_referrers_tag, named, names_digest, Choice, DocumentLinks, Documents, Found,
-    Graph, Named, Node, NodeContent, Opened, Reach, Redirects, Rooted, Subjects, Walk, MAX_DEPTH,
+    about, about_by_tag, choose, fitting, has_own_name, is_artifact, is_referrers_tag, kind_of_referrer, named,
+    names_digest, Choice, DocumentLinks, Documents, Found, Graph, Named, Node, NodeContent, Opened, Reach, Redirects,
+    Rooted, Subjects, Walk, MAX_DEPTH,
 };
 pub(crate) use graph::{referrers_tag, AttachedFile, DescriptorPath, Image, Referrer, TellingNames};
 pub(crate) use names::{complete_names, most_specific, refuse_location_as_name, without_full_name, Names};
@@ -46,7 +47,7 @@ pub(crate) use reader::StoredFile;
 pub use transaction::{abandon, write_file, Checksum};
 pub(crate) use transaction::{
     about_target, bears, commit_all, displacement, hold_still, show, Abandoned, BlobPath, Draft, Stage, Staging, Taken,
-    TakenBlob, Transaction, Trust, Watched, STAGING_PREFIX,
+    TakenBlob, Told, Transaction, Trust, Watched, STAGING_PREFIX,
 };
 
 use crate::digest::Digest;

@@ -96,8 +96,12 @@ pub fn convert(
             entries = transfer::of_platform(layout, entries, platform)?;
         }
         transfer::tell_apart(&mut entries, layout, targets)?;
-        let graph = Graph::read(layout, entries.iter().map(|entry| &entry.descriptor))?;
-        let plan = TransferPlan::of(&graph, compression)?;
+        let mut graph = Graph::read(layout, entries.iter().map(|entry| &entry.descriptor))?;
+        let mut plan = TransferPlan::of(&graph, compression)?;
+        if transfer::leave_untrue(&mut entries, &plan) {
+            graph = Graph::read(layout, entries.iter().map(|entry| &entry.descriptor))?;
+            plan = TransferPlan::of(&graph, compression)?;
+        }
         let images = graph.nodes().map(|node| &node.descriptor.digest);
         let left = transfer::left_attestations(&attestations, images, |digest| graph.has(digest));
         Ok((entries, graph, plan, left))
@@ -123,7 +127,7 @@ pub fn convert(
         entries.into_iter().map(|entry| (entry.descriptor.digest.clone(), entry.redirected(&mut rewritten))).collect();
 
     opened.iter_mut().try_for_each(|target| rewritten.store(target.stage_mut()))?;
-    let listed = commit_all(opened, work, |draft| list(&entries, draft, &options.target))?;
+    let (listed, told) = commit_all(opened, work, |draft| list(&entries, draft, &options.target))?;
     warnings.extend(left);
     warnings.append(&mut rewritten.warnings);
     warnings.extend(transfer::warnings(&graph, &plan));
@@ -132,6 +136,8 @@ pub fn convert(
         warnings.extend(listed.warnings.iter().cloned());
         reports.push(TargetReport { target: target.to_string(), refs: listed.refs.concat() });
     }
+    warnings.iter().for_each(|warning| work.observer.warning(warning));
+    warnings.extend(told.warnings);
     let first = listed.first().map(|listed| listed.refs.as_slice()).unwrap_or_default();
     let images = entries.iter().zip(first).map(|((from, entry), refs)| image(from, &entry.descriptor, refs.clone()));
     let images = images.collect();

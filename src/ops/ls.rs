@@ -10,8 +10,8 @@ use crate::digest::Digest;
 use crate::error::{despite_damage, Error, Result};
 use crate::json;
 use crate::layout::{
-    is_referrers_tag, DocumentLinks, Documents, Found, Layout, Location, Opened, Subjects, TellingNames, Walk,
-    MAX_DEPTH,
+    about_by_tag, has_own_name, is_referrers_tag, DocumentLinks, Documents, Found, Layout, Location, Opened, Subjects,
+    TellingNames, Walk, MAX_DEPTH,
 };
 use crate::media_type::{MediaKind, MediaType};
 use crate::oci::{Descriptor, Document, ImageConfig};
@@ -205,13 +205,14 @@ impl<'a> Listing<'a> {
                 let listed = list.manifests();
                 !listed.is_empty() && listed.iter().all(|listed| shown.contains(&listed.digest))
             }
-            None => entry.ref_name().is_none() && shown.contains(&entry.digest),
+            None => !has_own_name(entry) && shown.contains(&entry.digest),
         }
     }
 
     /// Returns the digests of what is shown as attached to something that is not attached itself.
     fn attached_below(&self, all: &[Listed]) -> BTreeSet<Digest> {
-        let is_referrer = |listed: &&Listed| listed.name.is_none() && self.attached.contains(&listed.digest);
+        let is_named = |listed: &Listed| listed.name.as_deref().is_some_and(|name| about_by_tag(name).is_none());
+        let is_referrer = |listed: &&Listed| !is_named(listed) && self.attached.contains(&listed.digest);
         let mut open: Vec<&Listed> = all.iter().filter(|listed| !is_referrer(listed)).collect();
         let mut digests = BTreeSet::new();
         while let Some(listed) = open.pop() {

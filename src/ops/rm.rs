@@ -7,7 +7,9 @@ use serde::Serialize;
 use crate::digest::Digest;
 use crate::error::{despite_damage, Error, ErrorKind, Result};
 use crate::hint::{Hint, OptionName};
-use crate::layout::{is_referrers_tag, DescriptorPath, Draft, Layout, Location, Referrer, Rooted, Transaction};
+use crate::layout::{
+    has_own_name, is_referrers_tag, DescriptorPath, Draft, Layout, Location, Referrer, Rooted, Transaction,
+};
 use crate::oci::annotations::CONTAINERD_NAME;
 use crate::oci::{Descriptor, Document, Index};
 use crate::work::{Observer, Work};
@@ -52,6 +54,8 @@ pub struct RmReport {
     pub dry_run: bool,
     /// The entries that were removed, or would be, in the order of the index.
     pub removed: Vec<RemovedEntry>,
+    /// Warnings about other entries.
+    pub warnings: Vec<String>,
 }
 
 /// An entry that was removed from the index.
@@ -74,10 +78,15 @@ pub fn rm(location: &Location, options: &RmOptions, work: &Work<'_>) -> Result<R
     let target = Transaction::edit(location, work.limits)?;
     let change = |draft: &mut Draft<'_>| {
         let removed = take_out(draft, what, work.observer)?;
-        Ok(RmReport { image: location.to_string(), dry_run: mode == RmMode::DryRun, removed })
+        let dry_run = mode == RmMode::DryRun;
+        Ok(RmReport { image: location.to_string(), dry_run, removed, warnings: Vec::new() })
     };
     match mode {
-        RmMode::Remove => target.commit(work, change),
+        RmMode::Remove => {
+            let (mut report, told) = target.commit_and_tell(work, change)?;
+            report.warnings = told.warnings;
+            Ok(report)
+        }
         RmMode::DryRun => target.rehearse(work, change),
     }
 }
@@ -229,7 +238,7 @@ fn lost<'a>(
     let both = rooted(before, referrers)?.zip(rooted(kept, &left)?);
     let attached: BTreeSet<&Digest> = referrers.iter().map(|referrer| &referrer.descriptor.digest).collect();
     Ok(move |entry: &Descriptor| {
-        let is_attached = entry.ref_name().is_none() && attached.contains(&entry.digest);
+        let is_attached = !has_own_name(entry) && attached.contains(&entry.digest);
         let is_lost = |(before, after): &(Rooted, Rooted)| {
             !after.holds(entry) && (what == Removed::Untagged || before.holds(entry))
         };

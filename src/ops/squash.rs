@@ -98,11 +98,17 @@ pub fn squash(
     }
     let Sealed { config, manifest, notes: mut warnings } = documents(image, first, last, &layer)?;
     let attestations = layout.attestations([image.path.entry()])?;
-    warnings.extend(transfer::left_attestations(&attestations, [&image.path.descriptor().digest], |_| false));
     for warning in &warnings {
         work.observer.warning(warning);
     }
-    let descriptor = publish(opened, &config, &manifest, &options.target, work)?;
+    let (descriptor, mut told) = publish(opened, &config, &manifest, &options.target, work)?;
+    // What went with the image, because the new one took its place, is told already.
+    let is_told = |digest: &Digest| told.orphans.contains(digest);
+    for left in transfer::left_attestations(&attestations, [&image.path.descriptor().digest], is_told) {
+        work.observer.warning(&left);
+        warnings.push(left);
+    }
+    warnings.append(&mut told.warnings);
     Ok(SquashReport {
         digest: descriptor.digest,
         squashed: last - first + 1,

@@ -28,6 +28,8 @@ pub struct TagReport {
     pub refs: Vec<RefName>,
     /// Whether one of them did not lead there before.
     pub changed: bool,
+    /// Warnings about what the names led to before.
+    pub warnings: Vec<String>,
 }
 
 /// Gives names to what the location means, an image or an index of several: its descriptor in `index.json` is listed
@@ -38,7 +40,7 @@ pub fn tag(location: &Location, options: &TagOptions, work: &Work<'_>) -> Result
         return Err(Error::refused("a name is missing: what should the image be called"));
     }
     names.iter().try_for_each(|name| refuse_location_as_name(name.as_str()))?;
-    Transaction::edit(location, work.limits)?.commit(work, |draft| {
+    let (mut report, told) = Transaction::edit(location, work.limits)?.commit_and_tell(work, |draft| {
         let entry = draft.layout()?.entry()?;
         for name in names {
             work.observer.step(&format!("name {} `{name}`", entry.digest));
@@ -47,6 +49,9 @@ pub fn tag(location: &Location, options: &TagOptions, work: &Work<'_>) -> Result
                 draft.name(&entry, name);
             }
         }
-        Ok(TagReport { digest: entry.digest, refs: names.clone(), changed: draft.is_change() })
-    })
+        let changed = draft.is_change();
+        Ok(TagReport { digest: entry.digest, refs: names.clone(), changed, warnings: Vec::new() })
+    })?;
+    report.warnings = told.warnings;
+    Ok(report)
 }

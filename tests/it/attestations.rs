@@ -147,6 +147,7 @@ fn an_attestation_goes_with_its_image() {
             let line = format!("attestation {short} is about {}", digest(&images[0]));
             assert!(outcome.stderr().contains(&line), "{words:?}: {}", outcome.stderr());
             assert!(outcome.stderr().contains("does not list any more: it goes with it"), "{}", outcome.stderr());
+            assert_eq!(outcome.stderr().matches(short).count(), 1, "{words:?}: {}", outcome.stderr());
         }
         let after = entries(&scratch, "flat");
         assert!(!after.iter().any(|entry| digest(entry) == digest(&attestations[0])), "{words:?}: {after:?}");

@@ -82,6 +82,8 @@ mod names;
 
 /// What BuildKit attests about an image stays with it, or is said to be left behind.
 mod attestations;
+/// What cosign says about an image is about its digest, and never passed on as about another.
+mod signatures;
 
 /// What was not copied and what documents leave out is known, and made good where something is written.
 mod incomplete;

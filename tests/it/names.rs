@@ -83,9 +83,15 @@ fn a_name_that_is_shown_in_full_moves() {
                 listed(&scratch, "oci:T").into_iter().map(|(name, _)| name).collect::<Vec<_>>(),
                 ["docker.io/library/app:latest", "docker.io/library/db:latest"]
             );
-            let said = done(&scratch, words);
-            let told = format!("was the image {}, under the name `docker.io/library/app:latest`", &digest(&app)[..19]);
-            assert!(said.contains(&told) && said.contains("it has lost its name"), "{words:?}: {said}");
+            let outcome = Tool::new(words[0]).args(&words[1..]).arg("--json").within(scratch.path()).run();
+            let said = outcome.stderr().to_owned();
+            let told = format!(
+                "target `{target}` was the image {}, under the name `docker.io/library/app:latest`: it has lost its name",
+                &digest(&app)[..19]
+            );
+            assert_eq!(said.matches(&told).count(), 1, "{words:?}: {said}");
+            // Programs are told too.
+            assert!(outcome.json()["warnings"].as_array().unwrap().contains(&told.into()), "{words:?}");
             let after = listed(&scratch, "oci:T");
             assert_eq!(after.len(), 2, "{words:?}: {after:?}");
             let new = found(&scratch, &target);

@@ -1,31 +1,33 @@
-//! What is said about attestations of `BuildKit` whose images are taken elsewhere, or change.
+//! What is said about attestations and signatures whose images are taken elsewhere, or change.
 
 use std::collections::BTreeMap;
 
 use crate::digest::Digest;
+use crate::layout::{about, kind_of_referrer};
 use crate::oci::annotations::ATTESTED;
 use crate::oci::{Annotations, Descriptor};
 
-/// Warnings about attestations of images that are taken without them.
+/// Warnings about attestations and signatures of images that are taken without them.
 pub(crate) fn left_attestations<'d>(
     attestations: &[Descriptor],
     images: impl IntoIterator<Item = &'d Digest>,
     is_taken: impl Fn(&Digest) -> bool,
 ) -> Vec<String> {
-    let mut left = BTreeMap::<Digest, Vec<&Digest>>::new();
+    let mut left = BTreeMap::<Digest, Vec<&Descriptor>>::new();
     for attestation in attestations.iter().filter(|attestation| !is_taken(&attestation.digest)) {
-        if let Some(image) = attestation.attested() {
-            left.entry(image).or_default().push(&attestation.digest);
+        if let Some(image) = about(attestation) {
+            left.entry(image).or_default().push(attestation);
         }
     }
     let warning = |image: &Digest| {
         let left = left.get(image)?;
-        let first = left.first()?.short();
+        let first = left.first()?;
+        let (what, first) = (kind_of_referrer(first), first.digest.short());
         let rest = match left.len() {
             1 => String::new(),
             count => format!(" and {} more", count - 1),
         };
-        Some(format!("attestation {first}{rest} is about {image}, and does not go along"))
+        Some(format!("{what} {first}{rest} is about {image}, and does not go along"))
     };
     images.into_iter().filter_map(warning).collect()
 }

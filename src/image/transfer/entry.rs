@@ -3,10 +3,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, Result};
 use crate::image::publish::TargetOptions;
+use crate::image::transfer::plan::TransferPlan;
 use crate::image::transfer::rewrite::Rewritten;
 use crate::layout::{
-    choose, complete_names, fitting, is_artifact, without_full_name, Choice, DescriptorPath, Graph, ImageName, Layout,
-    Location, NodeContent, Transport,
+    about, about_by_tag, choose, complete_names, fitting, is_artifact, is_referrers_tag, referrers_tag,
+    without_full_name, Choice, DescriptorPath, Graph, ImageName, Layout, Location, NodeContent, Transport,
 };
 use crate::media_type::MediaKind;
 use crate::oci::annotations::{CONTAINERD_NAME, REF_NAME};
@@ -29,6 +30,8 @@ pub(crate) enum EntryKind {
     Other,
     /// For what it says about another image. Its name, if any, is how it is found.
     Attached,
+    /// The same, but only its content tells which image: a signature of cosign without its tag, as `cosign save` lists it.
+    Signature,
 }
 
 /// The entries that the layout's location means: those with its name, those with its digest, or all.
@@ -51,10 +54,11 @@ pub(crate) fn entries(layout: &Layout) -> Result<Vec<IndexEntry>> {
         let descriptor = path.descriptor().clone();
         let content = &graph.node(&descriptor.digest).content;
         let kind = match content {
-            _ if TagOfDigest::parse(&descriptor).is_some() => EntryKind::Attached,
+            _ if tells_subject_by_name(&descriptor) => EntryKind::Attached,
             // It stands beside its image, even if it also has a subject.
             _ if descriptor.attested().is_some() => EntryKind::Other,
             _ if content.subject().is_some() => EntryKind::Attached,
+            _ if is_signature(&descriptor, content) => EntryKind::Signature,
             NodeContent::Manifest(_, None) | NodeContent::Unknown => EntryKind::Other,
             _ if is_artifact(&descriptor) => EntryKind::Other,
             _ => EntryKind::Image,
@@ -124,14 +128,48 @@ pub(crate) fn attached_to<'e>(
     let mut attached = BTreeSet::new();
     let mut open: Vec<&Digest> = images.into_iter().collect();
     while let Some(digest) = open.pop() {
-        let about_it = [digest.to_string(), TagOfDigest::of(digest)];
-        for at in about_it.iter().filter_map(|subject| by_subject.remove(subject)).flatten() {
+        let tag = referrers_tag(digest).ok().map(|tag| tag.to_string());
+        for at in
+            tag.into_iter().chain([digest.to_string()]).filter_map(|subject| by_subject.remove(&subject)).flatten()
+        {
             if attached.insert(at) {
                 open.push(&entries[at].descriptor.digest);
             }
         }
     }
     attached.into_iter().map(|at| &entries[at]).collect()
+}
+
+/// Whether the name of an entry is only that of its subject.
+fn tells_subject_by_name(entry: &Descriptor) -> bool {
+    is_referrers_tag(entry) || entry.ref_name().is_some_and(|name| about_by_tag(name).is_some())
+}
+
+/// Whether an entry is a signature or an attestation of cosign, which has the config of an image.
+pub(super) fn is_signature(entry: &Descriptor, content: &NodeContent) -> bool {
+    let of_cosign = ["application/vnd.dev.cosign.simplesigning.v1+json", "application/vnd.dsse.envelope.v1+json"];
+    let is_kind = |kind: &str| ["/sigs", "/atts"].iter().any(|end| kind == format!("dev.cosignproject.cosign{end}"));
+    let NodeContent::Manifest(manifest, None) = content else { return false };
+    let layers = &manifest.value().layers;
+    entry.annotation("kind").is_some_and(is_kind)
+        || (!layers.is_empty() && layers.iter().all(|layer| of_cosign.contains(&layer.media_type.as_str())))
+}
+
+/// Leaves out what would not be true of what it is about any more. Returns whether there was anything.
+pub(crate) fn leave_untrue(entries: &mut Vec<IndexEntry>, plan: &TransferPlan) -> bool {
+    let mut left = BTreeSet::new();
+    loop {
+        let before = left.len();
+        for entry in entries.iter().filter(|entry| entry.is_untrue(plan, &left)).collect::<Vec<_>>() {
+            left.insert(entry.descriptor.digest.clone());
+        }
+        if left.len() == before {
+            break;
+        }
+    }
+    let count = entries.len();
+    entries.retain(|entry| !(tells_subject_by_name(&entry.descriptor) && left.contains(&entry.descriptor.digest)));
+    entries.len() < count
 }
 
 /// Uses the full names of entries where Docker saved several under one tag. Refuses one name for two images, since a
@@ -241,18 +279,36 @@ impl IndexEntry {
         if self.kind != EntryKind::Attached {
             return Vec::new();
         }
-        let subject = graph.node(&self.descriptor.digest).content.subject();
-        let tag = TagOfDigest::parse(&self.descriptor);
-        subject.map(|subject| subject.digest.to_string()).into_iter().chain(tag.map(|tag| tag.subject())).collect()
+        let subject = graph.node(&self.descriptor.digest).content.subject().map(|subject| subject.digest.clone());
+        let told = about(&self.descriptor);
+        let tag = self.descriptor.ref_name().filter(|_| is_referrers_tag(&self.descriptor));
+        subject.into_iter().chain(told).map(|digest| digest.to_string()).chain(tag.map(str::to_owned)).collect()
+    }
+
+    /// Whether it would be about a document that changes, or about none: what cosign lists under a tag is about one digest.
+    fn is_untrue(&self, plan: &TransferPlan, left: &BTreeSet<Digest>) -> bool {
+        let is_gone = |subject: &Digest| plan.changed.contains_key(subject) || left.contains(subject);
+        match self.descriptor.ref_name() {
+            _ if self.kind != EntryKind::Attached => false,
+            // Such a list changes with what is in it.
+            Some(name) if is_referrers_tag(&self.descriptor) => {
+                let is_about = |subject: &Digest| referrers_tag(subject).is_ok_and(|tag| tag.as_str() == name);
+                !plan.changed.contains_key(&self.descriptor.digest) && plan.changed.keys().any(is_about)
+            }
+            Some(name) => about_by_tag(name).is_some_and(|subject| is_gone(&subject)),
+            None => false,
+        }
     }
 
     /// This entry with its descriptor redirected to the new document.
     pub(crate) fn redirected(&self, rewritten: &mut Rewritten) -> Self {
         let mut descriptor = rewritten.redirected(self.descriptor.clone());
-        if let Some(tag) = TagOfDigest::parse(&self.descriptor) {
-            if let Some(new) = rewritten.replacement(|old| TagOfDigest::of(old) == tag.subject()) {
-                let annotations = descriptor.annotations.get_or_insert_with(Annotations::new);
-                annotations.insert(REF_NAME.to_owned(), tag.about(&new.digest));
+        // A list of what is attached is named after the subject of what it lists.
+        if is_referrers_tag(&descriptor) && descriptor.digest != self.descriptor.digest {
+            let tag = |digest: &Digest| referrers_tag(digest).ok();
+            let is_meant = |old: &Digest| tag(old).is_some_and(|tag| Some(tag.as_str()) == descriptor.ref_name());
+            if let Some(new) = rewritten.replacement(is_meant).and_then(|new| tag(&new.digest)) {
+                descriptor = descriptor.with_ref_name(&new);
             }
         }
         IndexEntry { descriptor, kind: self.kind }
@@ -319,43 +375,6 @@ impl IndexEntry {
             }
             Transport::Oci | Transport::OciArchive | Transport::Archive => ref_name,
         }
-    }
-}
-
-/// A name that contains the digest of its subject: the referrers tag (distribution-spec, spec.md#referrers-tag-schema),
-/// or one that cosign derives from it: `sha256-…`, `sha256-….sig`.
-struct TagOfDigest<'a> {
-    algorithm: &'a str,
-    /// The beginning of the encoded digest.
-    encoded: &'a str,
-    suffix: &'a str,
-}
-
-impl<'a> TagOfDigest<'a> {
-    /// Number of digits of the digest in the name.
-    const LENGTH: usize = 64;
-
-    fn parse(descriptor: &'a Descriptor) -> Option<Self> {
-        let (algorithm, rest) = descriptor.ref_name()?.split_once('-')?;
-        let length = rest.bytes().take_while(u8::is_ascii_hexdigit).count();
-        let is_tag = matches!(algorithm, "sha256" | "sha512") && length == Self::LENGTH;
-        is_tag.then(|| TagOfDigest { algorithm, encoded: &rest[..length], suffix: &rest[length..] })
-    }
-
-    /// The subject, in the form of [`of`](Self::of).
-    fn subject(&self) -> String {
-        format!("{}-{}", self.algorithm, self.encoded)
-    }
-
-    /// The beginning of every name for this digest.
-    fn of(digest: &Digest) -> String {
-        let length = digest.encoded().len().min(Self::LENGTH);
-        format!("{}-{}", digest.algorithm_name(), &digest.encoded()[..length])
-    }
-
-    /// The same kind of name for another digest.
-    fn about(&self, digest: &Digest) -> String {
-        format!("{}{}", Self::of(digest), self.suffix)
     }
 }
 

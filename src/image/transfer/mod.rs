@@ -14,13 +14,14 @@ pub(crate) use attestations::{left_attestations, take_along};
 pub(crate) use blobs::{move_all, BlobSource};
 pub use blobs::{BlobReport, How};
 pub(crate) use entry::{
-    attached_to, check_names, entries, of_platform, tell_apart, without_names, EntryKind, IndexEntry,
+    attached_to, check_names, entries, leave_untrue, of_platform, tell_apart, without_names, EntryKind, IndexEntry,
 };
 pub(crate) use plan::TransferPlan;
 pub(crate) use rewrite::Rewritten;
 
 use crate::image::sealed::NULL;
-use crate::layout::Graph;
+use crate::image::transfer::entry::is_signature;
+use crate::layout::{about, Graph};
 
 /// Warnings about the result of a transfer.
 pub(crate) fn warnings(graph: &Graph<'_>, plan: &TransferPlan) -> Vec<String> {
@@ -41,6 +42,14 @@ pub(crate) fn warnings(graph: &Graph<'_>, plan: &TransferPlan) -> Vec<String> {
     }
     for image in &plan.nameless {
         warnings.push(format!("image {}: nothing says which architecture and system it is for", image.short()));
+    }
+    for node in graph.nodes().filter(|node| !plan.changed.is_empty() && is_signature(&node.descriptor, &node.content)) {
+        if about(&node.descriptor).is_none() && node.content.subject().is_none() {
+            let signature = node.descriptor.digest.short();
+            warnings.push(format!(
+                "signature {signature} tells no image: if it is about one that changed, it is of no use"
+            ));
+        }
     }
     for node in graph.nodes() {
         // What becomes of attestations is told where they are taken along.

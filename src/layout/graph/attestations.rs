@@ -1,16 +1,19 @@
-//! What `BuildKit` attests about an image: a manifest without a `subject`, listed beside the image with its digest in an
-//! annotation (BuildKit, docs/attestations/attestation-storage.md). Attestations are found here and nowhere else.
+//! What is said about an image without a `subject`: attestations of `BuildKit`, listed beside the image with its digest
+//! in an annotation (BuildKit, docs/attestations/attestation-storage.md), and what cosign lists under a tag with the
+//! digest. They are found here and nowhere else.
 
 use std::collections::BTreeSet;
 
 use crate::digest::Digest;
 use crate::error::Result;
+use crate::layout::graph::documents::Documents;
+use crate::layout::graph::referrers::{about, has_own_name};
 use crate::layout::graph::walk::{Found, Opened, Subjects, Walk};
 use crate::layout::Layout;
 use crate::oci::{Descriptor, Index};
 
 impl Layout {
-    /// The attestations that `index.json` lists, and those in the indexes that its entries lead to, each once.
+    /// What `index.json` lists that is [`about`] an image, and the indexes that its entries lead to, each once.
     pub(crate) fn attestations<'d>(
         &self,
         entries: impl IntoIterator<Item = &'d Descriptor>,
@@ -23,34 +26,80 @@ impl Layout {
             }
         }
         let mut seen = BTreeSet::new();
-        found.retain(|listed| listed.attested().is_some_and(|image| seen.insert((image, listed.digest.clone()))));
+        found.retain(|listed| about(listed).is_some_and(|image| seen.insert((image, listed.digest.clone()))));
         Ok(found)
     }
 }
 
-/// Takes attestations out of an index whose images it listed before and does not list any more. Returns them.
-pub(in crate::layout) fn take_orphans(index: &mut Index, before: &Index) -> Vec<Descriptor> {
-    let digests =
-        |index: &Index| -> BTreeSet<Digest> { index.manifests.iter().map(|listed| listed.digest.clone()).collect() };
-    if !index.manifests.iter().any(|listed| listed.attested().is_some()) {
-        return Vec::new();
+/// Takes out of an index what is about an image that it listed before and does not list any more. Returns it.
+pub(in crate::layout) fn take_orphans(documents: &dyn Documents, index: &mut Index, before: &Index) -> Vec<Descriptor> {
+    let mut orphans = Vec::new();
+    // What is about a signature goes with it.
+    loop {
+        let lost = lost_by(documents, index, before);
+        if lost.is_empty() {
+            return orphans;
+        }
+        let (taken, kept) = std::mem::take(&mut index.manifests).into_iter().partition(|entry| lost.contains(entry));
+        index.manifests = kept;
+        orphans.extend::<Vec<Descriptor>>(taken);
     }
-    let (listed, listed_before) = (digests(index), digests(before));
-    let is_orphan = |entry: &Descriptor| {
-        let is_lost = |image: &Digest| listed_before.contains(image) && !listed.contains(image);
-        entry.ref_name().is_none() && entry.attested().is_some_and(|image| is_lost(&image))
+}
+
+fn lost_by(documents: &dyn Documents, index: &Index, before: &Index) -> Vec<Descriptor> {
+    let is_meant = |entry: &&Descriptor| about(entry).is_some() && !has_own_name(entry);
+    let (attestations, by_tag): (Vec<&Descriptor>, Vec<&Descriptor>) =
+        index.manifests.iter().filter(is_meant).partition(|entry| entry.attested().is_some());
+    let mut lost = Vec::new();
+    let mut find = |entries: Vec<&Descriptor>, before: &BTreeSet<Digest>, now: &BTreeSet<Digest>| {
+        let is_lost = |image: &Digest| before.contains(image) && !now.contains(image);
+        lost.extend(entries.into_iter().filter(|entry| about(entry).is_some_and(|image| is_lost(&image))).cloned());
     };
-    let (orphans, kept) = std::mem::take(&mut index.manifests).into_iter().partition(is_orphan);
-    index.manifests = kept;
-    orphans
+    if !attestations.is_empty() {
+        let listed =
+            |index: &Index| index.manifests.iter().map(|listed| listed.digest.clone()).collect::<BTreeSet<Digest>>();
+        find(attestations, &listed(before), &listed(index));
+    }
+    // cosign also signs what an index lists. What cannot be read may list it still.
+    let led_to = || led_to(documents, before).zip(led_to(documents, index));
+    if let Some((before, now)) = (!by_tag.is_empty()).then(|| led_to()).flatten() {
+        find(by_tag, &before, &now);
+    }
+    lost
+}
+
+/// Everything that an index lists, and the indexes below it. `None` if that cannot be told.
+fn led_to(documents: &dyn Documents, index: &Index) -> Option<BTreeSet<Digest>> {
+    let walk = Walk::new(documents, Opened::Indexes, Subjects::Left, index.manifests.iter().cloned());
+    walk.map(|met| Some(met.ok()?.path.descriptor().digest.clone())).collect()
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
+    use crate::layout::graph::documents::DocumentLinks;
     use crate::media_type::MediaType;
     use crate::oci::annotations::ATTESTED;
     use crate::oci::Annotations;
+
+    /// Documents that are all missing.
+    struct NoDocuments;
+
+    impl Documents for NoDocuments {
+        fn raw(&self, _: &Descriptor) -> Result<Option<Arc<[u8]>>> {
+            Ok(None)
+        }
+
+        fn subject(&self, digest: &Digest) -> String {
+            digest.to_string()
+        }
+
+        fn links(&self, _: &Descriptor) -> Result<Option<Arc<DocumentLinks>>> {
+            Ok(None)
+        }
+    }
 
     #[test]
     fn an_attestation_goes_with_the_last_entry_of_its_image() {
@@ -69,6 +118,11 @@ mod tests {
             ..Index::default()
         };
         let before = index(&[&a, &a, &b, &of_a, &of_b, &named, &of_elsewhere]);
+        let tagged = about(&a, Some(&format!("{}.sig", a.digest.as_str().replace(':', "-"))));
+        let signed = index(&[&a, &b, &tagged]);
+        for (mut after, orphans) in [(signed.clone(), vec![]), (index(&[&b, &tagged]), vec![tagged])] {
+            assert_eq!(take_orphans(&NoDocuments, &mut after, &signed), orphans);
+        }
         for (mut after, orphans) in [
             (before.clone(), vec![]),
             (index(&[&a, &b, &of_a, &of_b]), vec![]),
@@ -76,7 +130,7 @@ mod tests {
             (index(&[&of_a, &of_b]), vec![of_a.clone(), of_b.clone()]),
         ] {
             let count = after.manifests.len();
-            assert_eq!(take_orphans(&mut after, &before), orphans);
+            assert_eq!(take_orphans(&NoDocuments, &mut after, &before), orphans);
             assert_eq!(after.manifests.len() + orphans.len(), count);
         }
     }

@@ -26,7 +26,9 @@ pub(crate) use choice::{choose, fitting, Choice};
 pub(crate) use documents::{DocumentLinks, Documents};
 pub(crate) use nodes::{Graph, Node, NodeContent};
 pub(crate) use reach::Reach;
-pub(crate) use referrers::{is_referrers_tag, names_digest, Rooted};
+pub(crate) use referrers::{
+    about, about_by_tag, has_own_name, is_referrers_tag, kind_of_referrer, names_digest, Rooted,
+};
 pub(crate) use referrers::{referrers_tag, AttachedFile, Referrer};
 pub(crate) use rewrite::Redirects;
 pub(crate) use select::Image;

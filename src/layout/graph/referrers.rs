@@ -1,7 +1,8 @@
 //! What is attached to an image: manifests with a `subject` (image-spec, manifest.md). They are listed in `index.json`,
 //! and also in an index named after the subject's digest, the referrers tag, for readers without the referrers API
 //! (distribution-spec, spec.md#referrers-tag-schema). Attestations of `BuildKit` that `index.json` lists are attached to
-//! the image that their annotation names.
+//! the image that their annotation names, and what cosign lists to the one that its tag names: `sha256-….sig`, `.att` or
+//! `.sbom` (cosign, specs/SIGNATURE_SPEC.md). These have no subject: only the descriptor says what they are about.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -79,7 +80,7 @@ fn referrer(descriptor: &Descriptor, found: &DocumentLinks) -> Option<Referrer> 
     };
     Some(Referrer {
         descriptor: descriptor.clone(),
-        subject: found.subject.as_ref().map(|subject| subject.digest.clone()).or_else(|| descriptor.attested())?,
+        subject: found.subject.as_ref().map(|subject| subject.digest.clone()).or_else(|| about(descriptor))?,
         artifact_type: found.artifact_type.clone().filter(|text| !text.is_empty()).or(config_type),
         annotations: found.annotations.clone().unwrap_or_default(),
         files: found.layers().iter().map(file).collect(),
@@ -111,6 +112,40 @@ pub(crate) fn names_digest(name: &str) -> bool {
     })
 }
 
+/// What an entry of `index.json` is about, as far as its descriptor tells: an attestation of `BuildKit`, or what cosign
+/// lists under a tag of its own.
+pub(crate) fn about(entry: &Descriptor) -> Option<Digest> {
+    entry.attested().or_else(|| about_by_tag(entry.ref_name()?))
+}
+
+/// The digest in a tag of cosign, which is no name of an image, but that of a signature and the like.
+pub(crate) fn about_by_tag(name: &str) -> Option<Digest> {
+    let (digest, kind) = name.split_once('.')?;
+    let encoded = digest.strip_prefix("sha256-").filter(|_| kind_of_tag(kind).is_some())?;
+    format!("sha256:{encoded}").parse().ok()
+}
+
+/// What such a tag is the name of, by its last part.
+fn kind_of_tag(kind: &str) -> Option<&'static str> {
+    match kind {
+        "sig" => Some("signature"),
+        "att" => Some("attestation"),
+        "sbom" => Some("SBOM"),
+        _ => None,
+    }
+}
+
+/// What messages call an entry that is [`about`] an image.
+pub(crate) fn kind_of_referrer(entry: &Descriptor) -> &'static str {
+    let by_tag = entry.ref_name().and_then(|name| kind_of_tag(name.split_once('.')?.1));
+    by_tag.filter(|_| entry.attested().is_none()).unwrap_or("attestation")
+}
+
+/// Whether an entry has a name by which an image is found: not that of its subject.
+pub(crate) fn has_own_name(entry: &Descriptor) -> bool {
+    !is_referrers_tag(entry) && entry.ref_name().is_some_and(|name| about_by_tag(name).is_none())
+}
+
 /// What entries of an index lead to if being a subject keeps nothing: images and named artifacts, everything below
 /// them, and everything attached to any of it.
 pub(crate) struct Rooted {
@@ -125,9 +160,8 @@ impl Rooted {
         for referrer in referrers {
             by_subject.entry(&referrer.subject).or_default().push(&referrer.descriptor);
         }
-        let is_root = |entry: &&Descriptor| {
-            !is_referrers_tag(entry) && (entry.ref_name().is_some() || !attached.contains(&entry.digest))
-        };
+        let is_root =
+            |entry: &&Descriptor| has_own_name(entry) || !(is_referrers_tag(entry) || attached.contains(&entry.digest));
         let roots: Vec<Descriptor> = entries.iter().filter(is_root).cloned().collect();
         let digests: BTreeSet<Digest> =
             Reach::with_referrers(documents, &roots, &by_subject)?.blobs.into_keys().collect();

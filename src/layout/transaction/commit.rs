@@ -22,28 +22,40 @@ use crate::layout::{blob_path, Layout, INDEX, MARKER};
 use crate::oci::{Document, Index, LayoutMarker, MAX_INDEX_SIZE};
 use crate::work::Work;
 
+/// What was told of a commit: what it did to other entries of the targets.
+#[derive(Debug, Default)]
+pub(crate) struct Told {
+    /// The warnings, which the observer has seen.
+    pub(crate) warnings: Vec<String>,
+    /// What went with an image that it is about; there is a warning for each.
+    pub(crate) orphans: BTreeSet<Digest>,
+}
+
 /// Publishes what is staged for several targets, with the index that `change` makes for each. No target changes unless
 /// all can be written. If a rename still fails after others succeeded, the error says which targets are new.
 pub(crate) fn commit_all<R>(
     transactions: Vec<Transaction>,
     work: &Work<'_>,
     change: impl FnMut(&mut Draft<'_>) -> Result<R>,
-) -> Result<Vec<R>> {
+) -> Result<(Vec<R>, Told)> {
     let parts = transactions.into_iter().map(Part::new).collect();
     let mut commit = Commit { parts, change, work };
     commit.prepare()?;
     let shown = commit.hold_layouts().and_then(|()| work.observer.check()).and_then(|()| commit.show_all());
     shown.map_err(|error| commit.partly(error))?;
-    for warning in commit.parts.iter().flat_map(|part| &part.warnings) {
-        work.observer.warning(warning);
+    let mut told = Told::default();
+    for part in &mut commit.parts {
+        told.warnings.append(&mut part.told.warnings);
+        told.orphans.append(&mut part.told.orphans);
     }
+    told.warnings.iter().for_each(|warning| work.observer.warning(warning));
     let results = commit.parts.into_iter().map(|Part { transaction, result, .. }| {
         let home = transaction.stage.home().to_path_buf();
         drop(transaction);
         staging::clear_abandoned(&home);
         result.expect("each change was made")
     });
-    Ok(results.collect())
+    Ok((results.collect(), told))
 }
 
 /// A commit of several targets.
@@ -59,7 +71,7 @@ struct Part<R> {
     /// The result of the change.
     result: Option<R>,
     /// What the change did to other entries.
-    warnings: Vec<String>,
+    told: Told,
     settled: Settled,
     held: Option<Held>,
     /// Pending renames, in this order.
@@ -235,7 +247,7 @@ impl<R> Part<R> {
         Part {
             transaction,
             result: None,
-            warnings: Vec::new(),
+            told: Told::default(),
             settled: Settled::default(),
             held: None,
             renames: Vec::new(),
@@ -259,8 +271,8 @@ impl<R> Part<R> {
         let Transaction { target, stage, .. } = &mut self.transaction;
         let mut draft = Draft::new(target, layout, before, index, stage);
         self.result = Some(change(&mut draft)?);
-        let Drafted { index, freed, warnings } = draft.finish();
-        self.warnings = warnings;
+        let Drafted { index, freed, warnings, orphans } = draft.finish();
+        self.told = Told { warnings, orphans };
         Ok((index, freed))
     }
 

@@ -7,11 +7,11 @@ use std::sync::Arc;
 use serde::de::DeserializeOwned;
 
 use crate::digest::Digest;
-use crate::error::{despite_damage, IoContext, Result};
+use crate::error::{as_typed, despite_damage, IoContext, Result};
 use crate::layout::graph::{take_orphans, DocumentLinks, Documents, Reach};
 use crate::layout::transaction::merge::{join_list, merge};
 use crate::layout::transaction::Stage;
-use crate::layout::{is_referrers_tag, most_specific, Layout, Location};
+use crate::layout::{about, is_referrers_tag, kind_of_referrer, most_specific, Layout, Location};
 use crate::media_type::{MediaKind, MediaType};
 use crate::oci::annotations::CONTAINERD_NAME;
 use crate::oci::{Descriptor, Document, Index, RefName};
@@ -29,8 +29,8 @@ pub(crate) struct Draft<'a> {
     index: Index,
     stage: &'a mut Stage,
     freed: BTreeSet<Digest>,
-    /// Entries that others took the place of.
-    displaced: Vec<Descriptor>,
+    /// Entries that others took the place of, each with the name of the other.
+    displaced: Vec<(Descriptor, Option<String>)>,
 }
 
 /// What is published of a draft.
@@ -40,10 +40,12 @@ pub(super) struct Drafted {
     pub(super) freed: BTreeSet<Digest>,
     /// Warnings about what the change did to other entries.
     pub(super) warnings: Vec<String>,
+    /// What went with an image that it is about, which these warnings tell.
+    pub(super) orphans: BTreeSet<Digest>,
 }
 
 /// A warning about an image or an index that has lost its name. `how` says what took it, or which name it was.
-pub(crate) fn displacement(target: &Location, entry: &Descriptor, how: &str) -> String {
+pub(crate) fn displacement(target: &str, entry: &Descriptor, how: &str) -> String {
     let what = if entry.media_type.kind() == MediaKind::Index { "index" } else { "image" };
     format!("target `{target}` was the {what} {}, {how}: it has lost its name", entry.digest.short())
 }
@@ -71,25 +73,32 @@ impl<'a> Draft<'a> {
 
     /// Returns the new index and the blobs to remove.
     ///
-    /// What was attested about an image that `index.json` does not list any more goes with it.
+    /// What is about an image that `index.json` does not list any more goes with it.
     pub(super) fn finish(mut self) -> Drafted {
         let mut warnings = Vec::new();
-        for orphan in take_orphans(&mut self.index, self.before) {
-            let (attestation, image) = (orphan.digest.short(), orphan.attested().unwrap_or(orphan.digest.clone()));
+        let mut orphans = BTreeSet::new();
+        let mut index = std::mem::take(&mut self.index);
+        for orphan in take_orphans(&self, &mut index, self.before) {
+            let (what, image) = (kind_of_referrer(&orphan), about(&orphan).unwrap_or(orphan.digest.clone()));
             warnings.push(format!(
-                "attestation {attestation} is about {image}, which `{}` does not list any more: it goes with it",
+                "{what} {} is about {image}, which `{}` does not list any more: it goes with it",
+                orphan.digest.short(),
                 self.target.of_all()
             ));
+            orphans.insert(orphan.digest);
         }
-        for old in &self.displaced {
+        self.index = index;
+        for (old, by) in &self.displaced {
+            let of_all = self.target.of_all();
+            let target = by.as_ref().map_or_else(|| of_all.to_string(), |name| format!("{of_all}:{}", as_typed(name)));
             if let Some(name) = self.lost_name(old) {
                 let how = format!("under the name `{}`", name.escape_debug());
-                warnings.push(displacement(self.target, old, &how));
+                warnings.push(displacement(&target, old, &how));
             } else if self.gave_way_to_image(old) {
-                warnings.push(displacement(self.target, old, "and is one image now"));
+                warnings.push(displacement(&target, old, "and is one image now"));
             }
         }
-        Drafted { index: self.index, freed: self.freed, warnings }
+        Drafted { index: self.index, freed: self.freed, warnings, orphans }
     }
 
     /// Whether an index was replaced by one image, and nothing leads to the others by a name any more.
@@ -157,7 +166,9 @@ impl<'a> Draft<'a> {
             self.stage.put(&list, descriptor.media_type.clone())?;
         }
         let before = self.before;
-        self.displaced.extend(merge(&mut self.index, &descriptor, |old| before.manifests.contains(old)));
+        let displaced = merge(&mut self.index, &descriptor, |old| before.manifests.contains(old));
+        let by = descriptor.ref_name().map(str::to_owned);
+        self.displaced.extend(displaced.into_iter().map(|old| (old, by.clone())));
         Ok(())
     }
 
@@ -169,7 +180,8 @@ impl<'a> Draft<'a> {
             named = named.with_ref_name(name);
             named.annotations.iter_mut().for_each(|annotations| drop(annotations.remove(CONTAINERD_NAME)));
         }
-        self.displaced.extend(merge(&mut self.index, &named, |_| false));
+        let displaced = merge(&mut self.index, &named, |_| false);
+        self.displaced.extend(displaced.into_iter().map(|old| (old, Some(name.to_string()))));
     }
 
     /// Stores a document.

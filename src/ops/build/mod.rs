@@ -148,7 +148,8 @@ pub fn build(rootfs: &Rootfs, targets: &[Location], options: &BuildOptions, work
         work.observer.warning(&note);
         warnings.push(note);
     }
-    let descriptor = publish(opened, &config, &manifest, &target_options, work)?;
+    let (descriptor, told) = publish(opened, &config, &manifest, &target_options, work)?;
+    warnings.extend(told.warnings);
 
     stats.total_seconds = start.elapsed().as_secs_f64();
     stats.peak_memory_bytes = report::peak_memory();

@@ -86,8 +86,10 @@ pub struct EditedImage {
 /// nothing leads to any more are removed in the same step. Only what leads to the image is read and, to know what can
 /// be removed, the documents of the layout.
 pub fn config(location: &Location, options: &ConfigOptions, work: &Work<'_>) -> Result<ConfigReport> {
-    let report = Transaction::edit(location, work.limits)?.commit(work, |draft| edit(draft, options, work.observer))?;
+    let target = Transaction::edit(location, work.limits)?;
+    let (mut report, told) = target.commit_and_tell(work, |draft| edit(draft, options, work.observer))?;
     report.warnings.iter().for_each(|warning| work.observer.warning(warning));
+    report.warnings.extend(told.warnings);
     Ok(report)
 }
 

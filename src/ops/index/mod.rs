@@ -39,7 +39,8 @@ pub fn index(images: &[Location], target: &Location, options: &IndexOptions, wor
     let trust = if target.transport == Transport::Oci { Trust::Layout } else { Trust::Nothing };
     let blobs = stage(&sources, &mut opened, trust, work)?;
     let attached: Vec<Descriptor> = sources.iter().flat_map(|source| source.attached.clone()).collect();
-    let listed = opened.commit(work, |draft| {
+    let own: Vec<String> = sources.iter().flat_map(|source| source.warnings.clone()).collect();
+    let (listed, told) = opened.commit_and_tell(work, |draft| {
         let listed = list(draft, target, (&stand, &names), &new, options)?;
         attached.iter().try_for_each(|entry| draft.list(entry.clone()))?;
         if target.transport != Transport::Oci {
@@ -47,13 +48,16 @@ pub fn index(images: &[Location], target: &Location, options: &IndexOptions, wor
         }
         Ok(listed)
     })?;
+    let mut warnings: Vec<String> = own.into_iter().chain(listed.warnings).collect();
+    warnings.iter().for_each(|warning| work.observer.warning(warning));
+    warnings.extend(told.warnings);
     Ok(IndexReport {
         digest: listed.digest,
         manifests: listed.manifests,
         target: target.to_string(),
         refs: listed.refs,
         blobs,
-        warnings: sources.iter().flat_map(|source| source.warnings.clone()).chain(listed.warnings).collect(),
+        warnings,
     })
 }
 
@@ -122,7 +126,7 @@ fn displaced(before: &Index, stand: &Stand, document: &Document<Index>, target: 
     let is_named = |entry: &Descriptor| stand.names.iter().any(|name| entry.ref_name() == Some(name.as_str()));
     let own = stand.own_entries(before).into_iter();
     own.filter(|entry| entry.media_type.kind() == MediaKind::Manifest && is_named(entry) && !is_listed(entry))
-        .map(|entry| displacement(target, &entry, "which the index does not list"))
+        .map(|entry| displacement(&target.to_string(), &entry, "which the index does not list"))
         .collect()
 }
 

@@ -26,7 +26,8 @@ impl<'a> Source<'a> {
 
     fn read_now(layout: &'a Layout) -> Result<Self> {
         let entries = transfer::entries(layout)?;
-        let images = entries.iter().filter(|entry| entry.kind != EntryKind::Attached).map(|entry| &entry.descriptor);
+        let is_listed = |entry: &&IndexEntry| !matches!(entry.kind, EntryKind::Attached | EntryKind::Signature);
+        let images = entries.iter().filter(is_listed).map(|entry| &entry.descriptor);
         let all = Graph::read(layout, entries.iter().map(|entry| &entry.descriptor))?;
         let mut members = members(&all, images)?;
         if members.iter().all(|member| member.platform.is_none()) {
@@ -34,12 +35,19 @@ impl<'a> Source<'a> {
         }
         let lost = take_lost(&mut members);
         let images = members.iter().map(|member| &member.descriptor.digest);
-        let attached: Vec<IndexEntry> = attached_to(&entries, &all, images).into_iter().cloned().collect();
+        let mut attached: Vec<IndexEntry> = attached_to(&entries, &all, images).into_iter().cloned().collect();
 
         // Nothing else is taken, such as the indexes that the images were taken from.
-        let taken = members.iter().map(|member| &member.descriptor);
-        let graph = Graph::read(layout, taken.chain(attached.iter().map(|entry| &entry.descriptor)))?;
-        let plan = TransferPlan::of(&graph, None)?;
+        let read = |attached: &[IndexEntry]| {
+            let taken = members.iter().map(|member| &member.descriptor);
+            Graph::read(layout, taken.chain(attached.iter().map(|entry| &entry.descriptor)))
+        };
+        let mut graph = read(&attached)?;
+        let mut plan = TransferPlan::of(&graph, None)?;
+        if transfer::leave_untrue(&mut attached, &plan) {
+            graph = read(&attached)?;
+            plan = TransferPlan::of(&graph, None)?;
+        }
         let mut rewritten = Rewritten::of(&graph, &plan, BTreeMap::new());
         let attached = attached.iter().map(|entry| entry.redirected(&mut rewritten).descriptor).collect();
         let attestations = layout.attestations(layout.meant()?.iter().map(DescriptorPath::entry))?;
@@ -49,6 +57,11 @@ impl<'a> Source<'a> {
             member.descriptor = rewritten.redirected(member.descriptor.clone());
         }
         let mut warnings = left;
+        let signatures = entries.iter().filter(|entry| entry.kind == EntryKind::Signature);
+        warnings.extend(signatures.map(|entry| {
+            let signature = entry.descriptor.digest.short();
+            format!("signature {signature} has no name that tells its image, and does not go along")
+        }));
         warnings.append(&mut rewritten.warnings);
         warnings.extend(transfer::warnings(&graph, &plan));
         // What these indexes list but the layout lacks is not taken either.
