@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use crate::error::{Error, Result};
+use crate::error::{as_typed, Error, Result};
 use crate::hint::{Hint, OptionName};
 use crate::layout::Image;
 use crate::media_type::MediaType;
@@ -65,7 +65,7 @@ pub(crate) fn nameless(image: &str, hint: Hint) -> Error {
 
 /// How a verb with an option for the platform is told what an image runs on.
 pub(crate) fn say_the_platform() -> Hint {
-    Hint::from("say it with ").option(OptionName::Platform).text(", or in the image with ").then(in_the_image())
+    Hint::from("say it with ").option(OptionName::Platform).text(", or in a layout with ").then(in_the_image())
 }
 
 /// How an image is told what it runs on.
@@ -78,10 +78,13 @@ fn mend(config: &mut ImageConfig, layers: usize, listed: Option<&Platform>) -> V
     let mut notes: Vec<String> = fit_history(&mut config.history, layers).into_iter().collect();
     let platform = config.platform_or(listed);
     if (&platform.os, &platform.architecture) != (&config.os, &config.architecture) {
-        config.variant = config.variant.take().or_else(|| listed.and_then(|listed| listed.variant.clone()));
+        let variant = platform.variant.or_else(|| listed.and_then(|listed| listed.variant.clone()));
+        let stale = std::mem::replace(&mut config.variant, variant).filter(|old| Some(old) != config.variant.as_ref());
         (config.os, config.architecture) = (platform.os, platform.architecture);
         let platform = config.platform();
-        notes.push(format!("the config named no platform, and is for {platform} now"));
+        let stale = stale.map(|stale| format!(", without the variant `{}`", as_typed(&stale))).unwrap_or_default();
+        notes.push(format!("the config named no platform, and is for {platform} now{stale}"));
+        notes.extend(platform.unknown_variant());
     }
     notes
 }

@@ -11,6 +11,7 @@ pub mod groups;
 mod percent;
 pub mod plan;
 pub(crate) mod stream;
+mod unstorable;
 mod write;
 
 pub use changeset::ByMember;
@@ -23,4 +24,5 @@ pub(crate) use fold::BelowLower;
 pub use fold::Fold;
 pub use fold::Folded;
 pub use fold::Origin;
+pub(crate) use unstorable::leave_unstorable;
 pub(crate) use write::{recompress, write, Layer, LayerTimes, Step};

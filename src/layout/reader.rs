@@ -9,7 +9,8 @@ use serde::de::DeserializeOwned;
 
 use crate::compress::Format;
 use crate::digest::Digest;
-use crate::error::{Error, IoContext, Result};
+use crate::error::{Error, ErrorKind, IoContext, Result};
+use crate::hint::Hint;
 use crate::layout::archive::{Archive, Trailing};
 use crate::layout::blob::VerifiedReader;
 use crate::layout::docker::{is_docker_archive, DockerArchive};
@@ -179,10 +180,14 @@ impl Layout {
     pub(super) fn top_level<T: DeserializeOwned>(&self, name: &'static str) -> Result<Document<T>> {
         let subject = format!("{}: {name}", self.location);
         let Some((reader, size)) = self.file(name)? else {
-            return Err(Error::malformed(
-                self.location.to_string(),
-                format!("no image layout: the file `{name}` is missing"),
-            ));
+            let reason = format!("no image layout: the file `{name}` is missing");
+            return Err(match &self.store {
+                Store::Archive(archive) if !archive.files().iter().any(|file| file.name.starts_with("blobs/")) => {
+                    let hint = Hint::from("if it is a root filesystem, ").verb("build").text(" makes an image of it");
+                    Error::refused_with_hint(format!("{}: {reason}", self.location), hint).of_kind(ErrorKind::Damaged)
+                }
+                _ => Error::malformed(self.location.to_string(), reason),
+            });
         };
         Document::parse(read_up_to(size_limit(name), reader, size, &subject, &self.location.path)?, &subject)
     }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::digest::Digest;
 use crate::json::null_as_default;
 use crate::oci::{Annotations, Unknown};
-use crate::platform::Platform;
+use crate::platform::{is_known_variant, Platform};
 
 /// An image's configuration (image-spec, config.md).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -66,6 +66,11 @@ impl ImageConfig {
     pub fn platform_or(&self, listed: Option<&Platform>) -> Platform {
         let mut platform = self.platform();
         if let Some(listed) = listed {
+            if platform.architecture.is_empty() {
+                // A variant of which architecture? It may be that of another than the listed one.
+                let own = platform.variant.take().filter(|own| is_known_variant(&listed.architecture, own));
+                platform.variant = listed.variant.clone().or(own);
+            }
             for (said, listed) in [(&mut platform.os, &listed.os), (&mut platform.architecture, &listed.architecture)] {
                 if said.is_empty() {
                     said.clone_from(listed);

@@ -136,7 +136,9 @@ pub fn convert(
         warnings.extend(listed.warnings.iter().cloned());
         reports.push(TargetReport { target: target.to_string(), refs: listed.refs.concat() });
     }
-    warnings.iter().for_each(|warning| work.observer.warning(warning));
+    for warning in &warnings {
+        work.observer.warning(warning);
+    }
     warnings.extend(told.warnings);
     let first = listed.first().map(|listed| listed.refs.as_slice()).unwrap_or_default();
     let images = entries.iter().zip(first).map(|((from, entry), refs)| image(from, &entry.descriptor, refs.clone()));

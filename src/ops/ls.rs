@@ -122,7 +122,8 @@ impl<'a> Listing<'a> {
             digest: descriptor.digest.clone(),
             media_type: descriptor.media_type.clone(),
             artifact_type: descriptor.artifact_type.clone(),
-            platform: descriptor.platform.clone().filter(Platform::is_named),
+            // BuildKit lists attestations for `unknown/unknown`: what they hold says more.
+            platform: descriptor.platform.clone().filter(|platform| platform.is_named() && platform.os != "unknown"),
             size: self.size(descriptor),
             manifests: Vec::new(),
             attached: Vec::new(),

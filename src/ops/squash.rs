@@ -10,7 +10,7 @@ use crate::image::sealed::{fit_history, seal, Sealed};
 use crate::image::transfer;
 use crate::image::tree::{read_layers, ImageLayers, Reading, Wanted};
 use crate::layer::Folded;
-use crate::layer::{self, Layer, Step};
+use crate::layer::{self, leave_unstorable, Layer, Step};
 use crate::layout::{Image, Layout, Location};
 use crate::oci::annotations::{BASE_DIGEST, BASE_NAME};
 use crate::oci::History;
@@ -79,9 +79,14 @@ pub fn squash(
     let squashed = below.split_off(first - 1);
     let mut layers = ImageLayers::default();
     layers.push(below, work.observer)?;
-    let lower = (first > 1).then(|| layers.so_far());
+    let mut lower = (first > 1).then(|| layers.so_far());
     layers.push(squashed, work.observer)?;
-    let tree = layers.into_tree();
+    let mut tree = layers.into_tree();
+    let unstorable = leave_unstorable(&mut tree.folded.tree);
+    if let Some(lower) = &mut lower {
+        // These are not the difference.
+        drop(leave_unstorable(&mut lower.tree));
+    }
     let steps: Vec<Step<'_>> = match &lower {
         None => tree.folded.tree.iter().map(Step::Put).collect(),
         Some(lower) => difference(lower, &tree.folded)?,
@@ -97,6 +102,7 @@ pub fn squash(
         }
     }
     let Sealed { config, manifest, notes: mut warnings } = documents(image, first, last, &layer)?;
+    warnings.extend(unstorable);
     let attestations = layout.attestations([image.path.entry()])?;
     for warning in &warnings {
         work.observer.warning(warning);

@@ -2,7 +2,7 @@
 
 use crate::error::{as_typed, Error, ErrorKind, Result};
 use crate::hint::Hint;
-use crate::spelling::nearest;
+use crate::spelling::{edit_distance, nearest};
 
 /// What an architecture name says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -214,7 +214,7 @@ pub(crate) fn meant(name: &str) -> Option<Hint> {
     let (os, architecture, variant) = match second {
         Some(architecture) if is_known_os(first) => (Some(first), architecture, parts.next()),
         Some(variant) => (None, first, Some(variant)),
-        None => return nearest(name, known_names()).map(|nearest| format!("did you mean `{nearest}`").into()),
+        None => return nearest_name(name).map(|nearest| format!("did you mean `{nearest}`").into()),
     };
     if !is_known_name(architecture) || parts.next().is_some() {
         return None;
@@ -223,10 +223,18 @@ pub(crate) fn meant(name: &str) -> Option<Hint> {
     if let Some(os) = os.filter(|os| *os != "linux") {
         hint = hint.text(format!(", and set `{os}` with ")).setting("OCI_IMAGE_OS");
     }
-    if let Some(variant) = variant {
+    if let Some(variant) = variant.filter(|variant| !variant.is_empty()) {
         hint = hint.text(format!(", and set `{variant}` with ")).setting("OCI_IMAGE_SUBARCH");
     }
     Some(hint)
+}
+
+/// Returns the nearest name. Of several that are as near, one of a little-endian architecture is rather meant.
+fn nearest_name(name: &str) -> Option<&'static str> {
+    let is_rare = |known: &str| BIG_ENDIAN_ARM.iter().any(|(goarch, names)| *goarch == known || names.contains(&known));
+    let common = nearest(name, known_names().filter(|known| !is_rare(known)));
+    let any = nearest(name, known_names())?;
+    Some(common.filter(|common| edit_distance(common, name) == edit_distance(any, name)).unwrap_or(any))
 }
 
 /// Returns the error for an architecture or ABI that OCI cannot name.
@@ -247,6 +255,10 @@ mod tests {
         for (name, hint) in [
             ("amd46", Some("did you mean `amd64`")),
             ("aarch46", Some("did you mean `aarch64`")),
+            ("armv7", Some("did you mean `armv7l`")),
+            ("armv7bb", Some("did you mean `armv7b`")),
+            ("arm64/", Some("write `arm64`")),
+            ("linux/arm64/", Some("write `arm64`")),
             ("linux/arm64", Some("write `arm64`")),
             ("linux/arm/v7", Some("write `arm`, and set `v7` with OCI_IMAGE_SUBARCH")),
             ("arm/v7", Some("write `arm`, and set `v7` with OCI_IMAGE_SUBARCH")),

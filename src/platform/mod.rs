@@ -14,6 +14,7 @@ pub(crate) use architecture::{accepted_names, is_known_name, is_known_os, meant}
 pub use machine::Machine;
 pub use pattern::PlatformPattern;
 pub(crate) use toolchain::tune_words;
+pub(crate) use variant::is_known_variant;
 pub use variant::VariantPolicy;
 
 use std::collections::BTreeMap;

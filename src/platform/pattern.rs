@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::error::{as_typed, Error, Result};
-use crate::platform::{is_known_name, is_known_os, machine, variant, Platform};
+use crate::platform::{architecture, is_known_name, is_known_os, machine, variant, Platform};
 
 /// `os/architecture[/variant]`, or an architecture of Linux with or without a variant.
 ///
@@ -72,6 +72,17 @@ impl PlatformPattern {
     pub fn platform(&self) -> Platform {
         let PlatformPattern { os, architecture, variant } = self.clone();
         Platform { architecture, os, variant, ..Platform::default() }
+    }
+
+    /// Returns the platform, for an image that names none and becomes one for it. What is unknown is refused as in a
+    /// setting: no machine would ever take the image.
+    pub(crate) fn to_be_named(&self) -> Result<Platform> {
+        if !is_known_os(&self.os) {
+            let subject = format!("operating system `{}`", as_typed(&self.os));
+            return Err(Error::invalid(subject, "a GOOS such as `linux` expected"));
+        }
+        architecture::chosen(&self.architecture)?;
+        Ok(self.platform())
     }
 
     /// Returns the default variant (containerd, platforms, `Normalize`). Not for arm: too many of its images are v6.

@@ -56,6 +56,11 @@ fn known(architecture: &str) -> &'static [&'static str] {
     }
 }
 
+/// Returns whether an architecture is known to have this variant.
+pub(crate) fn is_known_variant(architecture: &str, variant: &str) -> bool {
+    known(architecture).contains(&variant)
+}
+
 impl Platform {
     /// Returns a warning about an unknown variant, or `None` if there is nothing to compare it with.
     pub fn unknown_variant(&self) -> Option<String> {

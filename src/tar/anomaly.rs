@@ -124,9 +124,9 @@ impl fmt::Display for Anomaly {
             Anomaly::SignedChecksum => f.write_str("the checksum is a sum of signed bytes"),
             Anomaly::Padding => f.write_str("the padding before it is not zero"),
             Anomaly::MissingPadding => f.write_str("the last content is not filled up to a block"),
-            Anomaly::MissingEnd { found } => write!(f, "two blocks of zeros expected at the end, found {found}"),
+            Anomaly::MissingEnd { found } => write!(f, "an end of {found} blocks of zeros instead of two"),
             Anomaly::TrailingBytes { offset } => {
-                write!(f, "nothing but zeros expected after the end, found something at byte {offset}")
+                write!(f, "something other than zeros after it, at byte {offset}")
             }
         }
     }

@@ -11,6 +11,11 @@ use crate::tree::{Device, Entry, Kind, Mtime, TarPath};
 /// The name of every extended header. Only readers without PAX see it, as one file that they overwrite.
 const EXTENDED_HEADER_NAME: &[u8] = b"PaxHeaders/0";
 
+/// Whether a record can have the name of an extended attribute.
+pub(crate) fn is_storable(attribute: &[u8]) -> bool {
+    !(attribute.is_empty() || attribute.contains(&b'=') || attribute.contains(&0))
+}
+
 /// Appends the blocks before an entry's content to `blocks`.
 pub(super) fn headers(entry: &Entry, blocks: &mut Vec<u8>) -> Result<()> {
     let refused = |reason: &str| Err(cannot_store(&entry.path, reason));
@@ -43,7 +48,7 @@ pub(super) fn headers(entry: &Entry, blocks: &mut Vec<u8>) -> Result<()> {
 
     let mut records = Records::default();
     for (attribute, value) in &metadata.xattrs {
-        if attribute.is_empty() || attribute.contains(&b'=') || attribute.contains(&0) {
+        if !is_storable(attribute) {
             let attribute = attribute.escape_ascii();
             return refused(&format!(
                 "the name of an extended attribute has one or more bytes other than `=` and NUL, found `{attribute}`"

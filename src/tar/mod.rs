@@ -41,6 +41,7 @@ mod writer;
 pub use anomaly::Anomaly;
 pub(crate) use copy::copy;
 pub use edge::Edge;
+pub(crate) use encode::is_storable;
 pub(crate) use extended::OwnedRecord;
 pub(crate) use keywords::LostKeywords;
 pub use member::Member;

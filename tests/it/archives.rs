@@ -329,3 +329,41 @@ fn a_cache_in_the_target_is_refused() {
     refused(&out);
     refused(&out.join("cache"));
 }
+
+/// A record's keyword ends at the first `=`, so that a layer holds no attribute with one in its name. libarchive encodes it
+/// in its own records.
+#[test]
+fn attributes_that_no_layer_can_hold_are_left_out_with_one_warning() {
+    let scratch = Scratch::new();
+    let records = members::pax(&[("LIBARCHIVE.xattr.user.a%3Db", "YmFy"), ("SCHILY.xattr.user.c", "kept")]);
+    let mut tar = vec![0; 1024];
+    let (f, g) = (members::file("f", "x"), members::file("g", "x"));
+    members::append(&mut tar, &[members::directory("./"), records.clone(), f, records, g]);
+    fs::write(scratch.join("r.tar"), &tar).unwrap();
+    make_layout(&scratch.join("made"), &[tar]);
+    let warning =
+        "the attribute `user.a=b` of `/f` and 1 more has `=` in its name, which a layer cannot hold: left out";
+    for words in [
+        &["build", "r.tar", "oci:out:built", "--arch", "amd64"][..],
+        &["squash", "oci:made:latest", "oci:out:squashed"],
+        &["build", "r.tar", "oci:out:on", "--base", "oci:made:latest"],
+    ] {
+        let outcome = Tool::new(words[0]).args(&words[1..]).arg("--json").within(scratch.path()).run();
+        assert_eq!(outcome.stderr().matches(warning).count(), 1, "{words:?}: {}", outcome.stderr());
+        let is_it = |said: &serde_json::Value| said == warning;
+        assert!(outcome.json()["warnings"].as_array().unwrap().iter().any(is_it), "{words:?}");
+    }
+    let stream = Layout::at(&scratch.join("out")).image("built").stream();
+    assert!(stream.windows(24).any(|bytes| bytes == b"SCHILY.xattr.user.c=kept"));
+    // It makes no difference to the base.
+    assert_eq!(Layout::at(&scratch.join("out")).image("on").layers().len(), 1);
+    // A directory has such an attribute as it is.
+    if !root() {
+        return;
+    }
+    let rootfs = scratch.join("rootfs");
+    Fixture::parse("d 0755 0:0 1 /\nf 0644 0:0 1 /f text x @user.a=b=63").make(&rootfs, Order::AsListed);
+    let outcome = Tool::build(&rootfs).oci(&scratch.join("of_directory")).run();
+    assert!(outcome.stderr().contains("the attribute `user.a=b` of `/f` has `=`"), "{}", outcome.stderr());
+    assert_eq!(outcome.code(), 0);
+}

@@ -328,6 +328,22 @@ fn an_attestation_without_its_image_is_left_out() {
     }
 }
 
+/// BuildKit lists it for a platform that there is not.
+#[test]
+fn an_attestation_is_listed_by_what_it_is() {
+    let scratch = Scratch::new();
+    let _ = fresh(&scratch);
+    for (name, member) in [("flat", "attached"), ("nested", "manifests")] {
+        let listed = run(&scratch, &["ls", &format!("oci:{name}"), "--json"]).json();
+        let found = if name == "flat" { &listed[0][member][0] } else { &listed[0][member][2] };
+        assert_eq!(
+            (&found["artifact_type"], &found["platform"]),
+            (&json!("application/vnd.in-toto+json"), &Value::Null)
+        );
+        assert!(!run(&scratch, &["ls", &format!("oci:{name}")]).printed().contains("unknown"), "{listed:#}");
+    }
+}
+
 /// `cosign save` lists an image and its signature, both without a name.
 #[test]
 fn a_signature_beside_an_image_is_no_second_image() {

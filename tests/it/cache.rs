@@ -135,6 +135,22 @@ fn a_directory_of_other_files_holds_no_cache() {
     }
 }
 
+#[test]
+fn a_file_in_its_place_is_told() {
+    let scratch = Scratch::new();
+    let rootfs = scratch.rootfs("rootfs", "blocks");
+    fs::write(scratch.join("kept"), "no cache").unwrap();
+    let warning = "warning: nothing is kept for later runs: the cache `kept` is no directory";
+    for words in [
+        &["build", rootfs.to_str().unwrap(), "oci:out:v1", "--arch", "amd64", "--owner", "0:0"][..],
+        &["convert", "oci:out:v1", "oci:out:v2", "--compression", "zstd"],
+    ] {
+        let outcome = Tool::new(words[0]).args(&words[1..]).args(["--cache", "kept"]).within(scratch.path()).run();
+        assert_eq!(outcome.code(), 0, "{}", outcome.stderr());
+        assert!(outcome.stderr().contains(warning), "{}", outcome.stderr());
+    }
+}
+
 /// The exit status of `verify --cache`.
 fn verified(scratch: &Scratch) -> i32 {
     Tool::new("verify").args(["--cache", "kept"]).within(scratch.path()).run().code()

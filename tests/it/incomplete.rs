@@ -165,7 +165,12 @@ fn an_image_without_a_platform_is_read_and_gets_one_when_it_is_written() {
             let error = run(&scratch, &[verb, image, target]).error();
             assert!(error.contains("says which architecture and system it is for"), "{error}");
             assert!(error.contains("--platform") || verb == "index", "{error}");
-            assert!(error.contains("`ocibake config`, --arch and --os"), "{error}");
+            // A docker archive is not edited.
+            let hint = match (verb, image) {
+                ("index", "docker-archive:V.tar") => "`ocibake convert` and --platform",
+                _ => "`ocibake config`, --arch and --os",
+            };
+            assert!(error.contains(hint), "{error}");
             assert!(is_missing(&scratch.join("out")) && is_missing(&scratch.join("out.tar")), "{verb}");
         }
         for (verb, target) in
@@ -199,6 +204,72 @@ fn an_image_without_a_platform_is_read_and_gets_one_when_it_is_written() {
     // One that says something else is not taken for it.
     let error = run(&scratch, &["convert", "oci:V:v1", "oci:none", "--platform", "arm64"]).error();
     assert!(error.contains("no image for platform"), "{error}");
+}
+
+/// A platform that an image gets is checked like one that is set, and has no variant of another architecture.
+#[test]
+fn a_platform_that_an_image_gets_is_one() {
+    let scratch = Scratch::new();
+    for image in nameless(&scratch) {
+        for (verb, words) in
+            [("convert", &["oci:out:v1"][..]), ("squash", &["oci:out:v1"]), ("config", &["--label", "a=b"])]
+        {
+            if (verb, image) == ("config", "docker-archive:V.tar") {
+                continue;
+            }
+            let asked = |platform| run(&scratch, &[&[verb, image], words, &["--platform", platform]].concat());
+            for (platform, message) in [
+                ("linux/amd46", "architecture `amd46` is not known\nhint: did you mean `amd64`"),
+                ("linux/m68k", "architecture `m68k` has no name in OCI"),
+                ("linus/amd64", "operating system `linus`: a GOOS such as `linux` expected"),
+            ] {
+                let error = asked(platform).error();
+                assert!(error.contains(message), "{verb} {image} {platform}: {error}");
+            }
+            let outcome = asked("linux/arm/v9");
+            assert!(outcome.stderr().contains("`v9` is not a known variant of arm"), "{}", outcome.stderr());
+            assert_eq!(outcome.code(), 0);
+            let _ = nameless(&scratch);
+        }
+    }
+    for (asked, meant, rest) in [
+        ("amd64", "linux/amd64", ", without the variant `v7`"),
+        ("arm64", "linux/arm64", ", without the variant `v7`"),
+        ("arm", "linux/arm/v7", ""),
+        ("arm/v6", "linux/arm/v6", ", without the variant `v7`"),
+        ("s390x", "linux/s390x", ", without the variant `v7`"),
+    ] {
+        for verb in ["convert", "squash", "config"] {
+            let layout = ByHand::at(&scratch.join("W"));
+            let members = json!({"architecture": "", "variant": "v7"});
+            layout.list(&[named(&layout.image(&[tar_of(&[Member::File("f", "x")])], &members), "v1")]);
+            let (target, words): (_, &[&str]) =
+                if verb == "config" { ("oci:W:v1", &["--label", "a=b"]) } else { ("oci:out:v1", &["oci:out:v1"]) };
+            let outcome = run(&scratch, &[&[verb, "oci:W:v1", "--platform", asked, "--json"], words].concat());
+            let line = format!("the config named no platform, and is for {meant} now{rest}");
+            assert!(outcome.stderr().contains(&format!("{line}\n")), "{verb} {asked}: {}", outcome.stderr());
+            let warnings = outcome.json()["warnings"].clone();
+            let is_it = |warning: &Value| warning.as_str().unwrap().ends_with(&line);
+            assert!(warnings.as_array().unwrap().iter().any(is_it), "{verb} {asked}: {warnings}");
+            assert_eq!(run(&scratch, &["inspect", target, "--json"]).json()["platform"], meant, "{verb}");
+            assert_eq!(rules(&scratch, target, true), [""; 0], "{verb} {asked}");
+        }
+    }
+}
+
+#[test]
+fn a_platform_that_was_not_copied_is_told_as_listed() {
+    let scratch = Scratch::new();
+    let images = partial(&scratch, &["manifest", "config"]);
+    for words in
+        [&["config", "oci:L:v1", "--label", "a=b"][..], &["squash", "oci:L:v1", "oci:out"], &["inspect", "oci:L:v1"]]
+    {
+        let error = run(&scratch, &[words, &["--platform", "riscv64"]].concat()).error();
+        let line = format!("is listed, and its manifest {} is missing", digest(&images[1]));
+        assert!(error.contains("the image for platform `linux/riscv64`") && error.contains(&line), "{error}");
+        let error = run(&scratch, &[words, &["--platform", "s390x"]].concat()).error();
+        assert!(error.contains("no image for platform `linux/s390x`\nhint: there is v1 linux/amd64"), "{error}");
+    }
 }
 
 /// Go writes what is empty as null. It is read, and not written on.

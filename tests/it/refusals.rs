@@ -5,7 +5,8 @@ use std::path::Path;
 use rustix::process::Signal;
 
 use crate::harness::{
-    is_root, names_below, root, unprivileged_words, until_it_writes, Fixture, Order, Peer, Scratch, Tool, NOBODY,
+    is_root, names_below, root, tar_of, unprivileged_words, until_it_writes, Fixture, Member, Order, Peer, Scratch,
+    Tool, NOBODY,
 };
 
 /// A run that must be refused with `words` in its message, and leave everything below the scratch directory unchanged.
@@ -59,6 +60,17 @@ fn files_that_are_no_archives() {
         for transport in ["oci-archive", "docker-archive"] {
             refused(&scratch, Tool::new("inspect").arg(format!("{transport}:{name}")), &words);
         }
+    }
+}
+
+/// An archive of files that is given where an image is wanted.
+#[test]
+fn a_rootfs_archive_that_is_given_as_the_image() {
+    let scratch = Scratch::new();
+    fs::write(scratch.join("r.tar"), tar_of(&[Member::File("etc/f", "x")])).unwrap();
+    for words in [&["diff", "r.tar", "oci:x"][..], &["inspect", "r.tar"], &["unpack", "r.tar", "tree"]] {
+        let hint = "hint: if it is a root filesystem, `ocibake build` makes an image of it";
+        refused(&scratch, Tool::new(words[0]).args(&words[1..]), &["r.tar", "no image layout", hint]);
     }
 }
 
@@ -130,6 +142,8 @@ fn settings_whose_quotes_a_shell_took_away() {
         ("linux/arm64", "hint: write `arm64`"),
         ("linux/arm/v7", "hint: write `arm`, and set `v7` with OCI_IMAGE_SUBARCH (--variant)"),
         ("amd46", "hint: did you mean `amd64`"),
+        ("armv7", "hint: did you mean `armv7l`"),
+        ("arm64/", "hint: write `arm64`"),
     ] {
         refused(&scratch, arch(name), &[&format!("--arch: `{name}` is not accepted"), hint]);
     }
@@ -197,17 +211,6 @@ fn names_that_mean_a_removal() {
         refused(&scratch, Tool::build("rootfs").arg("oci:out"), &[first, "/usr/", "removal"]);
         fs::remove_dir_all(&rootfs).unwrap();
     }
-}
-
-#[test]
-fn an_attribute_whose_name_no_layer_can_hold() {
-    let scratch = Scratch::new();
-    if !root() {
-        return;
-    }
-    let rootfs = scratch.join("rootfs");
-    Fixture::parse("d 0755 0:0 1 /\nf 0644 0:0 1 /f text x @user.a=b=63").make(&rootfs, Order::AsListed);
-    refused(&scratch, Tool::build("rootfs").arg("oci:out"), &["`/f`", "user.a=b"]);
 }
 
 #[test]

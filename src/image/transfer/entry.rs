@@ -103,7 +103,7 @@ pub(crate) fn of_platform(
             let at = choose(&subject, platform, &choices)?;
             let mut taken = entry.with(manifests.swap_remove(at));
             if choices[at].is_nameless() {
-                taken.descriptor.platform = Some(platform.platform());
+                taken.descriptor.platform = Some(platform.to_be_named()?);
             }
             chosen.push(taken);
         }

@@ -61,9 +61,10 @@ fn lost_by(documents: &dyn Documents, index: &Index, before: &Index) -> Vec<Desc
         find(attestations, &listed(before), &listed(index));
     }
     // cosign also signs what an index lists. What cannot be read may list it still.
-    let led_to = || led_to(documents, before).zip(led_to(documents, index));
-    if let Some((before, now)) = (!by_tag.is_empty()).then(|| led_to()).flatten() {
-        find(by_tag, &before, &now);
+    if !by_tag.is_empty() {
+        if let Some((before, now)) = led_to(documents, before).zip(led_to(documents, index)) {
+            find(by_tag, &before, &now);
+        }
     }
     lost
 }

@@ -49,6 +49,11 @@ impl Choice {
         !self.full.is_named()
     }
 
+    /// The digest of the image.
+    pub(crate) fn digest(&self) -> &Digest {
+        &self.digest
+    }
+
     fn with_digest(&self) -> String {
         format!("{} {}", self.text, self.digest)
     }

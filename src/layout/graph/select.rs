@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::digest::Digest;
 use crate::error::{as_typed, despite_damage, Error, ErrorKind, Result};
 use crate::hint::{Hint, OptionName};
-use crate::layout::graph::choice::{choose, list, Choice};
+use crate::layout::graph::choice::{choose, fitting, list, Choice};
 use crate::layout::graph::documents::Documents;
 use crate::layout::graph::referrers::is_referrers_tag;
 use crate::layout::graph::walk::{DescriptorPath, Found, Met, Opened, Subjects, Walk};
@@ -174,10 +174,13 @@ impl Layout {
         let subject = format!("image `{}`", self.location());
         match platform {
             Some(platform) => {
-                let at = choose(&subject, platform, &choices)?;
+                let at = match choose(&subject, platform, &choices) {
+                    Ok(at) => at,
+                    Err(error) => return Err(self.missing_for(platform)?.unwrap_or(error)),
+                };
                 let mut image = images.swap_remove(at);
                 if choices.get(at).is_some_and(Choice::is_nameless) {
-                    image.path.set_platform(platform.platform());
+                    image.path.set_platform(platform.to_be_named()?);
                 }
                 Ok(image)
             }
@@ -239,6 +242,22 @@ impl Layout {
             }
         }
         Ok(left)
+    }
+
+    /// The error for a platform whose image an index lists and the layout does not hold.
+    fn missing_for(&self, platform: &PlatformPattern) -> Result<Option<Error>> {
+        let left = self.left_out()?;
+        let choices: Vec<Choice> = left.iter().filter_map(|image| Choice::new(image, image, None)).collect();
+        let at = fitting(platform, &choices).first().copied();
+        Ok(at.and_then(|at| choices.get(at)).map(|choice| {
+            let message = format!(
+                "image `{}`: the image for platform `{platform}` is listed, and its manifest {} is missing",
+                self.location(),
+                choice.digest()
+            );
+            Error::refused_with_hint(message, "it was left out when the others were copied")
+                .of_kind(ErrorKind::NotFound)
+        }))
     }
 
     /// Reads the documents of an image. Returns `None` for an artifact.

@@ -31,7 +31,7 @@ use crate::image::publish::{self, publish, write_layers, TargetOptions};
 use crate::image::sealed::Sealed;
 use crate::image::tree::{ImageLayers, ImageTree};
 use crate::layer::groups::{database_files, PackageMap};
-use crate::layer::{self, Folded, Layer, LayerTimes, Step};
+use crate::layer::{self, leave_unstorable, Folded, Layer, LayerTimes, Step};
 use crate::layout::Location;
 use crate::oci::ContainerConfig;
 use crate::platform::Platform;
@@ -300,7 +300,10 @@ fn read_rootfs<'a>(
     for entry in trees.flat_map(Tree::iter_mut) {
         entry.metadata.xattrs.retain(|name, _| options.scan.xattrs.keeps(name));
     }
-    if let Some(base) = &base {
+    warnings.extend(leave_unstorable(&mut read.tree));
+    if let Some(base) = &mut base {
+        // What no layer of ours can hold is no difference.
+        drop(leave_unstorable(&mut base.folded.tree));
         keep_parts_of_seconds(&base.folded.tree, &mut read.tree);
     }
     Ok(ReadTrees { rootfs: read, base, warnings, scan_seconds, base_seconds })

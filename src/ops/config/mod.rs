@@ -116,7 +116,8 @@ fn edit(draft: &mut Draft<'_>, options: &ConfigOptions, observer: &dyn Observer)
     let mut edited = Vec::new();
     let mut parents = Parents::new(changes);
     for image in &images {
-        let (new, platform) = replace(draft.stage_mut(), image, changes, observer)?;
+        let (new, platform, notes) = replace(draft.stage_mut(), image, changes, observer)?;
+        warnings.extend(notes);
         if changes.platform.is_change() {
             warnings.extend(platform.unknown_variant());
         }
@@ -161,25 +162,24 @@ fn or_all(error: Error) -> Error {
     }
 }
 
-/// Stores the new documents of an image, if it has any. Returns the descriptor of its manifest, and the platform in its
-/// config.
+/// Stores the new documents of an image, if it has any. Returns the descriptor of its manifest, the platform in its config
+/// and what was mended.
 fn replace(
     stage: &mut Stage,
     image: &Image,
     changes: &ImageChanges,
     observer: &dyn Observer,
-) -> Result<(Descriptor, Platform)> {
+) -> Result<(Descriptor, Platform, Vec<String>)> {
     let old = image.path.descriptor();
     let Some(new) = changed(image, changes)? else {
-        return Ok((old.clone(), image.config.value().platform()));
+        return Ok((old.clone(), image.config.value().platform(), Vec::new()));
     };
     if new.config.digest() != image.manifest.value().config.digest {
         stage.put(&new.config, MediaType::CONFIG)?;
     }
     let manifest = stage.put(&new.manifest, MediaType::MANIFEST)?;
-    new.notes.iter().for_each(|note| observer.warning(note));
     observer.step(&format!("manifest {} takes the place of {}", manifest.digest, old.digest));
-    Ok((manifest, new.config.value().platform()))
+    Ok((manifest, new.config.value().platform(), new.notes))
 }
 
 /// Renews the entries of `index.json` that the location means, or lists them under other names. Returns the names that

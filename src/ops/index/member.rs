@@ -7,7 +7,9 @@ use crate::error::{despite_damage, Error, ErrorKind, Result};
 use crate::hint::{Hint, OptionName};
 use crate::image::sealed::{in_the_image, nameless};
 use crate::image::transfer::without_names;
-use crate::layout::{choose, Choice, DigestPrefix, Documents, Graph, Layout, NodeContent, Opened, Subjects, Walk};
+use crate::layout::{
+    choose, Choice, DigestPrefix, Documents, Graph, Layout, Location, NodeContent, Opened, Subjects, Walk,
+};
 use crate::media_type::MediaKind;
 use crate::oci::{Descriptor, Document, ImageConfig};
 use crate::ops::index::IndexMember;
@@ -65,7 +67,7 @@ pub(super) fn members<'d>(
             }
             // BuildKit lists attestations as images for `unknown/unknown`.
             NodeContent::Manifest(_, Some(config)) if config.value().os != "unknown" => {
-                Some(platform(config.value(), &descriptor, &place)?)
+                Some(platform(config.value(), &descriptor, graph.layout().location())?)
             }
             _ => None,
         };
@@ -125,11 +127,18 @@ fn told(config: &ImageConfig, listed: Option<&Platform>) -> Platform {
     platform
 }
 
-fn platform(config: &ImageConfig, descriptor: &Descriptor, place: &str) -> Result<Platform> {
+fn platform(config: &ImageConfig, descriptor: &Descriptor, place: &Location) -> Result<Platform> {
     let platform = config.platform_or(descriptor.platform.as_ref());
     if !platform.is_named() {
         let image = format!("image {} of `{place}`", descriptor.digest.short());
-        return Err(nameless(&image, Hint::from("say it first with ").then(in_the_image())));
+        let hint = Hint::from("say it first with ");
+        let hint = if place.is_docker_archive() {
+            // It is not edited.
+            hint.verb("convert").text(" and ").option(OptionName::Platform).text(", and take what that writes")
+        } else {
+            hint.then(in_the_image())
+        };
+        return Err(nameless(&image, hint));
     }
     let Some(listed) = &descriptor.platform else { return Ok(platform) };
     let contradicts = (&listed.os, &listed.architecture) != (&platform.os, &platform.architecture)

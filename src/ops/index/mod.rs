@@ -49,7 +49,9 @@ pub fn index(images: &[Location], target: &Location, options: &IndexOptions, wor
         Ok(listed)
     })?;
     let mut warnings: Vec<String> = own.into_iter().chain(listed.warnings).collect();
-    warnings.iter().for_each(|warning| work.observer.warning(warning));
+    for warning in &warnings {
+        work.observer.warning(warning);
+    }
     warnings.extend(told.warnings);
     Ok(IndexReport {
         digest: listed.digest,
