@@ -180,7 +180,10 @@ fn an_archive_is_judged_as_a_layer_is() {
     let root = || members::directory("./");
 
     for (rest, words) in [
-        (&b"junk after it\n"[..], &["a.tar: tar-trailing-bytes: ", "at byte 2048"][..]),
+        (
+            &b"junk after it\n"[..],
+            &["a.tar: tar-trailing-bytes: expected the end of the tar, found something other than zeros after it, at byte 2048"][..],
+        ),
         (&[&[0; 512][..], b"x"].concat(), &["a.tar: tar-trailing-bytes: ", "at byte 2560"]),
         (&[0; 10240], &[]),
     ] {
