@@ -82,7 +82,7 @@ fn names_are_added_and_move_and_nothing_else_changes() {
     let digest = Tool::new("tag").args([&oci(&out, ":multi"), "v1", "reg:5000/app:v1"]).bake();
     assert_eq!(multi["digest"], digest.as_str());
     let report = Tool::new("tag").args([&oci(&out, ":amd64"), "v1", "v2", "--json"]).run().json();
-    assert_eq!(report, json!({"digest": amd64["digest"], "refs": ["v1", "v2"], "changed": true}));
+    assert_eq!(report, json!({"digest": amd64["digest"], "refs": ["v1", "v2"], "changed": true, "warnings": []}));
 
     let index = Layout::at(&out).index();
     let names: Vec<&Value> = index["manifests"].as_array().unwrap().iter().map(|entry| &entry["annotations"]).collect();
