@@ -355,7 +355,7 @@ def oci_dry_run(d, path):
         bb.fatal("EXTRA_IMAGECMD is `%s`: expected shell words with each quote closed" % flags)
     said = ocibake_run(["build", "--dry-run", "--json", "--vars", path, *flags, d.getVar("IMAGE_ROOTFS"),
                         "%s:%s" % (d.getVar("type"), os.path.join(d.getVar("IMGDEPLOYDIR"), "image"))],
-                       unset=d.getVar("OCI_VARIABLES").split() + ["SOURCE_DATE_EPOCH"])
+                       unset=d.getVar("OCI_VARIABLES").split() + ["SOURCE_DATE_EPOCH"], extra=("EXTRA_IMAGECMD", flags))
     return json.loads(said or "{}")
 
 def oci_platform(d):

@@ -48,9 +48,10 @@ def ocibake_require(d):
     if not bb.utils.which(d.getVar("PATH"), "ocibake"):
         bb.fatal("ocibake is not in the PATH of do_%s: recipe ocibake-native provides it" % d.getVar("BB_CURRENTTASK"))
 
-def ocibake_run(words, unset=()):
+def ocibake_run(words, unset=(), extra=None):
     """
-    Run the tool and return its output. If it fails, its message is the task's error.
+    Run the tool and return its output. If it fails, its message is the task's error. `extra` is a variable and the flags
+    that it holds: a message about one of them names the variable.
     """
     import subprocess
 
@@ -59,7 +60,10 @@ def ocibake_run(words, unset=()):
     if finished.returncode != 0:
         talk = finished.stderr.splitlines()
         errors = [line.replace("ocibake: error: ", "", 1) for line in talk if not line.startswith("ocibake: warning: ")]
-        bb.fatal("; ".join(errors) or "ocibake ended with status %d" % finished.returncode)
+        message = "; ".join(errors) or "ocibake ended with status %d" % finished.returncode
+        if extra and any(flag.startswith("--") and flag.split("=")[0] in message for flag in extra[1]):
+            message = "%s: %s" % (extra[0], message)
+        bb.fatal(message)
     return finished.stdout
 
 def ocibake_ask(words):

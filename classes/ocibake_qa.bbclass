@@ -205,6 +205,6 @@ fakeroot python do_oci_qa () {
     if errors:
         bb.fatal("Fatal QA errors were found, failing task.")
 }
-do_oci_qa[vardeps] += "${OCI_VARIABLES} ${OCI_CLASS_VARIABLES}"
+do_oci_qa[vardeps] += "${OCI_VARIABLES} ${OCI_CLASS_VARIABLES} OCI_IMAGE_QA"
 do_oci_qa[vardepsexclude] += "OCI_IMAGE_CACHE"
 do_oci_qa[doc] = "Look for what is very likely wrong with the image"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Print the base hash of the tasks that make an image or an index, once for each setting, as JSON: setting to task to hash.
+"""Print the base hash of the tasks that make and check an image or an index, as JSON: setting to task to hash.
 
 Run in a build directory with BitBake's environment: a recipe file, then settings NAME=value. A new BitBake for each
 setting would print the same but take several seconds each time.
@@ -27,7 +27,7 @@ def task_hashes(builder, recipe, name, value):
     ignored = bb.parse.siggen.basehash_ignore_vars
     tasks, dependencies, lookup = bb.data.generate_dependencies(d, ignored)
     _, hashes = bb.data.generate_dependency_hash(tasks, dependencies, lookup, ignored, recipe)
-    return {task: hashes["%s:%s" % (recipe, task)] for task in tasks if task.startswith(("do_image", "do_deploy"))}
+    return {task: hashes["%s:%s" % (recipe, task)] for task in tasks if task.startswith(("do_image", "do_deploy", "do_oci_qa"))}
 
 
 def main(recipe, settings):

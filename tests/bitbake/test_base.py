@@ -22,13 +22,13 @@ class Base(unittest.TestCase):
         cls.build = test_image.new_build(cls.__name__)
         cls.images = cls.build.image_directory()
 
-    def bake(self, configuration=""):
+    def bake(self, configuration="", tag="latest"):
         """Build the application; its layout."""
         self.build.configure(configuration)
         run = self.build.bake(RECIPE)
         self.assertEqual(run.status, 0, run.output)
-        self.ran = run.output
-        return Layout(self.images / (RECIPE + "-latest-oci"))
+        self.ran, self.warnings = run.output, run.warnings
+        return Layout(self.images / ("%s-%s-oci" % (RECIPE, tag)))
 
     def entries(self, layout):
         """The entries of the layer that was added."""
@@ -46,11 +46,27 @@ class Base(unittest.TestCase):
         self.assertEqual([path for path in entries if ".wh." in path], [])
         blob = "blobs/" + base.manifest["layers"][0]["digest"].replace(":", "/")
         self.assertTrue(os.path.samefile(layout.path / blob, base.path / blob))
+        self.assertEqual(len([line for line in self.warnings if "[setuid-new]" in line and "`/usr/bin/app`" in line]), 1, self.ran)
 
     def test_exact(self):
         entries = self.entries(self.bake('OCI_BASE_IMAGE_MODE = "exact"\n'))
         self.assertIn(".wh.bin", entries)
         self.assertIn("usr/bin/.wh.su", entries)
+
+    def test_another_layout_of_directories(self):
+        self.build.configure('APP_MERGED = "1"\n')
+        run = self.build.bake(RECIPE)
+        self.assertNotEqual(run.status, 0)
+        self.assertIn("`/bin` is a directory in the base and a symlink in the rootfs", run.output)
+        self.assertIn("with the base mode `exact`", run.output)
+        self.bake('APP_MERGED = "1"\nOCI_BASE_IMAGE_MODE = "exact"\n')
+
+    def test_one_base_for_all_images(self):
+        layout = self.bake('OCI_BASE_IMAGE = "%s"\nOCI_IMAGE_TAG = "2.0"\nOCI_BASE_IMAGE_TAG = "2.0"\n' % BASE, tag="2.0")
+        self.assertEqual(layout.manifest["annotations"]["org.opencontainers.image.base.name"], BASE + ":2.0")
+        base = Layout(self.images / (BASE + "-2.0-oci"))
+        self.assertNotIn("org.opencontainers.image.base.name", base.manifest["annotations"])
+        self.assertEqual(layout.manifest["layers"][0], base.manifest["layers"][0])
 
     def test_a_change_of_the_base_is_a_change(self):
         ran = "%s_1.0.bb:do_image_oci)" % RECIPE

@@ -210,6 +210,32 @@ class Again(BakedTest):
                   for end in ("", ".tar")),
             })
 
+    def test_clean(self):
+        self.bake("")
+        self.bake("", "-c", "clean")
+        self.assertEqual([name for name in os.listdir(self.images) if RECIPE in name], [])
+
+    def test_a_build_time_in_values(self):
+        configuration = "".join('%s = "%s${DATETIME}"\n%s[vardepsexclude] = "DATETIME"\n' % (name, before, name)
+                                for name, before in (("OCI_IMAGE_TAG", "1.0-"), ("OCI_IMAGE_BUILD_DATE", "")))
+        self.bake(configuration)
+        (stamp,) = {match[1] for match in (re.fullmatch(r".*-1\.0-(\d{14})-oci", name) for name in os.listdir(self.images)) if match}
+        layout = self.layout("1.0-" + stamp)
+        self.assertEqual(re.sub(r"\D", "", layout.manifest["annotations"]["org.opencontainers.image.created"]), stamp)
+        self.assertRegex(layout.config["config"]["Labels"]["org.opencontainers.image.created"], r"^\d{4}-\d\d-\d\dT[\d:]{8}Z$")
+        # Another time is no change.
+        run = self.bake(configuration)
+        self.assertNotIn(":do_image_oci)", run.output)
+        self.assertEqual(run.errors, [])
+
+    def test_a_value_for_one_image_type(self):
+        self.bake('OCI_IMAGE_COMPRESSION:oci-archive = "zstd"\n')
+        self.assertTrue(self.layout().manifest["layers"][0]["mediaType"].endswith("tar+gzip"))
+        with tarfile.open(self.images / (RECIPE + "-latest-oci.tar")) as archive:
+            (entry,) = json.load(archive.extractfile("index.json"))["manifests"]
+            manifest = json.load(archive.extractfile("blobs/" + entry["digest"].replace(":", "/")))
+        self.assertTrue(manifest["layers"][0]["mediaType"].endswith("tar+zstd"))
+
     def test_conversions(self):
         self.bake('IMAGE_FSTYPES:forcevariable = "oci-archive.gz oci-archive.sha256sum"')
         names = {name for name in os.listdir(self.images) if re.search(r"-\d+\.oci", name)}
@@ -250,6 +276,11 @@ class Signatures(BakedTest):
         changed = {task for task in hashes[""] if hashes["EXTRA_IMAGECMD:oci=-v"][task] != hashes[""][task]}
         self.assertEqual(changed, {"do_image_oci"})
 
+    def test_levels_of_checks_matter_to_the_checks_alone(self):
+        setting = "OCI_IMAGE_QA=arch:skip"
+        hashes = self.hashes(setting)
+        self.assertEqual({task for task in hashes[""] if hashes[setting][task] != hashes[""][task]}, {"do_oci_qa"})
+
     def test_tar_output_matters_to_the_task_before(self):
         hashes = self.hashes("OCI_IMAGE_TAR_OUTPUT=1")
         self.assertNotEqual(hashes["OCI_IMAGE_TAR_OUTPUT=1"]["do_image"], hashes[""]["do_image"])
@@ -275,6 +306,33 @@ class Signatures(BakedTest):
         self.assertNotIn(ran, self.bake('OCI_IMAGE_LABELS = "a=b"').output)
         self.assertNotIn(ran, self.bake('OCI_IMAGE_LABELS = "a=b"\nUNRELATED = "1"').output)
         self.assertIn(ran, self.bake('OCI_IMAGE_LABELS = "a=c"').output)
+
+
+class Checks(BakedTest):
+    """Likely mistakes in an image, as OCI_IMAGE_QA has them."""
+
+    mistakes = ('IMAGE_FSTYPES:forcevariable = "oci"\nBAKED_FOREIGN = "1"\nOCI_IMAGE_RUNTIME_UID = "nobody-here"\n'
+                'OCI_IMAGE_ENTRYPOINT = "/usr/bin/missing"\n')
+    found = {"arch": "programs are not for linux/amd64: /usr/bin/foreign", "entrypoint-missing": "`/usr/bin/missing`",
+             "user-missing": "the user `nobody-here`"}
+
+    def test_warnings(self):
+        run = self.bake(self.mistakes)
+        for check, message in self.found.items():
+            said = [line for line in run.warnings if message in line]
+            self.assertEqual(len(said), 1, run.output)
+            self.assertIn("[%s]" % check, said[0])
+
+    def test_errors(self):
+        self.build.configure(self.mistakes + 'OCI_IMAGE_QA = "arch:error user-missing:error"\n')
+        run = self.build.bake(RECIPE)
+        self.assertNotEqual(run.status, 0)
+        said = [line for line in run.errors if "QA Issue" in line]
+        self.assertEqual([line.rpartition(" ")[2] for line in said], ["[arch]", "[user-missing]"], run.output)
+
+    def test_skipped(self):
+        run = self.bake(self.mistakes + 'OCI_IMAGE_QA = "arch:skip entrypoint-missing:skip user-missing:skip"\n')
+        self.assertEqual([line for line in run.warnings if "QA Issue" in line or "nobody-here" in line], [])
 
 
 class Debug(BakedTest):
@@ -396,13 +454,16 @@ class Failures(BakedTest):
         for name, value in [
             ("OCI_IMAGE_PORTS", "eighty"),
             ("OCI_IMAGE_ENTRYPOINT", "'not closed"),
+            ("OCI_IMAGE_SPDX", "maybe"),
+            ("OCI_IMAGE_QA", "arch:fatal"),
+            ("EXTRA_IMAGECMD:oci", "--no-such-flag"),
             # bbfatal of a shell task would print the backslash and the letter as a line break.
             ("OCI_IMAGE_WORKINGDIR", "back\\nslash %s"),
         ]:
             with self.subTest(name):
                 message = self.failure('%s = "%s"' % (name, value))
-                self.assertTrue(message.startswith(name), message)
-                self.assertIn(value.replace("\\", "\\\\").strip("'"), message)
+                self.assertTrue(message.startswith(name.split(":")[0]), message)
+                self.assertIn(value.strip("'"), message)
 
     def test_unknown_architecture(self):
         message = self.failure('IMAGE_FSTYPES:forcevariable = "oci"\nOCI_IMAGE_ARCH = "riscv32"')

@@ -103,9 +103,9 @@ class Checked(TaskTest):
 class RefusedByTheTool(TaskTest):
     """ocibake's message about the settings becomes the message of the task."""
 
-    def refusal(self, script):
+    def refusal(self, script, **variables):
         """The message if the tool does this."""
-        task = self.task()
+        task = self.task(**variables)
         image_build.stand_in(task.tool, script)
         with self.assertRaises(bbclass.Fatal) as fatal:
             task.prepare()
@@ -114,6 +114,11 @@ class RefusedByTheTool(TaskTest):
     def test_the_error_and_its_hint_in_one_line(self):
         self.assertEqual(self.refusal("echo 'ocibake: warning: odd' >&2; echo 'ocibake: error: A \\\\ %s `b`' >&2; "
                                       "echo 'hint: c' >&2; exit 2"), "A \\ %s `b`; hint: c")
+
+    def test_a_flag_of_the_user_is_named_by_its_variable(self):
+        script = "echo 'ocibake: error: no `--nope`' >&2; exit 2"
+        self.assertEqual(self.refusal(script, EXTRA_IMAGECMD="--nope=1"), "EXTRA_IMAGECMD: no `--nope`")
+        self.assertEqual(self.refusal(script, EXTRA_IMAGECMD="--other"), "no `--nope`")
 
     def test_nothing_said(self):
         self.assertEqual(self.refusal("kill -9 $$"), "ocibake ended with status -9")

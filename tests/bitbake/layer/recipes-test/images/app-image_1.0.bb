@@ -9,6 +9,7 @@ require baked-image.inc
 IMAGE_FSTYPES = "oci"
 
 OCI_BASE_IMAGE ?= "baked-image"
+APP_MERGED ??= ""
 
 fakeroot do_rootfs () {
 	cd ${IMAGE_ROOTFS}
@@ -17,4 +18,5 @@ fakeroot do_rootfs () {
 	chmod 4755 usr/bin/app
 	chown 1000:1000 usr/bin/app
 	mknod -m 0660 usr/bin/device c 5 1
+	if [ -n "${APP_MERGED}" ]; then ln -s usr/bin bin; fi
 }
