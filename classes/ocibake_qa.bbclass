@@ -6,7 +6,7 @@
 # Checks for likely mistakes in an image that can be built: OCI_IMAGE_QA, which image_types_oci.bbclass describes. The
 # checks look at the rootfs and at the base image, if there is one.
 #
-#     arch                programs for a machine other than the image's platform
+#     arch                programs for a machine other than the image's platform, or for a later version of Arm
 #     entrypoint-missing  the command that the image runs is not in it
 #     setuid-new          programs with set-id bits that they do not have in the base image
 #     user-missing        the user or group that runs the image is not in it
@@ -127,6 +127,28 @@ def oci_qa_machine(d):
         "s390x": (22, 64, "big"),
     }.get(oci_platform(d).split("/")[1])
 
+def oci_qa_also_run(d):
+    """
+    Programs that the platform's hosts run as well: those of a multilib with 32 bits.
+    """
+    return {"amd64": (3, 32, "little"), "arm64": (40, 32, "little")}.get(oci_platform(d).split("/")[1])
+
+def oci_qa_newer_arm(d):
+    """
+    What the tool found of programs for a later version of Arm than the image's: it reads their build attributes.
+    """
+    import json
+    import re
+
+    found = set()
+    for task in oci_asked_tasks(d):
+        report = os.path.join(d.getVar("T"), task + ".json")
+        if os.path.exists(report):
+            with open(report, encoding="utf-8") as report_file:
+                findings = json.load(report_file).get("findings", [])
+            found.update(finding["message"] for finding in findings if finding["check"] == "arch")
+    return sorted(message for message in found if re.search(r" for arm/v\d+$", message))
+
 def oci_elf_head(path):
     """
     Machine, word size and byte order of a program, or None if the file is not a program.
@@ -143,6 +165,7 @@ def oci_qa_arch(d, config):
     Programs in the directories for commands. Libraries and firmware may be for other machines.
     """
     expected, wrong = oci_qa_machine(d), []
+    accepted = (expected, oci_qa_also_run(d))
     root = d.getVar("IMAGE_ROOTFS")
     for directory in ("bin", "sbin", "usr/bin", "usr/sbin", "usr/local/bin"):
         directory = os.path.join(root, directory)
@@ -151,12 +174,12 @@ def oci_qa_arch(d, config):
         paths = [os.path.join(directory, name) for name in sorted(os.listdir(directory))]
         for path in paths:
             head = oci_elf_head(path) if os.path.isfile(path) and not os.path.islink(path) else None
-            if head and head != expected:
+            if head and head not in accepted:
                 wrong.append("/" + os.path.relpath(path, root))
     if not wrong:
-        return []
+        return oci_qa_newer_arm(d)
     more = " and %d more" % (len(wrong) - 3) if len(wrong) > 3 else ""
-    return ["programs are not for %s: %s%s" % (oci_platform(d), ", ".join(wrong[:3]), more)]
+    return ["programs are not for %s: %s%s" % (oci_platform(d), ", ".join(wrong[:3]), more)] + oci_qa_newer_arm(d)
 
 def oci_qa_setuid_new(d, config):
     """

@@ -101,6 +101,26 @@ class Checks(scratch.TestCase):
             (task.rootfs / "usr/bin/busybox").write_bytes(head)
             self.assertEqual(len(self.findings(task)), 1)
 
+    def test_programs_of_a_multilib(self):
+        for head, variables in [(program(3, 32), {}), (program(40, 32), {"TARGET_ARCH": "aarch64", "TUNE_FEATURES": "aarch64"})]:
+            task = self.task(OCI_IMAGE_QA="entrypoint-missing:skip", **variables)
+            (task.rootfs / "usr/bin/busybox").write_bytes(head)
+            self.assertEqual(self.findings(task), [])
+
+    def test_a_later_version_of_arm(self):
+        task = self.task(TARGET_ARCH="arm", TUNE_FEATURES="armv5", MACHINEOVERRIDES="armv5", IMAGE_FSTYPES="oci",
+                         BB_CURRENTTASK="image_oci", BB_RUNTASK="do_image_oci", OCI_IMAGE_QA="entrypoint-missing:skip")
+        attributes = b"A\0\0\0\0aeabi\0\x01\0\0\0\0\x06\x0a"
+        section = struct.pack("<10I", 0, 0x70000003, 0, 0, 92, len(attributes), 0, 0, 0, 0)
+        head = program(40, 32).ljust(52, b"\0")
+        head = head[:32] + struct.pack("<I", 52) + head[36:46] + struct.pack("<HH", 40, 1) + head[50:]
+        (task.rootfs / "usr/bin/busybox").write_bytes(head + section + attributes)
+        (task.rootfs / "usr/bin/busybox").chmod(0o755)
+        finished = task.build()
+        self.assertEqual(finished.returncode, 0, finished.stderr)
+        task.d.values.update(BB_CURRENTTASK="oci_qa", BB_RUNTASK="do_oci_qa")
+        self.assertEqual(self.findings(task), ["QA Issue: the image is for linux/arm/v5, and `/usr/bin/busybox` for arm/v7 [arch]"])
+
     def test_levels(self):
         task = self.task(OCI_IMAGE_RUNTIME_UID="nginx", OCI_IMAGE_QA="user-missing:error")
         with self.assertRaisesRegex(bbclass.Fatal, "^Fatal QA errors were found, failing task.$"):
