@@ -10,7 +10,7 @@ use crate::error::{Error, IoContext, Result};
 use crate::layer::check::{is_settable, LayerCheck};
 use crate::layer::stream;
 use crate::media_type::LayerEncoding;
-use crate::tar::{Anomaly, LostKeywords, OwnedRecord, Reader};
+use crate::tar::{is_zero, Anomaly, LostKeywords, OwnedRecord, Reader};
 use crate::tree::{Entry, Kind};
 use crate::work::{Observer, Work};
 
@@ -170,7 +170,7 @@ fn read_members<R: Read>(
 /// Appends content to a file, which must end at `end`. Zeros become holes: a sparse member can claim any size.
 fn spool(content: &mut dyn Read, buffer: &mut [u8], file: &mut File, end: u64) -> io::Result<()> {
     each_piece(content, buffer, |piece| {
-        if piece.iter().all(|byte| *byte == 0) {
+        if is_zero(piece) {
             let length = i64::try_from(piece.len()).expect("a piece fits into the buffer");
             file.seek(SeekFrom::Current(length)).map(|_| ())
         } else {

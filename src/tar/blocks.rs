@@ -6,7 +6,7 @@ use tar::Header;
 use crate::error::{Error, IoContext, Result};
 use crate::tar::header::checksum;
 use crate::tar::other::no_tar;
-use crate::tar::{first, BLOCK, TRAILING_LIMIT};
+use crate::tar::{first, is_zero, BLOCK, TRAILING_LIMIT};
 
 /// The bytes of an archive, counted and read in blocks.
 #[derive(Debug)]
@@ -66,7 +66,7 @@ impl<R: Read> Blocks<R> {
     pub(super) fn next(&mut self) -> Result<Block> {
         let mut header = Header::new_old();
         let length = self.fill(header.as_mut_bytes())?;
-        let is_zero = header.as_bytes().iter().take(length).all(|byte| *byte == 0);
+        let is_zero = is_zero(first(header.as_bytes(), length as u64));
         match length {
             BLOCK if is_zero => Ok(Block::Zero),
             BLOCK => Ok(Block::Header(header)),
@@ -125,7 +125,7 @@ impl<R: Read> Blocks<R> {
             }
             let bytes = first(bytes, left);
             let taken = bytes.len();
-            skipped.zero = skipped.zero && bytes.iter().all(|byte| *byte == 0);
+            skipped.zero = skipped.zero && is_zero(bytes);
             self.source.consume(taken);
             self.count(taken);
             left = left.saturating_sub(taken as u64);

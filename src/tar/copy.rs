@@ -8,7 +8,7 @@ use crate::tar::blocks::fill;
 use crate::tar::extended::Extension;
 use crate::tar::header::{checksum, number};
 use crate::tar::member::has_content;
-use crate::tar::{first, padding, pax, Edge, Output, BLOCK, EXTENDED_HEADER_LIMIT};
+use crate::tar::{first, is_zero, padding, pax, Edge, Output, BLOCK, EXTENDED_HEADER_LIMIT};
 
 /// Copies a tar unchanged and tells `output` where entries start, so that a compressing output cuts it into the same
 /// blocks as if [`Writer`](crate::tar::Writer) had written it.
@@ -58,7 +58,7 @@ pub(crate) fn copy(source: &mut dyn Read, output: &mut impl Output) -> io::Resul
 
 /// Returns how many bytes follow a header, or `None` if it is not a header.
 fn stored_size(header: &Header) -> Option<u64> {
-    if header.as_bytes().iter().all(|byte| *byte == 0) {
+    if is_zero(header.as_bytes()) {
         return None;
     }
     checksum(header)?;

@@ -72,6 +72,12 @@ pub const XATTR_NAMES_LIMIT: usize = 64 << 10;
 /// The most bytes that may follow the end of an archive, which no reader looks at. Records of tapes have 10 KiB.
 pub const TRAILING_LIMIT: u64 = 64 << 20;
 
+/// Returns whether all bytes are zero. They are compared many at a time.
+pub(crate) fn is_zero(bytes: &[u8]) -> bool {
+    const ZEROS: [u8; 4096] = [0; 4096];
+    bytes.chunks(ZEROS.len()).all(|piece| piece == first(&ZEROS, piece.len() as u64))
+}
+
 /// Returns the first `count` bytes, or all if there are fewer.
 fn first(bytes: &[u8], count: u64) -> &[u8] {
     bytes.split_at(limit(bytes.len(), count)).0

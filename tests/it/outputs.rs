@@ -67,7 +67,7 @@ fn what_a_killed_run_left_beside_a_file_is_cleared_by_the_next() {
     let scratch = Scratch::new();
     let rootfs = scratch.make_directory("rootfs");
     // It takes a while to print, and none to make.
-    fs::File::create(rootfs.join("large")).unwrap().set_len(1 << 29).unwrap();
+    fs::File::create(rootfs.join("large")).unwrap().set_len(1 << 28).unwrap();
     fs::write(rootfs.join("motd"), "hello\n").unwrap();
     let tool = Tool::build(&rootfs).target("oci", &scratch.join("out"), "v1").args(["--owner", "0:0"]);
     let _ = tool.args(["--compression", "zstd"]).run();

@@ -169,22 +169,25 @@ fn attribute(word: &[u8]) -> (Vec<u8>, Vec<u8>) {
 
 /// Bytes that do not compress.
 fn noise(length: usize) -> Vec<u8> {
-    numbers().flat_map(u64::to_le_bytes).take(length).collect()
+    fill(length, |bytes, number| bytes.extend_from_slice(&number.to_le_bytes()))
 }
 
 /// Bytes that compress like text.
 fn prose(length: usize) -> Vec<u8> {
     const WORDS: [&str; 8] = ["a ", "rootfs ", "becomes ", "an ", "image ", "and ", "stays ", "itself\n"];
-    numbers().flat_map(|number| WORDS[(number % 8) as usize].bytes()).take(length).collect()
+    fill(length, |bytes, number| bytes.extend_from_slice(WORDS[(number % 8) as usize].as_bytes()))
 }
 
-/// Pseudo-random numbers, the same each time (xorshift64).
-fn numbers() -> impl Iterator<Item = u64> {
+/// Bytes made of numbers, the same each time (xorshift64). A plain loop: tests run without optimisation.
+fn fill(length: usize, append: impl Fn(&mut Vec<u8>, u64)) -> Vec<u8> {
     let mut state = 0x9E37_79B9_7F4A_7C15_u64;
-    std::iter::repeat_with(move || {
+    let mut bytes = Vec::with_capacity(length + 16);
+    while bytes.len() < length {
         state ^= state << 13;
         state ^= state >> 7;
         state ^= state << 17;
-        state
-    })
+        append(&mut bytes, state);
+    }
+    bytes.truncate(length);
+    bytes
 }

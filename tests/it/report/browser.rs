@@ -26,7 +26,7 @@ fn no_heading_is_alone_at_the_foot_of_a_page() {
         reader.finish(command)
     };
     let mut split = 0;
-    for gap in (760..880).step_by(8) {
+    for gap in (760..880).step_by(15) {
         let text = paper(gap);
         let first: Vec<&str> = text.split('\u{c}').next().unwrap().lines().map(str::trim).collect();
         let last = first.iter().rev().find(|line| !line.is_empty()).copied().unwrap_or_default();
