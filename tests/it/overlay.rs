@@ -213,3 +213,62 @@ fn a_device_table_reaches_into_the_base() {
     assert_eq!(fs::read(unpacked.join("etc/secret")).unwrap(), b"hidden");
     assert_eq!(listing[Path::new("etc/secret-too")].what, What::Hardlink("etc/secret".into()));
 }
+
+/// fuse-overlayfs has names of its own, and where it cannot make devices, the marks of a layer. What an ordinary user
+/// cannot set is in an attribute.
+#[test]
+fn what_fuse_overlayfs_wrote() {
+    let scratch = Scratch::new();
+    if !root() {
+        return;
+    }
+    let (_, base) = lower(&scratch);
+    let hex = |text: &str| text.bytes().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let is_kept = |line: &&str| {
+        let gone = ["/gone", "/gone/x", "/opaque/low", "/to-link", "/to-link/x"];
+        !gone.iter().any(|gone| line.split(' ').any(|word| word == *gone))
+    };
+    let below: String = LOWER.lines().filter(is_kept).map(|line| line.trim().to_owned() + "\n").collect();
+    for (opaque, gone) in [
+        (format!("d 0755 0:0 1 /opaque @user.fuseoverlayfs.opaque={}", hex("y")), "c 0600 0:0 1 /gone 0:0"),
+        ("d 0755 0:0 1 /opaque\nf 0644 0:0 1 /opaque/.wh..wh..opq".to_owned(), "f 0644 0:0 1 /.wh.gone"),
+    ] {
+        for namespace in ["user.fuseoverlayfs", "user.containers"] {
+            let stat = |value: &str| format!("@{namespace}.override_stat={}", hex(value));
+            let upper = scratch.join("upper");
+            let _ = fs::remove_dir_all(&upper);
+            let tree = format!(
+                "d 0755 0:0 1 /\nd 0755 0:0 1 /etc\nf 0600 0:0 2 /etc/changed text new {}\nf 0644 0:0 1 /null {}\n{opaque}\n\
+                 f 0644 0:0 1 /opaque/high text high\nf 0644 0:0 1 /.wh.to-link\n{gone}",
+                stat("7:8:4755"),
+                stat("0:5:666:char-1-3"),
+            );
+            Fixture::parse(&tree).make(&upper, Order::AsListed);
+            let merged = scratch.join("merged");
+            let _ = fs::remove_dir_all(&merged);
+            let of_merged = below.replace("f 0644 0:0 1 /etc/changed text old", "f 4755 7:8 2 /etc/changed text new");
+            let of_merged = of_merged.replace("/opaque\n", "/opaque\nf 0644 0:0 1 /opaque/high text high\n");
+            Fixture::parse(&(of_merged + "c 0666 0:5 1 /null 1:3")).make(&merged, Order::AsListed);
+            let names = assert_image_of(&scratch, &base, &upper, &merged);
+            let expected = [
+                "./",
+                ".wh.gone",
+                ".wh.to-link",
+                "etc/",
+                "etc/changed",
+                "null",
+                "opaque/",
+                "opaque/.wh.low",
+                "opaque/high",
+            ];
+            assert_eq!(names, expected, "{namespace} {gone}");
+        }
+    }
+    // What it cannot mean is an error.
+    let upper = scratch.join("odd");
+    Fixture::parse(&format!("d 0755 0:0 1 /\nf 0644 0:0 1 /f @user.fuseoverlayfs.override_stat={}", hex("root:0:755")))
+        .make(&upper, Order::AsListed);
+    let tool = Tool::new("build").oci(&scratch.join("none")).args(["--base", &base, "--overlay-upper"]).arg(&upper);
+    let error = tool.run().error();
+    assert!(error.contains("`/f` in the upper directory: override_stat has `UID:GID:MODE:TYPE`"), "{error}");
+}
