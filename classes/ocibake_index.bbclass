@@ -108,7 +108,13 @@ def oci_index_configured_dirs(d, multiconfig):
 # nooelint: oelint.task.noanonpython - configuration files are read when recipes are, and not by tasks
 python () {
     for multiconfig in sorted({multiconfig for multiconfig, _ in oci_index_images(d) if multiconfig}):
-        d.setVar("OCI_INDEX_DIRECTORIES_" + multiconfig, "\n".join(oci_index_configured_dirs(d, multiconfig)))
+        try:
+            directories = oci_index_configured_dirs(d, multiconfig)
+        except FileNotFoundError:
+            # Other builds may use the layer that has this recipe.
+            raise bb.parse.SkipRecipe("OCI_INDEX_IMAGES names the multiconfig `%s`: there is no conf/multiconfig/%s.conf"
+                                      % (multiconfig, multiconfig))
+        d.setVar("OCI_INDEX_DIRECTORIES_" + multiconfig, "\n".join(directories))
 }
 
 def oci_index_deploy_dirs(d, multiconfig):

@@ -130,6 +130,14 @@ class Index(unittest.TestCase):
         finally:
             where.rename(self.build.path / "tmp-arm64/deploy/images/qemuarm64")
 
+    def test_a_multiconfig_without_a_file(self):
+        self.build.configure('BBMULTICONFIG = "arm"\nOCI_INDEX_IMAGES:forcevariable = "mc:nowhere:baked-image"\n')
+        run = self.build.bake(RECIPE)
+        self.assertNotEqual(run.status, 0)
+        self.assertIn("there is no conf/multiconfig/nowhere.conf", run.output)
+        # Only this recipe is left out.
+        self.assertEqual(self.build.command("bitbake", "-p").status, 0)
+
     def test_a_multiconfig_that_is_not_enabled(self):
         self.build.configure(CONFIGURATION + 'BBMULTICONFIG = "arm"\n')
         run = self.build.bake(RECIPE)

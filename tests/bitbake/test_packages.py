@@ -57,7 +57,9 @@ class Packages(unittest.TestCase):
         self.assertEqual(entries["home/app"]["owner"], (1, 1))
         self.assertNotIn("var/lib/rpm", entries)
         labels = self.layout.config["config"]["Labels"]
-        self.assertEqual(labels["org.opencontainers.image.licenses"], "MIT")
+        # Those of the packages; the recipe of the image says MIT, and has no version.
+        self.assertEqual(labels["org.opencontainers.image.licenses"], "LGPL-2.1-or-later AND MIT")
+        self.assertEqual(labels["org.opencontainers.image.version"], "nodistro.0")
 
     def test_layers_of_packages(self):
         names = {"packaged-app", "packaged-library", "generated"}

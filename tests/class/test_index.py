@@ -101,6 +101,11 @@ class Dependencies(IndexTest):
                 self.dependencies(images)
             self.assertEqual(str(skipped.exception), message + "expected words RECIPE or mc:MULTICONFIG:RECIPE")
 
+    def test_a_multiconfig_without_a_file_skips_the_recipe(self):
+        d = self.datastore(OCI_INDEX_IMAGES="mc:nowhere:app-image")
+        with self.assertRaisesRegex(bbclass.SkipRecipe, "`nowhere`: there is no conf/multiconfig/nowhere.conf$"):
+            d.parse()
+
 
 class Made(IndexTest):
     """The command, and the links to its output."""

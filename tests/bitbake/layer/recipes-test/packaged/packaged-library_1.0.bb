@@ -3,6 +3,8 @@ SUMMARY = "A library as a package"
 
 require packaged.inc
 
+LICENSE = "LGPL-2.1-or-later"
+
 PACKAGES = "${PN}"
 
 do_install () {

@@ -2,7 +2,7 @@
 SUMMARY = "Layers by OCI_LAYERS, with the class's own backend or with ours"
 LICENSE = "MIT"
 
-require recipes-test/images/packaged-image_1.0.bb
+require recipes-test/images/packaged-image.bb
 
 inherit image-oci
 
