@@ -4,16 +4,25 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, IoContext, Result};
 use crate::layer::ByMember;
 use crate::layer::Origin;
 use crate::tree::{Content, Entry, TarPath};
 
+/// A file with contents.
+#[derive(Debug)]
+pub(crate) struct KeptFile {
+    pub(crate) file: File,
+    /// Where they came from, as the person who gave it calls it.
+    pub(crate) source: PathBuf,
+}
+
 /// Contents stored in files, by path.
 #[derive(Debug, Default)]
 pub(crate) struct KeptContent {
-    files: Vec<File>,
+    files: Vec<KeptFile>,
     /// For each path, which file and the offset in it.
     places: BTreeMap<TarPath, (usize, u64)>,
 }
@@ -23,7 +32,7 @@ impl KeptContent {
     /// in the tree.
     pub(crate) fn add(
         &mut self,
-        file: File,
+        file: KeptFile,
         offsets: &ByMember<u64>,
         origins: &BTreeMap<TarPath, Origin>,
         layer: usize,
@@ -49,7 +58,7 @@ impl Content for KeptContent {
 
 /// A range of a file, read without moving the file's position, so that several can be read at the same time.
 struct FileRange<'a> {
-    file: &'a File,
+    file: &'a KeptFile,
     position: u64,
     left: u64,
 }
@@ -57,7 +66,10 @@ struct FileRange<'a> {
 impl Read for FileRange<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let length = usize::try_from(self.left).unwrap_or(usize::MAX).min(buffer.len());
-        let read = self.file.read_at(&mut buffer[..length], self.position)?;
+        let read = match self.file.file.read_at(&mut buffer[..length], self.position) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Err(error),
+            read => read.at("read the content of", &self.file.source)?,
+        };
         self.position += read as u64;
         self.left -= read as u64;
         Ok(read)

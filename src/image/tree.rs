@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::digest::{ContentDigest, Digest};
 use crate::error::{Error, Result};
 use crate::image::cache::changesets;
-use crate::image::kept_content::KeptContent;
+use crate::image::kept_content::{KeptContent, KeptFile};
 use crate::layer::{too_many_layers, BelowLower, ByMember, Changeset, Contents, LAYER_LIMIT};
 use crate::layer::{Fold, Folded, Origin};
 use crate::layout::{Image, Layout, Watched};
@@ -44,7 +44,7 @@ pub struct ReadLayer {
     name: String,
     changeset: Changeset,
     /// The contents, if requested.
-    kept: Option<File>,
+    kept: Option<KeptFile>,
 }
 
 /// A stack of layers.
@@ -53,7 +53,7 @@ pub struct ImageLayers {
     fold: Fold,
     digests: Digests,
     /// Contents by layer number: the file, and where its members begin.
-    kept: BTreeMap<usize, (File, ByMember<u64>)>,
+    kept: BTreeMap<usize, (KeptFile, ByMember<u64>)>,
 }
 
 /// The tree of an image.
@@ -96,6 +96,7 @@ pub(crate) fn read_layers(
             }
             Wanted::Contents(make) => read(Contents::Spool(kept.insert(make()?)))?,
         };
+        let kept = kept.map(|file| KeptFile { file, source: layout.location().path.clone() });
         Ok(ReadLayer { name, changeset, kept })
     })
 }

@@ -35,14 +35,14 @@ const READ: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEX
 impl Directories {
     /// Those below a directory, or below the one that a link leads to.
     pub(crate) fn below(root: &Path) -> Result<Self> {
-        let opened = retry_on_intr(|| rustix::fs::openat(CWD, root, READ, Mode::empty()));
-        let opened = opened.map_err(Into::into).at("open", root)?;
-        Ok(Directories { path: root.into(), shown: root.into(), root: opened, open: VecDeque::new() })
+        Directories::below_shown_as(root, root)
     }
 
-    /// Names the root in another way in messages.
-    pub(crate) fn shown_as(self, shown: PathBuf) -> Self {
-        Directories { shown, ..self }
+    /// Those below a directory that messages call by another name.
+    pub(crate) fn below_shown_as(root: &Path, shown: &Path) -> Result<Self> {
+        let opened = retry_on_intr(|| rustix::fs::openat(CWD, root, READ, Mode::empty()));
+        let opened = opened.map_err(Into::into).at("open", shown)?;
+        Ok(Directories { path: root.into(), shown: shown.into(), root: opened, open: VecDeque::new() })
     }
 
     /// How messages call a path.

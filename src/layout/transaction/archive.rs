@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use crate::compress::Codec;
 use crate::digest::Digest;
-use crate::error::{IoContext, Result};
+use crate::error::{Error, IoContext, Result};
 use crate::layout::names::with_full_names;
 use crate::layout::pack::{self, FileContent, Packed};
 use crate::layout::transaction::stage::{too_large, TargetFile};
@@ -44,7 +44,8 @@ impl Transaction {
             TargetKind::DockerArchive(codec, form) => {
                 let staged = Layout::staged(&self.target, self.stage.directory()?, work.limits);
                 let blobs = self.stage.blobs().keys().cloned();
-                let planned = docker::plan(&staged, &index.manifests, blobs, form)?;
+                let planned =
+                    docker::plan(&staged, &index.manifests, blobs, form).map_err(|error| self.about_staged(error))?;
                 if let Some((name, size)) = planned.iter().find_map(docker::Planned::beyond_limit) {
                     return Err(too_large(&self.target, &format!("`{name}`"), size, size_limit(name)));
                 }
@@ -67,6 +68,16 @@ impl Transaction {
             renames.push((self.stage.write(CHECKSUM, &line)?, checksum.clone()));
         }
         Ok(renames)
+    }
+
+    /// Returns an error about what is staged by the name of the target.
+    fn about_staged(&self, error: Error) -> Error {
+        match error {
+            Error::Io { cause, .. } => {
+                Error::Io { action: "read back what is staged for", path: self.stage.place().to_path_buf(), cause }
+            }
+            error => error,
+        }
     }
 
     /// Copies the kept content of an archive.

@@ -8,7 +8,7 @@ use std::path::Path;
 use crate::compress::Format;
 use crate::error::{Error, IoContext, Result};
 use crate::hint::{Hint, OptionName};
-use crate::image::kept_content::KeptContent;
+use crate::image::kept_content::{KeptContent, KeptFile};
 use crate::layer::Fold;
 use crate::layer::{Changeset, Contents};
 use crate::ops::build::attributes::{is_applied, FilesystemAttributes};
@@ -65,6 +65,7 @@ pub(super) fn read(
     let directories = folded.tree.iter().filter(is_directory).map(|entry| &entry.path);
     let made_up = directories.filter(|path| !described.contains(path)).cloned().collect();
     let mut content = KeptContent::default();
+    let file = KeptFile { file, source: name.into() };
     content.add(file, &changeset.offsets, &folded.origins, 0);
     let mut warnings = attributes.apply(&mut folded.tree, &content, &policy.xattrs, name)?;
     warnings.extend(changeset.warnings);

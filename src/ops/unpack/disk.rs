@@ -84,11 +84,11 @@ impl Disk {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             created => created.at("create the directory", &shown)?,
         }
-        xattr::disinherit(&root)?;
+        xattr::disinherit(&root, &shown)?;
         let on_disk = OnDisk::Directory(Box::new(Metadata::of_missing_directory(0)));
         let nodes = BTreeMap::from([(TarPath::root(), DiskNode { layer: 0, on_disk, left_out: Box::default() })]);
         let copier = Copier::default();
-        let directories = Directories::below(&root)?.shown_as(shown.clone());
+        let directories = Directories::below_shown_as(&root, &shown)?;
         Ok(Disk {
             root,
             shown,

@@ -93,7 +93,7 @@ pub fn unpack(location: &Location, directory: &Path, options: &UnpackOptions, wo
     let staging = Staging::beside(&target).map_err(|error| about_target(error, directory))?;
     // No other user gets in before everything has its owner and mode, and into a bundle not even then: an owner in the
     // container may be another user of the host.
-    xattr::disinherit(staging.path())?;
+    xattr::disinherit(staging.path(), directory)?;
     observer.expect(total_size(layers.iter().map(|(descriptor, _)| *descriptor)));
 
     let root_in = |directory: &Path| match options.form {

@@ -61,14 +61,14 @@ const DEFAULT_ACL: &[u8] = b"system.posix_acl_default";
 
 /// Removes from a new directory what it has inherited, so that what is made in it inherits nothing: above all default
 /// ACLs, which override the umask. What a security module put there stays. Then only its owner can enter the directory.
-pub(super) fn disinherit(directory: &Path) -> Result<()> {
-    let inherited = tree::read_xattrs(directory, directory, &XattrPolicy::Portable)?;
+pub(super) fn disinherit(directory: &Path, shown: &Path) -> Result<()> {
+    let inherited = tree::read_xattrs(directory, shown, &XattrPolicy::Portable)?;
     for name in inherited.keys().filter(|name| !name.starts_with(b"security.")) {
         let removed = rustix::fs::lremovexattr(directory, name.as_slice());
         // Some filesystems list what cannot be removed; an ACL always can.
         if matches!(name.as_slice(), ACCESS_ACL | DEFAULT_ACL) {
-            removed.map_err(io::Error::from).at("remove the inherited ACL of", directory)?;
+            removed.map_err(io::Error::from).at("remove the inherited ACL of", shown)?;
         }
     }
-    fs::set_permissions(directory, Permissions::from_mode(0o700)).at("set the mode of", directory)
+    fs::set_permissions(directory, Permissions::from_mode(0o700)).at("set the mode of", shown)
 }
