@@ -18,6 +18,24 @@ def oci_check_base_platform(d, location, platform):
     if found.split("/")[:2] != platform.split("/")[:2]:
         bb.fatal("OCI_BASE_IMAGE is `%s`: an image for %s expected, found one for %s" % (oci_base_image(d), platform, found))
 
+def oci_check_base_recipe(d):
+    """
+    Stop at a recipe as base that is built for another architecture: one of another multilib. Before the base is built, its
+    name tells.
+    """
+    import oe.utils
+
+    recipe = oci_base_recipe(d)
+    variants = (d.getVar("MULTILIB_VARIANTS") or "").split()
+    if not recipe or not variants or d.getVar("OCI_IMAGE_ARCH"):
+        return
+    variant = next((variant for variant in variants if recipe.startswith(variant + "-")), "")
+    found = oe.utils.get_multilib_datastore(variant, d).getVar("TARGET_ARCH")
+    if found != d.getVar("TARGET_ARCH"):
+        same = (d.getVar("MLPREFIX") or "") + (recipe[len(variant) + 1:] if variant else recipe)
+        bb.fatal("OCI_BASE_IMAGE is `%s`: an image for %s expected, found a recipe of one for %s; the recipe for %s is `%s`"
+                 % (recipe, d.getVar("TARGET_ARCH"), found, d.getVar("TARGET_ARCH"), same))
+
 def oci_check_class(d):
     """
     Stop at conflicts with other classes, and at image types that this class does not have.
@@ -41,6 +59,7 @@ def oci_check(d):
     oci_check_class(d)
     oci_check_layers(d)
     oci_base_check(d)
+    oci_check_base_recipe(d)
     for task, imagetype in oci_tasks().items():
         if not d.getVarFlag(task, "imagetype"):
             continue

@@ -12,6 +12,12 @@ from layer_entries import Layout, entries_of_tar, unpacked
 
 RECIPE = "app-image"
 BASE = "baked-image"
+MULTILIB = """
+require conf/multilib.conf
+MULTILIBS = "multilib:lib32"
+DEFAULTTUNE:virtclass-multilib-lib32 = "core2-32"
+ASSUME_PROVIDED += "lib32-packagegroup-core-standalone-sdk-target lib32-target-sdk-provides-dummy"
+"""
 
 
 class Base(unittest.TestCase):
@@ -104,6 +110,18 @@ class Base(unittest.TestCase):
         self.assertIn("do_oci_check: OCI_BASE_IMAGE is `%s`: an image for linux/arm64/v8 expected, found one for linux/amd64"
                       % path, run.output)
         self.assertNotIn("task do_rootfs: Started", run.output)
+
+    def test_another_multilib(self):
+        self.build.configure(MULTILIB)
+        run = self.build.bake("lib32-" + RECIPE)
+        self.assertNotEqual(run.status, 0)
+        self.assertIn("do_oci_check: OCI_BASE_IMAGE is `%s`: an image for i686 expected, found a recipe of one for x86_64; the "
+                      "recipe for i686 is `lib32-%s`" % (BASE, BASE), run.output)
+        self.assertNotIn("task do_rootfs: Started", run.output)
+        self.build.configure(MULTILIB + 'OCI_BASE_IMAGE = "lib32-%s"\n' % BASE)
+        run = self.build.bake("lib32-" + RECIPE)
+        self.assertEqual(run.status, 0, run.output)
+        self.assertEqual(Layout(self.images / ("lib32-%s-latest-oci" % RECIPE)).config["architecture"], "386")
 
 
 if __name__ == "__main__":
