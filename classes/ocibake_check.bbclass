@@ -23,12 +23,13 @@ def oci_check_base_recipe(d):
     Stop at a recipe as base that is built for another architecture: one of another multilib. Before the base is built, its
     name tells.
     """
-    import oe.utils
-
     recipe = oci_base_recipe(d)
     variants = (d.getVar("MULTILIB_VARIANTS") or "").split()
     if not recipe or not variants or d.getVar("OCI_IMAGE_ARCH"):
         return
+
+    import oe.utils
+
     variant = next((variant for variant in variants if recipe.startswith(variant + "-")), "")
     found = oe.utils.get_multilib_datastore(variant, d).getVar("TARGET_ARCH")
     if found != d.getVar("TARGET_ARCH"):
