@@ -12,8 +12,8 @@ from build_directory import ordinary_user
 from layer_entries import Layout
 
 CONFIGURATION = """
-ASSUME_PROVIDED += "binutils-crosssdk-${SDK_SYS} virtual/${TARGET_PREFIX}binutils chrpath-replacement-native"
-ASSUME_PROVIDED += "binutils-cross-${TARGET_ARCH} cargo-native rust-native python3-native pkgconf-native rpm-native"
+ASSUME_PROVIDED += "binutils-crosssdk-${SDK_SYS} virtual/${SDK_SYS}-binutils virtual/${TARGET_PREFIX}binutils chrpath-replacement-native"
+ASSUME_PROVIDED += "binutils-cross-${TARGET_ARCH} cargo-native rust-native nativesdk-libstd-rs python3-native pkgconf-native pkgconfig-native rpm-native"
 MACHINE = "%s"
 """
 TOOL = "nativesdk-ocibake"
