@@ -1,5 +1,6 @@
 //! `convert`: copies images to other transports and compressions, unchanged otherwise.
 
+use std::collections::BTreeSet;
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
 
@@ -155,18 +156,18 @@ struct Listed {
 
 fn list(entries: &[(Digest, IndexEntry)], draft: &mut Draft<'_>, options: &TargetOptions) -> Result<Listed> {
     let mut listed = Listed { refs: Vec::with_capacity(entries.len()), warnings: Vec::new() };
+    let mut all = Vec::with_capacity(entries.len());
     for (_, entry) in entries {
         let (descriptors, names) = entry.named(draft.target(), options, &mut listed.warnings)?;
         listed.refs.push(names);
-        descriptors.into_iter().try_for_each(|descriptor| draft.list(descriptor))?;
+        all.extend(descriptors);
     }
+    draft.list_all(all)?;
     // A name that two repositories share is a full one by now.
+    let there: BTreeSet<_> = draft.index().manifests.iter().map(|there| (&there.digest, there.ref_name())).collect();
     for ((_, entry), names) in entries.iter().zip(&mut listed.refs) {
         let digest = &entry.descriptor.digest;
-        let is_there = |name: &str| {
-            let mut manifests = draft.index().manifests.iter();
-            manifests.any(|there| there.digest == *digest && there.ref_name() == Some(name))
-        };
+        let is_there = |name: &str| there.contains(&(digest, Some(name)));
         let full = entry.descriptor.annotation(CONTAINERD_NAME).filter(|full| is_there(full));
         if let (Some(full), false) = (full, names.iter().all(|name| is_there(name))) {
             *names = vec![full.to_owned()];

@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use crate::digest::Digest;
 use crate::error::{as_typed, despite_damage, IoContext, Result};
 use crate::layout::graph::{take_orphans, DocumentLinks, Documents, Reach};
-use crate::layout::transaction::merge::{join_list, merge};
+use crate::layout::transaction::merge::{join_list, marks, merge};
 use crate::layout::transaction::Stage;
 use crate::layout::{about, is_referrers_tag, kind_of_referrer, most_specific, Layout, Location};
 use crate::media_type::{MediaKind, MediaType};
@@ -169,6 +169,22 @@ impl<'a> Draft<'a> {
         let displaced = merge(&mut self.index, &descriptor, |old| before.manifests.contains(old));
         let by = descriptor.ref_name().map(str::to_owned);
         self.displaced.extend(displaced.into_iter().map(|old| (old, by.clone())));
+        Ok(())
+    }
+
+    /// Lists many descriptors. One that has nothing in common with what is listed is not compared with all of it.
+    pub(crate) fn list_all(&mut self, descriptors: impl IntoIterator<Item = Descriptor>) -> Result<()> {
+        let mut known: BTreeSet<String> = self.index.manifests.iter().flat_map(marks).collect();
+        for descriptor in descriptors {
+            let new: Vec<String> = marks(&descriptor).collect();
+            let is_new = new.iter().all(|mark| !known.contains(mark));
+            known.extend(new);
+            if is_new {
+                self.index.manifests.push(descriptor);
+            } else {
+                self.list(descriptor)?;
+            }
+        }
         Ok(())
     }
 

@@ -37,6 +37,15 @@ pub(crate) fn merge(index: &mut Index, new: &Descriptor, is_old: impl Fn(&Descri
     replaced
 }
 
+/// What two entries must have in common for one to take the other's place or to change its name.
+pub(super) fn marks(entry: &Descriptor) -> impl Iterator<Item = String> + '_ {
+    let (own, saved) = (entry.ref_name(), entry.annotation(CONTAINERD_NAME));
+    let as_written = own.into_iter().chain(saved).map(str::to_owned);
+    // What has no name is compared with the same image.
+    let digest = own.is_none().then(|| entry.digest.to_string());
+    as_written.chain(complete_names(saved, own)).chain(digest)
+}
+
 /// Whether the full name in an entry's annotation is one of another's names.
 fn has_saved_name(entry: &Descriptor, other: &Descriptor) -> bool {
     let Some(saved) = entry.annotation(CONTAINERD_NAME).map(whole_name) else { return false };

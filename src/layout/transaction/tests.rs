@@ -18,6 +18,7 @@ use crate::error::{Error, Result};
 use crate::layout::{blob_path, DockerForm, Layout, Location, INDEX};
 use crate::limits::Limits;
 use crate::media_type::MediaType;
+use crate::oci::annotations::{CONTAINERD_NAME, REF_NAME};
 use crate::oci::{Annotations, Descriptor, Document, Index, Manifest, MAX_DOCUMENT_SIZE, MAX_INDEX_SIZE};
 use crate::testing::TempDir;
 use crate::work::{Observer, Work};
@@ -343,4 +344,41 @@ fn scratch_files_have_no_names() {
     let mut file = transaction.stage().scratch_file().unwrap();
     file.write_all(b"x").unwrap();
     assert_eq!(file.metadata().unwrap().nlink(), 0);
+}
+
+/// However many are listed at once, the index is as if they had been listed one by one.
+#[test]
+fn many_are_listed_as_one_by_one() {
+    let home = TempDir::new("list-all");
+    let names = [None, Some("v1"), Some("app:v1"), Some("docker.io/library/app:v1"), Some("db")];
+    let saved = [None, Some("docker.io/library/app:v1"), Some("docker.io/library/db:v1")];
+    let mut all = Vec::new();
+    for number in 0..2 * names.len() * saved.len() {
+        let content = if number % 2 == 0 { b"1" } else { b"2" };
+        let annotations = [(REF_NAME, names[number / 2 % 5]), (CONTAINERD_NAME, saved[number / 10])];
+        let annotations = annotations.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?.to_owned())));
+        let descriptor = Descriptor::new(MediaType::MANIFEST, Digest::of(content), 1);
+        all.push(Descriptor { annotations: Some(annotations.collect()), ..descriptor });
+    }
+    let listed = |draft: &mut Draft<'_>, some: [&Descriptor; 3], at_once: bool| -> Result<Vec<Descriptor>> {
+        draft.index_mut().manifests.clear();
+        if at_once {
+            draft.list_all(some.map(Descriptor::clone))?;
+        } else {
+            some.iter().try_for_each(|one| draft.list((*one).clone()))?;
+        }
+        Ok(draft.index().manifests.clone())
+    };
+    let compare = |draft: &mut Draft<'_>| {
+        for (number, first) in all.iter().enumerate() {
+            for (other, second) in all.iter().enumerate() {
+                let some = [first, second, &all[(number * 7 + other * 11) % all.len()]];
+                assert_eq!(listed(draft, some, true)?, listed(draft, some, false)?, "{some:?}");
+            }
+        }
+        Ok(())
+    };
+    let path = home.path().join("layout");
+    put(&path, b"content", "any");
+    edit(&path).rehearse(&Work::default(), compare).unwrap();
 }
