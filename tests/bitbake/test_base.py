@@ -16,7 +16,7 @@ MULTILIB = """
 require conf/multilib.conf
 MULTILIBS = "multilib:lib32"
 DEFAULTTUNE:virtclass-multilib-lib32 = "core2-32"
-ASSUME_PROVIDED += "lib32-packagegroup-core-standalone-sdk-target lib32-target-sdk-provides-dummy"
+ASSUME_PROVIDED += "lib32-packagegroup-core-standalone-sdk-target lib32-target-sdk-provides-dummy lib32-qemuwrapper-cross"
 """
 
 
