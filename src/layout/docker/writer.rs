@@ -3,9 +3,11 @@
 //! Lists come first, for readers that make one pass. Each layer is stored once, however many images use it; where the
 //! older format needs it again, there is a link.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io;
+use std::rc::Rc;
 
 use crate::compress::Decoder;
 use crate::digest::{Digest, HashWriter};
@@ -14,7 +16,7 @@ use crate::layout::docker::v1::{self, V1Layer};
 use crate::layout::docker::{v1_layer_path, DockerForm, Item, Repositories, MANIFEST, REPOSITORIES};
 use crate::layout::names::is_full;
 use crate::layout::pack::{FileContent, Packed};
-use crate::layout::{blob_path, size_limit, DockerName, Image, Layout, INDEX, MARKER};
+use crate::layout::{blob_path, is_artifact, size_limit, DockerName, Image, Layout, INDEX, MARKER};
 use crate::limits::Limits;
 use crate::media_type::{LayerEncoding, MediaKind};
 use crate::oci::annotations::{CONTAINERD_NAME, REF_NAME};
@@ -178,7 +180,8 @@ impl Listed {
 struct Named {
     descriptor: Descriptor,
     name: Option<DockerName>,
-    images: Vec<Image>,
+    /// Shared by all names of one image.
+    images: Rc<Vec<Image>>,
 }
 
 /// Reads what the descriptors lead to. If a name of one image occurs several times, the last descriptor keeps it.
@@ -189,8 +192,12 @@ struct Named {
 fn read(layout: &Layout, descriptors: &[Descriptor]) -> Result<Vec<Named>> {
     let mut all = Vec::<Named>::new();
     let mut last = BTreeMap::new();
+    let mut known = BTreeMap::<_, Rc<Vec<Image>>>::new();
     for descriptor in descriptors {
-        let images = layout.images([descriptor.clone()])?;
+        let images = match known.entry((&descriptor.digest, is_artifact(descriptor))) {
+            Entry::Occupied(images) => Rc::clone(images.get()),
+            Entry::Vacant(place) => Rc::clone(place.insert(Rc::new(layout.images([descriptor.clone()])?))),
+        };
         let name = if images.is_empty() { None } else { docker_name(descriptor) };
         // What has no name is told apart by all that is said about it.
         let key = name.as_ref().map(DockerName::whole).ok_or_else(|| Document::seal(descriptor).raw().to_vec());
