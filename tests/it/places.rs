@@ -6,7 +6,7 @@ use crate::harness::{bytes_of, names_below, Layout, Peer, Scratch, Tool};
 type Case = (&'static str, &'static [&'static str], &'static str);
 
 /// Arguments that look like something other than a place, both as a target and as an image.
-const MISTAKEN: [Case; 27] = [
+const MISTAKEN: &[Case] = &[
     ("docker-archive:app.tar:my..app:v1", &["the path `app.tar` and the name `my..app:v1`", "no name"], ""),
     ("oci:out:app~x:1", &["the path `out` and the name `app~x:1`", "no ref name"], ""),
     ("oci-archive:out.tar:a b:c", &["the path `out.tar` and the name `a b:c`"], ""),
@@ -31,6 +31,25 @@ const MISTAKEN: [Case; 27] = [
     ("sif:x", &["`sif:`"], "sif:x"),
     ("out.tar.lz4", &["`.tar.lz4`"], ""),
     ("out.zip:v1", &["`.zip`"], ""),
+    ("out.tar.gz.xz:v1", &["`.tar.gz.xz`"], ""),
+    ("out.tar.gpg", &["`.tar.gpg`"], ""),
+    ("out.tar.old", &["`.tar.old`"], ""),
+    ("out.tar.gz.tmp", &["`.tar.gz.tmp`"], ""),
+    ("out.tar.sha256:v1", &["`.tar.sha256`"], ""),
+    ("out.tar.", &["`.tar.`"], ""),
+    ("out.tar.d", &["`.tar.d`"], ""),
+    ("out.xz", &["`.xz`"], ""),
+    ("out.iso", &["`.iso`"], ""),
+    ("out.img", &["`.img`"], ""),
+    ("docker-archve:a.tar:v1", &["`docker-archve:`"], "did you mean `docker-archive:a.tar:v1`"),
+    ("docker-archiv:a.tar", &["`docker-archiv:`"], "did you mean `docker-archive:a.tar`"),
+    ("docker-arhcive:a.tar", &["`docker-arhcive:`"], "did you mean `docker-archive:a.tar`"),
+    ("oci-archve:a.tar", &["`oci-archve:`"], "did you mean `oci-archive:a.tar`"),
+    ("oci-archiv:a.tar", &["`oci-archiv:`"], "did you mean `oci-archive:a.tar`"),
+    ("oci-archives:a.tar", &["`oci-archives:`"], "did you mean `oci-archive:a.tar`"),
+    ("ocl:x2", &["`ocl:`"], "did you mean `oci:x2`; if it is a directory and a name, write `oci:ocl:x2`"),
+    ("ocia:x2", &["`ocia:`"], "did you mean `oci:x2`"),
+    ("docke:app", &["`docke:`"], "did you mean `docker:`, then "),
     ("-", &["`-`", "standard"], "`"),
     ("oci:-", &["`oci:-`", "directory"], "`oci:./-`"),
     ("oci:-:v1", &["`oci:-:v1`"], "`oci-archive:-`"),
@@ -42,7 +61,7 @@ fn what_looks_like_something_else_is_never_a_path() {
     scratch.small_rootfs();
     let _ = Tool::build("rootfs").arg("oci:good:v1").within(scratch.path()).bake();
     let before = bytes_of(scratch.path());
-    for (text, words, hint) in MISTAKEN {
+    for &(text, words, hint) in MISTAKEN {
         for (role, tool) in [
             ("target", Tool::build("rootfs").arg(text)),
             ("target", Tool::new("convert").args(["oci:good:v1", text])),
@@ -145,7 +164,11 @@ fn what_is_on_disk_is_meant() {
         ("./localhost:5000/app:v1", "localhost", &["5000/app:v1"]),
         ("oci:./-:v1", "-", &["v1"]),
         ("oci:out.zip", "out.zip", &["latest"]),
+        ("oci:out.tar.d", "out.tar.d", &["latest"]),
         ("out.oci", "out.oci", &["latest"]),
+        ("out.tar.d:v2", "out.tar.d", &["latest", "v2"]),
+        ("ci:v1", "ci", &["v1"]),
+        ("oci2:v1", "oci2", &["v1"]),
         // Those are there now.
         ("out.zip:v2", "out.zip", &["latest", "v2"]),
         ("layout:1:v2", "layout:1", &["v1", "v2"]),

@@ -31,7 +31,7 @@ const READ: [(&str, Outer); 12] = [
 ];
 
 /// Endings of unsupported archives, listed so that no directory gets such a name by mistake.
-const OTHER: [&str; 23] = [
+const OTHER: &[&str] = &[
     ".tar.lz4",
     ".tar.lz",
     ".tar.lzma",
@@ -45,7 +45,9 @@ const OTHER: [&str; 23] = [
     ".taz",
     ".tbr",
     ".lz4",
+    ".lz",
     ".lzma",
+    ".lzo",
     ".zip",
     ".7z",
     ".rar",
@@ -54,15 +56,27 @@ const OTHER: [&str; 23] = [
     ".sqfs",
     ".sif",
     ".gz",
+    ".xz",
     ".zst",
+    ".zstd",
+    ".bz2",
+];
+
+/// Endings of images of disks and of file systems.
+const DISKS: &[&str] = &[
+    ".iso", ".img", ".hddimg", ".wic", ".qcow2", ".vmdk", ".vdi", ".vhd", ".vhdx", ".ext2", ".ext3", ".ext4", ".btrfs",
+    ".erofs", ".jffs2", ".ubi", ".ubifs",
 ];
 
 /// What the ending of a path says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Ending {
     Archive(Outer),
     /// An archive in an unsupported form.
-    Unknown(&'static str),
+    Unknown(String),
+    /// No archive by its name, and no directory either: the image of a disk, or the name of an archive with something
+    /// appended, as a signature, a part or a copy put aside has.
+    Doubtful(String),
     /// Not an archive.
     Plain,
 }
@@ -73,8 +87,14 @@ impl Ending {
         if let Some((_, outer)) = READ.iter().find(|(ending, _)| name.ends_with(ending.as_bytes())) {
             return Ending::Archive(*outer);
         }
-        let other = OTHER.iter().find(|ending| name.ends_with(ending.as_bytes()));
-        other.map_or(Ending::Plain, |ending| Ending::Unknown(ending))
+        let last = String::from_utf8_lossy(name.rsplit(|byte| *byte == b'/').next().unwrap_or_default());
+        let after_tar = last.find(".tar.").map(|at| last[at..].to_owned());
+        let find =
+            |endings: &[&str]| endings.iter().find(|ending| last.ends_with(**ending)).map(|ending| ending.to_string());
+        match find(OTHER) {
+            Some(ending) => Ending::Unknown(after_tar.unwrap_or(ending)),
+            None => after_tar.or_else(|| find(DISKS)).map_or(Ending::Plain, Ending::Doubtful),
+        }
     }
 }
 
@@ -91,9 +111,15 @@ mod tests {
             ("a.tgz", Ending::Archive(Outer::Gzip)),
             ("a.tar.zstd", Ending::Archive(Outer::Zstd)),
             ("a.tbz", Ending::Archive(Outer::Bzip2)),
-            ("a.tar.lz4", Ending::Unknown(".tar.lz4")),
-            ("a.tar.Z", Ending::Unknown(".tar.z")),
-            ("a.ZIP", Ending::Unknown(".zip")),
+            ("a.tar.lz4", Ending::Unknown(".tar.lz4".to_owned())),
+            ("a.tar.Z", Ending::Unknown(".tar.z".to_owned())),
+            ("a.ZIP", Ending::Unknown(".zip".to_owned())),
+            ("a.wic", Ending::Doubtful(".wic".to_owned())),
+            ("a.tar.gpg", Ending::Doubtful(".tar.gpg".to_owned())),
+            ("a.tar.gz.tmp", Ending::Doubtful(".tar.gz.tmp".to_owned())),
+            ("a.TAR.", Ending::Doubtful(".tar.".to_owned())),
+            ("a.tar.d/out", Ending::Plain),
+            ("a.tar.d/", Ending::Plain),
             ("a.oci", Ending::Plain),
             ("a.tarball", Ending::Plain),
             ("tar", Ending::Plain),

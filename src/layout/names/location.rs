@@ -104,8 +104,10 @@ impl Location {
         let transport = match Ending::of(&split.path) {
             _ if split.path.is_dir() => Transport::Oci,
             Ending::Archive(_) => Transport::Archive,
-            Ending::Unknown(_) if role == Role::Image && split.path.is_file() => Transport::Oci,
-            Ending::Unknown(ending) => return Err(unknown_ending(&format!("{role} `{shown}`"), ending, role)),
+            Ending::Unknown(_) | Ending::Doubtful(_) if role == Role::Image && split.path.is_file() => Transport::Oci,
+            Ending::Unknown(ending) | Ending::Doubtful(ending) => {
+                return Err(unknown_ending(&format!("{role} `{shown}`"), &as_typed(&ending), role))
+            }
             Ending::Plain => Transport::Oci,
         };
         let location =
@@ -163,7 +165,8 @@ impl Location {
     /// The compression of an archive written to this path, by its ending. bzip2 can only be read.
     pub fn outer_codec(&self) -> Result<Codec> {
         Ok(match Ending::of(&self.path) {
-            Ending::Plain | Ending::Archive(Outer::None) => Codec::Plain,
+            // With a transport, any name will do.
+            Ending::Plain | Ending::Doubtful(_) | Ending::Archive(Outer::None) => Codec::Plain,
             Ending::Archive(Outer::Gzip) => Codec::Gzip(GzipLevel::default()),
             Ending::Archive(Outer::Xz) => Codec::Xz(XzLevel::default()),
             Ending::Archive(Outer::Zstd) => Codec::Zstd(ZstdLevel::default()),
@@ -173,7 +176,9 @@ impl Location {
                     ENDINGS,
                 ))
             }
-            Ending::Unknown(ending) => return Err(unknown_ending(&format!("target `{self}`"), ending, Role::Target)),
+            Ending::Unknown(ending) => {
+                return Err(unknown_ending(&format!("target `{self}`"), &as_typed(&ending), Role::Target))
+            }
         })
     }
 }
@@ -183,7 +188,9 @@ const ENDINGS: &str = "end its name in `.tar`, `.tar.gz`, `.tar.xz` or `.tar.zst
 fn unknown_ending(subject: &str, ending: &str, role: Role) -> Error {
     let hint = match role {
         Role::Image => "decompress it first: archives are read plain, or in gzip, zstd, xz or bzip2",
-        Role::Target => ENDINGS,
+        Role::Target => {
+            "end its name in `.tar`, `.tar.gz`, `.tar.xz` or `.tar.zst`; a directory of this name has `oci:` before it"
+        }
     };
     Error::refused_with_hint(format!("{subject}: archives that end in `{ending}` are not known here"), hint)
 }

@@ -6,6 +6,7 @@ use crate::error::{as_typed, Error};
 use crate::layout::names::ending::Ending;
 use crate::layout::names::role::{Role, FORMS};
 use crate::layout::DockerName;
+use crate::spelling;
 
 /// Transports of other tools that are not supported.
 const FOREIGN: [&str; 7] = ["containers-storage", "dir", "docker", "docker-daemon", "ostree", "sif", "tarball"];
@@ -26,10 +27,23 @@ const MEANT: [(&str, &str); 12] = [
     ("tgz", "oci-archive"),
 ];
 
+/// Transports that are recognised when they are misspelt. The others are too near to common names of directories.
+const OFTEN_TYPED: [&str; 6] =
+    ["oci", "oci-archive", "docker-archive", "docker", "docker-daemon", "containers-storage"];
+
 /// What a word before a colon and a path says, as it is no path.
 fn is_transport(word: &str) -> bool {
     let lower = word.to_ascii_lowercase();
     FOREIGN.contains(&lower.as_str()) || lower == "file" || meant(word).is_some()
+}
+
+/// The transport that a word is a misspelling of. `oci2` is the second of its kind, and `ci` a word of its own.
+fn misspelt(word: &str) -> Option<&'static str> {
+    let lower = word.to_ascii_lowercase();
+    let is_word = lower.len() > 2 && lower.bytes().all(|byte| byte.is_ascii_lowercase() || matches!(byte, b'-' | b'_'));
+    let near =
+        spelling::nearest(&lower, OFTEN_TYPED).filter(|near| is_word && near.as_bytes()[0] == lower.as_bytes()[0]);
+    near.filter(|near| *near != lower)
 }
 
 /// The transport that a misspelt one means.
@@ -106,6 +120,15 @@ pub(super) fn refuse(text: &str, role: Role, on_disk: impl Fn(&Path) -> bool) ->
             let or_path = if word.eq_ignore_ascii_case(meant) { String::new() } else { or_path };
             return Err(Error::refused_with_hint(message, format!("write `{meant}:{rest}`{or_path}")));
         }
+        if let Some(meant) = misspelt(word).filter(|_| !on_disk(Path::new(word))) {
+            let message = format!("{role} `{text}`: transport `{word}:` is unknown: {FORMS} expected");
+            let instead = match elsewhere(meant, rest) {
+                Some(there) => format!("did you mean `{meant}:`, then {}", skopeo(&there, role)),
+                None => format!("did you mean `{meant}:{rest}`"),
+            };
+            let or_path = format!("if it is a directory and a name, write `oci:{text}`");
+            return Err(Error::refused_with_hint(message, format!("{instead}; {or_path}")));
+        }
     }
     if looks_like_a_registry(text, on_disk) {
         let message = format!("{role} `{text}` looks like an image in a registry, which is neither read nor written");
@@ -117,14 +140,19 @@ pub(super) fn refuse(text: &str, role: Role, on_disk: impl Fn(&Path) -> bool) ->
 
 fn foreign(text: &str, scheme: &str, rest: &str, role: Role) -> Error {
     let message = format!("{role} `{text}`: transport `{scheme}:` is unknown: {FORMS} expected");
-    let scheme = scheme.to_ascii_lowercase();
-    let rest = rest.trim_start_matches('/');
-    let there = match scheme.as_str() {
-        "docker" | "http" | "https" | "registry" => format!("docker://{rest}"),
-        known if FOREIGN.contains(&known) => format!("{known}:{}", text.split_once(':').map_or("", |(_, rest)| rest)),
-        _ => return Error::refused(message),
-    };
-    Error::refused_with_hint(message, skopeo(&there, role))
+    match elsewhere(&scheme.to_ascii_lowercase(), text.split_once(':').map_or(rest, |(_, rest)| rest)) {
+        Some(there) => Error::refused_with_hint(message, skopeo(&there, role)),
+        None => Error::refused(message),
+    }
+}
+
+/// What skopeo calls an image that other tools hold, by its transport and what follows.
+fn elsewhere(scheme: &str, rest: &str) -> Option<String> {
+    match scheme {
+        "docker" | "http" | "https" | "registry" => Some(format!("docker://{}", rest.trim_start_matches('/'))),
+        known if FOREIGN.contains(&known) => Some(format!("{known}:{rest}")),
+        _ => None,
+    }
 }
 
 /// The skopeo command that copies the image from or to `there`.
