@@ -92,9 +92,10 @@ pub fn convert(
     let compression = options.compression.map(|wanted| options.target.compression(targets, wanted));
     let (entries, graph, plan, left) = layout.by_one_index(|| {
         let mut entries = transfer::entries(layout)?;
+        let mut beside = None;
         let attestations = layout.attestations(layout.meant()?.iter().map(DescriptorPath::entry))?;
         if let Some(platform) = &options.platform {
-            entries = transfer::of_platform(layout, entries, platform)?;
+            (entries, beside) = transfer::of_platform(layout, &entries, platform)?;
         }
         transfer::tell_apart(&mut entries, layout, targets)?;
         let mut graph = Graph::read(layout, entries.iter().map(|entry| &entry.descriptor))?;
@@ -104,7 +105,8 @@ pub fn convert(
             plan = TransferPlan::of(&graph, compression)?;
         }
         let images = graph.nodes().map(|node| &node.descriptor.digest);
-        let left = transfer::left_attestations(&attestations, images, |digest| graph.has(digest));
+        let mut left = transfer::left_attestations(&attestations, images, |digest| graph.has(digest));
+        left.extend(beside);
         Ok((entries, graph, plan, left))
     })?;
     if options.digests == Digests::Preserved {

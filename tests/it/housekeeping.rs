@@ -1,4 +1,5 @@
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -8,8 +9,8 @@ use rustix::process::Signal;
 use serde_json::{json, Value};
 
 use crate::harness::{
-    bytes_of, named, names_below, sha256, tar_of, until_it_writes, with, ByHand, Layout, Member, Peer, Scratch, Tool,
-    MANIFEST,
+    bytes_of, named, names_below, sha256, tar_of, unprivileged_words, until_it_writes, with, ByHand, Layout, Member,
+    Peer, Scratch, Tool, MANIFEST,
 };
 
 fn oci(layout: &Path, name: &str) -> String {
@@ -576,6 +577,20 @@ fn what_nothing_leads_to_goes_and_all_else_stays() {
     assert_eq!(outcome.stdout(), "");
     assert_eq!(gc(&["-q"]).stderr(), "");
     assert!(bytes_of(&out) == expected);
+}
+
+/// An error that comes while blobs are removed tells of no new target: what the layout lists stays as it was.
+#[test]
+fn a_blob_that_cannot_be_removed_makes_nothing_new() {
+    let scratch = Scratch::new();
+    let out = scratch.join("out");
+    let _ = littered(&out);
+    let blobs = out.join("blobs/sha256");
+    let locked = |mode: u32| fs::set_permissions(&blobs, fs::Permissions::from_mode(mode)).unwrap();
+    locked(0o555);
+    let error = Tool::new("gc").arg("oci:out").behind(unprivileged_words()).within(scratch.path()).run().error();
+    locked(0o755);
+    assert!(error.contains("cannot remove a blob of `out`") && !error.contains("new:"), "{error}");
 }
 
 #[test]

@@ -216,3 +216,90 @@ fn a_signature_without_a_name_is_no_member_of_an_index() {
         fs::remove_dir_all(scratch.join("out")).unwrap();
     }
 }
+
+/// Without a name, what is attached to the image of the platform goes along as without a platform. One line tells of the
+/// rest.
+#[test]
+fn what_is_attached_goes_along_with_the_image_of_one_platform() {
+    let scratch = Scratch::new();
+    let layout = ByHand::at(&scratch.join("many"));
+    let (a, b) = (layout.platform("amd64", None), layout.platform("arm64", None));
+    let index = layout.index(&[a.clone(), b.clone()]);
+    let tag_of = |about: &Value| digest(about).replace(':', "-");
+    let sig_of = |about: &Value| named(&signature(&layout, about), &tag(about, "sig"));
+    let (of_a, of_b, of_index) = (sig_of(&a), sig_of(&b), sig_of(&index));
+    let (bill, bill_of_b) = (layout.artifact(&a, "a"), layout.artifact(&b, "b"));
+    let (bill_of_index, of_bill) = (layout.artifact(&index, "i"), layout.artifact(&bill, "of a"));
+    let listed = |about: &Value, bill: &Value| named(&layout.index(std::slice::from_ref(bill)), &tag_of(about));
+    let kept = [of_a.clone(), bill.clone(), of_bill.clone(), listed(&a, &bill), listed(&bill, &of_bill)];
+    let left = [
+        of_index,
+        of_b,
+        bill_of_b.clone(),
+        bill_of_index.clone(),
+        listed(&b, &bill_of_b),
+        listed(&index, &bill_of_index),
+    ];
+    let convert = |words: &[&str]| {
+        let _ = fs::remove_dir_all(scratch.join("out"));
+        told(&scratch, &[&["convert", "oci:many", "oci:out"], words].concat())
+    };
+    let sorted = |mut all: Vec<Value>| {
+        all.sort_by_key(ToString::to_string);
+        all
+    };
+    layout.list(&[&[named(&index, "v1")][..], &left, &kept].concat());
+    let said = convert(&["--platform", "linux/amd64"]);
+    let line =
+        format!("signature {} and 3 more are about no image that is taken, and do not go along\n", short(&left[0]));
+    assert!(said.ends_with(&line) && said.lines().count() == 1, "{said}");
+    let out = entries(&scratch, "out");
+    let image = named(&a, "v1");
+    assert_eq!(sorted(out), sorted([&[image][..], &kept].concat()));
+    for entry in &left {
+        assert!(!holds(&scratch.join("out"), entry), "{entry:#}");
+    }
+
+    // An image without an index keeps all, and says nothing.
+    layout.list(&[&[named(&a, "v1")][..], &kept].concat());
+    assert_eq!(convert(&["--platform", "linux/amd64"]), "");
+    let with_platform = entries(&scratch, "out");
+    assert_eq!(convert(&[]), "");
+    assert_eq!(sorted(with_platform), sorted(entries(&scratch, "out")));
+
+    // A signature of what changes is untrue.
+    let said = convert(&["--platform", "linux/amd64", "--compression", "zstd"]);
+    assert!(
+        said.contains(&format!("signature {} is about {}, and does not go along", short(&of_a), digest(&a))),
+        "{said}"
+    );
+    let names: Vec<String> = Layout::at(&scratch.join("out")).refs().into_keys().collect();
+    assert!(!names.contains(&tag(&a, "sig")) && names.contains(&"v1".to_owned()), "{names:?}");
+}
+
+/// A new index has another digest than the one whose images it takes.
+#[test]
+fn a_signature_of_an_index_stays_behind_with_a_warning() {
+    let scratch = Scratch::new();
+    let layout = ByHand::at(&scratch.join("many"));
+    let (a, b) = (layout.platform("amd64", None), layout.platform("arm64", None));
+    let index = layout.index(&[a, b]);
+    let of_index = named(&signature(&layout, &index), &tag(&index, "sig"));
+    let bill = layout.artifact(&index, "bill");
+    let line = format!("signature {} is about {}, and does not go along\n", short(&of_index), digest(&index));
+    layout.list(&[named(&index, "v1"), of_index]);
+    for words in [
+        &["convert", "oci:many:v1", "oci:out:x"][..],
+        &["index", "oci:many:v1", "oci:out:x"],
+        &["index", "oci:many:v1", "oci:out:x", "--flat"],
+        &["index", "oci:many", "oci:out:x"],
+    ] {
+        let _ = fs::remove_dir_all(scratch.join("out"));
+        let said = told(&scratch, words);
+        assert!(said.ends_with(&line) && said.lines().count() == 1, "{words:?}: {said}");
+    }
+    layout.list(&[named(&index, "v1"), bill.clone()]);
+    let said = told(&scratch, &["index", "oci:many", "oci:new:x"]);
+    let line = format!("artifact {} is about no image that is taken, and does not go along\n", short(&bill));
+    assert!(said.ends_with(&line) && said.lines().count() == 1, "{said}");
+}

@@ -1,9 +1,9 @@
 //! What is said about attestations and signatures whose images are taken elsewhere, or change.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::digest::Digest;
-use crate::layout::{about, kind_of_referrer};
+use crate::layout::{about, about_by_tag, is_referrers_tag, kind_of_referrer};
 use crate::oci::annotations::ATTESTED;
 use crate::oci::{Annotations, Descriptor};
 
@@ -30,6 +30,25 @@ pub(crate) fn left_attestations<'d>(
         Some(format!("{what} {first}{rest} is about {image}, and does not go along"))
     };
     images.into_iter().filter_map(warning).collect()
+}
+
+/// A warning about entries beside the images that are taken, which are about none of these. `None` if there are none.
+pub(crate) fn left_beside(left: &[&Descriptor]) -> Option<String> {
+    // Each is also in the list under the referrers tag.
+    let lists_alone = left.iter().all(|entry| is_referrers_tag(entry));
+    let left: Vec<_> = left.iter().filter(|entry| lists_alone || !is_referrers_tag(entry)).collect();
+    let count = left.iter().map(|entry| &entry.digest).collect::<BTreeSet<_>>().len();
+    let first = left.first()?;
+    let what = match first.ref_name().and_then(about_by_tag) {
+        Some(_) => kind_of_referrer(first),
+        None if lists_alone => "the list",
+        None => "artifact",
+    };
+    let first = first.digest.short();
+    Some(match count {
+        1 => format!("{what} {first} is about no image that is taken, and does not go along"),
+        _ => format!("{what} {first} and {} more are about no image that is taken, and do not go along", count - 1),
+    })
 }
 
 /// Makes an attestation of an image that is replaced one of the new image, whose layers are the same. Returns a warning

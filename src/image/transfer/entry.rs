@@ -6,13 +6,11 @@ use crate::image::publish::TargetOptions;
 use crate::image::transfer::plan::TransferPlan;
 use crate::image::transfer::rewrite::Rewritten;
 use crate::layout::{
-    about, about_by_tag, choose, complete_names, fitting, is_artifact, is_referrers_tag, referrers_tag,
-    without_full_name, Choice, DescriptorPath, Graph, ImageName, Layout, Location, NodeContent, Transport,
+    about, about_by_tag, complete_names, is_artifact, is_referrers_tag, referrers_tag, without_full_name,
+    DescriptorPath, Graph, ImageName, Layout, Location, NodeContent, Transport,
 };
-use crate::media_type::MediaKind;
 use crate::oci::annotations::{CONTAINERD_NAME, REF_NAME};
 use crate::oci::{Annotations, Descriptor};
-use crate::platform::PlatformPattern;
 
 /// An entry of a layout's index, on its way into another.
 #[derive(Clone, Debug)]
@@ -72,47 +70,6 @@ pub(crate) fn entries(layout: &Layout) -> Result<Vec<IndexEntry>> {
         }
     }
     Ok(entries)
-}
-
-/// Replaces each image entry by its image for the platform, and drops all other entries.
-pub(crate) fn of_platform(
-    layout: &Layout,
-    entries: Vec<IndexEntry>,
-    platform: &PlatformPattern,
-) -> Result<Vec<IndexEntry>> {
-    let graph = Graph::read(layout, entries.iter().map(|entry| &entry.descriptor))?;
-    let subject = format!("image `{}`", layout.location());
-    let mut chosen = Vec::new();
-    let mut all = Vec::new();
-    for entry in entries.into_iter().filter(|entry| entry.kind == EntryKind::Image) {
-        let mut manifests = Vec::new();
-        let mut choices = Vec::new();
-        for manifest in graph.manifests_below([&entry.descriptor])? {
-            let config = match &graph.node(&manifest.digest).content {
-                NodeContent::Manifest(_, Some(config)) => Some(config.value().platform()),
-                NodeContent::Missing if manifest.media_type.kind() == MediaKind::Manifest => None,
-                _ => continue,
-            };
-            let choice = Choice::new(&manifest, &entry.descriptor, config.as_ref());
-            let Some(choice) = choice.filter(|choice| !choice.is_unknown()) else { continue };
-            choices.push(choice);
-            manifests.push(manifest);
-        }
-        // Another entry may have a matching image.
-        if !fitting(platform, &choices).is_empty() {
-            let at = choose(&subject, platform, &choices)?;
-            let mut taken = entry.with(manifests.swap_remove(at));
-            if choices[at].is_nameless() {
-                taken.descriptor.platform = Some(platform.to_be_named()?);
-            }
-            chosen.push(taken);
-        }
-        all.extend(choices);
-    }
-    if chosen.is_empty() {
-        choose(&subject, platform, &all)?;
-    }
-    Ok(chosen)
 }
 
 /// The entries attached to images, directly or through other entries.
@@ -261,7 +218,7 @@ pub(crate) fn check_names(
 
 impl IndexEntry {
     /// This entry with one of its manifests in its place.
-    fn with(&self, manifest: Descriptor) -> Self {
+    pub(super) fn with(&self, manifest: Descriptor) -> Self {
         if manifest.digest == self.descriptor.digest {
             return self.clone();
         }

@@ -8,15 +8,17 @@ mod attestations;
 mod blobs;
 mod entry;
 mod plan;
+mod platform;
 mod rewrite;
 
-pub(crate) use attestations::{left_attestations, take_along};
+pub(crate) use attestations::{left_attestations, left_beside, take_along};
 pub(crate) use blobs::{move_all, BlobSource};
 pub use blobs::{BlobReport, How};
 pub(crate) use entry::{
-    attached_to, check_names, entries, leave_untrue, of_platform, tell_apart, without_names, EntryKind, IndexEntry,
+    attached_to, check_names, entries, leave_untrue, tell_apart, without_names, EntryKind, IndexEntry,
 };
 pub(crate) use plan::TransferPlan;
+pub(crate) use platform::of_platform;
 pub(crate) use rewrite::Rewritten;
 
 use crate::image::sealed::NULL;

@@ -78,6 +78,8 @@ struct Part<R> {
     renames: Vec<(PathBuf, PathBuf)>,
     /// Blobs to remove from a layout at the end.
     freed: BTreeSet<Digest>,
+    /// Whether the target comes to list something else.
+    is_new: bool,
     is_shown: bool,
 }
 
@@ -159,6 +161,10 @@ impl<R, F: FnMut(&mut Draft<'_>) -> Result<R>> Commit<'_, R, F> {
             index = changed;
             part.freed = freed;
         }
+        let is_new = held.layout.is_none() || index != held.index;
+        for number in numbers {
+            self.parts[*number].is_new = is_new;
+        }
         let transaction = &self.parts[first].transaction;
         let path = &transaction.target.path;
         let mut renames = Vec::new();
@@ -166,7 +172,7 @@ impl<R, F: FnMut(&mut Draft<'_>) -> Result<R>> Commit<'_, R, F> {
             let marker = transaction.stage.write(MARKER, Document::seal(LayoutMarker::default()).raw())?;
             renames.push((marker, path.join(MARKER)));
         }
-        if held.layout.is_none() || index != held.index {
+        if is_new {
             renames.push((transaction.write_index(index)?, path.join(INDEX)));
         }
         renames.iter().try_for_each(|(from, _)| sync(from, path, self.work.durability))?;
@@ -229,14 +235,14 @@ impl<R, F: FnMut(&mut Draft<'_>) -> Result<R>> Commit<'_, R, F> {
     /// Adds to an error during publication which targets are new and which are not.
     fn partly(&self, error: Error) -> Error {
         let names = |shown: bool| -> String {
-            let meant = self.parts.iter().filter(|part| part.is_shown == shown);
+            let meant = self.parts.iter().filter(|part| part.shows_news() == shown);
             let names: Vec<String> = meant.map(|part| format!("`{}`", part.transaction.target)).collect();
             names.join(", ")
         };
-        if !self.parts.iter().any(|part| part.is_shown) || matches!(error, Error::Interrupted) {
+        if !self.parts.iter().any(Part::shows_news) || matches!(error, Error::Interrupted) {
             return error;
         }
-        let is_all = self.parts.iter().all(|part| part.is_shown);
+        let is_all = self.parts.iter().all(Part::shows_news);
         let rest = if is_all { String::new() } else { format!(", as it was: {}", names(false)) };
         Error::refused(format!("{error} (new: {}{rest})", names(true)))
     }
@@ -252,8 +258,14 @@ impl<R> Part<R> {
             held: None,
             renames: Vec::new(),
             freed: BTreeSet::new(),
+            is_new: true,
             is_shown: false,
         }
+    }
+
+    /// Whether readers of the target find something else than before.
+    fn shows_news(&self) -> bool {
+        self.is_shown && self.is_new
     }
 
     fn settle(&mut self, work: &Work<'_>) -> Result<()> {

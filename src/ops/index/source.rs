@@ -3,7 +3,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::image::transfer::{self, attached_to, move_all, BlobReport, EntryKind, IndexEntry, Rewritten, TransferPlan};
-use crate::layout::{DescriptorPath, Graph, Layout, Transaction, Trust};
+use crate::layout::{about, DescriptorPath, Graph, Layout, NodeContent, Transaction, Trust};
 use crate::oci::Descriptor;
 use crate::ops::index::member::{members, Candidate};
 use crate::work::Work;
@@ -36,6 +36,12 @@ impl<'a> Source<'a> {
         let lost = take_lost(&mut members);
         let images = members.iter().map(|member| &member.descriptor.digest);
         let mut attached: Vec<IndexEntry> = attached_to(&entries, &all, images).into_iter().cloned().collect();
+        let taken: BTreeSet<Digest> = attached.iter().map(|entry| entry.descriptor.digest.clone()).collect();
+        // What tells its image by its descriptor is told with that.
+        let left = entries.iter().filter(|entry| entry.kind == EntryKind::Attached).map(|entry| &entry.descriptor);
+        let left: Vec<&Descriptor> =
+            left.filter(|entry| about(entry).is_none() && !taken.contains(&entry.digest)).collect();
+        let beside = transfer::left_beside(&left);
 
         // Nothing else is taken, such as the indexes that the images were taken from.
         let read = |attached: &[IndexEntry]| {
@@ -51,12 +57,16 @@ impl<'a> Source<'a> {
         let mut rewritten = Rewritten::of(&graph, &plan, BTreeMap::new());
         let attached = attached.iter().map(|entry| entry.redirected(&mut rewritten).descriptor).collect();
         let attestations = layout.attestations(layout.meant()?.iter().map(DescriptorPath::entry))?;
-        let images = members.iter().map(|member| &member.descriptor.digest).chain(&lost);
+        // The indexes that the images were taken from may be signed too.
+        let indexes = all.nodes().filter(|node| matches!(node.content, NodeContent::Index(_)));
+        let indexes = indexes.map(|node| &node.descriptor.digest).filter(|digest| !graph.has(digest));
+        let images = members.iter().map(|member| &member.descriptor.digest).chain(&lost).chain(indexes);
         let left = transfer::left_attestations(&attestations, images, |digest| graph.has(digest));
         for member in &mut members {
             member.descriptor = rewritten.redirected(member.descriptor.clone());
         }
         let mut warnings = left;
+        warnings.extend(beside);
         let signatures = entries.iter().filter(|entry| entry.kind == EntryKind::Signature);
         warnings.extend(signatures.map(|entry| {
             let signature = entry.descriptor.digest.short();
