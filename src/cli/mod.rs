@@ -225,7 +225,7 @@ fn explain(error: &clap::Error) -> ExitCode {
         say(error.to_string().trim_end());
         return ExitCode::from(2);
     }
-    let (message, hint) = usage::explanation(error);
+    let (message, hint) = usage::explanation(error, &typed());
     say(&format!("ocibake: error: {}", shortened(message)));
     if let Some(hint) = foreign_verb(error).or(hint) {
         say(&format!("hint: {}", shortened(hint)));
@@ -236,9 +236,14 @@ fn explain(error: &clap::Error) -> ExitCode {
 /// Returns what to type instead of a verb that another tool has.
 fn foreign_verb(error: &clap::Error) -> Option<String> {
     let Some(ContextValue::String(verb)) = error.get(ContextKind::InvalidSubcommand) else { return None };
-    let args: Vec<String> = env::args_os().map(|arg| arg.to_string_lossy().into_owned()).collect();
+    let args = typed();
     let at = args.iter().position(|arg| arg == verb)?;
     foreign::hint(verb, &args[at + 1..])
+}
+
+/// The words of the command line.
+fn typed() -> Vec<String> {
+    env::args_os().map(|arg| arg.to_string_lossy().into_owned()).collect()
 }
 
 /// Prints a message to stderr. If stderr is gone, it is lost.

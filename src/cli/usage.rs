@@ -12,8 +12,8 @@ pub(super) fn count(text: &str) -> Result<NonZeroUsize, String> {
     text.parse().map_err(|_| "a whole number from 1 on".to_owned())
 }
 
-/// Returns what is wrong, in one line, and what to do about it.
-pub(super) fn explanation(error: &clap::Error) -> (String, Option<String>) {
+/// Returns what is wrong with the words of a command line, in one line, and what to do about it.
+pub(super) fn explanation(error: &clap::Error, words: &[String]) -> (String, Option<String>) {
     let given = |kind| context(error, kind).first().cloned().unwrap_or_default();
     let flag = named(&given(ContextKind::InvalidArg));
     let value = given(ContextKind::InvalidValue);
@@ -37,8 +37,17 @@ pub(super) fn explanation(error: &clap::Error) -> (String, Option<String>) {
                 return (format!("one argument too many: `{}`", as_typed(&flag)), usage);
             }
             let message = format!("there is no flag `{}`", as_typed(&flag));
-            if let Some(ours) = ours(&flag).filter(|_| given(ContextKind::Usage).contains("ocibake build")) {
-                return (message, Some(ours.to_owned()));
+            // The program may be called by another name.
+            let usage = given(ContextKind::Usage);
+            let verb = usage.split_whitespace().skip_while(|word| *word == "Usage:").nth(1).unwrap_or_default();
+            let ours = match (flag.as_str(), verb) {
+                ("--platform", "build") => Some(platform_of_build(value_of(&flag, words))),
+                (_, "build") => ours(&flag).map(str::to_owned),
+                ("--arch" | "--variant" | "--os", verb) => platform_of_images(verb, words),
+                _ => None,
+            };
+            if ours.is_some() {
+                return (message, ours);
             }
             (message, nearest(&context(error, ContextKind::SuggestedArg)).or_else(|| Some(HELP.to_owned())))
         }
@@ -89,7 +98,6 @@ fn nearest(candidates: &[String]) -> Option<String> {
 /// What does the job of a flag by which other builders call it.
 fn ours(flag: &str) -> Option<&'static str> {
     Some(match flag {
-        "--platform" => "--arch says which architecture the image is for, --variant and --os the rest",
         "--from" => "--base builds on an image",
         "-t" | "--name" => "a target holds the name, `oci:DIR:NAME`; --additional-tag adds more",
         "-o" | "--output" | "--dest" => "targets stand after the rootfs: `ocibake build ROOTFS oci:DIR:NAME`",
@@ -100,6 +108,42 @@ fn ours(flag: &str) -> Option<&'static str> {
         "-w" | "--workdir" => "did you mean `--working-dir`",
         _ => return None,
     })
+}
+
+/// The value of a flag: the word after it, or what stands after `=`.
+fn value_of<'a>(flag: &str, words: &'a [String]) -> Option<&'a str> {
+    let at = words.iter().position(|word| word.split('=').next() == Some(flag))?;
+    match words[at].split_once('=') {
+        Some((_, value)) => Some(value),
+        None => words.get(at + 1).map(String::as_str).filter(|value| !value.starts_with('-')),
+    }
+}
+
+/// The flags of `build` for a platform as other builders write it: `linux/arm/v7`.
+fn platform_of_build(platform: Option<&str>) -> String {
+    let parts: Vec<&str> = platform.unwrap_or_default().split('/').collect();
+    let is_word = |part: &&str| part.bytes().all(|byte| byte.is_ascii_alphanumeric()) && !part.is_empty();
+    if !parts.iter().all(|part| is_word(part)) {
+        return "--arch says which architecture the image is for, as `--arch amd64`, --variant and --os the rest"
+            .to_owned();
+    }
+    let os = |os: &str| if os == "linux" { String::new() } else { format!(" --os {os}") };
+    match parts.as_slice() {
+        [arch] => format!("did you mean `--arch {arch}`"),
+        [given, arch] => format!("did you mean `--arch {arch}{}`", os(given)),
+        [given, arch, variant, ..] => format!("did you mean `--arch {arch} --variant {variant}{}`", os(given)),
+        [] => String::new(),
+    }
+}
+
+/// The flag that chooses one of several images, for a verb that reads them.
+fn platform_of_images(verb: &str, words: &[String]) -> Option<String> {
+    let command = super::interface();
+    let has_platform = command.find_subcommand(verb)?.get_arguments().any(|arg| arg.get_long() == Some("platform"));
+    let part = |flag| value_of(flag, words);
+    let (os, arch) = (part("--os").unwrap_or("linux"), part("--arch").unwrap_or("ARCH"));
+    let variant = part("--variant").map(|variant| format!("/{variant}")).unwrap_or_default();
+    has_platform.then(|| format!("did you mean `--platform {os}/{arch}{variant}`"))
 }
 
 const HELP: &str = "`ocibake --help` and `ocibake COMMAND --help` tell what there is";
@@ -140,6 +184,19 @@ mod tests {
     use super::super::Cli;
     use super::*;
 
+    fn explained(program: &str, line: &str) -> (String, Option<String>) {
+        use clap::FromArgMatches;
+        let words: Vec<String> = std::iter::once(program).chain(line.split(' ')).map(str::to_owned).collect();
+        let parsed = Cli::command().try_get_matches_from(&words).and_then(|matches| Cli::from_arg_matches(&matches));
+        explanation(&parsed.map(|_| ()).unwrap_err(), &words)
+    }
+
+    #[test]
+    fn a_program_of_another_name_explains_the_same() {
+        let (_, hint) = explained("bake-1.0", "build r o --platform linux/arm64");
+        assert_eq!(hint.as_deref(), Some("did you mean `--arch arm64`"));
+    }
+
     #[test]
     fn in_words_of_the_job() {
         for (line, message, hint) in [
@@ -150,7 +207,12 @@ mod tests {
             ("squash o p --from 0", "--from: `0` is not accepted: a whole number from 1 on", ""),
             ("build r o --stat", "there is no flag `--stat`", "did you mean `--stats`"),
             ("build r o --frobnicate", "there is no flag `--frobnicate`", "tell what there is"),
-            ("build r o --platform linux/arm64", "there is no flag `--platform`", "--arch says which"),
+            ("build r o --platform linux/arm64", "there is no flag `--platform`", "did you mean `--arch arm64`"),
+            ("build r o --platform=linux/arm/v7", "there is no flag `--platform`", "`--arch arm --variant v7`"),
+            ("build r o --platform", "there is no flag `--platform`", "--arch says which"),
+            ("inspect o --arch arm", "there is no flag `--arch`", "did you mean `--platform linux/arm`"),
+            ("convert o p --arch arm --variant v7", "there is no flag `--arch`", "`--platform linux/arm/v7`"),
+            ("ls o --arch arm", "there is no flag `--arch`", "tell what there is"),
             ("build r o -t app:v1", "there is no flag `-t`", "a target holds the name"),
             ("ls o --platform linux/arm64", "there is no flag `--platform`", "tell what there is"),
             ("build r o -x", "there is no flag `-x`", "tell what there is"),
@@ -171,13 +233,7 @@ mod tests {
             ("build r", "TARGETS... is missing", "ocibake build"),
             ("verify", "IMAGE is missing", "ocibake verify"),
         ] {
-            let words = std::iter::once("ocibake").chain(line.split(' '));
-            let error = Cli::command().try_get_matches_from(words).map(|matches| {
-                use clap::FromArgMatches;
-                Cli::from_arg_matches(&matches).map(|_| ())
-            });
-            let error = error.and_then(|matches| matches).unwrap_err();
-            let (found, found_hint) = explanation(&error);
+            let (found, found_hint) = explained("ocibake", line);
             assert!(found.starts_with(message), "{line}: {found}");
             assert!(found_hint.clone().unwrap_or_default().contains(hint), "{line}: {found_hint:?}");
         }

@@ -396,7 +396,10 @@ mod tests {
                 "OCI_IMAGE_CMD=\"a 'b\"",
                 "OCI_IMAGE_CMD (v:1): `a 'b` is not accepted: shell words with each quote closed",
             ),
-            ("OCI_IMAGE_VOLUMES=data", "OCI_IMAGE_VOLUMES (v:1): `data` is not accepted: absolute paths below `/`"),
+            (
+                "OCI_IMAGE_VOLUMES=data",
+                "OCI_IMAGE_VOLUMES (v:1): `data` is not accepted: absolute paths below `/`, without `..`",
+            ),
             ("\nOCI_IMAGE_WORKINGDIR=app", "OCI_IMAGE_WORKINGDIR (v:2): `app` is not accepted: an absolute path"),
             ("OCI_IMAGE_RUNTIME_UID='a b'", "OCI_IMAGE_RUNTIME_UID (v:1): `a b` is not accepted: USER[:GROUP]"),
             ("OCI_IMAGE_STOPSIGNAL=KIL", "OCI_IMAGE_STOPSIGNAL (v:1): `KIL` is not accepted: a signal"),

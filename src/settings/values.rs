@@ -39,6 +39,12 @@ pub(crate) const VOLUME: Grammar<String> = Grammar {
     read: |text| (text.starts_with('/') && !text.trim_matches('/').is_empty()).then(|| text.to_owned()),
 };
 
+/// A volume to add. An engine would mount one with `..` where nobody expects it.
+pub(super) const NEW_VOLUME: Grammar<String> = Grammar {
+    accepted: "absolute paths below `/`, without `..`",
+    read: |text| (VOLUME.read)(text).filter(|path| !path.split('/').any(|component| component == "..")),
+};
+
 /// A volume to remove, whatever its name.
 pub(super) const ANY_VOLUME: Grammar<String> = Grammar { accepted: "the path of a volume", read: NOT_EMPTY.read };
 
@@ -343,6 +349,8 @@ mod tests {
         refuses(&ABSOLUTE_PATH, &["", "a", "./a", "~", " /a"]);
         same(&VOLUME, &["/data", "/a b"]);
         refuses(&VOLUME, &["", "data", "/", "//"]);
+        same(&NEW_VOLUME, &["/data", "/a b", "/a..b/.../c"]);
+        refuses(&NEW_VOLUME, &["", "data", "/", "/a/../b", "/..", "/a/.."]);
     }
 
     #[test]

@@ -102,7 +102,7 @@ variables! {
         => Fills::Field("ExposedPorts", FieldKind::Set(&values::PORT, &values::PORT, |config| &mut config.exposed_ports));
     VOLUMES = List "OCI_IMAGE_VOLUMES" Some("--volume"),
         "directories that outlive it, absolute paths"
-        => Fills::Field("Volumes", FieldKind::Set(&values::VOLUME, &values::ANY_VOLUME, |config| &mut config.volumes));
+        => Fills::Field("Volumes", FieldKind::Set(&values::NEW_VOLUME, &values::ANY_VOLUME, |config| &mut config.volumes));
     LABELS = List "OCI_IMAGE_LABELS" Some("--label"),
         "labels `key=value`; `.x=` means `org.opencontainers.image.x=`"
         => Fills::Field("Labels", FieldKind::Map(&values::ANNOTATION, |config| &mut config.labels));

@@ -82,6 +82,11 @@ fn words_that_mean_nothing_on_the_command_line() {
         ("build rootfs oci:out --threads 0", "--threads: `0` is not accepted: a whole number from 1 on"),
         ("build rootfs oci:out --threads -2", "--threads: `-2` is not accepted: a whole number from 1 on"),
         ("build rootfs oci:out --stat", "there is no flag `--stat`\nhint: did you mean `--stats`"),
+        (
+            "build rootfs oci:out --platform linux/arm/v7",
+            "there is no flag `--platform`\nhint: did you mean `--arch arm --variant v7`",
+        ),
+        ("inspect oci:out --arch arm", "there is no flag `--arch`\nhint: did you mean `--platform linux/arm`"),
         ("inspect oci:out --largest -3", "--largest: `-3` is not accepted: a whole number from 1 on"),
         ("squash oci:out oci:flat --to 0", "--to: `0` is not accepted: a whole number from 1 on"),
         (
@@ -231,6 +236,7 @@ fn values_of_every_setting() {
         ("OCI_IMAGE_ENTRYPOINT", "--entrypoint", "['/bin/sh']", &["JSON"]),
         ("OCI_IMAGE_HEALTHCHECK", "--healthcheck", r#"["CMD", 1]"#, &["JSON"]),
         ("OCI_IMAGE_WORKINGDIR", "--working-dir", "srv", &["absolute"]),
+        ("OCI_IMAGE_VOLUMES", "--volume", "/a/../b", &["absolute", "without `..`"]),
         ("OCI_IMAGE_RUNTIME_UID", "--user", "a b", &["USER[:GROUP]"]),
         ("OCI_IMAGE_RUNTIME_UID", "--user", "4294967295", &["USER[:GROUP]"]),
         ("OCI_IMAGE_STOPSIGNAL", "--stop-signal", "SIGWHAT", &["SIGTERM"]),

@@ -16,11 +16,11 @@ use crate::layout::{Image, Layout, Location, Stage};
 use crate::limits::Limits;
 use crate::media_type::{MediaKind, MediaType};
 use crate::oci::annotations::{BASE_DIGEST, BASE_NAME};
-use crate::oci::{Annotations, Descriptor, History, ImageConfig};
+use crate::oci::{Annotations, ContainerConfig, Descriptor, History, ImageConfig};
 use crate::parallel;
 use crate::platform::{Platform, PlatformPattern};
 use crate::tar;
-use crate::tree::{Content, Entry, TarPath, Tree};
+use crate::tree::{Content, Entry, Mask, TarPath, Tree};
 use crate::work::Work;
 
 /// How the base image is compared with the rootfs.
@@ -43,6 +43,32 @@ pub enum VolumeMask {
     Masked,
     /// They are compared like everything else.
     Compared,
+}
+
+/// The paths that are left out of the comparison with the base.
+pub(super) fn mask(container: &ContainerConfig, options: &BaseOptions) -> Result<Mask> {
+    let mut masks = options.masks.clone();
+    if options.volumes == VolumeMask::Masked {
+        for volume in container.volumes.keys() {
+            masks.push(without_dots(volume)?);
+        }
+    }
+    Ok(masks.into_iter().collect())
+}
+
+/// The path of a volume of the base, in which `..` leaves a directory, as where an engine mounts it.
+fn without_dots(volume: &str) -> Result<TarPath> {
+    let mut components = Vec::new();
+    for component in volume.split('/') {
+        match component {
+            ".." => {
+                components.pop();
+            }
+            "" | "." => {}
+            component => components.push(component),
+        }
+    }
+    TarPath::parse(components.join("/").as_bytes())
 }
 
 /// A base image and where it is.
@@ -192,4 +218,16 @@ pub(super) fn changed_contents<'t>(
     let pairs = unknown.iter().map(|(old, new)| (&old.path, &new.path));
     changed.extend(pairs.zip(differ).filter_map(|(pair, differs)| differs.then_some(pair)));
     Ok(changed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_volume_is_masked_where_an_engine_mounts_it() {
+        for (volume, masked) in [("/data", "data"), ("/a/../b//c/.", "b/c"), ("/../x", "x")] {
+            assert_eq!(without_dots(volume).unwrap(), TarPath::parse(masked.as_bytes()).unwrap(), "{volume}");
+        }
+    }
 }

@@ -33,7 +33,6 @@ use crate::image::tree::{ImageLayers, ImageTree};
 use crate::layer::groups::{database_files, PackageMap};
 use crate::layer::{self, leave_unstorable, Folded, Layer, LayerTimes, Step};
 use crate::layout::Location;
-use crate::oci::ContainerConfig;
 use crate::platform::Platform;
 use crate::settings::{BaseMode, BuildSpec};
 use crate::time::Timestamp;
@@ -86,7 +85,7 @@ pub fn build(rootfs: &Rootfs, targets: &[Location], options: &BuildOptions, work
 
     let container = documents::container_config(spec, base.as_ref());
     let compare_start = Instant::now();
-    let mask = mask(&container, &options.base)?;
+    let mask = base::mask(&container, &options.base)?;
     let mut warnings = settings_warnings(targets, options, &target_options)?;
     warnings.append(&mut read.warnings);
     let base_tree = read.base.as_ref().map(|base| &base.folded.tree);
@@ -328,17 +327,6 @@ pub(crate) fn read_tree(
 ) -> Result<(Tree, Box<dyn Content + Sync>, Vec<String>)> {
     let read = read_rootfs(rootfs, None, spool, options, work)?;
     Ok((read.rootfs.tree, read.rootfs.content, read.warnings))
-}
-
-/// The paths that are left out of the comparison with the base.
-fn mask(container: &ContainerConfig, options: &BaseOptions) -> Result<Mask> {
-    let mut masks = options.masks.clone();
-    if options.volumes == VolumeMask::Masked {
-        for volume in container.volumes.keys() {
-            masks.push(TarPath::parse(volume.as_bytes())?);
-        }
-    }
-    Ok(masks.into_iter().collect())
 }
 
 /// Returns what the layer over the base must hold, or `None` if there is no difference.
