@@ -3,7 +3,7 @@
 
 use std::fmt;
 use std::num::NonZeroUsize;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 use crate::block_cache::BlockCache;
@@ -48,6 +48,13 @@ impl<'a> Work<'a> {
     pub fn with_durability(self, durability: Durability) -> Self {
         Work { durability, ..self }
     }
+
+    /// Does something, and returns with its result all warnings that the observer is told of meanwhile, for a report.
+    pub(crate) fn with_warnings<T>(&self, act: impl FnOnce(&Work<'_>) -> Result<T>) -> Result<(T, Vec<String>)> {
+        let listening = Listening { observer: self.observer, told: Mutex::default() };
+        let result = act(&Work { observer: &listening, ..*self })?;
+        Ok((result, listening.told.into_inner().unwrap_or_else(PoisonError::into_inner)))
+    }
 }
 
 /// As many threads as the machine has cores, and no observer.
@@ -89,6 +96,35 @@ pub trait Observer: Sync {
         } else {
             Ok(())
         }
+    }
+}
+
+/// Passes everything on, and keeps the warnings.
+struct Listening<'a> {
+    observer: &'a dyn Observer,
+    told: Mutex<Vec<String>>,
+}
+
+impl Observer for Listening<'_> {
+    fn step(&self, message: &str) {
+        self.observer.step(message);
+    }
+
+    fn warning(&self, message: &str) {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner).push(message.to_owned());
+        self.observer.warning(message);
+    }
+
+    fn expect(&self, bytes: u64) {
+        self.observer.expect(bytes);
+    }
+
+    fn advance(&self, bytes: u64) {
+        self.observer.advance(bytes);
+    }
+
+    fn interrupted(&self) -> bool {
+        self.observer.interrupted()
     }
 }
 

@@ -63,6 +63,17 @@ pub fn squash(
     options: &SquashOptions,
     work: &Work<'_>,
 ) -> Result<SquashReport> {
+    let (mut report, warnings) = work.with_warnings(|work| squash_told(location, targets, options, work))?;
+    report.warnings = warnings;
+    Ok(report)
+}
+
+fn squash_told(
+    location: &Location,
+    targets: &[Location],
+    options: &SquashOptions,
+    work: &Work<'_>,
+) -> Result<SquashReport> {
     let layout = &Layout::open(location, work.limits)?;
     let image = &layout.image(options.platform.as_ref())?;
     let count = image.manifest.value().layers.len();

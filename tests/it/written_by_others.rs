@@ -377,6 +377,35 @@ fn keywords_that_are_not_understood_are_told() {
     }
 }
 
+/// What is said is also in the report, line by line.
+#[test]
+fn what_a_layer_says_that_is_not_kept_is_in_every_report() {
+    let scratch = Scratch::new();
+    let layer = ended(members(&[pax(&[("RHT.security.selinux", "a_u:object_r:b_t:s0")]), file("f", "x")]));
+    let root = scratch.join("image");
+    make_layout(&root, &[layer]);
+    let rootfs = scratch.make_directory("rootfs");
+    fs::write(rootfs.join("f"), "x").unwrap();
+    let (image, rootfs) = (oci(&root), rootfs.display().to_string());
+    let new = oci(&scratch.join("new"));
+    let unpacked = scratch.join("unpacked").display().to_string();
+    for (verb, args) in [
+        ("unpack", &[&image, &unpacked, "--rootless"][..]),
+        ("squash", &[&image, &new]),
+        ("squash", &[&image, &new, "--additional-tag", "unused"]),
+        ("plan", &[&image]),
+        ("build", &[&rootfs, &new, "--base", &image, "--owner", "0:0"]),
+    ] {
+        let outcome = Tool::new(verb).args(args).arg("--json").run();
+        let report: Value = serde_json::from_str(&outcome.printed()).unwrap();
+        let listed: Vec<&str> = report["warnings"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
+        let lines = outcome.stderr().lines();
+        let said: Vec<&str> = lines.filter_map(|line| line.strip_prefix("ocibake: warning: ")).collect();
+        assert!(said.iter().any(|line| line.contains("`RHT.security.selinux` is not understood")), "{verb}: {said:?}");
+        assert_eq!(listed, said, "{verb}: {}", outcome.stderr());
+    }
+}
+
 #[test]
 fn parts_of_seconds_stay() {
     let scratch = Scratch::new();

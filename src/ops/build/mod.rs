@@ -66,6 +66,12 @@ pub struct BuildOptions {
 
 /// Builds an image of `rootfs`. No target changes unless all of them can be written.
 pub fn build(rootfs: &Rootfs, targets: &[Location], options: &BuildOptions, work: &Work<'_>) -> Result<BuildReport> {
+    let (mut report, warnings) = work.with_warnings(|work| build_told(rootfs, targets, options, work))?;
+    report.warnings = warnings;
+    Ok(report)
+}
+
+fn build_told(rootfs: &Rootfs, targets: &[Location], options: &BuildOptions, work: &Work<'_>) -> Result<BuildReport> {
     let spec = &options.spec;
     let start = Instant::now();
     let mut stats = BuildStats { threads: work.threads.get(), ..BuildStats::default() };

@@ -61,6 +61,12 @@ struct Subject<'a> {
 
 /// Plans the layers of a rootfs or of an image. Nothing is written.
 pub fn plan(subject: &PlanSubject, options: &PlanOptions, work: &Work<'_>) -> Result<PlanReport> {
+    let (mut report, warnings) = work.with_warnings(|work| plan_told(subject, options, work))?;
+    report.warnings = warnings;
+    Ok(report)
+}
+
+fn plan_told(subject: &PlanSubject, options: &PlanOptions, work: &Work<'_>) -> Result<PlanReport> {
     let Subject { tree, content, mut warnings } = read(subject, options, work)?;
     let groups = match &options.build.package_map {
         Some(map) => Groups::of_map(map, &tree)?,

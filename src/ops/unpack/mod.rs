@@ -85,6 +85,17 @@ pub struct UnpackReport {
 ///
 /// The process's umask must not mask the owner's bits; otherwise it does not matter.
 pub fn unpack(location: &Location, directory: &Path, options: &UnpackOptions, work: &Work<'_>) -> Result<UnpackReport> {
+    let (mut report, warnings) = work.with_warnings(|work| unpack_told(location, directory, options, work))?;
+    report.warnings = warnings;
+    Ok(report)
+}
+
+fn unpack_told(
+    location: &Location,
+    directory: &Path,
+    options: &UnpackOptions,
+    work: &Work<'_>,
+) -> Result<UnpackReport> {
     let observer = work.observer;
     let layout = &Layout::open(location, work.limits)?;
     let image = &layout.image(options.platform.as_ref())?;
