@@ -152,7 +152,7 @@ fn read_members<R: Read>(
                 Contents::Spool(file) => {
                     changeset.offsets.push(number, spooled);
                     spooled += size;
-                    spool(reader, &mut buffer, file, spooled).at(KEEPING, Path::new(name))?;
+                    spool(reader, &mut buffer, file, spooled, Path::new(name))?;
                 }
                 Contents::Locate if member.anomalies.iter().any(|anomaly| matches!(anomaly, Anomaly::Sparse)) => {
                     return Err(Error::malformed(name, format!("`{}` is stored as a sparse file", entry.path)));
@@ -167,35 +167,29 @@ fn read_members<R: Read>(
     Ok(changeset)
 }
 
-/// Appends content to a file, which must end at `end`. Zeros become holes: a sparse member can claim any size.
-fn spool(content: &mut dyn Read, buffer: &mut [u8], file: &mut File, end: u64) -> io::Result<()> {
-    each_piece(content, buffer, |piece| {
-        if is_zero(piece) {
-            let length = i64::try_from(piece.len()).expect("a piece fits into the buffer");
-            file.seek(SeekFrom::Current(length)).map(|_| ())
-        } else {
-            file.write_all(piece)
-        }
-    })?;
-    if file.stream_position()? != end {
-        return Err(io::ErrorKind::UnexpectedEof.into());
-    }
-    file.set_len(end)
-}
-
-fn each_piece(
-    content: &mut dyn Read,
-    buffer: &mut [u8],
-    mut take: impl FnMut(&[u8]) -> io::Result<()>,
-) -> io::Result<()> {
+/// Appends content to a file, which must end at `end`. Zeros become holes: a sparse member can claim any size. An error of
+/// reading is about the input, and one of writing about the file.
+fn spool(content: &mut dyn Read, buffer: &mut [u8], file: &mut File, end: u64, name: &Path) -> Result<()> {
     loop {
         match content.read(buffer) {
-            Ok(0) => return Ok(()),
-            Ok(read) => take(&buffer[..read])?,
+            Ok(0) => break,
+            Ok(read) => keep(&buffer[..read], file).at(KEEPING, name)?,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
+            Err(error) => return Err(error).at("read", name),
         }
     }
+    if file.stream_position().at(KEEPING, name)? != end {
+        return Err(io::ErrorKind::UnexpectedEof.into()).at("read", name);
+    }
+    file.set_len(end).at(KEEPING, name)
+}
+
+fn keep(piece: &[u8], file: &mut File) -> io::Result<()> {
+    if !is_zero(piece) {
+        return file.write_all(piece);
+    }
+    let length = i64::try_from(piece.len()).expect("a piece fits into the buffer");
+    file.seek(SeekFrom::Current(length)).map(|_| ())
 }
 
 #[cfg(test)]
@@ -238,6 +232,20 @@ mod tests {
             assert!(kept[*spooled.offsets.get(number).unwrap() as usize..].starts_with(content));
             assert!(tar[*located.offsets.get(number).unwrap() as usize..].starts_with(content));
         }
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_told_from_what_cannot_be_kept() {
+        let tar = tar();
+        let dir = TempDir::new("changeset");
+        let path = dir.path().join("spool");
+        let read = |tar: &[u8], mut file: File| {
+            Changeset::read(tar, Contents::Spool(&mut file), "a.tar", &Work::default()).unwrap_err().to_string()
+        };
+        let short = read(&tar[..2000], File::create(&path).unwrap());
+        assert!(short.contains("a.tar") && !short.contains(KEEPING), "{short}");
+        let unwritable = read(&tar, File::open(&path).unwrap());
+        assert!(unwritable.contains(KEEPING), "{unwritable}");
     }
 
     #[test]

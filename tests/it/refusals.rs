@@ -122,6 +122,38 @@ fn words_that_mean_nothing_on_the_command_line() {
     }
 }
 
+/// An archive that ends early is at fault itself, and not the target beside which its contents are kept.
+#[test]
+fn a_rootfs_archive_that_is_cut_short() {
+    let scratch = Scratch::new();
+    let mut tar = Vec::new();
+    {
+        let mut state = 1u32;
+        let noise = (0..100_000).map(|_| {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (state >> 24) as u8
+        });
+        let noise: Vec<u8> = noise.collect();
+        let mut writer = tar::Builder::new(&mut tar);
+        let mut header = tar::Header::new_ustar();
+        header.set_size(noise.len() as u64);
+        header.set_mode(0o644);
+        writer.append_data(&mut header, "noise", &*noise).unwrap();
+        writer.finish().unwrap();
+    }
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    std::io::Write::write_all(&mut gzip, &tar).unwrap();
+    let gzip = gzip.finish().unwrap();
+    for length in [200, 40_000, gzip.len() - 9] {
+        fs::write(scratch.join("cut.tgz"), &gzip[..length]).unwrap();
+        refused(
+            &scratch,
+            Tool::build("cut.tgz").arg("oci:n4"),
+            &["cannot read `cut.tgz`", "the gzip stream is cut short"],
+        );
+    }
+}
+
 /// What was typed is shown as it was typed, with how it was read.
 #[test]
 fn settings_whose_quotes_a_shell_took_away() {
