@@ -12,6 +12,7 @@ use ocibake::tree::TarPath;
 use ocibake::Error;
 
 use super::cache_flags::{CacheSizeFlag, OpenCache};
+use super::foreign::command;
 use super::output::{print, print_beside};
 use super::setting_flags::SettingFlags;
 use super::target_flags::TargetFlagsBesideTags;
@@ -117,7 +118,7 @@ fn refuse_swapped(args: &Args) -> Result<()> {
         let [first, second] = [&args.rootfs, target].map(|word| as_typed(&word.to_string_lossy()));
         return Err(Error::refused_with_hint(
             format!("`{first}`: a root filesystem is wanted here, and `{second}` after it looks like one"),
-            format!("the rootfs comes first: `ocibake build {second} {first}`"),
+            format!("the rootfs comes first: {}", command(&["ocibake", "build", &second, &first])),
         )
         .into());
     }

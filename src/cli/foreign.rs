@@ -47,8 +47,13 @@ fn elsewhere(verb: &str, operands: &[&str]) -> Option<String> {
             format!("skopeo copies from and to registries: {}", command(&["skopeo", "copy", &words[0], &words[1]]))
         }
         "cp" => {
-            let path = operand(1, "PATH");
-            let words = ["ocibake", "cat", &image(), &path, "-o", &operand(2, "FILE")];
+            // `IMAGE:/PATH FILE`, as engines have it, is `IMAGE /PATH FILE` here.
+            let (image, path, rest) = match operands.first().and_then(|first| image_and_path(first)) {
+                Some((image, path)) => (image, path, 1),
+                None => (image(), operand(1, "PATH"), 2),
+            };
+            let file = file_for(&path, &operand(rest, "FILE"));
+            let words = ["ocibake", "cat", &image, &path, "-o", &file];
             format!("`cat` takes one file out of an image, and `unpack` all: {}", command(&words))
         }
         "copy" => {
@@ -131,8 +136,26 @@ fn here(verb: &str, operands: &[&str]) -> Option<String> {
     })
 }
 
+/// Splits `IMAGE:/PATH`.
+fn image_and_path(joined: &str) -> Option<(String, String)> {
+    let at = joined.rfind(":/").filter(|at| !matches!(&joined[..*at], "oci" | "oci-archive" | "docker-archive"))?;
+    Some((joined[..at].to_owned(), joined[at + 1..].to_owned()))
+}
+
+/// The file that a copy into a directory makes.
+fn file_for(path: &str, given: &str) -> String {
+    let name = path.rsplit('/').next().unwrap_or_default();
+    match given {
+        "." => name.to_owned(),
+        directory if directory.ends_with('/') || directory == ".." => {
+            format!("{}/{name}", directory.trim_end_matches('/'))
+        }
+        file => file.to_owned(),
+    }
+}
+
 /// A command to type, in backquotes.
-fn command(words: &[&str]) -> String {
+pub(super) fn command(words: &[&str]) -> String {
     format!("`{}`", words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" "))
 }
 
@@ -226,6 +249,9 @@ mod tests {
             ("history oci:out:v1", "`ocibake inspect oci:out:v1 --raw config | jq .history`"),
             ("images", "`ocibake ls oci:DIR`"),
             ("cp oci:out:v1 /etc/motd motd", "`ocibake cat oci:out:v1 /etc/motd -o motd`"),
+            ("cp oci:out:v1:/etc/motd .", "`ocibake cat oci:out:v1 /etc/motd -o motd`"),
+            ("cp oci:/a/out:v1:/etc/motd b/", "`ocibake cat oci:/a/out:v1 /etc/motd -o b/motd`"),
+            ("cp oci:/a/out /etc/motd", "`ocibake cat oci:/a/out /etc/motd -o FILE`"),
             ("rmi oci:out:v1", "`ocibake rm oci:out:v1`"),
         ] {
             let words = shell_words::split(typed).unwrap();

@@ -330,7 +330,7 @@ fn image_before(image: &OsStr, other: &OsStr, verb: &str) -> Result<Location, Er
         let [first, second] = &words;
         return Err(Error::refused_with_hint(
             format!("`{first}`: an image is wanted here, and `{second}` after it looks like one"),
-            format!("the image comes first: `ocibake {verb} {second} {first}`"),
+            format!("the image comes first: {}", foreign::command(&["ocibake", verb, second, first])),
         ));
     }
     Location::parse(image)

@@ -1,12 +1,14 @@
+use std::ffi::{OsStr, OsString};
+
 use anyhow::Result;
 use ocibake::layout::Location;
-use ocibake::oci::RefName;
 use ocibake::ops::tag::{tag, TagOptions};
+use ocibake::Error;
 
 use super::output::print;
 use super::progress::ProgressMode;
 use super::work_flags::SyncFlag;
-use super::{Answer, LocationParser, Session};
+use super::{image_before, Answer, Session};
 
 /// Give an image more names
 ///
@@ -16,12 +18,12 @@ use super::{Answer, LocationParser, Session};
 #[command(after_help = "Example:\n  ocibake tag oci:out:v1 stable latest")]
 pub(super) struct Args {
     /// The image
-    #[arg(value_parser = LocationParser)]
-    image: Location,
+    #[arg(value_parser = clap::value_parser!(OsString))]
+    image: OsString,
 
     /// The names
     #[arg(required = true, value_name = "NAME")]
-    names: Vec<RefName>,
+    names: Vec<String>,
 
     /// Print a report in JSON instead of the digest
     #[arg(long)]
@@ -34,8 +36,12 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args, session: &Session) -> Result<Answer> {
     let display = session.display(ProgressMode::None);
     let mut options = TagOptions::default();
-    options.names.clone_from(&args.names);
-    let report = tag(&args.image, &options, &display.work(None)?.with_durability(args.sync.durability()))?;
+    let image = match args.names.as_slice() {
+        [name] => image_before(&args.image, OsStr::new(name), "tag")?,
+        _ => Location::parse(&args.image)?,
+    };
+    options.names = args.names.iter().map(|name| name.parse()).collect::<Result<_, Error>>()?;
+    let report = tag(&image, &options, &display.work(None)?.with_durability(args.sync.durability()))?;
     print(args.json, &report, || format!("{}\n", report.digest))?;
     Ok(Answer::Yes)
 }

@@ -123,7 +123,7 @@ fn value_of<'a>(flag: &str, words: &'a [String]) -> Option<&'a str> {
 fn platform_of_build(platform: Option<&str>) -> String {
     let parts: Vec<&str> = platform.unwrap_or_default().split('/').collect();
     let is_word = |part: &&str| part.bytes().all(|byte| byte.is_ascii_alphanumeric()) && !part.is_empty();
-    if !parts.iter().all(|part| is_word(part)) {
+    if !parts.iter().all(is_word) {
         return "--arch says which architecture the image is for, as `--arch amd64`, --variant and --os the rest"
             .to_owned();
     }

@@ -114,6 +114,21 @@ fn words_that_mean_nothing_on_the_command_line() {
             "`dir`: an image is wanted here, and `oci:out:v1` after it looks like one\nhint: the image comes first: \
              `ocibake unpack oci:out:v1 dir`",
         ),
+        (
+            "tag v2 oci:out:v1",
+            "`v2`: an image is wanted here, and `oci:out:v1` after it looks like one\nhint: the image comes first: \
+             `ocibake tag oci:out:v1 v2`",
+        ),
+        (
+            "build rootfs oci:~/out:v1 --arch amd64",
+            "target `oci:~/out:v1`: its directory `~` is missing\nhint: a shell does not expand `~` after a colon: write \
+             `oci:$HOME/out:v1`",
+        ),
+        (
+            "build rootfs oci-archive:/dev/stdout --arch amd64",
+            "target `oci-archive:/dev/stdout` is a symbolic link, which is not followed\nhint: for standard output, write \
+             `oci-archive:-`",
+        ),
         ("pull oci:out:v1 oci:b", "there is no command `pull`\nhint: it is on disk already, and `convert` copies it: \
           `ocibake convert oci:out:v1 oci:b`"),
     ] {
@@ -152,6 +167,27 @@ fn a_rootfs_archive_that_is_cut_short() {
             &["cannot read `cut.tgz`", "the gzip stream is cut short"],
         );
     }
+}
+
+/// A command in a hint does what it says although names have blanks.
+#[test]
+fn a_command_in_a_hint_is_quoted_for_a_shell() {
+    let scratch = Scratch::new();
+    scratch.small_rootfs();
+    fs::rename(scratch.join("rootfs"), scratch.join("my root")).unwrap();
+    let error = Tool::new("build").args(["oci:x y:v1", "my root"]).within(scratch.path()).run().error();
+    assert!(error.ends_with("`ocibake build 'my root' 'oci:x y:v1'`"), "{error}");
+}
+
+/// Leaving the name out would not help.
+#[test]
+fn a_layout_that_has_lost_its_images() {
+    let scratch = Scratch::new();
+    scratch.small_rootfs();
+    let _ = Tool::build("rootfs").arg("oci:out:v1").within(scratch.path()).bake();
+    let _ = Tool::new("rm").arg("oci:out:v1").within(scratch.path()).run().stdout();
+    let error = Tool::new("inspect").arg("oci:out:v1").within(scratch.path()).run().error();
+    assert_eq!(error.trim_end_matches("\nhint: "), "image `oci:out:v1`: the layout holds no image");
 }
 
 /// What was typed is shown as it was typed, with how it was read.

@@ -139,6 +139,9 @@ impl Layout {
 
     /// The error for an unknown name; `names` are the known ones.
     pub(crate) fn unknown_name(&self, wanted: &ImageName, names: &[String]) -> Error {
+        if names.is_empty() && self.index().is_ok_and(|index| index.value().manifests.is_empty()) {
+            return self.holds_no_image();
+        }
         Error::refused_with_hint(
             format!("image `{}`: no image of this name is in the layout", self.location()),
             if names.is_empty() {

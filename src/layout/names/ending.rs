@@ -89,8 +89,10 @@ impl Ending {
         }
         let last = String::from_utf8_lossy(name.rsplit(|byte| *byte == b'/').next().unwrap_or_default());
         let after_tar = last.find(".tar.").map(|at| last[at..].to_owned());
-        let find =
-            |endings: &[&str]| endings.iter().find(|ending| last.ends_with(**ending)).map(|ending| ending.to_string());
+        let find = |endings: &[&str]| {
+            let found = endings.iter().find(|ending| last.ends_with(**ending))?;
+            Some((*found).to_owned())
+        };
         match find(OTHER) {
             Some(ending) => Ending::Unknown(after_tar.unwrap_or(ending)),
             None => after_tar.or_else(|| find(DISKS)).map_or(Ending::Plain, Ending::Doubtful),

@@ -31,7 +31,7 @@ pub use staging::abandon;
 pub(crate) use staging::{about_target, show, Abandoned, Staging, STAGING_PREFIX};
 pub(crate) use take::{Taken, TakenBlob, Trust, Watched};
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::error::{Error, IoContext, Result};
 use crate::layout::{DockerForm, Layout, Location, INDEX};
@@ -66,7 +66,13 @@ impl Transaction {
         if !parent.is_dir() {
             return Err(Error::refused_with_hint(
                 format!("target `{target}`: its directory `{}` is missing", parent.display()),
-                "make it first",
+                match target.path.strip_prefix("~") {
+                    Ok(path) => {
+                        let meant = Location { path: Path::new("$HOME").join(path), ..target.clone() };
+                        format!("a shell does not expand `~` after a colon: write `{meant}`")
+                    }
+                    Err(_) => "make it first".to_owned(),
+                },
             ));
         }
         let transaction = Transaction::new(target, TargetKind::of(target, form, limits)?, Existing::Superseded)

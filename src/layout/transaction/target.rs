@@ -119,8 +119,11 @@ fn not_a_file(target: &Location) -> Error {
 }
 
 fn not_followed(target: &Location) -> Error {
-    Error::refused_with_hint(
-        format!("target `{target}` is a symbolic link, which is not followed"),
-        "give the path that it leads to",
-    )
+    let is_stdout = ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"].iter().any(|path| target.path.as_os_str() == *path);
+    let hint = if is_stdout {
+        format!("for standard output, write `{}`", Location { path: "-".into(), ..target.clone() })
+    } else {
+        "give the path that it leads to".to_owned()
+    };
+    Error::refused_with_hint(format!("target `{target}` is a symbolic link, which is not followed"), hint)
 }

@@ -29,7 +29,13 @@ pub(super) fn check(rootfs: &Rootfs, targets: &[Location], cache: Option<&Path>)
         }
         if upwards(place).any(|above| above == inode) {
             let message = format!("target `{target}` is inside of the rootfs `{name}`");
-            return Err(Error::refused_with_hint(message, "write the image beside the rootfs"));
+            let hint = if inode_of(Path::new("/")) == Some(inode) {
+                "nothing is beside `/`: pack it without the directory of the target, and build from the archive, as in `tar -c \
+                 --one-file-system --exclude=./DIR -C / . | ocibake build - oci:/DIR/out:v1`"
+            } else {
+                "write the image beside the rootfs"
+            };
+            return Err(Error::refused_with_hint(message, hint));
         }
         if is_layout && inode_of(&target.path).is_some_and(|layout| upwards(directory).any(|above| above == layout)) {
             let message = format!("the rootfs `{name}` is inside of the target `{target}`");
