@@ -30,8 +30,7 @@ pub(super) fn check(rootfs: &Rootfs, targets: &[Location], cache: Option<&Path>)
         if upwards(place).any(|above| above == inode) {
             let message = format!("target `{target}` is inside of the rootfs `{name}`");
             let hint = if inode_of(Path::new("/")) == Some(inode) {
-                "nothing is beside `/`: pack it without the directory of the target, and build from the archive, as in `tar -c \
-                 --one-file-system --exclude=./DIR -C / . | ocibake build - oci:/DIR/out:v1`"
+                "nothing is beside `/`: pack it into a tar without the directory of the target, and give the tar as the rootfs"
             } else {
                 "write the image beside the rootfs"
             };
