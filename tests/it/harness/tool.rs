@@ -9,7 +9,6 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::OnceLock;
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use super::peer::clean;
@@ -153,10 +152,7 @@ impl Tool {
     pub(crate) fn start(self) -> Running {
         let mut command = self.command();
         let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
-        let mut child = child.unwrap_or_else(|error| panic!("{command:?}: {error}"));
-        let stdout = drained(child.stdout.take().expect("a pipe"));
-        let stderr = drained(child.stderr.take().expect("a pipe"));
-        Running { command: format!("{command:?}"), child, stdout, stderr }
+        Running { command: format!("{command:?}"), child: child.unwrap_or_else(|error| panic!("{command:?}: {error}")) }
     }
 }
 
@@ -248,22 +244,11 @@ impl Outcome {
     }
 }
 
-/// Reads a pipe to its end while the run goes on, which a full pipe would stop.
-fn drained(mut pipe: impl Read + Send + 'static) -> JoinHandle<Vec<u8>> {
-    std::thread::spawn(move || {
-        let mut bytes = Vec::new();
-        pipe.read_to_end(&mut bytes).unwrap();
-        bytes
-    })
-}
-
 /// A run under way.
 #[must_use]
 pub(crate) struct Running {
     command: String,
     child: Child,
-    stdout: JoinHandle<Vec<u8>>,
-    stderr: JoinHandle<Vec<u8>>,
 }
 
 impl Running {
@@ -304,8 +289,14 @@ impl Running {
             self.check_time(start, "its end");
             std::thread::sleep(Duration::from_millis(5));
         };
-        let (stdout, stderr) = (self.stdout.join().unwrap(), self.stderr.join().unwrap());
-        Outcome { command: self.command, status, stdout, stderr: String::from_utf8_lossy(&stderr).into_owned() }
+        let read = |stream: Option<&mut dyn Read>| {
+            let mut bytes = Vec::new();
+            stream.expect("a pipe").read_to_end(&mut bytes).unwrap();
+            bytes
+        };
+        let stdout = read(self.child.stdout.as_mut().map(|stream| stream as &mut dyn Read));
+        let stderr = read(self.child.stderr.as_mut().map(|stream| stream as &mut dyn Read));
+        Outcome { command: self.command.clone(), status, stdout, stderr: String::from_utf8_lossy(&stderr).into_owned() }
     }
 
     #[track_caller]
