@@ -21,11 +21,9 @@ def oci_base_mode(d):
     How base and rootfs are combined: `merge`, `exact`, or None without a base.
     """
     mode = d.getVar("OCI_BASE_IMAGE_MODE")
-    if not oci_base_image(d):
-        return None
     if mode not in ("merge", "exact"):
         bb.fatal("OCI_BASE_IMAGE_MODE is `%s`: expected merge or exact" % mode)
-    return mode
+    return mode if oci_base_image(d) else None
 
 def oci_base_path(d):
     """

@@ -69,6 +69,8 @@ class Checked(TaskTest):
             with self.subTest(name):
                 message = self.refusal(self.task(**{"OCI_BASE_IMAGE": "/", name: value}))
                 self.assertEqual(message, "%s is `%s`: expected %s" % (name, value, accepted))
+        # Also where nothing would use it.
+        self.assertIn("expected merge or exact", self.refusal(self.task(OCI_BASE_IMAGE_MODE="both")))
 
     def test_each_type_with_what_is_said_for_it(self):
         task = self.task(**{"OCI_IMAGE_LABELS": "a=b", "OCI_IMAGE_LABELS:oci-archive": "a='b"})
