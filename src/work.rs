@@ -49,6 +49,13 @@ impl<'a> Work<'a> {
         Work { durability, ..self }
     }
 
+    /// Tells the observer of warnings.
+    pub(crate) fn warn(&self, warnings: impl IntoIterator<Item = impl AsRef<str>>) {
+        for warning in warnings {
+            self.observer.warning(warning.as_ref());
+        }
+    }
+
     /// Does something, and returns with its result all warnings that the observer is told of meanwhile, for a report.
     pub(crate) fn with_warnings<T>(&self, act: impl FnOnce(&Work<'_>) -> Result<T>) -> Result<(T, Vec<String>)> {
         let listening = Listening { observer: self.observer, told: Mutex::default() };

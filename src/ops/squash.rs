@@ -78,9 +78,7 @@ fn squash_told(
     let image = &layout.image(options.platform.as_ref())?;
     let count = image.manifest.value().layers.len();
     let (first, last) = checked(options.first, options.last, count)?;
-    for warning in options.target.unused_tags(targets)? {
-        work.observer.warning(&warning);
-    }
+    work.warn(options.target.unused_tags(targets)?);
     let mut opened = open(targets, &options.target, work)?;
 
     work.observer.step(&format!("read layers 1 to {last} of {count}"));
@@ -112,27 +110,21 @@ fn squash_told(
             target.stage_mut().copy_blob(layout, unchanged)?;
         }
     }
-    let Sealed { config, manifest, notes: mut warnings } = documents(image, first, last, &layer)?;
-    warnings.extend(unstorable);
+    let Sealed { config, manifest, notes } = documents(image, first, last, &layer)?;
     let attestations = layout.attestations([image.path.entry()])?;
-    for warning in &warnings {
-        work.observer.warning(warning);
-    }
-    let (descriptor, mut told) = publish(opened, &config, &manifest, &options.target, work)?;
+    work.warn(notes);
+    work.warn(unstorable);
+    let (descriptor, told) = publish(opened, &config, &manifest, &options.target, work)?;
     // What went with the image, because the new one took its place, is told already.
     let is_told = |digest: &Digest| told.orphans.contains(digest);
-    for left in transfer::left_attestations(&attestations, [&image.path.descriptor().digest], is_told) {
-        work.observer.warning(&left);
-        warnings.push(left);
-    }
-    warnings.append(&mut told.warnings);
+    work.warn(transfer::left_attestations(&attestations, [&image.path.descriptor().digest], is_told));
     Ok(SquashReport {
         digest: descriptor.digest,
         squashed: last - first + 1,
         layers: manifest.value().layers.len(),
         diff_id: layer.diff_id,
         size: layer.descriptor.size,
-        warnings,
+        warnings: Vec::new(),
     })
 }
 

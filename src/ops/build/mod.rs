@@ -83,7 +83,7 @@ fn build_told(rootfs: &Rootfs, targets: &[Location], options: &BuildOptions, wor
     let mut opened = publish::open(targets, &target_options, work)?;
 
     let spool = || opened[0].stage().scratch_file();
-    let mut read = read_rootfs(rootfs, base.as_ref(), &spool, options, work)
+    let read = read_rootfs(rootfs, base.as_ref(), &spool, options, work)
         .map_err(|error| opened[0].stage().about_scratch(error))?;
     stats.entries = read.rootfs.tree.len();
     stats.content_bytes = read.rootfs.tree.content_size();
@@ -92,10 +92,10 @@ fn build_told(rootfs: &Rootfs, targets: &[Location], options: &BuildOptions, wor
     let container = documents::container_config(spec, base.as_ref());
     let compare_start = Instant::now();
     let mask = base::mask(&container, &options.base)?;
-    let mut warnings = settings_warnings(targets, options, &target_options)?;
-    warnings.append(&mut read.warnings);
+    work.warn(settings_warnings(targets, options, &target_options)?);
+    work.warn(&read.warnings);
     let base_tree = read.base.as_ref().map(|base| &base.folded.tree);
-    warnings.extend(warnings::idle_masks(&options.base.masks, base_tree, &read.rootfs.tree));
+    work.warn(warnings::idle_masks(&options.base.masks, base_tree, &read.rootfs.tree));
     let checked = Checked {
         tree: &read.rootfs.tree,
         content: read.rootfs.content.as_ref(),
@@ -105,10 +105,7 @@ fn build_told(rootfs: &Rootfs, targets: &[Location], options: &BuildOptions, wor
         container: &container,
     };
     let findings = checked.findings(&spec.checks)?;
-    warnings.extend(findings.iter().map(|finding| finding.message.clone()));
-    for warning in &warnings {
-        work.observer.warning(warning);
-    }
+    work.warn(findings.iter().map(|finding| &finding.message));
     let steps = match &read.base {
         None => Some(read.rootfs.tree.iter().map(Step::Put).collect()),
         Some(base) => difference(base, &read.rootfs, &mask, work)?,
@@ -116,13 +113,9 @@ fn build_told(rootfs: &Rootfs, targets: &[Location], options: &BuildOptions, wor
     // An upper directory says itself what goes.
     let is_overlay = matches!(rootfs, Rootfs::OverlayUpper(_));
     if let (Some(base), Some(steps), false) = (&read.base, &steps, is_overlay) {
-        let removed = warnings::most_removed(&base.folded.tree, steps);
-        if let Some(warning) = &removed {
-            work.observer.warning(warning);
-        }
-        warnings.extend(removed);
+        work.warn(warnings::most_removed(&base.folded.tree, steps));
     }
-    let planned = planned(steps, &read, options, base.as_ref(), &mut warnings, work)?;
+    let planned = planned(steps, &read, options, base.as_ref(), work)?;
     stats.compare_seconds = compare_start.elapsed().as_secs_f64() + read.base_seconds;
     let (described, steps): (Vec<_>, Vec<_>) =
         planned.into_iter().map(|planned| (planned.described, planned.steps)).unzip();
@@ -135,10 +128,7 @@ fn build_told(rootfs: &Rootfs, targets: &[Location], options: &BuildOptions, wor
     };
     for (layer, times) in &written {
         add_layer(&mut stats, layer, *times);
-        if let Some(warning) = warnings::beyond_limits(layer) {
-            work.observer.warning(&warning);
-            warnings.push(warning);
-        }
+        work.warn(warnings::beyond_limits(layer));
     }
     let new_layer = |((layer, _), described)| NewLayer { layer, described };
     let new: Vec<NewLayer> = written.into_iter().zip(described).map(new_layer).collect();
@@ -149,12 +139,8 @@ fn build_told(rootfs: &Rootfs, targets: &[Location], options: &BuildOptions, wor
         opened.iter_mut().try_for_each(|target| base.share_layers(target.stage_mut()))?;
     }
     let Sealed { config, manifest, notes } = documents;
-    for note in notes {
-        work.observer.warning(&note);
-        warnings.push(note);
-    }
-    let (descriptor, told) = publish(opened, &config, &manifest, &target_options, work)?;
-    warnings.extend(told.warnings);
+    work.warn(notes);
+    let (descriptor, _) = publish(opened, &config, &manifest, &target_options, work)?;
 
     stats.total_seconds = start.elapsed().as_secs_f64();
     stats.peak_memory_bytes = report::peak_memory();
@@ -165,7 +151,7 @@ fn build_told(rootfs: &Rootfs, targets: &[Location], options: &BuildOptions, wor
         size: descriptor.size + config.raw().len() as u64 + layer_sizes.sum::<u64>(),
         digest: descriptor.digest,
         targets: targets.iter().map(|target| target_report(target, &target_options)).collect::<Result<_>>()?,
-        warnings,
+        warnings: Vec::new(),
         findings,
         stats,
         layers: new.into_iter().map(layer_report).collect(),
@@ -357,7 +343,6 @@ fn planned<'a>(
     read: &'a ReadTrees<'_>,
     options: &BuildOptions,
     base: Option<&Base>,
-    warnings: &mut Vec<String>,
     work: &Work<'_>,
 ) -> Result<Vec<PlannedSteps<'a>>> {
     let Some(layering) = &options.spec.layers else {
@@ -368,10 +353,7 @@ fn planned<'a>(
     let cutting = Cutting { layering, map: options.package_map.as_ref(), base: trees };
     let ReadRootfs { tree, content, .. } = &read.rootfs;
     let (planned, about_plan) = cutting.cut(&steps.unwrap_or_default(), tree, content.as_ref())?;
-    for warning in &about_plan {
-        work.observer.warning(warning);
-    }
-    warnings.extend(about_plan);
+    work.warn(about_plan);
     Ok(planned)
 }
 

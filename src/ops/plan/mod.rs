@@ -67,7 +67,7 @@ pub fn plan(subject: &PlanSubject, options: &PlanOptions, work: &Work<'_>) -> Re
 }
 
 fn plan_told(subject: &PlanSubject, options: &PlanOptions, work: &Work<'_>) -> Result<PlanReport> {
-    let Subject { tree, content, mut warnings } = read(subject, options, work)?;
+    let Subject { tree, content, warnings } = read(subject, options, work)?;
     let groups = match &options.build.package_map {
         Some(map) => Groups::of_map(map, &tree)?,
         None => Groups::detect(&tree, content.as_ref())?,
@@ -90,12 +90,10 @@ fn plan_told(subject: &PlanSubject, options: &PlanOptions, work: &Work<'_>) -> R
         }
     };
     let assignment = Assignment::new(&plan, &groups, &tree);
-    warnings.extend(layering.warning(&groups));
-    warnings.extend(assignment.warnings().iter().cloned());
-    for warning in &warnings {
-        work.observer.warning(warning);
-    }
-    let mut report = report::describe(&assignment, &tree, rates.as_ref(), warnings);
+    work.warn(warnings);
+    work.warn(layering.warning(&groups));
+    work.warn(assignment.warnings());
+    let mut report = report::describe(&assignment, &tree, rates.as_ref());
     if let Some(old) = &options.simulate {
         report.update = Some(simulate(subject, old, &plan, &tree, content.as_ref(), options, work)?);
     }

@@ -46,12 +46,7 @@ pub struct PlannedLayerReport {
 }
 
 /// Adds up what each layer has.
-pub(super) fn describe(
-    assignment: &Assignment<'_>,
-    tree: &Tree,
-    rates: Option<&BTreeMap<String, Rate>>,
-    warnings: Vec<String>,
-) -> PlanReport {
+pub(super) fn describe(assignment: &Assignment<'_>, tree: &Tree, rates: Option<&BTreeMap<String, Rate>>) -> PlanReport {
     let (plan, groups) = (assignment.plan(), assignment.groups());
     let lines = plan.layers().iter().map(|layer| Some(layer.to_string())).chain([None]);
     let layer =
@@ -82,6 +77,6 @@ pub(super) fn describe(
         entries: layers.iter().map(|layer| layer.entries).sum(),
         layers,
         update: None,
-        warnings,
+        warnings: Vec::new(),
     }
 }

@@ -136,11 +136,9 @@ fn unpack_told(
 
     let skipped = skipped::list(&disk);
     warnings.extend(skipped::summary(&skipped));
-    for warning in &warnings {
-        observer.warning(warning);
-    }
+    work.warn(warnings);
     let digest = image.path.descriptor().digest.clone();
-    Ok(UnpackReport { digest, entries: disk.entries(), bytes: disk.written(), skipped, warnings })
+    Ok(UnpackReport { digest, entries: disk.entries(), bytes: disk.written(), skipped, warnings: Vec::new() })
 }
 
 /// Returns the directory by its parent and name, checked as far as possible before the work is done.
