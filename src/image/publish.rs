@@ -1,15 +1,17 @@
 //! The last step of every verb that makes an image: store the documents in all targets, then publish them.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::block_cache::BlockCache;
 use crate::compress::{encoding, Compression};
+use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::hint::{Hint, OptionName};
 use crate::layer::{self, Layer, LayerTimes, Step};
 use crate::layout::{
     commit_all, refuse_location_as_name, AdditionalName, BlobPath, Checksum, DockerForm, DockerName, ImageName,
-    Location, Names, Told, Transaction, Transport,
+    Location, Names, Transaction, Transport,
 };
 use crate::media_type::MediaType;
 use crate::oci::{Descriptor, Document, ImageConfig, Manifest};
@@ -186,23 +188,23 @@ pub(crate) fn keep_blocks(
 }
 
 /// Stores the documents in all targets, which have the layers already, and publishes the image. No target changes
-/// unless all of them can be written.
+/// unless all of them can be written. Returns what [`commit_all`] says of other entries too.
 pub(crate) fn publish(
     mut targets: Vec<Transaction>,
     config: &Document<ImageConfig>,
     manifest: &Document<Manifest>,
     options: &TargetOptions,
     work: &Work<'_>,
-) -> Result<(Descriptor, Told)> {
+) -> Result<(Descriptor, BTreeSet<Digest>)> {
     let mut descriptor = manifest.descriptor(MediaType::MANIFEST);
     descriptor.platform = Some(config.value().platform());
     for target in &mut targets {
         target.stage_mut().put(config, MediaType::CONFIG)?;
         target.stage_mut().put(manifest, MediaType::MANIFEST)?;
     }
-    let (_, told) = commit_all(targets, work, |draft| {
+    let (_, orphans) = commit_all(targets, work, |draft| {
         let names = options.names(draft.target())?;
         names.descriptors(&descriptor).into_iter().try_for_each(|named| draft.list(named))
     })?;
-    Ok((descriptor, told))
+    Ok((descriptor, orphans))
 }

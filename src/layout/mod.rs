@@ -47,7 +47,7 @@ pub(crate) use reader::StoredFile;
 pub use transaction::{abandon, write_file, Checksum};
 pub(crate) use transaction::{
     about_target, bears, commit_all, displacement, hold_still, show, Abandoned, BlobPath, Draft, Stage, Staging, Taken,
-    TakenBlob, Told, Transaction, Trust, Watched, STAGING_PREFIX,
+    TakenBlob, Transaction, Trust, Watched, STAGING_PREFIX,
 };
 
 use crate::digest::Digest;

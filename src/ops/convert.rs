@@ -85,6 +85,17 @@ pub fn convert(
     options: &ConvertOptions,
     work: &Work<'_>,
 ) -> Result<ConvertReport> {
+    let (mut report, warnings) = work.with_warnings(|work| convert_told(location, targets, options, work))?;
+    report.warnings = warnings;
+    Ok(report)
+}
+
+fn convert_told(
+    location: &Location,
+    targets: &[Location],
+    options: &ConvertOptions,
+    work: &Work<'_>,
+) -> Result<ConvertReport> {
     let layout = &Layout::open(location, work.limits)?;
     if layout.location().part().is_none() {
         refuse_itself(layout, targets)?;
@@ -119,7 +130,7 @@ pub fn convert(
         work.observer.step(&format!("{digest} changes: {reason}"));
     }
     transfer::check_names(&entries, layout, targets, &options.target)?;
-    let mut warnings = options.target.unused_tags(targets)?;
+    let unused = options.target.unused_tags(targets)?;
     let mut opened = open(targets, &options.target, work)?;
 
     work.observer.step(&format!("take {} blobs, compress {} anew", plan.taken.len(), plan.recompressed.len()));
@@ -130,23 +141,20 @@ pub fn convert(
         entries.into_iter().map(|entry| (entry.descriptor.digest.clone(), entry.redirected(&mut rewritten))).collect();
 
     opened.iter_mut().try_for_each(|target| rewritten.store(target.stage_mut()))?;
-    let (listed, told) = commit_all(opened, work, |draft| list(&entries, draft, &options.target))?;
-    warnings.extend(left);
-    warnings.append(&mut rewritten.warnings);
-    warnings.extend(transfer::warnings(&graph, &plan));
+    let (listed, _) = commit_all(opened, work, |draft| list(&entries, draft, &options.target))?;
+    work.warn(unused);
+    work.warn(left);
+    work.warn(rewritten.warnings);
+    work.warn(transfer::warnings(&graph, &plan));
     let mut reports = Vec::with_capacity(targets.len());
     for (target, listed) in targets.iter().zip(&listed) {
-        warnings.extend(listed.warnings.iter().cloned());
+        work.warn(&listed.warnings);
         reports.push(TargetReport { target: target.to_string(), refs: listed.refs.concat() });
     }
-    for warning in &warnings {
-        work.observer.warning(warning);
-    }
-    warnings.extend(told.warnings);
     let first = listed.first().map(|listed| listed.refs.as_slice()).unwrap_or_default();
     let images = entries.iter().zip(first).map(|((from, entry), refs)| image(from, &entry.descriptor, refs.clone()));
     let images = images.collect();
-    Ok(ConvertReport { images, blobs, targets: reports, warnings })
+    Ok(ConvertReport { images, blobs, targets: reports, warnings: Vec::new() })
 }
 
 /// What a target lists.

@@ -83,8 +83,8 @@ pub fn rm(location: &Location, options: &RmOptions, work: &Work<'_>) -> Result<R
     };
     match mode {
         RmMode::Remove => {
-            let (mut report, told) = target.commit_and_tell(work, change)?;
-            report.warnings = told.warnings;
+            let (mut report, warnings) = work.with_warnings(|work| target.commit(work, change))?;
+            report.warnings = warnings;
             Ok(report)
         }
         RmMode::DryRun => target.rehearse(work, change),

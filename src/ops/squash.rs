@@ -114,9 +114,9 @@ fn squash_told(
     let attestations = layout.attestations([image.path.entry()])?;
     work.warn(notes);
     work.warn(unstorable);
-    let (descriptor, told) = publish(opened, &config, &manifest, &options.target, work)?;
+    let (descriptor, orphans) = publish(opened, &config, &manifest, &options.target, work)?;
     // What went with the image, because the new one took its place, is told already.
-    let is_told = |digest: &Digest| told.orphans.contains(digest);
+    let is_told = |digest: &Digest| orphans.contains(digest);
     work.warn(transfer::left_attestations(&attestations, [&image.path.descriptor().digest], is_told));
     Ok(SquashReport {
         digest: descriptor.digest,

@@ -5,7 +5,7 @@ use serde::Serialize;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::json;
-use crate::layout::{refuse_location_as_name, Location, Transaction};
+use crate::layout::{refuse_location_as_name, Draft, Location, Transaction};
 use crate::oci::{Descriptor, RefName};
 use crate::work::Work;
 
@@ -40,7 +40,8 @@ pub fn tag(location: &Location, options: &TagOptions, work: &Work<'_>) -> Result
         return Err(Error::refused("a name is missing: what should the image be called"));
     }
     names.iter().try_for_each(|name| refuse_location_as_name(name.as_str()))?;
-    let (mut report, told) = Transaction::edit(location, work.limits)?.commit_and_tell(work, |draft| {
+    let target = Transaction::edit(location, work.limits)?;
+    let change = |draft: &mut Draft<'_>| {
         let entry = draft.layout()?.entry()?;
         for name in names {
             work.observer.step(&format!("name {} `{name}`", entry.digest));
@@ -51,7 +52,8 @@ pub fn tag(location: &Location, options: &TagOptions, work: &Work<'_>) -> Result
         }
         let changed = draft.is_change();
         Ok(TagReport { digest: entry.digest, refs: names.clone(), changed, warnings: Vec::new() })
-    })?;
-    report.warnings = told.warnings;
+    };
+    let (mut report, warnings) = work.with_warnings(|work| target.commit(work, change))?;
+    report.warnings = warnings;
     Ok(report)
 }

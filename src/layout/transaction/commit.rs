@@ -22,40 +22,40 @@ use crate::layout::{blob_path, Layout, INDEX, MARKER};
 use crate::oci::{Document, Index, LayoutMarker, MAX_INDEX_SIZE};
 use crate::work::Work;
 
-/// What was told of a commit: what it did to other entries of the targets.
+/// What a change did to other entries of its target.
 #[derive(Debug, Default)]
-pub(crate) struct Told {
-    /// The warnings, which the observer has seen.
-    pub(crate) warnings: Vec<String>,
+struct Told {
+    warnings: Vec<String>,
     /// What went with an image that it is about; there is a warning for each.
-    pub(crate) orphans: BTreeSet<Digest>,
+    orphans: BTreeSet<Digest>,
 }
 
 /// Publishes what is staged for several targets, with the index that `change` makes for each. No target changes unless
 /// all can be written. If a rename still fails after others succeeded, the error says which targets are new.
+///
+/// Returns the results, and what went with an image that it is about, of which the observer was told.
 pub(crate) fn commit_all<R>(
     transactions: Vec<Transaction>,
     work: &Work<'_>,
     change: impl FnMut(&mut Draft<'_>) -> Result<R>,
-) -> Result<(Vec<R>, Told)> {
+) -> Result<(Vec<R>, BTreeSet<Digest>)> {
     let parts = transactions.into_iter().map(Part::new).collect();
     let mut commit = Commit { parts, change, work };
     commit.prepare()?;
     let shown = commit.hold_layouts().and_then(|()| work.observer.check()).and_then(|()| commit.show_all());
     shown.map_err(|error| commit.partly(error))?;
-    let mut told = Told::default();
+    let mut orphans = BTreeSet::new();
     for part in &mut commit.parts {
-        told.warnings.append(&mut part.told.warnings);
-        told.orphans.append(&mut part.told.orphans);
+        work.warn(&part.told.warnings);
+        orphans.append(&mut part.told.orphans);
     }
-    told.warnings.iter().for_each(|warning| work.observer.warning(warning));
     let results = commit.parts.into_iter().map(|Part { transaction, result, .. }| {
         let home = transaction.stage.home().to_path_buf();
         drop(transaction);
         staging::clear_abandoned(&home);
         result.expect("each change was made")
     });
-    Ok((results.collect(), told))
+    Ok((results.collect(), orphans))
 }
 
 /// A commit of several targets.

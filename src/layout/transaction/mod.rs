@@ -21,7 +21,7 @@ mod target;
 mod tests;
 
 pub use checksum::Checksum;
-pub(crate) use commit::{commit_all, Told};
+pub(crate) use commit::commit_all;
 pub(crate) use draft::{displacement, Draft};
 pub use file::write_file;
 pub(crate) use lock::hold_still;
@@ -140,17 +140,8 @@ impl Transaction {
     ///
     /// If another run creates the layout at the last moment, `change` is called again for that one.
     pub(crate) fn commit<R>(self, work: &Work<'_>, change: impl FnMut(&mut Draft<'_>) -> Result<R>) -> Result<R> {
-        self.commit_and_tell(work, change).map(|(result, _)| result)
-    }
-
-    /// Like [`commit`](Self::commit). Returns what was told of it too.
-    pub(crate) fn commit_and_tell<R>(
-        self,
-        work: &Work<'_>,
-        change: impl FnMut(&mut Draft<'_>) -> Result<R>,
-    ) -> Result<(R, Told)> {
-        let (mut made, told) = commit_all(vec![self], work, change)?;
-        Ok((made.pop().expect("one change has one result"), told))
+        let (mut made, _) = commit_all(vec![self], work, change)?;
+        Ok(made.pop().expect("one change has one result"))
     }
 
     /// Runs `change` as [`commit`](Self::commit) does, and discards the outcome.

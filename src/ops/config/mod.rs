@@ -87,9 +87,12 @@ pub struct EditedImage {
 /// be removed, the documents of the layout.
 pub fn config(location: &Location, options: &ConfigOptions, work: &Work<'_>) -> Result<ConfigReport> {
     let target = Transaction::edit(location, work.limits)?;
-    let (mut report, told) = target.commit_and_tell(work, |draft| edit(draft, options, work.observer))?;
-    report.warnings.iter().for_each(|warning| work.observer.warning(warning));
-    report.warnings.extend(told.warnings);
+    let (mut report, warnings) = work.with_warnings(|work| {
+        let report = target.commit(work, |draft| edit(draft, options, work.observer))?;
+        work.warn(&report.warnings);
+        Ok(report)
+    })?;
+    report.warnings = warnings;
     Ok(report)
 }
 

@@ -28,6 +28,12 @@ use source::{stage, Source};
 /// can run. Blobs that can be linked are not even read. The target changes only if everything can be written, and when
 /// several runs add to one index at once, nothing is lost.
 pub fn index(images: &[Location], target: &Location, options: &IndexOptions, work: &Work<'_>) -> Result<IndexReport> {
+    let (mut report, warnings) = work.with_warnings(|work| index_told(images, target, options, work))?;
+    report.warnings = warnings;
+    Ok(report)
+}
+
+fn index_told(images: &[Location], target: &Location, options: &IndexOptions, work: &Work<'_>) -> Result<IndexReport> {
     let layouts: Vec<Layout> = images.iter().map(|image| Layout::open(image, work.limits)).collect::<Result<_>>()?;
     let sources: Vec<Source<'_>> = layouts.iter().map(Source::read).collect::<Result<_>>()?;
     let new = gather(sources.iter().map(|source| source.members.as_slice()))?;
@@ -39,8 +45,7 @@ pub fn index(images: &[Location], target: &Location, options: &IndexOptions, wor
     let trust = if target.transport == Transport::Oci { Trust::Layout } else { Trust::Nothing };
     let blobs = stage(&sources, &mut opened, trust, work)?;
     let attached: Vec<Descriptor> = sources.iter().flat_map(|source| source.attached.clone()).collect();
-    let own: Vec<String> = sources.iter().flat_map(|source| source.warnings.clone()).collect();
-    let (listed, told) = opened.commit_and_tell(work, |draft| {
+    let listed = opened.commit(work, |draft| {
         let listed = list(draft, target, (&stand, &names), &new, options)?;
         attached.iter().try_for_each(|entry| draft.list(entry.clone()))?;
         if target.transport != Transport::Oci {
@@ -48,18 +53,15 @@ pub fn index(images: &[Location], target: &Location, options: &IndexOptions, wor
         }
         Ok(listed)
     })?;
-    let mut warnings: Vec<String> = own.into_iter().chain(listed.warnings).collect();
-    for warning in &warnings {
-        work.observer.warning(warning);
-    }
-    warnings.extend(told.warnings);
+    work.warn(sources.iter().flat_map(|source| &source.warnings));
+    work.warn(listed.warnings);
     Ok(IndexReport {
         digest: listed.digest,
         manifests: listed.manifests,
         target: target.to_string(),
         refs: listed.refs,
         blobs,
-        warnings,
+        warnings: Vec::new(),
     })
 }
 
