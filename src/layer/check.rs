@@ -332,6 +332,8 @@ fn rule_of(anomaly: &Anomaly) -> (Rule, &'static str) {
         Anomaly::NamedTwice
         | Anomaly::RepeatedHeader
         | Anomaly::RepeatedKeyword(_)
+        | Anomaly::GlobalKeyword(_)
+        | Anomaly::LibarchiveXattr(_)
         | Anomaly::ConflictingXattr(_)
         | Anomaly::ConflictingSize { .. }
         | Anomaly::NoNumber(_)
@@ -345,8 +347,9 @@ fn rule_of(anomaly: &Anomaly) -> (Rule, &'static str) {
             (Rule::TarKeyword, "records of one entry with known keywords")
         }
         Anomaly::Sparse => (Rule::TarSparse, "a file stored whole"),
-        // TrailingSlash, GnuLongName, GnuLongLink, BinaryNumber, TypeBits, ContiguousFile, DumpDirectory, VolumeLabel,
-        // OldTypeflag, OldFormat, SignedChecksum: readers take them alike.
+        Anomaly::RareType(_) => (Rule::TarType, "a type that engines take"),
+        // TrailingSlash, GnuLongName, GnuLongLink, BinaryNumber, TypeBits, OldTypeflag, OldFormat, SignedChecksum: readers
+        // take them alike.
         _ => (Rule::TarDialect, "ustar with PAX headers"),
     }
 }

@@ -307,6 +307,9 @@ rules! {
     TarAmbiguous "tar-ambiguous" Error [Takes Takes Takes Takes Warns]
         "POSIX.1-2017, pax, pax Extended Header"
         "headers do not contradict each other: readers choose differently";
+    TarType "tar-type" Error [Takes Takes Takes Takes Warns]
+        "Docker, pkg/archive/archive.go"
+        "members have types that engines take: files, directories, links, devices and pipes";
     TarDialect "tar-dialect" Note [Takes Takes Takes Takes Takes]
         "POSIX.1-2017, pax, pax Interchange Format"
         "the tar is ustar with PAX headers, without forms of older tars";

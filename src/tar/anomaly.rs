@@ -20,8 +20,10 @@ pub enum Anomaly {
     NamedTwice,
     /// Two extended headers of the same kind before one member; for each keyword, the later wins.
     RepeatedHeader,
-    /// A PAX header that applies to all members after it.
+    /// A PAX header for all members after it, of keywords that no entry is made from, such as `comment`.
     GlobalHeader,
+    /// A keyword of a global header that an entry is made from. Go's readers ignore it, others apply it.
+    GlobalKeyword(Box<[u8]>),
     /// A PAX keyword that is neither known nor known to be harmless; ignored.
     UnknownKeyword(Box<[u8]>),
     /// A PAX keyword for an ACL, a label or file flags, which runtimes do not apply from a layer: [`Member::unapplied`].
@@ -30,6 +32,8 @@ pub enum Anomaly {
     ForeignKeyword(Box<[u8]>),
     /// A PAX keyword that occurs twice in one header; the later wins.
     RepeatedKeyword(Box<[u8]>),
+    /// An attribute that stands only as `LIBARCHIVE.xattr`, which engines do not read.
+    LibarchiveXattr(Box<[u8]>),
     /// An attribute with two values, as `SCHILY.xattr` and as `LIBARCHIVE.xattr`; the first wins.
     ConflictingXattr(Box<[u8]>),
     /// The PAX size differs from the header's, although it would fit there; PAX wins.
@@ -53,12 +57,10 @@ pub enum Anomaly {
     TypeBits(u32),
     /// A sparse file; it is expanded.
     Sparse,
-    /// A contiguous file, type `7`; it is read as a regular file.
-    ContiguousFile,
-    /// A directory with a list of its content, type `D` of GNU tar; the list is skipped.
-    DumpDirectory,
-    /// The name of the archive, type `V` of GNU tar, precedes this member; it is skipped.
-    VolumeLabel,
+    /// A type that engines refuse and that has a plain meaning: a contiguous file (`7`) and a sparse file of GNU tar (`S`)
+    /// are regular files, a directory with a list of its content (`D`) is a directory, the name of the archive (`V`)
+    /// before the member is skipped, an extended header of Solaris (`X`) is one of POSIX.
+    RareType(u8),
     /// A directory without a name: the root.
     EmptyName,
     /// A regular file or directory from before ustar, type NUL.
@@ -95,11 +97,25 @@ impl fmt::Display for Anomaly {
             Anomaly::NamedTwice => f.write_str("a GNU long name and a PAX record name the same thing"),
             Anomaly::RepeatedHeader => f.write_str("two extended headers of one kind"),
             Anomaly::GlobalHeader => f.write_str("a global PAX header"),
+            Anomaly::GlobalKeyword(keyword) => {
+                write!(
+                    f,
+                    "a global PAX header with `{}`, which some readers apply and others ignore",
+                    keyword.escape_ascii()
+                )
+            }
             Anomaly::UnknownKeyword(keyword) => write!(f, "unknown PAX keyword `{}`", keyword.escape_ascii()),
             Anomaly::ForeignKeyword(keyword) => {
                 write!(f, "PAX keyword `{}`, which no runtime applies from a layer", keyword.escape_ascii())
             }
             Anomaly::RepeatedKeyword(keyword) => write!(f, "PAX keyword `{}` comes twice", keyword.escape_ascii()),
+            Anomaly::LibarchiveXattr(name) => {
+                write!(
+                    f,
+                    "extended attribute `{}` as `LIBARCHIVE.xattr` alone, which engines do not read",
+                    name.escape_ascii()
+                )
+            }
             Anomaly::ConflictingXattr(name) => {
                 write!(f, "extended attribute `{}` has two values", name.escape_ascii())
             }
@@ -115,9 +131,16 @@ impl fmt::Display for Anomaly {
             Anomaly::OddVersion => f.write_str("the version after the `ustar` magic is neither `00` nor GNU tar's"),
             Anomaly::TypeBits(mode) => write!(f, "the mode {mode:o} has bits beyond 7777"),
             Anomaly::Sparse => f.write_str("a sparse file"),
-            Anomaly::ContiguousFile => f.write_str("a contiguous file"),
-            Anomaly::DumpDirectory => f.write_str("a directory of an incremental archive of GNU tar"),
-            Anomaly::VolumeLabel => f.write_str("the label of the archive before it"),
+            Anomaly::RareType(typeflag) => {
+                let meaning = match typeflag {
+                    b'7' => "a contiguous file",
+                    b'S' => "a sparse file of GNU tar",
+                    b'D' => "a directory of an incremental archive of GNU tar",
+                    b'V' => "the label of the archive before it",
+                    _ => "an extended header of Solaris",
+                };
+                write!(f, "type `{}`, {meaning}, which engines refuse", typeflag.escape_ascii())
+            }
             Anomaly::EmptyName => f.write_str("a directory without a name"),
             Anomaly::OldTypeflag => f.write_str("the typeflag is NUL"),
             Anomaly::OldFormat => f.write_str("the header has no `ustar` magic"),

@@ -5,7 +5,7 @@ use std::io::{self, Read};
 use tar::Header;
 
 use crate::tar::blocks::fill;
-use crate::tar::extended::Extension;
+use crate::tar::extended::{Extension, SOLARIS_PAX};
 use crate::tar::header::{checksum, number};
 use crate::tar::member::has_content;
 use crate::tar::{first, is_zero, padding, pax, Edge, Output, BLOCK, EXTENDED_HEADER_LIMIT};
@@ -36,7 +36,7 @@ pub(crate) fn copy(source: &mut dyn Read, output: &mut impl Output) -> io::Resul
             let whole = stored.saturating_add(padding(stored) as u64);
             let before = headers.len();
             source.take(whole).read_to_end(&mut headers)?;
-            if matches!(typeflag, b'x' | b'X') {
+            if matches!(typeflag, b'x' | SOLARIS_PAX) {
                 let body = headers.get(before..).unwrap_or_default();
                 size_record = size_in(first(body, stored));
             }

@@ -14,6 +14,9 @@ pub(super) type Globals = BTreeMap<Vec<u8>, Arc<[u8]>>;
 /// The most extended headers before one member; the formats define four kinds.
 const HEADER_COUNT: usize = 16;
 
+/// The type by which Solaris wrote PAX headers before POSIX had them.
+pub(super) const SOLARIS_PAX: u8 = b'X';
+
 /// The kinds of extended headers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Extension {
@@ -26,8 +29,7 @@ pub(super) enum Extension {
 impl Extension {
     pub(super) fn of(typeflag: u8) -> Option<Self> {
         match typeflag {
-            // Solaris wrote them as `X` before POSIX had them.
-            b'x' | b'X' => Some(Extension::Pax),
+            b'x' | SOLARIS_PAX => Some(Extension::Pax),
             b'g' => Some(Extension::GlobalPax),
             b'L' => Some(Extension::GnuLongName),
             b'K' => Some(Extension::GnuLongLink),
@@ -75,9 +77,15 @@ impl Extended {
                 self.records.extend(records.iter().map(|(key, value)| (key.to_vec(), Arc::from(*value))));
             }
             Extension::GlobalPax => {
-                self.anomalies.push(Anomaly::GlobalHeader);
+                let before = self.anomalies.len();
                 for (key, value) in self.parse(body)? {
+                    if is_known(key) && key != b"hdrcharset" {
+                        self.anomalies.push(Anomaly::GlobalKeyword(key.into()));
+                    }
                     globals.insert(key.to_vec(), value.into());
+                }
+                if self.anomalies.len() == before {
+                    self.anomalies.push(Anomaly::GlobalHeader);
                 }
                 let size: usize = globals.iter().map(|(key, value)| key.len().saturating_add(value.len())).sum();
                 if size as u64 > EXTENDED_HEADER_LIMIT {
@@ -250,6 +258,7 @@ impl Overrides {
                 Some(other) if *other != value => self.anomalies.push(Anomaly::ConflictingXattr(name.into())),
                 Some(_) => {}
                 None => {
+                    self.anomalies.push(Anomaly::LibarchiveXattr(name.as_slice().into()));
                     self.xattrs.insert(name, value);
                 }
             }

@@ -122,7 +122,7 @@ fn kind(
         typeflag @ (0 | b'0' | b'7' | b'S') => {
             match typeflag {
                 0 => anomalies.push(Anomaly::OldTypeflag),
-                b'7' => anomalies.push(Anomaly::ContiguousFile),
+                b'7' | b'S' => anomalies.push(Anomaly::RareType(typeflag)),
                 _ => {}
             }
             // Before ustar, a slash at the end distinguished directories from files; most readers still go by it.
@@ -156,8 +156,8 @@ fn kind(
         b'3' => Ok(Kind::CharDevice(device(header, overrides, anomalies)?)),
         b'4' => Ok(Kind::BlockDevice(device(header, overrides, anomalies)?)),
         b'5' => Ok(Kind::Directory),
-        b'D' => {
-            anomalies.push(Anomaly::DumpDirectory);
+        typeflag @ b'D' => {
+            anomalies.push(Anomaly::RareType(typeflag));
             Ok(Kind::Directory)
         }
         b'6' => Ok(Kind::Fifo),

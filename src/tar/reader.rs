@@ -7,7 +7,7 @@ use crate::error::{Error, IoContext, Result};
 use crate::limits::Limits;
 use crate::tar::blocks::{Block, Blocks};
 use crate::tar::content::{ContentLayout, MemberContent};
-use crate::tar::extended::{Extended, Extension, Globals, Overrides};
+use crate::tar::extended::{Extended, Extension, Globals, Overrides, SOLARIS_PAX};
 use crate::tar::header::{checksum, has_gnu_magic, has_magic, has_odd_version, no_numbers, HeaderChecksum, MAX_LONG};
 use crate::tar::member::{entry, field, has_content, member_name};
 use crate::tar::other::no_tar;
@@ -30,8 +30,8 @@ pub struct Reader<R> {
     state: State,
     /// The bytes of all holes so far.
     holes: u64,
-    /// An anomaly of the padding, reported with what comes next.
-    padding: Option<Anomaly>,
+    /// Anomalies after the last member, told with what comes next.
+    pending: Vec<Anomaly>,
     limits: Limits,
     /// The bytes of names and attributes so far.
     metadata: u64,
@@ -72,7 +72,7 @@ impl<R: Read> Reader<R> {
             globals: Globals::new(),
             state: State::AtHeader,
             holes: 0,
-            padding: None,
+            pending: Vec::new(),
             limits,
             metadata: 0,
             last: TarPath::root(),
@@ -94,9 +94,9 @@ impl<R: Read> Reader<R> {
             State::InMember(content) => {
                 let padding = content.skip(&mut self.blocks)?;
                 if !padding.zero {
-                    self.padding = Some(Anomaly::Padding);
+                    self.pending.push(Anomaly::Padding);
                 } else if !padding.whole {
-                    self.padding = Some(Anomaly::MissingPadding);
+                    self.pending.push(Anomaly::MissingPadding);
                 }
                 self.read_headers()
             }
@@ -112,7 +112,7 @@ impl<R: Read> Reader<R> {
     pub fn finish(mut self) -> Result<End> {
         while self.next_member()?.is_some() {}
         let State::AtEnd { zero_blocks } = self.state else { return Err(self.blocks.truncated()) };
-        let mut anomalies: Vec<_> = self.padding.take().into_iter().collect();
+        let mut anomalies = std::mem::take(&mut self.pending);
         if zero_blocks < 2 {
             anomalies.push(Anomaly::MissingEnd { found: zero_blocks });
         }
@@ -132,8 +132,12 @@ impl<R: Read> Reader<R> {
                 _ if !extended.is_empty() => {
                     return Err(self.blocks.malformed(at, "an extended header needs a member after it"));
                 }
-                Block::Zero => return self.end(at).map(|()| None),
+                Block::Zero => {
+                    self.pending.append(&mut extended.anomalies);
+                    return self.end(at).map(|()| None);
+                }
                 Block::End => {
+                    self.pending.append(&mut extended.anomalies);
                     self.state = State::AtEnd { zero_blocks: 0 };
                     return Ok(None);
                 }
@@ -157,7 +161,7 @@ impl<R: Read> Reader<R> {
                     return Err(self.blocks.malformed(offset, problem));
                 }
                 extended.anomalies = overrides.anomalies;
-                extended.anomalies.push(Anomaly::VolumeLabel);
+                extended.anomalies.push(Anomaly::RareType(VOLUME_LABEL));
                 extended.anomalies.extend(no_numbers(&header));
                 if size > 0 {
                     extended.anomalies.push(Anomaly::SizeWithoutContent(size));
@@ -168,6 +172,9 @@ impl<R: Read> Reader<R> {
             let Some(kind) = Extension::of(typeflag) else {
                 return self.read_member(&header, size, extended, offset).map(Some);
             };
+            if typeflag == SOLARIS_PAX {
+                extended.anomalies.push(Anomaly::RareType(typeflag));
+            }
             extended.anomalies.extend(no_numbers(&header));
             let is_pax = matches!(kind, Extension::Pax | Extension::GlobalPax);
             if !has_magic(&header) || (is_pax && has_gnu_magic(&header)) {
@@ -175,7 +182,7 @@ impl<R: Read> Reader<R> {
             }
             let body = self.blocks.body(size, EXTENDED_HEADER_LIMIT)?;
             if !self.blocks.skip_whole(padding(size) as u64)? {
-                self.padding = Some(Anomaly::Padding);
+                self.pending.push(Anomaly::Padding);
             }
             extended
                 .add(kind, &body, &mut self.globals)
@@ -208,7 +215,7 @@ impl<R: Read> Reader<R> {
         let typeflag = header.as_old().linkflag[0];
         let room = extended.room(&self.globals);
         let mut overrides = extended.resolve(&self.globals).map_err(|reason| self.blocks.malformed(offset, reason))?;
-        let mut anomalies: Vec<_> = self.padding.take().into_iter().collect();
+        let mut anomalies = std::mem::take(&mut self.pending);
         anomalies.append(&mut overrides.anomalies);
         let mut size = overrides.size.unwrap_or(in_header);
         if size != in_header && size <= MAX_LONG {

@@ -11,7 +11,7 @@ type Change = fn(&mut Header);
 
 #[test]
 fn types() {
-    use Anomaly::{AbsoluteLink, ContiguousFile, OldTypeflag, TrailingSlash};
+    use Anomaly::{AbsoluteLink, OldTypeflag, RareType, TrailingSlash};
     let to = |target: &'static str| Kind::Symlink { target: target.as_bytes().into() };
     let hard = |target: &str| Kind::Hardlink { target: path(target) };
     let numbers = Device { major: 8, minor: 1 };
@@ -26,7 +26,7 @@ fn types() {
         (b'5', "f/", "", Kind::Directory, &[]),
         (b'6', "f", "", Kind::Fifo, &[]),
         (b'6', "f/", "", Kind::Fifo, &[TrailingSlash]),
-        (b'7', "f", "", Kind::File { size: 0 }, &[ContiguousFile]),
+        (b'7', "f", "", Kind::File { size: 0 }, &[RareType(b'7')]),
         (0, "f", "", Kind::File { size: 0 }, &[OldTypeflag]),
         (0, "f/", "", Kind::Directory, &[OldTypeflag]),
         (b'0', "f/", "", Kind::Directory, &[TrailingSlash]),
@@ -208,7 +208,7 @@ fn pax_holds_over_the_header() {
         ("LIBARCHIVE.xattr.user.x", b"CjkgcGF0aD14Cg"),
     ];
     let (anomalies, entry) = Raw::default().pax(b'x', &records).file("f", b"").odd();
-    assert_eq!(anomalies, []);
+    assert_eq!(anomalies, [Anomaly::LibarchiveXattr(b"user.="[..].into())]);
     assert_eq!(entry.path, path(b"a\nb/\xff"));
     assert_eq!(
         (entry.metadata.uid, entry.metadata.gid, entry.metadata.mtime),
@@ -260,7 +260,8 @@ fn empty_values_leave_the_field_to_the_header() {
     let (mut members, _) = read(&archive).unwrap();
     let second = members.remove(1).0.entry.unwrap();
     let first = members.remove(0).0;
-    assert_eq!(first.anomalies, [Anomaly::GlobalHeader]);
+    let keywords = ["path", "uid", "gid"].map(|keyword| Anomaly::GlobalKeyword(keyword.as_bytes().into()));
+    assert_eq!(first.anomalies, keywords);
     let first = first.entry.unwrap();
     assert_eq!((first.path, first.metadata.uid, first.metadata.gid), (path("f"), 1, 78));
     assert_eq!(&*first.metadata.xattrs[&b"user.x"[..]], b"");
@@ -404,12 +405,19 @@ fn labels_are_no_entries_and_lists_make_directories() {
     let (members, _) = read(&archive).unwrap();
     let shown: Vec<_> =
         members.iter().map(|(member, _)| (member.name.as_slice(), member.anomalies.as_slice())).collect();
-    let (label, list) = ([Anomaly::VolumeLabel], [Anomaly::DumpDirectory]);
-    assert_eq!(shown, [(&b"f"[..], &label[..]), (b"d/", &list), (b"d/f", &[])]);
+    let (label_alone, list) = ([Anomaly::RareType(b'V')], [Anomaly::RareType(b'D')]);
+    assert_eq!(shown, [(&b"f"[..], &label_alone[..]), (b"d/", &list), (b"d/f", &[])]);
     assert_eq!(members[0].0.entry.as_ref().unwrap().metadata.mtime, 3.into());
     assert_eq!((&members[1].0.entry.as_ref().unwrap().kind, members[1].1.len()), (&Kind::Directory, 0));
     let (anomalies, root) = Raw::default().member(b'5', "", b"", |_| {}).odd();
     assert_eq!((anomalies, root.path.is_root()), (vec![Anomaly::EmptyName], true));
+    let (members, end) = read(&label(Raw::default().file("f", b"")).end()).unwrap();
+    assert_eq!((members[0].0.anomalies.as_slice(), end.anomalies), (&[][..], label_alone.to_vec()));
+    let comment: [(&str, &[u8]); 1] = [("comment", b"x")];
+    let solaris = Raw::default().pax(b'X', &comment).file("f", b"").odd();
+    assert_eq!(solaris.0, [Anomaly::RareType(b'X')]);
+    let global = Raw::default().pax(b'g', &comment).file("f", b"").odd();
+    assert_eq!(global.0, [Anomaly::GlobalHeader]);
     assert!(Raw::default().member(b'M', "f", b"", |_| {}).refusal().ends_with("is in another volume"));
 }
 
@@ -457,10 +465,14 @@ mod sparse {
     }
 
     fn check(raw: Raw) {
+        check_with(raw, &[Anomaly::Sparse]);
+    }
+
+    fn check_with(raw: Raw, anomalies: &[Anomaly]) {
         let archive = raw.file("next", b"").end();
         let (members, _) = read(&archive).unwrap();
         let (member, content) = &members[0];
-        assert_eq!(member.anomalies, [Anomaly::Sparse]);
+        assert_eq!(member.anomalies, anomalies);
         let entry = member.entry.as_ref().unwrap();
         assert_eq!((&entry.path, &entry.kind), (&path("f"), &Kind::File { size: 1000 }));
         assert_eq!(content, &expanded());
@@ -544,7 +556,8 @@ mod sparse {
 
     #[test]
     fn old_gnu() {
-        check(Raw::default().member(b'S', "f", b"abcdef", old(false, &MAP)));
+        let rare = [Anomaly::Sparse, Anomaly::RareType(b'S')];
+        check_with(Raw::default().member(b'S', "f", b"abcdef", old(false, &MAP)), &rare);
 
         let mut raw = Raw::default().member(b'S', "f", b"", old(true, &[(0, 1), (1, 1), (2, 0), (3, 0)]));
         let mut extension = [0; 512];
@@ -553,7 +566,7 @@ mod sparse {
         raw.0.extend(extension);
         raw.0.extend(b"abcdef");
         raw.0.resize(1536, 0);
-        check(raw);
+        check_with(raw, &rare);
     }
 
     #[test]
