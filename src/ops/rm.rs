@@ -160,6 +160,7 @@ fn meant(layout: &Layout, entries: &[Descriptor], what: Removed, referrers: &[Re
                 ));
             }
             refuse_two_repositories(location, &meant)?;
+            meant.iter().try_for_each(|path| layout.refuse_unlisted(path))?;
             let entry = |entry| meant.iter().any(|path| path.index().is_none() && path.entry() == entry);
             Ok(entries.iter().map(entry).collect())
         }

@@ -162,6 +162,42 @@ fn what_is_attached_has_a_digest_too() {
     assert_eq!(layout.index()["manifests"].as_array().map(Vec::len), Some(2));
 }
 
+/// What was attached to an image keeps it when the image is edited, so that the edit can be undone.
+#[test]
+fn what_only_an_artifact_keeps_can_be_given_its_name_back() {
+    let scratch = Scratch::new();
+    let layout = ByHand::at(&scratch.join("l"));
+    let old = image(&layout, "a");
+    layout.list(&[named(&old, "v1")]);
+    fs::write(scratch.join("note"), "note").unwrap();
+    run(&scratch, &["attach", "oci:l:v1", "note", "--type", "text/note"]).printed();
+    run(&scratch, &["config", "oci:l:v1", "--env", "A=1"]).stdout();
+    assert_ne!(Layout::at(&scratch.join("l")).refs()["v1"], digest(&old));
+    run(&scratch, &["gc", "oci:l"]).printed();
+
+    let of = |digest: &str| format!("oci:l@{digest}");
+    for by in [of(digest(&old)), of(short(&old))] {
+        assert_eq!(run(&scratch, &["inspect", &by, "--json"]).json()["digest"], old["digest"]);
+    }
+    // It has no entry that could be changed.
+    for verb in [&["rm", &of(digest(&old))][..], &["config", &of(digest(&old)), "--env", "B=1"]] {
+        let error = run(&scratch, verb).error();
+        assert!(error.contains("found only what is attached to it") && error.contains("`ocibake tag`"), "{error}");
+    }
+    run(&scratch, &["convert", &of(digest(&old)), "oci:c:v1"]).stdout();
+    assert_eq!(Layout::at(&scratch.join("c")).refs()["v1"], digest(&old));
+    run(&scratch, &["tag", &of(digest(&old)), "v1"]).stdout();
+    assert_eq!(Layout::at(&scratch.join("l")).refs()["v1"], digest(&old));
+    run(&scratch, &["gc", "oci:l"]).printed();
+    assert_eq!(run(&scratch, &["verify", "oci:l"]).printed(), "");
+    // A subject that is missing is none.
+    let blob = digest(&old).replace("sha256:", "l/blobs/sha256/");
+    fs::remove_file(scratch.join(&blob)).unwrap();
+    run(&scratch, &["rm", "oci:l:v1"]).printed();
+    let error = run(&scratch, &["inspect", &of(digest(&old))]).error();
+    assert!(error.contains("leads to no image"), "{error}");
+}
+
 #[test]
 fn digests_that_begin_alike_are_listed() {
     let scratch = Scratch::new();

@@ -54,7 +54,8 @@ impl Layout {
         }
     }
 
-    /// The documents with this digest: among the entries themselves, or else in an index that they lead to.
+    /// The documents with this digest: among the entries themselves, or else in an index that they lead to. Without a
+    /// name, also what only an artifact of the layout is about, such as the image that an edit replaced.
     fn of_digest(&self, entries: &[&Descriptor], wanted: &DigestPrefix) -> Result<Vec<DescriptorPath>> {
         let is_meant = |path: &DescriptorPath| wanted.begins(&path.descriptor().digest);
         let listed = entries.iter().map(|entry| DescriptorPath::from((*entry).clone()));
@@ -62,12 +63,20 @@ impl Layout {
         if !listed.is_empty() && wanted.is_whole() {
             return Ok(listed);
         }
-        let mut found = BTreeMap::new();
-        for met in Walk::new(self, Opened::Indexes, Subjects::Left, entries.iter().copied().cloned()) {
-            let Met { path, .. } = met?;
-            if is_meant(&path) {
-                found.insert(path.descriptor().digest.clone(), path);
+        let below = |opened, subjects| -> Result<BTreeMap<Digest, DescriptorPath>> {
+            let mut found = BTreeMap::new();
+            for met in Walk::new(self, opened, subjects, entries.iter().copied().cloned()) {
+                let Met { path, found: document } = met?;
+                let is_here = subjects == Subjects::Left || matches!(document, Found::Read(_));
+                if is_meant(&path) && is_here {
+                    found.insert(path.descriptor().digest.clone(), path);
+                }
             }
+            Ok(found)
+        };
+        let mut found = below(Opened::Indexes, Subjects::Left)?;
+        if found.is_empty() && self.location().name.is_none() {
+            found = below(Opened::Manifests, Subjects::Followed)?;
         }
         let digests: Vec<&str> = found.keys().map(Digest::as_str).collect();
         match (digests.len(), &self.location().name) {
@@ -93,6 +102,16 @@ impl Layout {
             )
             .of_kind(ErrorKind::Ambiguous)),
         }
+    }
+
+    /// Refuses to change what no entry leads to but an artifact is about: there is no entry to change.
+    pub(crate) fn refuse_unlisted(&self, path: &DescriptorPath) -> Result<()> {
+        if self.index()?.value().manifests.contains(path.entry()) {
+            return Ok(());
+        }
+        let message =
+            format!("image `{}`: an entry of `index.json` is wanted, found only what is attached to it", self.location());
+        Err(Error::refused_with_hint(message, Hint::from("give it a name with ").verb("tag").text(" first")))
     }
 
     /// The one descriptor that the location means: of an image, an index or an artifact. Several names of one document

@@ -103,6 +103,8 @@ fn edit(draft: &mut Draft<'_>, options: &ConfigOptions, observer: &dyn Observer)
         Which::One(platform) => vec![draft.layout()?.image(platform.as_ref()).map_err(or_all)?],
         Which::All => draft.layout()?.all_images()?,
     };
+    let layout = draft.layout()?;
+    images.iter().try_for_each(|image| layout.refuse_unlisted(&image.path))?;
     if images.len() > 1 && changes_platform(changes) {
         let message = format!("image `{location}`: one platform cannot be that of {} images", images.len());
         return Err(Error::refused_with_hint(message, Hint::from("choose one with ").option(OptionName::Platform)));
