@@ -8,9 +8,8 @@ use crate::digest::Digest;
 use crate::error::{despite_damage, Error, ErrorKind, Result};
 use crate::hint::{Hint, OptionName};
 use crate::layout::{
-    has_own_name, is_referrers_tag, DescriptorPath, Draft, Layout, Location, Referrer, Rooted, Transaction,
+    full_name, has_own_name, is_referrers_tag, DescriptorPath, Draft, Layout, Location, Referrer, Rooted, Transaction,
 };
-use crate::oci::annotations::CONTAINERD_NAME;
 use crate::oci::{Descriptor, Document, Index};
 use crate::work::{Observer, Work};
 
@@ -129,7 +128,7 @@ impl RemovedEntry {
 
 /// Refuses a tag under which Docker saved images of several repositories: the user hardly means all of them.
 fn refuse_two_repositories(location: &Location, meant: &[DescriptorPath]) -> Result<()> {
-    let names: BTreeSet<&str> = meant.iter().filter_map(|path| path.entry().annotation(CONTAINERD_NAME)).collect();
+    let names: BTreeSet<&str> = meant.iter().filter_map(|path| full_name(path.entry())).collect();
     if names.len() < 2 {
         return Ok(());
     }

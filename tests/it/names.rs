@@ -302,3 +302,40 @@ fn an_index_that_gives_way_to_an_image_is_told() {
     layout.list(&[entries[0].clone(), entries[1].clone(), named(&index, "v2")]);
     assert_eq!(done(&scratch, &["tag", "oci:L:one", "v1"]), "");
 }
+
+/// umoci and skopeo rename an image by its ref name, and leave the full name of the old one in containerd's annotation.
+#[test]
+fn a_full_name_that_another_tool_left_behind_is_no_name() {
+    let scratch = Scratch::new();
+    docker_archive(&scratch.join("d.tar"), &[&["reg:5000/app:v1"]]);
+    done(&scratch, &["convert", "d.tar", "docker-archive:full.tar"]);
+    done(&scratch, &["convert", "full.tar", "oci:l"]);
+    let path = scratch.join("l/index.json");
+    let mut index: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    let old = index["manifests"][0].clone();
+    let names = |name: &str| json!({REF_NAME: name, CONTAINERD_NAME: "reg:5000/app:v1"});
+    assert_eq!(old["annotations"], names("v1"));
+    let renamed = with(old.clone(), &json!({"annotations": names("v2")}));
+    index["manifests"].as_array_mut().unwrap().push(renamed);
+    fs::write(&path, index.to_string()).unwrap();
+
+    // Both are told apart after one of them has changed.
+    done(&scratch, &["config", "oci:l:v1", "--env", "A=1"]);
+    let new = found(&scratch, "oci:l:v1");
+    assert_ne!(new, digest(&old));
+    let both = [("v1".to_owned(), new.clone()), ("v2".to_owned(), digest(&old).to_owned())];
+    assert_eq!(listed(&scratch, "oci:l"), both);
+    assert_eq!(found(&scratch, "oci:l:reg:5000/app:v1"), new);
+    assert_eq!(errors(&scratch, "oci:l"), [""; 0]);
+    // Archives give none of them a name that it does not have.
+    done(&scratch, &["convert", "oci:l", "oci-archive:o.tar"]);
+    done(&scratch, &["convert", "o.tar", "oci:back"]);
+    let back: Value = serde_json::from_slice(&fs::read(scratch.join("back/index.json")).unwrap()).unwrap();
+    let annotations: Vec<&Value> =
+        back["manifests"].as_array().unwrap().iter().map(|entry| &entry["annotations"]).collect();
+    assert_eq!(annotations, [&names("v1"), &json!({REF_NAME: "v2"})]);
+    let told = done(&scratch, &["convert", "oci:l:v2", "docker-archive:two.tar"]);
+    assert!(told.contains("`v2` is no name that Docker knows"), "{told}");
+    done(&scratch, &["convert", "oci:l:v1", "docker-archive:one.tar"]);
+    assert_eq!(found(&scratch, "docker-archive:one.tar:reg:5000/app:v1"), new);
+}

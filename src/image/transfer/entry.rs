@@ -6,7 +6,7 @@ use crate::image::publish::TargetOptions;
 use crate::image::transfer::plan::TransferPlan;
 use crate::image::transfer::rewrite::Rewritten;
 use crate::layout::{
-    about, about_by_tag, complete_names, is_artifact, is_referrers_tag, referrers_tag, without_full_name,
+    about, about_by_tag, complete_names, full_name, is_artifact, is_referrers_tag, referrers_tag, without_full_name,
     DescriptorPath, Graph, ImageName, Layout, Location, NodeContent, Transport,
 };
 use crate::oci::annotations::{CONTAINERD_NAME, REF_NAME};
@@ -133,7 +133,11 @@ pub(crate) fn leave_untrue(entries: &mut Vec<IndexEntry>, plan: &TransferPlan) -
 /// target could keep only one. What reads an archive takes all spellings of a full name for one.
 pub(crate) fn tell_apart(entries: &mut [IndexEntry], layout: &Layout, targets: &[Location]) -> Result<()> {
     let mut by_name: BTreeMap<String, Vec<usize>> = BTreeMap::new();
-    for (at, entry) in entries.iter().enumerate() {
+    for (at, entry) in entries.iter_mut().enumerate() {
+        // It belongs to another image, if to any.
+        if full_name(&entry.descriptor).is_none() {
+            entry.descriptor.annotations.iter_mut().for_each(|annotations| drop(annotations.remove(CONTAINERD_NAME)));
+        }
         if let Some(name) = entry.descriptor.ref_name() {
             by_name.entry(name.to_owned()).or_default().push(at);
         }
@@ -143,7 +147,7 @@ pub(crate) fn tell_apart(entries: &mut [IndexEntry], layout: &Layout, targets: &
         if digests.len() < 2 {
             continue;
         }
-        let full = |at: &usize| entries[*at].descriptor.annotation(CONTAINERD_NAME).map(str::to_owned);
+        let full = |at: &usize| full_name(&entries[*at].descriptor).map(str::to_owned);
         let names: Vec<String> = places.iter().filter_map(full).collect();
         if names.iter().collect::<BTreeSet<_>>().len() < places.len() {
             let digests: Vec<&str> = digests.into_iter().map(Digest::as_str).collect();

@@ -16,7 +16,7 @@ use crate::layout::docker::v1::{self, V1Layer};
 use crate::layout::docker::{v1_layer_path, DockerForm, Item, Repositories, MANIFEST, REPOSITORIES};
 use crate::layout::names::is_full;
 use crate::layout::pack::{FileContent, Packed};
-use crate::layout::{blob_path, is_artifact, size_limit, DockerName, Image, Layout, INDEX, MARKER};
+use crate::layout::{blob_path, full_name, is_artifact, size_limit, DockerName, Image, Layout, INDEX, MARKER};
 use crate::limits::Limits;
 use crate::media_type::{LayerEncoding, MediaKind};
 use crate::oci::annotations::{CONTAINERD_NAME, REF_NAME};
@@ -239,7 +239,7 @@ fn list(layout: &Layout, all: &[Named]) -> Result<Vec<Listed>> {
 /// spelling of the ref name is used.
 fn docker_name(descriptor: &Descriptor) -> Option<DockerName> {
     let parse = |name: &str| name.parse::<DockerName>().ok();
-    let of_containerd = descriptor.annotation(CONTAINERD_NAME).and_then(parse);
+    let of_containerd = full_name(descriptor).and_then(parse);
     let of_ref_name = descriptor.ref_name().filter(|name| is_full(name)).and_then(parse);
     match (of_containerd, of_ref_name) {
         (Some(name), Some(given)) if name.whole() == given.whole() => Some(given),

@@ -9,7 +9,7 @@ use crate::layout::graph::choice::{choose, fitting, list, Choice};
 use crate::layout::graph::documents::Documents;
 use crate::layout::graph::referrers::is_referrers_tag;
 use crate::layout::graph::walk::{DescriptorPath, Found, Met, Opened, Subjects, Walk};
-use crate::layout::names::{complete_names, most_specific, whole_name};
+use crate::layout::names::{complete_names, full_name, most_specific, whole_name};
 use crate::layout::{DigestPrefix, ImageName, Layout, Location};
 use crate::media_type::{MediaKind, MediaType};
 use crate::oci::annotations::{CONTAINERD_NAME, REF_NAME};
@@ -109,8 +109,10 @@ impl Layout {
         if self.index()?.value().manifests.contains(path.entry()) {
             return Ok(());
         }
-        let message =
-            format!("image `{}`: an entry of `index.json` is wanted, found only what is attached to it", self.location());
+        let message = format!(
+            "image `{}`: an entry of `index.json` is wanted, found only what is attached to it",
+            self.location()
+        );
         Err(Error::refused_with_hint(message, Hint::from("give it a name with ").verb("tag").text(" first")))
     }
 
@@ -358,7 +360,7 @@ impl<'a> TellingNames<'a> {
         let mut shared = BTreeSet::new();
         for entry in &index.manifests {
             let Some(own) = entry.ref_name() else { continue };
-            let full = entry.annotation(CONTAINERD_NAME);
+            let full = full_name(entry);
             if *full_names.entry(own).or_insert(full) != full {
                 shared.insert(own);
             }
@@ -368,7 +370,7 @@ impl<'a> TellingNames<'a> {
 
     /// The ref name of an entry, or its full name if other entries have the same ref name.
     pub(crate) fn name(&self, entry: &Descriptor) -> Option<String> {
-        let (own, full) = (entry.ref_name(), entry.annotation(CONTAINERD_NAME));
+        let (own, full) = (entry.ref_name(), full_name(entry));
         let is_shared = own.is_some_and(|own| self.shared.contains(own));
         if is_shared { full.or(own) } else { own.or(full) }.map(str::to_owned)
     }

@@ -4,6 +4,8 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::error::{as_typed, Error, Result};
+use crate::oci::annotations::CONTAINERD_NAME;
+use crate::oci::Descriptor;
 
 /// The default registry.
 const DOCKER_HUB: &str = "docker.io";
@@ -24,11 +26,27 @@ pub(in crate::layout) fn whole_name(name: &str) -> String {
     }
 }
 
+/// The full name that containerd's annotation gives an entry. Tools that rename an image by its ref name leave the
+/// annotation as it was: where the two disagree, it is the name of another image, if of any.
+fn saved_name<'a>(of_containerd: Option<&'a str>, ref_name: Option<&str>) -> Option<&'a str> {
+    of_containerd.filter(|full| {
+        ref_name.map_or(true, |own| {
+            let whole = whole_name(full);
+            whole.ends_with(&format!(":{own}")) || whole == whole_name(own)
+        })
+    })
+}
+
+/// Like [`complete_names`], but only the name in the annotation, as it is written.
+pub(crate) fn full_name(entry: &Descriptor) -> Option<&str> {
+    saved_name(entry.annotation(CONTAINERD_NAME), entry.ref_name())
+}
+
 /// The more specific one of an entry's names: that of containerd includes the repository, and a ref name may too.
 pub(crate) fn most_specific<'a>(of_containerd: Option<&'a str>, ref_name: Option<&'a str>) -> Option<&'a str> {
     match ref_name {
         Some(full) if is_full(full) => ref_name,
-        _ => of_containerd.or(ref_name),
+        _ => saved_name(of_containerd, ref_name).or(ref_name),
     }
 }
 
@@ -37,7 +55,7 @@ pub(crate) fn complete_names<'a>(
     of_containerd: Option<&'a str>,
     ref_name: Option<&'a str>,
 ) -> impl Iterator<Item = String> + 'a {
-    of_containerd.into_iter().chain(ref_name.filter(|name| is_full(name))).map(whole_name)
+    saved_name(of_containerd, ref_name).into_iter().chain(ref_name.filter(|name| is_full(name))).map(whole_name)
 }
 
 /// Whether a ref name is more than a tag.

@@ -11,7 +11,7 @@ mod role;
 mod target;
 
 pub use digest_prefix::DigestPrefix;
-pub(crate) use docker::{complete_names, most_specific};
+pub(crate) use docker::{complete_names, full_name, most_specific};
 pub(in crate::layout) use docker::{is_full, whole_name};
 pub use docker::{DockerName, DockerTag};
 pub use image_name::ImageName;

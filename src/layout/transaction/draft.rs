@@ -11,7 +11,7 @@ use crate::error::{as_typed, despite_damage, IoContext, Result};
 use crate::layout::graph::{take_orphans, DocumentLinks, Documents, Reach};
 use crate::layout::transaction::merge::{join_list, marks, merge};
 use crate::layout::transaction::Stage;
-use crate::layout::{about, is_referrers_tag, kind_of_referrer, most_specific, Layout, Location};
+use crate::layout::{about, full_name, is_referrers_tag, kind_of_referrer, most_specific, Layout, Location};
 use crate::media_type::{MediaKind, MediaType};
 use crate::oci::annotations::CONTAINERD_NAME;
 use crate::oci::{Descriptor, Document, Index, RefName};
@@ -113,9 +113,9 @@ impl<'a> Draft<'a> {
 
     /// The name of an entry that was replaced, if its image has lost it to another spelling.
     fn lost_name<'d>(&self, old: &'d Descriptor) -> Option<&'d str> {
-        let saved = old.annotation(CONTAINERD_NAME);
+        let saved = full_name(old);
         let is_it = |new: &Descriptor| {
-            let new_saved = new.annotation(CONTAINERD_NAME);
+            let new_saved = full_name(new);
             new.ref_name() == old.ref_name() && (new_saved == saved || new_saved.is_none() || saved.is_none())
         };
         let has_moved = |new: &Descriptor| new.digest == old.digest || is_it(new);

@@ -3,7 +3,7 @@
 use crate::digest::Digest;
 use crate::error::Result;
 use crate::layout::is_referrers_tag;
-use crate::layout::names::{complete_names, is_full, whole_name};
+use crate::layout::names::{complete_names, full_name, is_full, whole_name};
 use crate::oci::annotations::CONTAINERD_NAME;
 use crate::oci::{Descriptor, Document, Index, RefName};
 
@@ -39,7 +39,7 @@ pub(crate) fn merge(index: &mut Index, new: &Descriptor, is_old: impl Fn(&Descri
 
 /// What two entries must have in common for one to take the other's place or to change its name.
 pub(super) fn marks(entry: &Descriptor) -> impl Iterator<Item = String> + '_ {
-    let (own, saved) = (entry.ref_name(), entry.annotation(CONTAINERD_NAME));
+    let (own, saved) = (entry.ref_name(), full_name(entry));
     let as_written = own.into_iter().chain(saved).map(str::to_owned);
     // What has no name is compared with the same image.
     let digest = own.is_none().then(|| entry.digest.to_string());
@@ -48,13 +48,13 @@ pub(super) fn marks(entry: &Descriptor) -> impl Iterator<Item = String> + '_ {
 
 /// Whether the full name in an entry's annotation is one of another's names.
 fn has_saved_name(entry: &Descriptor, other: &Descriptor) -> bool {
-    let Some(saved) = entry.annotation(CONTAINERD_NAME).map(whole_name) else { return false };
+    let Some(saved) = full_name(entry).map(whole_name) else { return false };
     complete_names(other.annotation(CONTAINERD_NAME), other.ref_name()).any(|name| name == saved)
 }
 
 /// Whether a ref name means an entry of a layout: it is its own, or in full the name that Docker has saved.
 pub(crate) fn bears(entry: &Descriptor, name: &RefName) -> bool {
-    let saved = || entry.annotation(CONTAINERD_NAME).map(whole_name);
+    let saved = || full_name(entry).map(whole_name);
     entry.ref_name() == Some(name.as_str())
         || (is_full(name.as_str()) && saved().is_some_and(|saved| saved == whole_name(name.as_str())))
 }
