@@ -18,9 +18,20 @@ pub(super) fn check() -> Result<()> {
         None => Ok(()),
         Some(library) => Err(Error::refused_with_hint(
             format!("{library} is in the environment but does not intercept this process: owners would be wrong"),
-            "use a dynamically linked ocibake, and start it through the fakeroot tool itself",
+            format!(
+                "start a dynamically linked ocibake through {library} itself, or {} if the real owners are meant",
+                way_out(library)
+            ),
         )
         .into()),
+    }
+}
+
+/// How a user says that nothing is to be intercepted.
+fn way_out(library: &str) -> &'static str {
+    match library {
+        "pseudo" => "set PSEUDO_DISABLED=1",
+        _ => "unset FAKEROOTKEY and LD_PRELOAD",
     }
 }
 
@@ -34,7 +45,7 @@ fn not_intercepted(variable: impl Fn(&str) -> Option<OsString>, maps: &str, is_r
     if pseudo_is_meant && !pseudo_is_off && !(maps.contains("libpseudo") && is_root) {
         return Some("pseudo");
     }
-    let fakeroot_is_meant = preload.contains("libfakeroot");
+    let fakeroot_is_meant = preload.contains("libfakeroot") || is_set("FAKEROOTKEY");
     (fakeroot_is_meant && !maps.contains("libfakeroot")).then_some("fakeroot")
 }
 
@@ -56,6 +67,8 @@ mod tests {
             (&[("PSEUDO_PREFIX", "/usr"), ("PSEUDO_DISABLED", "0")], PSEUDO, false, Some("pseudo")),
             (&[("LD_PRELOAD", "/usr/lib/libfakeroot-sysv.so")], FAKEROOT, true, None),
             (&[("LD_PRELOAD", "/usr/lib/libfakeroot-sysv.so")], "", true, Some("fakeroot")),
+            (&[("FAKEROOTKEY", "7")], FAKEROOT, true, None),
+            (&[("FAKEROOTKEY", "7"), ("LD_PRELOAD", "")], "", true, Some("fakeroot")),
         ] {
             let variable = |name: &str| {
                 environment.iter().find(|(known, _)| *known == name).map(|(_, value)| OsString::from(value))

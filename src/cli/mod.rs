@@ -127,6 +127,16 @@ enum Command {
     Man(man::Args),
 }
 
+impl Command {
+    /// Whether it reads or sets the owners of files, so that it must see what pseudo or fakeroot make of them.
+    fn deals_with_owners(&self) -> bool {
+        matches!(
+            self,
+            Command::Build(_) | Command::Plan(_) | Command::Unpack(_) | Command::Diff(_) | Command::Report(_)
+        )
+    }
+}
+
 /// The answer of a command, for the exit status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Answer {
@@ -174,7 +184,8 @@ pub(crate) fn run() -> ExitCode {
         _ => Verbosity::Normal,
     };
     let session = Session { verbosity, limits: cli.limits(), interruption: Interruption::listen() };
-    let result = fakeroot::check().and_then(|()| match cli.command {
+    let checked = if cli.command.deals_with_owners() { fakeroot::check() } else { Ok(()) };
+    let result = checked.and_then(|()| match cli.command {
         Command::Build(args) => build::run(&args, &session),
         Command::Inspect(args) => inspect::run(&args, &session),
         Command::Unpack(args) => unpack::run(&args, &session),

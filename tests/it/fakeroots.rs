@@ -102,6 +102,16 @@ fn a_run_that_pseudo_does_not_intercept_writes_nothing() {
         assert_eq!(names_below(scratch.path()), before);
     }
 
+    let error = build().env("FAKEROOTKEY", "7").run().error();
+    assert!(error.starts_with("fakeroot is in the environment"), "{error}");
+    assert_eq!(names_below(scratch.path()), before);
+
+    // What deals with no owners is not concerned.
+    for words in [&["completions", "bash"][..], &["ls", "oci:none"]] {
+        let outcome = Tool::new(words[0]).args(&words[1..]).env("PSEUDO_PREFIX", "/usr").run();
+        assert!(!outcome.stderr().contains("intercept"), "{}", outcome.stderr());
+    }
+
     let digest = build().env("PSEUDO_PREFIX", "/usr").env("PSEUDO_DISABLED", "1").bake();
     assert_eq!(Layout::at(&out).latest().digest(), digest);
 }
