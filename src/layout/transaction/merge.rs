@@ -63,7 +63,7 @@ pub(crate) fn bears(entry: &Descriptor, name: &RefName) -> bool {
 /// one. If other repositories have entries of the same tag, those entries get their full names first.
 fn told_apart(index: &mut Index, new: &Descriptor) -> Descriptor {
     let Some(name) = new.ref_name() else { return new.clone() };
-    let full = |descriptor: &Descriptor| descriptor.annotation(CONTAINERD_NAME)?.parse::<RefName>().ok();
+    let full = |descriptor: &Descriptor| full_name(descriptor)?.parse::<RefName>().ok();
     let own = full(new);
     let of_name = index.manifests.iter().filter(|old| old.ref_name() == Some(name));
     let mut others: Vec<RefName> = of_name.filter_map(full).filter(|other| Some(other) != own.as_ref()).collect();
