@@ -29,12 +29,15 @@ pub struct Folded {
 /// Layers being folded into one tree.
 #[derive(Clone, Debug, Default)]
 pub struct Fold {
+    /// The members of all layers, the base's first: what is at a path is known by its number among them.
+    members: Vec<Entry>,
+    /// The numbers of the layers' first members.
+    starts: Vec<usize>,
     nodes: BTreeMap<TarPath, Node>,
     /// What AUFS kept for itself in the layer being applied: used only as targets of its hard links.
     kept_by_aufs: BTreeMap<TarPath, Node>,
     /// What has, or had, more than one name.
-    linked: BTreeSet<Origin>,
-    layers: usize,
+    linked: BTreeSet<u32>,
     below_lower: Vec<BelowLower>,
 }
 
@@ -77,17 +80,13 @@ impl BelowLower {
     }
 }
 
-/// What is at a path. Hard links are resolved: names of one file have one origin.
-#[derive(Clone, Debug)]
-struct Node {
-    entry: Box<Entry>,
-    origin: Origin,
-}
-
-impl Node {
-    fn is_directory(&self) -> bool {
-        self.entry.kind == Kind::Directory
-    }
+/// What is at a path.
+#[derive(Clone, Copy, Debug)]
+enum Node {
+    /// A member. Hard links are resolved: all names of a file are the member that holds its content.
+    Member(u32),
+    /// A directory that no member describes.
+    MadeUp,
 }
 
 impl Fold {
@@ -98,7 +97,7 @@ impl Fold {
 
     /// Returns how many layers there are.
     pub fn layers(&self) -> usize {
-        self.layers
+        self.starts.len()
     }
 
     /// Leaves out paths that `keep` rejects, with everything below them; other names of a file keep its content.
@@ -138,23 +137,28 @@ impl Fold {
     /// Whiteouts, opaque ones included, hide only what lower layers have, wherever they are in their layer. Of two
     /// members of one path, the later wins. A hard link must name something that exists.
     pub fn apply(&mut self, members: Vec<Entry>) -> Result<()> {
-        let layer = self.layers;
-        self.layers += 1;
         self.hide(&members)?;
-        for (member, entry) in members.into_iter().enumerate() {
-            let origin = Origin { layer, member };
-            match Whiteout::of(&entry.path)? {
+        let start = self.members.len();
+        self.starts.push(start);
+        if start == 0 {
+            self.members = members;
+        } else {
+            self.members.extend(members);
+        }
+        for number in start..self.members.len() {
+            let path = self.members[number].path.clone();
+            match Whiteout::of(&path)? {
                 Whiteout::None => {
-                    self.look_above(&entry.path, layer);
-                    self.make_parents(&entry.path, origin);
-                    let node = self.resolve(entry, origin)?;
-                    self.put(node);
+                    self.look_above(&path, start);
+                    self.make_parents(&path);
+                    let node = self.resolve(number)?;
+                    self.put(path, node);
                 }
                 Whiteout::Aufs => {
-                    let node = self.resolve(entry, origin)?;
-                    self.kept_by_aufs.insert(node.entry.path.clone(), node);
+                    let node = self.resolve(number)?;
+                    self.kept_by_aufs.insert(path, node);
                 }
-                Whiteout::Remove(_) | Whiteout::Opaque(_) => self.look_above(&entry.path, layer),
+                Whiteout::Remove(_) | Whiteout::Opaque(_) => self.look_above(&path, start),
             }
         }
         self.kept_by_aufs.clear();
@@ -163,72 +167,108 @@ impl Fold {
 
     /// Returns the tree of all layers.
     pub fn finish(self) -> Folded {
-        let mut folded = Folded::default();
-        let mut first_names: BTreeMap<Origin, TarPath> = BTreeMap::new();
-        for Node { mut entry, origin } in self.nodes.into_values() {
-            match first_names.get(&origin) {
-                _ if entry.kind == Kind::Directory => {}
-                Some(first) => entry.kind = Kind::Hardlink { target: first.clone() },
-                None => {
-                    if entry.is_file() {
-                        folded.origins.insert(entry.path.clone(), origin);
-                    }
-                    if self.linked.contains(&origin) {
-                        first_names.insert(origin, entry.path.clone());
-                    }
-                }
+        let Fold { mut members, starts, nodes, linked, .. } = self;
+        let origin = |number: usize| {
+            let layer = starts.partition_point(|start| *start <= number) - 1;
+            Origin { layer, member: number - starts[layer] }
+        };
+        let mut origins = Vec::new();
+        let mut first_names: BTreeMap<u32, TarPath> = BTreeMap::new();
+        // Members that are what they say at their own paths stay where they are; a tree of a million has no second place.
+        let mut stays = vec![false; members.len()];
+        let mut others = Vec::new();
+        for (path, node) in nodes {
+            let Node::Member(member) = node else {
+                others.push(made_up(path));
+                continue;
+            };
+            let number = member as usize;
+            let entry = &members[number];
+            let first = first_names.get(&member).cloned();
+            if first.is_none() && entry.is_file() {
+                origins.push((path.clone(), origin(number)));
             }
-            folded.tree.insert(entry);
+            if !linked.contains(&member) {
+                stays[number] = true;
+                continue;
+            }
+            let kind = first.map_or(entry.kind.clone(), |target| Kind::Hardlink { target });
+            others.push(Entry { path: path.clone(), metadata: entry.metadata.clone(), kind });
+            first_names.entry(member).or_insert(path);
         }
-        folded
+        let mut stays = stays.into_iter();
+        members.retain(|_| stays.next() == Some(true));
+        members.append(&mut others);
+        members.sort_unstable_by(|a, b| a.path.cmp(&b.path));
+        Folded { tree: members.into(), origins: origins.into_iter().collect() }
     }
 
-    /// Returns what a member refers to: for a hard link, the file that it names.
-    fn resolve(&mut self, entry: Entry, origin: Origin) -> Result<Node> {
-        let Kind::Hardlink { target } = &entry.kind else { return Ok(Node { entry: Box::new(entry), origin }) };
-        match self.nodes.get(target).or_else(|| self.kept_by_aufs.get(target)) {
+    /// Returns what a member stands for: a hard link, for the file that it names.
+    fn resolve(&mut self, number: usize) -> Result<Node> {
+        let Entry { path, kind, .. } = &self.members[number];
+        let Kind::Hardlink { target } = kind else {
+            let too_many = |_| Error::malformed(path.to_string(), "more entries than any image has are before it");
+            return Ok(Node::Member(u32::try_from(number).map_err(too_many)?));
+        };
+        match self.nodes.get(target).or_else(|| self.kept_by_aufs.get(target)).copied() {
             // A link's own header says nothing about the file that it names.
-            Some(node) if !node.is_directory() => {
-                self.linked.insert(node.origin);
-                let inode = Entry { path: entry.path, ..(*node.entry).clone() };
-                Ok(Node { entry: Box::new(inode), origin: node.origin })
+            Some(node @ Node::Member(file)) if !self.is_directory(node) => {
+                self.linked.insert(file);
+                Ok(node)
             }
             found => {
                 let found = if found.is_some() { "a directory" } else { "nothing" };
                 let reason = format!("a file at `{target}` expected, found {found}");
-                Err(Error::malformed(format!("hard link `{}`", entry.path), reason))
+                Err(Error::malformed(format!("hard link `{path}`"), reason))
             }
         }
     }
 
-    /// Notes if a path of a layer is below something of a lower layer that is no directory.
-    fn look_above(&mut self, path: &TarPath, layer: usize) {
+    /// The member at a path that stands for something, or `None` for a directory that no member describes.
+    fn member(&self, node: Node) -> Option<&Entry> {
+        match node {
+            Node::Member(number) => self.members.get(number as usize),
+            Node::MadeUp => None,
+        }
+    }
+
+    fn is_directory(&self, node: Node) -> bool {
+        self.member(node).map_or(true, |entry| entry.kind == Kind::Directory)
+    }
+
+    /// Notes if a path of a layer, whose first member is that of this number, is below something of a lower layer that is
+    /// no directory.
+    fn look_above(&mut self, path: &TarPath, start: usize) {
         let mut parents = std::iter::successors(path.parent(), TarPath::parent);
-        let Some((node, above)) = parents.find_map(|parent| Some((self.nodes.get(&parent)?, parent))) else { return };
-        if !node.is_directory() && node.origin.layer < layer {
-            let is_link = matches!(node.entry.kind, Kind::Symlink { .. });
-            BelowLower::note(&mut self.below_lower, path, &above, is_link);
+        let Some((node, above)) = parents.find_map(|parent| Some((*self.nodes.get(&parent)?, parent))) else { return };
+        match node {
+            Node::Member(number) if !self.is_directory(node) && (number as usize) < start => {
+                let is_link = matches!(self.members[number as usize].kind, Kind::Symlink { .. });
+                BelowLower::note(&mut self.below_lower, path, &above, is_link);
+            }
+            _ => {}
         }
     }
 
     /// Puts a node in a place where the directories that lead to it exist.
-    fn put(&mut self, node: Node) {
-        let path = node.entry.path.clone();
-        if self.nodes.get(&path).is_some_and(Node::is_directory) && !node.is_directory() {
+    fn put(&mut self, path: TarPath, node: Node) {
+        if !self.is_directory(node) && self.has_directory(&path) {
             self.remove_below(&path);
         }
         self.nodes.insert(path, node);
     }
 
+    fn has_directory(&self, path: &TarPath) -> bool {
+        self.nodes.get(path).is_some_and(|node| self.is_directory(*node))
+    }
+
     /// Adds missing directories that lead to a path, and replaces what is in their place.
-    fn make_parents(&mut self, path: &TarPath, origin: Origin) {
+    fn make_parents(&mut self, path: &TarPath) {
         for parent in std::iter::successors(path.parent(), TarPath::parent) {
-            if self.nodes.get(&parent).is_some_and(Node::is_directory) {
+            if self.has_directory(&parent) {
                 return;
             }
-            let metadata = Metadata::of_missing_directory(0);
-            let entry = Box::new(Entry { path: parent.clone(), metadata, kind: Kind::Directory });
-            self.nodes.insert(parent, Node { entry, origin });
+            self.nodes.insert(parent, Node::MadeUp);
         }
     }
 
@@ -250,6 +290,10 @@ impl Fold {
             self.nodes.remove(&path);
         }
     }
+}
+
+fn made_up(path: TarPath) -> Entry {
+    Entry { path, metadata: Metadata::of_missing_directory(0), kind: Kind::Directory }
 }
 
 #[cfg(test)]

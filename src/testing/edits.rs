@@ -131,8 +131,10 @@ impl Change {
             Change::Mtime(mtime) => metadata.mtime = mtime.into(),
             // Other kinds cannot have such attributes on disk.
             Change::Xattr(name, value) if matches!(inode.kind, Kind::File { .. } | Kind::Directory) => {
-                metadata.xattrs.remove(&name);
-                metadata.xattrs.extend(value.map(|value| (name, value.into())));
+                metadata.xattrs.retain(|other, _| *other != name);
+                if let Some(value) = value {
+                    metadata.xattrs.insert(name, value.into());
+                }
             }
             Change::Xattr(..) => {}
             Change::Content(content) => {

@@ -67,7 +67,8 @@ impl Content for Directory {
             }
             file => File::from(file.map_err(Into::into).at("open", &path)?),
         };
-        Ok(Box::new(HeldFile { file: SparseReader::new(file, seen.size()), seen, path }))
+        let size = entry.size();
+        Ok(Box::new(HeldFile { file: SparseReader::new(file, size), seen, size, path }))
     }
 
     fn confirm_empty(&self, entry: &Entry) -> Result<()> {
@@ -75,7 +76,7 @@ impl Content for Directory {
         let mut directories = self.directories.lock().unwrap_or_else(PoisonError::into_inner);
         let path = directories.show(&entry.path);
         let holding = directories.holding(&entry.path)?;
-        seen.hold_name(holding, entry.path.file_name(), &path)
+        seen.hold_name(holding, entry.path.file_name(), entry.size(), &path)
     }
 }
 
@@ -85,18 +86,20 @@ impl Content for Directory {
 struct HeldFile<'a> {
     file: SparseReader,
     seen: &'a Seen,
+    /// That of the entry.
+    size: u64,
     path: PathBuf,
 }
 
 impl HeldFile<'_> {
     fn hold(&self) -> Result<()> {
-        self.seen.hold_open(&self.file.file, &self.path)
+        self.seen.hold_open(&self.file.file, self.size, &self.path)
     }
 }
 
 impl Read for HeldFile<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let left = usize::try_from(self.seen.size() - self.file.position).unwrap_or(usize::MAX);
+        let left = usize::try_from(self.size - self.file.position).unwrap_or(usize::MAX);
         let wanted = left.min(buffer.len());
         if left == 0 {
             self.hold()?;

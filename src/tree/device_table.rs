@@ -72,35 +72,54 @@ impl DeviceTable {
         }
         let users = Ids::read(tree, content, b"etc/passwd")?;
         let groups = Ids::read(tree, content, b"etc/group")?;
+        let mut extended = Extended { tree, added: Tree::new() };
         for row in &self.rows {
             let uid = users.find(&row.user).ok_or_else(|| row.error(&format!("user `{}` is unknown", row.user)))?;
             let gid = groups.find(&row.group).ok_or_else(|| row.error(&format!("group `{}` is unknown", row.group)))?;
-            let mtime = tree.get(&TarPath::root()).map_or(Mtime::default(), |root| root.metadata.mtime);
+            let mtime = extended.get(&TarPath::root()).map_or(Mtime::default(), |root| root.metadata.mtime);
             let metadata = Metadata { mode: row.mode, uid, gid, mtime, ..Metadata::default() };
             match row.kind {
-                RowKind::Directory => put(tree, row, &row.path, Kind::Directory, &metadata)?,
-                RowKind::Fifo => put(tree, row, &row.path, Kind::Fifo, &metadata)?,
-                RowKind::File => set_file(tree, row, &metadata)?,
+                RowKind::Directory => put(&mut extended, row, &row.path, Kind::Directory, &metadata)?,
+                RowKind::Fifo => put(&mut extended, row, &row.path, Kind::Fifo, &metadata)?,
+                RowKind::File => set_file(&mut extended, row, &metadata)?,
                 RowKind::Device { block, first, series } => {
                     let device_kind = if block { Kind::BlockDevice } else { Kind::CharDevice };
                     if series.count == 0 {
-                        put(tree, row, &row.path, device_kind(first), &metadata)?;
+                        put(&mut extended, row, &row.path, device_kind(first), &metadata)?;
                     }
                     for i in 0..series.count {
                         let name = [row.path.as_bytes(), (series.start + i).to_string().as_bytes()].concat();
                         let device = Device { minor: first.minor + i * series.increment, ..first };
-                        put(tree, row, &TarPath::parse(&name)?, device_kind(device), &metadata)?;
+                        put(&mut extended, row, &TarPath::parse(&name)?, device_kind(device), &metadata)?;
                     }
                 }
             }
         }
+        let Extended { tree, added } = extended;
+        tree.extend(added.into_entries());
         super::owner::align_hardlinks(tree);
         Ok(())
     }
 }
 
+/// A tree with what a table adds to it, which joins it at once when all is known.
+struct Extended<'a> {
+    tree: &'a mut Tree,
+    added: Tree,
+}
+
+impl Extended<'_> {
+    fn get(&self, path: &TarPath) -> Option<&Entry> {
+        self.tree.get(path).or_else(|| self.added.get(path))
+    }
+
+    fn get_mut(&mut self, path: &TarPath) -> Option<&mut Entry> {
+        self.tree.get_mut(path).or_else(|| self.added.get_mut(path))
+    }
+}
+
 /// Adds an entry, or changes owner and mode of an existing one of the same kind.
-fn put(tree: &mut Tree, row: &Row, path: &TarPath, kind: Kind, metadata: &Metadata) -> Result<()> {
+fn put(tree: &mut Extended<'_>, row: &Row, path: &TarPath, kind: Kind, metadata: &Metadata) -> Result<()> {
     if let Some(entry) = tree.get_mut(path) {
         if entry.kind != kind {
             return Err(row.error(&format!("`{path}` is in the rootfs and is something else")));
@@ -115,17 +134,17 @@ fn put(tree: &mut Tree, row: &Row, path: &TarPath, kind: Kind, metadata: &Metada
             Some(_) => return Err(row.error(&format!("`{directory}` is in the rootfs and is not a directory"))),
             None => {
                 let metadata = Metadata::of_missing_directory(metadata.mtime);
-                tree.insert(Entry { path: directory.clone(), metadata, kind: Kind::Directory });
+                tree.added.insert(Entry { path: directory.clone(), metadata, kind: Kind::Directory });
             }
         }
         missing = directory.parent();
     }
-    tree.insert(Entry { path: path.clone(), metadata: metadata.clone(), kind });
+    tree.added.insert(Entry { path: path.clone(), metadata: metadata.clone(), kind });
     Ok(())
 }
 
 /// Changes owner and mode of a file, under all its names.
-fn set_file(tree: &mut Tree, row: &Row, metadata: &Metadata) -> Result<()> {
+fn set_file(tree: &mut Extended<'_>, row: &Row, metadata: &Metadata) -> Result<()> {
     let file = match tree.get(&row.path).map(|entry| &entry.kind) {
         Some(Kind::File { .. }) => row.path.clone(),
         Some(Kind::Hardlink { target }) => target.clone(),

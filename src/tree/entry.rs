@@ -1,10 +1,4 @@
-use std::collections::BTreeMap;
-use std::sync::Arc;
-
-use crate::tree::{Mtime, TarPath};
-
-/// Extended attributes by name; names and values are bytes. Entries share a value that all of them were given at once.
-pub type Xattrs = BTreeMap<Vec<u8>, Arc<[u8]>>;
+use crate::tree::{Mtime, TarPath, Xattrs};
 
 /// Something with a path: what a scan finds, a tree holds and a layer stores.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -21,13 +21,14 @@ mod scan;
 mod seen;
 mod whiteout;
 mod xattr;
+mod xattrs;
 
 pub use content::Content;
 pub(crate) use content::Directory;
 pub use device_table::DeviceTable;
 pub(crate) use diff::{diff, diff_by};
 pub use difference::{Change, Difference, FieldChange, FromTo};
-pub use entry::{Device, Entry, Kind, Metadata, Xattrs};
+pub use entry::{Device, Entry, Kind, Metadata};
 pub(crate) use glob::Excluded;
 pub use glob::{Globs, DEVELOPMENT};
 pub(crate) use mask::Mask;
@@ -42,6 +43,7 @@ pub use scan::WhiteoutNames;
 pub(crate) use scan::{scan, Scan};
 pub(crate) use whiteout::{is_reserved, Whiteout};
 pub use xattr::XattrPolicy;
+pub use xattrs::Xattrs;
 
 pub(crate) use acl::Acl;
 pub(crate) use directories::Directories;
@@ -53,15 +55,13 @@ pub(crate) use owner::align_hardlinks;
 pub(crate) use pairs::{pairs, Pair};
 pub(crate) use xattr::read as read_xattrs;
 
-use std::collections::BTreeMap;
-
 use crate::error::{Error, Result};
 
 /// Entries by path: parents before children, siblings in the order of their bytes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tree {
-    /// Boxed, because a map that grows in order is half empty.
-    entries: BTreeMap<TarPath, Box<Entry>>,
+    /// In the order of their paths, of which each is there once. A map of them would take more room.
+    entries: Vec<Entry>,
 }
 
 impl Tree {
@@ -70,20 +70,34 @@ impl Tree {
         Tree::default()
     }
 
-    /// Adds an entry, or replaces the one at its path and returns it.
-    pub fn insert(&mut self, entry: impl Into<Box<Entry>>) -> Option<Box<Entry>> {
-        let entry = entry.into();
-        self.entries.insert(entry.path.clone(), entry)
+    /// Adds an entry, or replaces the one at its path and returns it. For many that are not in order,
+    /// [`extend`](Extend::extend) is faster.
+    pub fn insert(&mut self, entry: Entry) -> Option<Entry> {
+        match self.position(&entry.path) {
+            Ok(at) => Some(std::mem::replace(&mut self.entries[at], entry)),
+            Err(at) => {
+                self.entries.insert(at, entry);
+                None
+            }
+        }
+    }
+
+    /// Where the entry at a path is, or where it would be.
+    fn position(&self, path: &TarPath) -> Result<usize, usize> {
+        match self.entries.last() {
+            Some(last) if last.path < *path => Err(self.entries.len()),
+            _ => self.entries.binary_search_by(|entry| entry.path.cmp(path)),
+        }
     }
 
     /// Returns the entry at a path, or `None` if there is none.
     pub fn get(&self, path: &TarPath) -> Option<&Entry> {
-        self.entries.get(path).map(Box::as_ref)
+        self.position(path).ok().map(|at| &self.entries[at])
     }
 
     /// Returns the entry at a path, for changes that leave the path alone.
     pub fn get_mut(&mut self, path: &TarPath) -> Option<&mut Entry> {
-        self.entries.get_mut(path).map(Box::as_mut)
+        self.position(path).ok().map(|at| &mut self.entries[at])
     }
 
     /// Returns the entry that holds the content of an entry of this tree: for a hard link, the file that it names.
@@ -110,27 +124,31 @@ impl Tree {
                 }
             }
         }
-        for path in missing {
-            self.insert(Entry { path, metadata: Metadata::of_missing_directory(mtime), kind: Kind::Directory });
-        }
+        let made = |path| Entry { path, metadata: Metadata::of_missing_directory(mtime), kind: Kind::Directory };
+        self.extend(missing.into_iter().map(made));
         Ok(())
     }
 
     /// Returns all entries in order.
     pub fn iter(&self) -> impl Iterator<Item = &Entry> {
-        self.entries.values().map(Box::as_ref)
+        self.entries.iter()
+    }
+
+    /// Returns all entries in order.
+    pub fn into_entries(self) -> Vec<Entry> {
+        self.entries
     }
 
     /// Returns the paths below a directory, in order.
     pub(crate) fn below<'a>(&'a self, directory: &'a TarPath) -> impl Iterator<Item = &'a TarPath> {
-        let from =
-            self.entries.range(directory.clone()..).map(|(path, _)| path).skip_while(move |path| *path == directory);
-        from.take_while(move |path| path.starts_with(directory))
+        let from = self.entries.partition_point(|entry| entry.path <= *directory);
+        let after = self.entries[from..].iter().map(|entry| &entry.path);
+        after.take_while(move |path| path.starts_with(directory))
     }
 
     /// Returns all entries in order, for changes that leave the path alone.
     pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut Entry> {
-        self.entries.values_mut().map(Box::as_mut)
+        self.entries.iter_mut()
     }
 
     /// Returns how many entries there are.
@@ -154,10 +172,36 @@ impl Tree {
     }
 }
 
-impl<E: Into<Box<Entry>>> FromIterator<E> for Tree {
-    fn from_iter<I: IntoIterator<Item = E>>(entries: I) -> Self {
-        let entries = entries.into_iter().map(Into::into);
-        Tree { entries: entries.map(|entry: Box<Entry>| (entry.path.clone(), entry)).collect() }
+/// Of several entries with one path, the last counts.
+impl From<Vec<Entry>> for Tree {
+    fn from(mut entries: Vec<Entry>) -> Self {
+        let is_in_order = |pair: &[Entry]| pair[0].path < pair[1].path;
+        if !entries.windows(2).all(is_in_order) {
+            entries.sort_by(|a, b| a.path.cmp(&b.path));
+            // What is kept of two is the first.
+            entries.dedup_by(|later, earlier| {
+                let is_same = later.path == earlier.path;
+                if is_same {
+                    std::mem::swap(later, earlier);
+                }
+                is_same
+            });
+        }
+        Tree { entries }
+    }
+}
+
+impl FromIterator<Entry> for Tree {
+    fn from_iter<I: IntoIterator<Item = Entry>>(entries: I) -> Self {
+        Vec::from_iter(entries).into()
+    }
+}
+
+impl Extend<Entry> for Tree {
+    fn extend<I: IntoIterator<Item = Entry>>(&mut self, entries: I) {
+        let mut all = std::mem::take(&mut self.entries);
+        all.extend(entries);
+        *self = all.into();
     }
 }
 
@@ -184,6 +228,21 @@ mod tests {
         tree.add_missing_parents(9.into()).unwrap();
         assert_eq!(tree, before);
         assert!(Tree::new().add_missing_parents(Mtime::default()).is_ok());
+    }
+
+    #[test]
+    fn the_last_entry_of_a_path_counts() {
+        let paths = |tree: &Tree| tree.iter().map(|entry| entry.path.to_string()).collect::<Vec<_>>();
+        let file = |path, size| entry(path, Kind::File { size });
+        let mut tree: Tree = [file("b", 1), file("a", 1), file("b", 2), file("b", 3)].into_iter().collect();
+        assert_eq!((paths(&tree), tree.content_size()), (vec!["/a".to_owned(), "/b".to_owned()], 4));
+        assert_eq!(tree.insert(file("a", 5)), Some(file("a", 1)));
+        assert_eq!(tree.insert(file("a/c", 7)), None);
+        tree.extend([file("d", 9), file("b", 0)]);
+        assert_eq!((paths(&tree), tree.content_size()), (["/a", "/a/c", "/b", "/d"].map(Into::into).to_vec(), 21));
+        let below = |path| tree.below(&path).cloned().collect::<Vec<_>>();
+        assert_eq!((below(TarPath::root()).len(), below(file("a", 0).path)), (4, vec![file("a/c", 0).path]));
+        assert_eq!(tree.get(&file("c", 0).path), None);
     }
 
     #[test]

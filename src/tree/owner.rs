@@ -60,7 +60,7 @@ impl OwnerPolicy {
                     };
                     metadata.uid = map(EmbeddedId::User(metadata.uid), "")?;
                     metadata.gid = map(EmbeddedId::Group(metadata.gid), "")?;
-                    for (name, value) in &mut metadata.xattrs {
+                    for (name, value) in metadata.xattrs.iter_mut() {
                         let Some(parsed) = Parsed::parse(name, value).filter(|parsed| !parsed.ids().is_empty()) else {
                             continue;
                         };
@@ -202,7 +202,7 @@ pub(crate) fn align_hardlinks(tree: &mut Tree) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tree::{Entry, Metadata};
+    use crate::tree::{Entry, Metadata, Xattrs};
 
     fn tree(uid: u32, gid: u32) -> Tree {
         let metadata = Metadata { uid, gid, mtime: 100.into(), ..Metadata::default() };
@@ -241,11 +241,10 @@ mod tests {
         let acl = 2_u32.to_le_bytes().into_iter().chain(words).collect();
         let capability = if root == 0 { vec![0x0200_0001, 1, 0, 0, 0] } else { vec![0x0300_0001, 1, 0, 0, 0, root] };
         let mut tree = tree(1000, 1000);
-        tree.get_mut(&TarPath::root()).unwrap().metadata.xattrs = [
+        tree.get_mut(&TarPath::root()).unwrap().metadata.xattrs = Xattrs::from_iter([
             (b"security.capability".to_vec(), capability.into_iter().flat_map(u32::to_le_bytes).collect()),
             (b"system.posix_acl_access".to_vec(), acl),
-        ]
-        .into();
+        ]);
         tree
     }
 

@@ -102,20 +102,14 @@ pub(crate) fn scan(root: &Path, policy: &ScanPolicy, observer: &dyn Observer) ->
         }
     }
     let Scanner { entries, sockets, directories, seen, .. } = scanner;
-    Ok(Scan {
-        tree: entries.into_iter().collect(),
-        content: Directory::new(directories, seen),
-        sockets,
-        excluded: exclusion.finish(),
-    })
+    Ok(Scan { tree: entries.into(), content: Directory::new(directories, seen), sockets, excluded: exclusion.finish() })
 }
 
 struct Scanner<'a> {
     policy: &'a ScanPolicy,
     directories: Directories,
-    /// In the order of the tree: made of them all at once, it takes half of the room that it would grow to.
-    #[allow(clippy::vec_box)] // A tree has boxes.
-    entries: Vec<Box<Entry>>,
+    /// In the order of the tree.
+    entries: Vec<Entry>,
     sockets: Vec<TarPath>,
     seen: Vec<(TarPath, Seen)>,
     /// Paths by device and inode, of files that have several names.
@@ -165,7 +159,7 @@ impl Scanner<'_> {
             mtime: Mtime::new(stat.st_mtime as i64, stat.st_mtime_nsec as u32).unwrap_or_default(),
             xattrs,
         };
-        self.entries.push(Box::new(Entry { path, metadata, kind }));
+        self.entries.push(Entry { path, metadata, kind });
         Ok(())
     }
 

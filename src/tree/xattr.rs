@@ -1,6 +1,5 @@
 //! Extended attributes, through libc's symbols: pseudo and fakeroot intercept only those.
 
-use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 
@@ -45,7 +44,7 @@ pub(crate) fn read(path: &Path, shown: &Path, policy: &XattrPolicy) -> Result<Xa
         Err(Errno::NOTSUP) => return Ok(Xattrs::new()),
         list => list.map_err(io::Error::from).at("list the attributes of", shown)?,
     };
-    let mut xattrs = BTreeMap::new();
+    let mut xattrs = Xattrs::new();
     for name in list.split(|byte| *byte == 0).filter(|name| !name.is_empty() && policy.keeps(name)) {
         let value = match grow(|buffer| rustix::fs::lgetxattr(path, name, buffer)) {
             // Removed between the two calls.

@@ -188,7 +188,7 @@ fn whiteouts_are_empty_files_without_metadata() {
 fn what_an_archive_cannot_hold_is_refused_by_name() {
     let attribute = |name: &[u8], size: usize| {
         let mut entry = file("f", 0);
-        entry.metadata.xattrs = Xattrs::from([(name.to_vec(), vec![0; size].into())]);
+        entry.metadata.xattrs = Xattrs::from_iter([(name.to_vec(), vec![0; size].into())]);
         entry
     };
     let device = |major, minor| entry("f", Kind::CharDevice(Device { major, minor }));
