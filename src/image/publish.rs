@@ -8,7 +8,7 @@ use crate::compress::{encoding, Compression};
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::hint::{Hint, OptionName};
-use crate::layer::{self, Layer, LayerTimes, Step};
+use crate::layer::{self, Layer, LayerTimes, Members};
 use crate::layout::{
     commit_all, refuse_location_as_name, AdditionalName, BlobPath, Checksum, DockerForm, DockerName, ImageName,
     Location, Names, Transaction, Transport,
@@ -133,29 +133,28 @@ pub(crate) fn check_checksum(targets: &[Location], checksum: Checksum) -> Result
 
 /// Writes a layer once, into the first target's staging directory, and shares it with the other targets.
 pub(crate) fn write_layer(
-    steps: Vec<Step<'_>>,
+    members: Members<'_>,
     content: &dyn Content,
     targets: &mut [Transaction],
     compression: Compression,
     work: &Work<'_>,
 ) -> Result<(Layer, LayerTimes)> {
-    let written = write_layers(vec![steps], content, targets, compression, work)?;
+    let written = write_layers(vec![members], content, targets, compression, work)?;
     Ok(written.into_iter().next().expect("one layer was given"))
 }
 
 /// Writes several layers, each once.
 pub(crate) fn write_layers(
-    layers: Vec<Vec<Step<'_>>>,
+    layers: Vec<Members<'_>>,
     content: &dyn Content,
     targets: &mut [Transaction],
     compression: Compression,
     work: &Work<'_>,
 ) -> Result<Vec<(Layer, LayerTimes)>> {
-    let steps = || layers.iter().flatten();
-    let (count, entries) = (layers.len(), steps().count());
+    let (count, entries) = (layers.len(), layers.iter().map(Members::len).sum::<usize>());
     let what = if count == 1 { "a layer".to_owned() } else { format!("{count} layers") };
     work.observer.step(&format!("write {what} of {entries} entries, {compression}"));
-    work.observer.expect(steps().map(Step::size).sum());
+    work.observer.expect(layers.iter().map(Members::size).sum());
     let (first, others) = targets.split_first_mut().expect("there is a target");
     let first = first.stage_mut();
     let mut places = Vec::with_capacity(count);

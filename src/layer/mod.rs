@@ -25,4 +25,4 @@ pub use fold::Fold;
 pub use fold::Folded;
 pub use fold::Origin;
 pub(crate) use unstorable::leave_unstorable;
-pub(crate) use write::{recompress, write, Layer, LayerTimes, Step};
+pub(crate) use write::{recompress, write, Layer, LayerTimes, Members, Step};

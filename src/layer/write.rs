@@ -15,7 +15,7 @@ use crate::layer::stream::{self, WholeBlob};
 use crate::media_type::MediaType;
 use crate::oci::Descriptor;
 use crate::tar::{self, Edge, Output};
-use crate::tree::{Content, Entry, TarPath};
+use crate::tree::{Content, Entry, TarPath, Tree};
 use crate::work::{Observer, Work};
 
 /// A written layer.
@@ -40,8 +40,8 @@ pub(crate) struct LayerTimes {
     pub busy: Busy,
 }
 
-/// One member of a layer to be written. All entries of a tree, each as a [`Step::Put`], make a layer with none below
-/// it; what turns one tree into another is their [`difference`](crate::layer::difference()).
+/// One member of a layer to be written. All entries of a tree make a layer with none below it; what turns one tree into
+/// another is their [`difference`](crate::layer::difference()).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Step<'a> {
     /// An entry that replaces what the layers below have at its path; a directory keeps its content there.
@@ -82,16 +82,51 @@ impl<'a> Step<'a> {
     }
 }
 
+/// What one layer is to hold, in its order.
+#[derive(Clone, Debug)]
+pub(crate) enum Members<'a> {
+    /// All entries of a tree.
+    All(&'a Tree),
+    /// What a difference or a plan says.
+    Steps(Vec<Step<'a>>),
+}
+
+impl<'a> Members<'a> {
+    /// Returns how many there are.
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Members::All(tree) => tree.len(),
+            Members::Steps(steps) => steps.len(),
+        }
+    }
+
+    /// Returns the bytes of content that writing them will read.
+    pub(crate) fn size(&self) -> u64 {
+        match self {
+            Members::All(tree) => tree.content_size(),
+            Members::Steps(steps) => steps.iter().map(Step::size).sum(),
+        }
+    }
+
+    /// Returns them one by one.
+    pub(crate) fn into_steps(self) -> Box<dyn Iterator<Item = Step<'a>> + 'a> {
+        match self {
+            Members::All(tree) => Box::new(tree.iter().map(Step::Put)),
+            Members::Steps(steps) => Box::new(steps.into_iter()),
+        }
+    }
+}
+
 /// How many layers may be on their way at once: each has two threads of its own besides those that compress.
 const ON_THEIR_WAY: usize = 4;
 
-/// Writes layers to the files that `blob` makes, each member by member in the order of its steps; `content` has the content
-/// of the sources. While the last blocks of a layer are hashed, compressed and written, the next is read: they share the
+/// Writes layers to the files that `blob` makes, each member by member in their order; `content` has the content of the
+/// sources. While the last blocks of a layer are hashed, compressed and written, the next is read: they share the
 /// work's threads, whose number does not affect the bytes, and the memory of one layer.
 ///
 /// A file that is larger or smaller than its entry says has changed in the meantime: an error that names it.
 pub(crate) fn write<W: Write + Send + 'static>(
-    layers: Vec<Vec<Step<'_>>>,
+    layers: Vec<Members<'_>>,
     content: &dyn Content,
     mut blob: impl FnMut() -> Result<W>,
     compression: Compression,
@@ -100,13 +135,13 @@ pub(crate) fn write<W: Write + Send + 'static>(
     let compressors = Compressors::start(compression, work.threads, work.cache).at("compress", Path::new("a layer"))?;
     let mut written = Vec::with_capacity(layers.len());
     let mut on_their_way = VecDeque::new();
-    for steps in layers {
+    for members in layers {
         if on_their_way.len() == ON_THEIR_WAY {
             written.extend(on_their_way.pop_front().map(|ended| finish(ended, compression)).transpose()?);
         }
         let encoder =
             Encoder::with(blob()?, &compressors, InputDigest::Compute).at("compress", Path::new("a layer"))?;
-        on_their_way.push_back(write_members(&steps, content, encoder, work)?);
+        on_their_way.push_back(write_members(members, content, encoder, work)?);
     }
     for ended in on_their_way {
         written.push(finish(ended, compression)?);
@@ -118,15 +153,19 @@ pub(crate) fn write<W: Write + Send + 'static>(
 type Ended<W> = (EndedStream<W>, Duration);
 
 fn write_members<W: Write + Send + 'static>(
-    steps: &[Step<'_>],
+    members: Members<'_>,
     content: &dyn Content,
     encoder: Encoder<W>,
     work: &Work<'_>,
 ) -> Result<Ended<W>> {
     let observer = work.observer;
     let read = Cell::new(Duration::ZERO);
-    let mut writer = tar::Writer::new(LayerOutput(encoder));
-    for step in steps {
+    let output = LayerOutput(encoder);
+    let mut writer = match members {
+        Members::All(_) => tar::Writer::of_unique_paths(output),
+        Members::Steps(_) => tar::Writer::new(output),
+    };
+    for step in members.into_steps() {
         observer.check()?;
         let appended = match step.entry_and_source() {
             Some((entry, source)) => {
@@ -273,7 +312,7 @@ mod tests {
         let file = File::create(&blob).unwrap();
         let mut file = Some(file);
         let file = || Ok(file.take().unwrap());
-        let written = write(vec![steps], &Paths, file, Compression::None, &Work::default())?;
+        let written = write(vec![Members::Steps(steps)], &Paths, file, Compression::None, &Work::default())?;
         let (layer, _) = written.into_iter().next().unwrap();
         Ok((layer, std::fs::read(&blob).unwrap()))
     }

@@ -10,7 +10,7 @@ use crate::image::sealed::{fit_history, seal, Sealed};
 use crate::image::transfer;
 use crate::image::tree::{read_layers, ImageLayers, Reading, Wanted};
 use crate::layer::Folded;
-use crate::layer::{self, leave_unstorable, Layer, Step};
+use crate::layer::{self, leave_unstorable, Layer, Members, Step};
 use crate::layout::{Image, Layout, Location};
 use crate::oci::annotations::{BASE_DIGEST, BASE_NAME};
 use crate::oci::History;
@@ -96,13 +96,13 @@ fn squash_told(
         // These are not the difference.
         drop(leave_unstorable(&mut lower.tree));
     }
-    let steps: Vec<Step<'_>> = match &lower {
-        None => tree.folded.tree.iter().map(Step::Put).collect(),
-        Some(lower) => difference(lower, &tree.folded)?,
+    let members = match &lower {
+        None => Members::All(&tree.folded.tree),
+        Some(lower) => Members::Steps(difference(lower, &tree.folded)?),
     };
 
     let compression = options.target.compression(targets, options.compression);
-    let (layer, _) = write_layer(steps, &tree.content, &mut opened, compression, work)?;
+    let (layer, _) = write_layer(members, &tree.content, &mut opened, compression, work)?;
 
     let old = &image.manifest.value().layers;
     for target in &mut opened {

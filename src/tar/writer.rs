@@ -14,7 +14,8 @@ use crate::tree::{is_reserved, Entry, Kind, Metadata, TarPath, Whiteout};
 #[derive(Debug)]
 pub struct Writer<W> {
     output: W,
-    paths: PathSet,
+    /// Those that were written; `None` if whoever gives entries gives no path twice.
+    paths: Option<PathSet>,
     headers: Vec<u8>,
     state: State,
 }
@@ -28,7 +29,12 @@ enum State {
 impl<W: Output> Writer<W> {
     /// Starts an archive at the current position of the output.
     pub fn new(output: W) -> Self {
-        Writer { output, paths: PathSet::default(), headers: Vec::new(), state: State::AtEdge }
+        Writer { output, paths: Some(PathSet::default()), headers: Vec::new(), state: State::AtEdge }
+    }
+
+    /// Starts an archive of entries among which no path is twice, as in a tree: none is remembered.
+    pub(crate) fn of_unique_paths(output: W) -> Self {
+        Writer { paths: None, ..Writer::new(output) }
     }
 
     /// Writes an entry. `content` is read only for a regular file that is not empty, and must then yield exactly as
@@ -78,7 +84,7 @@ impl<W: Output> Writer<W> {
         }
         self.headers.clear();
         headers(entry, &mut self.headers)?;
-        if !self.paths.insert(&entry.path) {
+        if self.paths.as_mut().is_some_and(|paths| !paths.insert(&entry.path)) {
             return Err(cannot_store(&entry.path, "the archive has an entry of this path already"));
         }
         let path = entry.path.below(Path::new("/"));

@@ -17,7 +17,7 @@ use super::Cache;
 use crate::block_cache::BlockCache;
 use crate::compress::{encoding, Compression};
 use crate::error::Result;
-use crate::layer::{self, Layer, Step};
+use crate::layer::{self, Layer, Members, Step};
 use crate::testing::TempDir;
 use crate::tree::{Content, Entry, Kind, Metadata, TarPath};
 use crate::work::{Silent, Work};
@@ -98,7 +98,7 @@ impl Place {
         work.cache = cache;
         let steps: Vec<Step<'_>> = entries.iter().map(Step::Put).collect();
         let blob = || Ok(File::create(&path).unwrap());
-        let (layer, _) = layer::write(vec![steps], files, blob, compression, &work).unwrap().remove(0);
+        let (layer, _) = layer::write(vec![Members::Steps(steps)], files, blob, compression, &work).unwrap().remove(0);
         if let (Some(cache), Some(encoding)) = (cache, encoding(compression)) {
             cache.keep(&encoding, &layer.descriptor.digest, &path, &layer.blocks);
         }

@@ -3,15 +3,15 @@
 use crate::error::{Error, Result};
 use crate::layer::groups::{Groups, PackageMap};
 use crate::layer::plan::{Assignment, Layering, MAX_LAYERS};
-use crate::layer::{cut, Layer, LayerGroups, Step};
+use crate::layer::{cut, Layer, LayerGroups, Members, Step};
 use crate::oci::annotations::{LAYER_GROUPS, LAYER_NAME};
 use crate::oci::{Annotations, Descriptor, History};
 use crate::tree::{Content, Entry, Tree};
 
 /// A layer to write.
-pub(crate) struct PlannedSteps<'a> {
+pub(crate) struct PlannedMembers<'a> {
     pub(crate) described: Option<Described>,
-    pub(crate) steps: Vec<Step<'a>>,
+    pub(crate) members: Members<'a>,
 }
 
 /// What a plan says about a layer.
@@ -67,7 +67,7 @@ impl Cutting<'_> {
         steps: &[Step<'a>],
         tree: &Tree,
         content: &dyn Content,
-    ) -> Result<(Vec<PlannedSteps<'a>>, Vec<String>)> {
+    ) -> Result<(Vec<PlannedMembers<'a>>, Vec<String>)> {
         let groups = match self.map {
             Some(map) => Groups::of_map(map, tree)?,
             None => Groups::detect(tree, content)?,
@@ -75,11 +75,11 @@ impl Cutting<'_> {
         let plan = self.layering.plan(&groups, tree);
         let assignment = Assignment::new(&plan, &groups, tree);
         let is_changed = |entry: &Entry| self.base.map_or(true, |(base, _)| base.get(&entry.path) != Some(entry));
-        let layers: Vec<PlannedSteps<'a>> = cut(steps, &assignment, is_changed)
+        let layers: Vec<PlannedMembers<'a>> = cut(steps, &assignment, is_changed)
             .into_iter()
-            .map(|cut| PlannedSteps {
+            .map(|cut| PlannedMembers {
                 described: Some(Described { name: cut.name, groups: cut.groups }),
-                steps: cut.steps,
+                members: Members::Steps(cut.steps),
             })
             .collect();
         let below = self.base.map_or(0, |(_, layers)| layers);

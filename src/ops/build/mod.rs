@@ -31,7 +31,7 @@ use crate::image::publish::{self, publish, write_layers, TargetOptions};
 use crate::image::sealed::Sealed;
 use crate::image::tree::{ImageLayers, ImageTree};
 use crate::layer::groups::{database_files, PackageMap};
-use crate::layer::{self, leave_unstorable, Folded, Layer, LayerTimes, Step};
+use crate::layer::{self, leave_unstorable, Folded, Layer, LayerTimes, Members, Step};
 use crate::layout::Location;
 use crate::platform::Platform;
 use crate::settings::{BaseMode, BuildSpec};
@@ -41,7 +41,7 @@ use crate::work::Work;
 
 use base::Base;
 use checks::Checked;
-use layers::{Cutting, NewLayer, PlannedSteps};
+use layers::{Cutting, NewLayer, PlannedMembers};
 use rootfs::ReadRootfs;
 
 /// How the rootfs is read and changed.
@@ -106,25 +106,27 @@ fn build_told(rootfs: &Rootfs, targets: &[Location], options: &BuildOptions, wor
     };
     let findings = checked.findings(&spec.checks)?;
     work.warn(findings.iter().map(|finding| &finding.message));
-    let steps = match &read.base {
-        None => Some(read.rootfs.tree.iter().map(Step::Put).collect()),
-        Some(base) => difference(base, &read.rootfs, &mask, work)?,
+    let members = match &read.base {
+        None => Some(Members::All(&read.rootfs.tree)),
+        Some(base) => {
+            let steps = difference(base, &read.rootfs, &mask, work)?;
+            // An upper directory says itself what goes.
+            if !matches!(rootfs, Rootfs::OverlayUpper(_)) {
+                work.warn(steps.as_ref().and_then(|steps| warnings::most_removed(&base.folded.tree, steps)));
+            }
+            steps.map(Members::Steps)
+        }
     };
-    // An upper directory says itself what goes.
-    let is_overlay = matches!(rootfs, Rootfs::OverlayUpper(_));
-    if let (Some(base), Some(steps), false) = (&read.base, &steps, is_overlay) {
-        work.warn(warnings::most_removed(&base.folded.tree, steps));
-    }
-    let planned = planned(steps, &read, options, base.as_ref(), work)?;
+    let planned = planned(members, &read, options, base.as_ref(), work)?;
     stats.compare_seconds = compare_start.elapsed().as_secs_f64() + read.base_seconds;
-    let (described, steps): (Vec<_>, Vec<_>) =
-        planned.into_iter().map(|planned| (planned.described, planned.steps)).unzip();
-    let written = if steps.is_empty() {
+    let (described, layers): (Vec<_>, Vec<_>) =
+        planned.into_iter().map(|planned| (planned.described, planned.members)).unzip();
+    let written = if layers.is_empty() {
         Vec::new()
     } else {
         let content = read.rootfs.content.as_ref();
         let compression = target_options.compression(targets, spec.compression);
-        write_layers(steps, content, &mut opened, compression, work)?
+        write_layers(layers, content, &mut opened, compression, work)?
     };
     for (layer, times) in &written {
         add_layer(&mut stats, layer, *times);
@@ -339,20 +341,21 @@ fn difference<'a>(
 
 /// The new layers and what they hold.
 fn planned<'a>(
-    steps: Option<Vec<Step<'a>>>,
+    members: Option<Members<'a>>,
     read: &'a ReadTrees<'_>,
     options: &BuildOptions,
     base: Option<&Base>,
     work: &Work<'_>,
-) -> Result<Vec<PlannedSteps<'a>>> {
+) -> Result<Vec<PlannedMembers<'a>>> {
     let Some(layering) = &options.spec.layers else {
-        return Ok(steps.into_iter().map(|steps| PlannedSteps { described: None, steps }).collect());
+        return Ok(members.into_iter().map(|members| PlannedMembers { described: None, members }).collect());
     };
     work.observer.step("plan the layers");
     let trees = read.base.as_ref().map(|base| &base.folded.tree).zip(base.map(Base::layer_count));
     let cutting = Cutting { layering, map: options.package_map.as_ref(), base: trees };
     let ReadRootfs { tree, content, .. } = &read.rootfs;
-    let (planned, about_plan) = cutting.cut(&steps.unwrap_or_default(), tree, content.as_ref())?;
+    let steps: Vec<_> = members.map(Members::into_steps).into_iter().flatten().collect();
+    let (planned, about_plan) = cutting.cut(&steps, tree, content.as_ref())?;
     work.warn(about_plan);
     Ok(planned)
 }

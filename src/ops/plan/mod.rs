@@ -16,7 +16,7 @@ use crate::image::read_tree::ReadTree;
 use crate::image::tree::{read_layers, ImageLayers, Reading, Wanted};
 use crate::layer::groups::{database_files, Groups};
 use crate::layer::plan::{update, weigh, Assignment, Layering, Plan, PlanUpdate};
-use crate::layer::{self, Step};
+use crate::layer::{self, Members};
 use crate::layout::{Image, Layout, Location};
 use crate::ops::build::layers::{Cutting, NewLayer};
 use crate::ops::build::{read_tree, BuildOptions, Rootfs};
@@ -168,16 +168,16 @@ fn simulate(
     };
     let layering = Layering::from(plan.clone());
     let cutting = Cutting { layering: &layering, map: options.build.package_map.as_ref(), base: None };
-    let steps: Vec<Step<'_>> = tree.iter().map(Step::Put).collect();
+    let steps: Vec<_> = Members::All(tree).into_steps().collect();
     let (planned, _) = cutting.cut(&steps, tree, content)?;
-    let (described, steps): (Vec<_>, Vec<_>) = planned.into_iter().map(|one| (one.described, one.steps)).unzip();
-    work.observer.step(&format!("hash and compress {} layers", steps.len()));
-    work.observer.expect(steps.iter().flatten().map(Step::size).sum());
+    let (described, members): (Vec<_>, Vec<_>) = planned.into_iter().map(|one| (one.described, one.members)).unzip();
+    work.observer.step(&format!("hash and compress {} layers", members.len()));
+    work.observer.expect(members.iter().map(Members::size).sum());
     let nowhere = || {
         let path = Path::new("/dev/null");
         File::options().write(true).open(path).map_err(|cause| Error::Io { action: "open", path: path.into(), cause })
     };
-    let written = layer::write(steps, content, nowhere, options.build.spec.compression, work)?;
+    let written = layer::write(members, content, nowhere, options.build.spec.compression, work)?;
     let new =
         written.into_iter().zip(described).map(|((layer, _), described)| NewLayer { layer, described }.descriptor());
     let new: Vec<_> = new.collect();
