@@ -12,7 +12,8 @@ pub struct Limits {
     pub unpacked: u64,
     /// How many times its compressed size that may be, beyond the first 64 MiB.
     pub ratio: u64,
-    /// The bytes of the names and attributes of a layer, each value that many entries share counted once.
+    /// The bytes of the names and attributes of a layer, each value that many entries share counted once, and 128 for each
+    /// entry.
     pub metadata: u64,
 }
 
@@ -40,10 +41,10 @@ impl Limits {
         Ok(())
     }
 
-    /// An error if names and attributes are more than they must be.
+    /// An error if entries, names and attributes are more than they must be.
     pub(crate) fn check_metadata(&self, found: u64) -> Result<(), Exceeded> {
         if found > self.metadata {
-            let message = format!("its names and attributes take more than {} bytes", self.metadata);
+            let message = format!("its entries, names and attributes take more than {} bytes", self.metadata);
             return Err(Exceeded { message, option: OptionName::MaxMetadata });
         }
         Ok(())

@@ -86,7 +86,7 @@ struct Cli {
     #[arg(long, global = true, value_name = "NUMBER", hide_short_help = true)]
     max_ratio: Option<u64>,
 
-    /// Take names and attributes of this many bytes at most for each layer [default: 512M]
+    /// Take names and attributes of this many bytes at most for each layer, and 128 for each entry [default: 512M]
     #[arg(long, global = true, value_name = "SIZE", value_parser = cache_flags::size, hide_short_help = true)]
     max_metadata: Option<u64>,
 }

@@ -33,7 +33,7 @@ pub struct Reader<R> {
     /// Anomalies after the last member, told with what comes next.
     pending: Vec<Anomaly>,
     limits: Limits,
-    /// The bytes of names and attributes so far.
+    /// The room for entries, names and attributes so far.
     metadata: u64,
     /// The path of the member before.
     last: TarPath,
@@ -53,6 +53,9 @@ enum State {
 
 /// The type of a member that is not a file but the name of the archive, as `tar --label` writes it.
 const VOLUME_LABEL: u8 = b'V';
+
+/// What an entry takes beside its name and attributes, as it is counted: a flood of short names fills memory too.
+const ENTRY_ROOM: u64 = 128;
 
 /// What was found after the last member.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -264,15 +267,15 @@ impl<R: Read> Reader<R> {
         Ok(Member { entry, name, offset, content_offset, unapplied, anomalies })
     }
 
-    /// Adds to the room for names and attributes: what an entry is called and links to, and each directory that may have to
-    /// be made for it.
+    /// Adds to the room for entries, names and attributes: what an entry is called and links to, and each directory that may
+    /// have to be made for it.
     fn count_room(&mut self, entry: &Entry, attributes: u64) -> Result<()> {
         let path = entry.path.as_bytes();
         let known = path.iter().zip(self.last.as_bytes()).take_while(|(a, b)| a == b).count();
         let slashes = path.iter().enumerate().skip(known).filter(|(_, byte)| **byte == b'/');
-        let directories: u64 = slashes.map(|(at, _)| at as u64).sum();
+        let directories: u64 = slashes.map(|(at, _)| (at as u64).saturating_add(ENTRY_ROOM)).sum();
         let target = entry.kind.target().map_or(0, |target| target.len());
-        let room = [path.len() as u64, directories, target as u64, attributes];
+        let room = [ENTRY_ROOM, path.len() as u64, directories, target as u64, attributes];
         self.metadata = room.into_iter().fold(self.metadata, u64::saturating_add);
         self.last = entry.path.clone();
         let room = self.limits.check_metadata(self.metadata).map_err(io::Error::from);

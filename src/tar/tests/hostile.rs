@@ -188,6 +188,24 @@ fn headers() -> impl Strategy<Value = Raw> {
     })
 }
 
+#[test]
+fn entries_with_short_names_take_room_too() {
+    let read = |names: &[&str], metadata| {
+        let archive = names.iter().fold(Raw::default(), |raw, name| raw.member(b'0', name, b"", |_| ())).end();
+        let mut limits = Limits::default();
+        limits.metadata = metadata;
+        let mut reader = Reader::new(archive.as_slice(), "test.tar", limits);
+        while reader.next_member()?.is_some() {}
+        Ok::<_, crate::Error>(())
+    };
+    assert!(read(&["a", "b", "c"], 3 * 129).is_ok());
+    // A directory that has no member of its own is an entry.
+    for names in [&["a", "b", "c"][..], &["a", "d/b"]] {
+        let error = read(names, 3 * 129 - 1).unwrap_err().to_string();
+        assert!(error.contains("its entries, names and attributes take more than 386 bytes"), "{error}");
+    }
+}
+
 /// Reads everything, but only the beginning of each content: a sparse file may have any size.
 fn read_some(archive: &[u8]) -> Result<u64, crate::Error> {
     let mut reader = Reader::new(archive, "test.tar", Limits::default());
