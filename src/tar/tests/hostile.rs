@@ -192,8 +192,7 @@ fn headers() -> impl Strategy<Value = Raw> {
 fn entries_with_short_names_take_room_too() {
     let read = |names: &[&str], metadata| {
         let archive = names.iter().fold(Raw::default(), |raw, name| raw.member(b'0', name, b"", |_| ())).end();
-        let mut limits = Limits::default();
-        limits.metadata = metadata;
+        let limits = Limits { metadata, ..Limits::default() };
         let mut reader = Reader::new(archive.as_slice(), "test.tar", limits);
         while reader.next_member()?.is_some() {}
         Ok::<_, crate::Error>(())
