@@ -12,6 +12,11 @@ pub trait BlockCache: Send + Sync {
 
     /// Remembers where the blocks of a blob are in its file.
     fn keep(&self, encoding: &str, blob: &Digest, file: &Path, blocks: &[KeptBlock]);
+
+    /// What the person who asked for the cache should know, such as why nothing is kept. Each is returned once.
+    fn complaint(&self) -> Option<String> {
+        None
+    }
 }
 
 /// A compressed block that was found.

@@ -59,7 +59,11 @@ impl<'a> Work<'a> {
     /// Does something, and returns with its result all warnings that the observer is told of meanwhile, for a report.
     pub(crate) fn with_warnings<T>(&self, act: impl FnOnce(&Work<'_>) -> Result<T>) -> Result<(T, Vec<String>)> {
         let listening = Listening { observer: self.observer, told: Mutex::default() };
+        let complain =
+            || self.cache.and_then(|cache| cache.complaint()).iter().for_each(|told| listening.warning(told));
+        complain();
         let result = act(&Work { observer: &listening, ..*self })?;
+        complain();
         Ok((result, listening.told.into_inner().unwrap_or_else(PoisonError::into_inner)))
     }
 }

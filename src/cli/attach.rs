@@ -8,7 +8,7 @@ use ocibake::ops::attach::{attach, AttachOptions};
 use ocibake::platform::PlatformPattern;
 use ocibake::settings::changes::annotations;
 
-use super::output::print;
+use super::output::print_done;
 use super::progress::ProgressMode;
 use super::work_flags::SyncFlag;
 use super::{image_before, Answer, Session};
@@ -66,6 +66,6 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Answer> {
     options.annotations = annotations("--annotation", &args.annotation)?;
     let display = session.display(ProgressMode::None);
     let report = attach(&image, &args.file, &options, &display.work(None)?.with_durability(args.sync.durability()))?;
-    print(args.json, &report, || format!("{}\n", report.digest))?;
+    print_done(&format!("the file is attached in `{image}`"), args.json, &report, || format!("{}\n", report.digest))?;
     Ok(Answer::Yes)
 }

@@ -5,7 +5,7 @@ use clap::builder::{PathBufValueParser, TypedValueParser};
 use ocibake::ops::cache::{cache, CacheOptions, CacheReport};
 
 use super::cache_flags::{directory, size};
-use super::output::{lines, print};
+use super::output::{lines, print, print_done};
 use super::progress::ProgressMode;
 use super::{text, Answer, Session};
 
@@ -35,7 +35,11 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Answer> {
     let mut options = CacheOptions::default();
     options.prune = args.prune;
     let report = cache(&args.directory, &options, &work)?;
-    print(args.json, &report, || shown(&report))?;
+    let text = || shown(&report);
+    match report.removed_bytes {
+        0 => print(args.json, &report, text)?,
+        _ => print_done("the cache is smaller", args.json, &report, text)?,
+    }
     Ok(Answer::Yes)
 }
 

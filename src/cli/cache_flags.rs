@@ -50,10 +50,6 @@ impl CacheSizeFlag {
             session.warn("--cache-size has no effect without --cache");
         }
         let directory = directory?;
-        if std::fs::metadata(directory).is_ok_and(|found| !found.is_dir()) {
-            session
-                .warn(&format!("nothing is kept for later runs: the cache `{}` is no directory", directory.display()));
-        }
         let cache = Arc::new(Cache::open(directory, self.cache_size.unwrap_or(Cache::DEFAULT_SIZE)));
         let shared: Arc<dyn BlockCache> = Arc::<Cache>::clone(&cache);
         Some(OpenCache { cache, shared, session })

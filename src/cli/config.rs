@@ -8,7 +8,7 @@ use ocibake::settings::changes::{Annotated, Field, HistoryChange, HistoryStep, I
 use ocibake::settings::{variables, FlagValue, Settings};
 use ocibake::time::Timestamp;
 
-use super::output::{lines, print};
+use super::output::{lines, print_done};
 use super::progress::{ProgressMode, Verbosity};
 use super::setting_flags::{ChangeFlags, RemovalFlags};
 use super::work_flags::SyncFlag;
@@ -159,7 +159,10 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Answer> {
     if !args.json && !report.changed && session.verbosity != Verbosity::Quiet {
         say(&format!("ocibake: {}: nothing is different, nothing was written", report.image));
     }
-    print(args.json, &report, || lines(report.images.iter().map(|image| &image.digest)))?;
+    let done = if report.changed { "is changed" } else { "is as it was" };
+    print_done(&format!("`{}` {done}", report.image), args.json, &report, || {
+        lines(report.images.iter().map(|image| &image.digest))
+    })?;
     Ok(Answer::Yes)
 }
 

@@ -2,7 +2,7 @@ use anyhow::Result;
 use ocibake::layout::Location;
 use ocibake::ops::gc::{gc, GcMode, GcOptions, GcReport};
 
-use super::output::{lines, print};
+use super::output::{lines, print, print_done};
 use super::progress::{ProgressMode, Verbosity};
 use super::work_flags::SyncFlag;
 use super::{say, text, Answer, LocationParser, Session};
@@ -37,7 +37,12 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Answer> {
     options.mode = if args.dry_run { GcMode::DryRun } else { GcMode::Free };
     let report = gc(&args.layout, &options, &display.work(None)?.with_durability(args.sync.durability()))?;
     let listed = if args.dry_run || session.verbosity == Verbosity::Verbose { &report.freed[..] } else { &[] };
-    print(args.json, &report, || lines(listed.iter().map(|blob| format!("{} {}", blob.digest, blob.size))))?;
+    let text = || lines(listed.iter().map(|blob| format!("{} {}", blob.digest, blob.size)));
+    if report.dry_run {
+        print(args.json, &report, text)?;
+    } else {
+        print_done(&summary(&report), args.json, &report, text)?;
+    }
     if !args.json && session.verbosity != Verbosity::Quiet {
         say(&format!("ocibake: {}", summary(&report)));
     }

@@ -14,6 +14,8 @@ use ocibake::layout::{refuse_location_as_path, write_file, Location};
 use ocibake::Error;
 use serde::Serialize;
 
+use super::{about_stdout, stdout_trouble};
+
 /// Prints a report: as JSON for programs, or as text, which has its own line ends.
 pub(super) fn print(json: bool, report: &impl Serialize, text: impl FnOnce() -> String) -> Result<()> {
     write_to(&mut stdout().lock(), json, report, text)
@@ -29,7 +31,24 @@ pub(super) fn print_beside(
     if targets.iter().any(Location::is_stream) {
         return write_to(&mut stderr().lock(), json, report, text);
     }
-    print(json, report, text)
+    let written: Vec<String> = targets.iter().map(|target| format!("`{target}`")).collect();
+    let is = if targets.len() == 1 { "is" } else { "are" };
+    print_done(&format!("{} {is} written", written.join(" and ")), json, report, text)
+}
+
+/// Prints a report on what was done. Where stdout fails, the error says what was, with the text that could not be printed.
+pub(super) fn print_done(done: &str, json: bool, report: &impl Serialize, text: impl FnOnce() -> String) -> Result<()> {
+    let text = text();
+    // What stdout still holds back may fail too.
+    let printed = print(json, report, || text.clone()).and_then(|()| Ok(stdout().flush()?));
+    printed.map_err(|error| match stdout_trouble(&error) {
+        None | Some(io::ErrorKind::BrokenPipe) => error,
+        Some(_) => {
+            let told: Vec<&str> = text.lines().collect();
+            let told = if told.is_empty() { String::new() } else { format!(": {}", told.join(", ")) };
+            Error::refused(format!("{}, but {done}{told}", about_stdout(error))).into()
+        }
+    })
 }
 
 fn write_to(out: &mut dyn Write, json: bool, report: &impl Serialize, text: impl FnOnce() -> String) -> Result<()> {

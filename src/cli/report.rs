@@ -10,7 +10,7 @@ use ocibake::ops::report::{page, report, Limit, Report, ReportOptions, TestedLim
 use ocibake::platform::PlatformPattern;
 use ocibake::Error;
 
-use super::output::{check_place, is_stdout, is_stream, print, write_whole};
+use super::output::{check_place, is_stdout, is_stream, print, print_done, write_whole};
 use super::progress::ProgressMode;
 use super::text::printable;
 use super::usage::count;
@@ -111,8 +111,13 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Answer> {
         Some(Output::Summary(path)) => write_whole(path, |out| out.write_all(page::markdown(&report).as_bytes()))?,
         None => {}
     }
-    if args.json || output.is_none() {
-        print(args.json, &report, || page::markdown(&report))?;
+    match output {
+        Some(Output::Page(path) | Output::Summary(path)) if args.json => {
+            let done = format!("`{}` is written", path.display());
+            print_done(&done, true, &report, String::new)?;
+        }
+        Some(_) => {}
+        None => print(args.json, &report, || page::markdown(&report))?,
     }
     Ok(answer(&report))
 }

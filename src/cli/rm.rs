@@ -2,7 +2,7 @@ use anyhow::Result;
 use ocibake::layout::Location;
 use ocibake::ops::rm::{rm, Removed, RemovedEntry, RmMode, RmOptions};
 
-use super::output::{lines, print};
+use super::output::{lines, print, print_done};
 use super::progress::ProgressMode;
 use super::work_flags::SyncFlag;
 use super::{text::printable, Answer, LocationParser, Session};
@@ -42,7 +42,12 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Answer> {
     options.mode = if args.dry_run { RmMode::DryRun } else { RmMode::Remove };
     let display = session.display(ProgressMode::None);
     let report = rm(&args.image, &options, &display.work(None)?.with_durability(args.sync.durability()))?;
-    print(args.json, &report, || lines(report.removed.iter().map(line)))?;
+    let text = || lines(report.removed.iter().map(line));
+    if report.dry_run {
+        print(args.json, &report, text)?;
+    } else {
+        print_done(&format!("what was named is removed from `{}`", report.image), args.json, &report, text)?;
+    }
     Ok(Answer::Yes)
 }
 

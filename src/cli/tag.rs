@@ -5,7 +5,7 @@ use ocibake::layout::Location;
 use ocibake::ops::tag::{tag, TagOptions};
 use ocibake::Error;
 
-use super::output::print;
+use super::output::print_done;
 use super::progress::ProgressMode;
 use super::work_flags::SyncFlag;
 use super::{image_before, Answer, Session};
@@ -42,6 +42,6 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Answer> {
     };
     options.names = args.names.iter().map(|name| name.parse()).collect::<Result<_, Error>>()?;
     let report = tag(&image, &options, &display.work(None)?.with_durability(args.sync.durability()))?;
-    print(args.json, &report, || format!("{}\n", report.digest))?;
+    print_done(&format!("`{image}` has the names"), args.json, &report, || format!("{}\n", report.digest))?;
     Ok(Answer::Yes)
 }

@@ -5,7 +5,7 @@ use anyhow::Result;
 use ocibake::ops::unpack::{unpack, Form, Rights, UnpackOptions};
 use ocibake::platform::PlatformPattern;
 
-use super::output::print;
+use super::output::print_done;
 use super::progress::{ProgressMode, Verbosity};
 use super::{image_before, say, text, Answer, Session};
 
@@ -65,6 +65,6 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Answer> {
         let (entries, size) = (report.entries, text::bytes(report.bytes));
         say(&format!("ocibake: {entries} entries, {size} in `{}`", args.directory.display()));
     }
-    print(args.json, &report, String::new)?;
+    print_done(&format!("the image is unpacked into `{}`", args.directory.display()), args.json, &report, String::new)?;
     Ok(Answer::Yes)
 }

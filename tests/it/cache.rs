@@ -151,6 +151,43 @@ fn a_file_in_its_place_is_told() {
     }
 }
 
+/// The warnings on stderr.
+fn warnings(stderr: &str) -> Vec<&str> {
+    stderr.lines().filter_map(|line| line.strip_prefix("ocibake: warning: ")).collect()
+}
+
+#[test]
+fn what_else_is_in_its_place_is_told_once() {
+    let scratch = Scratch::new();
+    let rootfs = scratch.rootfs("rootfs", "blocks");
+    let plain = bake(&scratch, &rootfs, "plain", &[]);
+    for directory in ["foreign", "blocked"] {
+        scratch.make_directory(directory);
+    }
+    fs::write(scratch.join("foreign/notes"), "theirs").unwrap();
+    fs::write(scratch.join("blocked/blobs"), "theirs").unwrap();
+    let beside = "the cache `foreign` is a directory with other files: what is kept goes beside them";
+    let no_directory = "the cache `blocked` has a file `blobs` that is no directory";
+    let no_place = "the cache `/proc/ocibake` cannot be written: No such file or directory";
+    let kept_not = |why: &str| json!([format!("nothing is kept for later runs: {why}")]);
+    for (cache, expected) in [
+        ("foreign", json!([beside])),
+        // It is a cache now.
+        ("foreign", json!([])),
+        ("blocked", kept_not(no_directory)),
+        ("/proc/ocibake", kept_not(no_place)),
+    ] {
+        let report = bake(&scratch, &rootfs, "out", &["--cache", cache]);
+        assert_eq!(report["digest"], plain["digest"], "{cache}");
+        assert_eq!(report["warnings"], expected, "{cache}");
+    }
+    assert_eq!(fs::read_to_string(scratch.join("foreign/notes")).unwrap(), "theirs");
+    // Of several targets and layers, and of other verbs.
+    let words = ["oci:out", "oci:a:v1", "oci:b:v1", "--compression", "zstd", "--cache", "blocked"];
+    let outcome = Tool::new("convert").args(words).within(scratch.path()).run();
+    assert_eq!((outcome.code(), warnings(outcome.stderr()).len()), (0, 1), "{}", outcome.stderr());
+}
+
 /// The exit status of `verify --cache`.
 fn verified(scratch: &Scratch) -> i32 {
     Tool::new("verify").args(["--cache", "kept"]).within(scratch.path()).run().code()
@@ -305,7 +342,7 @@ fn on_another_filesystem_and_on_a_full_one() {
     }
 }
 
-/// Such a cache is read as far as possible, and only `-v` mentions it.
+/// Such a cache is read as far as possible, and one warning says that nothing is kept.
 #[test]
 fn of_another_user_or_read_only() {
     let scratch = Scratch::new();
@@ -328,6 +365,10 @@ fn of_another_user_or_read_only() {
     // New blocks cannot be added.
     let outcome = bake(&["--compression", "gzip:3", "-v"]);
     assert!(outcome.stderr().contains("nothing new could be kept: "), "{}", outcome.stderr());
+    assert_eq!(
+        warnings(outcome.stderr()),
+        ["nothing is kept for later runs: the cache `kept` cannot be written: Permission denied"]
+    );
     assert!(outcome.stderr().contains("are known in another compression, level or version"), "{}", outcome.stderr());
     assert_eq!(outcome.code(), 0);
     // An unreadable cache is no cache.
@@ -335,6 +376,8 @@ fn of_another_user_or_read_only() {
     let report = bake(&[]).json();
     assert_eq!(report["digest"], built["digest"]);
     assert_eq!(blocks(&report).0, 0);
+    let told = "nothing is kept for later runs: the cache `kept` cannot be read: Permission denied";
+    assert_eq!(report["warnings"], json!([told]));
     assert_eq!(names_below(&scratch.join("kept")), before);
 }
 

@@ -1,4 +1,4 @@
-//! Where `-o` of `cat` and `report` writes.
+//! Where `-o` of `cat` and `report` writes, and what is said if stdout takes nothing.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -87,4 +87,36 @@ fn what_a_killed_run_left_beside_a_file_is_cleared_by_the_next() {
     assert_eq!(left(), 0, "{:?}", names_below(scratch.path()));
     assert_eq!(fs::read_to_string(scratch.join("written")).unwrap(), "hello\n");
     assert!(scratch.join("link").is_symlink());
+}
+
+/// What was done is done, and whoever reads the error must not do it again.
+#[test]
+fn a_full_stdout_is_told_with_what_was_done() {
+    let scratch = Scratch::new();
+    image(&scratch);
+    let digest = |words: &str| printed(&scratch, words).split_whitespace().next().unwrap().to_owned();
+    let build = "build rootfs oci:new:v1 new.tar:v1 --arch amd64 --owner 0:0";
+    let image = digest("convert oci:out:v1 oci:copy:v1");
+    let full = "cannot write to stdout: No space left on device, but";
+    for (words, done) in [
+        (build, format!("`oci:new:v1` and `oci-archive:new.tar:v1` are written: {image}")),
+        ("squash oci:new:v1 oci:flat:v1", "`oci:flat:v1` is written: sha256:".to_owned()),
+        ("convert oci:new:v1 oci:other:v1", format!("`oci:other:v1` is written: {image}")),
+        ("index oci:new:v1 oci:both:v1", "`oci:both:v1` is written: sha256:".to_owned()),
+        ("config oci:other:v1 --env A=1", "`oci:other:v1` is changed: sha256:".to_owned()),
+        ("tag oci:new:v1 v2", format!("`oci:new:v1` has the names: {image}")),
+        ("rm oci:new:v2", format!("what was named is removed from `oci:new:v2`: {image} v2")),
+        ("attach oci:new:v1 rootfs/motd --type text/plain", "the file is attached in `oci:new:v1`: sha256:".to_owned()),
+        ("gc oci:copy --json", "oci:copy: 0 blobs freed".to_owned()),
+        ("unpack oci:new:v1 unpacked --rootless --json", "the image is unpacked into `unpacked`".to_owned()),
+        ("report oci:new:v1 -o page.html --json", "`page.html` is written".to_owned()),
+    ] {
+        let mut all = words.split(' ');
+        let tool = Tool::new(all.next().unwrap()).args(all).within(scratch.path());
+        let error = tool.behind(["sh", "-c", "exec \"$0\" \"$@\" > /dev/full"]).run().error();
+        assert!(error.starts_with(&format!("{full} {done}")), "{words}: {error}");
+    }
+    assert_eq!(digest("convert oci:new:v1 oci:again:v1"), image);
+    assert!(scratch.join("new.tar").is_file() && scratch.join("page.html").is_file());
+    assert!(scratch.join("unpacked/motd").is_file());
 }

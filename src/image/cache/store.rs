@@ -12,7 +12,7 @@ use super::files::{list_of, open_file, touch, BLOBS, LIST};
 use super::list::{BlockPlace, List};
 use crate::block_cache::{BlockCache, FoundBlock, KeptBlock};
 use crate::digest::{ContentDigest, Digest};
-use crate::error::{describe, Result};
+use crate::error::{describe, Error, Result};
 use crate::layout::Staging;
 
 /// The largest list that is read, enough for 16 million blocks.
@@ -30,6 +30,16 @@ pub struct Cache {
     /// Lists that could not be read.
     unreadable: usize,
     trouble: Mutex<Option<String>>,
+    complaints: Complaints,
+}
+
+/// What the person who gave the directory is told.
+#[derive(Debug, Default)]
+struct Complaints {
+    /// What was found when the cache was opened, until it is told.
+    untold: Mutex<Option<String>>,
+    /// Whether anything of it says that nothing is kept.
+    is_told: AtomicBool,
 }
 
 /// How lookups in a cache turned out.
@@ -67,7 +77,12 @@ impl Cache {
             use_made: UseMade::default(),
             unreadable: 0,
             trouble: Mutex::new(None),
+            complaints: Complaints::default(),
         };
+        if let Some((unusable, complaint)) = problem(directory) {
+            cache.complaints.untold = Mutex::new(Some(complaint));
+            cache.complaints.is_told = AtomicBool::new(unusable);
+        }
         for (path, list) in lists(directory) {
             let Some(list) = list else {
                 cache.unreadable += 1;
@@ -169,9 +184,28 @@ impl BlockCache for Cache {
     }
 
     fn keep(&self, encoding: &str, blob: &Digest, file: &Path, blocks: &[KeptBlock]) {
-        if let (Err(error), Ok(mut trouble)) = (self.add(encoding, blob, file, blocks), self.trouble.lock()) {
-            *trouble = Some(describe(&error));
+        let Err(error) = self.add(encoding, blob, file, blocks) else { return };
+        let cause = match Error::carried_by(error) {
+            Ok(Error::Io { cause, .. }) => cause,
+            Ok(error) => error.into(),
+            Err(cause) => cause,
+        };
+        // It may go at any time.
+        if cause.kind() == io::ErrorKind::NotFound && fs::create_dir_all(&self.directory).is_ok() {
+            self.complaints.is_told.store(true, Ordering::Relaxed);
         }
+        if let Ok(mut trouble) = self.trouble.lock() {
+            *trouble = Some(describe(&cause));
+        }
+    }
+
+    fn complaint(&self) -> Option<String> {
+        if let Some(found) = self.complaints.untold.lock().ok()?.take() {
+            return Some(found);
+        }
+        let trouble = self.trouble.lock().ok()?.clone()?;
+        let is_told = self.complaints.is_told.swap(true, Ordering::Relaxed);
+        (!is_told).then(|| nothing_kept(&self.directory, &format!("cannot be written: {trouble}")))
     }
 }
 
@@ -187,6 +221,33 @@ impl BlockFile {
         self.was_used.store(true, Ordering::Relaxed);
         Some(FoundBlock { size: output.len(), stored_checksum: place.stored_checksum, checksum: place.checksum })
     }
+}
+
+/// What is wrong with the directory of a cache before anything is written, and whether it makes the cache useless.
+fn problem(directory: &Path) -> Option<(bool, String)> {
+    for part in [directory.to_path_buf(), directory.join(BLOBS)] {
+        match part.metadata() {
+            Ok(found) if !found.is_dir() => {
+                let blobs = if part == directory { "" } else { "has a file `blobs` that " };
+                return Some((true, nothing_kept(directory, &format!("{blobs}is no directory"))));
+            }
+            _ => {}
+        }
+        match fs::read_dir(&part) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Some((true, nothing_kept(directory, &format!("cannot be read: {}", describe(&error)))));
+            }
+            _ => {}
+        }
+    }
+    let is_foreign = directory.is_dir() && super::prune::check(directory).is_err();
+    let shown = directory.display();
+    is_foreign
+        .then(|| (false, format!("the cache `{shown}` is a directory with other files: what is kept goes beside them")))
+}
+
+fn nothing_kept(directory: &Path, why: &str) -> String {
+    format!("nothing is kept for later runs: the cache `{}` {why}", directory.display())
 }
 
 fn place(block: &KeptBlock, offset: u64) -> BlockPlace {
