@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use crate::hint::Hint;
 use crate::limits::Exceeded;
+use crate::spelling;
 
 /// The result of an operation of this library.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -159,6 +160,7 @@ impl Error {
     pub fn hint(&self) -> Option<Hint> {
         match self {
             Error::Refused { hint, .. } => hint.clone(),
+            Error::Setting { value, accepted, .. } => spelling::suggestion(value, accepted).map(Hint::from),
             Error::Io { cause, .. } if Exceeded::carried_by(cause).is_some() => {
                 Exceeded::carried_by(cause).map(Exceeded::hint)
             }

@@ -55,6 +55,7 @@ macro_rules! option_names {
 
 option_names! {
     Add "IndexOptions::existing";
+    AdditionalTags "TargetOptions::additional_tags";
     AllPlatforms "Which::All";
     Annotations "ImageChanges::annotations";
     Architecture "PlatformChanges::architecture";

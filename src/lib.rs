@@ -80,6 +80,7 @@ pub mod oci;
 pub mod ops;
 pub mod platform;
 pub mod settings;
+pub mod spelling;
 pub mod tar;
 pub mod time;
 pub mod tree;
@@ -90,7 +91,6 @@ mod base64;
 mod json;
 mod parallel;
 mod rule;
-mod spelling;
 #[cfg(test)]
 mod testing;
 

@@ -46,7 +46,8 @@ impl FromStr for Timestamp {
 
     /// Reads whole seconds since the epoch (`1520598896`, `-1`), RFC 3339 (`2018-03-09T12:34:56Z`, with an optional
     /// offset; a fraction is cut off), or 14 digits (`20180309123456`, in UTC), as Yocto's DATETIME has them. So many digits
-    /// are no seconds of a year that RFC 3339 can write.
+    /// are no seconds of a year that RFC 3339 can write. 8 digits that are a date (`20180309`) are refused: as seconds, they
+    /// would be a day of 1970.
     fn from_str(text: &str) -> Result<Self, Error> {
         let is_digits = text.bytes().all(|b| b.is_ascii_digit());
         let seconds = if is_digits && text.len() == DATETIME_DIGITS {
@@ -60,6 +61,8 @@ impl FromStr for Timestamp {
                 &time[2..4],
                 &time[4..]
             ))
+        } else if is_digits && is_date(text) {
+            None
         } else if text.strip_prefix('-').unwrap_or(text).bytes().all(|b| b.is_ascii_digit()) {
             text.parse().ok()
         } else {
@@ -72,6 +75,13 @@ impl FromStr for Timestamp {
             )
         })
     }
+}
+
+/// Whether 8 digits are a date as people write it, `YYYYMMDD`.
+fn is_date(digits: &str) -> bool {
+    digits.len() == 8
+        && matches!(&digits[..2], "19" | "20")
+        && rfc3339(&format!("{}-{}-{}T00:00:00Z", &digits[..4], &digits[4..6], &digits[6..])).is_some()
 }
 
 fn rfc3339(text: &str) -> Option<i64> {

@@ -1,4 +1,4 @@
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use ocibake::error::STDOUT;
 use ocibake::ops::cat::{cat, CatOptions};
 use ocibake::platform::PlatformPattern;
 
-use super::output::{is_stdout, write_whole};
+use super::output::{check_place, is_stdout, is_stream, write_whole};
 use super::progress::ProgressMode;
 use super::{image_before, Answer, Session};
 
@@ -39,6 +39,9 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Answer> {
     let mut options = CatOptions::default();
     options.platform = args.platform.clone();
     let output = args.output.as_deref().unwrap_or(Path::new(STDOUT));
+    if !is_stdout(output) && !is_stream(output) {
+        check_place(output, Path::new(&args.path).file_name().unwrap_or(OsStr::new("FILE")))?;
+    }
     let display = session.display(if is_stdout(output) { ProgressMode::None } else { ProgressMode::Auto });
     let work = display.work(None)?;
     let copy = |out: &mut dyn Write| {

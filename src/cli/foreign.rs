@@ -120,8 +120,45 @@ fn here(verb: &str, operands: &[&str]) -> Option<String> {
                 command(&["ocibake", "index", "IMAGE...", "TARGET"])
             )
         }
-        "edit" | "mutate" | "annotate" => {
+        "edit" | "mutate" | "set" => {
             format!("`config` edits an image: {}", command(&["ocibake", "config", &image(), "--label", "KEY=VALUE"]))
+        }
+        "label" | "labels" | "annotate" | "annotation" | "env" | "cmd" | "entrypoint" | "user" | "volume" | "port"
+        | "author" => {
+            let flag = match verb {
+                "labels" => "--label".to_owned(),
+                "annotate" => "--annotation".to_owned(),
+                field => format!("--{field}"),
+            };
+            let value = match verb {
+                "label" | "labels" | "annotate" | "annotation" | "env" => "KEY=VALUE",
+                _ => "VALUE",
+            };
+            let words = ["ocibake", "config", &image(), &flag, &operand(1, value)];
+            format!("`config` edits an image: {}", command(&words))
+        }
+        "flatten" | "slim" => {
+            let words = ["ocibake", "squash", &image(), &operand(1, "oci:DIR:NEW")];
+            format!("`squash` makes one layer of all: {}", command(&words))
+        }
+        "layers" | "layer" => {
+            let show = command(&["ocibake", "inspect", &image()]);
+            format!("`inspect` shows the layers of an image: {show}; `plan` and `build --layers` choose them")
+        }
+        "compress" | "recompress" => {
+            let words = ["ocibake", "convert", &image(), &operand(1, "oci:DIR:NEW"), "--compression", "zstd"];
+            format!("`convert` compresses layers anew: {}", command(&words))
+        }
+        "rename" | "mv" | "move" => {
+            let names = command(&["ocibake", "tag", &image(), &operand(1, "NAME")]);
+            format!("`tag` gives a name and `rm` takes one away: {names}")
+        }
+        "tags" | "refs" => {
+            format!("`ls` lists the names in a layout: {}", command(&["ocibake", "ls", &operand(0, "oci:DIR")]))
+        }
+        "size" | "du" | "analyze" => {
+            let words = ["ocibake", "report", &image(), "-o", "report.html"];
+            format!("`report` shows what takes the space: {}", command(&words))
         }
         "version" => "`ocibake --version` prints it".to_owned(),
         "show" | "info" | "stat" => format!("`inspect` shows an image: {}", command(&["ocibake", "inspect", &image()])),
@@ -253,6 +290,13 @@ mod tests {
             ("cp oci:/a/out:v1:/etc/motd b/", "`ocibake cat oci:/a/out:v1 /etc/motd -o b/motd`"),
             ("cp oci:/a/out /etc/motd", "`ocibake cat oci:/a/out /etc/motd -o FILE`"),
             ("rmi oci:out:v1", "`ocibake rm oci:out:v1`"),
+            ("flatten oci:out:v1", "`ocibake squash oci:out:v1 oci:DIR:NEW`"),
+            ("label oci:out:v1 a=b", "`ocibake config oci:out:v1 --label 'a=b'`"),
+            ("annotate oci:out:v1", "`ocibake config oci:out:v1 --annotation KEY=VALUE`"),
+            ("layers oci:out:v1", "`ocibake inspect oci:out:v1`"),
+            ("compress oci:out:v1 oci:out:v2", "`ocibake convert oci:out:v1 oci:out:v2 --compression zstd`"),
+            ("mv oci:out:v1 v2", "`ocibake tag oci:out:v1 v2`"),
+            ("size oci:out:v1", "`ocibake report oci:out:v1 -o report.html`"),
         ] {
             let words = shell_words::split(typed).unwrap();
             let found = hint(&words[0], &words[1..]).unwrap();

@@ -23,6 +23,7 @@ fn word(mention: Mention) -> String {
 fn flag(name: OptionName) -> Option<&'static str> {
     Some(match name {
         OptionName::Add => "--add",
+        OptionName::AdditionalTags => "--additional-tag",
         OptionName::AllPlatforms => "--all-platforms",
         OptionName::Annotations => "--annotation",
         OptionName::Architecture => "--arch",

@@ -233,7 +233,7 @@ fn explain(error: &clap::Error) -> ExitCode {
         return ExitCode::SUCCESS;
     }
     if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
-        say(error.to_string().trim_end());
+        let _ = writeln!(io::stderr(), "{}", error.to_string().trim_end());
         return ExitCode::from(2);
     }
     let (message, hint) = usage::explanation(error, &typed());
@@ -257,9 +257,9 @@ fn typed() -> Vec<String> {
     env::args_os().map(|arg| arg.to_string_lossy().into_owned()).collect()
 }
 
-/// Prints a message to stderr. If stderr is gone, it is lost.
+/// Prints a message of one line to stderr, where nothing in it drives a terminal. If stderr is gone, it is lost.
 fn say(line: &str) {
-    let _ = writeln!(io::stderr(), "{line}");
+    let _ = writeln!(io::stderr(), "{}", as_typed(line));
 }
 
 /// The chain of causes on one line.
@@ -268,7 +268,7 @@ fn one_line(error: &anyhow::Error) -> String {
         Some(cause) => describe(cause),
         None => cause.to_string(),
     });
-    told.collect::<Vec<_>>().join(": ").replace('\n', " ")
+    told.collect::<Vec<_>>().join(": ")
 }
 
 /// Turns an error about stdout into one that says so, as errors of targets do.

@@ -150,14 +150,17 @@ pub(super) fn is_stdout(path: &Path) -> bool {
     path == Path::new(STDOUT) || open_stream(path).is_some_and(is_own)
 }
 
-/// Refuses a file that could not be written, before the work for it begins.
-pub(super) fn check_place(path: &Path) -> Result<(), Error> {
+/// Refuses a file that could not be written, before the work for it begins. In a directory, it could have this name.
+pub(super) fn check_place(path: &Path, name: &OsStr) -> Result<(), Error> {
     refuse_location_as_path("a file", path)?;
     let refused = |cause| Err(Error::Io { action: "create", path: path.to_path_buf(), cause });
     match path.parent().filter(|parent| !parent.as_os_str().is_empty()).map(fs::metadata) {
         Some(Err(cause)) => refused(cause),
         Some(Ok(parent)) if !parent.is_dir() => refused(io::Error::other("what it would be in is no directory")),
-        _ if path.is_dir() => refused(io::Error::other("it is a directory")),
+        _ if path.is_dir() => Err(Error::refused_with_hint(
+            format!("cannot create `{}`: it is a directory", path.display()),
+            format!("name a file in it: `{}`", path.join(name).display()),
+        )),
         _ => Ok(()),
     }
 }

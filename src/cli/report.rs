@@ -1,4 +1,4 @@
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
@@ -32,8 +32,7 @@ pub(super) struct Args {
     image: Location,
 
     /// An older image to compare with
-    #[arg(value_parser = LocationParser)]
-    old: Option<Location>,
+    old: Option<OsString>,
 
     /// Write the page (.html, .htm) or a summary in Markdown (.md); `-` writes the page to stdout
     #[arg(short, long, value_name = "FILE")]
@@ -77,7 +76,7 @@ impl<'a> Output<'a> {
         if path == Path::new(STDOUT) {
             return Ok(Output::Page(path));
         }
-        check_place(path)?;
+        check_place(path, OsStr::new("report.html"))?;
         let ending = path.extension().and_then(OsStr::to_str).unwrap_or_default();
         match ending.to_ascii_lowercase().as_str() {
             "html" | "htm" => Ok(Output::Page(path)),
@@ -98,7 +97,7 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Answer> {
     }
     let mut options = ReportOptions::default();
     options.platform.clone_from(&args.platform);
-    options.old.clone_from(&args.old);
+    options.old = args.old.as_deref().map(old).transpose()?;
     options.limits.clone_from(&args.fail_if);
     if let Some(path) = &args.package_map {
         options.package_map = Some(input::read("--package-map", path, PackageMap::parse)?);
@@ -120,6 +119,18 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Answer> {
         None => print(args.json, &report, || page::markdown(&report))?,
     }
     Ok(answer(&report))
+}
+
+/// The older image. What a page would be written to is no image.
+fn old(given: &OsStr) -> Result<Location, Error> {
+    let path = Path::new(given);
+    let ending = path.extension().and_then(OsStr::to_str).unwrap_or_default().to_ascii_lowercase();
+    if matches!(ending.as_str(), "html" | "htm" | "md") && !path.is_dir() {
+        let given = printable(&given.to_string_lossy());
+        let message = format!("`{given}`: an older image is wanted here, found the name of a page");
+        return Err(Error::refused_with_hint(message, format!("write it with `-o {given}`")));
+    }
+    Location::parse(given)
 }
 
 /// Whether the limits hold; a line for each that does not.

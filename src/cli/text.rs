@@ -88,7 +88,7 @@ fn annotation_lines(annotations: &Annotations) -> String {
 }
 
 fn index(index: &IndexInspection) -> String {
-    let mut text = format!("{}\n", index.image);
+    let mut text = format!("{}\n", printable(&index.image));
     row(&mut text, "refs", &index.refs.join(", "));
     row(&mut text, "digest", index.digest.as_str());
     row(&mut text, "annotation", &annotation_lines(&index.annotations));
@@ -107,7 +107,7 @@ fn index(index: &IndexInspection) -> String {
 }
 
 fn image(image: &ImageInspection) -> String {
-    let mut text = format!("{}\n", image.image);
+    let mut text = format!("{}\n", printable(&image.image));
     let mut row = |name: &str, value: &str| row(&mut text, name, value);
     let config = &image.config;
     row("refs", &image.refs.join(", "));

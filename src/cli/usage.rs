@@ -5,6 +5,8 @@ use std::num::NonZeroUsize;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use ocibake::error::as_typed;
+use ocibake::platform::PlatformPattern;
+use ocibake::spelling;
 use ocibake::Error;
 
 /// Parses a number of things: threads, layers, files.
@@ -20,18 +22,15 @@ pub(super) fn explanation(error: &clap::Error, words: &[String]) -> (String, Opt
     match error.kind() {
         ErrorKind::ValueValidation | ErrorKind::InvalidValue if flag.is_empty() => as_it_is(error),
         ErrorKind::InvalidValue if value.is_empty() => (format!("{flag}: a value is missing"), None),
-        ErrorKind::InvalidValue => {
-            (not_accepted(&flag, &value, &one_of(&context(error, ContextKind::ValidValue))), None)
-        }
+        ErrorKind::InvalidValue => closed(&flag, &value, &one_of(&context(error, ContextKind::ValidValue))),
         ErrorKind::ValueValidation => match error.source().and_then(|source| source.downcast_ref::<Error>()) {
-            Some(Error::Invalid { reason, .. } | Error::Malformed { reason, .. }) => {
-                (not_accepted(&flag, &value, reason), None)
-            }
+            Some(Error::Invalid { reason, .. } | Error::Malformed { reason, .. }) => closed(&flag, &value, reason),
             Some(error) => (format!("{flag}: {error}"), super::hints::of(error)),
-            None => (not_accepted(&flag, &value, &error.source().map(ToString::to_string).unwrap_or_default()), None),
+            None => closed(&flag, &value, &error.source().map(ToString::to_string).unwrap_or_default()),
         },
         ErrorKind::UnknownArgument => {
             if !flag.starts_with('-') {
+                let flag = given(ContextKind::InvalidArg);
                 let usage = given(ContextKind::Usage).trim_start_matches("Usage: ").to_owned();
                 let usage = Some(format!("it is `{}`", one_line(&usage))).filter(|_| !usage.is_empty());
                 return (format!("one argument too many: `{}`", as_typed(&flag)), usage);
@@ -52,13 +51,15 @@ pub(super) fn explanation(error: &clap::Error, words: &[String]) -> (String, Opt
             (message, nearest(&context(error, ContextKind::SuggestedArg)).or_else(|| Some(HELP.to_owned())))
         }
         ErrorKind::InvalidSubcommand => {
-            let message = format!("there is no command `{}`", as_typed(&given(ContextKind::InvalidSubcommand)));
-            (message, nearest(&context(error, ContextKind::SuggestedSubcommand)).or_else(|| Some(HELP.to_owned())))
+            let verb = given(ContextKind::InvalidSubcommand);
+            let message = format!("there is no command `{}`", as_typed(&verb));
+            let suggested = nearest(&context(error, ContextKind::SuggestedSubcommand)).or_else(|| nearest_verb(&verb));
+            (message, suggested.or_else(|| Some(HELP.to_owned())))
         }
         ErrorKind::MissingRequiredArgument => {
             let missing: Vec<String> = context(error, ContextKind::InvalidArg).iter().map(|arg| named(arg)).collect();
             let is = if missing.len() == 1 { "is" } else { "are" };
-            let usage = given(ContextKind::Usage).trim_start_matches("Usage: ").to_owned();
+            let usage = one_line(given(ContextKind::Usage).trim_start_matches("Usage: "));
             (format!("{} {is} missing", missing.join(" and ")), Some(usage).filter(|usage| !usage.is_empty()))
         }
         ErrorKind::ArgumentConflict => {
@@ -73,14 +74,32 @@ pub(super) fn explanation(error: &clap::Error, words: &[String]) -> (String, Opt
     }
 }
 
-/// The words of a usage that may be wrapped.
+/// The words of a usage that may be wrapped, and may have alternatives that begin with the program again.
 fn one_line(usage: &str) -> String {
-    usage.split_whitespace().collect::<Vec<_>>().join(" ")
+    let program = usage.split_whitespace().next().unwrap_or_default().to_owned();
+    let lines = usage.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "));
+    lines.fold(String::new(), |all, line| match (all.is_empty(), line.split(' ').next() == Some(&program)) {
+        (true, _) => line,
+        (false, true) => format!("{all} or {line}"),
+        (false, false) => format!("{all} {line}"),
+    })
 }
 
 /// Has the same form as the error of a setting.
 fn not_accepted(flag: &str, value: &str, accepted: &str) -> String {
     format!("{flag}: `{}` is not accepted: {accepted}", as_typed(value))
+}
+
+/// The same for a value that a list of words has not, with the word that may be meant.
+fn closed(flag: &str, value: &str, accepted: &str) -> (String, Option<String>) {
+    (not_accepted(flag, value, accepted), spelling::suggestion(value, accepted))
+}
+
+/// The verb that a misspelt one may mean, where clap does not say.
+fn nearest_verb(verb: &str) -> Option<String> {
+    let command = super::interface();
+    let names: Vec<&str> = command.get_subcommands().map(clap::Command::get_name).collect();
+    spelling::nearest(&verb.to_lowercase(), names).map(|name| format!("did you mean `{name}`"))
 }
 
 fn one_of(words: &[String]) -> String {
@@ -121,7 +140,11 @@ fn value_of<'a>(flag: &str, words: &'a [String]) -> Option<&'a str> {
 
 /// The flags of `build` for a platform as other builders write it: `linux/arm/v7`.
 fn platform_of_build(platform: Option<&str>) -> String {
-    let parts: Vec<&str> = platform.unwrap_or_default().split('/').collect();
+    // Misspelt, or in Docker's words, it is corrected first.
+    let meant = platform.and_then(|platform| platform.parse::<PlatformPattern>().err());
+    let meant = meant.and_then(|error| super::hints::of(&error));
+    let meant = meant.as_deref().and_then(|hint| hint.strip_prefix("did you mean `")?.strip_suffix('`'));
+    let parts: Vec<&str> = meant.or(platform).unwrap_or_default().split('/').collect();
     let is_word = |part: &&str| part.bytes().all(|byte| byte.is_ascii_alphanumeric()) && !part.is_empty();
     if !parts.iter().all(is_word) {
         return "--arch says which architecture the image is for, as `--arch amd64`, --variant and --os the rest"
@@ -219,6 +242,16 @@ mod tests {
             ("ls a b", "one argument too many: `b`", "it is `ocibake ls"),
             ("cat oci:o:v1 a b", "one argument too many: `b`", "it is `ocibake cat"),
             ("biuld r o", "there is no command `biuld`", "did you mean `build`"),
+            ("help biuld", "there is no command `biuld`", "did you mean `build`"),
+            ("BUILD r o", "there is no command `BUILD`", "did you mean `build`"),
+            ("config o --clear labels", "--clear: `labels` is not accepted", "did you mean `label`"),
+            ("build r o --platform arm65", "there is no flag `--platform`", "did you mean `--arch arm64`"),
+            ("build r o --platform arm32v7", "there is no flag `--platform`", "`--arch arm --variant v7`"),
+            ("inspect o --platform arm65", "--platform: platform `arm65`", "did you mean `linux/arm64`"),
+            ("inspect o --platform Linux/AMD64", "--platform: platform `Linux/AMD64`", "did you mean `linux/amd64`"),
+            ("inspect o --platform arm64v8", "--platform: platform `arm64v8`", "did you mean `linux/arm64/v8`"),
+            ("squash o p --compression gzpi", "--compression: `gzpi` is not accepted", "did you mean `gzip`"),
+            ("build r o --stats=jsno", "--stats: `jsno` is not accepted", "did you mean `json`"),
             ("build r o --progress fast", "--progress: `fast` is not accepted: `auto`, `percent` or `none`", ""),
             ("build r o --stats=xml", "--stats: `xml` is not accepted: `text` or `json`", ""),
             ("build r o --arch", "--arch: a value is missing", ""),
@@ -229,7 +262,7 @@ mod tests {
             ("build r o --mask a/../b", "--mask: `a/../b` is not accepted: `..` leads out of the tree", ""),
             ("config o --tag a=", "--tag: `a=` is not accepted: letters and digits expected", ""),
             ("config o --remove-port http", "--remove-port: `http` is not accepted: PORT", ""),
-            ("config o --clear foo", "--clear: `foo` is not accepted: one of entrypoint, cmd", ""),
+            ("config o --clear foo", "--clear: `foo` is not accepted: one of `entrypoint`, `cmd`", ""),
             ("build r", "TARGETS... is missing", "ocibake build"),
             ("verify", "IMAGE is missing", "ocibake verify"),
         ] {

@@ -1,6 +1,9 @@
 //! The last step of every verb that makes an image: store the documents in all targets, then publish them.
 
 use std::collections::BTreeSet;
+use std::ffi::OsStr;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::sync::Arc;
 
 use crate::block_cache::BlockCache;
@@ -84,18 +87,47 @@ impl TargetOptions {
     }
 }
 
-/// Checks targets and options against each other, without accessing the targets.
+/// Whether two targets are the same for people: one path, or one place in two spellings. A layout gains a name from each of
+/// its spellings.
+fn is_same(one: &Location, other: &Location) -> bool {
+    if one.path == other.path || one.is_stream() || other.is_stream() {
+        return one.is_stream() == other.is_stream() && (one.path == other.path || one.is_stream());
+    }
+    let are_layouts = one.transport == Transport::Oci && other.transport == Transport::Oci;
+    if are_layouts && one.name != other.name {
+        return false;
+    }
+    let inode = |path: &Path| path.metadata().ok().map(|found| (found.dev(), found.ino()));
+    let place = |target: &Location| match inode(&target.path) {
+        Some(found) => Some((found, None)),
+        None => Some((inode(target.directory())?, target.path.file_name().map(OsStr::to_os_string))),
+    };
+    place(one).is_some_and(|found| place(other) == Some(found))
+}
+
+/// Checks targets and options against each other, without reading the targets.
 pub(crate) fn check(targets: &[Location], options: &TargetOptions) -> Result<()> {
     if targets.is_empty() {
         return Err(Error::refused("a target is missing: where should the image go"));
     }
     for (i, target) in targets.iter().enumerate() {
-        if targets[..i].iter().any(|other| other.path == target.path) {
-            return Err(Error::refused_with_hint(
-                format!("target `{}` is given twice", target.path.display()),
-                Hint::from("give one target several names with ").option(OptionName::Tags),
-            ));
+        let Some(other) = targets[..i].iter().find(|other| is_same(other, target)) else { continue };
+        if target.is_stream() {
+            let message = format!("`{other}` and `{target}` cannot both go to stdout");
+            return Err(Error::refused_with_hint(message, "write one of them to a file"));
         }
+        let message = if other.path == target.path {
+            format!("target `{}` is given twice", target.path.display())
+        } else {
+            let (first, second) = (other.path.display(), target.path.display());
+            format!("target `{first}` is given twice, the second time as `{second}`")
+        };
+        let more = match target.name {
+            Some(_) => OptionName::AdditionalTags,
+            None => OptionName::Tags,
+        };
+        let hint = Hint::from("give one target several names with ").option(more);
+        return Err(Error::refused_with_hint(message, hint));
     }
     options.tags.iter().try_for_each(|tag| refuse_location_as_name(tag.as_str()))?;
     for target in targets {

@@ -38,7 +38,10 @@ pub(crate) use graph::{
     Rooted, Subjects, Walk, MAX_DEPTH,
 };
 pub(crate) use graph::{referrers_tag, AttachedFile, DescriptorPath, Image, Referrer, TellingNames};
-pub(crate) use names::{complete_names, full_name, most_specific, refuse_location_as_name, without_full_name, Names};
+pub(crate) use names::{
+    complete_names, full_name, most_specific, refuse_archive_as_directory, refuse_location_as_name, without_full_name,
+    Names,
+};
 pub use names::{
     refuse_location_as_path, AdditionalName, DigestPrefix, DockerName, DockerTag, ImageName, Location, Transport,
 };

@@ -62,7 +62,7 @@ impl Layout {
     /// Like [`open`](Self::open), but accepts repeated names.
     pub(crate) fn open_as_it_is(location: &Location, limits: Limits) -> Result<Self> {
         let path = &location.path;
-        let kind = FileType::from_raw_mode(path.metadata().at("open the image", path)?.mode());
+        let kind = FileType::from_raw_mode(location.metadata()?.mode());
         if location.transport == Transport::Oci {
             if kind != FileType::Directory {
                 return Err(Error::refused_with_hint(
@@ -181,15 +181,34 @@ impl Layout {
         let subject = format!("{}: {name}", self.location);
         let Some((reader, size)) = self.file(name)? else {
             let reason = format!("no image layout: the file `{name}` is missing");
-            return Err(match &self.store {
-                Store::Archive(archive) if !archive.files().iter().any(|file| file.name.starts_with("blobs/")) => {
-                    let hint = Hint::from("if it is a root filesystem, ").verb("build").text(" makes an image of it");
-                    Error::refused_with_hint(format!("{}: {reason}", self.location), hint).of_kind(ErrorKind::Damaged)
-                }
-                _ => Error::malformed(self.location.to_string(), reason),
-            });
+            self.refuse_other_content()?;
+            return Err(Error::malformed(self.location.to_string(), reason));
         };
         Document::parse(read_up_to(size_limit(name), reader, size, &subject, &self.location.path)?, &subject)
+    }
+
+    /// Refuses what holds something, and nothing of a layout: a root filesystem.
+    pub(crate) fn refuse_other_content(&self) -> Result<()> {
+        let (is_other, what) = match &self.store {
+            Store::Directory(root) => {
+                let has = |name: &str| root.join(name).symlink_metadata().is_ok();
+                let is_empty = || fs::read_dir(root).map_or(true, |mut entries| entries.next().is_none());
+                (!has(MARKER) && !has(INDEX) && !has(BLOBS) && !is_empty(), "directory")
+            }
+            Store::Archive(archive) => {
+                let files = archive.files();
+                let is_part = |name: &str| name == MARKER || name == INDEX || name.starts_with("blobs/");
+                (!files.is_empty() && !files.iter().any(|file| is_part(&file.name)), "archive")
+            }
+            Store::DockerArchive(_) => return Ok(()),
+        };
+        if !is_other {
+            return Ok(());
+        }
+        let message =
+            format!("{}: no image layout: `{MARKER}` and `{INDEX}` are missing in this {what}", self.location);
+        let hint = Hint::from("if it is a root filesystem, ").verb("build").text(" makes an image of it");
+        Err(Error::refused_with_hint(message, hint).of_kind(ErrorKind::Damaged))
     }
 
     /// All files, sorted by name. Directories are left out, and in a layout directory symbolic links too.

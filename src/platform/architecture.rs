@@ -214,7 +214,10 @@ pub(crate) fn meant(name: &str) -> Option<Hint> {
     let (os, architecture, variant) = match second {
         Some(architecture) if is_known_os(first) => (Some(first), architecture, parts.next()),
         Some(variant) => (None, first, Some(variant)),
-        None => return nearest_name(name).map(|nearest| format!("did you mean `{nearest}`").into()),
+        None => match of_docker(name) {
+            Some((architecture, variant)) => (None, architecture, Some(variant)),
+            None => return nearest_name(name).map(|nearest| format!("did you mean `{nearest}`").into()),
+        },
     };
     if !is_known_name(architecture) || parts.next().is_some() {
         return None;
@@ -229,8 +232,20 @@ pub(crate) fn meant(name: &str) -> Option<Hint> {
     Some(hint)
 }
 
-/// Returns the nearest name. Of several that are as near, one of a little-endian architecture is rather meant.
-fn nearest_name(name: &str) -> Option<&'static str> {
+/// Returns the architecture and variant that Docker's own repositories call by one word, as in `arm32v7/debian`.
+pub(super) fn of_docker(name: &str) -> Option<(&str, &str)> {
+    let (architecture, variant) = name.split_at(name.rfind('v')?);
+    let is_version = variant.len() > 1 && variant[1..].bytes().all(|byte| byte.is_ascii_digit());
+    match architecture {
+        "arm32" if is_version => Some(("arm", variant)),
+        "arm64" if is_version => Some(("arm64", variant)),
+        _ => None,
+    }
+}
+
+/// Returns the nearest name, in any case. Of several that are as near, one of a little-endian architecture is rather meant.
+pub(super) fn nearest_name(name: &str) -> Option<&'static str> {
+    let name = &*name.to_lowercase();
     let is_rare = |known: &str| BIG_ENDIAN_ARM.iter().any(|(goarch, names)| *goarch == known || names.contains(&known));
     let common = nearest(name, known_names().filter(|known| !is_rare(known)));
     let any = nearest(name, known_names())?;
@@ -263,6 +278,10 @@ mod tests {
             ("linux/arm/v7", Some("write `arm`, and set `v7` with OCI_IMAGE_SUBARCH")),
             ("arm/v7", Some("write `arm`, and set `v7` with OCI_IMAGE_SUBARCH")),
             ("freebsd/amd64", Some("write `amd64`, and set `freebsd` with OCI_IMAGE_OS")),
+            ("AMD64", Some("did you mean `amd64`")),
+            ("arm64v8", Some("write `arm64`, and set `v8` with OCI_IMAGE_SUBARCH")),
+            ("arm32v7", Some("write `arm`, and set `v7` with OCI_IMAGE_SUBARCH")),
+            ("arm32", None),
             ("linux/vax", None),
             ("a/b/c/d", None),
             ("vax", None),
@@ -384,7 +403,7 @@ mod tests {
 
     #[test]
     fn what_is_unknown_lists_what_is_known() {
-        for name in ["", "AMD64", "linux/vax", "z80\n", "i286x86"] {
+        for name in ["", "VAX", "linux/vax", "z80\n", "i286x86"] {
             let error = chosen(name).unwrap_err();
             assert!(error.to_string().ends_with("is not known"), "{error}");
             assert!(error.hint().unwrap().to_string().contains("386, amd64, arm, arm64, loong64, mips"), "{name}");

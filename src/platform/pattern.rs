@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::error::{as_typed, Error, Result};
+use crate::error::{as_typed, Error, ErrorKind, Result};
 use crate::platform::{architecture, is_known_name, is_known_os, machine, variant, Platform};
 
 /// `os/architecture[/variant]`, or an architecture of Linux with or without a variant.
@@ -117,7 +117,14 @@ impl FromStr for PlatformPattern {
         let is_word = |text: &str| variant::is_word(text);
         if ![os, name].into_iter().chain(variant).all(is_word) {
             let subject = format!("platform `{}`", as_typed(text));
-            return Err(Error::invalid(subject, format!("{} expected", Self::ACCEPTED)));
+            return Err(match nearest(text) {
+                Some(nearest) => Error::refused_with_hint(
+                    format!("{subject}: {} expected", Self::ACCEPTED),
+                    format!("did you mean `{nearest}`"),
+                )
+                .of_kind(ErrorKind::Invalid),
+                None => Error::invalid(subject, format!("{} expected", Self::ACCEPTED)),
+            });
         }
         let (architecture, told) = machine::told_by(name).unwrap_or((name, None));
         Ok(PlatformPattern {
@@ -133,6 +140,18 @@ impl fmt::Display for PlatformPattern {
         write!(f, "{}/{}", self.os, self.architecture)?;
         self.variant.iter().try_for_each(|variant| write!(f, "/{variant}"))
     }
+}
+
+/// The platform that a text may mean: in lower case, with the nearest architecture, or one of Docker's words.
+fn nearest(text: &str) -> Option<PlatformPattern> {
+    let lower = text.to_lowercase();
+    if let Some((architecture, variant)) = architecture::of_docker(&lower) {
+        return format!("linux/{architecture}/{variant}").parse().ok();
+    }
+    if lower != text {
+        return lower.parse().ok();
+    }
+    architecture::nearest_name(&lower).filter(|_| !lower.contains('/'))?.parse().ok()
 }
 
 #[cfg(test)]

@@ -20,7 +20,8 @@ pub enum VariantPolicy {
 
 impl VariantPolicy {
     /// What is accepted, for a message.
-    pub const ACCEPTED: &'static str = "`auto`, `none`, `exact`, or a variant such as `v7`, `v8.2` or `power9`";
+    pub const ACCEPTED: &'static str =
+        "`auto`, `none`, `exact`, or a variant such as `v6`, `v7`, `v8`, `v8.2` or `power9`";
 }
 
 impl FromStr for VariantPolicy {

@@ -83,7 +83,12 @@ pub(super) const TIME: Grammar<Timestamp> = Grammar {
 /// Seconds since 1970.
 pub(super) const EPOCH: Grammar<Timestamp> = Grammar {
     accepted: "whole seconds since 1970",
-    read: |text| if text.contains(['T', 't', ' ']) { None } else { text.parse().ok() },
+    // Here, 8 digits are no date.
+    read: |text| match number(text) {
+        Some(seconds) if text.len() == 8 => Some(Timestamp::saturating(seconds)),
+        _ if text.contains(['T', 't', ' ']) => None,
+        _ => text.parse().ok(),
+    },
 };
 
 /// A time span in nanoseconds: `1m30s`, `500ms`; at least a millisecond, Docker's minimum.
@@ -473,7 +478,9 @@ mod tests {
     fn times() {
         let second = Timestamp::saturating(1_520_598_896);
         accepts(&TIME, &[("1520598896", second), ("2018-03-09T12:34:56Z", second)]);
-        refuses(&TIME, &["", "now", "2018-03-09", "1.5", " 1"]);
+        accepts(&TIME, &[("20181309", Timestamp::saturating(20_181_309)), ("00000001", Timestamp::saturating(1))]);
+        refuses(&TIME, &["", "now", "2018-03-09", "20180309", "1.5", " 1"]);
+        accepts(&EPOCH, &[("20180309", Timestamp::saturating(20_180_309))]);
         accepts(&EPOCH, &[("1520598896", second), ("0", Timestamp::EPOCH), ("-1", Timestamp::saturating(-1))]);
         refuses(&EPOCH, &["", "2018-03-09T12:34:56Z", "2018-03-09t12:34:56z", "2018-03-09 12:34:56Z", "1.5", "-"]);
     }

@@ -121,7 +121,10 @@ fn what_is_no_file_is_told_and_nothing_is_written() {
     assert!(names_below(scratch.path()).iter().all(|name| !name.starts_with("written")));
     for (words, error) in [
         ("oci:out:v1 /etc/passwd -o missing/file", "cannot create `missing/file`: No such file or directory"),
-        ("oci:out:v1 /etc/passwd -o rootfs", "cannot write `rootfs`: "),
+        (
+            "oci:out:v1 /etc/passwd -o rootfs",
+            "cannot create `rootfs`: it is a directory\nhint: name a file in it: `rootfs/passwd`",
+        ),
     ] {
         let said = cat(&scratch, words).run().error();
         assert!(said.contains(error), "{words}: {said}");

@@ -256,7 +256,8 @@ fn every_flag_and_field_has_a_row() {
     full_layout(&scratch.join("out"));
     let error = config(oci(&scratch.join("out"), ":v1")).args(["--clear", "x"]).run().error();
     let fields = error.split("one of ").nth(1).and_then(|rest| rest.split(" expected").next()).unwrap();
-    for field in fields.split(", ").filter(|field| *field != "index-annotation") {
+    let fields = fields.split(", ").map(|field| field.trim_matches('`'));
+    for field in fields.filter(|field| *field != "index-annotation") {
         assert!(rows.iter().any(|(args, _)| *args == ["--clear", field]), "{field} is not cleared");
     }
 }

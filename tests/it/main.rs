@@ -137,6 +137,9 @@ mod housekeeping;
 /// What cannot be done is an error of one line, and nothing is touched.
 mod refusals;
 
+/// A mistake on the command line is told with what to type instead.
+mod mistakes;
+
 /// No archive, layout or file can make the tool hang, grow or panic.
 mod hostile;
 

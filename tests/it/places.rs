@@ -263,7 +263,7 @@ fn what_a_stream_cannot_have() {
     scratch.small_rootfs();
     for (directory, args, words) in [
         (".", &["rootfs", "oci-archive:-", "--checksum"][..], "no target is one"),
-        (".", &["rootfs", "oci-archive:-", "docker-archive:-:app:v1"], "given twice"),
+        (".", &["rootfs", "oci-archive:-", "docker-archive:-:app:v1"], "cannot both go to stdout"),
         ("rootfs", &[".", "oci-archive:-"], "inside of the rootfs"),
     ] {
         let tool = Tool::new("build").args(args).args(["--arch", "amd64"]);

@@ -186,9 +186,8 @@ impl BlockCache for Cache {
     fn keep(&self, encoding: &str, blob: &Digest, file: &Path, blocks: &[KeptBlock]) {
         let Err(error) = self.add(encoding, blob, file, blocks) else { return };
         let cause = match Error::carried_by(error) {
-            Ok(Error::Io { cause, .. }) => cause,
+            Ok(Error::Io { cause, .. }) | Err(cause) => cause,
             Ok(error) => error.into(),
-            Err(cause) => cause,
         };
         // It may go at any time.
         if cause.kind() == io::ErrorKind::NotFound && fs::create_dir_all(&self.directory).is_ok() {

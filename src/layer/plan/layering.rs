@@ -43,7 +43,11 @@ impl Layering {
                 let hint =
                     if Path::new(word).is_file() { format!(" (a plan file is `@{word}`)") } else { String::new() };
                 let message = "`packages[:MAX]`, `@FILE` or `NAME=SELECTOR[,SELECTOR…]` expected";
-                return Err(format!("`{word}`: {message}{hint}"));
+                return Err(match words {
+                    // It is named already.
+                    [_] => format!("{message}{hint}"),
+                    _ => format!("`{word}`: {message}{hint}"),
+                });
             }
         }
         if parsed.iter().filter(|word| matches!(word, Word::Packages(_))).count() > 1 {
@@ -158,7 +162,7 @@ mod tests {
             assert!(Layering::parse(words).is_ok(), "{words:?}");
         }
         for (words, expected) in [
-            (&["package"][..], "`package`: `packages[:MAX]`, `@FILE` or `NAME=SELECTOR[,SELECTOR…]` expected"),
+            (&["package"][..], "`packages[:MAX]`, `@FILE` or `NAME=SELECTOR[,SELECTOR…]` expected"),
             (&["packages:0"], "`packages:0`: a number from 1 to 120 expected"),
             (&["packages:121"], "`packages:121`: a number from 1 to 120 expected"),
             (&["packages:x"], "`packages:x`: a number from 1 to 120 expected"),

@@ -3,11 +3,13 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
+use std::fs::Metadata;
+use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
 use crate::compress::{Codec, GzipLevel, XzLevel, ZstdLevel};
-use crate::error::{as_typed, Error, Result};
+use crate::error::{as_typed, Error, IoContext, Result};
 use crate::layout::names::ending::{Ending, Outer};
 use crate::layout::names::mistaken;
 use crate::layout::names::role::Role;
@@ -24,6 +26,8 @@ pub struct Location {
     pub name: Option<ImageName>,
     /// The digest that selects an image, if one was given. A target has none.
     pub digest: Option<DigestPrefix>,
+    /// Whether it was written without a transport, so that it may be meant as a name in a registry.
+    pub bare: bool,
 }
 
 /// The forms of a layout, with the transport names of skopeo and podman.
@@ -118,7 +122,19 @@ impl Location {
                 "if it is an archive, put `oci-archive:` or `docker-archive:` before it",
             ));
         }
-        Ok(location)
+        Ok(Location { bare: true, ..location })
+    }
+
+    /// What is at the path of an image that is to be read or changed.
+    pub(crate) fn metadata(&self) -> Result<Metadata> {
+        let found = self.path.metadata();
+        if self.bare && found.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
+            let typed = format!("{}{}", self.path.display(), self.part().unwrap_or_default());
+            if let Some(error) = mistaken::not_here(&as_typed(&typed)) {
+                return Err(error);
+            }
+        }
+        found.at("open the image", &self.shown())
     }
 
     /// Whether the location is standard output.
@@ -146,6 +162,11 @@ impl Location {
             format!("target `{self}`: a name is wanted, found a digest"),
             format!("what is written has a digest of its own: leave `@{digest}` out"),
         ))
+    }
+
+    /// The text of the location, where errors show a path.
+    pub(crate) fn shown(&self) -> PathBuf {
+        self.to_string().into()
     }
 
     /// Whether the transport is `docker-archive`.
@@ -252,14 +273,16 @@ impl<'a> Split<'a> {
             Some(None) => return Err(format!("{} expected after `@`", DigestPrefix::ACCEPTED)),
             digest => digest.flatten(),
         };
-        let Some(name) = self.name else { return Ok(Location { transport, path: self.path, name: None, digest }) };
+        let Some(name) = self.name else {
+            return Ok(Location { transport, path: self.path, name: None, digest, bare: false });
+        };
         // A digest in the place of a name is meant as a digest.
         if let (None, Some(digest)) = (&digest, std::str::from_utf8(name).ok().and_then(|name| name.parse().ok())) {
-            return Ok(Location { transport, path: self.path, name: None, digest: Some(digest) });
+            return Ok(Location { transport, path: self.path, name: None, digest: Some(digest), bare: false });
         }
         let read = std::str::from_utf8(name).ok().and_then(|name| name.parse().ok());
         if let Some(name) = read {
-            return Ok(Location { transport, path: self.path, name: Some(name), digest });
+            return Ok(Location { transport, path: self.path, name: Some(name), digest, bare: false });
         }
         let (kind, expected) = match transport {
             Transport::DockerArchive => ("name", DockerName::ACCEPTED),

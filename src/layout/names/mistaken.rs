@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use crate::error::{as_typed, Error};
+use crate::error::{as_typed, Error, ErrorKind};
+use crate::hint::Hint;
 use crate::layout::names::ending::Ending;
 use crate::layout::names::role::{Role, FORMS};
 use crate::layout::DockerName;
@@ -62,6 +63,18 @@ pub fn refuse_location_as_path(wanted: &str, path: &Path) -> Result<(), Error> {
     let rest = rest.trim_start_matches("//");
     let hint = format!("`{word}:` stands before images: write `{}`, or `./{text}` if it has this name", as_typed(rest));
     Err(Error::refused_with_hint(message, hint))
+}
+
+/// Refuses the name of an archive for a directory of files that does not exist.
+pub(crate) fn refuse_archive_as_directory(wanted: &str, path: &Path) -> Result<(), Error> {
+    if path.symlink_metadata().is_ok() || !matches!(Ending::of(path), Ending::Archive(_)) {
+        return Ok(());
+    }
+    let path = path.display();
+    let hint = Hint::default()
+        .verb("convert")
+        .text(format!(" writes an archive of an image; a directory of this name is `{path}/`"));
+    Err(Error::refused_with_hint(format!("`{path}`: {wanted} is wanted, found the name of an archive"), hint))
 }
 
 /// The error for a supported transport that is written like a scheme: `oci://app` means `/app` to nobody.
@@ -138,6 +151,16 @@ pub(super) fn refuse(text: &str, role: Role, on_disk: impl Fn(&Path) -> bool) ->
     Ok(())
 }
 
+/// The error for an image that is not here, and that was written without a transport: `debian:12` may be in a registry.
+pub(super) fn not_here(text: &str) -> Option<Error> {
+    if !is_name_alone(text, |path| path.symlink_metadata().is_ok()) {
+        return None;
+    }
+    let message = format!("cannot open the image `{text}`: there is no directory and no file of this name");
+    let hint = format!("if it is in a registry, {}", skopeo(&format!("docker://{text}"), Role::Image));
+    Some(Error::refused_with_hint(message, hint).of_kind(ErrorKind::NotFound))
+}
+
 fn foreign(text: &str, scheme: &str, rest: &str, role: Role) -> Error {
     let message = format!("{role} `{text}`: transport `{scheme}:` is unknown: {FORMS} expected");
     match elsewhere(&scheme.to_ascii_lowercase(), text.split_once(':').map_or(rest, |(_, rest)| rest)) {
@@ -159,9 +182,14 @@ fn elsewhere(scheme: &str, rest: &str) -> Option<String> {
 fn skopeo(there: &str, role: Role) -> String {
     let here = local(there);
     match role {
-        Role::Image => format!("`skopeo copy {there} {here}` fetches it, and `{here}` names it then"),
-        Role::Target => format!("write to `{here}`, and carry it there with `skopeo copy {here} {there}`"),
+        Role::Image => format!("`{}` fetches it, and `{here}` names it then", copy(there, &here)),
+        Role::Target => format!("write to `{here}`, and carry it there with `{}`", copy(&here, there)),
     }
+}
+
+/// A command for a shell.
+fn copy(from: &str, to: &str) -> String {
+    format!("skopeo copy {} {}", shell_words::quote(from), shell_words::quote(to))
 }
 
 /// A location on disk for an image from elsewhere.
@@ -175,6 +203,17 @@ fn local(there: &str) -> String {
         Some(("dir" | "ostree" | "sif" | "tarball", _)) => format!("oci:{last}.oci:latest"),
         _ => format!("oci:{last}:{tag}"),
     }
+}
+
+/// Whether a bare text can be a name that engines complete (`debian:12`), and nothing on disk is meant by it.
+fn is_name_alone(text: &str, on_disk: impl Fn(&Path) -> bool) -> bool {
+    let name = text.split_once('@').map_or(text, |(name, _)| name);
+    let path = name.split(':').next().unwrap_or_default();
+    let first = path.split('/').next().unwrap_or_default();
+    name.parse::<DockerName>().is_ok()
+        && Ending::of(Path::new(path)) == Ending::Plain
+        && !on_disk(Path::new(path))
+        && !(path.contains('/') && on_disk(Path::new(first)))
 }
 
 /// Whether a bare text is `HOST/NAME` or `HOST:PORT/NAME`, and not a path that exists or could be created.
@@ -239,11 +278,12 @@ mod tests {
             ("containers-storage:app", "skopeo copy containers-storage:app oci:app:latest"),
             ("dir:x2", "skopeo copy dir:x2 oci:x2.oci:latest"),
             ("dir:/tmp/x/", "skopeo copy dir:/tmp/x/ oci:x.oci:latest"),
+            ("dir:a b;c", "skopeo copy 'dir:a b;c' 'oci:a b;c.oci:latest'"),
             ("localhost:5000/app:v1", "skopeo copy docker://localhost:5000/app:v1 oci:app:v1"),
             ("127.0.0.1:5057/team/app:v1", "skopeo copy docker://127.0.0.1:5057/team/app:v1 oci:app:v1"),
             ("localhost/app", "skopeo copy docker://localhost/app oci:app:latest"),
             ("registry.example/a/b", "skopeo copy docker://registry.example/a/b oci:b:latest"),
-            ("[::1]:5000/app", "skopeo copy docker://[::1]:5000/app oci:app:latest"),
+            ("[::1]:5000/app", "skopeo copy 'docker://[::1]:5000/app' oci:app:latest"),
         ] {
             let (_, hint) = refused(text, Role::Image, &[]).unwrap_or_else(|| panic!("{text} is taken"));
             assert!(hint.contains(&format!("`{fetched}`")), "{text}: {hint}");
@@ -296,6 +336,19 @@ mod tests {
             ("tarfiles:v1", &[]),
         ] {
             assert_eq!(refused(text, Role::Target, disk), None, "{text}");
+        }
+        for (text, disk) in
+            [("out:v1", &["out"][..]), ("./out:v1", &[]), ("Out", &[]), ("a/b:v1", &["a"]), ("a.tar:v1", &[])]
+        {
+            assert!(!is_name_alone(text, |path| disk.iter().any(|known| Path::new(known) == path)), "{text}");
+        }
+        for (text, fetched) in [
+            ("debian:12", "skopeo copy docker://debian:12 oci:debian:12"),
+            ("debian", "skopeo copy docker://debian oci:debian:latest"),
+            ("library/debian", "skopeo copy docker://library/debian oci:debian:latest"),
+        ] {
+            let hint = not_here(text).unwrap().hint().unwrap().to_string();
+            assert!(hint.contains(&format!("`{fetched}`")), "{hint}");
         }
     }
 }

@@ -16,6 +16,7 @@ pub(in crate::layout) use docker::{is_full, whole_name};
 pub use docker::{DockerName, DockerTag};
 pub use image_name::ImageName;
 pub use location::{Location, Transport};
+pub(crate) use mistaken::refuse_archive_as_directory;
 pub(crate) use mistaken::refuse_location_as_name;
 pub use mistaken::refuse_location_as_path;
 pub(in crate::layout) use target::with_full_names;

@@ -135,7 +135,7 @@ impl<'a> Draft<'a> {
     /// Returns the layout; an error if there is none.
     pub(crate) fn layout(&self) -> Result<&'a Layout> {
         let missing = || io::Error::from(io::ErrorKind::NotFound);
-        self.layout.ok_or_else(missing).at("open the image", &self.target.path)
+        self.layout.ok_or_else(missing).at("open the image", &self.target.shown())
     }
 
     /// The new index.

@@ -33,7 +33,7 @@ pub(crate) use take::{Taken, TakenBlob, Trust, Watched};
 
 use std::path::{Path, PathBuf};
 
-use crate::error::{Error, IoContext, Result};
+use crate::error::{Error, Result};
 use crate::layout::{DockerForm, Layout, Location, INDEX};
 use crate::limits::Limits;
 use crate::work::Work;
@@ -84,7 +84,7 @@ impl Transaction {
 
     /// Opens an existing target. An archive keeps its content.
     pub(crate) fn edit(location: &Location, limits: Limits) -> Result<Self> {
-        let metadata = location.path.metadata().at("open the image", &location.path)?;
+        let metadata = location.metadata()?;
         let kind = if metadata.is_dir() {
             if !location.path.join(INDEX).is_file() {
                 // Nothing is staged in a directory that is not a layout.

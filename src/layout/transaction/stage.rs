@@ -99,10 +99,10 @@ impl Stage {
 
     /// Returns an error about the directory of the target by the name of the target.
     fn named(&self, error: Error) -> Error {
-        if self.home == self.target.path || self.target.is_stream() {
+        if self.target.is_stream() {
             return error;
         }
-        about_target(error, &self.target.path)
+        about_target(error, &self.target.shown(), self.home == self.target.path)
     }
 
     /// Gives up a staging directory that has become the target.

@@ -49,11 +49,16 @@ pub(crate) fn show() -> Result<MutexGuard<'static, bool>> {
 const CREATE: &str = "create a directory in";
 const LOCK: &str = "lock a directory in";
 
-/// Says of an error about a directory that it is about what a target needs beside it.
-pub(crate) fn about_target(error: Error, target: &Path) -> Error {
+/// Says of an error about a directory that it is about what a target needs beside it, or in it.
+pub(crate) fn about_target(error: Error, target: &Path, is_within: bool) -> Error {
     match error {
         Error::Io { action, cause, .. } => {
-            let action = if action == LOCK { "lock a directory beside" } else { "create a directory beside" };
+            let action = match (action == LOCK, is_within) {
+                (true, true) => LOCK,
+                (false, true) => CREATE,
+                (true, false) => "lock a directory beside",
+                (false, false) => "create a directory beside",
+            };
             Error::Io { action, path: target.to_path_buf(), cause }
         }
         error => error,

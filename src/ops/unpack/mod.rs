@@ -25,7 +25,9 @@ use serde::Serialize;
 use crate::digest::Digest;
 use crate::error::{Error, IoContext, Result};
 use crate::image::tree::layers_of;
-use crate::layout::{about_target, refuse_location_as_path, show, Layout, Location, Staging};
+use crate::layout::{
+    about_target, refuse_archive_as_directory, refuse_location_as_path, show, Layout, Location, Staging,
+};
 use crate::oci::total_size;
 use crate::platform::PlatformPattern;
 use crate::work::Work;
@@ -101,7 +103,7 @@ fn unpack_told(
     let image = &layout.image(options.platform.as_ref())?;
     let layers = layers_of(layout, image, observer)?;
     let target = target(directory)?;
-    let staging = Staging::beside(&target).map_err(|error| about_target(error, directory))?;
+    let staging = Staging::beside(&target).map_err(|error| about_target(error, directory, false))?;
     // No other user gets in before everything has its owner and mode, and into a bundle not even then: an owner in the
     // container may be another user of the host.
     xattr::disinherit(staging.path(), directory)?;
@@ -154,6 +156,7 @@ fn target(directory: &Path) -> Result<PathBuf> {
         );
     }
     refuse_location_as_path("a new or empty directory", directory)?;
+    refuse_archive_as_directory("a new or empty directory", directory)?;
     let Some(name) = directory.file_name() else {
         return refuse("a path without a name", "name the directory by its parent: the image appears by a rename");
     };

@@ -80,11 +80,12 @@ impl VerifyReport {
 ///
 /// # Errors
 ///
-/// What is wrong with the image is a [`Finding`]. An error means that there is no such ref name, that the layout itself
-/// cannot be read, or that the observer interrupted the work.
+/// What is wrong with the image is a [`Finding`]. An error means that there is no such ref name, that nothing of a layout is
+/// there or it cannot be read, or that the observer interrupted the work.
 pub fn verify(location: &Location, _: &VerifyOptions, work: &Work<'_>) -> Result<VerifyReport> {
     let once = || {
         let layout = Layout::open_as_it_is(location, work.limits)?;
+        layout.refuse_other_content()?;
         let mut index_json = None;
         let report = verify_now(&layout, work, &mut index_json)?;
         // What is wrong may be so only because the layout was changed meanwhile: what is said holds for one index.

@@ -55,7 +55,7 @@ impl FromStr for Field {
     fn from_str(text: &str) -> Result<Self> {
         let found = Field::all().find(|(name, _)| *name == text);
         found.map(|(_, field)| field).ok_or_else(|| {
-            let names: Vec<&str> = Field::all().map(|(name, _)| name).collect();
+            let names: Vec<String> = Field::all().map(|(name, _)| format!("`{name}`")).collect();
             Error::invalid(format!("field `{}`", as_typed(text)), format!("one of {} expected", names.join(", ")))
         })
     }

@@ -1,0 +1,246 @@
+//! Mistakes on the command line: the error names what was typed, and the hint says what to type instead.
+
+use std::fs;
+
+use crate::harness::{bytes_of, root, unprivileged_words, Outcome, Scratch, Tool};
+
+/// `good:v1` of one image, `both:v1` of two platforms.
+fn images(scratch: &Scratch) {
+    scratch.small_rootfs();
+    for (arch, name) in [("amd64", "good"), ("arm64", "other")] {
+        let words = ["build", "rootfs", &format!("oci:{name}:v1"), "--arch", arch, "--owner", "0:0"];
+        let _ = typed(scratch, &words).stdout();
+    }
+    let _ = typed(scratch, &["index", "oci:good:v1", "oci:other:v1", "oci:both:v1"]).stdout();
+}
+
+fn typed(scratch: &Scratch, words: &[&str]) -> Outcome {
+    Tool::new(words[0]).args(&words[1..]).within(scratch.path()).run()
+}
+
+/// Each line is refused with this beginning of the error and this part of the hint, and nothing is written.
+fn refused(scratch: &Scratch, cases: &[(&str, &str, &str)]) {
+    let before = bytes_of(scratch.path());
+    for &(line, error, hint) in cases {
+        let words = shell_words::split(line).unwrap();
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        let said = typed(scratch, &words).error();
+        let (found, found_hint) = said.split_once("\nhint: ").unwrap_or((&said, ""));
+        assert!(found.starts_with(error), "{line}: {said}");
+        assert!(found_hint.contains(hint), "{line}: {said}");
+        assert!(bytes_of(scratch.path()) == before, "{line} wrote something");
+    }
+}
+
+#[test]
+fn an_image_that_is_not_here_may_be_in_a_registry() {
+    let scratch = Scratch::new();
+    images(&scratch);
+    let debian = "if it is in a registry, `skopeo copy docker://debian:12 oci:debian:12` fetches it";
+    let error = "cannot open the image `debian:12`: there is no directory and no file of this name";
+    refused(
+        &scratch,
+        &[
+            ("inspect debian:12", error, debian),
+            ("cat debian:12 /etc/motd", error, debian),
+            ("unpack debian:12 to", error, debian),
+            ("convert debian:12 oci:new", error, debian),
+            ("index oci:good:v1 debian:12 oci:new", error, debian),
+            ("report debian:12", error, debian),
+            ("tag debian:12 v2", error, debian),
+            ("build rootfs oci:new --arch amd64 --base debian:12", error, debian),
+            ("inspect debian", "cannot open the image `debian`", "docker://debian oci:debian:latest`"),
+            ("inspect docker.io/library/debian", "image `docker.io/library/debian` looks like", "oci:debian:latest`"),
+            // What is said to be on disk is not looked for elsewhere.
+            ("inspect oci:debian:12", "cannot open the image `oci:debian:12`: No such file or directory", ""),
+            ("inspect ./debian:12", "cannot open the image `oci:./debian:12`: No such file or directory", ""),
+            ("tag oci-archive:a.tar:v1 v2", "cannot open the image `oci-archive:a.tar:v1`: No such file", ""),
+            ("inspect 'dir:a b;c'", "image `dir:a b;c`", "`skopeo copy 'dir:a b;c' 'oci:a b;c.oci:latest'`"),
+        ],
+    );
+}
+
+#[test]
+fn a_word_of_a_closed_list_that_is_misspelt() {
+    let scratch = Scratch::new();
+    images(&scratch);
+    let build = "build rootfs oci:new --owner 0:0 --arch amd64";
+    let cases = [
+        ("help biuld", "there is no command `biuld`", "did you mean `build`"),
+        ("config oci:good:v1 --clear labels", "--clear: `labels` is not accepted", "did you mean `label`"),
+        ("inspect oci:good:v1 --platform arm65", "--platform: platform `arm65`", "did you mean `linux/arm64`"),
+        ("inspect oci:good:v1 --platform arm32v7", "--platform: platform `arm32v7`", "did you mean `linux/arm/v7`"),
+        ("convert oci:good:v1 oci:new --compression zsdt", "--compression: `zsdt`", "did you mean `zstd`"),
+        ("flatten oci:good:v1", "there is no command `flatten`", "`ocibake squash oci:good:v1 oci:DIR:NEW`"),
+        ("label oci:good:v1 a=b", "there is no command `label`", "`ocibake config oci:good:v1 --label 'a=b'`"),
+        ("layers oci:good:v1", "there is no command `layers`", "`ocibake inspect oci:good:v1`"),
+        ("build rootfs oci:new --arch AMD64", "--arch: `AMD64` is not accepted", "did you mean `amd64`"),
+        (
+            "build rootfs oci:new --arch arm64v8",
+            "--arch: `arm64v8`",
+            "write `arm64`, and set `v8` with OCI_IMAGE_SUBARCH",
+        ),
+        (
+            "build rootfs oci:new --arch arm32v7",
+            "--arch: `arm32v7`",
+            "write `arm`, and set `v7` with OCI_IMAGE_SUBARCH",
+        ),
+        ("build rootfs oci:new --arch arm --variant 7", "--variant: `7` is not accepted", "did you mean `v7`"),
+        ("build rootfs oci:new --platform arm65", "there is no flag `--platform`", "did you mean `--arch arm64`"),
+    ];
+    refused(&scratch, &cases);
+    for (flags, error, hint) in [
+        ("--check user-mising:warn", "--check: `user-mising:warn` is not accepted", "did you mean `user-missing`"),
+        ("--layers pakages", "--layers: `pakages` is not accepted: `packages[:MAX]`", "did you mean `packages`"),
+        ("--base-mode mrege", "--base-mode: `mrege` is not accepted", "did you mean `merge`"),
+        ("--stop-signal SIGTREM", "--stop-signal: `SIGTREM` is not accepted", "did you mean `SIGTERM`"),
+        ("--exclude-preset devel", "--exclude-preset: `devel` is not accepted", "did you mean `development`"),
+        ("--os linus", "--os: `linus` is not accepted", "did you mean `linux`"),
+        ("--created 20240101", "--created: `20240101` is not accepted", "write `2024-01-01T00:00:00Z`"),
+        ("--created 2024-01-01", "--created: `2024-01-01` is not accepted", "write `2024-01-01T00:00:00Z`"),
+        ("--created '2024-01-01 12:30:00'", "--created: `2024-01-01 12:30:00`", "write `2024-01-01T12:30:00Z`"),
+    ] {
+        refused(&scratch, &[(&format!("{build} {flags}"), error, hint)]);
+    }
+    let history = "config oci:good:v1 --history-created 20240101";
+    refused(&scratch, &[(history, "--history-created: `20240101`", "write `2024-01-01T00:00:00Z`")]);
+    // For programs, seconds are seconds.
+    let tool = Tool::new("build").args(["rootfs", "oci:new", "--arch", "amd64", "--owner", "0:0", "--json"]);
+    let report = tool.env("SOURCE_DATE_EPOCH", "20240101").within(scratch.path()).run().json();
+    assert_eq!(report["created"], "1970-08-23T06:15:01Z");
+}
+
+#[test]
+fn a_place_that_is_of_another_kind() {
+    let scratch = Scratch::new();
+    images(&scratch);
+    let mut tar = std::process::Command::new("tar");
+    assert!(tar.args(["-cf", "rootfs.tar", "rootfs"]).current_dir(scratch.path()).status().unwrap().success());
+    let build = "`ocibake build` makes an image of it";
+    refused(
+        &scratch,
+        &[
+            ("verify rootfs", "oci:rootfs: no image layout: `oci-layout` and `index.json` are missing", build),
+            ("ls oci:rootfs", "oci:rootfs: no image layout", build),
+            ("verify rootfs.tar", "oci-archive:rootfs.tar: no image layout", build),
+            ("report oci:good:v1 page.html", "`page.html`: an older image is wanted here", "`-o page.html`"),
+            ("report oci:good:v1 page.md", "`page.md`: an older image is wanted here", "`-o page.md`"),
+            ("report oci:good:v1 -o rootfs", "cannot create `rootfs`: it is a directory", "`rootfs/report.html`"),
+            ("cat oci:good:v1 /etc/hostname -o .", "cannot create `.`: it is a directory", "`./hostname`"),
+            ("cat oci:good:v1 /etc/hostname -o no/x", "cannot create `no/x`: No such file", ""),
+            ("unpack oci:good:v1 new.tar", "`new.tar`: a new or empty directory is wanted", "is `new.tar/`"),
+            ("unpack oci:good:v1 new.tar.gz", "`new.tar.gz`: a new or empty directory is wanted", "`ocibake convert`"),
+        ],
+    );
+    for name in ["new.tar/", "made.tar"] {
+        if name == "made.tar" {
+            fs::create_dir(scratch.join(name)).unwrap();
+        }
+        let _ = typed(&scratch, &["unpack", "oci:good:v1", name, "--rootless"]).stdout();
+        assert!(scratch.join(name).join("etc").is_dir(), "{name}");
+    }
+}
+
+#[test]
+fn one_target_in_two_spellings() {
+    let scratch = Scratch::new();
+    images(&scratch);
+    std::os::unix::fs::symlink("good", scratch.join("link")).unwrap();
+    let more = "give one target several names with --additional-tag";
+    refused(
+        &scratch,
+        &[
+            ("convert oci:good:v1 oci:new:v1 oci:new:v2", "target `new` is given twice", more),
+            ("convert oci:good:v1 oci:new oci:new", "target `new` is given twice", "several names with --tag"),
+            (
+                "convert oci:good:v1 oci:new:v1 oci:./new:v1",
+                "target `new` is given twice, the second time as `./new`",
+                more,
+            ),
+            (
+                "squash oci:good:v1 oci:good:f oci:link:f",
+                "target `good` is given twice, the second time as `link`",
+                more,
+            ),
+            ("squash oci:good:v1 new.tar:f rootfs/../new.tar:g", "target `new.tar` is given twice", more),
+            (
+                "convert oci:good:v1 docker-archive:-:app:v1 oci-archive:-",
+                "`docker-archive:-:app:v1` and `oci-archive:-` cannot both go to stdout",
+                "write one of them to a file",
+            ),
+        ],
+    );
+    // Two places, and two names in one layout.
+    let _ = typed(&scratch, &["convert", "oci:good:v1", "oci:new:v1", "oci:rootfs/new:v1", "oci:./new:v2"]).stdout();
+    assert_eq!(typed(&scratch, &["ls", "oci:new"]).stdout().lines().count(), 2);
+}
+
+#[test]
+fn missing_rights_name_the_target_as_it_was_typed() {
+    let scratch = Scratch::new();
+    if !root() {
+        return;
+    }
+    images(&scratch);
+    for (words, expected) in [
+        ("convert oci:good:v1 oci:new:v1", "cannot create a directory beside `oci:new:v1`: Permission denied"),
+        ("convert oci:good:v1 new.tar", "cannot create a directory beside `oci-archive:new.tar`: Permission denied"),
+        ("convert oci:good:v1 oci:other:v1", "cannot create a directory in `oci:other:v1`: Permission denied"),
+        ("tag oci:good:v1 v2", "cannot create a directory in `oci:good:v1`: Permission denied"),
+        ("unpack oci:good:v1 new", "cannot create a directory beside `new`: Permission denied"),
+    ] {
+        let mut words = words.split(' ');
+        let tool = Tool::new(words.next().unwrap()).args(words).behind(unprivileged_words()).within(scratch.path());
+        let said = tool.run().error();
+        assert!(said.starts_with(expected), "{expected}: {said}");
+    }
+}
+
+/// Nothing that was typed drives the terminal, on either stream.
+#[test]
+fn what_would_drive_a_terminal_is_escaped() {
+    let scratch = Scratch::new();
+    images(&scratch);
+    let odd = "a\u{1b}[31m\nb";
+    let shown = r"a\u{1b}[31m\nb";
+    fs::rename(scratch.join("other"), scratch.join("odd\u{1b}[31m")).unwrap();
+    let layout = "oci:odd\u{1b}[31m";
+    for words in [
+        &["inspect", &format!("oci:{odd}")][..],
+        &[odd],
+        &["build", odd, "oci:new", "--arch", "amd64"],
+        &["build", "rootfs", "oci:new", "--arch", "amd64", "--vars", odd],
+        &["build", "rootfs", &format!("oci:no/{odd}"), "--arch", "amd64"],
+        &["cat", "oci:good:v1", odd],
+        &["cat", "oci:good:v1", "/etc/hostname", "-o", &format!("no/{odd}")],
+        &["unpack", "oci:good:v1", &format!("no/{odd}")],
+        &["tag", "oci:good:v1", odd],
+        &["attach", "oci:good:v1", odd],
+        &["report", "oci:good:v1", odd],
+        &["verify", odd],
+        &["cache", odd],
+        &["inspect", "oci:good:v1", odd],
+        &["config", "oci:good:v1", "--clear", odd],
+    ] {
+        let outcome = typed(&scratch, words);
+        assert_eq!(outcome.code(), 2, "{}", outcome.stderr());
+        assert!(outcome.stderr().contains(shown), "{words:?}: {}", outcome.stderr());
+        let lines = outcome.stderr().lines().count();
+        assert!(lines <= 2 && !outcome.stderr().contains('\u{1b}'), "{words:?}: {}", outcome.stderr());
+    }
+    for words in [
+        &["inspect", layout][..],
+        &["ls", layout],
+        &["verify", layout],
+        &["gc", layout],
+        &["gc", layout, "-v"],
+        &["tag", layout, "v2"],
+        &["build", "rootfs", layout, "--arch", "amd64", "--owner", "0:0", "-v", "--cache", layout],
+        &["report", layout],
+        &["diff", layout, "oci:good:v1", "--summary"],
+    ] {
+        let outcome = typed(&scratch, words);
+        let said = format!("{}{}", outcome.stderr(), outcome.printed());
+        assert!(!said.contains('\u{1b}'), "{words:?}: {said:?}");
+    }
+}
