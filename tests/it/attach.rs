@@ -554,7 +554,7 @@ fn a_layout_or_a_file_that_this_user_may_not_touch() {
     }
     let before = bytes_of(&out);
     let error = attach(&bill).error();
-    assert!(error.contains("Permission denied") && error.contains("out/"), "{error}");
+    assert!(error.contains("Permission denied") && error.contains("out:v1`"), "{error}");
     fs::set_permissions(&bill, fs::Permissions::from_mode(0o000)).unwrap();
     let error = attach(&bill).error();
     assert!(error.contains("cannot open") && error.contains("bill.json") && error.contains("denied"), "{error}");

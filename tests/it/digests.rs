@@ -145,7 +145,11 @@ fn what_is_attached_has_a_digest_too() {
     let found = run(&scratch, &["inspect", &of(&bill), "--attached", "text/signature"]).printed();
     assert_eq!(found, "signature");
     let error = run(&scratch, &["inspect", &of(&bill)]).error();
-    assert!(error.contains("an image is wanted, found something else of this digest"), "{error}");
+    assert!(
+        error.contains("an image is wanted, found an artifact, text/bill\nhint: it is attached to `oci:"),
+        "{error}"
+    );
+    assert!(error.contains(&format!("@{}`", digest(&a))), "{error}");
 
     // Removing an artifact also removes what is attached to it, and its entry in the list of its subject.
     let removed = run(&scratch, &["rm", &of(&bill), "--json"]).json();

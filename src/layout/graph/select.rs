@@ -176,6 +176,19 @@ impl Layout {
 
     fn holds_no_image(&self) -> Error {
         let location = self.location();
+        let referrers = self.referrers().unwrap_or_default();
+        let is_meant = |digest: &Digest| location.digest.as_ref().is_some_and(|wanted| wanted.begins(digest));
+        if let Some(artifact) = referrers.iter().find(|artifact| is_meant(&artifact.descriptor.digest)) {
+            let kind = artifact.artifact_type.as_deref().unwrap_or("of no type");
+            let subject = Location { digest: None, ..self.location().clone() };
+            let message = format!("image `{location}`: an image is wanted, found an artifact, {}", as_typed(kind));
+            let hint = Hint::from(format!("it is attached to `{subject}@{}`, with which ", artifact.subject));
+            return Error::refused_with_hint(
+                message,
+                hint.verb("inspect").text(" lists it, and prints it by its digest"),
+            )
+            .of_kind(ErrorKind::NotFound);
+        }
         Error::refused(match &location.digest {
             Some(_) => format!("image `{location}`: an image is wanted, found something else of this digest"),
             None => format!("image `{location}`: the layout holds no image"),
