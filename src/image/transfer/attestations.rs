@@ -23,11 +23,10 @@ pub(crate) fn left_attestations<'d>(
         let left = left.get(image)?;
         let first = left.first()?;
         let (what, first) = (kind_of_referrer(first), first.digest.short());
-        let rest = match left.len() {
-            1 => String::new(),
-            count => format!(" and {} more", count - 1),
-        };
-        Some(format!("{what} {first}{rest} is about {image}, and does not go along"))
+        Some(match left.len() {
+            1 => format!("{what} {first} is about {image}, and does not go along"),
+            count => format!("{what} {first} and {} more are about {image}, and do not go along", count - 1),
+        })
     };
     images.into_iter().filter_map(warning).collect()
 }
