@@ -106,7 +106,8 @@ impl Layout {
 
     /// Refuses to change what no entry leads to but an artifact is about: there is no entry to change.
     pub(crate) fn refuse_unlisted(&self, path: &DescriptorPath) -> Result<()> {
-        if self.index()?.value().manifests.contains(path.entry()) {
+        let entry = &path.entry().digest;
+        if self.index()?.value().manifests.iter().any(|listed| listed.digest == *entry) {
             return Ok(());
         }
         let message = format!(
