@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use clap::ValueEnum;
 use ocibake::error::as_typed;
-use ocibake::layout::Location;
+use ocibake::layout::{holds_no_image, Location};
 use ocibake::ops::build::{build, check, BuildOptions, Rootfs, VolumeMask};
 use ocibake::settings::{unknown_names, BuildSpec, FlagValue, Settings, Variable, VarsFile};
 use ocibake::tree::TarPath;
@@ -127,6 +127,14 @@ fn refuse_swapped(args: &Args) -> Result<()> {
 
 /// The targets. With an upper directory, all operands are targets.
 fn targets(args: &Args) -> Result<Vec<Location>> {
+    if args.base.overlay_upper.is_some() && !args.targets.is_empty() && holds_no_image(Path::new(&args.rootfs)) {
+        let rootfs = as_typed(&args.rootfs.to_string_lossy());
+        return Err(Error::refused_with_hint(
+            format!("`{rootfs}` is no target: it is there, and no image"),
+            format!("--overlay-upper stands in place of ROOTFS: leave `{rootfs}` out"),
+        )
+        .into());
+    }
     let first = args.base.overlay_upper.is_some().then_some(&args.rootfs);
     Ok(first.into_iter().chain(&args.targets).map(|target| Location::parse_target(target)).collect::<Result<_, _>>()?)
 }

@@ -244,3 +244,48 @@ fn what_would_drive_a_terminal_is_escaped() {
         assert!(!said.contains('\u{1b}'), "{words:?}: {said:?}");
     }
 }
+
+#[test]
+fn a_target_that_is_another_file_is_not_replaced() {
+    let scratch = Scratch::new();
+    images(&scratch);
+    let sh = |script: &str| {
+        let mut shell = std::process::Command::new("sh");
+        assert!(shell.args(["-ec", script]).current_dir(scratch.path()).status().unwrap().success(), "{script}");
+    };
+    sh("tar -cf rfs.tar -C rootfs . && gzip -k rfs.tar && echo notes > notes.txt && head -c 20000 /dev/zero > disk.tar");
+    fs::create_dir(scratch.join("upper")).unwrap();
+    let wanted =
+        |target: &str| format!("target `{target}`: an image archive or a new file is wanted, found another file");
+    let first = "remove it first, or choose another name";
+    for (line, target) in [
+        ("convert oci:good:v1 rfs.tar", "oci-archive:rfs.tar"),
+        ("convert oci:good:v1 oci:new rfs.tar.gz", "oci-archive:rfs.tar.gz"),
+        ("convert oci:good:v1 docker-archive:rfs.tar:app:v1", "docker-archive:rfs.tar:app:v1"),
+        ("convert oci:good:v1 oci-archive:notes.txt", "oci-archive:notes.txt"),
+        ("convert oci:good:v1 disk.tar", "oci-archive:disk.tar"),
+        ("squash oci:good:v1 rfs.tar", "oci-archive:rfs.tar"),
+        ("index oci:good:v1 oci:other:v1 docker-archive:notes.txt", "docker-archive:notes.txt"),
+        ("build rootfs rfs.tar --arch amd64 --owner 0:0", "oci-archive:rfs.tar"),
+        ("build --overlay-upper upper rfs.tar --base oci:good:v1", "oci-archive:rfs.tar"),
+    ] {
+        refused(&scratch, &[(line, &wanted(target), first)]);
+    }
+    // The rootfs in its usual place.
+    let out = |first: &str| format!("--overlay-upper stands in place of ROOTFS: leave `{first}` out");
+    for rootfs in ["rfs.tar", "rfs.tar.gz", "rootfs"] {
+        for more in ["", " --dry-run"] {
+            let line = format!("build {rootfs} --overlay-upper upper oci:new:v2 --base oci:good:v1{more}");
+            refused(&scratch, &[(&line, &format!("`{rootfs}` is no target"), &out(rootfs))]);
+        }
+    }
+    // What is an image, damaged or not, is replaced; so is a file that is empty.
+    sh(": > empty.tar");
+    for target in ["empty.tar", "empty.tar", "docker-archive:empty.tar:app:v1", "oci-archive:empty.tar"] {
+        let _ = typed(&scratch, &["convert", "oci:good:v1", target]).stdout();
+    }
+    sh("head -c 3000 empty.tar > cut.tar && tar -cf other.tar -C good . && gzip -k other.tar");
+    for target in ["cut.tar", "other.tar", "docker-archive:other.tar.gz:app:v1"] {
+        let _ = typed(&scratch, &["convert", "oci:good:v1", target]).stdout();
+    }
+}

@@ -7,8 +7,8 @@ use std::os::unix::ffi::OsStrExt;
 use crate::compress::Codec;
 use crate::error::{Error, IoContext, Result};
 use crate::layout::transaction::hold::{check_version, refuse_linked_blobs};
-use crate::layout::transaction::staging::STAGING_PREFIX;
-use crate::layout::{DockerForm, Layout, Location, Transport, INDEX, MARKER};
+use crate::layout::transaction::replaced::{holds_only_remains, refuse_other_file};
+use crate::layout::{DockerForm, Layout, Location, Transport, INDEX};
 use crate::limits::Limits;
 
 /// The state of the target's path when the transaction was opened.
@@ -60,7 +60,7 @@ impl TargetKind {
             (Some(_), false) if !metadata.is_file() => {
                 Err(Error::refused(format!("target `{target}`: a file is wanted, found a device, pipe or socket")))
             }
-            (Some(archive), false) => Ok(archive),
+            (Some(archive), false) => refuse_other_file(target, limits).map(|()| archive),
             (Some(_), true) => Err(not_a_file(target)),
             (None, false) => Err(Error::refused_with_hint(
                 format!("target `{target}`: a directory is wanted, found a file"),
@@ -77,10 +77,8 @@ pub(super) fn check_directory(target: &Location, limits: Limits) -> Result<()> {
     let path = &target.path;
     refuse_linked_blobs(target)?;
     if !path.join(INDEX).is_file() {
-        let is_ours =
-            |name: &[u8]| name == b"blobs" || name == MARKER.as_bytes() || name.starts_with(STAGING_PREFIX.as_bytes());
-        let mut names = fs::read_dir(path).at("list", path)?.flatten().map(|entry| entry.file_name());
-        if names.all(|name| is_ours(name.as_bytes())) {
+        fs::read_dir(path).at("list", path)?;
+        if holds_only_remains(path) {
             return Ok(());
         }
         return Err(Error::refused_with_hint(
