@@ -330,6 +330,9 @@ fn rule_of(anomaly: &Anomaly) -> (Rule, &'static str) {
             (Rule::TarNameForm, "a relative name in its shortest form")
         }
         Anomaly::NamedTwice
+        | Anomaly::FileNamedAsDirectory
+        | Anomaly::GnuPrefix
+        | Anomaly::SparseRecords
         | Anomaly::RepeatedHeader
         | Anomaly::RepeatedKeyword(_)
         | Anomaly::GlobalKeyword(_)

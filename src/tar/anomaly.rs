@@ -10,12 +10,17 @@ pub enum Anomaly {
     RedundantComponent,
     /// The name ends with a slash, but the member is not a directory.
     TrailingSlash,
+    /// An empty regular file, type `0`, whose name ends with a slash: a directory. Go's readers make a file of it.
+    FileNamedAsDirectory,
     /// The target of a hard link begins with a slash; it is taken as relative to the root.
     AbsoluteLink,
     /// The name is in a GNU `L` header.
     GnuLongName,
     /// The target of a link is in a GNU `K` header.
     GnuLongLink,
+    /// A header of GNU tar with text where it has times: the beginning of the name, as Go wrote it before 1.8. GNU tar and
+    /// libarchive do not read it.
+    GnuPrefix,
     /// A GNU long name and a PAX record of the same meaning; PAX wins.
     NamedTwice,
     /// Two extended headers of the same kind before one member; for each keyword, the later wins.
@@ -57,6 +62,8 @@ pub enum Anomaly {
     TypeBits(u32),
     /// A sparse file; it is expanded.
     Sparse,
+    /// Records of a sparse file for a member that is none; they are ignored. GNU tar takes the name in them.
+    SparseRecords,
     /// A type that engines refuse and that has a plain meaning: a contiguous file (`7`) and a sparse file of GNU tar (`S`)
     /// are regular files, a directory with a list of its content (`D`) is a directory, the name of the archive (`V`)
     /// before the member is skipped, an extended header of Solaris (`X`) is one of POSIX.
@@ -91,9 +98,15 @@ impl fmt::Display for Anomaly {
             Anomaly::AbsoluteName => f.write_str("the name begins with `/`"),
             Anomaly::RedundantComponent => f.write_str("the name has an empty component or a `.`"),
             Anomaly::TrailingSlash => f.write_str("the name ends with `/`, and the type is not directory"),
+            Anomaly::FileNamedAsDirectory => {
+                f.write_str("a file has the name of a directory, which some readers make of it")
+            }
             Anomaly::AbsoluteLink => f.write_str("the target of the hard link begins with `/`"),
             Anomaly::GnuLongName => f.write_str("the name is in a GNU long name header"),
             Anomaly::GnuLongLink => f.write_str("the link target is in a GNU long name header"),
+            Anomaly::GnuPrefix => {
+                f.write_str("the name has a prefix in a header of GNU tar, which some readers do not read")
+            }
             Anomaly::NamedTwice => f.write_str("a GNU long name and a PAX record name the same thing"),
             Anomaly::RepeatedHeader => f.write_str("two extended headers of one kind"),
             Anomaly::GlobalHeader => f.write_str("a global PAX header"),
@@ -131,6 +144,9 @@ impl fmt::Display for Anomaly {
             Anomaly::OddVersion => f.write_str("the version after the `ustar` magic is neither `00` nor GNU tar's"),
             Anomaly::TypeBits(mode) => write!(f, "the mode {mode:o} has bits beyond 7777"),
             Anomaly::Sparse => f.write_str("a sparse file"),
+            Anomaly::SparseRecords => {
+                f.write_str("records of a sparse file without its map, which some readers take the name from")
+            }
             Anomaly::RareType(typeflag) => {
                 let meaning = match typeflag {
                     b'7' => "a contiguous file",

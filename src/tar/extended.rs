@@ -46,6 +46,8 @@ pub(super) struct Extended {
     records: Vec<(Vec<u8>, Arc<[u8]>)>,
     long_name: Option<Vec<u8>>,
     long_link: Option<Vec<u8>>,
+    /// The first record that spoils the member, whatever comes after it.
+    problem: Option<String>,
     pub(super) anomalies: Vec<Anomaly>,
 }
 
@@ -101,6 +103,10 @@ impl Extended {
         let records = pax::parse(body)?;
         let mut seen = BTreeSet::new();
         for (key, value) in &records {
+            if spoils(key, value) {
+                self.problem.get_or_insert_with(|| not_accepted(key, value));
+                continue;
+            }
             let pairs = matches!(*key, b"GNU.sparse.offset" | b"GNU.sparse.numbytes");
             if !seen.insert(*key) && !pairs {
                 self.anomalies.push(Anomaly::RepeatedKeyword((*key).into()));
@@ -130,7 +136,7 @@ impl Extended {
     ///
     /// After an error, the start of the next member is unknown.
     pub(super) fn resolve(self, globals: &Globals) -> Result<Overrides, String> {
-        let mut overrides = Overrides { anomalies: self.anomalies, ..Overrides::default() };
+        let mut overrides = Overrides { anomalies: self.anomalies, problem: self.problem, ..Overrides::default() };
         let own: BTreeSet<&[u8]> = self.records.iter().map(|(key, _)| key.as_slice()).collect();
         for (key, value) in globals.iter().filter(|(key, _)| !own.contains(key.as_slice())) {
             overrides.apply(key, value)?;
@@ -263,6 +269,16 @@ impl Overrides {
                 }
             }
         }
+    }
+}
+
+/// Returns whether Go's readers end at a record that nothing here is made from, or that another one hides: a NUL byte in
+/// a name or a keyword, a time that is no number.
+fn spoils(key: &[u8], value: &[u8]) -> bool {
+    match key {
+        b"path" | b"linkpath" | b"uname" | b"gname" => value.contains(&0),
+        b"atime" | b"ctime" => !value.is_empty() && Mtime::parse(value).is_none(),
+        _ => key.contains(&0),
     }
 }
 

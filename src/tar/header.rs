@@ -21,6 +21,8 @@ const MAGIC_AND_VERSION: Range<usize> = 257..265;
 pub(super) const DEVICE_MAJOR: Range<usize> = 329..337;
 pub(super) const DEVICE_MINOR: Range<usize> = 337..345;
 const PREFIX: Range<usize> = 345..345 + PREFIX_LENGTH;
+const GNU_ATIME: Range<usize> = 345..357;
+const GNU_CTIME: Range<usize> = 357..369;
 
 /// The fields of a header block.
 pub(super) struct Fields<'a> {
@@ -122,10 +124,24 @@ pub(super) fn has_odd_version(header: &Header) -> bool {
 /// Returns the name, with the prefix before it. GNU headers have times in place of the prefix.
 pub(super) fn name(header: &Header) -> Vec<u8> {
     let name = text(&header.as_old().name);
+    let has_prefix = bytes(header, MAGIC) == b"ustar\0" || has_gnu_prefix(header);
     match text(bytes(header, PREFIX)) {
-        prefix if bytes(header, MAGIC) == b"ustar\0" && !prefix.is_empty() => [prefix, b"/", name].concat(),
+        prefix if has_prefix && !prefix.is_empty() => [prefix, b"/", name].concat(),
         _ => name.to_vec(),
     }
+}
+
+/// Returns whether a header of GNU tar has a prefix all the same, as Go before 1.8 wrote it for long names beside binary
+/// numbers. Go's rule: the times are no numbers, and what stands in their place is ASCII.
+pub(super) fn has_gnu_prefix(header: &Header) -> bool {
+    let prefix = text(bytes(header, PREFIX));
+    let is_time = |field| match bytes(header, field) {
+        [0, ..] => true,
+        // What follows a NUL does not matter to Go.
+        time if time.is_ascii() => number(text(time)).is_some(),
+        time => number(time).is_some(),
+    };
+    has_gnu_magic(header) && !prefix.is_empty() && prefix.is_ascii() && !(is_time(GNU_ATIME) && is_time(GNU_CTIME))
 }
 
 /// Returns a text field, up to the first NUL.
@@ -321,7 +337,28 @@ mod tests {
     }
 
     #[test]
-    fn the_prefix_belongs_to_ustar_alone() {
+    fn what_is_no_time_in_a_header_of_gnu_is_a_prefix() {
+        let table: [(&[u8], &[u8]); 9] = [
+            (b"a/b", b"a/b/name"),
+            (b"a/path/of/forty/bytes/in/both/fields/here", b"a/path/of/forty/bytes/in/both/fields/here/name"),
+            (b"00000000007\x0000000000006\0", b"name"),
+            (b"00000000007\x0000000000008\0", b"00000000007/name"),
+            (b"00000000007 \0rest", b"name"),
+            (b"000000000071abc", b"000000000071abc/name"),
+            (b"\0\0\0\0\0\0\0\0\0\0\0\0abc", b"name"),
+            (b"\x80\0\0\0\0\0\0\0\0\0\0\x01abc", b"name"),
+            ("\u{e9}".as_bytes(), b"name"),
+        ];
+        for (field, expected) in table {
+            let mut header = Header::new_gnu();
+            header.as_old_mut().name[..4].copy_from_slice(b"name");
+            header.as_mut_bytes()[345..345 + field.len()].copy_from_slice(field);
+            assert_eq!(name(&header), expected, "{}", field.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn the_prefix_belongs_to_ustar() {
         let mut header = Header::new_ustar();
         header.as_old_mut().name[..4].copy_from_slice(b"name");
         assert_eq!(name(&header), b"name");
@@ -332,7 +369,7 @@ mod tests {
         assert_eq!(name(&header), b"prefix/name");
         header.as_mut_bytes()[257..265].copy_from_slice(b"ustar  \0");
         assert!(has_magic(&header));
-        assert_eq!(name(&header), b"name");
+        assert_eq!(name(&header), b"prefix/name");
         header.as_mut_bytes()[257..265].fill(0);
         assert!(!has_magic(&header));
         assert_eq!(name(&header), b"name");

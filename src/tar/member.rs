@@ -2,7 +2,9 @@ use tar::Header;
 
 use crate::error::{Error, Result};
 use crate::tar::extended::{Overrides, OwnedRecord};
-use crate::tar::header::{bytes, has_magic, name, number, text, Number, NumberForm, DEVICE_MAJOR, DEVICE_MINOR};
+use crate::tar::header::{
+    bytes, has_gnu_prefix, has_magic, name, number, text, Number, NumberForm, DEVICE_MAJOR, DEVICE_MINOR,
+};
 use crate::tar::{Anomaly, NAME_LIMIT};
 use crate::tree::{Device, Entry, Kind, Metadata, TarPath};
 
@@ -34,9 +36,28 @@ pub(super) fn has_content(typeflag: u8) -> bool {
 }
 
 /// Returns the name in effect: that of the sparse records, else of the extended headers, else of the header.
-pub(super) fn member_name(header: &Header, overrides: &Overrides) -> Vec<u8> {
+pub(super) fn member_name(header: &Header, overrides: &mut Overrides, anomalies: &mut Vec<Anomaly>) -> Vec<u8> {
+    drop_sparse_records(header.as_old().linkflag[0], overrides, anomalies);
     let sparse = overrides.sparse.as_ref().and_then(|sparse| sparse.name.clone());
-    sparse.or_else(|| overrides.path.clone()).unwrap_or_else(|| name(header))
+    sparse.or_else(|| overrides.path.clone()).unwrap_or_else(|| {
+        if has_gnu_prefix(header) {
+            anomalies.push(Anomaly::GnuPrefix);
+        }
+        name(header)
+    })
+}
+
+/// Drops the records of a sparse file where Go's readers ignore them: without a map, or beside a header that has its own.
+/// Other readers take the name in them.
+fn drop_sparse_records(typeflag: u8, overrides: &mut Overrides, anomalies: &mut Vec<Anomaly>) {
+    let Some(sparse) = &overrides.sparse else { return };
+    let (is_mapped, is_file) = (sparse.is_mapped(), has_content(typeflag));
+    if is_mapped && !is_file {
+        overrides.problem.get_or_insert_with(|| "only a regular file can be sparse".to_owned());
+    } else if typeflag == b'S' || !(is_mapped || (sparse.has_size() && is_file)) {
+        anomalies.push(Anomaly::SparseRecords);
+        overrides.sparse = None;
+    }
 }
 
 /// Makes an entry from header and overrides; `size` is the number of bytes that a regular file holds. The error says
@@ -129,11 +150,11 @@ fn kind(
             if !name.ends_with(b"/") {
                 return Ok(Kind::File { size });
             }
-            if matches!(typeflag, b'7' | b'S') {
+            if size > 0 || matches!(typeflag, b'7' | b'S') {
                 return Err("a file has the name of a directory: readers differ in which they take it for".to_owned());
             }
             if typeflag != 0 {
-                anomalies.push(Anomaly::TrailingSlash);
+                anomalies.push(Anomaly::FileNamedAsDirectory);
             }
             Ok(Kind::Directory)
         }

@@ -229,7 +229,7 @@ impl<R: Read> Reader<R> {
             size = 0;
         }
 
-        let name = member_name(header, &overrides);
+        let name = member_name(header, &mut overrides, &mut anomalies);
         let mut stored = size;
         let map = self.sparse_map(header, &mut overrides, &mut stored)?;
         let content_offset = self.blocks.position();

@@ -19,7 +19,8 @@ const SEGMENT_LIMIT: usize = 1 << 20;
 pub(super) struct Description {
     /// The name, if the member's own name is made up.
     pub(super) name: Option<Vec<u8>>,
-    major: u64,
+    major: Option<u64>,
+    minor: Option<u64>,
     size: Option<u64>,
     /// Offsets and lengths in turn.
     numbers: Vec<u64>,
@@ -30,7 +31,8 @@ impl Description {
     pub(super) fn apply(&mut self, key: &[u8], value: &[u8]) -> Option<()> {
         match key {
             b"name" => self.name = Some(value.to_vec()),
-            b"major" => self.major = decimal(value)?,
+            b"major" => self.major = Some(decimal(value)?),
+            b"minor" => self.minor = Some(decimal(value)?),
             b"size" | b"realsize" => self.size = Some(decimal(value)?),
             b"map" => self.numbers = value.split(|byte| *byte == b',').map(decimal).collect::<Option<_>>()?,
             b"offset" if self.numbers.len() % 2 == 0 => self.numbers.push(decimal(value)?),
@@ -41,11 +43,27 @@ impl Description {
         Some(())
     }
 
+    /// Whether there is a map, or a version, which says where it is.
+    pub(super) fn is_mapped(&self) -> bool {
+        self.major.is_some() || self.minor.is_some() || !self.numbers.is_empty()
+    }
+
+    pub(super) fn has_size(&self) -> bool {
+        self.size.is_some()
+    }
+
     /// Returns the map of the file. In format 1.0 it precedes the content and is subtracted from `stored`. The inner
     /// error affects this member alone.
     pub(super) fn map<R: Read>(self, blocks: &mut Blocks<R>, stored: &mut u64) -> Result<Result<Map, String>> {
-        let numbers = match self.major {
-            0 => self.numbers,
+        if !self.is_mapped() {
+            return Ok(Err("a sparse file without its map".to_owned()));
+        }
+        let numbers = match (self.major, self.minor) {
+            (None, None) | (Some(0), Some(0 | 1)) => self.numbers,
+            // Go's readers take the member as it is stored.
+            (major, minor) if (major, minor) != (Some(1), Some(0)) => {
+                return Ok(Err("the version of the sparse file is not accepted".to_owned()));
+            }
             _ => match read_numbers(blocks, stored)? {
                 Ok(numbers) => numbers,
                 Err(reason) => return Ok(Err(reason)),

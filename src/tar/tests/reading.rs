@@ -11,7 +11,7 @@ type Change = fn(&mut Header);
 
 #[test]
 fn types() {
-    use Anomaly::{AbsoluteLink, OldTypeflag, RareType, TrailingSlash};
+    use Anomaly::{AbsoluteLink, FileNamedAsDirectory, OldTypeflag, RareType, TrailingSlash};
     let to = |target: &'static str| Kind::Symlink { target: target.as_bytes().into() };
     let hard = |target: &str| Kind::Hardlink { target: path(target) };
     let numbers = Device { major: 8, minor: 1 };
@@ -29,7 +29,7 @@ fn types() {
         (b'7', "f", "", Kind::File { size: 0 }, &[RareType(b'7')]),
         (0, "f", "", Kind::File { size: 0 }, &[OldTypeflag]),
         (0, "f/", "", Kind::Directory, &[OldTypeflag]),
-        (b'0', "f/", "", Kind::Directory, &[TrailingSlash]),
+        (b'0', "f/", "", Kind::Directory, &[FileNamedAsDirectory]),
     ];
     for (typeflag, name, link, kind, expected) in table {
         let raw = Raw::default().member(typeflag, name, b"", |header| {
@@ -55,16 +55,14 @@ fn the_largest_id_stands_for_nobody() {
 }
 
 #[test]
-fn what_is_taken_for_a_directory_has_no_content_to_read() {
-    for typeflag in [b'0', 0] {
-        let (member, content) = Raw::default().member(typeflag, "d/", b"content", |_| {}).only();
-        assert_eq!((member.entry.unwrap().kind, content), (Kind::Directory, vec![]));
-    }
+fn no_content_is_lost_to_a_name_of_a_directory() {
     // Some readers take these for files, and others for directories.
-    for typeflag in [b'7', b'S'] {
-        let (member, _) = Raw::default().member(typeflag, "d/", b"content", |_| {}).only();
-        let error = member.entry.unwrap_err().to_string();
+    for typeflag in [b'0', b'7', b'S', 0] {
+        let archive = Raw::default().member(typeflag, "d/", b"content", |_| {}).file("next", b"").end();
+        let (members, _) = read(&archive).unwrap();
+        let error = members[0].0.entry.as_ref().unwrap_err().to_string();
         assert!(error.contains("a file has the name of a directory"), "{error}");
+        assert_eq!(members[1].0.name, b"next");
     }
     for typeflag in [b'0', b'7', 0] {
         let (member, content) = Raw::default().member(typeflag, "f", b"content", |_| {}).only();
@@ -325,7 +323,7 @@ fn odd_keywords_are_told_and_harmless_ones_are_not() {
 
 #[test]
 fn records_that_make_no_sense_spoil_their_member_alone() {
-    let table: [(&str, &[u8], &str); 8] = [
+    let table: [(&str, &[u8], &str); 15] = [
         ("uid", b"-1", "PAX record `uid`: `-1` is not accepted"),
         ("gid", b"4294967296", "PAX record `gid`: `4294967296` is not accepted"),
         ("mtime", b"soon", "PAX record `mtime`: `soon` is not accepted"),
@@ -334,11 +332,41 @@ fn records_that_make_no_sense_spoil_their_member_alone() {
         ("LIBARCHIVE.xattr.a", b"!", "PAX record `LIBARCHIVE.xattr.a`: `!` is not accepted"),
         ("SCHILY.xattr.", b"1", "PAX record `SCHILY.xattr.`: `1` is not accepted"),
         ("GNU.sparse.map", b"1,x", "PAX record `GNU.sparse.map`: `1,x` is not accepted"),
+        // Go's readers end at these.
+        ("uname", b"a\0b", "PAX record `uname`: `a\\x00b` is not accepted"),
+        ("gname", b"\0", "PAX record `gname`: `\\x00` is not accepted"),
+        ("linkpath", b"a\0", "PAX record `linkpath`: `a\\x00` is not accepted"),
+        ("atime", b"x", "PAX record `atime`: `x` is not accepted"),
+        ("ctime", b"1.x", "PAX record `ctime`: `1.x` is not accepted"),
+        ("GNU.sparse.size", b"3", "a sparse file without its map"),
+        ("GNU.sparse.major", b"2", "the version of the sparse file is not accepted"),
     ];
     for (key, value, expected) in table {
         let refusal = Raw::default().pax(b'x', &[(key, value)]).file("f", b"abc").refusal();
         assert!(refusal.ends_with(expected), "{key}: {refusal}");
     }
+    let (nul, hidden) = (b"7 a\0b=\n", b"11 path=\0a\n10 path=a\n");
+    for (body, key) in [(&nul[..], "a\\x00b"), (hidden, "path")] {
+        for typeflag in *b"xg" {
+            let refusal = Raw::default().member(typeflag, "x", body, |_| {}).file("f", b"abc").refusal();
+            assert!(refusal.contains(&format!("PAX record `{key}`: `")), "{refusal}");
+        }
+    }
+    // Values are bytes elsewhere, and an empty one says nothing.
+    let harmless: [(&str, &[u8]); 3] = [("comment", b"\0"), ("SCHILY.xattr.user.x", b"\0"), ("atime", b"")];
+    assert_eq!(Raw::default().pax(b'x', &harmless).file("f", b"").odd().0, []);
+}
+
+#[test]
+fn a_prefix_in_a_header_of_gnu_is_told_where_the_name_comes_from_it() {
+    let gnu = |header: &mut Header| {
+        header.as_mut_bytes()[257..265].copy_from_slice(b"ustar  \0");
+        header.as_mut_bytes()[345..348].copy_from_slice(b"a/b");
+    };
+    let (anomalies, entry) = Raw::default().member(b'0', "f", b"abc", gnu).odd();
+    assert_eq!((entry.path, anomalies), (path("a/b/f"), vec![Anomaly::GnuPrefix]));
+    let (anomalies, entry) = Raw::default().pax(b'x', &[("path", b"g")]).member(b'0', "f", b"abc", gnu).odd();
+    assert_eq!((entry.path, anomalies), (path("g"), vec![]));
 }
 
 #[test]
@@ -597,6 +625,23 @@ mod sparse {
         assert!(half.refusal().ends_with("the last segment of the sparse file has no length"));
         let posix = Raw::default().member(b'S', "f", b"abc", |_| {});
         assert!(posix.refusal().ends_with("a sparse file of GNU tar needs a header of GNU tar"));
+    }
+
+    #[test]
+    fn records_without_a_map_name_nothing() {
+        let name: [(&str, &[u8]); 1] = [("GNU.sparse.name", b"other")];
+        let link = |header: &mut Header| header.as_old_mut().linkname[0] = b'x';
+        for typeflag in *b"012345" {
+            let content: &[u8] = if typeflag == b'0' { b"abc" } else { b"" };
+            let (member, read) = Raw::default().pax(b'x', &name).member(typeflag, "f", content, link).only();
+            assert_eq!((member.entry.unwrap().path, &*read), (path("f"), content));
+            assert_eq!(member.anomalies, [Anomaly::SparseRecords]);
+        }
+        let own = Raw::default().pax(b'x', &name).member(b'S', "f", b"abcdef", old(false, &MAP)).only().0;
+        assert_eq!(own.entry.unwrap().path, path("f"));
+        let mapped: [(&str, &[u8]); 2] = [("GNU.sparse.map", b"0,1"), ("GNU.sparse.size", b"1")];
+        let refusal = Raw::default().pax(b'x', &mapped).member(b'2', "f", b"", link).refusal();
+        assert!(refusal.ends_with("only a regular file can be sparse"), "{refusal}");
     }
 
     #[test]

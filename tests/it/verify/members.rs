@@ -10,6 +10,7 @@ pub(crate) struct Member {
     size: Option<usize>,
     content: Vec<u8>,
     magic: &'static [u8; 8],
+    prefix: &'static str,
 }
 
 pub(crate) fn member(typeflag: u8, name: impl AsRef<[u8]>) -> Member {
@@ -21,6 +22,7 @@ pub(crate) fn member(typeflag: u8, name: impl AsRef<[u8]>) -> Member {
         size: None,
         content: Vec::new(),
         magic: b"ustar\x0000",
+        prefix: "",
     }
 }
 
@@ -80,6 +82,13 @@ impl Member {
         self
     }
 
+    /// A header of GNU tar with a prefix, as Go once wrote it.
+    pub(crate) fn gnu_prefix(mut self, prefix: &'static str) -> Self {
+        self.magic = b"ustar  \0";
+        self.prefix = prefix;
+        self
+    }
+
     pub(crate) fn bytes(&self) -> Vec<u8> {
         assert!(self.name.len() <= 100 && self.link.len() <= 100);
         let mut header = [0; 512];
@@ -94,6 +103,7 @@ impl Member {
         put(156, &[self.typeflag]);
         put(157, &self.link);
         put(257, self.magic);
+        put(345, self.prefix.as_bytes());
         let sum: u32 = header.iter().map(|byte| u32::from(*byte)).sum();
         header[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
 
