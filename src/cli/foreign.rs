@@ -292,7 +292,7 @@ mod tests {
             ("rmi oci:out:v1", "`ocibake rm oci:out:v1`"),
             ("flatten oci:out:v1", "`ocibake squash oci:out:v1 oci:DIR:NEW`"),
             ("label oci:out:v1 a=b", "`ocibake config oci:out:v1 --label 'a=b'`"),
-            ("annotate oci:out:v1", "`ocibake config oci:out:v1 --annotation KEY=VALUE`"),
+            ("annotate oci:out:v1", "`ocibake config oci:out:v1 --annotation 'KEY=VALUE'`"),
             ("layers oci:out:v1", "`ocibake inspect oci:out:v1`"),
             ("compress oci:out:v1 oci:out:v2", "`ocibake convert oci:out:v1 oci:out:v2 --compression zstd`"),
             ("mv oci:out:v1 v2", "`ocibake tag oci:out:v1 v2`"),
