@@ -275,7 +275,7 @@ impl Engine {
                 })
             }
             Engine::Zstd(decoder) => {
-                let status = decoder.run_on_buffers(input, output).map_err(damaged(Format::Zstd))?;
+                let status = decoder.run_on_buffers(input, output).map_err(damaged_zstd)?;
                 Ok(Step { read: status.bytes_read, written: status.bytes_written, ended: status.remaining == 0 })
             }
             Engine::Xz(stream) => {
@@ -307,6 +307,16 @@ fn new_bzip2() -> bzip2::Decompress {
 
 fn damaged<E: std::fmt::Display>(format: Format) -> impl Fn(E) -> io::Error {
     move |error| io::Error::new(io::ErrorKind::InvalidData, format!("the {} stream is damaged: {error}", format.name()))
+}
+
+/// A stream may be whole, and want a larger window than any reader has to give it.
+fn damaged_zstd(error: io::Error) -> io::Error {
+    if !error.to_string().contains("too much memory") {
+        return damaged(Format::Zstd)(error);
+    }
+    let limit = 1 << (ZSTD_WINDOW - 20);
+    let message = format!("the zstd stream needs a window of more than {limit} MiB: decompress it first");
+    io::Error::new(io::ErrorKind::InvalidData, message)
 }
 
 /// A reader with a buffer that allows looking several bytes ahead, however few each read yields.
@@ -482,7 +492,11 @@ mod tests {
     fn streams_that_ask_for_much_memory_are_refused() {
         // A frame header with a window of 256 MiB (RFC 8878, 3.1.1.1.2: 10 + 18, no mantissa).
         let frame = [0x28, 0xB5, 0x2F, 0xFD, 0x00, 18 << 3, 0x01, 0x00, 0x00];
-        assert!(decode(&frame).unwrap_err().to_string().contains("too much memory"), "{:?}", decode(&frame));
+        assert!(
+            decode(&frame).unwrap_err().to_string().contains("a window of more than 128 MiB"),
+            "{:?}",
+            decode(&frame)
+        );
 
         let mut options = xz2::stream::LzmaOptions::new_preset(0).unwrap();
         options.dict_size(256 << 20);

@@ -36,7 +36,7 @@ pub(crate) fn fitted(config: &Document<ImageConfig>, layers: usize, listed: Opti
 }
 
 /// What is said of a document that Go wrote with null in the place of what is empty.
-pub(crate) const NULL: &str = "it had null where a list or an object belongs";
+pub(crate) const NULL: &str = "it had null or nothing where a list or an object belongs";
 
 /// Whether a config has null, or nothing, where a list or an object belongs.
 fn has_null_in_config(config: &Document<ImageConfig>) -> bool {

@@ -14,7 +14,7 @@ use crate::layer::findings::{LayerFinding, LayerFindings, Purpose};
 use crate::media_type::LayerEncoding;
 use crate::rule::{Rule, Severity};
 use crate::tar::{Anomaly, End, Member, NAME_LIMIT};
-use crate::tree::{Entry, Kind, TarPath, Whiteout};
+use crate::tree::{Entry, Kind, ParsedXattr, TarPath, Whiteout};
 
 /// A layer that is being checked, member by member.
 #[derive(Debug)]
@@ -252,6 +252,9 @@ impl LayerCheck {
                 );
                 let found = format_args!("a name of {} bytes and {} bytes", attribute.len(), value.len());
                 self.add(Rule::TarXattrSize, name, &expected, &found);
+            } else if !ParsedXattr::is_valid(attribute, value) {
+                let found = format_args!("`{}` with another", attribute.escape_ascii());
+                self.add(Rule::TarXattrValue, name, &"attributes with values that Linux takes", &found);
             }
         }
         true

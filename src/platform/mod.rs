@@ -28,9 +28,11 @@ use crate::json::null_as_default;
 /// `os/architecture[/variant]` in Go's names (image-spec, image-index.md#image-index-property-descriptions).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Platform {
-    /// A GOARCH: `amd64`, `arm64`, `arm` …
+    /// A GOARCH: `amd64`, `arm64`, `arm` … Empty if nobody said it.
+    #[serde(default)]
     pub architecture: String,
-    /// A GOOS: `linux`.
+    /// A GOOS: `linux`. Empty if nobody said it.
+    #[serde(default)]
     pub os: String,
     /// Version of the operating system; used by Windows.
     #[serde(rename = "os.version", default, skip_serializing_if = "Option::is_none")]

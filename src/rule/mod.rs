@@ -242,7 +242,7 @@ rules! {
         "operating system and architecture have Go's names";
     TimeFormat "time-format" Error [Takes Takes Takes Takes Takes]
         "RFC 3339, 5.6"
-        "times are RFC 3339, with `T` and `Z` in upper case as Go's readers want it";
+        "times are RFC 3339, with `T` and `Z` in upper case and without leap seconds as Go's readers want it";
     ConfigEnv "config-env" Error [Takes Takes Takes Takes Takes]
         "image-spec, config.md#properties"
         "environment variables are `NAME=value`";
@@ -289,6 +289,9 @@ rules! {
     TarXattrSize "tar-xattr-size" Error [Takes Takes Takes Takes Warns]
         "Linux, xattr(7)"
         "no attribute has a name longer than 255 bytes or a value larger than 64 KiB: nothing could set it";
+    TarXattrValue "tar-xattr-value" Error [Takes Takes Takes Takes Warns]
+        "Linux, capability.h and posix_acl_xattr.h"
+        "capabilities and ACLs have values that Linux takes: nothing could set others";
     TarRepeatedPath "tar-repeated-path" Error [Takes Takes Takes Takes Warns]
         "image-spec, layer.md#representing-changes"
         "no path comes twice in a layer";

@@ -1,7 +1,7 @@
 use crate::error::{Error, ErrorKind};
 
 /// How files begin that are given for a tar and are none, what they are, and what to do about it.
-const KNOWN: [(&[u8], &str, &str); 12] = [
+const KNOWN: [(&[u8], &str, &str); 13] = [
     (b"\x04\x22\x4d\x18", "lz4", DECOMPRESS),
     (b"LZIP", "lzip", DECOMPRESS),
     (b"\x89LZO\0", "lzop", DECOMPRESS),
@@ -13,6 +13,7 @@ const KNOWN: [(&[u8], &str, &str); 12] = [
     (b"!<arch>\n", "an ar archive, such as a Debian package", EXTRACT),
     (b"\xed\xab\xee\xdb", "an RPM package", EXTRACT),
     (b"hsqs", "a SquashFS image", EXTRACT),
+    (b"QFI\xfb", "a qcow2 disk image", EXTRACT),
     (b"\x7fELF", "a program", "name the directory or the archive that it is in"),
 ];
 
@@ -24,6 +25,11 @@ pub(super) fn no_tar(archive: &str, start: &[u8]) -> Error {
     match KNOWN.iter().find(|(magic, ..)| start.starts_with(magic)) {
         Some((_, what, hint)) => {
             Error::refused_with_hint(format!("{archive}: this is not a tar archive, found {what}"), *hint)
+                .of_kind(ErrorKind::Unsupported)
+        }
+        // The mark of a boot sector, before which wic and others have partitions.
+        None if start.get(510..512) == Some(b"\x55\xaa") => {
+            Error::refused_with_hint(format!("{archive}: this is not a tar archive, found a disk image"), EXTRACT)
                 .of_kind(ErrorKind::Unsupported)
         }
         None => Error::malformed(archive, "at byte 0: this is not a tar archive"),

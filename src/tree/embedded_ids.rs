@@ -38,6 +38,10 @@ pub(crate) const OTHER: u16 = 0x20;
 /// The id of an entry that names no user or group.
 pub(crate) const NO_ID: u32 = u32::MAX;
 
+const ACCESS_ACL: &[u8] = b"system.posix_acl_access";
+const DEFAULT_ACL: &[u8] = b"system.posix_acl_default";
+const CAPABILITY: &[u8] = b"security.capability";
+
 const ACL_VERSION: [u8; 4] = 2_u32.to_le_bytes();
 const CAPABILITY_2: u32 = 0x0200_0000;
 const CAPABILITY_3: u32 = 0x0300_0000;
@@ -47,10 +51,16 @@ impl Parsed {
     /// Parses an attribute; returns `None` for other attributes, and for a value that the kernel would not accept.
     pub(crate) fn parse(name: &[u8], value: &[u8]) -> Option<Self> {
         match name {
-            b"system.posix_acl_access" | b"system.posix_acl_default" => acl(value),
-            b"security.capability" => capability(value),
+            ACCESS_ACL | DEFAULT_ACL => acl(value),
+            CAPABILITY => capability(value),
             _ => None,
         }
+    }
+
+    /// Whether the kernel takes the value of an attribute, as far as it interprets values of this name.
+    pub(crate) fn is_valid(name: &[u8], value: &[u8]) -> bool {
+        let is_interpreted = matches!(name, ACCESS_ACL | DEFAULT_ACL | CAPABILITY);
+        !is_interpreted || Parsed::parse(name, value).is_some()
     }
 
     /// Returns the ids, in their order.

@@ -250,6 +250,20 @@ fn what_is_no_archive_is_named() {
             }
         }
     }
+    // A filesystem image: zeros, and what it is later; a disk with partitions; a window that takes too much memory.
+    let zeros = |rest: &[u8]| [&[0; 1024], rest].concat();
+    let boot = [&[0x33; 510][..], b"\x55\xaa"].concat();
+    let long_window = b"\x28\xb5\x2f\xfd\x00\xa8\x01\x00\x00".to_vec();
+    for (bytes, words) in [
+        (zeros(b"x"), "this is not a tar archive: zeros, and then something else\nhint: filesystem images"),
+        (boot, "found a disk image\nhint: extract it"),
+        (long_window, "a window of more than 128 MiB: decompress it first"),
+        (zeros(&[0; 4096]), "rootfs `a.tar` is empty"),
+    ] {
+        fs::write(scratch.join("a.tar"), bytes).unwrap();
+        let error = Tool::build("a.tar").arg("oci:out").within(scratch.path()).run().error();
+        assert!(error.contains(words), "{error}");
+    }
     // An image on standard input has no name that could be typed.
     let _ = Tool::build("rootfs").arg("image.tar").within(scratch.path()).bake();
     let shell = ["sh", "-c", "exec \"$0\" \"$@\" < image.tar"];

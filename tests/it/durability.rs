@@ -136,16 +136,16 @@ fn a_lock_that_cannot_be_had_is_an_error_that_names_the_place() {
     let _ = Tool::build("rootfs").args(["oci:out:v1", "a.tar:v1"]).within(scratch.path()).bake();
     let before = bytes_of(&scratch.join("out"));
     for (words, place) in [
-        (&["build", "rootfs", "oci:out:v2", "--arch=amd64"][..], "`out"),
-        (&["build", "rootfs", "oci:new", "--arch=amd64"], "`new`"),
-        (&["build", "rootfs", "new.tar", "--arch=amd64"], "`new.tar`"),
-        (&["convert", "oci:out:v1", "docker-archive:new.tar:app"], "`new.tar`"),
-        (&["config", "oci:out:v1", "--env", "A=1"], "`out"),
-        (&["attach", "oci:out:v1", "bill.json", "--type=text/plain"], "`out"),
-        (&["tag", "oci:out:v1", "v2"], "`out"),
-        (&["tag", "a.tar:v1", "v2"], "`a.tar`"),
-        (&["rm", "oci:out:v1"], "`out"),
-        (&["gc", "oci:out"], "`out"),
+        (&["build", "rootfs", "oci:out:v2", "--arch=amd64"][..], "out"),
+        (&["build", "rootfs", "oci:new", "--arch=amd64"], "new"),
+        (&["build", "rootfs", "new.tar", "--arch=amd64"], "new.tar"),
+        (&["convert", "oci:out:v1", "docker-archive:new.tar:app"], "new.tar"),
+        (&["config", "oci:out:v1", "--env", "A=1"], "out"),
+        (&["attach", "oci:out:v1", "bill.json", "--type=text/plain"], "out"),
+        (&["tag", "oci:out:v1", "v2"], "out"),
+        (&["tag", "a.tar:v1", "v2"], "a.tar"),
+        (&["rm", "oci:out:v1"], "out"),
+        (&["gc", "oci:out"], "out"),
         (&["unpack", "oci:out:v1", "tree"], "`tree`"),
     ] {
         for (error, text) in [("ENOLCK", "No locks available"), ("EIO", "Input/output error")] {

@@ -80,3 +80,27 @@ fn a_base_is_found_under_default_variants() {
         assert_eq!(*base, images[meant]["digest"], "{architecture} of {platforms:?}");
     }
 }
+
+/// Some tools say no platform in the index, or one that is unknown; the config has it. That does not make an artifact of an
+/// image.
+#[test]
+fn a_platform_that_only_the_config_knows() {
+    let scratch = Scratch::new();
+    let layout = ByHand::at(&scratch.join("l"));
+    let image = layout.image(&[], &json!({"architecture": "arm64", "os": "linux"}));
+    for platform in [
+        json!({"architecture": "unknown", "os": "unknown"}),
+        json!({}),
+        json!({"os": "linux"}),
+        json!({"architecture": "", "os": ""}),
+    ] {
+        layout.list(&[with(named(&image, "v1"), &json!({"platform": platform}))]);
+        for words in [&["inspect", "oci:l:v1", "--json"][..], &["inspect", "oci:l", "--json"]] {
+            let found = Tool::new(words[0]).args(&words[1..]).within(scratch.path()).run().json();
+            assert_eq!(found["digest"], image["digest"], "{platform}");
+        }
+        let listed = Tool::new("ls").args(["oci:l", "--json"]).within(scratch.path()).run().json();
+        assert_eq!(listed[0]["ref"], "v1", "{platform}");
+        Tool::new("convert").args(["oci:l:v1", "oci:c:v1"]).within(scratch.path()).run().printed();
+    }
+}

@@ -407,9 +407,10 @@ fn names(index: &Index) -> Vec<String> {
 }
 
 /// Whether the index marks a manifest as an artifact. It lists attestations of `BuildKit` as images for
-/// `unknown/unknown`.
+/// `unknown/unknown`. What has a name is an image of which nobody said the platform.
 pub(crate) fn is_artifact(descriptor: &Descriptor) -> bool {
     let artifact_type = descriptor.artifact_type.clone().map(|text| MediaType::from(text).kind());
     artifact_type.is_some_and(|kind| kind != MediaKind::Config)
-        || descriptor.platform.as_ref().is_some_and(|platform| platform.os == "unknown")
+        || (descriptor.ref_name().is_none()
+            && descriptor.platform.as_ref().is_some_and(|platform| platform.os == "unknown"))
 }

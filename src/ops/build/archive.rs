@@ -6,7 +6,7 @@ use std::io::{Read, Seek};
 use std::path::Path;
 
 use crate::compress::Format;
-use crate::error::{Error, IoContext, Result};
+use crate::error::{Error, ErrorKind, IoContext, Result};
 use crate::hint::{Hint, OptionName};
 use crate::image::kept_content::{KeptContent, KeptFile};
 use crate::layer::Fold;
@@ -36,6 +36,8 @@ pub(super) fn read(
     };
     let attributes = FilesystemAttributes::of(&changeset);
     changeset.lost.retain(|keyword| !is_applied(keyword));
+    // Without a member, there is nothing else to warn of than bytes after the end.
+    let is_tar = !changeset.members.is_empty() || changeset.warnings.is_empty();
     let mut members = changeset.members;
     let mut exclusion = Exclusion::new(&policy.exclude);
     for entry in &mut members {
@@ -60,7 +62,7 @@ pub(super) fn read(
         TarPath::parse(top.as_bytes()).is_ok_and(|top| folded.tree.get(&top).is_some())
     })?;
     if folded.tree.len() < 2 {
-        return Err(nothing_in(name, &excluded));
+        return Err(if is_tar { nothing_in(name, &excluded) } else { no_tar_after_zeros(name) });
     }
     let directories = folded.tree.iter().filter(is_directory).map(|entry| &entry.path);
     let made_up = directories.filter(|path| !described.contains(path)).cloned().collect();
@@ -72,6 +74,15 @@ pub(super) fn read(
     warnings.extend(changeset.lost.warnings(name));
     let (tree, content, of_base) = (folded.tree, Box::new(content), BTreeMap::new());
     Ok(ReadRootfs { tree, content, warnings, excluded, made_up, of_base })
+}
+
+/// The error for a file that begins as an empty tar ends, with zeros.
+fn no_tar_after_zeros(name: &str) -> Error {
+    Error::refused_with_hint(
+        format!("rootfs `{name}`: this is not a tar archive: zeros, and then something else"),
+        "filesystem images (ext4, erofs, ISO 9660) begin so: extract or mount it, and name the directory",
+    )
+    .of_kind(ErrorKind::Unsupported)
 }
 
 /// Returns the places of the contents in an archive that can be read at any place. Returns `None` if it cannot, or if

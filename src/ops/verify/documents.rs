@@ -216,7 +216,10 @@ impl<'a> DocumentWalk<'a> {
                 Some(value)
             }
             Err(error) => {
-                self.findings.add(Rule::DocumentJson, place, "well-formed JSON", error.to_string());
+                let found = error.to_string();
+                let is_too_deep = found.starts_with("recursion limit exceeded");
+                let expected = if is_too_deep { "at most 127 levels of nesting" } else { "well-formed JSON" };
+                self.findings.add(Rule::DocumentJson, place, expected, found);
                 None
             }
         }

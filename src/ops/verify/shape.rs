@@ -107,6 +107,12 @@ pub(super) const CONFIG: Shape = Shape::Object(&[
     optional("os.features", TEXTS),
     optional("variant", Shape::Text),
     optional("config", Shape::Fields(execution)),
+    // Of Docker, image/image.go.
+    optional("id", Shape::Text),
+    optional("parent", Shape::Text),
+    optional("comment", Shape::Text),
+    optional("container", Shape::Text),
+    optional("docker_version", Shape::Text),
     required(
         "rootfs",
         Shape::Object(&[required("type", Shape::Text), required("diff_ids", Shape::List(&Shape::Text))]),
@@ -123,10 +129,29 @@ pub(super) const CONFIG: Shape = Shape::Object(&[
     ),
 ]);
 
-/// The execution parameters: the fields that this version knows, and one that Windows knows.
+/// Execution parameters that no image needs, and that Docker's code and skopeo read all the same (Docker,
+/// api/types/container/config.go).
+const OTHERS_OF_DOCKER: [(&str, Shape); 13] = [
+    ("ArgsEscaped", Shape::Flag),
+    ("AttachStderr", Shape::Flag),
+    ("AttachStdin", Shape::Flag),
+    ("AttachStdout", Shape::Flag),
+    ("Domainname", Shape::Text),
+    ("Hostname", Shape::Text),
+    ("Image", Shape::Text),
+    ("MacAddress", Shape::Text),
+    ("NetworkDisabled", Shape::Flag),
+    ("OpenStdin", Shape::Flag),
+    ("StdinOnce", Shape::Flag),
+    ("StopTimeout", Shape::Number),
+    ("Tty", Shape::Flag),
+];
+
+/// The execution parameters: the fields that this version knows, and others of Docker.
 fn execution() -> Vec<ObjectMember> {
     let fields = ConfigField::all().map(|field| optional(field.member, Shape::of(field.kind)));
-    fields.chain([optional("ArgsEscaped", Shape::Flag)]).collect()
+    let others = OTHERS_OF_DOCKER.map(|(name, shape)| optional(name, shape));
+    fields.chain(others).collect()
 }
 
 fn healthcheck() -> Vec<ObjectMember> {

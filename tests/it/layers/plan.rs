@@ -274,9 +274,9 @@ fn what_cannot_be_planned() {
     make(&scratch);
     for (args, words) in [
         (&["missing"][..], "cannot read the rootfs `missing`"),
-        (&["oci:missing"], "`missing`"),
+        (&["oci:missing"], "missing`"),
         (&["rootfs", "--update", "missing", "--old", "oci:missing"], "cannot read `missing`"),
-        (&["rootfs", "--simulate", "oci:missing"], "`missing`"),
+        (&["rootfs", "--simulate", "oci:missing"], "`oci:missing`"),
         (&["rootfs", "--layers", "packages:0"], "a number from 1 to 120 expected"),
     ] {
         let error = plan(&scratch, args).run().error();

@@ -48,7 +48,7 @@ fn directories_that_cannot_be() {
     ] {
         refused(&scratch, unpack(directory), words);
     }
-    refused(&scratch, Tool::new("unpack").args(["oci:missing", "out"]), &["`missing`"]);
+    refused(&scratch, Tool::new("unpack").args(["oci:missing", "out"]), &["`oci:missing`"]);
     refused(&scratch, Tool::new("unpack").args(["oci:image:other", "out"]), &["oci:image:other"]);
     refused(&scratch, unpack("out").args(["--platform", "linux/arm64"]), &["linux/arm64"]);
 }

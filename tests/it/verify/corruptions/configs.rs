@@ -99,6 +99,7 @@ pub(super) fn configs() -> Vec<Row> {
             "seconds in history",
             change().config(|config| config["history"][0]["created"] = json!("1520598896")),
         ),
+        ("time-format", "a leap second", change().config(|config| config["created"] = json!("2016-12-31T23:59:60Z"))),
         ("config-env", "no value", execution("Env", json!(["PATH=/bin", "TERM"]))),
         ("config-env", "no name", execution("Env", json!(["=x"]))),
         ("config-env-repeated", "two values", execution("Env", json!(["A=1", "B=2", "A=3"]))),

@@ -47,6 +47,17 @@ pub(super) fn documents() -> Vec<Row> {
             "64 MiB of blanks after the index",
             change().index_text(|text| text.resize((64 << 20) + 1, b' ')),
         ),
+        (
+            "document-structure",
+            "a number for a host",
+            change().config(|config| config["config"]["Hostname"] = json!(5)),
+        ),
+        ("document-structure", "a text for a flag", change().config(|config| config["config"]["Tty"] = json!("yes"))),
+        (
+            "document-structure",
+            "a number for Docker's version",
+            change().config(|config| config["docker_version"] = json!(20)),
+        ),
         ("document-json", "half a config", change().config_text(|text| text.truncate(text.len() / 2))),
         ("document-json", "a comma too many", change().index_text(|text| text.insert(1, b','))),
         (

@@ -117,6 +117,16 @@ pub(super) fn tars() -> Vec<Row> {
             "a name that no filesystem has",
             members![pax(&[(&format!("SCHILY.xattr.user.{}", "x".repeat(251)), "")]), file("new", "")],
         ),
+        (
+            "tar-xattr-value",
+            "a capability that is none",
+            members![pax(&[("SCHILY.xattr.security.capability", "all")]), file("new", "")],
+        ),
+        (
+            "tar-xattr-value",
+            "an ACL as text",
+            members![pax(&[("SCHILY.xattr.system.posix_acl_access", "user::rw-")]), file("new", "")],
+        ),
         ("tar-entry", "a path that is too long", members![pax(&[("path", &too_long)]), file("new", "")]),
         ("tar-repeated-path", "a file again", members![file("etc/hostname", "other\n")]),
         ("tar-repeated-path", "a directory again, spelled otherwise", members![directory("./etc/")]),
