@@ -38,6 +38,7 @@ pub(super) fn layout() -> Vec<Row> {
     ]
 }
 
+#[allow(clippy::too_many_lines)] // A table.
 pub(super) fn documents() -> Vec<Row> {
     let blank = |text: &mut Vec<u8>| text.resize((4 << 20) + 1, b' ');
     vec![
