@@ -106,7 +106,7 @@ impl Archive {
             };
             let entry = member.entry?;
             let offset = member.content_offset;
-            let end = offset.saturating_add(entry.size());
+            let end = offset.saturating_add(member.content_size);
             let name = name_of(&entry.path);
             if end > length {
                 self.cut = Some(name.clone());

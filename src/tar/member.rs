@@ -22,6 +22,8 @@ pub struct Member {
     pub offset: u64,
     /// Where its stored content begins. A sparse file ([`Anomaly::Sparse`]) stores less than it holds.
     pub content_offset: u64,
+    /// How many bytes are stored there. Directories with a list of their content have some, too.
+    pub content_size: u64,
     /// Its ACL, label or file flags: PAX keywords and their values ([`Anomaly::ForeignKeyword`]). They are meant for a
     /// filesystem; runtimes do not apply them from a layer.
     pub unapplied: Vec<OwnedRecord>,

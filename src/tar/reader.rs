@@ -264,7 +264,7 @@ impl<R: Read> Reader<R> {
             _ => ContentLayout::Hidden,
         };
         self.state = State::InMember(MemberContent::new(size, stored, layout));
-        Ok(Member { entry, name, offset, content_offset, unapplied, anomalies })
+        Ok(Member { entry, name, offset, content_offset, content_size: stored, unapplied, anomalies })
     }
 
     /// Adds to the room for entries, names and attributes: what an entry is called and links to, and each directory that may

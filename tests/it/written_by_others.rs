@@ -284,6 +284,39 @@ fn archives_of_gnu_tar_with_more_than_entries() {
     assert_eq!(names, ["./", "long"]);
 }
 
+/// Directories that have lists of their content stand before the files of the image.
+#[test]
+fn an_image_in_an_archive_of_gnu_tar_with_lists_is_read() {
+    let scratch = Scratch::new();
+    let Some(tar) = Peer::find("tar") else { return };
+    let image = scratch.join("image");
+    make_layout(&image, &[tar_of(&[Member::File("a", "text")])]);
+    let name = |path: &Path| format!("oci-archive:{}:latest", path.display());
+    // All but the first line, which is the name.
+    let shown = |image: &str| {
+        let shown = Tool::new("inspect").arg(image).arg("--files").run().stdout();
+        shown.split_once('\n').unwrap().1.to_owned()
+    };
+    let expected = shown(&format!("{}:latest", oci(&image)));
+    for (number, options) in [
+        &["--listed-incremental=snapshot"][..],
+        &["--listed-incremental=snapshot1", "--gzip"],
+        &["--listed-incremental=snapshot2", "--format=posix"],
+        &["--listed-incremental=snapshot3", "--label=x", "--format=oldgnu"],
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let archive = scratch.join(&format!("{number}.tar"));
+        let mut command = tar.command();
+        let command_line = ["-C", image.to_str().unwrap(), "-cf", archive.to_str().unwrap(), "."];
+        command.current_dir(scratch.path()).args(options).args(command_line);
+        tar.finish(command);
+        assert_eq!(findings(&name(&archive)).1, 0, "{options:?}");
+        assert_eq!(shown(&name(&archive)), expected, "{options:?}");
+    }
+}
+
 #[test]
 fn acls_are_what_they_are_in_a_directory() {
     let scratch = Scratch::new();

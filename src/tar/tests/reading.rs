@@ -437,6 +437,7 @@ fn labels_are_no_entries_and_lists_make_directories() {
     assert_eq!(shown, [(&b"f"[..], &label_alone[..]), (b"d/", &list), (b"d/f", &[])]);
     assert_eq!(members[0].0.entry.as_ref().unwrap().metadata.mtime, 3.into());
     assert_eq!((&members[1].0.entry.as_ref().unwrap().kind, members[1].1.len()), (&Kind::Directory, 0));
+    assert_eq!(members[1].0.content_size, 7);
     let (anomalies, root) = Raw::default().member(b'5', "", b"", |_| {}).odd();
     assert_eq!((anomalies, root.path.is_root()), (vec![Anomaly::EmptyName], true));
     let (members, end) = read(&label(Raw::default().file("f", b"")).end()).unwrap();
