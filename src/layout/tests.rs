@@ -539,3 +539,14 @@ fn archives_compressed_as_a_whole_are_read_as_they_are() {
         }
     }
 }
+
+/// Whatever is printed of a location can be typed.
+#[test]
+fn slashes_before_a_path_are_no_scheme() {
+    for (text, printed) in [("//oc", "oci:/oc"), ("///oc:v1", "oci:/oc:v1"), ("/oc", "oci:/oc"), ("oc", "oci:oc")] {
+        let location = Location::parse(OsStr::new(text)).unwrap();
+        assert_eq!(location.to_string(), printed);
+        let again = Location::parse(OsStr::new(printed)).unwrap();
+        assert_eq!((again.path, again.name), (location.path, location.name));
+    }
+}

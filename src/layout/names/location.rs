@@ -97,7 +97,9 @@ impl Location {
             let split = if is_stream { Split::of(rest, |_| false) } else { Split::of(rest, on_disk) };
             return split.location(transport).map_err(|reason| Error::invalid(format!("{role} `{shown}`"), reason));
         }
-        let split = Split::of(bytes, on_disk);
+        // Several slashes at the beginning are one on Linux, and after a transport they would be a scheme.
+        let slashes = bytes.iter().take_while(|byte| **byte == b'/').count();
+        let split = Split::of(&bytes[slashes.saturating_sub(1)..], on_disk);
         // A layout that is there is one, whatever its name.
         let is_there = on_disk(Path::new(text))
             || (split.digest.is_some() && on_disk(&split.path))
