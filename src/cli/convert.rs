@@ -21,6 +21,7 @@ use super::{Answer, LocationParser, Session, TargetParser};
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  ocibake convert oci:out:v1 oci-archive:out.tar.xz\n  \
                         ocibake convert docker-archive:app.tar oci:out --compression zstd")]
+#[command(mut_arg("tag", |tag| tag.help("A name for targets that give none (repeatable) [default: the names of the source]")))]
 pub(super) struct Args {
     /// The image; without a name, everything in the layout
     #[arg(value_parser = LocationParser)]

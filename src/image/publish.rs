@@ -58,9 +58,14 @@ impl TargetOptions {
     /// is, because no target is an archive.
     pub(crate) fn unused_tags(&self, targets: &[Location]) -> Result<Vec<String>> {
         let mut unused = Vec::new();
-        if let (Some(name), true) = (&self.repository, targets.iter().all(|target| target.transport == Transport::Oci))
-        {
-            unused.push(format!("the repository `{}` is not used: no target is an archive", name.repository()));
+        if let Some(name) = &self.repository {
+            let name = name.repository();
+            let names = if targets.len() == 1 { "the target names" } else { "the targets name" };
+            if targets.iter().all(|target| target.transport == Transport::Oci) {
+                unused.push(format!("the repository `{name}` is not used: no target is an archive"));
+            } else if !targets.iter().any(takes_repository) {
+                unused.push(format!("the repository `{name}` is not used: {names} the image already"));
+            }
         }
         for tag in &self.tags {
             let mut is_used = false;
@@ -84,6 +89,14 @@ impl TargetOptions {
 
     fn names_for(&self, target: &Location, tags: &[ImageName]) -> Result<Names> {
         Names::of(target, self.repository.as_ref(), tags, &self.additional_tags)
+    }
+}
+
+/// Whether a repository has an effect in a target: it is an archive, and has no full name.
+fn takes_repository(target: &Location) -> bool {
+    match (target.transport, &target.name) {
+        (Transport::Oci, _) | (Transport::DockerArchive, Some(_)) => false,
+        (_, name) => name.as_ref().map_or(true, ImageName::is_word),
     }
 }
 

@@ -14,7 +14,7 @@ use crate::image::publish::{open, TargetOptions};
 use crate::image::sealed::{nameless, say_the_platform};
 use crate::image::transfer::{self, move_all, BlobReport, BlobSource, IndexEntry, Rewritten, TransferPlan};
 use crate::json;
-use crate::layout::{commit_all, DescriptorPath, DockerForm, Draft, Graph, Layout, Location, Trust};
+use crate::layout::{commit_all, DescriptorPath, DockerForm, Draft, Graph, Layout, Location, Transport, Trust};
 use crate::media_type::MediaType;
 use crate::oci::annotations::CONTAINERD_NAME;
 use crate::oci::Descriptor;
@@ -171,6 +171,16 @@ fn list(entries: &[(Digest, IndexEntry)], draft: &mut Draft<'_>, options: &Targe
         let (descriptors, names) = entry.named(draft.target(), options, &mut listed.warnings)?;
         listed.refs.push(names);
         all.extend(descriptors);
+    }
+    let target = draft.target();
+    if let (Some(name), None, true) =
+        (&options.repository, &target.name, options.tags.is_empty() && options.additional_tags.is_empty())
+    {
+        let is_taken = entries.iter().any(|(_, entry)| entry.tag_of_repository(target, options).is_some());
+        if target.transport != Transport::Oci && !is_taken {
+            let name = name.repository();
+            listed.warnings.push(format!("the repository `{name}` is not used in `{target}`: no image has a mere tag"));
+        }
     }
     draft.list_all(all)?;
     // A name that two repositories share is a full one by now.

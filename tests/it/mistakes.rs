@@ -245,6 +245,61 @@ fn what_would_drive_a_terminal_is_escaped() {
     }
 }
 
+/// Tags that come from the source get the repository in archives, as given ones do.
+#[test]
+fn a_repository_for_the_tags_of_the_source() {
+    let scratch = Scratch::new();
+    images(&scratch);
+    let said = |line: &str| {
+        let outcome = typed(&scratch, &line.split(' ').collect::<Vec<_>>());
+        assert_eq!(outcome.code(), 0, "{line}: {}", outcome.stderr());
+        outcome.stderr().to_owned()
+    };
+    let names = |place: &str| {
+        let mut tar = std::process::Command::new("tar");
+        let found = tar.args(["-xOf", place, "index.json"]).current_dir(scratch.path()).output().unwrap();
+        let index: serde_json::Value = serde_json::from_slice(&found.stdout).unwrap();
+        let name =
+            |entry: &serde_json::Value| entry["annotations"]["io.containerd.image.name"].as_str().map(str::to_owned);
+        index["manifests"].as_array().unwrap().iter().map(name).collect::<Vec<_>>()
+    };
+    let foo = |tag: &str| Some(format!("docker.io/team/foo:{tag}"));
+    said("tag oci:other:v1 app:v3 v2");
+    for (line, file, expected) in [
+        ("convert oci:good:v1 a.tar --repository team/foo", "a.tar", vec![foo("v1")]),
+        ("convert oci:good docker-archive:b.tar --repository team/foo", "b.tar", vec![foo("v1")]),
+        ("convert oci:good:v1 c.tar --repository team/foo --additional-tag v9", "c.tar", vec![foo("v1"), foo("v9")]),
+        (
+            "convert oci:other d.tar --repository team/foo",
+            "d.tar",
+            vec![foo("v1"), Some("docker.io/library/app:v3".to_owned()), foo("v2")],
+        ),
+        // What has a full name keeps it.
+        ("convert a.tar e.tar --repository team/foo", "e.tar", vec![foo("v1")]),
+    ] {
+        let _ = said(line);
+        assert_eq!(names(file), expected, "{line}");
+    }
+    let unused = "the repository `team/bar` is not used";
+    for (line, why) in [
+        ("convert oci:good:v1 docker-archive:f.tar:v1 --repository team/bar", "the target names the image already"),
+        ("convert oci:good:v1 oci-archive:f.tar:x/y:v1 --repository team/bar", "the target names the image already"),
+        ("convert oci:good:v1 oci:new:v1 --repository team/bar", "no target is an archive"),
+        ("convert a.tar f.tar --repository team/bar", "no image has a mere tag"),
+    ] {
+        let said = said(line);
+        assert!(said.contains(unused) && said.contains(why) && said.lines().count() == 1, "{line}: {said}");
+    }
+    let lost = said("convert oci:good:v1 docker-archive:g.tar");
+    assert!(lost.contains("`v1` is no name that Docker knows: the image has none in `docker-archive:g.tar`"), "{lost}");
+    assert!(lost.contains("write `docker-archive:g.tar:NAME:v1`, or give a repository for its tag"), "{lost}");
+    // Two images would have one name.
+    said("tag oci:good:v1 team/foo:v2");
+    said("convert oci:other:v2 oci:good");
+    let two = [("convert oci:good h.tar --repository team/foo", "image `oci:good`: one image of the name", "name one")];
+    refused(&scratch, &two);
+}
+
 #[test]
 fn a_target_that_is_another_file_is_not_replaced() {
     let scratch = Scratch::new();

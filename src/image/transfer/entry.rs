@@ -7,7 +7,7 @@ use crate::image::transfer::plan::TransferPlan;
 use crate::image::transfer::rewrite::Rewritten;
 use crate::layout::{
     about, about_by_tag, complete_names, full_name, is_artifact, is_referrers_tag, referrers_tag, without_full_name,
-    DescriptorPath, Graph, ImageName, Layout, Location, NodeContent, Transport,
+    DescriptorPath, DockerTag, Graph, ImageName, Layout, Location, NodeContent, Transport,
 };
 use crate::oci::annotations::{CONTAINERD_NAME, REF_NAME};
 use crate::oci::{Annotations, Descriptor};
@@ -199,6 +199,28 @@ fn refuse_one_name_for_two(entries: &[IndexEntry], layout: &Layout, for_archive:
     Ok(())
 }
 
+/// Refuses a repository that would give the tag of one image the full name of another.
+fn refuse_shared_repository(
+    entries: &[IndexEntry],
+    layout: &Layout,
+    targets: &[Location],
+    options: &TargetOptions,
+) -> Result<()> {
+    let Some(repository) = &options.repository else { return Ok(()) };
+    for target in targets {
+        let mut entries = entries.to_vec();
+        for entry in &mut entries {
+            let tag = entry.tag_of_repository(target, options).and_then(|tag| tag.as_str().parse().ok());
+            if let Some(tag) = tag {
+                let annotations = entry.descriptor.annotations.get_or_insert_with(Annotations::new);
+                annotations.insert(CONTAINERD_NAME.to_owned(), repository.with_tag(tag).whole());
+            }
+        }
+        refuse_one_name_for_two(&entries, layout, target.transport != Transport::Oci)?;
+    }
+    Ok(())
+}
+
 /// Refuses a name for several images, before anything is written.
 pub(crate) fn check_names(
     entries: &[IndexEntry],
@@ -206,6 +228,7 @@ pub(crate) fn check_names(
     targets: &[Location],
     options: &TargetOptions,
 ) -> Result<()> {
+    refuse_shared_repository(entries, layout, targets, options)?;
     let images = || entries.iter().filter(|entry| entry.kind == EntryKind::Image);
     let digests: BTreeSet<&Digest> = images().map(|entry| &entry.descriptor.digest).collect();
     match targets.iter().find(|target| options.gives_names(target)) {
@@ -283,16 +306,15 @@ impl IndexEntry {
         warnings: &mut Vec<String>,
     ) -> Result<(Vec<Descriptor>, Vec<String>)> {
         let keeps_own = target.name.is_none() && options.tags.is_empty();
-        let lost = self.lost_name(target).filter(|_| self.kind == EntryKind::Image && keeps_own);
+        let tag = self.tag_of_repository(target, options);
+        let lost = self.lost_name(target).filter(|_| self.kind == EntryKind::Image && keeps_own && tag.is_none());
         if let Some(name) = lost {
-            let name = name.escape_debug();
-            let whose = if target.is_docker_archive() { " that Docker knows" } else { "" };
-            warnings.push(format!("`{name}` is no name{whose}: the image has none in `{target}`"));
+            warnings.push(lost_warning(name, target));
         }
-        if self.kind == EntryKind::Image && options.gives_names(target) {
+        if self.kind == EntryKind::Image && (options.gives_names(target) || tag.is_some()) {
             let mut options = options.clone();
             if keeps_own {
-                options.tags.extend(self.own_name(target));
+                options.tags.extend(tag.or_else(|| self.own_name(target)));
             }
             let names = options.names(target)?;
             return Ok((names.descriptors(&without_names(self.descriptor.clone())), names.texts()));
@@ -311,6 +333,18 @@ impl IndexEntry {
             _ => descriptor,
         };
         Ok((vec![descriptor], refs.into_iter().collect()))
+    }
+
+    /// The tag of an image that keeps its name in an archive, where a repository is given for tags alone. One that has a
+    /// full name beside it keeps that.
+    pub(crate) fn tag_of_repository(&self, target: &Location, options: &TargetOptions) -> Option<ImageName> {
+        let keeps_own = target.name.is_none() && options.tags.is_empty() && self.kind == EntryKind::Image;
+        if target.transport == Transport::Oci || options.repository.is_none() || !keeps_own {
+            return None;
+        }
+        let tag: ImageName = self.descriptor.ref_name()?.parse().ok()?;
+        let is_tag = tag.is_word() && tag.as_str().parse::<DockerTag>().is_ok();
+        (is_tag && full_name(&self.descriptor).is_none()).then_some(tag)
     }
 
     /// The name that the image has and that the target cannot hold, if it has no other.
@@ -336,6 +370,19 @@ impl IndexEntry {
             }
             Transport::Oci | Transport::OciArchive | Transport::Archive => ref_name,
         }
+    }
+}
+
+/// Says which name an image loses in a target, and how a tag gets the name that Docker needs.
+fn lost_warning(name: &str, target: &Location) -> String {
+    let shown = name.escape_debug();
+    if !target.is_docker_archive() {
+        return format!("`{shown}` is no name: the image has none in `{target}`");
+    }
+    let told = format!("`{shown}` is no name that Docker knows: the image has none in `{target}`");
+    match name.parse::<DockerTag>() {
+        Ok(tag) => format!("{told}; write `{target}:NAME:{}`, or give a repository for its tag", tag.as_str()),
+        Err(_) => format!("{told}; write `{target}:NAME:TAG`"),
     }
 }
 
