@@ -21,7 +21,8 @@ pub fn meant<'a>(value: &str, accepted: &'a str) -> Option<&'a str> {
     let words = words.filter(|word| word.starts_with(|c: char| c.is_ascii_alphabetic()));
     // A single letter is near to every other.
     let words: Vec<&str> = words.filter(|word| value.len() > 1 || word.contains(&value)).collect();
-    if typed.is_empty() || words.contains(&typed) {
+    // The name of a file after `@` is quoted where it cannot be read.
+    if typed.is_empty() || words.contains(&typed.trim_start_matches('@')) {
         return None;
     }
     let lower = |word: &str| word.to_lowercase();

@@ -196,7 +196,7 @@ pub(super) fn command(words: &[&str]) -> String {
     format!("`{}`", words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" "))
 }
 
-fn quoted(word: &str) -> String {
+pub(super) fn quoted(word: &str) -> String {
     shell_words::quote(word).into_owned()
 }
 

@@ -47,8 +47,8 @@ pub(super) struct Args {
     #[arg(long, value_name = "DOCUMENT", conflicts_with_all = ["files", "largest"])]
     raw: Option<RawDocument>,
 
-    /// Print an attached file as it is stored, chosen by digest or type
-    #[arg(long, value_name = "DIGEST|TYPE", conflicts_with_all = ["files", "largest", "raw", "json"])]
+    /// Print an attached file as it is stored, chosen by digest, type or title
+    #[arg(long, value_name = "DIGEST|TYPE|TITLE", conflicts_with_all = ["files", "largest", "raw", "json"])]
     attached: Option<String>,
 }
 

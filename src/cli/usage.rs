@@ -41,7 +41,9 @@ pub(super) fn explanation(error: &clap::Error, words: &[String]) -> (String, Opt
             let verb = usage.split_whitespace().skip_while(|word| *word == "Usage:").nth(1).unwrap_or_default();
             let ours = match (flag.as_str(), verb) {
                 ("--platform", "build") => Some(platform_of_build(value_of(&flag, words))),
+                _ if unquoted_command(&flag, words).is_some() => unquoted_command(&flag, words),
                 (_, "build") => ours(&flag).map(str::to_owned),
+                ("--compression", _) => Some("`ocibake convert` compresses layers anew, with --compression".to_owned()),
                 ("--arch" | "--variant" | "--os", verb) => platform_of_images(verb, words),
                 _ => None,
             };
@@ -126,6 +128,18 @@ fn ours(flag: &str) -> Option<&'static str> {
         "-u" | "--chown" => "--owner says whom the files belong to, --user who runs the image",
         "-w" | "--workdir" => "did you mean `--working-dir`",
         _ => return None,
+    })
+}
+
+/// The command of `--cmd sh -c foo` in quotes, where a flag that is not known belongs to it.
+fn unquoted_command(flag: &str, words: &[String]) -> Option<String> {
+    let is_long = |word: &String| word.starts_with("--");
+    let at = words.iter().position(|word| matches!(word.as_str(), "--cmd" | "--entrypoint"))?;
+    let rest = words.get(at + 1..)?;
+    let command = &rest[..rest.iter().position(is_long).unwrap_or(rest.len())];
+    let is_within = command.iter().skip(1).any(|word| word.starts_with(flag));
+    is_within.then(|| {
+        format!("put the whole command in quotes: {} {}", words[at], super::foreign::quoted(&command.join(" ")))
     })
 }
 
@@ -239,6 +253,9 @@ mod tests {
             ("build r o -t app:v1", "there is no flag `-t`", "a target holds the name"),
             ("ls o --platform linux/arm64", "there is no flag `--platform`", "tell what there is"),
             ("build r o -x", "there is no flag `-x`", "tell what there is"),
+            ("build r o --cmd sh -c foo", "there is no flag `-c`", "in quotes: --cmd 'sh -c foo'"),
+            ("config o --entrypoint /bin/sh -xe --env A=1", "there is no flag `-x`", "--entrypoint '/bin/sh -xe'"),
+            ("config o --compression zstd", "there is no flag `--compression`", "`ocibake convert` compresses"),
             ("ls a b", "one argument too many: `b`", "it is `ocibake ls"),
             ("cat oci:o:v1 a b", "one argument too many: `b`", "it is `ocibake cat"),
             ("biuld r o", "there is no command `biuld`", "did you mean `build`"),

@@ -138,6 +138,11 @@ impl Layout {
         self.archive().map(Archive::trailing).unwrap_or_default()
     }
 
+    /// Returns the member in the middle of which an archive ends, or `None` if it is complete.
+    pub(crate) fn cut(&self) -> Option<&str> {
+        self.archive()?.cut()
+    }
+
     fn archive(&self) -> Option<&Archive> {
         match &self.store {
             Store::Directory(_) => None,

@@ -60,7 +60,11 @@ pub struct Listed {
 /// subject, and its referrers tag not at all, unless the subject is not in the layout.
 pub fn ls(location: &Location, _: &LsOptions, work: &Work<'_>) -> Result<LsReport> {
     work.observer.check()?;
-    Ok(LsReport { entries: entries(&Layout::open(location, work.limits)?)? })
+    let layout = Layout::open(location, work.limits)?;
+    if let Some(member) = layout.cut() {
+        work.warn([format!("`{location}`: the archive ends in the middle of `{}`", member.escape_debug())]);
+    }
+    Ok(LsReport { entries: entries(&layout)? })
 }
 
 fn entries(layout: &Layout) -> Result<Vec<Listed>> {

@@ -96,12 +96,36 @@ fn a_word_of_a_closed_list_that_is_misspelt() {
         ("--stop-signal SIGTREM", "--stop-signal: `SIGTREM` is not accepted", "did you mean `SIGTERM`"),
         ("--exclude-preset devel", "--exclude-preset: `devel` is not accepted", "did you mean `development`"),
         ("--os linus", "--os: `linus` is not accepted", "did you mean `linux`"),
+        ("--cmd sh -c foo", "there is no flag `-c`", "put the whole command in quotes: --cmd 'sh -c foo'"),
         ("--created 20240101", "--created: `20240101` is not accepted", "write `2024-01-01T00:00:00Z`"),
         ("--created 2024-01-01", "--created: `2024-01-01` is not accepted", "write `2024-01-01T00:00:00Z`"),
         ("--created '2024-01-01 12:30:00'", "--created: `2024-01-01 12:30:00`", "write `2024-01-01T12:30:00Z`"),
     ] {
         refused(&scratch, &[(&format!("{build} {flags}"), error, hint)]);
     }
+    refused(
+        &scratch,
+        &[
+            (
+                "config oci:good:v1 --compression zstd",
+                "there is no flag `--compression`",
+                "`ocibake convert` compresses",
+            ),
+            ("config oci:good:v1 --entrypoint /bin/sh -x", "there is no flag `-x`", "--entrypoint '/bin/sh -x'"),
+            (
+                "inspect oci:good@sha256:ca4e",
+                "image `oci:good@sha256:ca4e`: `sha256:` or",
+                "`ocibake ls` shows the digests",
+            ),
+            ("inspect good@sha256:ca4e", "image `good@sha256:ca4e`: `sha256:` or", "first 12 digits"),
+        ],
+    );
+    // A file that cannot be read is no misspelt word.
+    let said = typed(&scratch, &["plan", "rootfs", "--layers", "@nope"]).error();
+    assert_eq!(
+        said,
+        "--layers: `@nope` is not accepted: cannot read the plan `nope`: No such file or directory\nhint: "
+    );
     let history = "config oci:good:v1 --history-created 20240101";
     refused(&scratch, &[(history, "--history-created: `20240101`", "write `2024-01-01T00:00:00Z`")]);
     // For programs, seconds are seconds.
@@ -183,11 +207,12 @@ fn missing_rights_name_the_target_as_it_was_typed() {
     }
     images(&scratch);
     for (words, expected) in [
-        ("convert oci:good:v1 oci:new:v1", "cannot create a directory beside `oci:new:v1`: Permission denied"),
-        ("convert oci:good:v1 new.tar", "cannot create a directory beside `oci-archive:new.tar`: Permission denied"),
-        ("convert oci:good:v1 oci:other:v1", "cannot create a directory in `oci:other:v1`: Permission denied"),
-        ("tag oci:good:v1 v2", "cannot create a directory in `oci:good:v1`: Permission denied"),
-        ("unpack oci:good:v1 new", "cannot create a directory beside `new`: Permission denied"),
+        ("convert oci:good:v1 oci:new:v1", "cannot write in the directory of `oci:new:v1`: Permission denied"),
+        ("convert oci:good:v1 new.tar", "cannot write in the directory of `oci-archive:new.tar`: Permission denied"),
+        ("convert oci:good:v1 oci:other:v1", "cannot write to the layout of `oci:other:v1`: Permission denied"),
+        ("tag oci:good:v1 v2", "cannot write to the layout of `oci:good:v1`: Permission denied"),
+        ("rm oci:good:v1", "cannot write to the layout of `oci:good:v1`: Permission denied"),
+        ("unpack oci:good:v1 new", "cannot write in the directory of `new`: Permission denied"),
     ] {
         let mut words = words.split(' ');
         let tool = Tool::new(words.next().unwrap()).args(words).behind(unprivileged_words()).within(scratch.path());
@@ -243,6 +268,50 @@ fn what_would_drive_a_terminal_is_escaped() {
         let said = format!("{}{}", outcome.stderr(), outcome.printed());
         assert!(!said.contains('\u{1b}'), "{words:?}: {said:?}");
     }
+}
+
+/// Whether its name says it or not, a docker archive is read and not edited.
+#[test]
+fn a_docker_archive_without_its_transport() {
+    let scratch = Scratch::new();
+    images(&scratch);
+    let _ = typed(&scratch, &["convert", "oci:good:v1", "docker-archive:d.tar:app:v1"]).stdout();
+    fs::write(scratch.join("bill.json"), "{}").unwrap();
+    for verb in ["tag d.tar v2", "rm d.tar", "gc d.tar", "config d.tar --user 1", "attach d.tar bill.json --type a/b"] {
+        let hint = "make a layout of it with `ocibake convert`, from `docker-archive:d.tar` to `oci:DIR`";
+        refused(&scratch, &[(verb, "image `oci-archive:d.tar`: docker archives are read, not edited", hint)]);
+    }
+}
+
+#[test]
+fn an_archive_that_is_cut_off_says_where() {
+    let scratch = Scratch::new();
+    images(&scratch);
+    let _ = typed(&scratch, &["convert", "oci:good:v1", "whole.tar"]).stdout();
+    // In the middle of the content of the first blob.
+    let whole = fs::read(scratch.join("whole.tar")).unwrap();
+    let blob = whole.windows(14).enumerate().filter(|(at, bytes)| at % 512 == 0 && bytes.starts_with(b"blobs/sha256/"));
+    let (at, name) = blob.map(|(at, _)| (at, &whole[at..at + 77])).find(|(_, name)| name[13] != 0).unwrap();
+    fs::write(scratch.join("cut.tar"), &whole[..at + 513]).unwrap();
+    let within = format!("the archive ends in the middle of `{}`", String::from_utf8_lossy(name));
+    let listed = typed(&scratch, &["ls", "cut.tar"]);
+    assert!(listed.stderr().contains(&within), "{}", listed.stderr());
+    let said = typed(&scratch, &["unpack", "cut.tar", "to", "--rootless"]).error();
+    assert!(said.contains("is missing: ") && said.contains(&within), "{said}");
+    assert_eq!(typed(&scratch, &["ls", "whole.tar"]).stderr(), "");
+}
+
+#[test]
+fn an_attached_file_goes_by_its_title() {
+    let scratch = Scratch::new();
+    images(&scratch);
+    for name in ["one.json", "two.json"] {
+        fs::write(scratch.join(name), name).unwrap();
+        let _ = typed(&scratch, &["attach", "oci:good:v1", name, "--type", "application/json"]).stdout();
+    }
+    assert_eq!(typed(&scratch, &["inspect", "oci:good:v1", "--attached", "two.json"]).stdout(), "two.json");
+    let error = "image `oci:good:v1`: one file that is attached as `application/json` is wanted, found 2";
+    refused(&scratch, &[("inspect oci:good:v1 --attached application/json", error, "(`one.json`), ")]);
 }
 
 /// Tags that come from the source get the repository in archives, as given ones do.

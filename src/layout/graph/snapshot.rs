@@ -110,7 +110,9 @@ impl Layout {
 
     /// That a blob is not there.
     pub(crate) fn lacks(&self, digest: &Digest) -> Error {
-        Error::malformed(self.location().to_string(), format!("blob {digest} is missing"))
+        let cut = self.cut().map(|member| format!(": the archive ends in the middle of `{}`", member.escape_debug()));
+        let reason = format!("blob {digest} is missing{}", cut.unwrap_or_default());
+        Error::malformed(self.location().to_string(), reason)
     }
 }
 

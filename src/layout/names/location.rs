@@ -9,7 +9,8 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
 use crate::compress::{Codec, GzipLevel, XzLevel, ZstdLevel};
-use crate::error::{as_typed, Error, IoContext, Result};
+use crate::error::{as_typed, Error, ErrorKind, IoContext, Result};
+use crate::hint::Hint;
 use crate::layout::names::ending::{Ending, Outer};
 use crate::layout::names::mistaken;
 use crate::layout::names::role::Role;
@@ -95,7 +96,8 @@ impl Location {
                 _ => {}
             }
             let split = if is_stream { Split::of(rest, |_| false) } else { Split::of(rest, on_disk) };
-            return split.location(transport).map_err(|reason| Error::invalid(format!("{role} `{shown}`"), reason));
+            let has_digest = split.digest.is_some();
+            return split.location(transport).map_err(|reason| not_valid(role, &shown, &reason, has_digest));
         }
         // Several slashes at the beginning are one on Linux, and after a transport they would be a scheme.
         let slashes = bytes.iter().take_while(|byte| **byte == b'/').count();
@@ -116,8 +118,8 @@ impl Location {
             }
             Ending::Plain => Transport::Oci,
         };
-        let location =
-            split.location(transport).map_err(|reason| Error::invalid(format!("{role} `{shown}`"), reason))?;
+        let has_digest = split.digest.is_some();
+        let location = split.location(transport).map_err(|reason| not_valid(role, &shown, &reason, has_digest))?;
         if transport == Transport::Oci && location.path.is_file() {
             return Err(Error::refused_with_hint(
                 format!("{role} `{}`: a layout directory is wanted, found a file", location.path.display()),
@@ -204,6 +206,16 @@ impl Location {
             }
         })
     }
+}
+
+/// The error of a location that is not valid. A digest that is too short is the usual mistake.
+fn not_valid(role: Role, shown: &str, reason: &str, has_digest: bool) -> Error {
+    let subject = format!("{role} `{shown}`");
+    if !has_digest || role == Role::Target {
+        return Error::invalid(subject, reason);
+    }
+    let hint = Hint::from("").verb("ls").text(" shows the digests; their first 12 digits are enough");
+    Error::refused_with_hint(Error::invalid(subject, reason).to_string(), hint).of_kind(ErrorKind::Invalid)
 }
 
 const ENDINGS: &str = "end its name in `.tar`, `.tar.gz`, `.tar.xz` or `.tar.zst`";

@@ -6,7 +6,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::hint::Hint;
 use crate::layout::transaction::lock::lock;
 use crate::layout::transaction::Existing;
-use crate::layout::{digest_of_path, Layout, Location, Transport, BLOBS, INDEX, MARKER};
+use crate::layout::{digest_of_path, Layout, Location, Transport, BLOBS, DOCKER_MANIFEST, INDEX, MARKER};
 use crate::limits::Limits;
 use crate::oci::{Index, LayoutMarker};
 use crate::work::Work;
@@ -67,13 +67,21 @@ pub(super) fn refuse_linked_blobs(target: &Location) -> Result<()> {
 fn check_transport(layout: &Layout) -> Result<()> {
     let location = layout.location();
     match location.transport {
-        Transport::DockerArchive => Err(Error::refused_with_hint(
-            format!("image `{location}`: docker archives are read, not edited"),
-            Hint::from("make a layout of it with ").verb("convert"),
-        )
-        .of_kind(ErrorKind::Unsupported)),
+        Transport::DockerArchive => Err(docker_archive(location)),
         _ => Ok(()),
     }
+}
+
+/// Refuses to edit a docker archive, also one with a layout in it.
+fn docker_archive(location: &Location) -> Error {
+    let path = location.path.display();
+    Error::refused_with_hint(
+        format!("image `{location}`: docker archives are read, not edited"),
+        Hint::from("make a layout of it with ")
+            .verb("convert")
+            .text(format!(", from `docker-archive:{path}` to `oci:DIR`")),
+    )
+    .of_kind(ErrorKind::Unsupported)
 }
 
 /// Checks that a layout has the supported version.
@@ -90,7 +98,11 @@ pub(super) fn check_version(layout: &Layout) -> Result<()> {
 fn check_archive(layout: &Layout) -> Result<()> {
     let location = layout.location();
     let is_part = |name: &str| name == MARKER || name == INDEX || digest_of_path(name).is_some();
-    if let Some(other) = layout.files()?.into_iter().find(|file| !is_part(&file.name)) {
+    let files = layout.files()?;
+    if files.iter().any(|file| file.name == DOCKER_MANIFEST) {
+        return Err(docker_archive(location));
+    }
+    if let Some(other) = files.into_iter().find(|file| !is_part(&file.name)) {
         return Err(Error::refused_with_hint(
             format!(
                 "image `{location}`: an archive of nothing but a layout is wanted, found `{}`",

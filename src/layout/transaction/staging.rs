@@ -47,6 +47,9 @@ pub(crate) fn show() -> Result<MutexGuard<'static, bool>> {
 }
 
 const CREATE: &str = "create a directory in";
+/// What a user calls it, who knows no staging directory.
+const WRITE_LAYOUT: &str = "write to the layout of";
+const WRITE_BESIDE: &str = "write in the directory of";
 const LOCK: &str = "lock a directory in";
 
 /// Says of an error about a directory that it is about what a target needs beside it, or in it.
@@ -55,9 +58,9 @@ pub(crate) fn about_target(error: Error, target: &Path, is_within: bool) -> Erro
         Error::Io { action, cause, .. } => {
             let action = match (action == LOCK, is_within) {
                 (true, true) => LOCK,
-                (false, true) => CREATE,
+                (false, true) => WRITE_LAYOUT,
                 (true, false) => "lock a directory beside",
-                (false, false) => "create a directory beside",
+                (false, false) => WRITE_BESIDE,
             };
             Error::Io { action, path: target.to_path_buf(), cause }
         }

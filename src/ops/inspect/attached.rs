@@ -73,7 +73,8 @@ fn attached(layout: &Layout, is_meant: impl Fn(&Digest) -> bool) -> Result<Vec<A
 }
 
 /// Copies one attached file to `out`. It is attached to what the location means, or to the image for a platform and the
-/// indexes that list it. `wanted` is the digest of the artifact or of the file, or the type of either.
+/// indexes that list it. `wanted` is the digest of the artifact or of the file, the type of either, or
+/// the title of the file.
 ///
 /// # Errors
 ///
@@ -103,10 +104,13 @@ fn attached_file(layout: &Layout, platform: Option<&PlatformPattern>, wanted: &s
     for referrer in layout.referrers()?.into_iter().filter(|referrer| subjects.leads_through(&referrer.subject)) {
         let kind = referrer.artifact_type.unwrap_or_default();
         let is_wanted = kind == wanted || referrer.descriptor.digest.as_str() == wanted;
-        for AttachedFile { descriptor, .. } in referrer.files {
-            there_is.push(format!("{kind} {}", descriptor.digest));
-            let is_wanted =
-                is_wanted || descriptor.media_type.as_str() == wanted || descriptor.digest.as_str() == wanted;
+        for AttachedFile { descriptor, title } in referrer.files {
+            let shown = title.as_ref().map(|title| format!(" (`{}`)", title.escape_debug())).unwrap_or_default();
+            there_is.push(format!("{kind} {}{shown}", descriptor.digest));
+            let is_wanted = is_wanted
+                || descriptor.media_type.as_str() == wanted
+                || descriptor.digest.as_str() == wanted
+                || title.as_deref() == Some(wanted);
             if is_wanted && !found.iter().any(|known: &Descriptor| known.digest == descriptor.digest) {
                 found.push(descriptor);
             }
@@ -121,7 +125,10 @@ fn attached_file(layout: &Layout, platform: Option<&PlatformPattern>, wanted: &s
             Err(if there_is.is_empty() {
                 Error::refused_with_hint(message, Hint::from("nothing is attached: ").verb("attach").text(" does it"))
             } else {
-                Error::refused_with_hint(message, format!("give a type or a digest: there is {}", there_is.join(", ")))
+                Error::refused_with_hint(
+                    message,
+                    format!("give a type, a digest or a title: there is {}", there_is.join(", ")),
+                )
             })
         }
     }

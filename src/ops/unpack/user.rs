@@ -3,7 +3,8 @@
 
 use std::io::Read;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
+use crate::hint::Hint;
 use crate::ops::unpack::disk::Disk;
 use crate::tree::TarPath;
 
@@ -45,8 +46,10 @@ impl Accounts {
     pub(super) fn resolve(&self, text: &str) -> Result<User> {
         let (user, group) = text.split_once(':').unwrap_or((text, ""));
         let unknown = |what: &str, name: &str, file: &str| {
-            let reason = format!("the {what} `{}` is not in the image's `{file}`", name.escape_debug());
-            Error::malformed(format!("user `{}`", text.escape_debug()), reason)
+            let message =
+                format!("the image runs as the {what} `{}`, which is not in its `{file}`", name.escape_debug());
+            let hint = Hint::from("give it another user with ").verb("config").text(", or unpack it without a bundle");
+            Error::refused_with_hint(message, hint).of_kind(ErrorKind::Damaged)
         };
         let number: Option<u32> = if user.is_empty() { Some(0) } else { user.parse().ok() };
         let account = self.accounts().find(|account| match number {
@@ -167,11 +170,11 @@ mod tests {
     #[test]
     fn names_that_are_not_known_are_errors() {
         for (text, expected) in [
-            ("nobody", "user `nobody`: the user `nobody` is not in the image's `etc/passwd`"),
-            ("-1", "user `-1`: the user `-1` is not in the image's `etc/passwd`"),
-            ("4294967296", "user `4294967296`: the user `4294967296` is not in the image's `etc/passwd`"),
-            ("app:users", "user `app:users`: the group `users` is not in the image's `etc/group`"),
-            ("1:users", "user `1:users`: the group `users` is not in the image's `etc/group`"),
+            ("nobody", "the image runs as the user `nobody`, which is not in its `etc/passwd`"),
+            ("-1", "the image runs as the user `-1`, which is not in its `etc/passwd`"),
+            ("4294967296", "the image runs as the user `4294967296`, which is not in its `etc/passwd`"),
+            ("app:users", "the image runs as the group `users`, which is not in its `etc/group`"),
+            ("1:users", "the image runs as the group `users`, which is not in its `etc/group`"),
         ] {
             assert_eq!(accounts().resolve(text).unwrap_err().to_string(), expected);
         }

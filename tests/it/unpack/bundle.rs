@@ -125,7 +125,12 @@ fn users_are_looked_up_in_the_image_and_nowhere_else() {
         image(&scratch.join("other"), &[layer(words)], &json!({"User": "host"}));
         let before = names_below(scratch.path());
         let error = Tool::new("unpack").args(["oci:other", "out", "--bundle"]).within(scratch.path()).run().error();
-        assert!(error.contains("the user `host` is not in the image's `etc/passwd`"), "{error}");
+        assert!(
+            error.contains(
+                "the user `host`, which is not in its `etc/passwd`\nhint: give it another user with `ocibake config`"
+            ),
+            "{error}"
+        );
         assert_eq!(names_below(scratch.path()), before);
         fs::remove_dir_all(scratch.join("other")).unwrap();
     }
