@@ -297,7 +297,7 @@ fn an_edit_makes_few_blocks_new() {
     };
     let before = blocks(&Files(files.clone()));
     assert!(before.len() > 12, "{}", before.len());
-    let turns = 30;
+    let turns = 15;
     let mut new = 0;
     for turn in 0..turns {
         let mut edited = files.clone();
