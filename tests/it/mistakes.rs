@@ -377,6 +377,9 @@ fn a_target_that_is_another_file_is_not_replaced() {
         let mut shell = std::process::Command::new("sh");
         assert!(shell.args(["-ec", script]).current_dir(scratch.path()).status().unwrap().success(), "{script}");
     };
+    // Names like those in images make none.
+    sh("mkdir web && echo '{\"name\":\"shop\"}' > web/manifest.json && tar -cf web.tar -C web manifest.json");
+    sh("mkdir -p hex/$(printf %064d 7) hex/blobs/a && echo '[]' > hex/index.json && tar -cf hex.tar -C hex .");
     sh("tar -cf rfs.tar -C rootfs . && gzip -k rfs.tar && echo notes > notes.txt && head -c 20000 /dev/zero > disk.tar");
     fs::create_dir(scratch.join("upper")).unwrap();
     let wanted =
@@ -388,6 +391,8 @@ fn a_target_that_is_another_file_is_not_replaced() {
         ("convert oci:good:v1 docker-archive:rfs.tar:app:v1", "docker-archive:rfs.tar:app:v1"),
         ("convert oci:good:v1 oci-archive:notes.txt", "oci-archive:notes.txt"),
         ("convert oci:good:v1 disk.tar", "oci-archive:disk.tar"),
+        ("convert oci:good:v1 web.tar", "oci-archive:web.tar"),
+        ("convert oci:good:v1 hex.tar", "oci-archive:hex.tar"),
         ("squash oci:good:v1 rfs.tar", "oci-archive:rfs.tar"),
         ("index oci:good:v1 oci:other:v1 docker-archive:notes.txt", "docker-archive:notes.txt"),
         ("build rootfs rfs.tar --arch amd64 --owner 0:0", "oci-archive:rfs.tar"),
@@ -408,6 +413,10 @@ fn a_target_that_is_another_file_is_not_replaced() {
     for target in ["empty.tar", "empty.tar", "docker-archive:empty.tar:app:v1", "oci-archive:empty.tar"] {
         let _ = typed(&scratch, &["convert", "oci:good:v1", target]).stdout();
     }
+    // A docker archive may begin with anything.
+    let _ = typed(&scratch, &["convert", "oci:good:v1", "docker-archive:d.tar:app", "--docker-legacy-only"]).stdout();
+    sh("mkdir d && tar -xf d.tar -C d && head -c 5000000 /dev/zero > d/0 && tar -cf late.tar -C d 0 $(ls d)");
+    let _ = typed(&scratch, &["convert", "oci:good:v1", "docker-archive:late.tar:app"]).stdout();
     sh("head -c 3000 empty.tar > cut.tar && tar -cf other.tar -C good . && gzip -k other.tar");
     for target in ["cut.tar", "other.tar", "docker-archive:other.tar.gz:app:v1"] {
         let _ = typed(&scratch, &["convert", "oci:good:v1", target]).stdout();

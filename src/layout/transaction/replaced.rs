@@ -6,20 +6,21 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use crate::compress::Decoder;
-use crate::error::{Error, Result};
+use crate::error::{Error, IoContext, Result};
 use crate::layout::transaction::staging::STAGING_PREFIX;
-use crate::layout::{Location, BLOBS, DOCKER_MANIFEST, INDEX, MARKER};
+use crate::layout::{Layout, Location, Transport, BLOBS, INDEX, MARKER};
 use crate::limits::Limits;
 use crate::tar;
 
-/// How many members are looked at. Each known writer begins with one that tells.
-const MEMBERS: usize = 32;
+/// How many members are looked at for the marker of a layout, which is the first in archives of ours.
+const MEMBERS: usize = 8;
 /// How much of the tar is read for them.
-const START: u64 = 4 << 20;
+const START: u64 = 64 << 10;
 
-/// Refuses to replace a file that is no image archive and not empty. A damaged image archive may go.
+/// Refuses to replace a file that is no image archive and not empty. An archive of a layout may be cut off.
 pub(super) fn refuse_other_file(target: &Location, limits: Limits) -> Result<()> {
-    if !is_other_file(&target.path, limits) {
+    let file = File::open(&target.path).at("open", &target.path)?;
+    if !is_other_file(file, &target.path, limits) {
         return Ok(());
     }
     Err(Error::refused_with_hint(
@@ -32,7 +33,10 @@ pub(super) fn refuse_other_file(target: &Location, limits: Limits) -> Result<()>
 pub fn holds_no_image(path: &Path) -> bool {
     match path.metadata() {
         Ok(found) if found.is_dir() => !path.join(INDEX).is_file() && !holds_only_remains(path),
-        Ok(found) => found.is_file() && is_other_file(path, Limits::default()),
+        Ok(found) => {
+            let is_other = |file| is_other_file(file, path, Limits::default());
+            found.is_file() && File::open(path).is_ok_and(is_other)
+        }
         Err(_) => false,
     }
 }
@@ -46,50 +50,27 @@ pub(super) fn holds_only_remains(directory: &Path) -> bool {
     entries.flatten().all(|entry| is_ours(entry.file_name().as_bytes()))
 }
 
-/// A file that cannot be read is taken for another one.
-fn is_other_file(path: &Path, limits: Limits) -> bool {
-    let is_empty = path.metadata().is_ok_and(|found| found.len() == 0);
-    !is_empty && !File::open(path).is_ok_and(|file| begins_as_image(file, limits))
+fn is_other_file(file: File, path: &Path, limits: Limits) -> bool {
+    let is_empty = file.metadata().is_ok_and(|found| found.len() == 0);
+    !is_empty && !begins_with_marker(file, limits) && !can_be_read(path, limits)
 }
 
-/// Whether one of the first members of an archive is that of an image.
-fn begins_as_image(file: File, limits: Limits) -> bool {
+/// Whether one of the first members is the marker of a layout: then the rest need not be read, nor be whole.
+fn begins_with_marker(file: File, limits: Limits) -> bool {
     let Ok(decoder) = Decoder::new(file, limits) else { return false };
     let mut reader = tar::Reader::new(decoder.take(START), "the target", limits);
     for _ in 0..MEMBERS {
         let Ok(Some(member)) = reader.next_member() else { return false };
-        let Ok(entry) = member.entry else { return false };
-        if is_of_image(&String::from_utf8_lossy(entry.path.as_bytes())) {
+        if member.entry.is_ok_and(|entry| entry.path.as_bytes() == MARKER.as_bytes()) {
             return true;
         }
     }
     false
 }
 
-/// Whether a layout or a docker archive has a member of this name. Docker and others begin with a directory, a layer or a
-/// config that is called after a digest.
-fn is_of_image(name: &str) -> bool {
-    let first = name.split('/').next().unwrap_or_default();
-    let digest = first.strip_prefix("sha256:").unwrap_or(first).split('.').next().unwrap_or_default();
-    let is_digest = digest.len() == 64 && digest.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-    first == BLOBS || is_digest || [MARKER, INDEX, DOCKER_MANIFEST].contains(&name)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn members_that_tell_an_image() {
-        let digest = "8c3d".repeat(16);
-        for name in ["oci-layout", "index.json", "manifest.json", "blobs", "blobs/sha256/x"] {
-            assert!(is_of_image(name), "{name}");
-        }
-        for name in ["{}/VERSION", "{}", "{}.tar", "{}.json", "sha256:{}", "{}.tar.gz"] {
-            assert!(is_of_image(&name.replace("{}", &digest)), "{name}");
-        }
-        for name in ["", "etc", "etc/index.json", "usr/blobs", "8c3d", "manifest.json.bak"] {
-            assert!(!is_of_image(name), "{name}");
-        }
-    }
+/// Whether the archive is read as a layout or as a docker archive.
+fn can_be_read(path: &Path, limits: Limits) -> bool {
+    let path = path.to_path_buf();
+    let location = Location { transport: Transport::Archive, path, name: None, digest: None, bare: false };
+    Layout::open_as_it_is(&location, limits).and_then(|layout| layout.index().map(drop)).is_ok()
 }

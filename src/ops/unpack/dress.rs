@@ -12,7 +12,7 @@ use crate::hint::{Hint, OptionName};
 use crate::ops::unpack::inode::Inode;
 use crate::ops::unpack::xattr::{why_not, Why};
 use crate::ops::unpack::Rights;
-use crate::tree::{Kind, Metadata, Mtime, XattrPolicy};
+use crate::tree::{Kind, Metadata, Mtime, ParsedXattr, XattrPolicy};
 
 /// Something in the image that could not be set or made.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,6 +62,9 @@ pub(super) fn dress(
     for (name, value) in xattrs {
         if !XattrPolicy::Portable.keeps(name) {
             left_out.push(LeftOut::HostXattr(name.as_slice().into()));
+        } else if value.is_empty() && !ParsedXattr::is_valid(name, value) {
+            // The kernel takes it, and does not run the file any more.
+            left_out.push(LeftOut::Xattr { name: name.as_slice().into(), why: Why::Value });
         } else if let Err(error) = place.set_xattr(name, value) {
             let why = match why_not(place, name, value, error) {
                 Ok(why) => why,

@@ -113,6 +113,8 @@ pub(super) const CONFIG: Shape = Shape::Object(&[
     optional("comment", Shape::Text),
     optional("container", Shape::Text),
     optional("docker_version", Shape::Text),
+    optional("container_config", Shape::Fields(execution)),
+    optional("Size", Shape::Number),
     required(
         "rootfs",
         Shape::Object(&[required("type", Shape::Text), required("diff_ids", Shape::List(&Shape::Text))]),
@@ -131,7 +133,7 @@ pub(super) const CONFIG: Shape = Shape::Object(&[
 
 /// Execution parameters that no image needs, and that Docker's code and skopeo read all the same (Docker,
 /// api/types/container/config.go).
-const OTHERS_OF_DOCKER: [(&str, Shape); 13] = [
+const OTHERS_OF_DOCKER: [(&str, Shape); 15] = [
     ("ArgsEscaped", Shape::Flag),
     ("AttachStderr", Shape::Flag),
     ("AttachStdin", Shape::Flag),
@@ -141,7 +143,9 @@ const OTHERS_OF_DOCKER: [(&str, Shape); 13] = [
     ("Image", Shape::Text),
     ("MacAddress", Shape::Text),
     ("NetworkDisabled", Shape::Flag),
+    ("OnBuild", TEXTS),
     ("OpenStdin", Shape::Flag),
+    ("Shell", TEXTS),
     ("StdinOnce", Shape::Flag),
     ("StopTimeout", Shape::Number),
     ("Tty", Shape::Flag),

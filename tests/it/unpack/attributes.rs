@@ -43,6 +43,7 @@ fn impossible() -> Vec<(&'static str, Member, String, String, &'static str)> {
         of("no namespace", file("x", "1"), "x", "1", filesystem),
         of("an unknown namespace", directory("x"), "windows.acl", "x", filesystem),
         of("half a capability", file("x", "1"), "security.capability", "\u{1}\0\0\u{2}\0", value),
+        of("an empty capability", file("x", "1"), "security.capability", "", value),
         of("half an ACL", file("x", "1"), "system.posix_acl_access", "\u{2}\0\0\0\u{1}", value),
         of("a name of its namespace alone", file("x", "1"), "user.", "1", value),
         of("a long name", file("x", "1"), &format!("user.{}", "n".repeat(300)), "1", size),

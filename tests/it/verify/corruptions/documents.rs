@@ -53,6 +53,11 @@ pub(super) fn documents() -> Vec<Row> {
             "a number for a host",
             change().config(|config| config["config"]["Hostname"] = json!(5)),
         ),
+        (
+            "document-structure",
+            "a text for a list in what Docker built it with",
+            change().config(|config| config["container_config"] = json!({"Shell": "/bin/sh"})),
+        ),
         ("document-structure", "a text for a flag", change().config(|config| config["config"]["Tty"] = json!("yes"))),
         (
             "document-structure",
