@@ -141,6 +141,9 @@ struct DocumentHead {
     media_type: Option<String>,
     layers: Option<IgnoredAny>,
     manifests: Option<IgnoredAny>,
+    config: Option<IgnoredAny>,
+    fs_layers: Option<IgnoredAny>,
+    history: Option<IgnoredAny>,
 }
 
 impl DocumentHead {
@@ -148,8 +151,12 @@ impl DocumentHead {
     /// (CVE-2021-41190).
     fn check(raw: &[u8], media_type: &MediaType) -> Result<(), String> {
         let head: DocumentHead = serde_json::from_slice(raw).map_err(|error| error.to_string())?;
-        if head.manifests.is_some() && head.layers.is_some() {
+        if head.manifests.is_some() && (head.layers.is_some() || head.config.is_some()) {
             return Err("a manifest or an index expected, found the members of both".to_owned());
+        }
+        // Those of Docker's first schema, too: Podman's readers refuse them.
+        if head.fs_layers.is_some() || head.history.is_some() {
+            return Err("a manifest or an index expected, found members of a schema 1 manifest".to_owned());
         }
         match head.media_type.filter(|own| !own.is_empty() && own != media_type.as_str()) {
             None => Ok(()),

@@ -45,7 +45,8 @@ impl Layout {
         if let Some(other) = index.media_type.as_ref().filter(|own| own.kind() != MediaKind::Index) {
             return Err(Error::malformed(subject(), format!("the media type of an index expected, found `{other}`")));
         }
-        if index.other.contains_key("layers") {
+        let has = |member: &&str| index.other.get(*member).is_some_and(|value| !value.is_null());
+        if ["config", "fsLayers", "history", "layers"].iter().any(has) {
             return Err(Error::malformed(subject(), "an index expected, found the members of a manifest too"));
         }
         Ok(())

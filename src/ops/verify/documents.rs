@@ -284,7 +284,7 @@ impl<'a> DocumentWalk<'a> {
 
     fn document(&mut self, value: &Value, wanted: DocumentKind, place: &FindingPlace, size: u64) -> Result<Facts> {
         let kinds = DocumentKind::of(value);
-        self.check_ambiguity(&kinds, place);
+        self.check_ambiguity(value, &kinds, place);
         let kind = if kinds.contains(&wanted) { wanted } else { kinds.first().copied().unwrap_or(wanted) };
         let text = |value: &Value| value.as_str().filter(|text| !text.is_empty()).map(str::to_owned);
         let mut facts = Facts { kind: Some(kind), ..Facts::unknown(Size::Bytes(size)) };
@@ -315,10 +315,18 @@ impl<'a> DocumentWalk<'a> {
     }
 
     /// A manifest that is also an index is one image to some readers and another to others.
-    pub(super) fn check_ambiguity(&mut self, kinds: &[DocumentKind], place: &FindingPlace) {
-        if kinds.contains(&DocumentKind::Index) && kinds.contains(&DocumentKind::Manifest) {
-            self.findings.add(Rule::DocumentAmbiguous, place, "a manifest or an index", "the members of both");
-        }
+    pub(super) fn check_ambiguity(&mut self, value: &Value, kinds: &[DocumentKind], place: &FindingPlace) {
+        let is = |kind| kinds.contains(&kind);
+        let has =
+            |members: &[&str]| members.iter().any(|member| value.get(member).is_some_and(|found| !found.is_null()));
+        let found = if is(DocumentKind::Index) && (is(DocumentKind::Manifest) || has(&["config"])) {
+            "the members of both"
+        } else if (is(DocumentKind::Index) || is(DocumentKind::Manifest)) && has(&["fsLayers", "history"]) {
+            "members of a schema 1 manifest"
+        } else {
+            return;
+        };
+        self.findings.add(Rule::DocumentAmbiguous, place, "a manifest or an index", found);
     }
 
     /// Checks that this library's own structs accept what the tables of members accept. `errors` is how many errors

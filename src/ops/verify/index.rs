@@ -30,7 +30,7 @@ impl DocumentWalk<'_> {
             let expected = quoted(MediaType::INDEX.as_str());
             self.findings.add(Rule::DocumentMediaType, &place.member("mediaType"), expected, quoted(found));
         }
-        self.check_ambiguity(&DocumentKind::of(&value), &place);
+        self.check_ambiguity(&value, &DocumentKind::of(&value), &place);
         self.note_referrers_tags(&value);
         self.index(&value, &place, AnnotationsOf::IndexEntry)
     }

@@ -133,6 +133,13 @@ pub(super) fn documents() -> Vec<Row> {
             "a manifest that is an index too",
             change().manifest(|manifest| manifest["manifests"] = json!([])),
         ),
+        ("document-ambiguous", "an index with a config", change().index(|index| index["config"] = json!({}))),
+        ("document-ambiguous", "an index of schema 1", change().index(|index| index["history"] = json!([]))),
+        (
+            "document-ambiguous",
+            "a manifest of schema 1",
+            change().manifest(|manifest| manifest["fsLayers"] = json!([])),
+        ),
         ("document-ambiguous", "an index that is a manifest too", change().index(|index| index["layers"] = json!([]))),
         (
             "annotation-value",
