@@ -130,10 +130,7 @@ enum Command {
 impl Command {
     /// Whether it reads or sets the owners of files, so that it must see what pseudo or fakeroot make of them.
     fn deals_with_owners(&self) -> bool {
-        matches!(
-            self,
-            Command::Build(_) | Command::Plan(_) | Command::Unpack(_) | Command::Diff(_) | Command::Report(_)
-        )
+        matches!(self, Command::Build(_) | Command::Plan(_) | Command::Unpack(_) | Command::Diff(_))
     }
 }
 

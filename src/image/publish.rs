@@ -103,8 +103,11 @@ fn takes_repository(target: &Location) -> bool {
 /// Whether two targets are the same for people: one path, or one place in two spellings. A layout gains a name from each of
 /// its spellings.
 fn is_same(one: &Location, other: &Location) -> bool {
-    if one.path == other.path || one.is_stream() || other.is_stream() {
-        return one.is_stream() == other.is_stream() && (one.path == other.path || one.is_stream());
+    if one.is_stream() || other.is_stream() {
+        return one.is_stream() && other.is_stream();
+    }
+    if one.path == other.path {
+        return true;
     }
     let are_layouts = one.transport == Transport::Oci && other.transport == Transport::Oci;
     if are_layouts && one.name != other.name {

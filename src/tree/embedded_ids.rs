@@ -38,8 +38,8 @@ pub(crate) const OTHER: u16 = 0x20;
 /// The id of an entry that names no user or group.
 pub(crate) const NO_ID: u32 = u32::MAX;
 
-const ACCESS_ACL: &[u8] = b"system.posix_acl_access";
-const DEFAULT_ACL: &[u8] = b"system.posix_acl_default";
+pub(crate) const ACCESS_ACL: &[u8] = b"system.posix_acl_access";
+pub(crate) const DEFAULT_ACL: &[u8] = b"system.posix_acl_default";
 const CAPABILITY: &[u8] = b"security.capability";
 
 const ACL_VERSION: [u8; 4] = 2_u32.to_le_bytes();

@@ -47,7 +47,7 @@ pub use xattrs::Xattrs;
 
 pub(crate) use acl::Acl;
 pub(crate) use directories::Directories;
-pub(crate) use embedded_ids::Parsed as ParsedXattr;
+pub(crate) use embedded_ids::{Parsed as ParsedXattr, ACCESS_ACL, DEFAULT_ACL};
 pub(crate) use glob::Exclusion;
 pub(crate) use ids::Ids;
 pub(crate) use links::HardLinks;

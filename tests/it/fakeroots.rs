@@ -107,7 +107,7 @@ fn a_run_that_pseudo_does_not_intercept_writes_nothing() {
     assert_eq!(names_below(scratch.path()), before);
 
     // What deals with no owners is not concerned.
-    for words in [&["completions", "bash"][..], &["ls", "oci:none"]] {
+    for words in [&["completions", "bash"][..], &["ls", "oci:none"], &["report", "oci:none"]] {
         let outcome = Tool::new(words[0]).args(&words[1..]).env("PSEUDO_PREFIX", "/usr").run();
         assert!(!outcome.stderr().contains("intercept"), "{}", outcome.stderr());
     }

@@ -268,10 +268,7 @@ fn archives_of_gnu_tar_with_more_than_entries() {
     .enumerate()
     {
         let archive = scratch.join(&format!("{number}.tar"));
-        let mut command = tar.command();
-        let command_line = ["-C", rootfs.to_str().unwrap(), "-cf", archive.to_str().unwrap(), "--sort=name", "."];
-        command.current_dir(scratch.path()).args(options).args(command_line);
-        tar.finish(command);
+        archived(&tar, &scratch, &rootfs, &archive, &[options, &["--sort=name"]].concat());
         let outcome = Tool::build(&archive).oci(&out).run();
         assert_eq!((outcome.printed().trim(), outcome.stderr()), (expected.as_str(), ""), "{options:?}");
     }
@@ -282,6 +279,13 @@ fn archives_of_gnu_tar_with_more_than_entries() {
     let _ = Tool::build(&archive).oci(&out).bake();
     let names = Layout::at(&out).latest().last_layer_names();
     assert_eq!(names, ["./", "long"]);
+}
+
+/// Makes an archive of a directory with GNU tar, which keeps its snapshots in the scratch directory.
+fn archived(tar: &Peer, scratch: &Scratch, directory: &Path, archive: &Path, options: &[&str]) {
+    let mut command = tar.command();
+    command.current_dir(scratch.path()).args(options).arg("-C").arg(directory).arg("-cf").arg(archive).arg(".");
+    tar.finish(command);
 }
 
 /// Directories that have lists of their content stand before the files of the image.
@@ -308,10 +312,7 @@ fn an_image_in_an_archive_of_gnu_tar_with_lists_is_read() {
     .enumerate()
     {
         let archive = scratch.join(&format!("{number}.tar"));
-        let mut command = tar.command();
-        let command_line = ["-C", image.to_str().unwrap(), "-cf", archive.to_str().unwrap(), "."];
-        command.current_dir(scratch.path()).args(options).args(command_line);
-        tar.finish(command);
+        archived(&tar, &scratch, &image, &archive, options);
         assert_eq!(findings(&name(&archive)).1, 0, "{options:?}");
         assert_eq!(shown(&name(&archive)), expected, "{options:?}");
     }

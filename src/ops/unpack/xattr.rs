@@ -9,7 +9,7 @@ use rustix::io::Errno;
 
 use crate::error::{IoContext, Result};
 use crate::ops::unpack::inode::{Inode, NamedKind};
-use crate::tree::{self, ParsedXattr, XattrPolicy};
+use crate::tree::{self, ParsedXattr, XattrPolicy, ACCESS_ACL, DEFAULT_ACL};
 
 /// Why an attribute is not set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -55,9 +55,6 @@ pub(super) fn why_not(place: Inode<'_>, name: &[u8], value: &[u8], error: io::Er
         _ => Err(error),
     }
 }
-
-const ACCESS_ACL: &[u8] = b"system.posix_acl_access";
-const DEFAULT_ACL: &[u8] = b"system.posix_acl_default";
 
 /// Removes from a new directory what it has inherited, so that what is made in it inherits nothing: above all default
 /// ACLs, which override the umask. What a security module put there stays. Then only its owner can enter the directory.
