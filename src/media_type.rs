@@ -95,8 +95,10 @@ media_types! {
     DOCKER_LAYER_GZIP = "application/vnd.docker.image.rootfs.diff.tar.gzip", MediaKind::Layer(LayerEncoding::Gzip);
     /// Docker layer, zstd, as BuildKit writes it.
     DOCKER_LAYER_ZSTD = "application/vnd.docker.image.rootfs.diff.tar.zstd", MediaKind::Layer(LayerEncoding::Zstd);
-    /// Docker layer that must not be distributed.
-    DOCKER_LAYER_FOREIGN = "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip",
+    /// Docker layer that must not be distributed, plain tar.
+    DOCKER_LAYER_FOREIGN = "application/vnd.docker.image.rootfs.foreign.diff.tar", MediaKind::Layer(LayerEncoding::Plain);
+    /// The same with gzip.
+    DOCKER_LAYER_FOREIGN_GZIP = "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip",
         MediaKind::Layer(LayerEncoding::Gzip);
 }
 
@@ -125,7 +127,8 @@ impl MediaType {
             t if *t == MediaType::DOCKER_LAYER => MediaType::LAYER,
             t if *t == MediaType::DOCKER_LAYER_GZIP => MediaType::LAYER_GZIP,
             t if *t == MediaType::DOCKER_LAYER_ZSTD => MediaType::LAYER_ZSTD,
-            t if *t == MediaType::DOCKER_LAYER_FOREIGN => MediaType::LAYER_NONDIST_GZIP,
+            t if *t == MediaType::DOCKER_LAYER_FOREIGN => MediaType::LAYER_NONDIST,
+            t if *t == MediaType::DOCKER_LAYER_FOREIGN_GZIP => MediaType::LAYER_NONDIST_GZIP,
             other => other.clone(),
         }
     }
@@ -146,6 +149,7 @@ impl MediaType {
             MediaType::LAYER_NONDIST_GZIP,
             MediaType::LAYER_NONDIST_ZSTD,
             MediaType::DOCKER_LAYER_FOREIGN,
+            MediaType::DOCKER_LAYER_FOREIGN_GZIP,
         ]
         .contains(self)
     }

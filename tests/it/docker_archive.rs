@@ -6,7 +6,7 @@ use std::process::Command;
 
 use serde_json::{json, Value};
 
-use crate::harness::{sha256, Layout, Peer, Scratch, Storage, Tool};
+use crate::harness::{is_missing, sha256, Layout, Peer, Scratch, Storage, Tool};
 
 /// The settings of an image that uses every feature.
 const SETTINGS: [&str; 9] = [
@@ -269,5 +269,70 @@ fn a_stream_is_refused_in_one_line() {
     for transport_name in ["docker-archive", "oci-archive"] {
         let error = Tool::new("inspect").arg(transport(transport_name, &scratch.join("pipe"), "")).run().error();
         assert!(error.contains("found a stream") && error.contains("hint: write the stream to a file"), "{error}");
+    }
+}
+
+/// No media type of OCI is for xz or bzip2, but other readers decompress what they find.
+#[test]
+fn its_layers_are_in_xz_or_bzip2() {
+    let scratch = Scratch::new();
+    let Some(skopeo) = Peer::find("skopeo") else { return };
+    let out = bake(&scratch);
+    let expected = seen(transport("oci", &out, ":v1"));
+    let plain = scratch.join("plain.tar");
+    skopeo_copies(&skopeo, &transport("oci", &out, ":v1"), &transport("docker-archive", &plain, ":app:v1"));
+    for program in ["xz", "bzip2"] {
+        let Some(peer) = Peer::find(program) else { continue };
+        let directory = scratch.join(program);
+        untar(&plain, &directory);
+        let list: Value = serde_json::from_slice(&fs::read(directory.join("manifest.json")).unwrap()).unwrap();
+        let layer = directory.join(list[0]["Layers"][0].as_str().unwrap());
+        let compressed = peer.command().arg("-c").arg(&layer).output().unwrap().stdout;
+        let pack = |bytes: &[u8], name: &str| {
+            fs::write(&layer, bytes).unwrap();
+            let archive = scratch.join(name);
+            run(Command::new("tar").arg("-cf").arg(&archive).arg("-C").arg(&directory).arg("."));
+            transport("docker-archive", &archive, "")
+        };
+        let image = pack(&compressed, &format!("{program}.tar"));
+        assert_verified(&image);
+        assert_eq!(seen(&image), expected, "{program}");
+        // Every verb that writes, writes what all readers know.
+        let skopeos = scratch.join(&format!("{program}-skopeo"));
+        skopeo_copies(&skopeo, &image, &transport("oci", &skopeos, ":v1"));
+        for (verb, options) in [("convert", &[][..]), ("convert", &["--compression", "zstd"]), ("index", &[])] {
+            let target = scratch.join(&format!("{program}-{verb}{}", options.len()));
+            let _ = Tool::new(verb).arg(&image).arg(transport("oci", &target, ":v1")).args(options).run().stdout();
+            assert_verified(transport("oci", &target, ":v1"));
+            assert_eq!(seen(transport("oci", &target, ":v1")), expected, "{program}, {verb}");
+            assert_eq!(seen(transport("oci", &skopeos, ":v1"))["diff_ids"], expected["diff_ids"], "{program}");
+        }
+        let root = scratch.join(&format!("{program}-root"));
+        let _ = Tool::new("unpack").arg(&image).arg(&root).arg("--rootless").run().stdout();
+        assert!(root.join("usr").is_dir());
+
+        // What the config promises is all there is to hold it to.
+        let mut other = fs::read(&plain).unwrap();
+        other.truncate(1 << 20);
+        fs::write(scratch.join("other"), &other).unwrap();
+        let other = peer.command().arg("-c").arg(scratch.join("other")).output().unwrap().stdout;
+        let mut damaged = compressed.clone();
+        damaged[compressed.len() / 2] ^= 0x55;
+        for (what, bytes) in
+            [("other", &other[..]), ("damaged", &damaged), ("cut", &compressed[..compressed.len() - 9])]
+        {
+            let image = pack(bytes, &format!("{program}-{what}.tar"));
+            let target = scratch.join("refused");
+            for verb in ["convert", "index", "unpack"] {
+                let place =
+                    if verb == "unpack" { target.display().to_string() } else { transport("oci", &target, ":v1") };
+                let error = Tool::new(verb).arg(&image).arg(&place).run().error();
+                let words = if what == "other" { "should be" } else { "stream is" };
+                assert!(error.contains(words), "{what} {program}, {verb}: {error}");
+                assert!(is_missing(&target), "{what} {program}, {verb}");
+            }
+            let verified = Tool::new("verify").arg(&image).arg("--json").run();
+            assert_eq!(verified.code(), 1, "{what} {program}: {}", verified.printed());
+        }
     }
 }

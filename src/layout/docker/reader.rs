@@ -4,7 +4,7 @@
 //! "Combined Image JSON + Filesystem Changeset Format"). An index, and a manifest for each image, are generated from
 //! it; configs and layers stay unchanged, since OCI accepts their bytes. The digest of an uncompressed layer, the usual
 //! case, is its `diff_id` in the config, so it is known without reading the layer, and it is verified when the layer is
-//! read.
+//! read. Layers in xz or bzip2, for which OCI has no media types, are presented as the tar in them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read};
@@ -29,11 +29,22 @@ use crate::platform::Platform;
 pub(in crate::layout) struct DockerArchive {
     archive: Archive,
     /// By path in the layout.
-    files: BTreeMap<String, FileSource>,
+    files: BTreeMap<String, PresentedFile>,
     /// Computed digests by member name; images may share layers.
     computed: BTreeMap<String, Computed>,
     /// Errors by digest, for layers whose digest was computed rather than promised by the archive.
     damaged: BTreeMap<Digest, String>,
+}
+
+/// A file of the layout.
+#[derive(Debug)]
+enum PresentedFile {
+    AsStored(FileSource),
+    /// What is in a compressed member.
+    Decompressed {
+        member: String,
+        size: u64,
+    },
 }
 
 /// What the config of an image says.
@@ -48,6 +59,8 @@ struct ReadConfig {
 struct Computed {
     stored: Digest,
     tar: Result<Digest, String>,
+    /// The bytes of the tar, as far as it can be decompressed.
+    tar_size: u64,
 }
 
 /// Whether an archive has the files that mark a docker archive.
@@ -96,7 +109,7 @@ impl DockerArchive {
             }
             (None, FileSource::Made(raw)) => Rc::new(ReadConfig::parse(raw.clone(), &subject)?),
         };
-        self.files.insert(blob_path(&config.descriptor.digest), image.config);
+        self.files.insert(blob_path(&config.descriptor.digest), PresentedFile::AsStored(image.config));
 
         let diff_ids = &config.diff_ids;
         if diff_ids.len() != image.layers.len() {
@@ -123,10 +136,7 @@ impl DockerArchive {
             Format::Plain => MediaType::LAYER,
             Format::Gzip => MediaType::LAYER_GZIP,
             Format::Zstd => MediaType::LAYER_ZSTD,
-            Format::Xz | Format::Bzip2 => {
-                let subject = format!("{}: layer `{path}`", self.archive.name());
-                return Err(Error::malformed(subject, "a layer that is plain or in gzip or zstd expected"));
-            }
+            Format::Xz | Format::Bzip2 => return self.add_decompressed(name, diff_id),
         };
         let size = stretch.size;
         let digest = match blob_digest(&name) {
@@ -147,8 +157,15 @@ impl DockerArchive {
             }
         };
         let descriptor = Descriptor::new(media_type, digest, size);
-        self.files.insert(blob_path(&descriptor.digest), FileSource::Member(name));
+        self.files.insert(blob_path(&descriptor.digest), PresentedFile::AsStored(FileSource::Member(name)));
         Ok(descriptor)
+    }
+
+    /// Adds a layer as the tar in it, which has the digest that the config promises.
+    fn add_decompressed(&mut self, name: String, diff_id: &Digest) -> Result<Descriptor> {
+        let size = self.compute(&name, diff_id)?.tar_size;
+        self.files.insert(blob_path(diff_id), PresentedFile::Decompressed { member: name, size });
+        Ok(Descriptor::new(MediaType::LAYER, diff_id.clone(), size))
     }
 
     /// Reads a compressed layer once to compute both digests.
@@ -159,9 +176,10 @@ impl DockerArchive {
         let Some((reader, _)) = self.archive.file(name)? else { return Err(self.archive.lacks(name)) };
         let mut stored = HashReader::new(reader, Algorithm::Sha256);
         let algorithm = diff_id.algorithm().unwrap_or(Algorithm::Sha256);
-        let tar = tar_digest(&mut stored, algorithm, self.archive.limits()).map_err(|error| error.to_string());
+        let (tar, tar_size) = tar_digest(&mut stored, algorithm, self.archive.limits());
+        let tar = tar.map_err(|error| error.to_string());
         io::copy(&mut stored, &mut io::sink()).at("read", self.archive.path())?;
-        let computed = Computed { stored: stored.finish().1, tar };
+        let computed = Computed { stored: stored.finish().1, tar, tar_size };
         self.computed.insert(name.to_owned(), computed.clone());
         Ok(computed)
     }
@@ -175,7 +193,7 @@ impl DockerArchive {
     }
 
     fn make<T>(&mut self, path: String, document: &Document<T>) {
-        self.files.insert(path, FileSource::Made(document.raw().to_vec()));
+        self.files.insert(path, PresentedFile::AsStored(FileSource::Made(document.raw().to_vec())));
     }
 
     /// The underlying archive.
@@ -185,9 +203,12 @@ impl DockerArchive {
 
     /// All files of the layout.
     pub(in crate::layout) fn files(&self) -> Vec<StoredFile> {
-        let size = |source: &FileSource| match source {
-            FileSource::Member(name) => self.archive.stretch(name).map_or(0, |stretch| stretch.size),
-            FileSource::Made(bytes) => bytes.len() as u64,
+        let size = |source: &PresentedFile| match source {
+            PresentedFile::AsStored(FileSource::Member(name)) => {
+                self.archive.stretch(name).map_or(0, |stretch| stretch.size)
+            }
+            PresentedFile::AsStored(FileSource::Made(bytes)) => bytes.len() as u64,
+            PresentedFile::Decompressed { size, .. } => *size,
         };
         self.files.iter().map(|(name, source)| StoredFile { name: name.clone(), size: size(source) }).collect()
     }
@@ -200,8 +221,15 @@ impl DockerArchive {
     /// Returns a file of the layout and its size.
     pub(in crate::layout) fn file(&self, name: &str) -> Result<Option<(Box<dyn Read + Send + '_>, u64)>> {
         match self.files.get(name) {
-            Some(FileSource::Member(name)) => self.archive.file(name),
-            Some(FileSource::Made(bytes)) => Ok(Some((Box::new(bytes.as_slice()), bytes.len() as u64))),
+            Some(PresentedFile::AsStored(FileSource::Member(name))) => self.archive.file(name),
+            Some(PresentedFile::AsStored(FileSource::Made(bytes))) => {
+                Ok(Some((Box::new(bytes.as_slice()), bytes.len() as u64)))
+            }
+            Some(PresentedFile::Decompressed { member, size }) => {
+                let Some((stored, _)) = self.archive.file(member)? else { return Ok(None) };
+                let tar = Decoder::new(stored, self.archive.limits()).at("read", self.archive.path())?;
+                Ok(Some((Box::new(tar), *size)))
+            }
             None => Ok(None),
         }
     }
@@ -216,13 +244,31 @@ impl ReadConfig {
     }
 }
 
-/// The digest of the decompressed content of `stored`.
-fn tar_digest(stored: impl Read, algorithm: Algorithm, limits: Limits) -> io::Result<Digest> {
-    let mut tar = HashReader::new(Decoder::new(stored, limits)?, algorithm);
-    io::copy(&mut tar, &mut io::sink())?;
-    let (decoder, digest) = tar.finish();
-    decoder.finish()?;
-    Ok(digest)
+/// The digest of the decompressed content of `stored`, and how many bytes could be decompressed.
+fn tar_digest(stored: impl Read, algorithm: Algorithm, limits: Limits) -> (io::Result<Digest>, u64) {
+    let mut size = 0;
+    let digest = || {
+        let mut tar = CountedTar { inner: HashReader::new(Decoder::new(stored, limits)?, algorithm), count: &mut size };
+        io::copy(&mut tar, &mut io::sink())?;
+        let (decoder, digest) = tar.inner.finish();
+        decoder.finish()?;
+        Ok(digest)
+    };
+    (digest(), size)
+}
+
+/// Counts the bytes of a tar that come through.
+struct CountedTar<'a, R> {
+    inner: R,
+    count: &'a mut u64,
+}
+
+impl<R: Read> Read for CountedTar<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.inner.read(buffer)?;
+        *self.count = self.count.saturating_add(read as u64);
+        Ok(read)
+    }
 }
 
 /// The images of `manifest.json`. An image without a name there gets the name that `repositories` has for its top
