@@ -2,11 +2,12 @@
 //! documents are read as other tools write them.
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Display};
 
 use serde::de::{DeserializeSeed, Error, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serializer};
+use serde_json::Value;
 
 /// Writes a value as its text.
 pub(crate) fn text<T: Display, S: Serializer>(value: &T, serializer: S) -> Result<S::Ok, S::Error> {
@@ -34,6 +35,62 @@ where
     T: Default + Deserialize<'de>,
 {
     Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+}
+
+/// Reads a list, or null for none. Null in it is the default: Go reads it as an empty text or object.
+pub(crate) fn nulls_in_list<'de, D, T>(deserializer: D) -> Result<Vec<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Default + Deserialize<'de>,
+{
+    Ok(nulls_in_optional_list(deserializer)?.unwrap_or_default())
+}
+
+/// Reads a list, or null for none. Null in it is an empty text to Go, which says nothing here, and is left out.
+pub(crate) fn without_nulls<'de, D, T>(deserializer: D) -> Result<Vec<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    let list: Option<Vec<Option<T>>> = Option::deserialize(deserializer)?;
+    Ok(list.unwrap_or_default().into_iter().flatten().collect())
+}
+
+/// Reads a list that may be missing, as [`nulls_in_list`] does.
+pub(crate) fn nulls_in_optional_list<'de, D, T>(deserializer: D) -> Result<Option<Vec<T>>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Default + Deserialize<'de>,
+{
+    let list: Option<Vec<Option<T>>> = Option::deserialize(deserializer)?;
+    Ok(list.map(|list| list.into_iter().map(Option::unwrap_or_default).collect()))
+}
+
+/// Reads texts by name, or null for none. Null for a text is an empty one, as Go reads it.
+pub(crate) fn nulls_in_map<'de, D>(deserializer: D) -> Result<BTreeMap<String, String>, D::Error>
+where
+    D: Deserializer<'de>,
+{
+    Ok(nulls_in_optional_map(deserializer)?.unwrap_or_default())
+}
+
+/// Reads texts by name that may be missing, as [`nulls_in_map`] does.
+pub(crate) fn nulls_in_optional_map<'de, D>(deserializer: D) -> Result<Option<BTreeMap<String, String>>, D::Error>
+where
+    D: Deserializer<'de>,
+{
+    let map: Option<BTreeMap<String, Option<String>>> = Option::deserialize(deserializer)?;
+    Ok(map.map(|map| map.into_iter().map(|(name, text)| (name, text.unwrap_or_default())).collect()))
+}
+
+/// Reads a set in JSON's way, names without values. Null for such a value is an empty object.
+pub(crate) fn nulls_in_set<'de, D>(deserializer: D) -> Result<BTreeMap<String, Value>, D::Error>
+where
+    D: Deserializer<'de>,
+{
+    let set: Option<BTreeMap<String, Option<Value>>> = Option::deserialize(deserializer)?;
+    let empty = || Value::Object(serde_json::Map::new());
+    Ok(set.unwrap_or_default().into_iter().map(|(name, value)| (name, value.unwrap_or_else(empty))).collect())
 }
 
 /// An error if two members of an object have the same name, at any depth: readers differ in which they take (RFC 7493, 2.3).

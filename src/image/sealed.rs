@@ -36,23 +36,55 @@ pub(crate) fn fitted(config: &Document<ImageConfig>, layers: usize, listed: Opti
 }
 
 /// What is said of a document that Go wrote with null in the place of what is empty.
-pub(crate) const NULL: &str = "it had null or nothing where a list or an object belongs";
+pub(crate) const NULL: &str = "it had null or nothing where a value belongs";
 
 /// Whether a config has null, or nothing, where a list or an object belongs.
 fn has_null_in_config(config: &Document<ImageConfig>) -> bool {
-    let ImageConfig { config: execution, rootfs, history, .. } = config.value();
-    if execution.is_some() && history.is_some() && !rootfs.diff_ids.is_empty() {
+    if !config.value().rootfs.diff_ids.is_empty() && !names_null(config.raw()) {
         return false;
     }
     let Ok(value) = serde_json::from_slice::<Value>(config.raw()) else { return false };
     let is_null = |member: &str| value.get(member).is_some_and(Value::is_null);
-    is_null("config") || is_null("history") || !value["rootfs"]["diff_ids"].is_array()
+    let execution = &value["config"];
+    let in_execution = ["Env", "Entrypoint", "Cmd", "ExposedPorts", "Volumes", "Labels"];
+    is_null("config")
+        || is_null("history")
+        || !value["rootfs"]["diff_ids"].is_array()
+        || has_null(&value["os.features"])
+        || has_null(&value["history"])
+        || has_null(&execution["Healthcheck"]["Test"])
+        || in_execution.iter().any(|member| has_null(&execution[*member]))
 }
 
-/// Whether a document has null, or nothing, in the place of a list that it must have. `is_empty` says that it was read as
-/// an empty one.
-pub(crate) fn has_null_as_list(raw: &[u8], member: &str, is_empty: bool) -> bool {
-    is_empty && serde_json::from_slice::<Value>(raw).is_ok_and(|value| !value[member].is_array())
+/// Whether a document may have null anywhere.
+fn names_null(raw: &[u8]) -> bool {
+    raw.windows(4).any(|word| word == b"null")
+}
+
+/// Whether there is null in a list or an object, for which Go reads an empty value.
+fn has_null(value: &Value) -> bool {
+    match value {
+        Value::Array(list) => list.iter().any(Value::is_null),
+        Value::Object(object) => object.values().any(Value::is_null),
+        _ => false,
+    }
+}
+
+/// Whether a manifest or an index has null, or nothing, where a value belongs. `list` is its list of descriptors;
+/// `is_empty` says that it was read as an empty one.
+pub(crate) fn has_null_in_document(raw: &[u8], list: &str, is_empty: bool) -> bool {
+    if !is_empty && !names_null(raw) {
+        return false;
+    }
+    let Ok(value) = serde_json::from_slice::<Value>(raw) else { return false };
+    let described = value[list].as_array().into_iter().flatten();
+    let mut described = described.chain(["config", "subject"].into_iter().filter_map(|member| value.get(member)));
+    !value[list].is_array()
+        || has_null(&value["annotations"])
+        || described.any(|descriptor| {
+            let features = &descriptor["platform"]["os.features"];
+            [&descriptor["annotations"], &descriptor["urls"], features].into_iter().any(has_null)
+        })
 }
 
 /// The error for an image of which nothing says what it runs on: no machine could be matched with it.
@@ -169,6 +201,12 @@ mod tests {
             (r#""rootfs":{"type":"layers","diff_ids":[]},"config":null"#, true),
             (r#""rootfs":{"type":"layers","diff_ids":[]},"history":null"#, true),
             (r#""rootfs":{"type":"layers","diff_ids":[]},"config":{"Env":null,"Cmd":null},"history":[]"#, false),
+            (r#""rootfs":{"type":"layers","diff_ids":[]},"config":{"Env":["A=b",null]}"#, true),
+            (r#""rootfs":{"type":"layers","diff_ids":[]},"config":{"Labels":{"a":null}}"#, true),
+            (r#""rootfs":{"type":"layers","diff_ids":[]},"config":{"Volumes":{"/v":null}}"#, true),
+            (r#""rootfs":{"type":"layers","diff_ids":[]},"config":{"Healthcheck":{"Test":[null]}}"#, true),
+            (r#""rootfs":{"type":"layers","diff_ids":[]},"history":[null]"#, true),
+            (r#""rootfs":{"type":"layers","diff_ids":[]},"os.features":[null]"#, true),
         ] {
             let raw = format!("{{{named},{members}}}");
             let config: Document<ImageConfig> = Document::parse(raw.into_bytes(), "config").unwrap();
@@ -176,8 +214,14 @@ mod tests {
             assert_eq!(mended.is_some(), is_mended, "{members}");
             assert!(mended.map_or(true, |mended| fitted(&mended.config, 0, None).is_none()), "{members}");
         }
-        for (raw, expected) in [(r#"{"layers":null}"#, true), ("{}", true), (r#"{"layers":[]}"#, false)] {
-            assert_eq!(has_null_as_list(raw.as_bytes(), "layers", true), expected, "{raw}");
+        for (raw, expected) in [
+            (r#"{"layers":null}"#, true),
+            ("{}", true),
+            (r#"{"layers":[]}"#, false),
+            (r#"{"layers":[{"urls":[null]}]}"#, true),
+            (r#"{"layers":[],"annotations":{"a":null}}"#, true),
+        ] {
+            assert_eq!(has_null_in_document(raw.as_bytes(), "layers", true), expected, "{raw}");
         }
     }
 

@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
-use crate::json::null_as_default;
+use crate::json::{null_as_default, nulls_in_list, nulls_in_map, nulls_in_optional_list, nulls_in_set, without_nulls};
 use crate::oci::{Annotations, Unknown};
 use crate::platform::{is_known_variant, Platform};
 
@@ -29,7 +29,7 @@ pub struct ImageConfig {
     #[serde(
         rename = "os.features",
         default,
-        deserialize_with = "null_as_default",
+        deserialize_with = "nulls_in_list",
         skip_serializing_if = "Vec::is_empty"
     )]
     pub os_features: Vec<String>,
@@ -42,7 +42,7 @@ pub struct ImageConfig {
     /// The content of the layers.
     pub rootfs: RootFs,
     /// How the layers came to be. Absent and empty differ.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "nulls_in_optional_list", skip_serializing_if = "Option::is_none")]
     pub history: Option<Vec<History>>,
     /// Members that this version does not know.
     #[serde(flatten)]
@@ -89,25 +89,25 @@ pub struct ContainerConfig {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,
     /// `port/protocol`, a set written as an object.
-    #[serde(default, deserialize_with = "null_as_default", skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default, deserialize_with = "nulls_in_set", skip_serializing_if = "BTreeMap::is_empty")]
     pub exposed_ports: BTreeMap<String, serde_json::Value>,
     /// `NAME=value`, in order.
-    #[serde(default, deserialize_with = "null_as_default", skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, deserialize_with = "without_nulls", skip_serializing_if = "Vec::is_empty")]
     pub env: Vec<String>,
     /// The beginning of the command.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "nulls_in_optional_list", skip_serializing_if = "Option::is_none")]
     pub entrypoint: Option<Vec<String>>,
     /// The arguments, or the command if there is no entrypoint.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "nulls_in_optional_list", skip_serializing_if = "Option::is_none")]
     pub cmd: Option<Vec<String>>,
     /// Paths, a set written as an object.
-    #[serde(default, deserialize_with = "null_as_default", skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default, deserialize_with = "nulls_in_set", skip_serializing_if = "BTreeMap::is_empty")]
     pub volumes: BTreeMap<String, serde_json::Value>,
     /// The directory in which the command starts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub working_dir: Option<String>,
     /// Labels.
-    #[serde(default, deserialize_with = "null_as_default", skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default, deserialize_with = "nulls_in_map", skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: Annotations,
     /// The signal that stops the container.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -134,7 +134,7 @@ pub struct ContainerConfig {
 #[serde(rename_all = "PascalCase")]
 pub struct Healthcheck {
     /// `["NONE"]`, `["CMD", …]` or `["CMD-SHELL", command]`.
-    #[serde(default, deserialize_with = "null_as_default", skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, deserialize_with = "nulls_in_list", skip_serializing_if = "Vec::is_empty")]
     pub test: Vec<String>,
     /// The time between two checks.
     #[serde(default, skip_serializing_if = "Option::is_none")]

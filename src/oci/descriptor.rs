@@ -2,7 +2,7 @@ use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::digest::Digest;
-use crate::json::null_as_default;
+use crate::json::{nulls_in_optional_map, without_nulls};
 use crate::media_type::MediaType;
 use crate::oci::{Annotations, RefName, Unknown};
 use crate::platform::Platform;
@@ -19,10 +19,10 @@ pub struct Descriptor {
     #[serde(deserialize_with = "size")]
     pub size: u64,
     /// Other places to get it from.
-    #[serde(default, deserialize_with = "null_as_default", skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, deserialize_with = "without_nulls", skip_serializing_if = "Vec::is_empty")]
     pub urls: Vec<String>,
     /// Annotations on this reference to the blob.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "nulls_in_optional_map", skip_serializing_if = "Option::is_none")]
     pub annotations: Option<Annotations>,
     /// The blob itself, in base64.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -1,14 +1,15 @@
 use serde::{Deserialize, Serialize};
 
-use crate::json::null_as_default;
+use crate::json::{null_as_default, nulls_in_optional_map};
 use crate::media_type::MediaType;
-use crate::oci::{Annotations, Descriptor, Unknown};
+use crate::oci::{schema_version, Annotations, Descriptor, Unknown};
 
 /// An image index: `index.json` itself, or a multi-platform image (image-spec, image-index.md).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Index {
-    /// Always 2.
+    /// 2, and written as that. 0 if missing, which no spec permits but some writers do.
+    #[serde(default, deserialize_with = "null_as_default", serialize_with = "schema_version")]
     pub schema_version: u32,
     /// [`MediaType::INDEX`]; older writers leave it out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -23,7 +24,7 @@ pub struct Index {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subject: Option<Descriptor>,
     /// Annotations of the index.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "nulls_in_optional_map", skip_serializing_if = "Option::is_none")]
     pub annotations: Option<Annotations>,
     /// Members that this version does not know.
     #[serde(flatten)]

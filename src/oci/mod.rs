@@ -36,5 +36,12 @@ use std::collections::BTreeMap;
 /// Members of a document that this version does not know, kept unchanged.
 pub type Unknown = BTreeMap<String, serde_json::Value>;
 
+/// Writes the version of manifests and indexes, the only one there is.
+// Serde passes the member.
+#[allow(clippy::trivially_copy_pass_by_ref)]
+fn schema_version<S: serde::Serializer>(_: &u32, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_u32(2)
+}
+
 /// Annotations or labels.
 pub type Annotations = BTreeMap<String, String>;

@@ -23,16 +23,16 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::json::null_as_default;
+use crate::json::{null_as_default, nulls_in_list};
 
 /// `os/architecture[/variant]` in Go's names (image-spec, image-index.md#image-index-property-descriptions).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Platform {
     /// A GOARCH: `amd64`, `arm64`, `arm` … Empty if nobody said it.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_as_default")]
     pub architecture: String,
     /// A GOOS: `linux`. Empty if nobody said it.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_as_default")]
     pub os: String,
     /// Version of the operating system; used by Windows.
     #[serde(rename = "os.version", default, skip_serializing_if = "Option::is_none")]
@@ -41,7 +41,7 @@ pub struct Platform {
     #[serde(
         rename = "os.features",
         default,
-        deserialize_with = "null_as_default",
+        deserialize_with = "nulls_in_list",
         skip_serializing_if = "Vec::is_empty"
     )]
     pub os_features: Vec<String>,

@@ -125,10 +125,10 @@ rules! {
         "no member differs from a known one only in upper and lower case, which Go's readers do not tell apart";
     DocumentStructure "document-structure" Error [RefusesIfNeeded RefusesIfNeeded RefusesIfNeeded RefusesIfNeeded RefusesIfNeeded]
         "image-spec, schema/"
-        "required members are there, and members have the type that they should have";
+        "required members are there, and members have the type that they should have, and whole numbers 64 bits";
     DocumentNull "document-null" Note [Takes Takes Warns Warns Takes]
         "image-spec, schema/"
-        "a list that must be there and is empty is an empty list, not null";
+        "what is empty is an empty list, object or string where such a value belongs, not null";
     SchemaVersion "schema-version" Error [Takes Takes Takes Takes Takes]
         "image-spec, manifest.md#image-manifest-property-descriptions"
         "`schemaVersion` is 2";

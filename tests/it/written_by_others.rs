@@ -5,7 +5,8 @@ use std::path::Path;
 use serde_json::{json, Value};
 
 use crate::harness::{
-    is_missing, is_root, list_directory, make_layout, root, tar_of, Layout, Member, Outcome, Peer, Scratch, Tool,
+    is_missing, is_root, list_directory, make_layout, root, tar_of, ByHand, Image, Layout, Member, Outcome, Peer,
+    Scratch, Tool,
 };
 use crate::verify::archive_with;
 use crate::verify::members::{directory, extended, file, hardlink, lone_zero_block, member, pax, Member as Raw};
@@ -481,4 +482,61 @@ fn parts_of_seconds_stay() {
     let _ = Tool::build(&root).oci(&built).bake();
     let stream = String::from_utf8_lossy(&Layout::at(&built).latest().stream()).into_owned();
     assert!(stream.contains("mtime=-1\n") && !stream.contains("mtime=-0.25"));
+}
+
+/// Go reads null as an empty value wherever it stands, and takes a missing version for none.
+#[test]
+fn what_go_reads_without_a_word_is_read_and_written_clean() {
+    let scratch = Scratch::new();
+    let _ = Tool::build(scratch.small_rootfs()).oci(&scratch.join("good")).bake();
+    let good = Layout::at(&scratch.join("good"));
+    let (mut index, Image { mut manifest, mut config, .. }) = (good.index(), good.image("latest"));
+    config["config"] = json!({
+        "Env": [null, "A=b"], "Cmd": ["sh", null], "Entrypoint": [null], "Labels": {"a": null, "b": "c"},
+        "Volumes": {"/v": null}, "ExposedPorts": {"80/tcp": null}, "Healthcheck": {"Test": ["CMD", null]},
+    });
+    manifest["annotations"] = json!({"a": null});
+    manifest["layers"][0]["urls"] = json!([null]);
+    let layout = ByHand::at(&scratch.join("good"));
+    let bytes = config.to_string().into_bytes();
+    manifest["config"] = layout.blob(&bytes, "application/vnd.oci.image.config.v1+json");
+    manifest.as_object_mut().unwrap().remove("schemaVersion");
+    let described = layout.document(&manifest);
+    for member in ["digest", "size"] {
+        index["manifests"][0][member] = described[member].clone();
+    }
+    index["manifests"][0]["annotations"]["x"] = json!(null);
+    index.as_object_mut().unwrap().remove("schemaVersion");
+    fs::write(scratch.join("good/index.json"), index.to_string()).unwrap();
+
+    let image = format!("{}:latest", oci(&scratch.join("good")));
+    let (rules, code) = findings(&image);
+    let found = |rule: &str| rules.iter().filter(|found| *found == rule).count();
+    assert_eq!((code, found("schema-version"), found("document-null")), (1, 2, 10), "{rules:?}");
+    // Nothing else is wrong but the variable without a name, which Go reads.
+    assert_eq!(rules.iter().filter(|rule| *rule != "blob-unreferenced").count(), 13, "{rules:?}");
+    let target = oci(&scratch.join("new"));
+    for (verb, words) in [("convert", vec![&image, &target]), ("squash", vec![&image, &target])] {
+        let _ = Tool::new(verb).args(words).run().stdout();
+        let new = Layout::at(&scratch.join("new"));
+        assert_eq!(new.index()["schemaVersion"], 2, "{verb}");
+        let new = new.image("latest");
+        assert_eq!(new.manifest["schemaVersion"], 2, "{verb}");
+        let mut expected = json!({
+            "Env": ["A=b"], "Cmd": ["sh", ""], "Entrypoint": [""], "Labels": {"a": "", "b": "c"}, "Volumes": {"/v": {}},
+            "ExposedPorts": {"80/tcp": {}}, "Healthcheck": {"Test": ["CMD", ""]},
+        });
+        assert_eq!(new.config["config"], expected.take(), "{verb}");
+        assert_eq!(findings(&target).0, [""; 0], "{verb}");
+        fs::remove_dir_all(scratch.join("new")).unwrap();
+    }
+    let _ = Tool::new("config").args([&image, "--author", "A"]).run().stdout();
+    assert_eq!(Layout::at(&scratch.join("good")).index()["schemaVersion"], 2);
+    // Other values are no version.
+    for wrong in [json!("2"), json!(2.0), json!(-1)] {
+        index["schemaVersion"] = wrong;
+        fs::write(scratch.join("good/index.json"), index.to_string()).unwrap();
+        let error = Tool::new("convert").args([&image, &target]).run().error();
+        assert!(error.contains("index.json"), "{error}");
+    }
 }

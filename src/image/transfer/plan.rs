@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use crate::compress::Compression;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
-use crate::image::sealed::{fitted, has_null_as_list, Fitted, NULL};
+use crate::image::sealed::{fitted, has_null_in_document, Fitted, NULL};
 use crate::layout::{Graph, Layout, Node, NodeContent};
 use crate::media_type::MediaKind;
 use crate::oci::{Descriptor, Document, ImageConfig, Manifest};
@@ -48,9 +48,12 @@ impl TransferPlan {
                 }
                 NodeContent::Unknown => None,
                 NodeContent::Index(index) => {
-                    let is_null = has_null_as_list(index.raw(), "manifests", index.value().manifests.is_empty());
+                    let is_null = has_null_in_document(index.raw(), "manifests", index.value().manifests.is_empty());
                     let mentioned = index.value().manifests.iter().chain(&index.value().subject);
-                    plan.reason_of_null(digest, is_null).or_else(|| plan.reason_of_document(node, mentioned))
+                    let reason = plan
+                        .reason_of_null(digest, is_null)
+                        .or_else(|| reason_of_version(index.value().schema_version));
+                    reason.or_else(|| plan.reason_of_document(node, mentioned))
                 }
                 NodeContent::Manifest(manifest, config) => {
                     let config = config.as_deref();
@@ -60,8 +63,9 @@ impl TransferPlan {
                     }
                     let reason =
                         plan.add_blobs(graph.layout(), &node.descriptor, manifest.value(), config, compression)?;
-                    let is_null = has_null_as_list(manifest.raw(), "layers", manifest.value().layers.is_empty());
+                    let is_null = has_null_in_document(manifest.raw(), "layers", manifest.value().layers.is_empty());
                     let reason = plan.reason_of_null(digest, is_null).or(reason);
+                    let reason = reason.or_else(|| reason_of_version(manifest.value().schema_version));
                     reason.or_else(|| plan.reason_of_document(node, &manifest.value().subject))
                 }
             };
@@ -153,6 +157,11 @@ impl TransferPlan {
         let of_docker = blobs.into_iter().find(|blob| blob.media_type != blob.media_type.in_oci());
         Ok(reason.or_else(|| of_docker.map(|blob| format!("the media type `{}` in it is Docker's", blob.media_type))))
     }
+}
+
+/// Returns why a document must change if its `schemaVersion` is not the only one there is.
+fn reason_of_version(version: u32) -> Option<String> {
+    (version != 2).then(|| "its `schemaVersion` is not 2".to_owned())
 }
 
 /// Whether a layer may be missing from the layout (image-spec, layer.md#non-distributable-layers).

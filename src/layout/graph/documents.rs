@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::digest::Digest;
 use crate::error::{Error, Result};
-use crate::json::refuse_repeated;
+use crate::json::{nulls_in_optional_map, refuse_repeated, without_nulls};
 use crate::media_type::{MediaKind, MediaType};
 use crate::oci::{self, Annotations, Descriptor};
 
@@ -23,9 +23,9 @@ pub(crate) struct Link {
     pub(crate) digest: Digest,
     #[serde(deserialize_with = "oci::descriptor_size")]
     pub(crate) size: u64,
-    #[serde(default)]
-    urls: Option<Vec<String>>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "without_nulls")]
+    urls: Vec<String>,
+    #[serde(default, deserialize_with = "nulls_in_optional_map")]
     pub(crate) annotations: Option<Annotations>,
 }
 
@@ -33,7 +33,7 @@ impl Link {
     /// Returns a descriptor with only these parts.
     pub(crate) fn descriptor(&self) -> Descriptor {
         let mut descriptor = Descriptor::new(self.media_type.clone(), self.digest.clone(), self.size);
-        descriptor.urls = self.urls.clone().unwrap_or_default();
+        descriptor.urls.clone_from(&self.urls);
         descriptor
     }
 }
@@ -52,6 +52,7 @@ pub(crate) struct DocumentLinks {
     manifests: Option<Vec<Descriptor>>,
     pub(crate) subject: Option<Link>,
     pub(crate) artifact_type: Option<String>,
+    #[serde(deserialize_with = "nulls_in_optional_map")]
     pub(crate) annotations: Option<Annotations>,
     /// In a document of an unknown kind: everything that looks like a descriptor.
     #[serde(skip)]
@@ -135,15 +136,13 @@ impl DocumentLinks {
 }
 
 /// What tells manifests and indexes apart.
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct DocumentHead {
+    #[serde(default)]
     media_type: Option<String>,
-    layers: Option<IgnoredAny>,
-    manifests: Option<IgnoredAny>,
-    config: Option<IgnoredAny>,
-    fs_layers: Option<IgnoredAny>,
-    history: Option<IgnoredAny>,
+    #[serde(flatten)]
+    others: BTreeMap<String, Option<IgnoredAny>>,
 }
 
 impl DocumentHead {
@@ -151,11 +150,11 @@ impl DocumentHead {
     /// (CVE-2021-41190).
     fn check(raw: &[u8], media_type: &MediaType) -> Result<(), String> {
         let head: DocumentHead = serde_json::from_slice(raw).map_err(|error| error.to_string())?;
-        if head.manifests.is_some() && (head.layers.is_some() || head.config.is_some()) {
+        if head.has("manifests") && (head.has("layers") || head.has("config")) {
             return Err("a manifest or an index expected, found the members of both".to_owned());
         }
         // Those of Docker's first schema, too: Podman's readers refuse them.
-        if head.fs_layers.is_some() || head.history.is_some() {
+        if head.has("fsLayers") || head.has("history") {
             return Err("a manifest or an index expected, found members of a schema 1 manifest".to_owned());
         }
         match head.media_type.filter(|own| !own.is_empty() && own != media_type.as_str()) {
@@ -165,6 +164,11 @@ impl DocumentHead {
                 Err(format!("the media type `{media_type}` of its descriptor expected, found `{own}`"))
             }
         }
+    }
+
+    /// Whether it has a member, in any case: Go's readers do not tell the cases apart.
+    fn has(&self, member: &str) -> bool {
+        self.others.iter().any(|(name, value)| name.eq_ignore_ascii_case(member) && value.is_some())
     }
 }
 

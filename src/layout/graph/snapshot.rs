@@ -45,8 +45,11 @@ impl Layout {
         if let Some(other) = index.media_type.as_ref().filter(|own| own.kind() != MediaKind::Index) {
             return Err(Error::malformed(subject(), format!("the media type of an index expected, found `{other}`")));
         }
-        let has = |member: &&str| index.other.get(*member).is_some_and(|value| !value.is_null());
-        if ["config", "fsLayers", "history", "layers"].iter().any(has) {
+        // Go's readers do not tell the cases of names apart.
+        let is_of_manifest = |name: &str| {
+            ["config", "fsLayers", "history", "layers"].iter().any(|member| member.eq_ignore_ascii_case(name))
+        };
+        if index.other.iter().any(|(name, value)| is_of_manifest(name) && !value.is_null()) {
             return Err(Error::malformed(subject(), "an index expected, found the members of a manifest too"));
         }
         Ok(())

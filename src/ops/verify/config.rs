@@ -84,7 +84,7 @@ fn check_execution(config: &Value, place: &FindingPlace, findings: &mut Findings
     let execution = &config["config"];
     let mut names = BTreeSet::new();
     for (number, variable) in elements(&execution["Env"]) {
-        let Some(text) = variable.as_str() else { continue };
+        let Some(text) = variable.as_str().or(variable.is_null().then_some("")) else { continue };
         let place = place.member("Env").member(number);
         match (ENV.read)(text) {
             None => findings.add(Rule::ConfigEnv, &place, "`NAME=value`", quoted(text)),

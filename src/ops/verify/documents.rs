@@ -317,8 +317,11 @@ impl<'a> DocumentWalk<'a> {
     /// A manifest that is also an index is one image to some readers and another to others.
     pub(super) fn check_ambiguity(&mut self, value: &Value, kinds: &[DocumentKind], place: &FindingPlace) {
         let is = |kind| kinds.contains(&kind);
-        let has =
-            |members: &[&str]| members.iter().any(|member| value.get(member).is_some_and(|found| !found.is_null()));
+        // Go's readers do not tell the cases of names apart.
+        let has = |members: &[&str]| {
+            let is_one = |name: &str| members.iter().any(|member| member.eq_ignore_ascii_case(name));
+            value.as_object().is_some_and(|object| object.iter().any(|(name, found)| is_one(name) && !found.is_null()))
+        };
         let found = if is(DocumentKind::Index) && (is(DocumentKind::Manifest) || has(&["config"])) {
             "the members of both"
         } else if (is(DocumentKind::Index) || is(DocumentKind::Manifest)) && has(&["fsLayers", "history"]) {
@@ -346,8 +349,13 @@ impl<'a> DocumentWalk<'a> {
 
     /// Checks what manifests and indexes have in common.
     pub(super) fn check_head(&mut self, value: &Value, place: &FindingPlace) {
-        if let Some(version) = value.get("schemaVersion").filter(|version| version.is_number() && **version != 2) {
-            self.findings.add(Rule::SchemaVersion, &place.member("schemaVersion"), "2", version.to_string());
+        let found = match &value["schemaVersion"] {
+            Value::Null => Some("nothing".to_owned()),
+            Value::Number(version) if value["schemaVersion"] != 2 => Some(version.to_string()),
+            _ => None,
+        };
+        if let Some(found) = found {
+            self.findings.add(Rule::SchemaVersion, &place.member("schemaVersion"), "2", found);
         }
         for member in ["mediaType", "artifactType"] {
             check_media_type(value[member].as_str(), &place.member(member), self.findings);

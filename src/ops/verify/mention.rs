@@ -63,7 +63,11 @@ impl BlobMention {
             findings.add(Rule::NonDistributable, &place.member("mediaType"), "a layer that may be distributed", found);
         }
         Some(BlobMention {
-            if_missing: if is_non_distributable || !urls.is_empty() { IfMissing::Elsewhere } else { IfMissing::Error },
+            if_missing: if is_non_distributable || urls.iter().any(Value::is_string) {
+                IfMissing::Elsewhere
+            } else {
+                IfMissing::Error
+            },
             artifact_type: value["artifactType"].as_str().filter(|text| !text.is_empty()).map(str::to_owned),
             attested: value["annotations"][annotations::ATTESTED].as_str().and_then(|text| text.parse().ok()),
             platform: value["platform"].as_object().cloned(),

@@ -15,7 +15,10 @@ use crate::settings::ConfigField;
 #[derive(Clone, Copy)]
 pub(super) enum Shape {
     Text,
+    /// Of any size, for which there is a rule of its own.
     Number,
+    /// What Go reads into 64 bits.
+    Integer,
     Flag,
     List(&'static Shape),
     /// An object whose names are free, and whose values are alike.
@@ -57,7 +60,8 @@ pub(super) const MARKER: Shape = Shape::Object(&[required("imageLayoutVersion", 
 
 /// image-spec, image-index.md.
 pub(super) const INDEX: Shape = Shape::Object(&[
-    required("schemaVersion", Shape::Number),
+    // A missing one has a rule of its own.
+    optional("schemaVersion", Shape::Number),
     optional("mediaType", Shape::Text),
     optional("artifactType", Shape::Text),
     required("manifests", Shape::List(&DESCRIPTOR)),
@@ -67,7 +71,8 @@ pub(super) const INDEX: Shape = Shape::Object(&[
 
 /// image-spec, manifest.md.
 pub(super) const MANIFEST: Shape = Shape::Object(&[
-    required("schemaVersion", Shape::Number),
+    // A missing one has a rule of its own.
+    optional("schemaVersion", Shape::Number),
     optional("mediaType", Shape::Text),
     optional("artifactType", Shape::Text),
     required("config", DESCRIPTOR),
@@ -114,7 +119,7 @@ pub(super) const CONFIG: Shape = Shape::Object(&[
     optional("container", Shape::Text),
     optional("docker_version", Shape::Text),
     optional("container_config", Shape::Fields(execution)),
-    optional("Size", Shape::Number),
+    optional("Size", Shape::Integer),
     required(
         "rootfs",
         Shape::Object(&[required("type", Shape::Text), required("diff_ids", Shape::List(&Shape::Text))]),
@@ -147,7 +152,7 @@ const OTHERS_OF_DOCKER: [(&str, Shape); 15] = [
     ("OpenStdin", Shape::Flag),
     ("Shell", TEXTS),
     ("StdinOnce", Shape::Flag),
-    ("StopTimeout", Shape::Number),
+    ("StopTimeout", Shape::Integer),
     ("Tty", Shape::Flag),
 ];
 
@@ -159,7 +164,7 @@ fn execution() -> Vec<ObjectMember> {
 }
 
 fn healthcheck() -> Vec<ObjectMember> {
-    let numbers = healthcheck_numbers().map(|name| optional(name, Shape::Number));
+    let numbers = healthcheck_numbers().map(|name| optional(name, Shape::Integer));
     numbers.chain([optional("Test", TEXTS)]).collect()
 }
 
@@ -167,7 +172,7 @@ impl Shape {
     fn of(kind: FieldKind) -> Self {
         match kind {
             FieldKind::Text(..) => Shape::Text,
-            FieldKind::Number(..) => Shape::Number,
+            FieldKind::Number(..) => Shape::Integer,
             FieldKind::Words(_) | FieldKind::Environment(_) => TEXTS,
             FieldKind::Set(..) => SET,
             FieldKind::Map(..) => TEXT_MAP,
@@ -179,20 +184,37 @@ impl Shape {
     pub(super) fn check(self, value: &Value, place: &FindingPlace, findings: &mut Findings) {
         match (self, value) {
             (Shape::Text, Value::String(_)) | (Shape::Number, Value::Number(_)) | (Shape::Flag, Value::Bool(_)) => {}
+            (Shape::Integer, Value::Number(number)) if number.is_i64() => {}
+            (Shape::Integer, Value::Number(number)) => {
+                findings.add(Rule::DocumentStructure, place, self.name(), number.to_string());
+            }
             (Shape::List(shape), Value::Array(elements)) => {
                 for (number, element) in elements.iter().enumerate().filter(|(_, element)| !shape.is_trivial(element)) {
-                    shape.check(element, &place.member(number), findings);
+                    shape.check_element(element, &place.member(number), findings);
                 }
             }
             (Shape::Map(shape), Value::Object(object)) => {
                 for (name, value) in object.iter().filter(|(_, value)| !shape.is_trivial(value)) {
-                    shape.check(value, &place.member(name), findings);
+                    shape.check_element(value, &place.member(name), findings);
                 }
             }
             (Shape::Object(members), Value::Object(object)) => check_members(members, object, place, findings),
             (Shape::Fields(members), Value::Object(object)) => check_members(&members(), object, place, findings),
             (wanted, value) => findings.add(Rule::DocumentStructure, place, wanted.name(), type_of(value)),
         }
+    }
+
+    /// Checks a value in a list or a map, where Go reads null as an empty text or object.
+    fn check_element(self, value: &Value, place: &FindingPlace, findings: &mut Findings) {
+        let may_be_empty = match self {
+            Shape::Text => true,
+            Shape::Object(members) => members.iter().all(|member| member.presence == Presence::Optional),
+            _ => false,
+        };
+        if may_be_empty && value.is_null() {
+            return findings.add(Rule::DocumentNull, place, self.name(), "null");
+        }
+        self.check(value, place, findings);
     }
 
     /// Whether any value will do, so that its place is not needed.
@@ -204,6 +226,7 @@ impl Shape {
         match self {
             Shape::Text => "a string",
             Shape::Number => "a number",
+            Shape::Integer => "a whole number of 64 bits",
             Shape::Flag => "true or false",
             Shape::List(_) => "an array",
             Shape::Map(_) | Shape::Object(_) | Shape::Fields(_) => "an object",
@@ -270,7 +293,7 @@ mod tests {
                 "document-structure x#/architecture a string nothing",
                 "document-structure x#/os a string a number",
                 "document-structure x#/config/Cmd an array a string",
-                "document-structure x#/config/Volumes/~1b an object null",
+                "document-null x#/config/Volumes/~1b an object null",
                 "document-structure x#/config/Labels/c a string an object",
                 "document-structure x#/rootfs/diff_ids/1 a string a number",
                 "document-structure x#/history/0/empty_layer true or false a string",

@@ -64,6 +64,28 @@ pub(super) fn documents() -> Vec<Row> {
             "a number for Docker's version",
             change().config(|config| config["docker_version"] = json!(20)),
         ),
+        (
+            "document-structure",
+            "a time limit with a point",
+            change().config(|config| config["config"]["StopTimeout"] = json!(10.0)),
+        ),
+        (
+            "document-structure",
+            "a time limit that 64 bits cannot hold",
+            change().config(|config| config["config"]["StopTimeout"] = json!(1e20)),
+        ),
+        ("document-structure", "half a byte", change().config(|config| config["Size"] = json!(5.5))),
+        ("document-structure", "a version that is a text", change().index(|index| index["schemaVersion"] = json!("2"))),
+        (
+            "document-null",
+            "a label and part of a command",
+            change().config(|config| {
+                config["config"]["Labels"] = json!({"a": null});
+                config["config"]["Cmd"] = json!(["sh", null]);
+            }),
+        ),
+        ("document-null", "a volume", change().config(|config| config["config"]["Volumes"] = json!({"/v": null}))),
+        ("document-null", "an annotation", change().manifest(|manifest| manifest["annotations"] = json!({"a": null}))),
         ("document-json", "half a config", change().config_text(|text| text.truncate(text.len() / 2))),
         ("document-json", "a comma too many", change().index_text(|text| text.insert(1, b','))),
         (
@@ -108,6 +130,21 @@ pub(super) fn documents() -> Vec<Row> {
             }),
         ),
         ("schema-version", "1 in the manifest", change().manifest(|manifest| manifest["schemaVersion"] = json!(1))),
+        (
+            "schema-version",
+            "none in the manifest",
+            change().manifest(|manifest| {
+                manifest.as_object_mut().unwrap().remove("schemaVersion");
+            }),
+        ),
+        ("schema-version", "null in the index", change().index(|index| index["schemaVersion"] = json!(null))),
+        (
+            "schema-version",
+            "none in the index",
+            change().index(|index| {
+                index.as_object_mut().unwrap().remove("schemaVersion");
+            }),
+        ),
         ("schema-version", "3 in the index", change().index(|index| index["schemaVersion"] = json!(3))),
         (
             "document-media-type",
@@ -134,6 +171,12 @@ pub(super) fn documents() -> Vec<Row> {
             change().manifest(|manifest| manifest["manifests"] = json!([])),
         ),
         ("document-ambiguous", "an index with a config", change().index(|index| index["config"] = json!({}))),
+        (
+            "document-ambiguous",
+            "a manifest of schema 1 to readers that do not mind case",
+            change().manifest(|manifest| manifest["FSLAYERS"] = json!([])),
+        ),
+        ("document-ambiguous", "an index with a Config", change().index(|index| index["Config"] = json!({}))),
         ("document-ambiguous", "an index of schema 1", change().index(|index| index["history"] = json!([]))),
         (
             "document-ambiguous",
