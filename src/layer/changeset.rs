@@ -11,7 +11,7 @@ use crate::layer::check::{is_settable, LayerCheck};
 use crate::layer::stream;
 use crate::media_type::LayerEncoding;
 use crate::tar::{is_zero, Anomaly, LostKeywords, OwnedRecord, Reader};
-use crate::tree::{Entry, Kind};
+use crate::tree::{pack_grown, Entry, Kind};
 use crate::work::{Observer, Work};
 
 /// The members of a layer or of another tar, whiteouts among them.
@@ -163,6 +163,7 @@ fn read_members<R: Read>(
             }
         }
         changeset.members.push(entry);
+        pack_grown(&mut changeset.members, |entry| &mut entry.path);
     }
     Ok(changeset)
 }

@@ -6,7 +6,6 @@
 use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::mem::{discriminant, Discriminant};
-use std::ops::Bound;
 
 use crate::compress::{Format, Rest};
 use crate::error::{Error, Result};
@@ -14,7 +13,7 @@ use crate::layer::findings::{LayerFinding, LayerFindings, Purpose};
 use crate::media_type::LayerEncoding;
 use crate::rule::{Rule, Severity};
 use crate::tar::{Anomaly, End, Member, NAME_LIMIT};
-use crate::tree::{Entry, Kind, ParsedXattr, TarPath, Whiteout};
+use crate::tree::{Entry, Kind, ParsedXattr, PathMap, TarPath, Whiteout};
 
 /// A layer that is being checked, member by member.
 #[derive(Debug)]
@@ -22,7 +21,7 @@ pub(crate) struct LayerCheck {
     found: LayerFindings,
     /// What the media type says about the compression.
     encoding: Option<LayerEncoding>,
-    paths: BTreeMap<TarPath, Node>,
+    paths: PathMap<Node>,
     /// What whiteouts hide.
     removed: Vec<TarPath>,
     notes: Vec<Note>,
@@ -83,7 +82,7 @@ impl LayerCheck {
         LayerCheck {
             found: LayerFindings::new(purpose),
             encoding,
-            paths: BTreeMap::new(),
+            paths: PathMap::default(),
             removed: Vec::new(),
             notes: Vec::new(),
         }
@@ -125,7 +124,7 @@ impl LayerCheck {
     pub(crate) fn end(&mut self, end: &End) {
         end.anomalies.iter().for_each(|anomaly| self.anomaly(anomaly, None));
         for path in std::mem::take(&mut self.removed) {
-            let next = self.paths.range::<TarPath, _>((Bound::Included(&path), Bound::Unbounded)).next();
+            let next = self.paths.from(path.clone()).next();
             if let Some((at_or_below, _)) = next.filter(|(found, _)| found.starts_with(&path)) {
                 let expected = format!("no whiteout of {path}");
                 let at_or_below = at_or_below.clone();
@@ -167,7 +166,7 @@ impl LayerCheck {
     pub(crate) fn implies_directories(&self) -> bool {
         let has_parent =
             |path: &TarPath| path.parent().map_or(true, |parent| parent.is_root() || self.paths.contains_key(&parent));
-        !self.paths.keys().all(has_parent)
+        !self.paths.iter().all(|(path, _)| has_parent(path))
     }
 
     /// All that was found, and how much more of each rule was not kept.
@@ -210,7 +209,8 @@ impl LayerCheck {
             return;
         }
         let Some(node) = self.whiteout(entry, name) else { return };
-        if self.paths.contains_key(&entry.path) {
+        let next = self.paths.from(entry.path.clone()).next().map(|(path, _)| path.clone());
+        if next.as_ref() == Some(&entry.path) {
             return self.add(Rule::TarRepeatedPath, name, &"each path once", &"the path again");
         }
         if let Kind::Hardlink { target } = &entry.kind {
@@ -226,7 +226,7 @@ impl LayerCheck {
                 self.add(Rule::TarHardlink, name, &expected, &problem);
             }
         }
-        self.check_below(&entry.path, node, name);
+        self.check_below(&entry.path, node, next.as_ref(), name);
         self.paths.insert(entry.path.clone(), node);
     }
 
@@ -291,8 +291,9 @@ impl LayerCheck {
         Some(Node::Marker)
     }
 
-    /// The path must not be below something other than a directory, nor may earlier entries be below a new non-directory.
-    fn check_below(&mut self, path: &TarPath, node: Node, name: &dyn Display) {
+    /// The path must not be below something other than a directory, nor may earlier entries be below a new non-directory:
+    /// `next` is the first of them in order after the path.
+    fn check_below(&mut self, path: &TarPath, node: Node, next: Option<&TarPath>, name: &dyn Display) {
         let mut parents = std::iter::successors(path.parent(), TarPath::parent);
         let known = parents.find_map(|parent| Some((self.paths.get(&parent).copied()?, parent)));
         if let Some((_, above)) = known.filter(|(node, _)| *node != Node::Directory) {
@@ -300,8 +301,7 @@ impl LayerCheck {
             return self.add(Rule::TarBelowFile, name, &"nothing but directories above it", &found);
         }
         if node != Node::Directory {
-            let next = self.paths.range::<TarPath, _>((Bound::Excluded(path), Bound::Unbounded)).next();
-            if let Some((below, _)) = next.filter(|(below, _)| below.starts_with(path)) {
+            if let Some(below) = next.filter(|below| below.starts_with(path)) {
                 let found = format!("an entry above {below}");
                 self.add(Rule::TarBelowFile, name, &"a directory", &found);
             }

@@ -214,7 +214,7 @@ impl<'s, 'a> Outline<'s, 'a> {
                     }
                 }
                 // The first name comes before the others.
-                Some((_, Kind::Hardlink { target })) if files.contains_key(target) => nodes[files[target]].own,
+                Some((_, Kind::Hardlink { target })) if files.contains_key(&**target) => nodes[files[&**target]].own,
                 Some((entry, _)) => {
                     files.insert(step.path(), index);
                     Layers::of(layer_of(entry, assignment))

@@ -99,7 +99,8 @@ fn put<'a>(entry: &'a Entry, new: &'a Tree, links: &HardLinks<'a>) -> Step<'a> {
     let inode = new.inode(entry);
     match links.names(inode).and_then(<[_]>::first) {
         Some(&first) if *first != inode.path => {
-            let kind = if *first == entry.path { inode.kind.clone() } else { Kind::Hardlink { target: first.clone() } };
+            let kind =
+                if *first == entry.path { inode.kind.clone() } else { Kind::Hardlink { target: first.clone().into() } };
             let entry = Entry { path: entry.path.clone(), metadata: inode.metadata.clone(), kind };
             Step::PutAs { entry: Box::new(entry), source: inode }
         }

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::error::{Error, Result};
 use crate::layer::findings::LayerFinding;
 use crate::rule::Rule;
-use crate::tree::{Entry, Kind, Metadata, TarPath, Tree, Whiteout};
+use crate::tree::{Entry, Kind, Metadata, PathMap, TarPath, Tree, Whiteout};
 
 /// Which member of which layer something comes from. Both are counted from zero, layers from the base.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -33,7 +33,7 @@ pub struct Fold {
     members: Vec<Entry>,
     /// The numbers of the layers' first members.
     starts: Vec<usize>,
-    nodes: BTreeMap<TarPath, Node>,
+    nodes: PathMap<Node>,
     /// What AUFS kept for itself in the layer being applied: used only as targets of its hard links.
     kept_by_aufs: BTreeMap<TarPath, Node>,
     /// What has, or had, more than one name.
@@ -103,7 +103,7 @@ impl Fold {
     /// Leaves out paths that `keep` rejects, with everything below them; other names of a file keep its content.
     pub fn retain(&mut self, mut keep: impl FnMut(&TarPath) -> bool) {
         let mut left_out: Option<TarPath> = None;
-        self.nodes.retain(|path, _| {
+        self.nodes.retain(|path| {
             if left_out.as_ref().is_some_and(|above| path.starts_with(above)) {
                 return false;
             }
@@ -177,7 +177,7 @@ impl Fold {
         // Members that are what they say at their own paths stay where they are; a tree of a million has no second place.
         let mut stays = vec![false; members.len()];
         let mut others = Vec::new();
-        for (path, node) in nodes {
+        for (path, node) in nodes.into_ordered() {
             let Node::Member(member) = node else {
                 others.push(made_up(path));
                 continue;
@@ -192,7 +192,7 @@ impl Fold {
                 stays[number] = true;
                 continue;
             }
-            let kind = first.map_or(entry.kind.clone(), |target| Kind::Hardlink { target });
+            let kind = first.map_or(entry.kind.clone(), |target| Kind::Hardlink { target: target.into() });
             others.push(Entry { path: path.clone(), metadata: entry.metadata.clone(), kind });
             first_names.entry(member).or_insert(path);
         }
@@ -280,7 +280,7 @@ impl Fold {
     fn remove_below(&mut self, directory: &TarPath) {
         let below: Vec<TarPath> = self
             .nodes
-            .range(directory.clone()..)
+            .from(directory.clone())
             .map(|(path, _)| path)
             .take_while(|path| path.starts_with(directory))
             .filter(|path| *path != directory)
@@ -309,7 +309,7 @@ mod tests {
         let (name, kind) = if let Some(name) = text.strip_suffix('/') {
             (name, Kind::Directory)
         } else if let Some((name, target)) = text.split_once("=>") {
-            (name, Kind::Hardlink { target: path(target) })
+            (name, Kind::Hardlink { target: path(target).into() })
         } else if let Some((name, target)) = text.split_once("->") {
             (name, Kind::Symlink { target: target.as_bytes().into() })
         } else {

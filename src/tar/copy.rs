@@ -115,7 +115,7 @@ mod tests {
             (&long, Kind::File { size: 512 }),
             ("empty", Kind::File { size: 0 }),
             ("link", Kind::Symlink { target: long.as_bytes().to_vec().into() }),
-            ("name", Kind::Hardlink { target: TarPath::parse(b"empty").unwrap() }),
+            ("name", Kind::Hardlink { target: TarPath::parse(b"empty").unwrap().into() }),
         ] {
             let path = TarPath::parse(path.as_bytes()).unwrap();
             let entry = Entry { path, metadata: Metadata::default(), kind };

@@ -169,7 +169,7 @@ fn kind(
             if link.starts_with(b"/") {
                 anomalies.push(Anomaly::AbsoluteLink);
             }
-            Ok(Kind::Hardlink { target })
+            Ok(Kind::Hardlink { target: target.into() })
         }
         b'2' => match link()? {
             b"" => Err("a symbolic link needs a target".to_owned()),

@@ -124,7 +124,7 @@ impl Model {
             .map(|(name, (inode, first))| Entry {
                 path: name.clone(),
                 metadata: inode.metadata.clone(),
-                kind: if name == first { inode.kind.clone() } else { Kind::Hardlink { target: first.clone() } },
+                kind: if name == first { inode.kind.clone() } else { Kind::Hardlink { target: first.clone().into() } },
             })
             .collect()
     }
@@ -195,7 +195,7 @@ impl Model {
                 result.names.retain(|name, _| !name.starts_with(&entry.path));
             }
             let number = match &entry.kind {
-                Kind::Hardlink { target } => *upper.get(target).expect("a hard link stays in its layer"),
+                Kind::Hardlink { target } => *upper.get(&**target).expect("a hard link stays in its layer"),
                 kind => {
                     let content = from.inode(&source.path).unwrap().content.clone();
                     assert_eq!(content.len() as u64, entry.size());

@@ -147,7 +147,7 @@ fn put(tree: &mut Extended<'_>, row: &Row, path: &TarPath, kind: Kind, metadata:
 fn set_file(tree: &mut Extended<'_>, row: &Row, metadata: &Metadata) -> Result<()> {
     let file = match tree.get(&row.path).map(|entry| &entry.kind) {
         Some(Kind::File { .. }) => row.path.clone(),
-        Some(Kind::Hardlink { target }) => target.clone(),
+        Some(Kind::Hardlink { target }) => TarPath::clone(target),
         Some(_) => return Err(row.error(&format!("`{}` is not a regular file", row.path))),
         None => return Err(row.error(&format!("`{}` is not in the rootfs", row.path))),
     };
@@ -245,7 +245,7 @@ mod tests {
             kind,
         };
         let file = Kind::File { size: 1 };
-        let link = Kind::Hardlink { target: TarPath::parse(b"bin/su").unwrap() };
+        let link = Kind::Hardlink { target: TarPath::parse(b"bin/su").unwrap().into() };
         Tree::from_iter([
             entry("", Kind::Directory),
             entry("bin", Kind::Directory),

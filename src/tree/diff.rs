@@ -92,7 +92,7 @@ fn kind_changes(
 ) -> Result<Vec<FieldChange>> {
     let size = |entry: &Entry| matches!(entry.kind, Kind::File { .. }).then(|| entry.size());
     let target = |entry: &Entry| match &entry.kind {
-        Kind::Symlink { target } => Some(target.clone()),
+        Kind::Symlink { target } => Some(Box::<[u8]>::from(&**target)),
         _ => None,
     };
     let device = |entry: &Entry| match entry.kind {

@@ -264,7 +264,7 @@ mod tests {
         for (difference, object) in [
             (of(Change::Added { kind: Kind::Fifo }), r#"{"path":"/a\n","change":"added","type":"fifo"}"#),
             (
-                of(Change::Removed { kind: Kind::Hardlink { target: path("b") } }),
+                of(Change::Removed { kind: Kind::Hardlink { target: path("b").into() } }),
                 r#"{"path":"/a\n","change":"removed","type":"hardlink"}"#,
             ),
             (

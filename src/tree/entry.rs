@@ -1,3 +1,5 @@
+use std::ops::Deref;
+
 use crate::tree::{Mtime, TarPath, Xattrs};
 
 /// Something with a path: what a scan finds, a tree holds and a layer stores.
@@ -61,12 +63,12 @@ pub enum Kind {
     /// A symbolic link.
     Symlink {
         /// The text of the link, as stored; never followed.
-        target: Box<[u8]>,
+        target: LinkText,
     },
     /// Another name of a file elsewhere in the same tree.
     Hardlink {
         /// The name that holds the content; in a tree, the first in order.
-        target: TarPath,
+        target: Box<TarPath>,
     },
     /// A character device.
     CharDevice(Device),
@@ -100,6 +102,32 @@ impl Kind {
     }
 }
 
+/// The text of a symbolic link.
+///
+/// One pointer, as small as a size: most entries of a tree are no links, and have room for one all the same.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LinkText(Box<Box<[u8]>>);
+
+impl Deref for LinkText {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl From<&[u8]> for LinkText {
+    fn from(text: &[u8]) -> Self {
+        LinkText(Box::new(text.into()))
+    }
+}
+
+impl From<Vec<u8>> for LinkText {
+    fn from(text: Vec<u8>) -> Self {
+        LinkText(Box::new(text.into()))
+    }
+}
+
 /// The numbers of a device.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Device {
@@ -122,5 +150,18 @@ impl Device {
             ));
         }
         Ok(Device { major, minor })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::mem::size_of;
+
+    #[test]
+    fn an_entry_is_small() {
+        // Trees have millions. docs/performance.md says how much memory that takes.
+        assert_eq!([size_of::<TarPath>(), size_of::<Metadata>(), size_of::<Kind>()], [16, 32, 16]);
+        assert_eq!(size_of::<Entry>(), 64);
     }
 }

@@ -14,8 +14,10 @@ mod links;
 mod mask;
 mod mtime;
 mod owner;
+mod packed;
 mod pairs;
 mod path;
+mod path_map;
 mod resolve;
 mod scan;
 mod seen;
@@ -28,7 +30,7 @@ pub(crate) use content::Directory;
 pub use device_table::DeviceTable;
 pub(crate) use diff::{diff, diff_by};
 pub use difference::{Change, Difference, FieldChange, FromTo};
-pub use entry::{Device, Entry, Kind, Metadata};
+pub use entry::{Device, Entry, Kind, LinkText, Metadata};
 pub(crate) use glob::Excluded;
 pub use glob::{Globs, DEVELOPMENT};
 pub(crate) use mask::Mask;
@@ -52,7 +54,9 @@ pub(crate) use glob::Exclusion;
 pub(crate) use ids::Ids;
 pub(crate) use links::HardLinks;
 pub(crate) use owner::align_hardlinks;
+pub(crate) use packed::pack_grown;
 pub(crate) use pairs::{pairs, Pair};
+pub(crate) use path_map::PathMap;
 pub(crate) use xattr::read as read_xattrs;
 
 use crate::error::{Error, Result};
@@ -254,8 +258,9 @@ mod tests {
 
     #[test]
     fn names_of_one_inode() {
-        let link =
-            |path, target: &str| entry(path, Kind::Hardlink { target: TarPath::parse(target.as_bytes()).unwrap() });
+        let link = |path, target: &str| {
+            entry(path, Kind::Hardlink { target: TarPath::parse(target.as_bytes()).unwrap().into() })
+        };
         let (a, b, c) = (entry("a", Kind::Fifo), link("b", "a"), link("c", "nowhere"));
         let tree: Tree = [a.clone(), b.clone(), c.clone()].into_iter().collect();
         for (name, inode) in [(&a, &a), (&b, &a), (&c, &c)] {

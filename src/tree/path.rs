@@ -1,6 +1,7 @@
 use std::cmp::Ordering;
 use std::ffi::OsStr;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -14,14 +15,25 @@ use crate::error::Error;
 /// A path inside an image: relative to its root, components of any bytes joined by single slashes, no `.`, no `..`.
 ///
 /// The root is the empty path. Paths are ordered by components, so that a directory comes before its content and `a/b`
-/// before `a-b`. Clones share the bytes.
-#[derive(Clone, PartialEq, Eq, Hash)]
-pub struct TarPath(Arc<[u8]>);
+/// before `a-b`. Clones share the bytes, and a directory shares those of what is in it.
+#[derive(Clone)]
+pub struct TarPath {
+    /// Those of this path, or of many that were packed. One pointer: trees hold millions of paths.
+    shared: Arc<Box<[u8]>>,
+    start: u32,
+    length: u32,
+}
 
 impl TarPath {
     /// Returns the root.
     pub fn root() -> Self {
-        TarPath(Arc::from(&b""[..]))
+        TarPath::alone(Vec::new())
+    }
+
+    /// Returns a path that shares its bytes with no other.
+    fn alone(bytes: Vec<u8>) -> Self {
+        let length = u32::try_from(bytes.len()).expect("paths are shorter than 4 GiB");
+        TarPath { shared: Arc::new(bytes.into()), start: 0, length }
     }
 
     /// Normalises a name found in an archive or on a command line: `./a`, `/a`, `a/` and `a//` are all `a`. Refuses
@@ -29,6 +41,9 @@ impl TarPath {
     pub fn parse(name: &[u8]) -> Result<Self, Error> {
         if name.contains(&0) {
             return Err(Error::malformed(format!("name `{}`", name.escape_ascii()), "a NUL byte is part of it"));
+        }
+        if u32::try_from(name.len()).is_err() {
+            return Err(Error::malformed("a name", format!("no path has {} bytes", name.len())));
         }
         let mut path = Vec::with_capacity(name.len());
         for component in name.split(|b| *b == b'/') {
@@ -48,37 +63,55 @@ impl TarPath {
                 }
             }
         }
-        Ok(TarPath(path.into()))
+        Ok(TarPath::alone(path))
     }
 
     /// Returns the path of something in this directory. `name` is one component, as `readdir` returns it.
     #[must_use]
     pub fn join(&self, name: &[u8]) -> Self {
         debug_assert!(!name.is_empty() && !name.contains(&b'/'));
-        let mut path = Vec::with_capacity(self.0.len() + 1 + name.len());
+        let mut path = Vec::with_capacity(self.as_bytes().len() + 1 + name.len());
+        self.join_to(name, &mut path);
+        TarPath::alone(path)
+    }
+
+    /// Appends the bytes of the path of something in this directory.
+    pub(super) fn join_to(&self, name: &[u8], bytes: &mut Vec<u8>) {
         if !self.is_root() {
-            path.extend_from_slice(&self.0);
-            path.push(b'/');
+            bytes.extend_from_slice(self.as_bytes());
+            bytes.push(b'/');
         }
-        path.extend_from_slice(name);
-        TarPath(path.into())
+        bytes.extend_from_slice(name);
+    }
+
+    /// Returns paths whose bytes are one after the other in `bytes`, and end in these places.
+    pub(super) fn of_parts(bytes: Vec<u8>, ends: &[u32]) -> impl Iterator<Item = Self> + '_ {
+        let shared: Arc<Box<[u8]>> = Arc::new(bytes.into());
+        let starts = std::iter::once(&0).chain(ends);
+        starts.zip(ends).map(move |(start, end)| TarPath { shared: shared.clone(), start: *start, length: end - start })
+    }
+
+    /// Returns whether all bytes in memory are those of this path.
+    pub(super) fn is_alone(&self) -> bool {
+        self.shared.len() == self.length as usize
     }
 
     /// Returns whether this is the root.
     pub fn is_root(&self) -> bool {
-        self.0.is_empty()
+        self.length == 0
     }
 
     /// Returns the bytes, without a leading or trailing slash; empty for the root.
     pub fn as_bytes(&self) -> &[u8] {
-        &self.0
+        &self.shared[self.start as usize..][..self.length as usize]
     }
 
     /// Returns the last component; empty for the root.
     pub fn file_name(&self) -> &[u8] {
-        match self.0.iter().rposition(|b| *b == b'/') {
-            Some(slash) => &self.0[slash + 1..],
-            None => &self.0,
+        let bytes = self.as_bytes();
+        match bytes.iter().rposition(|b| *b == b'/') {
+            Some(slash) => &bytes[slash + 1..],
+            None => bytes,
         }
     }
 
@@ -87,15 +120,14 @@ impl TarPath {
         if self.is_root() {
             return None;
         }
-        Some(match self.0.iter().rposition(|b| *b == b'/') {
-            Some(slash) => TarPath(self.0[..slash].into()),
-            None => TarPath::root(),
-        })
+        let length = self.as_bytes().iter().rposition(|b| *b == b'/').unwrap_or(0) as u32;
+        Some(TarPath { length, ..self.clone() })
     }
 
     /// Returns whether this is `other` or below it.
     pub fn starts_with(&self, other: &TarPath) -> bool {
-        other.is_root() || (self.0.starts_with(&other.0) && matches!(self.0.get(other.0.len()), None | Some(b'/')))
+        let rest = self.as_bytes().strip_prefix(other.as_bytes());
+        rest.is_some_and(|rest| other.is_root() || matches!(rest.first(), None | Some(b'/')))
     }
 
     /// Returns its path on disk below `root`.
@@ -103,7 +135,7 @@ impl TarPath {
         if self.is_root() {
             root.to_path_buf()
         } else {
-            root.join(OsStr::from_bytes(&self.0))
+            root.join(OsStr::from_bytes(self.as_bytes()))
         }
     }
 }
@@ -115,13 +147,28 @@ impl Ord for TarPath {
     fn cmp(&self, other: &Self) -> Ordering {
         // A slash ends a component, so it sorts before every other byte; NUL cannot occur.
         let rank = |byte: u8| if byte == b'/' { 0 } else { byte };
+        let (own, others) = (self.as_bytes(), other.as_bytes());
         // Paths that are compared mostly begin alike, and whole stretches are compared faster than bytes.
-        let alike = self.0.chunks(STRETCH).zip(other.0.chunks(STRETCH)).take_while(|(a, b)| a == b).count() * STRETCH;
-        let differ = self.0.iter().zip(other.0.iter()).skip(alike).find(|(a, b)| a != b);
+        let alike = own.chunks(STRETCH).zip(others.chunks(STRETCH)).take_while(|(a, b)| a == b).count() * STRETCH;
+        let differ = own.iter().zip(others).skip(alike).find(|(a, b)| a != b);
         match differ {
             Some((a, b)) => rank(*a).cmp(&rank(*b)),
-            None => self.0.len().cmp(&other.0.len()),
+            None => own.len().cmp(&others.len()),
         }
+    }
+}
+
+impl PartialEq for TarPath {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_bytes() == other.as_bytes()
+    }
+}
+
+impl Eq for TarPath {}
+
+impl Hash for TarPath {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.as_bytes().hash(state);
     }
 }
 
@@ -134,7 +181,7 @@ impl PartialOrd for TarPath {
 impl fmt::Display for TarPath {
     /// With a leading slash, as [`shown`] shows it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "/{}", shown(&self.0))
+        write!(f, "/{}", shown(self.as_bytes()))
     }
 }
 
@@ -185,7 +232,7 @@ pub fn shown(name: &[u8]) -> String {
 
 impl fmt::Debug for TarPath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "\"{}\"", self.0.escape_ascii())
+        write!(f, "\"{}\"", self.as_bytes().escape_ascii())
     }
 }
 

@@ -12,6 +12,7 @@ use rustix::fs::{AtFlags, Dir, FileType, Stat};
 use crate::error::{Error, IoContext, Result};
 use crate::hint::{Hint, OptionName};
 use crate::tree::directories::Directories;
+use crate::tree::packed;
 use crate::tree::seen::Seen;
 use crate::tree::xattr::{self, XattrPolicy};
 use crate::tree::{
@@ -80,25 +81,24 @@ pub(crate) fn scan(root: &Path, policy: &ScanPolicy, observer: &dyn Observer) ->
     let stat = stat.map_err(Into::into).at("read the metadata of", root)?;
     scanner.add(top.clone(), &stat)?;
 
-    // Directories that are being read, each with the names that are still to come, last first.
-    let names = scanner.names(&top)?;
-    let mut open = vec![(top, names)];
-    while let Some((directory, names)) = open.last_mut() {
-        let Some(name) = names.pop() else {
+    // Directories that are being read, each with the paths that are still to come, last first.
+    let paths = scanner.paths_in(&top)?;
+    let mut open = vec![(top, paths)];
+    while let Some((directory, paths)) = open.last_mut() {
+        let Some(path) = paths.pop() else {
             open.pop();
             continue;
         };
-        let path = directory.join(&name);
         if exclusion.leaves_out(&path) {
             continue;
         }
         observer.check()?;
-        let stat = rustix::fs::statat(scanner.directories.at(directory)?, &*name, AtFlags::SYMLINK_NOFOLLOW);
+        let stat = rustix::fs::statat(scanner.directories.at(directory)?, path.file_name(), AtFlags::SYMLINK_NOFOLLOW);
         let stat = stat.map_err(Into::into).at("read the metadata of", &scanner.directories.show(&path))?;
         scanner.add(path.clone(), &stat)?;
         if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
-            let names = scanner.names(&path)?;
-            open.push((path, names));
+            let paths = scanner.paths_in(&path)?;
+            open.push((path, paths));
         }
     }
     let Scanner { entries, sockets, directories, seen, .. } = scanner;
@@ -117,8 +117,8 @@ struct Scanner<'a> {
 }
 
 impl Scanner<'_> {
-    /// The names in a directory in reverse order.
-    fn names(&mut self, directory: &TarPath) -> Result<Vec<Box<[u8]>>> {
+    /// The paths of what is in a directory in reverse order.
+    fn paths_in(&mut self, directory: &TarPath) -> Result<Vec<TarPath>> {
         let shown = self.directories.show(directory);
         let listing = Dir::read_from(self.directories.at(directory)?).map_err(Into::into).at("list", &shown)?;
         let mut names: Vec<Box<[u8]>> = Vec::new();
@@ -131,7 +131,7 @@ impl Scanner<'_> {
         }
         names.sort_unstable();
         names.reverse();
-        Ok(names)
+        Ok(packed::paths_in(directory, &names))
     }
 
     // The types of the times differ from one architecture to the next.
@@ -169,7 +169,7 @@ impl Scanner<'_> {
         if file_type != FileType::Directory && stat.st_nlink > 1 {
             let inode = (stat.st_dev, stat.st_ino);
             if let Some(first) = self.first_names.get(&inode) {
-                return Ok(Some(Kind::Hardlink { target: first.clone() }));
+                return Ok(Some(Kind::Hardlink { target: first.clone().into() }));
             }
             self.first_names.insert(inode, path.clone());
         }
@@ -216,7 +216,7 @@ mod tests {
         assert_eq!(paths(&scan.tree), ["/", "/a", "/a/b", "/a/b/file", "/a/link", "/a-b", "/z"]);
         let kind = |path: &str| scan.tree.get(&TarPath::parse(path.as_bytes()).unwrap()).unwrap().kind.clone();
         assert_eq!(kind("a/b/file"), Kind::File { size: 5 });
-        assert_eq!(kind("z"), Kind::Hardlink { target: TarPath::parse(b"a/b/file").unwrap() });
+        assert_eq!(kind("z"), Kind::Hardlink { target: TarPath::parse(b"a/b/file").unwrap().into() });
         assert_eq!(kind("a/link"), Kind::Symlink { target: b"nowhere/".to_vec().into() });
         assert_eq!(scan.tree.get(&TarPath::parse(b"a-b").unwrap()).unwrap().metadata.mode, 0o4755);
     }

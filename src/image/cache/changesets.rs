@@ -16,7 +16,7 @@ use crate::digest::Digest;
 use crate::error::{IoContext, Result};
 use crate::layer::Changeset;
 use crate::layout::Staging;
-use crate::tree::{Device, Entry, Kind, Metadata, Mtime, TarPath};
+use crate::tree::{pack_grown, Device, Entry, Kind, Metadata, Mtime, TarPath};
 
 /// The first line of a cache file; another version of the form gets another.
 const HEADING: &str = "ocibake changeset 3";
@@ -187,12 +187,15 @@ fn decode(diff_id: &Digest, bytes: &[u8]) -> Option<Changeset> {
                 LineKind::Directory => Kind::Directory,
                 LineKind::File(size) => Kind::File { size },
                 LineKind::Symlink(target) => Kind::Symlink { target: target.into_vec().into() },
-                LineKind::Hardlink(target) => Kind::Hardlink { target: TarPath::parse(&target.into_vec()).ok()? },
+                LineKind::Hardlink(target) => {
+                    Kind::Hardlink { target: TarPath::parse(&target.into_vec()).ok()?.into() }
+                }
                 LineKind::Char(major, minor) => Kind::CharDevice(Device { major, minor }),
                 LineKind::Block(major, minor) => Kind::BlockDevice(Device { major, minor }),
                 LineKind::Fifo => Kind::Fifo,
             },
         });
+        pack_grown(&mut changeset.members, |entry| &mut entry.path);
     }
     Some(changeset)
 }
@@ -209,7 +212,7 @@ mod tests {
             Kind::Directory,
             Kind::File { size: 3 },
             Kind::Symlink { target: b"\xff/\n".to_vec().into() },
-            Kind::Hardlink { target: TarPath::parse(b"1\xfe").unwrap() },
+            Kind::Hardlink { target: TarPath::parse(b"1\xfe").unwrap().into() },
             Kind::CharDevice(device),
             Kind::BlockDevice(device),
             Kind::Fifo,

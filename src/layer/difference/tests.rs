@@ -187,7 +187,7 @@ fn a_file_whose_first_name_is_masked_is_read_under_that_name() {
     let expected = [
         Step::Put(new_tree.get(&TarPath::root()).unwrap()),
         Step::PutAs { entry: Box::new(entry("x", Kind::File { size: 1 })), source },
-        Step::PutAs { entry: Box::new(entry("y", Kind::Hardlink { target: path("x") })), source },
+        Step::PutAs { entry: Box::new(entry("y", Kind::Hardlink { target: path("x").into() })), source },
     ];
     assert_eq!(plan.steps, expected);
     assert_eq!(plan.steps.iter().map(Step::size).sum::<u64>(), 1);
@@ -238,7 +238,7 @@ fn check_form(steps: &[Step<'_>]) -> Result<(), TestCaseError> {
         if let Some((entry, _)) = step.entry_and_source() {
             prop_assert!(put.last().map_or(true, |last| last.path < entry.path), "{path:?} is out of order");
             if let Kind::Hardlink { target } = &entry.kind {
-                let target = put.iter().find(|entry| entry.path == *target).unwrap();
+                let target = put.iter().find(|entry| entry.path == **target).unwrap();
                 let is_inode = !matches!(target.kind, Kind::Hardlink { .. } | Kind::Directory);
                 prop_assert!(is_inode, "{path:?} points to {target:?}");
                 prop_assert_eq!(&target.metadata, &entry.metadata);

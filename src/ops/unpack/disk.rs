@@ -28,7 +28,7 @@ use crate::ops::unpack::dress::{self, dress, LeftOut};
 use crate::ops::unpack::inode::{Inode, InodeName, NamedKind};
 use crate::ops::unpack::xattr;
 use crate::ops::unpack::Rights;
-use crate::tree::{Device, Directories, Entry, Kind, Metadata, TarPath, Whiteout};
+use crate::tree::{Device, Directories, Entry, Kind, Metadata, PathMap, TarPath, Whiteout};
 use crate::work::Observer;
 
 /// A tree on disk under construction.
@@ -39,7 +39,7 @@ pub(super) struct Disk {
     shown: PathBuf,
     directories: Directories,
     rights: Rights,
-    pub(super) nodes: BTreeMap<TarPath, DiskNode>,
+    pub(super) nodes: PathMap<DiskNode>,
     /// The number of the layer that is being applied; the first is 1.
     layer: u32,
     /// Hard links of this layer to files of lower ones, by the file's path: a whiteout that comes later must not hide
@@ -86,7 +86,7 @@ impl Disk {
         }
         xattr::disinherit(&root, &shown)?;
         let on_disk = OnDisk::Directory(Box::new(Metadata::of_missing_directory(0)));
-        let nodes = BTreeMap::from([(TarPath::root(), DiskNode { layer: 0, on_disk, left_out: Box::default() })]);
+        let nodes = PathMap::from_iter([(TarPath::root(), DiskNode { layer: 0, on_disk, left_out: Box::default() })]);
         let copier = Copier::default();
         let directories = Directories::below_shown_as(&root, &shown)?;
         Ok(Disk {
@@ -268,7 +268,7 @@ impl Disk {
     /// Removes what AUFS kept for itself in this layer. Names that are linked to it keep the content.
     pub(super) fn take_off_what_aufs_kept(&mut self) -> Result<()> {
         let is_kept = |path: &&TarPath| matches!(Whiteout::of(path), Ok(Whiteout::Aufs));
-        let kept: Vec<TarPath> = self.nodes.keys().filter(is_kept).cloned().collect();
+        let kept: Vec<TarPath> = self.nodes.iter().map(|(path, _)| path).filter(is_kept).cloned().collect();
         kept.iter().rev().try_for_each(|path| self.take_off(path))
     }
 
@@ -305,24 +305,26 @@ impl Disk {
 
     /// Returns a path and everything below it, in order, as far as they are there.
     fn subtree(&self, path: &TarPath) -> Vec<TarPath> {
-        let from = self.nodes.range(path.clone()..).map(|(path, _)| path);
+        let from = self.nodes.from(path.clone()).map(|(path, _)| path);
         from.take_while(|below| below.starts_with(path)).cloned().collect()
     }
 
     /// Gives all directories their owners, attributes, modes and times, the innermost first.
     pub(super) fn close_directories(&mut self, observer: &dyn Observer) -> Result<()> {
-        for (path, node) in self.nodes.iter_mut().rev() {
-            if let OnDisk::Directory(metadata) = &node.on_disk {
-                observer.check()?;
-                let reached = self.directories.reach(path)?;
-                let (holding, name) = if path.is_root() {
-                    (CWD, self.root.as_os_str().as_bytes())
-                } else {
-                    (self.directories.holding(path)?, path.file_name())
-                };
-                let place = Inode::Named(NamedKind::Directory, InodeName { holding, name, reached: &reached });
-                node.left_out = dress(place, metadata, self.rights, || path.below(&self.shown))?.into();
-            }
+        let directories = self.nodes.iter().filter(|(_, node)| node.on_disk.is_directory());
+        let directories: Vec<TarPath> = directories.map(|(path, _)| path.clone()).collect();
+        for path in directories.iter().rev() {
+            observer.check()?;
+            let node = self.nodes.get_mut(path);
+            let Some(DiskNode { on_disk: OnDisk::Directory(metadata), left_out, .. }) = node else { continue };
+            let reached = self.directories.reach(path)?;
+            let (holding, name) = if path.is_root() {
+                (CWD, self.root.as_os_str().as_bytes())
+            } else {
+                (self.directories.holding(path)?, path.file_name())
+            };
+            let place = Inode::Named(NamedKind::Directory, InodeName { holding, name, reached: &reached });
+            *left_out = dress(place, metadata, self.rights, || path.below(&self.shown))?.into();
         }
         Ok(())
     }
@@ -339,7 +341,7 @@ impl Disk {
 
     /// How many entries there are on disk.
     pub(super) fn entries(&self) -> usize {
-        self.nodes.values().filter(|node| !matches!(node.on_disk, OnDisk::Nothing)).count()
+        self.nodes.iter().filter(|(_, node)| !matches!(node.on_disk, OnDisk::Nothing)).count()
     }
 
     /// How many bytes of content were written.

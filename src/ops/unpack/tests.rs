@@ -91,7 +91,7 @@ fn member(text: &str) -> Entry {
     let (name, kind, mode) = if let Some(name) = text.strip_suffix('/') {
         (name, Kind::Directory, 0o750)
     } else if let Some((name, target)) = text.split_once("=>") {
-        (name, Kind::Hardlink { target: path(target) }, 0o644)
+        (name, Kind::Hardlink { target: path(target).into() }, 0o644)
     } else if let Some((name, target)) = text.split_once("->") {
         (name, Kind::Symlink { target: target.as_bytes().into() }, 0o777)
     } else if let Some(name) = text.strip_suffix('|') {

@@ -13,7 +13,7 @@ type Change = fn(&mut Header);
 fn types() {
     use Anomaly::{AbsoluteLink, FileNamedAsDirectory, OldTypeflag, RareType, TrailingSlash};
     let to = |target: &'static str| Kind::Symlink { target: target.as_bytes().into() };
-    let hard = |target: &str| Kind::Hardlink { target: path(target) };
+    let hard = |target: &str| Kind::Hardlink { target: path(target).into() };
     let numbers = Device { major: 8, minor: 1 };
     let table: [(u8, &str, &str, Kind, &[Anomaly]); 14] = [
         (b'0', "f", "", Kind::File { size: 0 }, &[]),

@@ -47,7 +47,7 @@ fn kind() -> impl Strategy<Value = Kind> {
         Just(Kind::Fifo),
         (0_u64..2000).prop_map(|size| Kind::File { size }),
         target.prop_map(|target| Kind::Symlink { target: target.into() }),
-        path().prop_map(|target| Kind::Hardlink { target }),
+        path().prop_map(|target| Kind::Hardlink { target: target.into() }),
         device().prop_map(Kind::CharDevice),
         device().prop_map(Kind::BlockDevice),
     ]

@@ -42,7 +42,7 @@ fn link_targets_have_no_prefix_to_go_to() {
     let link = |target: String| entry("l", Kind::Symlink { target: target.into_bytes().into() });
     assert_eq!(records(&link("t".repeat(100))), None);
     assert_eq!(records(&link("t/".repeat(50) + "t")), Some(format!("115 linkpath={}t\\n", "t/".repeat(50))));
-    let hard = |target: String| entry("l", Kind::Hardlink { target: path(target) });
+    let hard = |target: String| entry("l", Kind::Hardlink { target: path(target).into() });
     assert_eq!(records(&hard("t".repeat(100))), None);
     assert_eq!(records(&hard("t".repeat(101))), Some(format!("115 linkpath={}\\n", "t".repeat(101))));
 }
@@ -204,7 +204,7 @@ fn what_an_archive_cannot_hold_is_refused_by_name() {
         (file("", 0), "cannot store `/`: the root of an image can only be a directory"),
         (entry("f", Kind::Symlink { target: b""[..].into() }), "cannot store `/f`: a link needs a target"),
         (entry("f", Kind::Symlink { target: b"a\0"[..].into() }), "cannot store `/f`: a link needs a target"),
-        (entry("f", Kind::Hardlink { target: path("") }), "cannot store `/f`: a link needs a target"),
+        (entry("f", Kind::Hardlink { target: path("").into() }), "cannot store `/f`: a link needs a target"),
         (device(4096, 0), "cannot store `/f`: the device 4096,0 is out of range"),
         (device(0, u32::MAX), "cannot store `/f`: the device 0,4294967295 is out of range"),
         (owned(u32::MAX, 0), "cannot store `/f`: the owner 4294967295 stands for nobody"),
