@@ -54,7 +54,7 @@ impl Interruption {
     /// Listens for the signals that end a command, except those that are ignored already, such as by `nohup`. A second
     /// signal ends the process at once.
     pub(super) fn listen() -> Self {
-        use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+        use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
         let received = Arc::new(AtomicUsize::new(0));
         let ignored = ignored_signals();
         let (wakes, woken) = UnixStream::pair().ok().unzip();
@@ -72,6 +72,8 @@ impl Interruption {
                     None => Ok(()),
                 });
         }
+        // By default it ends the process without a word. With a handler, the write that is too much fails (`ulimit -f`).
+        let _ = signal_hook::flag::register(SIGXFSZ, Arc::default());
         let interruption = Interruption(received);
         if let Some(woken) = woken {
             let interruption = interruption.clone();

@@ -1,7 +1,7 @@
 use crate::error::{Error, ErrorKind};
 
 /// How files begin that are given for a tar and are none, what they are, and what to do about it.
-const KNOWN: [(&[u8], &str, &str); 13] = [
+const KNOWN: [(&[u8], &str, &str); 24] = [
     (b"\x04\x22\x4d\x18", "lz4", DECOMPRESS),
     (b"LZIP", "lzip", DECOMPRESS),
     (b"\x89LZO\0", "lzop", DECOMPRESS),
@@ -13,6 +13,18 @@ const KNOWN: [(&[u8], &str, &str); 13] = [
     (b"!<arch>\n", "an ar archive, such as a Debian package", EXTRACT),
     (b"\xed\xab\xee\xdb", "an RPM package", EXTRACT),
     (b"hsqs", "a SquashFS image", EXTRACT),
+    (b"sqsh", "a SquashFS image", EXTRACT),
+    (b"XFSB", "an XFS image", EXTRACT),
+    (b"UBI#", "a UBI image", EXTRACT),
+    (b"\x31\x18\x10\x06", "a UBIFS image", EXTRACT),
+    // Either order of bytes.
+    (b"\x85\x19", "a JFFS2 image", EXTRACT),
+    (b"\x19\x85", "a JFFS2 image", EXTRACT),
+    (b"\x45\x3d\xcd\x28", "a cramfs image", EXTRACT),
+    (b"\x28\xcd\x3d\x45", "a cramfs image", EXTRACT),
+    (b"\x3a\xff\x26\xed", "a sparse image of Android", EXTRACT),
+    (b"KDMV", "a VMDK disk image", EXTRACT),
+    (b"vhdxfile", "a VHDX disk image", EXTRACT),
     (b"QFI\xfb", "a qcow2 disk image", EXTRACT),
     (b"\x7fELF", "a program", "name the directory or the archive that it is in"),
 ];

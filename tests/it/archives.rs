@@ -239,6 +239,11 @@ fn what_is_no_archive_is_named() {
         (b"PK\x03\x04", "found a zip archive", "extract it"),
         (b"070701000", "found a cpio archive", "extract it"),
         (b"hsqs\x01", "found a SquashFS image", "extract it"),
+        (b"XFSB\0\0\x10\0", "found an XFS image", "extract it"),
+        (b"UBI#\x01", "found a UBI image", "extract it"),
+        (b"\x31\x18\x10\x06\0", "found a UBIFS image", "extract it"),
+        (b"\x85\x19\x03\x20", "found a JFFS2 image", "extract it"),
+        (b"\x45\x3d\xcd\x28\0", "found a cramfs image", "extract it"),
     ] {
         for length in [100, 5000] {
             let mut bytes = start.to_vec();

@@ -1,7 +1,7 @@
 use std::fs;
 use std::path::Path;
 
-use crate::harness::{bytes_of, names_below, Layout, Peer, Scratch, Tool};
+use crate::harness::{bytes_of, is_missing, names_below, Layout, Peer, Scratch, Tool};
 
 /// The system calls of the tool, one per line, with the paths of open files.
 fn calls(scratch: &Scratch, tool: Tool) -> Option<Vec<String>> {
@@ -178,4 +178,36 @@ fn a_disk_that_cannot_sync_leaves_everything_as_it_was() {
     let tool = Tool::build("rootfs").args(["oci:out:v2"]);
     let Some((code, said)) = failing(&scratch, "fsync", "EINVAL", tool) else { return };
     assert_eq!(code, 2, "a file is synced everywhere: {said}");
+}
+
+/// A limit on the size of files ends a process by a signal that says nothing.
+#[test]
+fn a_limit_on_files_is_an_error_that_names_the_file() {
+    let scratch = Scratch::new();
+    let rootfs = scratch.make_directory("large");
+    // Nothing that would be smaller compressed: each byte comes from a generator.
+    let mut state = 1_u32;
+    let bytes = std::iter::repeat_with(|| {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 24) as u8
+    });
+    fs::write(rootfs.join("large"), bytes.take(100_000).collect::<Vec<u8>>()).unwrap();
+    let limited = |target: &str| {
+        let words = ["sh", "-c", "ulimit -f 8; exec \"$@\"", "sh"];
+        Tool::build(&rootfs).arg(target).within(scratch.path()).behind(words).run()
+    };
+    for (target, file) in
+        [("oci:out:v1", "out"), ("out.tar:v1", "out.tar"), ("docker-archive:docker.tar:app:v1", "docker.tar")]
+    {
+        let path = scratch.join(file);
+        let error = limited(target).error();
+        assert!(error.contains("File too large") && error.contains(&format!("`{file}`")), "{target}: {error}");
+        assert!(is_missing(&path), "{target}");
+        // And what was there before stays as it was.
+        let _ = Tool::build(scratch.small_rootfs()).arg(target).within(scratch.path()).bake();
+        let before = fs::metadata(&path).unwrap().is_dir().then(|| bytes_of(&path));
+        let archive = fs::read(&path).ok();
+        let _ = limited(target).error();
+        assert_eq!((before.is_some().then(|| bytes_of(&path)), fs::read(&path).ok()), (before, archive), "{target}");
+    }
 }

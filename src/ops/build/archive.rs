@@ -80,7 +80,7 @@ pub(super) fn read(
 fn no_tar_after_zeros(name: &str) -> Error {
     Error::refused_with_hint(
         format!("rootfs `{name}`: this is not a tar archive: zeros, and then something else"),
-        "filesystem images (ext4, erofs, ISO 9660) begin so: extract or mount it, and name the directory",
+        "filesystem images (ext4, Btrfs, F2FS, EROFS, ISO 9660) begin so: extract or mount it, and name the directory",
     )
     .of_kind(ErrorKind::Unsupported)
 }
