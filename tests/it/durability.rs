@@ -184,7 +184,7 @@ fn a_disk_that_cannot_sync_leaves_everything_as_it_was() {
 #[test]
 fn a_limit_on_files_is_an_error_that_names_the_file() {
     let scratch = Scratch::new();
-    let rootfs = scratch.make_directory("large");
+    let (rootfs, small) = (scratch.make_directory("large"), scratch.small_rootfs());
     // Nothing that would be smaller compressed: each byte comes from a generator.
     let mut state = 1_u32;
     let bytes = std::iter::repeat_with(|| {
@@ -204,10 +204,29 @@ fn a_limit_on_files_is_an_error_that_names_the_file() {
         assert!(error.contains("File too large") && error.contains(&format!("`{file}`")), "{target}: {error}");
         assert!(is_missing(&path), "{target}");
         // And what was there before stays as it was.
-        let _ = Tool::build(scratch.small_rootfs()).arg(target).within(scratch.path()).bake();
+        let _ = Tool::build(&small).arg(target).within(scratch.path()).bake();
         let before = fs::metadata(&path).unwrap().is_dir().then(|| bytes_of(&path));
         let archive = fs::read(&path).ok();
         let _ = limited(target).error();
         assert_eq!((before.is_some().then(|| bytes_of(&path)), fs::read(&path).ok()), (before, archive), "{target}");
+    }
+}
+
+/// Of an archive that is cut before its first member, nothing tells what it was.
+#[test]
+fn a_compressed_archive_that_is_cut_at_once_is_called_that() {
+    let scratch = Scratch::new();
+    let rootfs = scratch.small_rootfs();
+    for archive in ["a.tar.gz", "a.tar.xz", "a.tar.zst"] {
+        let target = format!("{archive}:v1");
+        let build = || Tool::build(&rootfs).arg(&target).within(scratch.path());
+        let _ = build().bake();
+        let whole = fs::read(scratch.join(archive)).unwrap();
+        fs::write(scratch.join(archive), &whole[..14]).unwrap();
+        let error = build().run().error();
+        assert!(error.contains("found a compressed file that is cut short"), "{archive}: {error}");
+        assert_eq!(fs::read(scratch.join(archive)).unwrap(), &whole[..14]);
+        fs::write(scratch.join(archive), "a letter").unwrap();
+        assert!(build().run().error().contains("found another file"), "{archive}");
     }
 }

@@ -1,7 +1,7 @@
 //! What a target would replace: only an image archive may go, for nothing brings another file back.
 
 use std::fs::{self, File};
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
@@ -23,8 +23,9 @@ pub(super) fn refuse_other_file(target: &Location, limits: Limits) -> Result<()>
     if !is_other_file(file, &target.path, limits) {
         return Ok(());
     }
+    let found = if is_cut(&target.path, limits) { "a compressed file that is cut short" } else { "another file" };
     Err(Error::refused_with_hint(
-        format!("target `{target}`: an image archive or a new file is wanted, found another file"),
+        format!("target `{target}`: an image archive or a new file is wanted, found {found}"),
         "it would be lost: remove it first, or choose another name",
     ))
 }
@@ -53,6 +54,13 @@ pub(super) fn holds_only_remains(directory: &Path) -> bool {
 fn is_other_file(file: File, path: &Path, limits: Limits) -> bool {
     let is_empty = file.metadata().is_ok_and(|found| found.len() == 0);
     !is_empty && !begins_with_marker(file, limits) && !can_be_read(path, limits)
+}
+
+/// Whether it is compressed and ends before anything tells what is in it.
+fn is_cut(path: &Path, limits: Limits) -> bool {
+    let Ok(decoder) = File::open(path).and_then(|file| Decoder::new(file, limits)) else { return false };
+    let mut block = Vec::new();
+    matches!(decoder.take(512).read_to_end(&mut block), Err(error) if error.kind() == ErrorKind::UnexpectedEof)
 }
 
 /// Whether one of the first members is the marker of a layout: then the rest need not be read, nor be whole.
