@@ -28,7 +28,7 @@ fuzz_target!(|layers: &[u8]| {
         match &entry.kind {
             Kind::Hardlink { target } => {
                 let first = folded.tree.get(target).unwrap();
-                assert!(target < &entry.path, "{}", entry.path);
+                assert!(**target < entry.path, "{}", entry.path);
                 assert!(!matches!(first.kind, Kind::Directory | Kind::Hardlink { .. }), "{}", entry.path);
             }
             Kind::File { .. } => {
@@ -46,7 +46,7 @@ fn member(bytes: &[u8]) -> Option<Entry> {
     let kind = match bytes[1] % 4 {
         0 => Kind::Directory,
         1 => Kind::File { size: u64::from(bytes[2]) },
-        2 => Kind::Hardlink { target: path(bytes[2])? },
+        2 => Kind::Hardlink { target: path(bytes[2])?.into() },
         _ => Kind::Symlink { target: b"a".as_slice().into() },
     };
     let path = path(bytes[0])?;
