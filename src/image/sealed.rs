@@ -38,7 +38,7 @@ pub(crate) fn fitted(config: &Document<ImageConfig>, layers: usize, listed: Opti
 /// What is said of a document that Go wrote with null in the place of what is empty.
 pub(crate) const NULL: &str = "it had null or nothing where a value belongs";
 
-/// Whether a config has null, or nothing, where a list or an object belongs.
+/// Whether a config has null, or nothing, where a value belongs.
 fn has_null_in_config(config: &Document<ImageConfig>) -> bool {
     if !config.value().rootfs.diff_ids.is_empty() && !names_null(config.raw()) {
         return false;

@@ -304,7 +304,7 @@ fn null_is_not_carried_on() {
         layout.list(&[named(&written()[number], "v1"), named(&index, "none")]);
         for target in ["oci:out", "oci-archive:out.tar", "docker-archive:docker.tar"] {
             let said = told(&scratch, &["convert", "oci:L:v1", target]);
-            assert!(said.contains("it had null or nothing where a list or an object belongs"), "{number}: {said}");
+            assert!(said.contains("it had null or nothing where a value belongs"), "{number}: {said}");
             assert_eq!(rules(&scratch, target, false), ["no-layers"], "{number}: {target}");
             for document in ["manifest", "config"] {
                 let raw = run(&scratch, &["inspect", target, "--raw", document]).printed();
