@@ -172,6 +172,9 @@ rules! {
     NonDistributable "non-distributable" Note [Takes Takes Takes Takes Takes]
         "image-spec, layer.md#non-distributable-layers"
         "no layer is kept from being distributed, which is deprecated";
+    DockerMediaType "docker-media-type" Note [Takes Takes Takes Takes Takes]
+        "image-spec, media-types.md#compatibility-matrix"
+        "media types are OCI's: some readers of layouts, Podman and umoci among them, take no others";
     RefName "ref-name" Error [Takes Takes Takes Takes Takes]
         "image-spec, annotations.md#pre-defined-annotation-keys"
         "ref names are well-formed";

@@ -62,6 +62,11 @@ impl BlobMention {
             let found = quoted(media_type.as_str());
             findings.add(Rule::NonDistributable, &place.member("mediaType"), "a layer that may be distributed", found);
         }
+        let in_oci = media_type.in_oci();
+        if in_oci != media_type {
+            let found = quoted(media_type.as_str());
+            findings.add(Rule::DockerMediaType, &place.member("mediaType"), quoted(in_oci.as_str()), found);
+        }
         Some(BlobMention {
             if_missing: if is_non_distributable || urls.iter().any(Value::is_string) {
                 IfMissing::Elsewhere

@@ -7,6 +7,9 @@ use serde_json::{json, Value};
 use super::{Row, CONFIG, EMPTY, INDEX, LAYER, MANIFEST, REF_NAME};
 use crate::verify::specimen::change;
 
+const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
+const DOCKER_LIST: &str = "application/vnd.docker.distribution.manifest.list.v2+json";
+
 pub(super) fn descriptors() -> Vec<Row> {
     let subject = |digest: &str, size: Value| {
         let subject = json!({"mediaType": MANIFEST, "digest": digest, "size": size});
@@ -99,6 +102,34 @@ pub(super) fn media_types_and_names() -> Vec<Row> {
             "non-distributable",
             "a layer that must stay where it is",
             layer("mediaType", json!("application/vnd.oci.image.layer.nondistributable.v1.tar+gzip")),
+        ),
+        (
+            "docker-media-type",
+            "a layer of Docker's",
+            layer("mediaType", json!("application/vnd.docker.image.rootfs.diff.tar.gzip")),
+        ),
+        (
+            "docker-media-type",
+            "a config of Docker's",
+            change().manifest(|manifest| {
+                manifest["config"]["mediaType"] = json!("application/vnd.docker.container.image.v1+json");
+            }),
+        ),
+        (
+            "docker-media-type",
+            "a manifest of Docker's",
+            change()
+                .manifest(|manifest| manifest["mediaType"] = json!(DOCKER_MANIFEST))
+                .index(|index| index["manifests"][0]["mediaType"] = json!(DOCKER_MANIFEST)),
+        ),
+        (
+            "docker-media-type",
+            "a list of Docker's",
+            change().index_and_blobs(|index, blobs| {
+                index["manifests"][0].as_object_mut().unwrap().remove("annotations");
+                let list = json!({"schemaVersion": 2, "mediaType": DOCKER_LIST, "manifests": [index["manifests"][0]]});
+                index["manifests"][0] = blobs.add_document(DOCKER_LIST, &list);
+            }),
         ),
         (
             "ref-name",
