@@ -255,6 +255,9 @@ impl LayerCheck {
             } else if !ParsedXattr::is_valid(attribute, value) {
                 let found = format_args!("`{}` with another", attribute.escape_ascii());
                 self.add(Rule::TarXattrValue, name, &"attributes with values that Linux takes", &found);
+            } else if value.is_empty() {
+                let found = format_args!("`{}` without one, which engines drop", attribute.escape_ascii());
+                self.add(Rule::TarXattrEmpty, name, &"attributes with a value", &found);
             }
         }
         true

@@ -295,6 +295,9 @@ rules! {
     TarXattrValue "tar-xattr-value" Error [Takes Takes Takes Takes Warns]
         "Linux, capability.h and posix_acl_xattr.h"
         "capabilities and ACLs have values that Linux takes: nothing could set others";
+    TarXattrEmpty "tar-xattr-empty" Note [Takes Takes Takes Takes Takes]
+        "Go, archive/tar"
+        "no attribute is empty: engines take an empty PAX record for none, while GNU tar, libarchive and Python keep it";
     TarRepeatedPath "tar-repeated-path" Error [Takes Takes Takes Takes Warns]
         "image-spec, layer.md#representing-changes"
         "no path comes twice in a layer";

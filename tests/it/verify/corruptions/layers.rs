@@ -127,6 +127,11 @@ pub(super) fn tars() -> Vec<Row> {
             "an ACL as text",
             members![pax(&[("SCHILY.xattr.system.posix_acl_access", "user::rw-")]), file("new", "")],
         ),
+        (
+            "tar-xattr-empty",
+            "an attribute without a value",
+            members![pax(&[("SCHILY.xattr.user.x", ""), ("SCHILY.xattr.user.y", "1")]), file("new", "")],
+        ),
         ("tar-entry", "a path that is too long", members![pax(&[("path", &too_long)]), file("new", "")]),
         ("tar-repeated-path", "a file again", members![file("etc/hostname", "other\n")]),
         ("tar-repeated-path", "a directory again, spelled otherwise", members![directory("./etc/")]),
