@@ -3,6 +3,7 @@
 
 import codecs
 import copy
+import functools
 import os
 import pathlib
 import re
@@ -126,6 +127,7 @@ def _assign(path, d):
             d.setVar(name, value.strip('"'))
 
 
+@functools.cache
 def text(name):
     """A class, after those of this layer that it inherits."""
     sources = {}
@@ -145,6 +147,7 @@ def text(name):
     return "".join(sources.values())
 
 
+@functools.cache
 def _statements(name):
     """The class's statements, continued lines joined."""
     return re.sub(r"\\\n", "", text(name))
@@ -164,8 +167,9 @@ def flags(name=IMAGE):
     return {(name, flag): value for name, flag, value in found}
 
 
-def functions(bb, name=IMAGE):
-    """The class's python functions, those without a name as anonymous_1 and so on."""
+@functools.cache
+def _code(name):
+    """The class's python, compiled: thousands of datastores of a run are made of it."""
     source = text(name)
     plain = re.findall(r"^def .*\n(?:(?:    .*)?\n)*", source, re.MULTILINE)
     tasks = re.findall(r"^(?:fakeroot )?python (\w*) ?\(\) \{\n(.*?)^\}", source, re.MULTILINE | re.DOTALL)
@@ -173,8 +177,13 @@ def functions(bb, name=IMAGE):
     code = "".join(plain)
     for number, (task, body) in enumerate(tasks, 1):
         code += "def %s(d):\n%s\n" % (task or "anonymous_%d" % number, textwrap.indent(textwrap.dedent(body), "    "))
+    return compile(code, name, "exec")
+
+
+def functions(bb, name=IMAGE):
+    """The class's python functions, those without a name as anonymous_1 and so on."""
     namespace = {"bb": bb, "os": os}
-    exec(compile(code, name, "exec"), namespace)
+    exec(_code(name), namespace)
     return types.SimpleNamespace(**namespace)
 
 
