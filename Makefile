@@ -7,12 +7,15 @@ FUZZ_SECONDS ?= 60
 # cargo-fuzz needs flags that are not stable: those of a nightly compiler, or of the one that there is.
 FUZZ ?= $(shell $(CARGO) +nightly --version >/dev/null 2>&1 && echo $(CARGO) +nightly fuzz || echo RUSTC_BOOTSTRAP=1 $(CARGO) fuzz)
 
+# Tests wait for peers, files and each other more than they compute: twice as many at once as there are cores.
+export RUST_TEST_THREADS ?= $(shell expr 2 '*' $$(nproc))
+
 # Where `make install` puts what is built, and what it puts there.
 PREFIX ?= /usr/local
 DESTDIR ?=
 BINARY ?= target/release/ocibake
 
-.PHONY: help build install demo check test test-rust test-class test-vendored test-odd-path \
+.PHONY: help build tool install demo check test test-rust test-class test-vendored test-odd-path \
 	test-faults test-faults-sample test-bitbake screenshots lint lint-rust lint-crates lint-yocto bench bench-updates fuzz crates clean
 
 help:
@@ -50,8 +53,11 @@ test: ## install the peers that the tests need, and run all tests
 test-rust:
 	$(CARGO) test --locked
 
-test-class: ## the Yocto class with a datastore of its own, and the recipe against Cargo.lock
-	$(CARGO) build --locked
+# The tool as the tests have it: `cargo build` alone takes other features of crates, and builds half of them anew.
+tool:
+	$(CARGO) build --locked --bin ocibake --test it
+
+test-class: tool ## the Yocto class with a datastore of its own, and the recipe against Cargo.lock
 	OCIBAKE=$(CURDIR)/target/debug/ocibake PYTHON=$(PYTHON) tests/class/run
 	$(PYTHON) -m unittest tests/recipe/test_crates.py
 
@@ -62,14 +68,12 @@ test-vendored: ## the crates that the recipe fetches are enough, without network
 test-odd-path: ## some tests again, from a clone with a capital letter and a blank in its path where others may not look
 	tests/odd-path
 
-test-faults-sample: ## a minute of test-faults
-	$(CARGO) build --locked
+test-faults-sample: tool ## a minute of test-faults
 	tests/faults/run --sample
 	tests/faults/mutations --count 300
 	tests/faults/writers --quick
 
-test-faults: ## every verb with every call failing, killed and interrupted (FAULT_FLAGS=--quick for a sample)
-	$(CARGO) build --locked
+test-faults: tool ## every verb with every call failing, killed and interrupted (FAULT_FLAGS=--quick for a sample)
 	tests/faults/run $(FAULT_FLAGS)
 	tests/faults/mutations
 	tests/faults/writers
