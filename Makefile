@@ -8,7 +8,7 @@ FUZZ_SECONDS ?= 60
 FUZZ ?= $(shell $(CARGO) +nightly --version >/dev/null 2>&1 && echo $(CARGO) +nightly fuzz || echo RUSTC_BOOTSTRAP=1 $(CARGO) fuzz)
 
 # Tests wait for peers, files and each other more than they compute: twice as many at once as there are cores.
-export RUST_TEST_THREADS ?= $(shell expr 2 '*' $$(nproc))
+TEST_THREADS ?= $(shell expr 2 '*' $$(nproc))
 
 # Where `make install` puts what is built, and what it puts there.
 PREFIX ?= /usr/local
@@ -43,7 +43,7 @@ check: ## what takes no peers and little time: formatting, clippy, unit tests, a
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	$(CARGO) clippy --locked --lib --no-default-features -- -D warnings
-	OCIBAKE_PEERS=none $(CARGO) test --locked
+	OCIBAKE_PEERS=none RUST_TEST_THREADS=$(TEST_THREADS) $(CARGO) test --locked
 	@echo 'Peers were left out: `make test` asks them too.'
 
 test: ## install the peers that the tests need, and run all tests
@@ -51,7 +51,7 @@ test: ## install the peers that the tests need, and run all tests
 	$(MAKE) test-rust test-class test-vendored test-odd-path test-faults-sample
 
 test-rust:
-	$(CARGO) test --locked
+	RUST_TEST_THREADS=$(TEST_THREADS) $(CARGO) test --locked
 
 # The tool as the tests have it: `cargo build` alone takes other features of crates, and builds half of them anew.
 tool:
