@@ -10,10 +10,12 @@ use crate::tree::TarPath;
 /// other.
 #[derive(Clone, Debug)]
 pub(crate) struct PathMap<V> {
-    /// Each path after the one before it; those that were removed have no value.
-    ascending: Vec<(TarPath, Option<V>)>,
+    /// Each path after the one before it.
+    ascending: Vec<(TarPath, V)>,
     /// What came later than something that is after it in order. None of its paths is in the list.
     others: BTreeMap<TarPath, V>,
+    /// Something was removed, and all is in the map for good: a list would keep gaps, or close each of them at a cost.
+    is_map: bool,
 }
 
 /// So many more may be out of order than are in order before the list is made anew.
@@ -23,15 +25,15 @@ impl<V> PathMap<V> {
     /// Adds a value, or replaces the one at a path and returns it.
     pub(crate) fn insert(&mut self, path: TarPath, value: V) -> Option<V> {
         match self.position(&path) {
-            Ok(at) => self.ascending[at].1.replace(value),
-            Err(at) if at == self.ascending.len() => {
-                self.ascending.push((path, Some(value)));
+            Ok(at) => Some(mem::replace(&mut self.ascending[at].1, value)),
+            Err(at) if at == self.ascending.len() && !self.is_map => {
+                self.ascending.push((path, value));
                 pack_grown(&mut self.ascending, |(path, _)| path);
                 None
             }
             Err(_) => {
                 let old = self.others.insert(path, value);
-                if self.others.len() > FEW + self.ascending.len() {
+                if self.others.len() > FEW + self.ascending.len() && !self.is_map {
                     *self = mem::take(self).into_ordered().collect();
                 }
                 old
@@ -51,7 +53,7 @@ impl<V> PathMap<V> {
     /// Returns the value at a path.
     pub(crate) fn get(&self, path: &TarPath) -> Option<&V> {
         match self.position(path) {
-            Ok(at) => self.ascending[at].1.as_ref(),
+            Ok(at) => Some(&self.ascending[at].1),
             Err(_) => self.others.get(path),
         }
     }
@@ -59,7 +61,7 @@ impl<V> PathMap<V> {
     /// Returns the value at a path, for changes.
     pub(crate) fn get_mut(&mut self, path: &TarPath) -> Option<&mut V> {
         match self.position(path) {
-            Ok(at) => self.ascending[at].1.as_mut(),
+            Ok(at) => Some(&mut self.ascending[at].1),
             Err(_) => self.others.get_mut(path),
         }
     }
@@ -71,10 +73,10 @@ impl<V> PathMap<V> {
 
     /// Removes the value at a path and returns it.
     pub(crate) fn remove(&mut self, path: &TarPath) -> Option<V> {
-        match self.position(path) {
-            Ok(at) => self.ascending[at].1.take(),
-            Err(_) => self.others.remove(path),
+        if self.position(path).is_ok() {
+            *self = PathMap { others: mem::take(self).into_ordered().collect(), is_map: true, ..PathMap::default() };
         }
+        self.others.remove(path)
     }
 
     /// Leaves out paths that `keep`, which is asked in order, rejects.
@@ -89,15 +91,13 @@ impl<V> PathMap<V> {
 
     /// Returns all in order.
     pub(crate) fn into_ordered(self) -> impl Iterator<Item = (TarPath, V)> {
-        let ascending = self.ascending.into_iter().filter_map(|(path, value)| Some((path, value?)));
-        merged(ascending, self.others.into_iter())
+        merged(self.ascending.into_iter(), self.others.into_iter())
     }
 
     /// Returns those at and after a path, in order.
     pub(crate) fn from(&self, path: TarPath) -> impl Iterator<Item = (&TarPath, &V)> {
         let from = self.position(&path).unwrap_or_else(|after| after);
-        let ascending = self.ascending[from..].iter().filter_map(|(path, value)| Some((path, value.as_ref()?)));
-        merged(ascending, self.others.range(path..))
+        merged(self.ascending[from..].iter().map(|(path, value)| (path, value)), self.others.range(path..))
     }
 }
 
@@ -116,7 +116,7 @@ fn merged<P: Ord, V>(
 
 impl<V> Default for PathMap<V> {
     fn default() -> Self {
-        PathMap { ascending: Vec::new(), others: BTreeMap::new() }
+        PathMap { ascending: Vec::new(), others: BTreeMap::new(), is_map: false }
     }
 }
 
@@ -161,6 +161,18 @@ mod tests {
             expected.retain(|path, _| path.file_name().len() > 1);
             prop_assert!(map.into_ordered().eq(expected));
         }
+    }
+
+    #[test]
+    fn what_is_removed_leaves_no_gap() {
+        let mut map: PathMap<usize> = (0..10).map(|number| (path(7 * number), number)).collect();
+        assert_eq!((map.ascending.len(), map.remove(&path(1)), map.ascending.len()), (10, None, 10));
+        assert_eq!((map.remove(&path(63)), map.ascending.len(), map.others.len()), (Some(9), 0, 9));
+        // Nor is the list made again, only to be taken apart by the next that is removed.
+        for number in 0..2 * FEW {
+            map.insert(path(7 * number), number);
+        }
+        assert_eq!((map.ascending.len(), map.others.len()), (0, 2 * FEW));
     }
 
     #[test]
