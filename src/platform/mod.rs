@@ -67,6 +67,11 @@ impl Platform {
         !self.os.is_empty() && !self.architecture.is_empty()
     }
 
+    /// Returns whether it tells what an image is for: it is named, and not `unknown`.
+    pub(crate) fn is_told(&self) -> bool {
+        self.is_named() && self.os != "unknown"
+    }
+
     /// Returns whether hosts accept one for the other: without a variant, arm64 is v8, arm is v7 and amd64 is v1
     /// (containerd, platforms, `Normalize`).
     pub fn is_same_for_hosts(&self, other: &Self) -> bool {

@@ -616,7 +616,7 @@ fn images_that_do_not_go_together_are_refused_in_a_line() {
         (&["oci:made:other-variant", "oci:new"], &["linux/amd64/v2", "linux/amd64/v3"]),
         (&["oci:made:no-architecture", "oci:new"], &["architecture"]),
         (&["oci:made:no-config", "oci:new"], &["rootfs"]),
-        (&["oci:made:artifact", "oci:new"], &["no image"]),
+        (&["oci:made:artifact", "oci:new"], &["an image is wanted, found an artifact, text/x-note"]),
         (&["oci:made:absent", "oci:new"], &["is missing"]),
         (&["oci:made:nobody", "oci:new"], &["no image of this name", "other-variant"]),
         (&["no.tar", "oci:new"], &["no.tar"]),
@@ -777,4 +777,41 @@ fn under_pseudo_it_is_the_same() {
         assert_eq!(fake.tool(["verify", image]).code(), 0, "{image}");
     }
     assert_eq!(fake.log_of_trouble(), Vec::<String>::new());
+}
+
+/// A name that leads to no image for an index: what it leads to, and what to do.
+#[test]
+fn what_is_no_image_for_an_index_is_called_what_it_is() {
+    let scratch = Scratch::new();
+    let layout = ByHand::at(&scratch.join("l"));
+    let unknown = json!({"architecture": "unknown", "os": "unknown"});
+    let (image, nobodys) = (layout.platform("arm64", None), layout.image(&[], &unknown));
+    let about =
+        json!({"platform": unknown, "annotations": {"vnd.docker.reference.digest": image["digest"], REF_NAME: "a"}});
+    let short = |descriptor: &Value| descriptor["digest"].as_str().unwrap()[..19].to_owned();
+    for (descriptor, told) in [
+        (
+            named(&nobodys, "a"),
+            format!(
+                "image {} of `oci:l:a`: an index wants its platform, found unknown/unknown\n\
+                 hint: say it first with `ocibake config`, --arch and --os",
+                short(&nobodys)
+            ),
+        ),
+        (
+            with(layout.image(&[], &unknown), &about),
+            format!(
+                "image `oci:l:a`: an image is wanted, found an attestation of {}\n\
+                 hint: give the image: its attestations go along",
+                short(&image)
+            ),
+        ),
+    ] {
+        layout.list(&[descriptor, named(&image, "image")]);
+        let error = index(&scratch, &["oci:l:a", "oci:out"]).run().error();
+        assert!(error.ends_with(&told), "{error}");
+    }
+    layout.list(&[named(&nobodys, "a")]);
+    Tool::new("config").args(["oci:l:a", "--arch", "arm64", "--os", "linux"]).within(scratch.path()).run().printed();
+    index(&scratch, &["oci:l:a", "oci:out"]).run().printed();
 }

@@ -1,3 +1,4 @@
+use std::fs;
 use std::path::Path;
 
 use serde_json::{json, Value};
@@ -102,5 +103,17 @@ fn a_platform_that_only_the_config_knows() {
         let listed = Tool::new("ls").args(["oci:l", "--json"]).within(scratch.path()).run().json();
         assert_eq!(listed[0]["ref"], "v1", "{platform}");
         Tool::new("convert").args(["oci:l:v1", "oci:c:v1"]).within(scratch.path()).run().printed();
+        Tool::new("index").args(["oci:l:v1", "oci:i:v1"]).within(scratch.path()).run().printed();
+        // What a hint offers can be typed, and works.
+        for words in [&["inspect", "oci:l:v1"][..], &["convert", "oci:l:v1", "oci:p:v1"]] {
+            let run = |platform| Tool::new(words[0]).args(&words[1..]).args(["--platform", platform]);
+            let error = run("linux/amd64").within(scratch.path()).run().error();
+            let offered = error.rsplit(' ').next().unwrap();
+            assert_eq!(offered, "linux/arm64", "{platform}: {error}");
+            run(offered).within(scratch.path()).run().printed();
+        }
+        for place in ["c", "i", "p"] {
+            fs::remove_dir_all(scratch.join(place)).unwrap();
+        }
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::error::Result;
 use crate::image::transfer::attestations::left_beside;
 use crate::image::transfer::entry::{attached_to, EntryKind, IndexEntry};
-use crate::layout::{choose, fitting, Choice, Graph, Layout, NodeContent};
+use crate::layout::{choose, fitting, is_artifact, Choice, Graph, Layout, NodeContent};
 use crate::media_type::MediaKind;
 use crate::oci::Descriptor;
 use crate::platform::PlatformPattern;
@@ -40,13 +40,15 @@ fn images(graph: &Graph<'_>, entries: &[IndexEntry], platform: &PlatformPattern)
         let mut manifests = Vec::new();
         let mut choices = Vec::new();
         for manifest in graph.manifests_below([&entry.descriptor])? {
+            if is_artifact(&manifest) {
+                continue;
+            }
             let config = match &graph.node(&manifest.digest).content {
-                NodeContent::Manifest(_, Some(config)) => Some(config.value().platform()),
+                NodeContent::Manifest(_, Some(config)) => Some(config.value().platform_or(manifest.platform.as_ref())),
                 NodeContent::Missing if manifest.media_type.kind() == MediaKind::Manifest => None,
                 _ => continue,
             };
-            let choice = Choice::new(&manifest, &entry.descriptor, config.as_ref());
-            let Some(choice) = choice.filter(|choice| !choice.is_unknown()) else { continue };
+            let Some(choice) = Choice::new(&manifest, &entry.descriptor, config.as_ref()) else { continue };
             choices.push(choice);
             manifests.push(manifest);
         }

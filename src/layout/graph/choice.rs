@@ -22,9 +22,13 @@ pub(crate) struct Choice {
 
 impl Choice {
     /// Creates a choice from the image's descriptor, the entry of `index.json` that leads to it, and the platform from
-    /// its config if that is present. Returns `None` if no platform is known.
+    /// its config if that is present. Returns `None` if no platform is known. A descriptor that names none, or half of one,
+    /// says less than the config.
     pub(crate) fn new(descriptor: &Descriptor, entry: &Descriptor, config: Option<&Platform>) -> Option<Self> {
-        let listed = descriptor.platform.as_ref().or(config)?;
+        let listed = match (&descriptor.platform, config) {
+            (Some(listed), Some(config)) if !listed.is_told() => config,
+            (listed, config) => listed.as_ref().or(config)?,
+        };
         let name = most_specific(entry.annotation(CONTAINERD_NAME), entry.ref_name()).unwrap_or("(no name)");
         let full = config.map_or_else(|| listed.clone(), |config| filled(listed, config));
         Some(Choice { text: format!("{name} {}", full.in_full()), ..Choice::of(&descriptor.digest, listed, full) })
@@ -37,11 +41,6 @@ impl Choice {
 
     fn of(digest: &Digest, listed: &Platform, full: Platform) -> Self {
         Choice { text: full.in_full(), digest: digest.clone(), listed: listed.clone(), full }
-    }
-
-    /// Whether the index lists the image for `unknown/unknown`, as it does attestations of `BuildKit`.
-    pub(crate) fn is_unknown(&self) -> bool {
-        self.listed.os == "unknown"
     }
 
     /// Whether nothing says which platform the image is for.

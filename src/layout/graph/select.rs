@@ -32,7 +32,7 @@ impl Image {
     // The config always gives a platform.
     #[allow(clippy::expect_used)]
     fn choice(&self) -> Choice {
-        let platform = self.config.value().platform();
+        let platform = self.config.value().platform_or(self.path.descriptor().platform.as_ref());
         Choice::new(self.path.descriptor(), self.path.entry(), Some(&platform)).expect("a platform was given")
     }
 }

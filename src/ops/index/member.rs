@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::digest::Digest;
-use crate::error::{despite_damage, Error, ErrorKind, Result};
+use crate::error::{as_typed, despite_damage, Error, ErrorKind, Result};
 use crate::hint::{Hint, OptionName};
 use crate::image::sealed::{in_the_image, nameless};
 use crate::image::transfer::without_names;
@@ -131,17 +131,12 @@ fn platform(config: &ImageConfig, descriptor: &Descriptor, place: &Location) -> 
     let platform = config.platform_or(descriptor.platform.as_ref());
     if !platform.is_named() {
         let image = format!("image {} of `{place}`", descriptor.digest.short());
-        let hint = Hint::from("say it first with ");
-        let hint = if place.is_docker_archive() {
-            // It is not edited.
-            hint.verb("convert").text(" and ").option(OptionName::Platform).text(", and take what that writes")
-        } else {
-            hint.then(in_the_image())
-        };
-        return Err(nameless(&image, hint));
+        return Err(nameless(&image, say_it_first(place)));
     }
     let Some(listed) = &descriptor.platform else { return Ok(platform) };
-    let contradicts = (&listed.os, &listed.architecture) != (&platform.os, &platform.architecture)
+    let says_another = |listed: &str, own: &str| !matches!(listed, "" | "unknown") && listed != own;
+    let contradicts = says_another(&listed.os, &platform.os)
+        || says_another(&listed.architecture, &platform.architecture)
         || differ(listed.variant.as_ref(), platform.variant.as_ref())
         || differ(listed.os_version.as_ref(), platform.os_version.as_ref())
         || differ(not_empty(&listed.os_features), not_empty(&platform.os_features));
@@ -154,6 +149,42 @@ fn platform(config: &ImageConfig, descriptor: &Descriptor, place: &Location) -> 
     let mut platform = told(config, Some(listed));
     platform.other.clone_from(&listed.other);
     Ok(platform)
+}
+
+/// What to do about an image that does not say what it runs on.
+fn say_it_first(place: &Location) -> Hint {
+    let hint = Hint::from("say it first with ");
+    if place.is_docker_archive() {
+        // It is not edited.
+        hint.verb("convert").text(" and ").option(OptionName::Platform).text(", and take what that writes")
+    } else {
+        hint.then(in_the_image())
+    }
+}
+
+/// That nothing of what a layout holds, the `members`, is an image that an index could list by its platform.
+pub(super) fn no_image(graph: &Graph<'_>, members: &[Candidate]) -> Error {
+    let place = graph.layout().location();
+    let manifests = members.iter().filter_map(|member| match &graph.node(&member.descriptor.digest).content {
+        NodeContent::Manifest(manifest, config) => Some((member, manifest.value(), config)),
+        _ => None,
+    });
+    let mut found = format!("image `{place}`: it holds no image for an index");
+    for (member, manifest, config) in manifests {
+        let digest = member.descriptor.digest.short();
+        if let (true, None, Some(config)) = (manifest.is_image(), member.attested(), config) {
+            let platform = config.value().platform_or(member.descriptor.platform.as_ref()).in_full();
+            let message = format!("image {digest} of `{place}`: an index wants its platform, found {platform}");
+            return Error::refused_with_hint(message, say_it_first(place));
+        }
+        if let Some(image) = member.attested() {
+            found = format!("image `{place}`: an image is wanted, found an attestation of {}", image.short());
+            return Error::refused_with_hint(found, "give the image: its attestations go along");
+        }
+        let kind = manifest.artifact_type.as_deref().unwrap_or(manifest.config.media_type.as_str());
+        found = format!("image `{place}`: an image is wanted, found an artifact, {}", as_typed(kind));
+    }
+    Error::refused(found)
 }
 
 /// Whether both are there and differ.

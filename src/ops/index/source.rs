@@ -1,11 +1,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::digest::Digest;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::image::transfer::{self, attached_to, move_all, BlobReport, EntryKind, IndexEntry, Rewritten, TransferPlan};
 use crate::layout::{about, DescriptorPath, Graph, Layout, NodeContent, Transaction, Trust};
 use crate::oci::Descriptor;
-use crate::ops::index::member::{members, Candidate};
+use crate::ops::index::member::{members, no_image, Candidate};
 use crate::work::Work;
 
 /// A layout with images for the index.
@@ -31,7 +31,7 @@ impl<'a> Source<'a> {
         let all = Graph::read(layout, entries.iter().map(|entry| &entry.descriptor))?;
         let mut members = members(&all, images)?;
         if members.iter().all(|member| member.platform.is_none()) {
-            return Err(Error::refused(format!("image `{}`: it holds no image for an index", layout.location())));
+            return Err(no_image(&all, &members));
         }
         let lost = take_lost(&mut members);
         let images = members.iter().map(|member| &member.descriptor.digest);
