@@ -59,6 +59,7 @@ option_names! {
     AllPlatforms "Which::All";
     Annotations "ImageChanges::annotations";
     Architecture "PlatformChanges::architecture";
+    Attached "attached";
     Base "BuildSpec::base";
     Checksum "TargetOptions::checksum";
     DescriptorAnnotations "IndexOptions::descriptor_annotations";

@@ -27,6 +27,7 @@ fn flag(name: OptionName) -> Option<&'static str> {
         OptionName::AllPlatforms => "--all-platforms",
         OptionName::Annotations => "--annotation",
         OptionName::Architecture => "--arch",
+        OptionName::Attached => "--attached",
         OptionName::Base => "--base",
         OptionName::Checksum => "--checksum",
         OptionName::DescriptorAnnotations => "--descriptor-annotation",

@@ -150,6 +150,15 @@ fn what_is_attached_has_a_digest_too() {
         "{error}"
     );
     assert!(error.contains(&format!("@{}`", digest(&a))), "{error}");
+    // What the hint names prints it, also where that is an artifact itself.
+    for (artifact, content) in [(&bill, "bill"), (&signature, "signature")] {
+        let error = run(&scratch, &["inspect", &of(artifact)]).error();
+        let (_, hint) = error.split_once("\nhint: it is attached to `").unwrap();
+        let (subject, way) = hint.split_once("`, with which `ocibake inspect` and ").unwrap();
+        let (option, file) = way.split_once(" `").unwrap();
+        let file = file.strip_suffix("` print it").unwrap();
+        assert_eq!(run(&scratch, &["inspect", subject, option, file]).printed(), content);
+    }
 
     // Removing an artifact also removes what is attached to it, and its entry in the list of its subject.
     let removed = run(&scratch, &["rm", &of(&bill), "--json"]).json();

@@ -184,11 +184,10 @@ impl Layout {
             let subject = Location { digest: None, ..self.location().clone() };
             let message = format!("image `{location}`: an image is wanted, found an artifact, {}", as_typed(kind));
             let hint = Hint::from(format!("it is attached to `{subject}@{}`, with which ", artifact.subject));
-            return Error::refused_with_hint(
-                message,
-                hint.verb("inspect").text(" lists it, and prints it by its digest"),
-            )
-            .of_kind(ErrorKind::NotFound);
+            // An artifact of an artifact is not listed, only printed.
+            let hint = hint.verb("inspect").text(" and ").option(OptionName::Attached);
+            let hint = hint.text(format!(" `{}` print it", artifact.descriptor.digest));
+            return Error::refused_with_hint(message, hint).of_kind(ErrorKind::NotFound);
         }
         Error::refused(match &location.digest {
             Some(_) => format!("image `{location}`: an image is wanted, found something else of this digest"),
