@@ -64,7 +64,7 @@ fn write_page(
     let path = directory.join(format!("{name}.1"));
     let mut page = Vec::new();
     // No date: a page has the same bytes whenever it is made.
-    let man = Man::new(command.clone()).date("").manual("ocibake");
+    let man = Man::new(command.clone().mut_args(in_full)).date("").manual("ocibake");
     man.render_title(&mut page)?;
     man.render_name_section(&mut page)?;
     man.render_synopsis_section(&mut page)?;
@@ -100,6 +100,11 @@ fn write_page(
     rest.text([roman(others.collect::<Vec<_>>().join(", "))]);
     rest.to_writer(&mut page)?;
     Ok(fs::write(&path, page).map_err(|cause| Error::Io { action: "write", path, cause })?)
+}
+
+/// A page has room for what `-h` leaves out, and without a long text it would leave out the short one too.
+fn in_full(arg: clap::Arg) -> clap::Arg {
+    arg.hide_short_help(false)
 }
 
 /// The variables that a verb reads.

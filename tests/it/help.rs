@@ -106,6 +106,18 @@ fn man_pages_hold_what_help_has_no_room_for() {
             assert!(other == name || text.contains(&reference), "{name}: {reference}");
         }
     }
+    // Every option and argument says what it is for, in a line after the one that names it.
+    for name in &expected {
+        let text = fs::read_to_string(pages.join(name)).unwrap();
+        let options = text.split("\n.SH ").find(|section| section.starts_with("OPTIONS\n")).unwrap();
+        let items: Vec<&str> = options.split("\n.TP\n").skip(1).collect();
+        assert!(items.len() > 5, "{name}: {items:?}");
+        for item in items {
+            let described = item.lines().skip(1).any(|line| !line.starts_with('.') && !line.trim().is_empty());
+            assert!(described, "{name}: {item}");
+        }
+        assert!(page(name).contains("Decompress a layer or archive to this many bytes at most"), "{name}");
+    }
     for name in ["ocibake.1", "ocibake-build.1"] {
         for variable in VARIABLES {
             let (text, item) = (page(name), format!("\\fB{}\\fR", variable.name));
