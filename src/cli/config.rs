@@ -22,7 +22,8 @@ use super::{say, Answer, LocationParser, Session};
 ///
 /// --clear comes first, then what is removed, then what is set: --clear env --env A=1 leaves one variable. What is not
 /// named stays as it is: here, an entrypoint does not clear the command. An empty flag (--cmd '') clears too. Nothing
-/// is read from the environment, and only --created changes the time.
+/// is read from the environment, and only --created changes the time. Layers are not read: whether the image has the
+/// account of --user is not checked.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  ocibake config oci:out:v1 --cmd '/bin/app serve' --label .version=1.2\n  \
                   ocibake config oci:out:v1 --env PATH=/bin --remove-label a.b --clear cmd --tag v1-slim\n  \
