@@ -27,7 +27,11 @@ pub(super) const LOCATIONS: [&str; 7] = ["image", "images", "targets", "layout",
 /// What exit statuses mean everywhere.
 pub(super) const EXIT_STATUS: [(&str, &str); 4] = [
     ("0", "Yes: it is done, or there is no difference and no error."),
-    ("1", "No: `verify` found errors, `diff` found differences, or a limit of `report` is broken."),
+    (
+        "1",
+        "No: `verify` found errors, `diff` found differences, or a limit of `report` is broken, even if the reader of \
+         stdout is gone before the end.",
+    ),
     ("2", "Trouble: a line on stderr says what was wanted and what was found."),
     ("128+N", "Signal N ended it."),
 ];

@@ -207,10 +207,14 @@ pub(crate) fn run() -> ExitCode {
     });
     Interruption::wait_if_ending();
     // What stdout still holds back would be lost without a word.
-    match result.and_then(|answer| Ok(io::stdout().flush().map(|()| answer)?)) {
+    let flush = |answer| match io::stdout().flush() {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(answer),
+    };
+    match result.and_then(flush) {
         Ok(Answer::Yes) => ExitCode::SUCCESS,
         Ok(Answer::No) => ExitCode::from(1),
-        // The reader of stdout has seen enough.
+        // The reader of stdout has seen enough, of a verb that has no answer but what it prints.
         Err(error) if stdout_trouble(&error) == Some(io::ErrorKind::BrokenPipe) => ExitCode::SUCCESS,
         Err(error) => {
             let error = about_stdout(error);

@@ -18,7 +18,16 @@ use super::{about_stdout, stdout_trouble};
 
 /// Prints a report: as JSON for programs, or as text, which has its own line ends.
 pub(super) fn print(json: bool, report: &impl Serialize, text: impl FnOnce() -> String) -> Result<()> {
-    write_to(&mut stdout().lock(), json, report, text)
+    unless_closed(write_to(&mut stdout().lock(), json, report, text))
+}
+
+/// Takes a reader of stdout that has seen enough for success, so that a verb goes on to its answer: a difference is one
+/// even if nobody reads about it.
+fn unless_closed(printed: Result<()>) -> Result<()> {
+    match printed {
+        Err(error) if stdout_trouble(&error) == Some(io::ErrorKind::BrokenPipe) => Ok(()),
+        printed => printed,
+    }
 }
 
 /// Prints a report on what was written to targets: on stderr if one of them is stdout.
@@ -40,14 +49,15 @@ pub(super) fn print_beside(
 pub(super) fn print_done(done: &str, json: bool, report: &impl Serialize, text: impl FnOnce() -> String) -> Result<()> {
     let text = text();
     // What stdout still holds back may fail too.
-    let printed = print(json, report, || text.clone()).and_then(|()| Ok(stdout().flush()?));
-    printed.map_err(|error| match stdout_trouble(&error) {
-        None | Some(io::ErrorKind::BrokenPipe) => error,
-        Some(_) => {
-            let told: Vec<&str> = text.lines().collect();
-            let told = if told.is_empty() { String::new() } else { format!(": {}", told.join(", ")) };
-            Error::refused(format!("{}, but {done}{told}", about_stdout(error))).into()
+    let printed =
+        print(json, report, || text.clone()).and_then(|()| unless_closed(stdout().flush().map_err(Into::into)));
+    printed.map_err(|error| {
+        if stdout_trouble(&error).is_none() {
+            return error;
         }
+        let told: Vec<&str> = text.lines().collect();
+        let told = if told.is_empty() { String::new() } else { format!(": {}", told.join(", ")) };
+        Error::refused(format!("{}, but {done}{told}", about_stdout(error))).into()
     })
 }
 
@@ -84,8 +94,10 @@ enum Sink {
 pub(super) fn write_whole(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<()> {
     match sink(path)? {
         // A bare error is one about stdout.
-        Sink::Stdout => write(&mut stdout().lock())
-            .map_err(|error| Error::carried_by(error).map_or_else(anyhow::Error::from, anyhow::Error::from)),
+        Sink::Stdout => unless_closed(
+            write(&mut stdout().lock())
+                .map_err(|error| Error::carried_by(error).map_or_else(anyhow::Error::from, anyhow::Error::from)),
+        ),
         Sink::Stream(mut file) => Ok(fill(&mut file, path, write)?),
         Sink::File(end) => Ok(write_file(&end, path, |file| fill(file, path, write))?),
     }

@@ -13,8 +13,8 @@ use crate::error::{Error, Result};
 use crate::hint::{Hint, OptionName};
 use crate::layer::{self, Layer, LayerTimes, Members};
 use crate::layout::{
-    commit_all, refuse_location_as_name, AdditionalName, BlobPath, Checksum, DockerForm, DockerName, ImageName,
-    Location, Names, Transaction, Transport,
+    commit_all, AdditionalName, BlobPath, Checksum, DockerForm, DockerName, ImageName, Location, Names, Transaction,
+    Transport,
 };
 use crate::media_type::MediaType;
 use crate::oci::{Descriptor, Document, ImageConfig, Manifest};
@@ -145,7 +145,6 @@ pub(crate) fn check(targets: &[Location], options: &TargetOptions) -> Result<()>
         let hint = Hint::from("give one target several names with ").option(more);
         return Err(Error::refused_with_hint(message, hint));
     }
-    options.tags.iter().try_for_each(|tag| refuse_location_as_name(tag.as_str()))?;
     for target in targets {
         options.names(target)?;
     }

@@ -60,6 +60,31 @@ fn an_image_that_is_not_here_may_be_in_a_registry() {
     );
 }
 
+/// Wherever a name is given: a location, or a digest, would be taken literally.
+#[test]
+fn a_name_that_is_something_else() {
+    let scratch = Scratch::new();
+    images(&scratch);
+    let digest = format!("sha256:{}", "a".repeat(64));
+    let build = "build rootfs oci:new:v1 --owner 0:0 --arch amd64";
+    for (name, hint) in
+        [("oci:new:v2", "write `v2`"), (&*digest, "choose another name"), ("sha256:abc", "another name")]
+    {
+        let told = format!("name `{name}`: a name");
+        for words in [
+            format!("{build} --tag {name}"),
+            format!("{build} --additional-tag {name}"),
+            format!("convert oci:good:v1 oci:new:v1 --additional-tag {name}"),
+            format!("convert oci:good docker-archive:new.tar:app:v1 --additional-tag {name}"),
+            format!("index oci:good:v1 oci:new:v1 --additional-tag {name}"),
+            format!("tag oci:good:v1 {name} v3"),
+        ] {
+            refused(&scratch, &[(&words, &told, hint)]);
+        }
+    }
+    let _ = typed(&scratch, &["tag", "oci:good:v1", "amd64:v2", "sha256:v2"]).stdout();
+}
+
 #[test]
 fn a_word_of_a_closed_list_that_is_misspelt() {
     let scratch = Scratch::new();

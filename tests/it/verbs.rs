@@ -2,7 +2,7 @@ use std::fs;
 
 use serde_json::{json, Value};
 
-use crate::harness::{sha256, Layout, Peer, Scratch, Terminal, Tool};
+use crate::harness::{names_below, sha256, Layout, Peer, Scratch, Terminal, Tool};
 
 pub(crate) const VERBS: &[&str] = &[
     "build",
@@ -337,6 +337,53 @@ fn a_reader_that_has_seen_enough_is_no_trouble() {
         let told = "ocibake: error: cannot write to stdout: No space left on device\nhint: free some space";
         assert!(said.starts_with(told), "{said}");
         assert_eq!(output.status.code(), Some(2));
+    }
+}
+
+/// Where the reader of stdout is gone before the first byte, verbs with an answer still give it.
+#[test]
+fn an_answer_survives_a_closed_stdout() {
+    let scratch = Scratch::new();
+    image(&scratch);
+    fs::write(scratch.join("rootfs/more"), "more\n").unwrap();
+    let _ = Tool::build("rootfs").args(["oci:bad", "--cache", "kept"]).within(scratch.path()).bake();
+    // The cache has links to the blobs.
+    for name in names_below(&scratch.join("bad/blobs/sha256")) {
+        let path = scratch.join("bad/blobs/sha256").join(name);
+        let content = fs::read(&path).unwrap();
+        if !content.starts_with(b"{") {
+            fs::write(&path, &content[..content.len() - 1]).unwrap();
+        }
+    }
+    for (words, status) in [
+        ("diff oci:out:v1 rootfs", 1),
+        ("diff oci:out:v1 rootfs --summary", 1),
+        ("diff oci:out:v1 rootfs --json", 1),
+        ("diff oci:out:v1 oci:out:v1", 0),
+        ("verify oci:bad", 1),
+        ("verify oci:bad --json", 1),
+        ("verify --cache kept", 1),
+        ("verify --cache kept --json", 1),
+        ("verify oci:out:v1 --json", 0),
+        ("report oci:out:v1 --fail-if size>1B", 1),
+        ("report oci:out:v1 --fail-if size>1B --json", 1),
+        ("report oci:out:v1 --fail-if size>1B -o -", 1),
+        ("report oci:out:v1 --fail-if size>1B -o page.html --json", 1),
+        ("report oci:out:v1", 0),
+        ("ls oci:out", 0),
+        ("inspect oci:out:v1 --json", 0),
+        ("cat oci:out:v1 /bin/sh", 0),
+        ("cat oci:nowhere /bin/sh", 2),
+    ] {
+        let (ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
+        drop(theirs);
+        let mut command = std::process::Command::new(Tool::path());
+        let command =
+            command.args(words.split(' ')).current_dir(scratch.path()).stdout(std::os::fd::OwnedFd::from(ours));
+        let output = command.output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(status), "{words}: {said}");
+        assert!(!said.contains("stdout"), "{words}: {said}");
     }
 }
 

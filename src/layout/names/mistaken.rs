@@ -4,6 +4,7 @@ use std::path::Path;
 
 use crate::error::{as_typed, Error, ErrorKind};
 use crate::hint::Hint;
+use crate::layout::names::digest_prefix::DigestPrefix;
 use crate::layout::names::ending::Ending;
 use crate::layout::names::role::{Role, FORMS};
 use crate::layout::DockerName;
@@ -89,13 +90,19 @@ pub(super) fn with_slashes(text: &str, transport: &str, rest: &str, role: Role) 
     Error::refused_with_hint(message, format!("write {absolute}"))
 }
 
-/// Refuses a name for an image that is a whole location.
+/// Refuses a name for an image that is a whole location or a digest.
 pub(crate) fn refuse_location_as_name(name: &str) -> Result<(), Error> {
     let is_location = ["oci:", "oci-archive:", "docker-archive:"].iter().any(|transport| name.starts_with(transport));
     if let Some((_, digest)) = name.split_once('@').filter(|(_, digest)| digest.starts_with("sha")) {
         let message =
             format!("name `{name}`: a name is wanted, found the digest `{digest}`, which chooses what it leads to");
         return Err(Error::refused_with_hint(message, "leave it out, with the `@` before it"));
+    }
+    let is_digit = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+    let digits = name.split_once(':').map_or("", |(_, digits)| digits);
+    if DigestPrefix::is_meant_by(name.as_bytes()) && digits.bytes().all(is_digit) {
+        let message = format!("name `{name}`: a name is wanted, found a digest");
+        return Err(Error::refused_with_hint(message, "what is written has a digest of its own: choose another name"));
     }
     if !is_location {
         return Ok(());

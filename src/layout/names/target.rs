@@ -4,6 +4,7 @@ use std::str::FromStr;
 
 use crate::error::{Error, Result};
 use crate::hint::{Hint, OptionName};
+use crate::layout::names::mistaken::refuse_location_as_name;
 use crate::layout::{DockerName, DockerTag, ImageName, Location, Transport};
 use crate::oci::annotations::{CONTAINERD_NAME, REF_NAME};
 use crate::oci::{Annotations, Descriptor, Index, RefName};
@@ -47,6 +48,11 @@ impl Names {
         additional: &[AdditionalName],
     ) -> Result<Self> {
         target.refuse_digest()?;
+        let added = additional.iter().filter_map(|name| match name {
+            AdditionalName::Name(name) => Some(name),
+            AdditionalName::Tag(_) => None,
+        });
+        tags.iter().chain(added).try_for_each(|name| refuse_location_as_name(name.as_str()))?;
         let ref_names = || ref_names(target, tags, additional);
         match target.transport {
             Transport::DockerArchive => docker_names(target, repository, tags, additional).map(Names::Docker),
