@@ -325,18 +325,45 @@ fn made_by_others(scratch: &Scratch) -> ([Value; 3], Value, Value) {
 
 /// As when the target was forgotten, and the last image is taken for it.
 #[test]
-fn an_image_that_loses_its_name_to_an_index_is_told() {
+fn an_image_that_would_be_lost_to_an_index_is_kept() {
     let scratch = Scratch::new();
     let [(amd64, _), ..] = machines(&scratch);
-    let build = Tool::new("build").args(["rootfs", "oci:riscv:v1", "--arch", "riscv64", "--owner", "0:0"]);
+    let build =
+        Tool::new("build").args(["rootfs", "oci:riscv:v1", "riscv.tar:v1", "--arch", "riscv64", "--owner", "0:0"]);
     let digest = build.within(scratch.path()).bake();
-    let outcome = index(&scratch, &[&amd64, "oci:riscv:v1"]).run();
-    assert_eq!(outcome.code(), 0);
+    let typed = |words: &[&str]| Tool::new(words[0]).args(&words[1..]).within(scratch.path()).run();
+    let before = typed(&["ls", "oci:riscv", "--json"]).stdout();
+    let archive = fs::read(scratch.join("riscv.tar")).unwrap();
+    for (target, hint) in [
+        ("oci:riscv:v1", "such as `oci:DIR:NAME`, or take `oci:riscv:v1` away first with `ocibake rm`"),
+        ("oci-archive:riscv.tar:v1", "such as `oci-archive:FILE:NAME`, or remove the file `riscv.tar` first"),
+        ("oci-archive:riscv.tar:v2", "such as `oci-archive:FILE:NAME`, or remove the file `riscv.tar` first"),
+    ] {
+        let error = index(&scratch, &[&amd64, target]).run().error();
+        let told = format!("target `{target}` is the image {}, which the index does not list: it would", &digest[..19]);
+        assert!(error.starts_with(&told) && error.contains(hint), "{error}");
+    }
+    assert_eq!(typed(&["ls", "oci:riscv", "--json"]).stdout(), before);
+    assert!(fs::read(scratch.join("riscv.tar")).unwrap() == archive, "the archive changed");
+    let _ = typed(&["verify", "oci:riscv"]).stdout();
+
+    // Something else leads to it: another name, or another index.
     let told = format!("target `oci:riscv:v1` was the image {}, which the index does not list", &digest[..19]);
-    assert!(outcome.stderr().contains(&told), "{}", outcome.stderr());
+    let _ = index(&scratch, &["oci:riscv:v1", "oci:riscv:all"]).bake();
+    assert!(index(&scratch, &[&amd64, "oci:riscv:v1"]).run().stderr().contains(&told));
+    let _ = typed(&["tag", &format!("oci:riscv@{digest}"), "v1", "v2"]).digest_despite_warnings();
+    let _ = typed(&["rm", "oci:riscv:all"]).stdout();
+    assert!(index(&scratch, &[&amd64, "oci:riscv:v1"]).run().stderr().contains(&told));
     // An image that is listed, and an index that makes room for the next, lose nothing.
-    for words in [&[&*amd64, "oci:riscv:v1"][..], &[&*amd64, "oci:amd64:v1"]] {
-        assert_eq!(index(&scratch, words).run().stderr(), "", "{words:?}");
+    for words in [
+        &[&*amd64, "oci:riscv:v1"][..],
+        &["oci:riscv:v2", "oci:riscv:v2"],
+        &[&*amd64, "oci:amd64:v1"],
+        &["riscv.tar", "riscv.tar"],
+        &[&*amd64, "riscv.tar"],
+    ] {
+        let outcome = index(&scratch, words).run();
+        assert_eq!((outcome.code(), outcome.stderr()), (0, ""), "{words:?}");
     }
 }
 

@@ -12,10 +12,12 @@ pub use options::{Annotation, ExistingIndex, IndexMember, IndexOptions, MemberAn
 pub use report::{IndexReport, ListedManifest};
 
 use crate::digest::Digest;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{despite_damage, Error, ErrorKind, Result};
 use crate::hint::{Hint, OptionName};
 use crate::image::publish::{self, TargetOptions};
-use crate::layout::{displacement, DockerForm, Draft, Layout, Location, Names, Transaction, Transport, Trust};
+use crate::layout::{
+    displacement, is_referrers_tag, DockerForm, Draft, Layout, Location, Names, Reach, Transaction, Transport, Trust,
+};
 use crate::limits::Limits;
 use crate::media_type::{MediaKind, MediaType};
 use crate::oci::{Annotations, Descriptor, Document, Index};
@@ -39,6 +41,7 @@ fn index_told(images: &[Location], target: &Location, options: &IndexOptions, wo
     let new = gather(sources.iter().map(|source| source.members.as_slice()))?;
     let names = options.target.names(target)?;
     let stand = stand(target, options, &names)?;
+    refuse_to_lose_archive(target, &new, options, work.limits)?;
     let mut opened = open(target, options, work.limits)?;
     work.observer.step(&format!("take the blobs of {} images", new.len()));
     // Linked blobs are trusted; blobs that are written are read first.
@@ -117,21 +120,82 @@ fn list(
     }
     let document = nested(existing.document, &members, &options.annotations);
     let descriptor = draft.put(&document, MediaType::INDEX)?;
-    let warnings = displaced(draft.index(), stand, &document, target);
+    let warnings = displaced(draft, stand, &document, target, options)?;
     names.descriptors(&descriptor).into_iter().try_for_each(|named| draft.list(named))?;
     Ok(Listed { digest: Some(descriptor.digest), manifests, refs: names.texts(), warnings })
 }
 
-/// Warnings about images that the index takes the name from and does not list: perhaps the target was forgotten, and the
-/// last image is taken for it.
-fn displaced(before: &Index, stand: &Stand, document: &Document<Index>, target: &Location) -> Vec<String> {
+/// Warnings about images that the index takes the name from and does not list. If nothing else leads to one, and the index
+/// was not said to take something out, that is an error: perhaps the target was forgotten, and the last image is taken
+/// for it.
+fn displaced(
+    draft: &Draft<'_>,
+    stand: &Stand,
+    document: &Document<Index>,
+    target: &Location,
+    options: &IndexOptions,
+) -> Result<Vec<String>> {
     let is_listed = |entry: &Descriptor| document.value().manifests.iter().any(|member| member.digest == entry.digest);
     // An entry with another spelling of the name is told of where it gives way.
     let is_named = |entry: &Descriptor| stand.names.iter().any(|name| entry.ref_name() == Some(name.as_str()));
-    let own = stand.own_entries(before).into_iter();
-    own.filter(|entry| entry.media_type.kind() == MediaKind::Manifest && is_named(entry) && !is_listed(entry))
-        .map(|entry| displacement(&target.to_string(), &entry, "which the index does not list"))
-        .collect()
+    let own = stand.own_entries(draft.index());
+    let is_lost =
+        |entry: &&Descriptor| entry.media_type.kind() == MediaKind::Manifest && is_named(entry) && !is_listed(entry);
+    let mut warnings = Vec::new();
+    for entry in own.iter().filter(is_lost) {
+        if !options.keeps_what_is_there() && !is_led_to_by_others(draft, &own, entry)? {
+            return Err(would_be_lost(target, &entry.digest));
+        }
+        warnings.push(displacement(&target.to_string(), entry, "which the index does not list"));
+    }
+    Ok(warnings)
+}
+
+/// Whether an image is listed by an entry that is not the index's own, or by an index of such an entry.
+fn is_led_to_by_others(draft: &Draft<'_>, own: &[Descriptor], image: &Descriptor) -> Result<bool> {
+    let is_other = |entry: &&Descriptor| !own.contains(entry) && !is_referrers_tag(entry);
+    let (indexes, images): (Vec<Descriptor>, Vec<Descriptor>) = draft
+        .index()
+        .manifests
+        .iter()
+        .filter(is_other)
+        .cloned()
+        .partition(|entry| entry.media_type.kind() == MediaKind::Index);
+    if images.iter().any(|other| other.digest == image.digest) {
+        return Ok(true);
+    }
+    let reached = despite_damage(Reach::of(draft, &indexes))?;
+    Ok(reached.is_some_and(|reached| reached.blobs.contains_key(&image.digest)))
+}
+
+/// Refuses to replace an archive of one image that the index does not list: nothing of the archive stays.
+fn refuse_to_lose_archive(target: &Location, new: &[Candidate], options: &IndexOptions, limits: Limits) -> Result<()> {
+    let is_replaced = target.transport != Transport::Oci && !target.is_stream() && target.path.is_file();
+    // A flat index may be of one image.
+    if !is_replaced || options.keeps_what_is_there() || options.shape == IndexShape::Flat {
+        return Ok(());
+    }
+    match Layout::open(&target.of_all(), limits).and_then(|archive| archive.entry()) {
+        Ok(image)
+            if image.media_type.kind() == MediaKind::Manifest
+                && new.iter().all(|member| member.descriptor.digest != image.digest) =>
+        {
+            Err(would_be_lost(target, &image.digest))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn would_be_lost(target: &Location, image: &Digest) -> Error {
+    let message =
+        format!("target `{target}` is the image {}, which the index does not list: it would be lost", image.short());
+    let hint = Hint::from("name the target after the images, such as ");
+    let hint = if target.transport == Transport::Oci {
+        hint.text(format!("`oci:DIR:NAME`, or take `{target}` away first with ")).verb("rm")
+    } else {
+        hint.text(format!("`oci-archive:FILE:NAME`, or remove the file `{}` first", target.path.display()))
+    };
+    Error::refused_with_hint(message, hint)
 }
 
 /// Returns what the index is to list: what it lists already, without what is removed, and what is new.
