@@ -25,6 +25,8 @@ pub enum Mention {
     Verb(&'static str),
     /// A setting, by the name of its variable.
     Setting(&'static str),
+    /// A location with this transport, where the path is not known here.
+    Location(&'static str),
 }
 
 macro_rules! option_names {
@@ -109,6 +111,12 @@ impl Hint {
         self.mention(Mention::Setting(variable))
     }
 
+    /// Mentions a location whose path stands elsewhere.
+    #[must_use]
+    pub fn location(self, transport: &'static str) -> Self {
+        self.mention(Mention::Location(transport))
+    }
+
     fn mention(mut self, mention: Mention) -> Self {
         self.0.push(Part::Mention(mention));
         self
@@ -156,6 +164,8 @@ impl fmt::Display for Mention {
             Mention::Option(name) => write!(f, "`{}`", name.field()),
             Mention::Verb(name) => write!(f, "`{name}`"),
             Mention::Setting(variable) => f.write_str(variable),
+            Mention::Location("oci") => f.write_str("`oci:DIR`"),
+            Mention::Location(transport) => write!(f, "`{transport}:FILE`"),
         }
     }
 }

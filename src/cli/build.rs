@@ -15,7 +15,7 @@ use super::cache_flags::{CacheSizeFlag, OpenCache};
 use super::foreign::command;
 use super::output::{print, print_beside};
 use super::setting_flags::SettingFlags;
-use super::target_flags::TargetFlagsBesideTags;
+use super::target_flags::{warn_of_stray_targets, TargetFlagsBesideTags};
 use super::tree_flags::TreeFlags;
 use super::work_flags::WorkFlags;
 use super::{input, names_image, say, text, Answer, Session};
@@ -149,12 +149,13 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Answer> {
     let settings = gather(&args.settings.0, args.vars.as_ref())?;
     let options = options(args, BuildSpec::resolve(&settings)?)?;
     let targets = targets(args)?;
+    let strays = warn_of_stray_targets(&targets, session);
     let Some(rootfs) = rootfs else {
         let mut report = check(&targets, &options)?;
         for warning in &report.warnings {
             session.warn(warning);
         }
-        report.warnings.splice(0..0, settings.warnings().iter().cloned());
+        report.warnings.splice(0..0, settings.warnings().iter().cloned().chain(strays));
         print(args.work.json, &report, || {
             format!("{}\n", report.platform.as_deref().unwrap_or("(that of the base image)"))
         })?;
@@ -168,7 +169,7 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Answer> {
     let mut report = build(&rootfs, &targets, &options, &work)?;
     drop(display);
     drop(cache);
-    report.warnings.splice(0..0, settings.warnings().iter().cloned());
+    report.warnings.splice(0..0, settings.warnings().iter().cloned().chain(strays));
     print_beside(&targets, args.work.json, &report, || format!("{}\n", report.digest))?;
     match args.stats {
         Some(StatsFormat::Text) => text::stats(&report.stats).lines().for_each(say),

@@ -8,7 +8,7 @@ use ocibake::platform::PlatformPattern;
 
 use super::cache_flags::{CacheFlags, OpenCache};
 use super::output::{lines, print_beside};
-use super::target_flags::TargetFlags;
+use super::target_flags::{warn_of_stray_targets, TargetFlags};
 use super::work_flags::WorkFlags;
 use super::{Answer, LocationParser, Session, TargetParser};
 
@@ -64,11 +64,13 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Answer> {
     options.compression = args.compression;
     options.digests = if args.preserve_digests { Digests::Preserved } else { Digests::MayChange };
     options.target = args.target.options();
+    let strays = warn_of_stray_targets(&args.targets, session);
     let display = args.work.display(session);
     let cache = args.cache.open(session);
     let mut work = args.work.of(&display)?;
     work.cache = cache.as_ref().map(OpenCache::blocks);
-    let report = convert(&args.image, &args.targets, &options, &work)?;
+    let mut report = convert(&args.image, &args.targets, &options, &work)?;
+    report.warnings.splice(0..0, strays);
     drop(display);
     drop(cache);
     print_beside(&args.targets, args.work.json, &report, || listed(&report))?;

@@ -230,7 +230,7 @@ fn is_archive(image: &str) -> bool {
 }
 
 /// Whether the text begins with the name of a transport.
-fn has_transport(image: &str) -> bool {
+pub(super) fn has_transport(image: &str) -> bool {
     ["oci:", "oci-archive:", "docker-archive:", "docker:", "docker-daemon:", "containers-storage:", "dir:"]
         .iter()
         .any(|transport| image.starts_with(transport))

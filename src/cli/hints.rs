@@ -3,6 +3,8 @@
 use ocibake::settings::Variable;
 use ocibake::{Error, Mention, OptionName};
 
+use super::foreign::{command, has_transport};
+
 /// Returns the hint of an error, or `None` if it has none.
 pub(super) fn of(error: &Error) -> Option<String> {
     error.hint().map(|hint| hint.worded(word))
@@ -16,8 +18,16 @@ fn word(mention: Mention) -> String {
             Some(flag) => format!("{name} ({flag})"),
             None => name.to_owned(),
         },
+        Mention::Location(transport) => typed_after(transport, &super::typed()).unwrap_or_else(|| mention.to_string()),
         _ => mention.to_string(),
     }
+}
+
+/// The location whose path was typed as a word of its own: `oci out`.
+fn typed_after(transport: &str, words: &[String]) -> Option<String> {
+    let at = words.iter().position(|word| word == transport)?;
+    let path = words.get(at + 1).filter(|path| !path.starts_with('-') && !has_transport(path))?;
+    Some(command(&[&format!("{transport}:{path}")]))
 }
 
 fn flag(name: OptionName) -> Option<&'static str> {

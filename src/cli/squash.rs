@@ -8,7 +8,7 @@ use ocibake::platform::PlatformPattern;
 
 use super::cache_flags::{CacheFlags, OpenCache};
 use super::output::print_beside;
-use super::target_flags::TargetFlags;
+use super::target_flags::{warn_of_stray_targets, TargetFlags};
 use super::usage::count;
 use super::work_flags::WorkFlags;
 use super::{Answer, LocationParser, Session, TargetParser};
@@ -63,11 +63,13 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Answer> {
     options.last = args.to.map(NonZeroUsize::get);
     options.compression = args.compression;
     options.target = args.target.options();
+    let strays = warn_of_stray_targets(&args.targets, session);
     let display = args.work.display(session);
     let cache = args.cache.open(session);
     let mut work = args.work.of(&display)?;
     work.cache = cache.as_ref().map(OpenCache::blocks);
-    let report = squash(&args.image, &args.targets, &options, &work)?;
+    let mut report = squash(&args.image, &args.targets, &options, &work)?;
+    report.warnings.splice(0..0, strays);
     drop(display);
     drop(cache);
     print_beside(&args.targets, args.work.json, &report, || format!("{}\n", report.digest))?;

@@ -1,7 +1,9 @@
 //! The flags of verbs that write images.
 
 use ocibake::image::TargetOptions;
-use ocibake::layout::{AdditionalName, Checksum, DockerForm, DockerName, ImageName};
+use ocibake::layout::{AdditionalName, Checksum, DockerForm, DockerName, ImageName, Location, Transport};
+
+use super::Session;
 
 /// The names of the image and the form of its targets.
 #[derive(clap::Args)]
@@ -32,6 +34,27 @@ pub(super) struct TargetFlagsBesideTags {
     /// Write the SHA-256 of each archive to `FILE.sha256`, for `sha256sum -c`
     #[arg(long)]
     checksum: bool,
+}
+
+/// Returns and tells warnings of targets that may be meant as the second word of a flag: `--tag v1 v2`. Such a word becomes
+/// a layout of its own. The first target alone may do without a transport, unless others have one.
+pub(super) fn warn_of_stray_targets(targets: &[Location], session: &Session) -> Vec<String> {
+    let is_first = |number| number == 0 && targets.iter().all(|target| target.bare);
+    let is_new = |target: &Location| target.transport == Transport::Oci && target.path.symlink_metadata().is_err();
+    let stray =
+        targets.iter().enumerate().filter(|(number, target)| target.bare && is_new(target) && !is_first(*number));
+    let warnings: Vec<String> = stray
+        .map(|(_, target)| {
+            let location = target.to_string();
+            let typed = location.trim_start_matches("oci:");
+            format!(
+                "target `{typed}` is a new layout, as it stands where targets do, and a flag takes one word; if it is \
+                 meant, write `{location}`"
+            )
+        })
+        .collect();
+    warnings.iter().for_each(|warning| session.warn(warning));
+    warnings
 }
 
 impl TargetFlags {

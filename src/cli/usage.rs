@@ -5,9 +5,12 @@ use std::num::NonZeroUsize;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use ocibake::error::as_typed;
+use ocibake::layout::Location;
 use ocibake::platform::PlatformPattern;
 use ocibake::spelling;
 use ocibake::Error;
+
+use super::foreign::has_transport;
 
 /// Parses a number of things: threads, layers, files.
 pub(super) fn count(text: &str) -> Result<NonZeroUsize, String> {
@@ -31,6 +34,9 @@ pub(super) fn explanation(error: &clap::Error, words: &[String]) -> (String, Opt
         ErrorKind::UnknownArgument => {
             if !flag.starts_with('-') {
                 let flag = given(ContextKind::InvalidArg);
+                if let Some(error) = transport_before(&flag, words) {
+                    return (error.to_string(), super::hints::of(&error));
+                }
                 let usage = given(ContextKind::Usage).trim_start_matches("Usage: ").to_owned();
                 let usage = Some(format!("it is `{}`", one_line(&usage))).filter(|_| !usage.is_empty());
                 return (format!("one argument too many: `{}`", as_typed(&flag)), usage);
@@ -129,6 +135,16 @@ fn ours(flag: &str) -> Option<&'static str> {
         "-w" | "--workdir" => "did you mean `--working-dir`",
         _ => return None,
     })
+}
+
+/// The error of a transport that stands before a word too many, with a blank between it and its path: `inspect oci out`.
+fn transport_before(word: &str, words: &[String]) -> Option<Error> {
+    let at = words.iter().rposition(|typed| typed == word)?;
+    let is_alone = |word: &String| !word.contains(':') && has_transport(&format!("{word}:"));
+    // After a flag it is its value.
+    let operands = words[..at].windows(2).filter(|two| !two[0].starts_with('-'));
+    let alone = operands.map(|two| &two[1]).find(|word| is_alone(word))?;
+    Location::parse(alone.as_ref()).err()
 }
 
 /// The command of `--cmd sh -c foo` in quotes, where a flag that is not known belongs to it.

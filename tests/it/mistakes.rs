@@ -159,6 +159,107 @@ fn a_word_of_a_closed_list_that_is_misspelt() {
     assert_eq!(report["created"], "1970-08-23T06:15:01Z");
 }
 
+/// A blank in the place of the colon.
+#[test]
+fn a_transport_alone_is_no_location() {
+    let scratch = Scratch::new();
+    images(&scratch);
+    let alone = |role: &str, word: &str| format!("{role} `{word}`: a transport alone");
+    let [target, image] = ["target", "image"].map(|role| alone(role, "oci"));
+    let build = "build rootfs oci out --arch amd64 --owner 0:0";
+    refused(
+        &scratch,
+        &[
+            (build, &target, "write `oci:out`; a directory of this name is `./oci`"),
+            (&format!("{build} --dry-run"), &target, "write `oci:out`"),
+            ("convert oci:good:v1 oci out:v2", &target, "write `oci:out:v2`"),
+            ("squash oci:good:v1 oci 'a b'", &target, "write `'oci:a b'`"),
+            ("convert oci:good:v1 oci oci:new", &target, "write `oci:DIR`"),
+            ("convert oci:good:v1 oci", &target, "write `oci:DIR`"),
+            ("convert oci:good:v1 oci --tag v2", &target, "write `oci:DIR`"),
+            ("convert oci:good:v1 oci-archive x.tar", &alone("target", "oci-archive"), "write `oci-archive:x.tar`"),
+            ("convert oci:good:v1 docker-archive", &alone("target", "docker-archive"), "write `docker-archive:FILE`"),
+            ("convert oci good new", &image, "write `oci:good`"),
+            ("inspect oci good", &image, "write `oci:good`"),
+            ("ls oci", &image, "write `oci:DIR`"),
+            ("gc oci good", &image, "write `oci:good`"),
+            ("cat oci good:v1 /etc/motd", &image, "write `oci:good:v1`"),
+            ("index oci:good:v1 oci other new", &image, "write `oci:other`"),
+            ("convert oci:good:v1 docker app:v2", &alone("target", "docker"), "`skopeo copy "),
+            ("inspect containers-storage", &alone("image", "containers-storage"), "`skopeo copy containers-storage:"),
+        ],
+    );
+    // What is there is meant.
+    for name in ["oci", "docker"] {
+        fs::create_dir(scratch.join(name)).unwrap();
+        let _ = typed(&scratch, &["convert", "oci:good:v1", name]).stdout();
+        assert!(typed(&scratch, &["ls", name]).stdout().contains("v1"), "{name}");
+    }
+}
+
+/// A second word after a flag is a target, and said to be one.
+#[test]
+fn a_word_too_many_after_a_flag_does_not_become_a_layout_in_silence() {
+    let scratch = Scratch::new();
+    images(&scratch);
+    let base = format!("build --overlay-upper {} --base oci:good:v1", "rootfs");
+    let mut number = 0;
+    let mut said = |line: &str| {
+        number += 1;
+        let words = shell_words::split(&line.replace("NEW", &format!("oci:new{number}"))).unwrap();
+        let outcome = typed(&scratch, &words.iter().map(String::as_str).collect::<Vec<_>>());
+        assert_eq!(outcome.code(), 0, "{line}: {}", outcome.stderr());
+        (outcome.stderr().to_owned(), outcome.printed().to_owned())
+    };
+    let build = "build rootfs NEW --owner 0:0 --arch amd64";
+    let warning = |word: &str| {
+        format!(
+            "ocibake: warning: target `{word}` is a new layout, as it stands where targets do, and a flag takes one \
+             word; if it is meant, write `oci:{word}`\n"
+        )
+    };
+    let out = scratch.join("data").display().to_string();
+    for (line, word) in [
+        (format!("{build} -v {out}"), out.as_str()),
+        (format!("{build} --exclude /home x"), "x"),
+        (format!("{build} --label a=b c=d"), "c=d"),
+        (format!("{build} --cmd /bin/sh hello"), "hello"),
+        (format!("{build} --stats json"), "json"),
+        (format!("{build} --dry-run --label a=b dry"), "dry"),
+        ("build rootfs --label a=b e=f NEW --owner 0:0 --arch amd64".to_owned(), "e=f"),
+        (format!("{base} NEW --port 80 81"), "81"),
+        ("convert oci:good:v1 NEW --additional-tag v1 v2".to_owned(), "v2"),
+        ("squash oci:good:v1 NEW --tag v1 v3:x".to_owned(), "v3:x"),
+        ("convert oci:good:v1 one two.tar three".to_owned(), "three"),
+    ] {
+        let (told, _) = said(&line);
+        assert!(told.contains(&warning(word)), "{line}: {told}");
+        assert_eq!(told.matches("is a new layout").count(), 1, "{line}: {told}");
+    }
+    // Meant, there already, or of another kind; and warnings go where they all go.
+    for line in [
+        "convert oci:good:v1 NEW oci:purpose".to_owned(),
+        "convert oci:good:v1 NEW one".to_owned(),
+        "convert oci:good:v1 NEW four.tar".to_owned(),
+        "convert oci:good:v1 five five.tar".to_owned(),
+        "convert oci:good:v1 six".to_owned(),
+        format!("{build} seven -q"),
+    ] {
+        assert_eq!(said(&line).0, "", "{line}");
+    }
+    for (line, word) in [
+        ("convert oci:good:v1 NEW eight --json", "eight"),
+        ("squash oci:good:v1 NEW nine --json -q", "nine"),
+        ("build rootfs NEW --owner 0:0 --arch amd64 ten --json", "ten"),
+        ("build rootfs NEW --owner 0:0 --arch amd64 eleven --json --dry-run", "eleven"),
+    ] {
+        let report: serde_json::Value = serde_json::from_str(&said(line).1).unwrap();
+        let told = format!("target `{word}` is a new layout");
+        let listed = report["warnings"].as_array().unwrap().iter().filter(|one| one.as_str().unwrap().contains(&told));
+        assert_eq!(listed.count(), 1, "{line}: {report}");
+    }
+}
+
 #[test]
 fn a_place_that_is_of_another_kind() {
     let scratch = Scratch::new();

@@ -118,7 +118,9 @@ fn targets_together_are_targets_alone() {
     let (together, alone) = (scratch.make_directory("together"), scratch.make_directory("alone"));
     let build = || Tool::build(&rootfs).args(["--owner", "0:0"]);
     let names = ["a.tar", "a.tar.gz", "a.tar.xz", "a.tar.zst", "a"];
-    let _ = build().args(names.map(|name| together.join(name))).bake();
+    // Beside other targets, a new layout has its transport.
+    let [archives @ .., layout] = names.map(|name| together.join(name));
+    let _ = build().args(archives).arg(format!("oci:{}", layout.display())).bake();
     for name in names {
         let _ = build().arg(alone.join(name)).bake();
     }

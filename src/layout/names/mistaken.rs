@@ -114,6 +114,9 @@ pub(crate) fn refuse_location_as_name(name: &str) -> Result<(), Error> {
 
 /// Refuses a text without a supported transport if it is not a path. `on_disk` tells whether a path exists.
 pub(super) fn refuse(text: &str, role: Role, on_disk: impl Fn(&Path) -> bool) -> Result<(), Error> {
+    if let Some(error) = transport_alone(text, role) {
+        return Err(error);
+    }
     if text == "-" || text.starts_with("-:") {
         return Err(stream_without_transport(text, role));
     }
@@ -156,6 +159,21 @@ pub(super) fn refuse(text: &str, role: Role, on_disk: impl Fn(&Path) -> bool) ->
         return Err(Error::refused_with_hint(message, hint));
     }
     Ok(())
+}
+
+/// The error for a transport that a blank separates from its path: `oci out`.
+fn transport_alone(text: &str, role: Role) -> Option<Error> {
+    let hint = match text {
+        "oci" => Hint::from("write ").location("oci"),
+        "oci-archive" => Hint::from("write ").location("oci-archive"),
+        "docker-archive" => Hint::from("write ").location("docker-archive"),
+        "docker" => skopeo("docker://NAME:TAG", role).into(),
+        "containers-storage" => skopeo("containers-storage:NAME:TAG", role).into(),
+        _ => return None,
+    };
+    let message = format!("{role} `{text}`: a transport alone, where its path is wanted too, after a colon");
+    let if_path = format!("; a directory of this name is `./{text}`");
+    Some(Error::refused_with_hint(message, hint.text(if_path)))
 }
 
 /// The error for an image that is not here, and that was written without a transport: `debian:12` may be in a registry.
