@@ -318,21 +318,39 @@ fn its_layers_are_in_xz_or_bzip2() {
         let other = peer.command().arg("-c").arg(scratch.join("other")).output().unwrap().stdout;
         let mut damaged = compressed.clone();
         damaged[compressed.len() / 2] ^= 0x55;
-        for (what, bytes) in
-            [("other", &other[..]), ("damaged", &damaged), ("cut", &compressed[..compressed.len() - 9])]
-        {
+        let followed = |by: &[u8]| [&compressed, by].concat();
+        for (what, bytes) in [
+            ("other", &other[..]),
+            ("damaged", &damaged),
+            ("cut", &compressed[..compressed.len() - 9]),
+            ("followed", &followed(b"junk")),
+            ("padded", &followed(&[0; 3])),
+        ] {
             let image = pack(bytes, &format!("{program}-{what}.tar"));
             let target = scratch.join("refused");
             for verb in ["convert", "index", "unpack"] {
                 let place =
                     if verb == "unpack" { target.display().to_string() } else { transport("oci", &target, ":v1") };
                 let error = Tool::new(verb).arg(&image).arg(&place).run().error();
-                let words = if what == "other" { "should be" } else { "stream is" };
+                let words = match what {
+                    "other" => "should be",
+                    "followed" => "the end of the compressed stream expected, found 4 bytes after it",
+                    "padded" => "the end of the compressed stream expected, found 3 bytes after it",
+                    _ => "stream is",
+                };
                 assert!(error.contains(words), "{what} {program}, {verb}: {error}");
+                if what != "other" {
+                    let place = format!("{program}-{what}.tar`: layer `");
+                    assert!(error.contains(&place) && !error.contains("refused"), "{what} {program}, {verb}: {error}");
+                }
                 assert!(is_missing(&target), "{what} {program}, {verb}");
             }
             let verified = Tool::new("verify").arg(&image).arg("--json").run();
             assert_eq!(verified.code(), 1, "{what} {program}: {}", verified.printed());
+        }
+        // The format of xz lets zeros follow a stream, four at a time.
+        if program == "xz" {
+            assert_verified(pack(&followed(&[0; 8]), "xz-zeros.tar"));
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Docker's archives, as `docker save` writes and `docker load` reads them (Docker Image Specification v1.2, "Combined
 //! Image JSON + Filesystem Changeset Format").
 
+mod decompressed;
 mod legacy;
 mod parts;
 mod reader;

@@ -14,6 +14,7 @@ use crate::compress::{Decoder, Format};
 use crate::digest::{Algorithm, Digest, HashReader};
 use crate::error::{Error, IoContext, Result};
 use crate::layout::archive::Archive;
+use crate::layout::docker::decompressed::DecompressedLayer;
 use crate::layout::docker::parts::{document, member, read, FileSource, Parts};
 use crate::layout::docker::{legacy, Item, MANIFEST, REPOSITORIES};
 use crate::layout::names::whole_name;
@@ -227,8 +228,7 @@ impl DockerArchive {
             }
             Some(PresentedFile::Decompressed { member, size }) => {
                 let Some((stored, _)) = self.archive.file(member)? else { return Ok(None) };
-                let tar = Decoder::new(stored, self.archive.limits()).at("read", self.archive.path())?;
-                Ok(Some((Box::new(tar), *size)))
+                Ok(Some((Box::new(DecompressedLayer::new(stored, &self.archive, member)?), *size)))
             }
             None => Ok(None),
         }
