@@ -136,20 +136,27 @@ impl DocumentLinks {
 }
 
 /// What tells manifests and indexes apart.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
 struct DocumentHead {
-    #[serde(default)]
     media_type: Option<String>,
-    #[serde(flatten)]
-    others: BTreeMap<String, Option<IgnoredAny>>,
+    /// The names of all members that are not null.
+    #[serde(skip)]
+    members: Vec<String>,
 }
 
 impl DocumentHead {
+    /// Parses twice: serde would keep all values for a flattened member.
+    fn read(raw: &[u8]) -> serde_json::Result<Self> {
+        let members: BTreeMap<String, Option<IgnoredAny>> = serde_json::from_slice(raw)?;
+        let members = members.into_iter().filter_map(|(name, value)| value.map(|_| name)).collect();
+        Ok(DocumentHead { members, ..serde_json::from_slice(raw)? })
+    }
+
     /// The error is that a manifest or index is not what its descriptor says, or that it can be taken for both
     /// (CVE-2021-41190).
     fn check(raw: &[u8], media_type: &MediaType) -> Result<(), String> {
-        let head: DocumentHead = serde_json::from_slice(raw).map_err(|error| error.to_string())?;
+        let head = DocumentHead::read(raw).map_err(|error| error.to_string())?;
         if head.has("manifests") && (head.has("layers") || head.has("config")) {
             return Err("a manifest or an index expected, found the members of both".to_owned());
         }
@@ -168,7 +175,7 @@ impl DocumentHead {
 
     /// Whether it has a member, in any case: Go's readers do not tell the cases apart.
     fn has(&self, member: &str) -> bool {
-        self.others.iter().any(|(name, value)| name.eq_ignore_ascii_case(member) && value.is_some())
+        self.members.iter().any(|name| name.eq_ignore_ascii_case(member))
     }
 }
 
