@@ -21,10 +21,21 @@ pub(crate) struct LayerCheck {
     found: LayerFindings,
     /// What the media type says about the compression.
     encoding: Option<LayerEncoding>,
-    paths: PathMap<Node>,
+    paths: PathMap<Placed>,
     /// What whiteouts hide.
     removed: Vec<TarPath>,
+    /// Directories with an opaque whiteout, and its number.
+    opaque: BTreeMap<TarPath, u32>,
+    /// How many paths there were.
+    paths_seen: u32,
     notes: Vec<Note>,
+}
+
+/// What is at a path, and its number among the paths of the layer.
+#[derive(Clone, Copy, Debug)]
+struct Placed {
+    node: Node,
+    number: u32,
 }
 
 /// What is at a path.
@@ -84,6 +95,8 @@ impl LayerCheck {
             encoding,
             paths: PathMap::default(),
             removed: Vec::new(),
+            opaque: BTreeMap::new(),
+            paths_seen: 0,
             notes: Vec::new(),
         }
     }
@@ -131,6 +144,30 @@ impl LayerCheck {
                 self.add(Rule::WhiteoutAndEntry, &at_or_below, &expected, &"one in the same layer");
             }
         }
+        for (directory, path) in self.removed_by_readers() {
+            let expected = "opaque whiteouts before what is in their directories, or all directories in the layer";
+            let found = format_args!("that of {directory} after it, and no directory above it");
+            self.add(Rule::WhiteoutOrder, &path, &expected, &found);
+        }
+    }
+
+    /// Directories with an opaque whiteout, each with something that Podman removes for it: when it comes to the whiteout, it
+    /// removes what is below the directory and was no entry of the layer before, such as a directory that is only implied.
+    fn removed_by_readers(&self) -> BTreeMap<TarPath, TarPath> {
+        let mut removed = BTreeMap::new();
+        if self.opaque.is_empty() {
+            return removed;
+        }
+        for (path, placed) in self.paths.iter().filter(|(_, placed)| placed.node != Node::Marker) {
+            let mut is_implied = false;
+            for above in std::iter::successors(path.parent(), TarPath::parent) {
+                if is_implied && self.opaque.get(&above).is_some_and(|marker| *marker > placed.number) {
+                    removed.entry(above.clone()).or_insert_with(|| path.clone());
+                }
+                is_implied |= !self.paths.contains_key(&above);
+            }
+        }
+        removed
     }
 
     /// Looks at how the layer was compressed.
@@ -214,7 +251,7 @@ impl LayerCheck {
             return self.add(Rule::TarRepeatedPath, name, &"each path once", &"the path again");
         }
         if let Kind::Hardlink { target } = &entry.kind {
-            let problem = match self.paths.get(target) {
+            let problem = match self.node(target) {
                 Some(Node::Other | Node::Symlink) => None,
                 Some(Node::Directory) => Some("a directory"),
                 Some(Node::Marker) => Some("a whiteout"),
@@ -227,7 +264,16 @@ impl LayerCheck {
             }
         }
         self.check_below(&entry.path, node, next.as_ref(), name);
-        self.paths.insert(entry.path.clone(), node);
+        let number = self.paths_seen;
+        self.paths_seen = number.saturating_add(1);
+        if let Ok(Whiteout::Opaque(directory)) = Whiteout::of(&entry.path) {
+            self.opaque.insert(directory, number);
+        }
+        self.paths.insert(entry.path.clone(), Placed { node, number });
+    }
+
+    fn node(&self, path: &TarPath) -> Option<Node> {
+        self.paths.get(path).map(|placed| placed.node)
     }
 
     /// Whether nothing is too long for Linux. Nothing more is said about an entry whose name is.
@@ -269,7 +315,7 @@ impl LayerCheck {
         let own = match &entry.kind {
             Kind::Directory => Node::Directory,
             Kind::Symlink { .. } => Node::Symlink,
-            Kind::Hardlink { target } if self.paths.get(target) == Some(&Node::Symlink) => Node::Symlink,
+            Kind::Hardlink { target } if self.node(target) == Some(Node::Symlink) => Node::Symlink,
             _ => Node::Other,
         };
         match Whiteout::of(&entry.path) {
@@ -298,7 +344,7 @@ impl LayerCheck {
     /// `next` is the first of them in order after the path.
     fn check_below(&mut self, path: &TarPath, node: Node, next: Option<&TarPath>, name: &dyn Display) {
         let mut parents = std::iter::successors(path.parent(), TarPath::parent);
-        let known = parents.find_map(|parent| Some((self.paths.get(&parent).copied()?, parent)));
+        let known = parents.find_map(|parent| Some((self.node(&parent)?, parent)));
         if let Some((_, above)) = known.filter(|(node, _)| *node != Node::Directory) {
             let found = format_args!("{above}, which is none");
             return self.add(Rule::TarBelowFile, name, &"nothing but directories above it", &found);

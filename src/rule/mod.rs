@@ -343,6 +343,9 @@ rules! {
     WhiteoutAndEntry "whiteout-and-entry" Error [Takes Takes Takes Takes Warns]
         "image-spec, layer.md#whiteouts"
         "no layer has a path and its whiteout: readers choose differently";
+    WhiteoutOrder "whiteout-order" Error [Takes Takes Takes Takes Warns]
+        "image-spec, layer.md#opaque-whiteout"
+        "an opaque whiteout comes before what is in its directory, where not all directories are listed: Podman removes the others";
     WhiteoutAufs "whiteout-aufs" Note [Takes Takes Takes Takes Warns]
         "image-spec, layer.md#whiteouts"
         "a layer holds no bookkeeping of AUFS";

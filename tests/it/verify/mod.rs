@@ -296,6 +296,33 @@ fn an_entry_below_a_link_is_held_to_all_layers() {
     }
 }
 
+/// Podman removes what an opaque whiteout is said to hide when it comes to it, and keeps entries of the layer alone.
+#[test]
+fn an_opaque_whiteout_may_come_late_where_all_directories_are_listed() {
+    let scratch = Scratch::new();
+    let opaque = |directory: &str| file(&format!("{directory}.wh..wh..opq"), "");
+    for (members, expected) in [
+        (vec![file("a/x", ""), opaque("")], true),
+        (vec![opaque(""), file("a/x", "")], false),
+        (vec![directory("a/"), file("a/x", ""), opaque("")], false),
+        (vec![file("a/x", ""), directory("a/"), opaque("")], false),
+        (vec![file("a/x", ""), opaque("a/")], false),
+        (vec![directory("a/"), file("a/b/c/x", ""), opaque("a/")], true),
+        (vec![directory("a/b/"), file("a/b/x", ""), opaque("")], true),
+        (vec![file("a/x", ""), opaque("b/")], false),
+        (vec![file("a/.wh.x", ""), opaque("")], false),
+        (vec![opaque("a/"), file("a/b/x", ""), opaque("")], true),
+    ] {
+        let root = scratch.join("image");
+        let _ = fs::remove_dir_all(&root);
+        let mut tar = vec![0; 1024];
+        append(&mut tar, &members);
+        make_layout(&root, &[tar]);
+        let (report, code) = verify(&oci(&root));
+        assert_eq!((rules(&report).contains("whiteout-order"), code), (expected, i32::from(expected)), "{report}");
+    }
+}
+
 #[test]
 fn a_ref_name_leaves_the_rest_of_the_layout_alone() {
     let scratch = Scratch::new();

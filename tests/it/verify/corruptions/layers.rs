@@ -246,6 +246,12 @@ pub(super) fn whiteouts() -> Vec<Row> {
         ("whiteout", "a directory", members![directory(".wh.new/")]),
         ("whiteout-and-entry", "of a file that is there", members![file("etc/.wh.hostname", "")]),
         ("whiteout-and-entry", "of a directory that is not empty", members![file(".wh.new", ""), file("new/x", "")]),
+        ("whiteout-order", "after an implied directory", members![file("new/x", ""), file(".wh..wh..opq", "")]),
+        (
+            "whiteout-order",
+            "far above",
+            members![directory("new/"), file("new/a/b/x", ""), file("new/.wh..wh..opq", "")],
+        ),
         ("whiteout-aufs", "what AUFS leaves behind", members![directory(".wh..wh.plnk/")]),
     ]
 }
