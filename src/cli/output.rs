@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use ocibake::error::STDOUT;
-use ocibake::layout::{refuse_location_as_path, write_file, Location};
+use ocibake::layout::{about_directory, refuse_location_as_path, write_file, Location};
 use ocibake::Error;
 use serde::Serialize;
 
@@ -130,6 +130,8 @@ fn sink(path: &Path) -> Result<Sink, Error> {
             Err(error) if matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::NotFound) => {
                 return Ok(Sink::File(end))
             }
+            // Its directory cannot be searched, so nobody knows whether it is a link.
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return Err(about_directory(&end, error)),
             Err(error) => return Err(io("follow the link", error)),
         }
     }

@@ -20,7 +20,9 @@ pub(super) struct Args {
     #[arg(value_parser = LocationParser)]
     image: Location,
 
-    /// Remove what has no name and is attached to nothing that has one, such as images whose name has moved
+    /// Remove what has no name and is attached to nothing that has one, such as images that other tools left without
+    ///
+    /// An image whose name ocibake gave to another is not listed any more: only `ocibake gc` removes it.
     #[arg(long)]
     untagged: bool,
 

@@ -47,7 +47,7 @@ pub use names::{
 };
 pub use reader::Layout;
 pub(crate) use reader::StoredFile;
-pub use transaction::{abandon, holds_no_image, write_file, Checksum};
+pub use transaction::{abandon, about_directory, holds_no_image, write_file, Checksum};
 pub(crate) use transaction::{
     about_target, bears, commit_all, displacement, hold_still, show, Abandoned, BlobPath, Draft, Stage, Staging, Taken,
     TakenBlob, Transaction, Trust, Watched, STAGING_PREFIX,

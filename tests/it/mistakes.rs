@@ -1,6 +1,7 @@
 //! Mistakes on the command line: the error names what was typed, and the hint says what to type instead.
 
 use std::fs;
+use std::os::unix::fs::{symlink, PermissionsExt};
 
 use crate::harness::{bytes_of, root, unprivileged_words, Outcome, Scratch, Tool};
 
@@ -332,6 +333,8 @@ fn missing_rights_name_the_target_as_it_was_typed() {
         return;
     }
     images(&scratch);
+    fs::set_permissions(scratch.make_directory("closed"), fs::Permissions::from_mode(0o700)).unwrap();
+    symlink("closed/new.html", scratch.join("link.html")).unwrap();
     for (words, expected) in [
         ("convert oci:good:v1 oci:new:v1", "cannot write in the directory of `oci:new:v1`: Permission denied"),
         ("convert oci:good:v1 new.tar", "cannot write in the directory of `oci-archive:new.tar`: Permission denied"),
@@ -339,6 +342,15 @@ fn missing_rights_name_the_target_as_it_was_typed() {
         ("tag oci:good:v1 v2", "cannot write to the layout of `oci:good:v1`: Permission denied"),
         ("rm oci:good:v1", "cannot write to the layout of `oci:good:v1`: Permission denied"),
         ("unpack oci:good:v1 new", "cannot write in the directory of `new`: Permission denied"),
+        ("report oci:good:v1 -o new.html", "cannot write in the directory `.`: Permission denied"),
+        ("report oci:good:v1 -o closed/new.html", "cannot write in the directory `closed`: Permission denied"),
+        ("report oci:good:v1 -o link.html", "cannot write in the directory `closed`: Permission denied"),
+        ("cat oci:good:v1 /etc/hostname -o closed/new", "cannot write in the directory `closed`: Permission denied"),
+        (
+            "convert oci:good:v1 docker-archive:-:app:v1",
+            "cannot stage `docker-archive:-:app:v1` in the current directory: Permission denied\nhint: the archive is sent",
+        ),
+        ("convert oci:good:v1 oci-archive:-", "cannot stage `oci-archive:-` in the current directory: Permission denied"),
     ] {
         let mut words = words.split(' ');
         let tool = Tool::new(words.next().unwrap()).args(words).behind(unprivileged_words()).within(scratch.path());

@@ -24,7 +24,7 @@ mod tests;
 pub use checksum::Checksum;
 pub(crate) use commit::commit_all;
 pub(crate) use draft::{displacement, Draft};
-pub use file::write_file;
+pub use file::{about_directory, write_file};
 pub(crate) use lock::hold_still;
 pub(crate) use merge::bears;
 pub use replaced::holds_no_image;

@@ -8,9 +8,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::OnceLock;
 
 use crate::digest::{Digest, HashWriter};
-use crate::error::{Error, ErrorKind, IoContext, Result, STDOUT};
+use crate::error::{describe, Error, ErrorKind, IoContext, Result, STDOUT};
 use crate::layer::KEEPING;
-use crate::layout::transaction::staging::{about_target, Staging};
+use crate::layout::transaction::staging::{about_target, is_refused, Staging};
 use crate::layout::{blob_path, Layout, Location};
 use crate::media_type::MediaType;
 use crate::oci::{Descriptor, Document, MAX_DOCUMENT_SIZE};
@@ -100,7 +100,13 @@ impl Stage {
     /// Returns an error about the directory of the target by the name of the target.
     fn named(&self, error: Error) -> Error {
         if self.target.is_stream() {
-            return error;
+            return match error {
+                Error::Io { cause, .. } if is_refused(&cause) => Error::refused_with_hint(
+                    format!("cannot stage `{}` in the current directory: {}", self.target, describe(&cause)),
+                    "the archive is sent when it is complete: run the command in a directory that can be written to",
+                ),
+                error => error,
+            };
         }
         about_target(error, &self.target.shown(), self.home == self.target.path)
     }

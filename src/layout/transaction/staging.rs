@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rustix::fs::OFlags;
+use rustix::io::Errno;
 
 use crate::error::{Error, IoContext, Result};
 use crate::layout::transaction::lock::{stands_at, try_lock};
@@ -51,6 +52,11 @@ const CREATE: &str = "create a directory in";
 const WRITE_LAYOUT: &str = "write to the layout of";
 const WRITE_BESIDE: &str = "write in the directory of";
 const LOCK: &str = "lock a directory in";
+
+/// Whether a directory takes no new names from this user.
+pub(super) fn is_refused(cause: &io::Error) -> bool {
+    cause.kind() == io::ErrorKind::PermissionDenied || Errno::from_io_error(cause) == Some(Errno::ROFS)
+}
 
 /// Says of an error about a directory that it is about what a target needs beside it, or in it.
 pub(crate) fn about_target(error: Error, target: &Path, is_within: bool) -> Error {
