@@ -53,7 +53,9 @@ pub(super) fn warn_of_stray_targets(targets: &[Location], session: &Session) -> 
             )
         })
         .collect();
-    warnings.iter().for_each(|warning| session.warn(warning));
+    for warning in &warnings {
+        session.warn(warning);
+    }
     warnings
 }
 
