@@ -4,8 +4,38 @@ use std::path::Path;
 
 /// Returns, as a hint, a command for what `ocibake VERB ARGS...` was meant to do, or `None` if no tool has such a verb.
 pub(super) fn hint(verb: &str, args: &[String]) -> Option<String> {
-    let operands: Vec<&str> = args.iter().map(String::as_str).filter(|arg| !arg.starts_with('-')).collect();
-    elsewhere(verb, &operands).or_else(|| here(verb, &operands))
+    let (output, rest) = without_output(args);
+    let operands: Vec<&str> = rest.into_iter().filter(|arg| !arg.starts_with('-')).collect();
+    within_group(verb, &operands)
+        .or_else(|| elsewhere(verb, &operands, output))
+        .or_else(|| here(verb, &operands, output))
+}
+
+/// Takes `-o FILE`, which is no operand wherever it stands, out of the words after a verb.
+fn without_output(args: &[String]) -> (Option<&str>, Vec<&str>) {
+    let (mut output, mut rest) = (None, Vec::new());
+    let mut args = args.iter().map(String::as_str);
+    while let Some(arg) = args.next() {
+        match arg.strip_prefix("--output=").or_else(|| arg.strip_prefix("-o")) {
+            Some("") => output = args.next(),
+            Some(file) => output = Some(file),
+            None if arg == "--output" => output = args.next(),
+            None => rest.push(arg),
+        }
+    }
+    (output, rest)
+}
+
+/// Verbs that engines put after the kind of thing: `image inspect`, `manifest inspect`.
+fn within_group(group: &str, operands: &[&str]) -> Option<String> {
+    let (verb, rest) = operands.split_first().filter(|_| matches!(group, "image" | "manifest" | "buildx"))?;
+    let ours = super::interface().get_subcommands().any(|ours| ours.get_name() == *verb);
+    let words: Vec<&str> = ["ocibake", verb].into_iter().chain(rest.iter().copied()).collect();
+    if ours {
+        return Some(format!("there is no `{group}` before the command: {}", command(&words)));
+    }
+    let rest: Vec<String> = rest.iter().map(|word| (*word).to_owned()).collect();
+    hint(verb, &rest).filter(|_| group != "manifest")
 }
 
 /// Returns an operand, or the placeholder if it is missing.
@@ -14,7 +44,7 @@ fn operand(operands: &[&str], number: usize, placeholder: &str) -> String {
 }
 
 /// Jobs of registry clients and engines, and jobs that take more than a verb of this tool with the operands.
-fn elsewhere(verb: &str, operands: &[&str]) -> Option<String> {
+fn elsewhere(verb: &str, operands: &[&str], output: Option<&str>) -> Option<String> {
     let operand = |number, placeholder: &str| operand(operands, number, placeholder);
     let image = || operand(0, "oci:DIR:REF");
     Some(match verb {
@@ -65,7 +95,8 @@ fn elsewhere(verb: &str, operands: &[&str]) -> Option<String> {
             format!("podman runs an image from its layout or archive: `podman run --rm \"$({pull})\"`")
         }
         "save" => {
-            let words = ["ocibake", "convert", &image(), "docker-archive:FILE:NAME:TAG"];
+            let target = format!("docker-archive:{}:NAME:TAG", output.unwrap_or("FILE"));
+            let words = ["ocibake", "convert", &image(), &target];
             format!("`convert` writes archives that `docker load` and `podman load` take: {}", command(&words))
         }
         "load" => {
@@ -89,7 +120,7 @@ fn elsewhere(verb: &str, operands: &[&str]) -> Option<String> {
 }
 
 /// Jobs that a verb of this tool does.
-fn here(verb: &str, operands: &[&str]) -> Option<String> {
+fn here(verb: &str, operands: &[&str], output: Option<&str>) -> Option<String> {
     let operand = |number, placeholder: &str| operand(operands, number, placeholder);
     let image = || operand(0, "oci:DIR:REF");
     Some(match verb {
@@ -103,8 +134,11 @@ fn here(verb: &str, operands: &[&str]) -> Option<String> {
             format!("`gc` removes what nothing leads to: {}", command(&["ocibake", "gc", &operand(0, "oci:DIR")]))
         }
         "extract" | "export" | "mount" => {
-            let words = ["ocibake", "unpack", &image(), &operand(1, "DIR")];
-            format!("`unpack` puts the filesystem of an image on disk: {}", command(&words))
+            let directory = operand(1, "DIR");
+            let unpack = command(&["ocibake", "unpack", &image(), &directory]);
+            let pack = output.map(|file| command(&["tar", "--numeric-owner", "-C", &directory, "-cf", file, "."]));
+            let pack = pack.map(|pack| format!(", and then {pack} packs it")).unwrap_or_default();
+            format!("`unpack` puts the filesystem of an image on disk: {unpack}{pack}")
         }
         "create" | "new" | "import" | "bake" => {
             let words = ["ocibake", "build", &operand(0, "ROOTFS"), &operand(1, "oci:DIR:REF")];
@@ -164,6 +198,13 @@ fn here(verb: &str, operands: &[&str]) -> Option<String> {
         "show" | "info" | "stat" => format!("`inspect` shows an image: {}", command(&["ocibake", "inspect", &image()])),
         "validate" | "check" | "fsck" => {
             format!("`verify` checks an image: {}", command(&["ocibake", "verify", &image()]))
+        }
+        "scan" => {
+            let verify = command(&["ocibake", "verify", &image()]);
+            format!(
+                "`verify` checks that an image is well formed: {verify}; what looks for vulnerabilities reads the layout or \
+                 archive itself, or an SBOM of it"
+            )
         }
         "sign" | "sbom" => {
             let words = ["ocibake", "attach", &image(), "FILE", "--type", "MEDIATYPE"];
@@ -280,7 +321,19 @@ mod tests {
             ("copy localhost/app:v1 'my dir'", "`skopeo copy docker://localhost/app:v1 'oci:my dir'`"),
             ("copy oci:out:v1 app.tar", "`ocibake convert oci:out:v1 app.tar`"),
             ("run oci:out:v1", "`podman run --rm \"$(podman pull -q oci:out:v1)\"`"),
-            ("save oci:out:v1 -o x.tar", "`ocibake convert oci:out:v1 docker-archive:FILE:NAME:TAG`"),
+            ("save oci:out:v1", "`ocibake convert oci:out:v1 docker-archive:FILE:NAME:TAG`"),
+            ("save oci:out:v1 -o x.tar", "`ocibake convert oci:out:v1 docker-archive:x.tar:NAME:TAG`"),
+            ("save -o x.tar oci:out:v1", "`ocibake convert oci:out:v1 docker-archive:x.tar:NAME:TAG`"),
+            ("save -ox.tar oci:out:v1", "`ocibake convert oci:out:v1 docker-archive:x.tar:NAME:TAG`"),
+            ("save --output=x.tar oci:out:v1", "`ocibake convert oci:out:v1 docker-archive:x.tar:NAME:TAG`"),
+            ("save oci:out:v1 --output x.tar", "`ocibake convert oci:out:v1 docker-archive:x.tar:NAME:TAG`"),
+            ("export oci:out:v1", "`ocibake unpack oci:out:v1 DIR`"),
+            ("export -o x.tar oci:out:v1", "`ocibake unpack oci:out:v1 DIR`, and then `tar --numeric-owner -C DIR -cf"),
+            ("manifest inspect oci:out:v1", "`ocibake inspect oci:out:v1`"),
+            ("manifest create a b", "`ocibake index IMAGE... TARGET`"),
+            ("image ls oci:out", "`ocibake ls oci:out`"),
+            ("image prune oci:out", "`ocibake gc oci:out`"),
+            ("scan oci:out:v1", "`ocibake verify oci:out:v1`"),
             ("load -i app.tar", "`ocibake convert app.tar oci:DIR`"),
             ("load saved", "`ocibake convert docker-archive:saved oci:DIR`"),
             ("history oci:out:v1", "`ocibake inspect oci:out:v1 --raw config | jq .history`"),

@@ -48,10 +48,10 @@ pub(super) fn explanation(error: &clap::Error, words: &[String]) -> (String, Opt
             let ours = match (flag.as_str(), verb) {
                 ("--platform", "build") => Some(platform_of_build(value_of(&flag, words))),
                 _ if unquoted_command(&flag, words).is_some() => unquoted_command(&flag, words),
-                (_, "build") => ours(&flag).map(str::to_owned),
+                (_, "build") if ours(&flag).is_some() => ours(&flag).map(str::to_owned),
                 ("--compression", _) => Some("`ocibake convert` compresses layers anew, with --compression".to_owned()),
                 ("--arch" | "--variant" | "--os", verb) => platform_of_images(verb, words),
-                _ => None,
+                (flag, _) => of_every_verb(flag).map(str::to_owned),
             };
             if ours.is_some() {
                 return (message, ours);
@@ -100,7 +100,9 @@ fn not_accepted(flag: &str, value: &str, accepted: &str) -> String {
 
 /// The same for a value that a list of words has not, with the word that may be meant.
 fn closed(flag: &str, value: &str, accepted: &str) -> (String, Option<String>) {
-    (not_accepted(flag, value, accepted), spelling::suggestion(value, accepted))
+    // The nearest word is another shell.
+    let shell = Some("did you mean `bash`".to_owned()).filter(|_| value == "sh" && accepted.contains("`bash`"));
+    (not_accepted(flag, value, accepted), shell.or_else(|| spelling::suggestion(value, accepted)))
 }
 
 /// The verb that a misspelt one may mean, where clap does not say.
@@ -133,6 +135,18 @@ fn ours(flag: &str) -> Option<&'static str> {
         "-p" | "--expose" => "did you mean `--port`",
         "-u" | "--chown" => "--owner says whom the files belong to, --user who runs the image",
         "-w" | "--workdir" => "did you mean `--working-dir`",
+        _ => return None,
+    })
+}
+
+/// The same for flags that other tools have beside any verb. Their nearest neighbours here mean something else.
+fn of_every_verb(flag: &str) -> Option<&'static str> {
+    Some(match flag {
+        "--push" => "skopeo sends images to registries: `skopeo copy oci:DIR:REF docker://REGISTRY/NAME:TAG`",
+        "--load" => "`docker load` and `podman load` take a target `docker-archive:FILE:NAME:TAG`",
+        "--pull" => "skopeo takes images from registries: `skopeo copy docker://REGISTRY/NAME:TAG oci:DIR:REF`",
+        "--no-cache" => "nothing is cached without --cache",
+        "--to" => "targets have no flag, and stand after what is read: `docker-archive:FILE:NAME:TAG`, `oci:DIR:REF`",
         _ => return None,
     })
 }
@@ -269,6 +283,14 @@ mod tests {
             ("build r o -t app:v1", "there is no flag `-t`", "a target holds the name"),
             ("ls o --platform linux/arm64", "there is no flag `--platform`", "tell what there is"),
             ("build r o -x", "there is no flag `-x`", "tell what there is"),
+            ("build r o --push", "there is no flag `--push`", "`skopeo copy oci:DIR:REF docker://REGISTRY/NAME:TAG`"),
+            ("convert o p --push", "there is no flag `--push`", "`skopeo copy oci:DIR:REF docker://REGISTRY/NAME:TAG`"),
+            ("build r o --load", "there is no flag `--load`", "`docker-archive:FILE:NAME:TAG`"),
+            ("build r o --pull", "there is no flag `--pull`", "`skopeo copy docker://REGISTRY/NAME:TAG oci:DIR:REF`"),
+            ("build r o --no-cache", "there is no flag `--no-cache`", "nothing is cached without --cache"),
+            ("convert o p --to docker", "there is no flag `--to`", "stand after what is read: `docker-archive:FILE"),
+            ("completions sh", "SHELL: `sh` is not accepted", "did you mean `bash`"),
+            ("completions zhs", "SHELL: `zhs` is not accepted", "did you mean `zsh`"),
             ("build r o --cmd sh -c foo", "there is no flag `-c`", "in quotes: --cmd 'sh -c foo'"),
             ("config o --entrypoint /bin/sh -xe --env A=1", "there is no flag `-x`", "--entrypoint '/bin/sh -xe'"),
             ("config o --compression zstd", "there is no flag `--compression`", "`ocibake convert` compresses"),

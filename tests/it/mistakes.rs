@@ -210,7 +210,7 @@ fn a_word_too_many_after_a_flag_does_not_become_a_layout_in_silence() {
         let words = shell_words::split(&line.replace("NEW", &format!("oci:new{number}"))).unwrap();
         let outcome = typed(&scratch, &words.iter().map(String::as_str).collect::<Vec<_>>());
         assert_eq!(outcome.code(), 0, "{line}: {}", outcome.stderr());
-        (outcome.stderr().to_owned(), outcome.printed().to_owned())
+        (outcome.stderr().to_owned(), outcome.printed().clone())
     };
     let build = "build rootfs NEW --owner 0:0 --arch amd64";
     let warning = |word: &str| {
@@ -259,6 +259,36 @@ fn a_word_too_many_after_a_flag_does_not_become_a_layout_in_silence() {
         let listed = report["warnings"].as_array().unwrap().iter().filter(|one| one.as_str().unwrap().contains(&told));
         assert_eq!(listed.count(), 1, "{line}: {report}");
     }
+}
+
+/// What engines have beside their verbs and flags, in their order.
+#[test]
+fn words_of_other_tools_get_the_command_that_does_the_job() {
+    let scratch = Scratch::new();
+    images(&scratch);
+    let save = "`ocibake convert oci:good:v1 docker-archive:x.tar:NAME:TAG`";
+    let export = "`ocibake unpack oci:good:v1 DIR`, and then `tar --numeric-owner -C DIR -cf x.tar .` packs it";
+    let build = "build rootfs oci:new --owner 0:0 --arch amd64";
+    refused(
+        &scratch,
+        &[
+            ("save -o x.tar oci:good:v1", "there is no command `save`", save),
+            ("save oci:good:v1 -o x.tar", "there is no command `save`", save),
+            ("save --output=x.tar oci:good:v1", "there is no command `save`", save),
+            ("export oci:good:v1 -o x.tar", "there is no command `export`", export),
+            ("export -o x.tar oci:good:v1", "there is no command `export`", export),
+            ("manifest inspect oci:good:v1", "there is no command `manifest`", "`ocibake inspect oci:good:v1`"),
+            ("scan oci:good:v1", "there is no command `scan`", "`ocibake verify oci:good:v1`"),
+            ("completions sh", "SHELL: `sh` is not accepted", "did you mean `bash`"),
+            ("convert oci:good:v1 --to docker", "there is no flag `--to`", "`docker-archive:FILE:NAME:TAG`"),
+            (&format!("{build} --push"), "there is no flag `--push`", "`skopeo copy oci:DIR:REF docker://"),
+            (&format!("{build} --no-cache"), "there is no flag `--no-cache`", "nothing is cached without --cache"),
+        ],
+    );
+    // What is said works.
+    let _ = typed(&scratch, &["convert", "oci:good:v1", "docker-archive:x.tar:name:tag"]).stdout();
+    let _ = typed(&scratch, &["unpack", "oci:good:v1", "DIR", "--rootless"]).stdout();
+    assert!(scratch.join("DIR/etc").is_dir());
 }
 
 #[test]
