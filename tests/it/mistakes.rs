@@ -53,9 +53,24 @@ fn an_image_that_is_not_here_may_be_in_a_registry() {
             ("inspect debian", "cannot open the image `debian`", "docker://debian oci:debian:latest`"),
             ("inspect docker.io/library/debian", "image `docker.io/library/debian` looks like", "oci:debian:latest`"),
             // What is said to be on disk is not looked for elsewhere.
-            ("inspect oci:debian:12", "cannot open the image `oci:debian:12`: No such file or directory", ""),
-            ("inspect ./debian:12", "cannot open the image `oci:./debian:12`: No such file or directory", ""),
-            ("tag oci-archive:a.tar:v1 v2", "cannot open the image `oci-archive:a.tar:v1`: No such file", ""),
+            ("inspect oci:debian:12", "cannot open the image `oci:debian:12`: there is no directory `debian`", ""),
+            ("inspect ./debian:12", "cannot open the image `oci:./debian:12`: there is no directory `./debian`", ""),
+            (
+                "tag oci-archive:a.tar:v1 v2",
+                "cannot open the image `oci-archive:a.tar:v1`: there is no file `a.tar`",
+                "",
+            ),
+            ("inspect a.tar", "cannot open the image `oci-archive:a.tar`: there is no file `a.tar`", ""),
+            (
+                "diff oci:good rootfs.tar",
+                "cannot open the image `oci-archive:rootfs.tar`: there is no file `rootfs.tar`",
+                "",
+            ),
+            (
+                "inspect oci:no/where:v1",
+                "cannot open the image `oci:no/where:v1`: there is no directory `no/where`",
+                "",
+            ),
             ("inspect 'dir:a b;c'", "image `dir:a b;c`", "`skopeo copy 'dir:a b;c' 'oci:a b;c.oci:latest'`"),
         ],
     );

@@ -138,7 +138,18 @@ impl Location {
                 return Err(error);
             }
         }
+        let found = found.map_err(|error| match error.kind() {
+            // A link that leads nowhere is there.
+            io::ErrorKind::NotFound if !self.path.is_symlink() => io::Error::new(error.kind(), self.nothing_there()),
+            _ => error,
+        });
         found.at("open the image", &self.shown())
+    }
+
+    /// What was looked for and is not there.
+    fn nothing_there(&self) -> String {
+        let what = if self.transport == Transport::Oci { "directory" } else { "file" };
+        format!("there is no {what} `{}`", self.path.display())
     }
 
     /// Whether the location is standard output.
