@@ -128,14 +128,18 @@ fn mend(config: &mut ImageConfig, layers: usize, listed: Option<&Platform>) -> V
 ///
 /// # Errors
 ///
-/// The config names no platform, so the image could not be matched to a machine.
+/// The config names no platform, so the image could not be matched to a machine; or it has another number of layers.
 pub(crate) fn seal(mut config: ImageConfig, mut manifest: Manifest, old: Option<&Image>) -> Result<Sealed> {
     let listed = old.and_then(|old| old.path.descriptor().platform.as_ref());
+    let image = || {
+        let image = old.map(|old| format!("image {}", old.path.descriptor().digest.short()));
+        image.unwrap_or_else(|| "the image".to_owned())
+    };
+    config.check_layers(manifest.layers.len(), image)?;
     let notes = mend(&mut config, manifest.layers.len(), listed);
     let config = match old {
         _ if !config.platform().is_named() => {
-            let image = old.map(|old| format!("image {}", old.path.descriptor().digest.short()));
-            return Err(nameless(&image.unwrap_or_else(|| "the image".to_owned()), say_the_platform()));
+            return Err(nameless(&image(), say_the_platform()));
         }
         Some(old) if *old.config.value() == config && !has_null_in_config(&old.config) => old.config.clone(),
         _ => Document::seal(config),

@@ -110,13 +110,7 @@ pub(crate) fn layers_of<'a>(
     let layers = &image.manifest.value().layers;
     let diff_ids = &image.config.value().rootfs.diff_ids;
     let subject = format!("image `{}`", layout.location());
-    if layers.len() != diff_ids.len() {
-        let (expected, found) = (layers.len(), diff_ids.len());
-        return Err(Error::malformed(
-            subject,
-            format!("{expected} diff_ids expected, one for each layer, found {found}"),
-        ));
-    }
+    image.config.value().check_layers(layers.len(), || subject.clone())?;
     if let Some(other) = layers.iter().find(|layer| layer.media_type.layer_encoding().is_none()) {
         return Err(Error::malformed(subject, format!("`{}` is not the media type of a layer", other.media_type)));
     }

@@ -3,6 +3,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
+use crate::error::{Error, Result};
 use crate::json::{null_as_default, nulls_in_list, nulls_in_map, nulls_in_optional_list, nulls_in_set, without_nulls};
 use crate::oci::{Annotations, Unknown};
 use crate::platform::{is_known_variant, Platform};
@@ -50,6 +51,15 @@ pub struct ImageConfig {
 }
 
 impl ImageConfig {
+    /// An error if there are not as many diff_ids as layers. `image` names the image.
+    pub(crate) fn check_layers(&self, layers: usize, image: impl FnOnce() -> String) -> Result<()> {
+        let found = self.rootfs.diff_ids.len();
+        if found == layers {
+            return Ok(());
+        }
+        Err(Error::malformed(image(), format!("{layers} diff_ids expected, one for each layer, found {found}")))
+    }
+
     /// Returns the platform that the configuration names.
     pub fn platform(&self) -> Platform {
         Platform {

@@ -225,7 +225,7 @@ rules! {
     ConfigRootfsType "config-rootfs-type" Error [Takes Takes Takes Takes Takes]
         "image-spec, config.md#properties"
         "`rootfs.type` is `layers`";
-    DiffIdCount "diff-id-count" Error [Takes Takes Takes Refuses Refuses]
+    DiffIdCount "diff-id-count" Error [RefusesIfNeeded RefusesIfNeeded RefusesIfNeeded Refuses Refuses]
         "image-spec, config.md#properties"
         "there are as many diff_ids as layers";
     DiffId "diff-id" Error [Takes Takes Takes Refuses Refuses]

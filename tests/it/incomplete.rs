@@ -329,3 +329,59 @@ fn null_is_not_carried_on() {
     let _ = told(&scratch, &["convert", "oci:out", "oci:L"]);
     assert!(!fs::read_to_string(path.join("index.json")).unwrap().contains("null"));
 }
+
+/// Nothing tells which of the two is right, and a history that is made to fit one of them would hide it.
+#[test]
+fn an_image_that_changes_has_a_diff_id_for_each_layer() {
+    let scratch = Scratch::new();
+    let path = scratch.join("L");
+    let layout = ByHand::at(&path);
+    let tar = tar_of(&[Member::File("file", "1")]);
+    let layer = || json!([layout.blob(&tar, "application/vnd.oci.image.layer.v1.tar")]);
+    let diff_id = layer()[0]["digest"].clone();
+    let image = |layers: &Value, diff_ids: &Value, history: &Value, media_type: &str| {
+        let config = json!({"architecture": "amd64", "os": "linux", "history": history,
+            "rootfs": {"type": "layers", "diff_ids": diff_ids}});
+        let config = layout.blob(config.to_string().as_bytes(), CONFIG);
+        layout.document(&json!({"schemaVersion": 2, "mediaType": media_type, "config": config, "layers": layers}))
+    };
+    let is_kept = |before: &[u8]| fs::read(path.join("index.json")).unwrap() == before;
+    let step = json!([{"created_by": "a"}]);
+    let docker = "application/vnd.docker.distribution.manifest.v2+json";
+    let two = json!([diff_id, diff_id]);
+    for (image, expected, found, changes) in [
+        (image(&json!(null), &json!([diff_id]), &json!([]), MANIFEST), 0, 1, true),
+        (image(&json!([]), &json!([diff_id]), &step, MANIFEST), 0, 1, true),
+        (image(&layer(), &json!(null), &step, MANIFEST), 1, 0, true),
+        (image(&layer(), &json!([]), &json!([]), MANIFEST), 1, 0, false),
+        (image(&layer(), &two, &step, MANIFEST), 1, 2, false),
+        (image(&layer(), &two, &json!(null), MANIFEST), 1, 2, true),
+        (image(&layer(), &two, &step, docker), 1, 2, true),
+    ] {
+        layout.list(&[named(&image, "v1")]);
+        let before = fs::read(path.join("index.json")).unwrap();
+        let digest = &digest(&image)[..19];
+        let about = format!("{expected} diff_ids expected, one for each layer, found {found}");
+        let refused = |words: &[&str]| {
+            let error = run(&scratch, words).error();
+            assert!(error.contains(&about) && error.contains(&format!("image {digest}")), "{words:?}: {error}");
+            let target = words[2].split(':').nth(1).unwrap_or("out");
+            assert!(is_missing(&scratch.join(target)) && is_kept(&before), "{words:?}");
+        };
+        refused(&["convert", "oci:L:v1", "docker-archive:out.tar:app:v1"]);
+        refused(&["config", "oci:L:v1", "--env", "A=b"]);
+        if expected > 0 {
+            refused(&["convert", "oci:L:v1", "oci:out:v1", "--compression", "zstd"]);
+        }
+        for verb in ["convert", "index"] {
+            if changes {
+                refused(&[verb, "oci:L:v1", "oci:out:v1"]);
+                continue;
+            }
+            // A copy is as good as what it was made from.
+            assert_eq!(told(&scratch, &[verb, "oci:L:v1", "oci:out:v1"]), "");
+            assert_eq!(Layout::at(&scratch.join("out")).blob(&image), Layout::at(&path).blob(&image));
+            fs::remove_dir_all(scratch.join("out")).unwrap();
+        }
+    }
+}

@@ -23,19 +23,22 @@ pub(crate) use rewrite::Rewritten;
 
 use crate::image::sealed::NULL;
 use crate::image::transfer::entry::is_signature;
-use crate::layout::{about, Graph};
+use crate::layout::{about, Graph, NodeContent};
+
+/// The warning that indexes list what the layout does not hold.
+pub(crate) fn missing(graph: &Graph<'_>) -> Option<String> {
+    let mut missing = graph.nodes().filter(|node| matches!(node.content, NodeContent::Missing));
+    let first = &missing.next()?.descriptor.digest;
+    let others = match missing.count() {
+        0 => String::new(),
+        count => format!(" and {count} more"),
+    };
+    Some(format!("an index lists {first}{others}, which `{}` does not hold", graph.layout().location()))
+}
 
 /// Warnings about the result of a transfer.
 pub(crate) fn warnings(graph: &Graph<'_>, plan: &TransferPlan) -> Vec<String> {
-    let mut warnings = Vec::new();
-    if let Some(first) = plan.missing.first() {
-        let others = match plan.missing.len() {
-            1 => String::new(),
-            count => format!(" and {} more", count - 1),
-        };
-        let first = &first.digest;
-        warnings.push(format!("an index lists {first}{others}, which `{}` does not hold", graph.layout().location()));
-    }
+    let mut warnings = Vec::from_iter(missing(graph));
     for (image, mended) in &plan.mended {
         warnings.push(format!("image {}: {}", image.short(), mended.note));
     }

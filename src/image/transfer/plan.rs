@@ -19,8 +19,6 @@ pub(crate) struct TransferPlan {
     pub(crate) changed: BTreeMap<Digest, String>,
     /// Configs that do not fit their images and are mended, by the digests of the manifests.
     pub(crate) mended: BTreeMap<Digest, Fitted>,
-    /// Manifests that an index lists and the layout does not hold.
-    pub(crate) missing: Vec<Descriptor>,
     /// Manifests and indexes with null in the place of a list.
     pub(crate) with_null: Vec<Digest>,
     /// Images of which nothing says what they run on.
@@ -37,15 +35,16 @@ pub(crate) struct LayerToRecompress {
 impl TransferPlan {
     /// What Docker has media types of its own for is described in OCI's, layers of images that are not compressed as wanted
     /// are compressed anew, and a history that does not fit the layers is mended. Everything else stays as it is.
+    ///
+    /// # Errors
+    ///
+    /// An image that would change has another number of diff_ids than of layers: nothing tells which of them is right.
     pub(crate) fn of(graph: &Graph<'_>, compression: Option<Compression>) -> Result<Self> {
         let mut plan = TransferPlan::default();
         for node in graph.nodes() {
             let digest = &node.descriptor.digest;
             let reason = match &node.content {
-                NodeContent::Missing => {
-                    plan.missing.push(node.descriptor.clone());
-                    continue;
-                }
+                NodeContent::Missing => continue,
                 NodeContent::Unknown => None,
                 NodeContent::Index(index) => {
                     let is_null = has_null_in_document(index.raw(), "manifests", index.value().manifests.is_empty());
@@ -66,7 +65,12 @@ impl TransferPlan {
                     let is_null = has_null_in_document(manifest.raw(), "layers", manifest.value().layers.is_empty());
                     let reason = plan.reason_of_null(digest, is_null).or(reason);
                     let reason = reason.or_else(|| reason_of_version(manifest.value().schema_version));
-                    reason.or_else(|| plan.reason_of_document(node, &manifest.value().subject))
+                    let reason = reason.or_else(|| plan.reason_of_document(node, &manifest.value().subject));
+                    if let (Some(config), true) = (config, reason.is_some()) {
+                        let image = || format!("image {} of `{}`", digest.short(), graph.layout().location());
+                        config.value().check_layers(manifest.value().layers.len(), image)?;
+                    }
+                    reason
                 }
             };
             match reason {
@@ -138,13 +142,11 @@ impl TransferPlan {
                 self.taken.insert(layer.digest.clone(), layer.clone());
                 continue;
             }
-            let diff_ids = &config.value().rootfs.diff_ids;
-            if diff_ids.len() != manifest.layers.len() {
-                let subject = format!("{}: image {}", layout.location(), described.digest.short());
-                let found = format!("{} for {}", diff_ids.len(), manifest.layers.len());
-                return Err(Error::malformed(subject, format!("as many diff_ids as layers expected, found {found}")));
-            }
-            let diff_id = &diff_ids[number];
+            let reason_of_type = || format!("its layer {} is `{}`", number + 1, layer.media_type);
+            // Without one for each layer, the image cannot change.
+            let Some(diff_id) = config.value().rootfs.diff_ids.get(number) else {
+                return Ok(Some(reason_of_type()));
+            };
             let new = || LayerToRecompress { descriptor: layer.clone(), diff_id: diff_id.clone() };
             let known = self.recompressed.entry(layer.digest.clone()).or_insert_with(new);
             if known.diff_id != *diff_id {
@@ -152,7 +154,7 @@ impl TransferPlan {
                 let reason = format!("one diff_id expected, found {} and {diff_id}", known.diff_id);
                 return Err(Error::malformed(subject, reason));
             }
-            reason.get_or_insert_with(|| format!("its layer {} is `{}`", number + 1, layer.media_type));
+            reason.get_or_insert_with(reason_of_type);
         }
         let of_docker = blobs.into_iter().find(|blob| blob.media_type != blob.media_type.in_oci());
         Ok(reason.or_else(|| of_docker.map(|blob| format!("the media type `{}` in it is Docker's", blob.media_type))))

@@ -215,7 +215,7 @@ fn what_docker_cannot_hold_is_refused() {
     assert!(refused(&artifact).contains("there is none"));
     for (layers, expected) in [
         (vec![MediaType::from("text/plain".to_owned())], "there is none"),
-        (vec![], "number of layers should be 1, found 0"),
+        (vec![], "0 diff_ids expected, one for each layer, found 1"),
     ] {
         let error = refused(&|making| {
             let layers = layers.iter().map(|media_type| making.blob(b"x", media_type.clone())).collect();

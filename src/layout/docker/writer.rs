@@ -159,11 +159,8 @@ impl Listed {
     fn new(layout: &Layout, image: &Image) -> Result<Self> {
         let diff_ids = &image.config.value().rootfs.diff_ids;
         let descriptors = &image.manifest.value().layers;
-        if diff_ids.len() != descriptors.len() {
-            let (expected, found) = (diff_ids.len().to_string(), descriptors.len().to_string());
-            let subject = format!("image {}", image.path.descriptor().digest.short());
-            return Err(Error::Mismatch { subject, what: "number of layers", expected, found });
-        }
+        let digest = &image.path.descriptor().digest;
+        image.config.value().check_layers(descriptors.len(), || format!("image {}", digest.short()))?;
         let layers = descriptors.iter().zip(diff_ids);
         let config = image.config.raw().to_vec();
         Ok(Listed {

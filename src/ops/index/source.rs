@@ -75,11 +75,7 @@ impl<'a> Source<'a> {
         warnings.append(&mut rewritten.warnings);
         warnings.extend(transfer::warnings(&graph, &plan));
         // What these indexes list but the layout lacks is not taken either.
-        warnings.extend(
-            transfer::warnings(&all, &TransferPlan::of(&all, None)?)
-                .into_iter()
-                .filter(|line| line.starts_with("an index lists")),
-        );
+        warnings.extend(transfer::missing(&all));
         Ok(Source { layout, members, attached, warnings, plan, rewritten })
     }
 }
