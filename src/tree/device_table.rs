@@ -1,5 +1,7 @@
 //! Device tables in the format of OpenEmbedded's makedevs: owners, modes and devices for builds without root.
 
+use std::collections::BTreeMap;
+
 use crate::error::{Error, Result};
 use crate::tree::ids::Ids;
 use crate::tree::{Content, Device, Entry, Kind, Metadata, Mtime, TarPath, Tree};
@@ -72,7 +74,7 @@ impl DeviceTable {
         }
         let users = Ids::read(tree, content, b"etc/passwd")?;
         let groups = Ids::read(tree, content, b"etc/group")?;
-        let mut extended = Extended { tree, added: Tree::new() };
+        let mut extended = Extended { tree, added: Tree::new(), places: BTreeMap::new() };
         for row in &self.rows {
             let uid = users.find(&row.user).ok_or_else(|| row.error(&format!("user `{}` is unknown", row.user)))?;
             let gid = groups.find(&row.group).ok_or_else(|| row.error(&format!("group `{}` is unknown", row.group)))?;
@@ -95,7 +97,7 @@ impl DeviceTable {
                 }
             }
         }
-        let Extended { tree, added } = extended;
+        let Extended { tree, added, .. } = extended;
         tree.extend(added.into_entries());
         super::owner::align_hardlinks(tree);
         Ok(())
@@ -106,9 +108,24 @@ impl DeviceTable {
 struct Extended<'a> {
     tree: &'a mut Tree,
     added: Tree,
+    /// Which rows added it, as `FILE:LINE`.
+    places: BTreeMap<TarPath, &'a str>,
 }
 
-impl Extended<'_> {
+impl<'a> Extended<'a> {
+    fn add(&mut self, entry: Entry, row: &'a Row) {
+        self.places.insert(entry.path.clone(), &row.place);
+        self.added.insert(entry);
+    }
+
+    /// Says where an entry comes from.
+    fn origin(&self, path: &TarPath) -> String {
+        match self.places.get(path) {
+            Some(place) => format!("`{path}` is made by {place}"),
+            None => format!("`{path}` is in the rootfs"),
+        }
+    }
+
     fn get(&self, path: &TarPath) -> Option<&Entry> {
         self.tree.get(path).or_else(|| self.added.get(path))
     }
@@ -119,11 +136,11 @@ impl Extended<'_> {
 }
 
 /// Adds an entry, or changes owner and mode of an existing one of the same kind.
-fn put(tree: &mut Extended<'_>, row: &Row, path: &TarPath, kind: Kind, metadata: &Metadata) -> Result<()> {
+fn put<'a>(tree: &mut Extended<'a>, row: &'a Row, path: &TarPath, kind: Kind, metadata: &Metadata) -> Result<()> {
+    if tree.get(path).is_some_and(|entry| entry.kind != kind) {
+        return Err(row.error(&format!("{} and is something else", tree.origin(path))));
+    }
     if let Some(entry) = tree.get_mut(path) {
-        if entry.kind != kind {
-            return Err(row.error(&format!("`{path}` is in the rootfs and is something else")));
-        }
         set_owner(entry, metadata);
         return Ok(());
     }
@@ -131,15 +148,15 @@ fn put(tree: &mut Extended<'_>, row: &Row, path: &TarPath, kind: Kind, metadata:
     while let Some(directory) = missing {
         match tree.get(&directory).map(|entry| &entry.kind) {
             Some(Kind::Directory) => break,
-            Some(_) => return Err(row.error(&format!("`{directory}` is in the rootfs and is not a directory"))),
+            Some(_) => return Err(row.error(&format!("{} and is not a directory", tree.origin(&directory)))),
             None => {
                 let metadata = Metadata::of_missing_directory(metadata.mtime);
-                tree.added.insert(Entry { path: directory.clone(), metadata, kind: Kind::Directory });
+                tree.add(Entry { path: directory.clone(), metadata, kind: Kind::Directory }, row);
             }
         }
         missing = directory.parent();
     }
-    tree.added.insert(Entry { path: path.clone(), metadata: metadata.clone(), kind });
+    tree.add(Entry { path: path.clone(), metadata: metadata.clone(), kind }, row);
     Ok(())
 }
 
@@ -148,7 +165,7 @@ fn set_file(tree: &mut Extended<'_>, row: &Row, metadata: &Metadata) -> Result<(
     let file = match tree.get(&row.path).map(|entry| &entry.kind) {
         Some(Kind::File { .. }) => row.path.clone(),
         Some(Kind::Hardlink { target }) => TarPath::clone(target),
-        Some(_) => return Err(row.error(&format!("`{}` is not a regular file", row.path))),
+        Some(_) => return Err(row.error(&format!("{} and is not a regular file", tree.origin(&row.path)))),
         None => return Err(row.error(&format!("`{}` is not in the rootfs", row.path))),
     };
     if let Some(entry) = tree.get_mut(&file) {

@@ -150,6 +150,30 @@ fn a_device_table_gives_what_only_root_could() {
 }
 
 #[test]
+fn a_device_table_that_contradicts_something_names_what_made_it() {
+    let scratch = Scratch::new();
+    let rootfs = scratch.join("rootfs");
+    fs::create_dir(&rootfs).unwrap();
+    fs::write(rootfs.join("file"), "x").unwrap();
+    let table = scratch.join("table");
+    let null = "/dev/null c 666 0 0 1 3 - - -";
+    for (first, second, expected) in [
+        (null, "/dev/null d 755 0 0 - - - - -", "dev/null` is made by TABLE:1 and is something else"),
+        (null, "/dev/null/a d 755 0 0 - - - - -", "dev/null` is made by TABLE:1 and is not a directory"),
+        (null, "/dev/null f 644 0 0 - - - - -", "dev/null` is made by TABLE:1 and is not a regular file"),
+        (null, "/dev p 600 0 0 - - - - -", "dev` is made by TABLE:1 and is something else"),
+        ("#", "/file d 755 0 0 - - - - -", "file` is in the rootfs and is something else"),
+        ("#", "/file/a d 755 0 0 - - - - -", "file` is in the rootfs and is not a directory"),
+    ] {
+        fs::write(&table, format!("{first}\n{second}\n")).unwrap();
+        let error = Tool::build(&rootfs).oci(&scratch.join("out")).arg("--device-table").arg(&table).run().error();
+        let table = table.to_str().unwrap();
+        assert!(error.contains(&format!("{table}:2: `")), "{error}");
+        assert!(error.contains(&expected.replace("TABLE", table)), "{second}: {error}");
+    }
+}
+
+#[test]
 fn attributes_are_kept_chosen_or_left_out() {
     let scratch = Scratch::new();
     let Some(python) = Peer::python() else { return };
