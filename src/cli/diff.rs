@@ -6,6 +6,7 @@ use anyhow::Result;
 use ocibake::layout::Location;
 use ocibake::ops::diff::{diff, is_rootfs, DiffOptions, Side};
 use ocibake::platform::PlatformPattern;
+use ocibake::Error;
 
 use super::colour::Paint;
 use super::differences::{all, summary};
@@ -54,7 +55,19 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args, session: &Session) -> Result<Answer> {
     let side = |operand: &OsString| -> Result<Side> {
         let path = PathBuf::from(operand);
-        Ok(if is_rootfs(&path) { Side::Rootfs(path) } else { Side::Image(Location::parse(operand)?) })
+        if is_rootfs(&path) {
+            return Ok(Side::Rootfs(path));
+        }
+        let image = Location::parse(operand)?;
+        // A mere word is as likely the name of a root filesystem.
+        if image.bare && image.name.is_none() && image.digest.is_none() && image.path.symlink_metadata().is_err() {
+            return Err(Error::refused_with_hint(
+                format!("cannot open `{}`: there is no directory and no file of this name", path.display()),
+                "give an image, or a root filesystem as a directory",
+            )
+            .into());
+        }
+        Ok(Side::Image(image))
     };
     let mut options = DiffOptions::default();
     options.platform = args.platform.clone();

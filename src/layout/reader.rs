@@ -213,6 +213,11 @@ impl Layout {
         let message =
             format!("{}: no image layout: `{MARKER}` and `{INDEX}` are missing in this {what}", self.location);
         let hint = Hint::from("if it is a root filesystem, ").verb("build").text(" makes an image of it");
+        // A directory would have been taken for a root filesystem.
+        let hint = match self.store {
+            Store::Archive(_) => hint.text("; ").verb("diff").text(" also takes it unpacked, as a directory"),
+            _ => hint,
+        };
         Err(Error::refused_with_hint(message, hint).of_kind(ErrorKind::Damaged))
     }
 

@@ -203,17 +203,21 @@ fn platform(settings: &Settings, has_base: bool) -> Result<Option<Platform>> {
     };
     let name = named.text()?;
     if !platform::is_known_name(name) {
-        let error = named.error(name, &platform::accepted_names());
-        return Err(match platform::meant(name) {
-            Some(hint) => Error::refused_with_hint(error.to_string(), hint).of_kind(ErrorKind::Invalid),
-            None => error,
-        });
+        return Err(unknown_architecture(named.error(name, &platform::accepted_names()), name));
     }
     let policy = settings.one(&variables::SUBARCH, &values::VARIANT)?.unwrap_or_default();
     let os = settings.one(&variables::OS, &values::OS)?.unwrap_or_else(|| "linux".to_owned());
     let platform =
         machine.platform(&policy).map_err(|error| error.reworded(|message| format!("{}: {message}", named.origin)))?;
     Ok(Some(Platform { os, ..platform }))
+}
+
+/// The error about an architecture that is not known, with what it may mean.
+fn unknown_architecture(error: Error, name: &str) -> Error {
+    match platform::meant(name) {
+        Some(hint) => Error::refused_with_hint(error.to_string(), hint).of_kind(ErrorKind::Invalid),
+        None => error,
+    }
 }
 
 /// `Name <email>`, or the part that is set. The flag gives the whole text.

@@ -8,7 +8,7 @@ use rustix::fs::{seek, Mode, OFlags, SeekFrom};
 use rustix::io::{retry_on_intr, Errno};
 
 use crate::error::{Error, IoContext, Result};
-use crate::tree::directories::Directories;
+use crate::tree::directories::{with_way_to_read, Directories};
 use crate::tree::seen::Seen;
 use crate::tree::{Entry, TarPath};
 
@@ -65,7 +65,10 @@ impl Content for Directory {
                 let (expected, found) = ("file".into(), "symlink".into());
                 return Err(Error::Mismatch { subject: format!("`{}`", path.display()), what, expected, found });
             }
-            file => File::from(file.map_err(Into::into).at("open", &path)?),
+            file => {
+                let file = file.map_err(Into::into).at("open", &path);
+                File::from(file.map_err(|error| with_way_to_read(error, directories.shown()))?)
+            }
         };
         let size = entry.size();
         Ok(Box::new(HeldFile { file: SparseReader::new(file, size), seen, size, path }))

@@ -1,5 +1,6 @@
 use std::collections::VecDeque;
 use std::ffi::OsStr;
+use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -7,7 +8,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{Mode, OFlags, CWD};
 use rustix::io::{retry_on_intr, Errno};
 
-use crate::error::{Error, IoContext, Result};
+use crate::error::{Error, ErrorKind, IoContext, Result};
 use crate::tree::TarPath;
 
 /// The directories of a tree on disk, open as far as they are near to the one that was asked for last.
@@ -32,6 +33,21 @@ const LONGEST: usize = 3500;
 
 const READ: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 
+/// An error about reading a tree, with what to do about a place that only root can read.
+pub(super) fn with_way_to_read(error: Error, root: &Path) -> Error {
+    let Error::Io { action: "open" | "list" | "read", cause, .. } = &error else { return error };
+    if cause.kind() != io::ErrorKind::PermissionDenied {
+        return error;
+    }
+    let root = root.to_string_lossy();
+    let root = shell_words::quote(root.trim_end_matches('/'));
+    let hint = format!(
+        "run as root, or let root pack it, and build from the archive: \
+         `tar --numeric-owner --xattrs -C {root} -cf rootfs.tar .`"
+    );
+    Error::refused_with_hint(error.to_string(), hint).of_kind(ErrorKind::Io)
+}
+
 impl Directories {
     /// Those below a directory, or below the one that a link leads to.
     pub(crate) fn below(root: &Path) -> Result<Self> {
@@ -43,6 +59,11 @@ impl Directories {
         let opened = retry_on_intr(|| rustix::fs::openat(CWD, root, READ, Mode::empty()));
         let opened = opened.map_err(Into::into).at("open", shown)?;
         Ok(Directories { path: root.into(), shown: shown.into(), root: opened, open: VecDeque::new() })
+    }
+
+    /// How messages call the root.
+    pub(super) fn shown(&self) -> &Path {
+        &self.shown
     }
 
     /// How messages call a path.

@@ -11,7 +11,7 @@ use rustix::fs::{AtFlags, Dir, FileType, Stat};
 
 use crate::error::{Error, IoContext, Result};
 use crate::hint::{Hint, OptionName};
-use crate::tree::directories::Directories;
+use crate::tree::directories::{with_way_to_read, Directories};
 use crate::tree::packed;
 use crate::tree::seen::Seen;
 use crate::tree::xattr::{self, XattrPolicy};
@@ -60,6 +60,10 @@ pub(crate) struct Scan {
 /// The first path of an inode in order is the file; its other names become hard links to it. Fails on the first name
 /// that cannot be read, and on names that begin with `.wh.` unless the policy keeps them.
 pub(crate) fn scan(root: &Path, policy: &ScanPolicy, observer: &dyn Observer) -> Result<Scan> {
+    scan_readable(root, policy, observer).map_err(|error| with_way_to_read(error, root))
+}
+
+fn scan_readable(root: &Path, policy: &ScanPolicy, observer: &dyn Observer) -> Result<Scan> {
     if !root.metadata().at("read the rootfs", root)?.is_dir() {
         return Err(Error::refused(format!("rootfs `{}`: a directory is wanted, found a file", root.display())));
     }

@@ -48,7 +48,6 @@ fn an_image_that_is_not_here_may_be_in_a_registry() {
             ("convert debian:12 oci:new", error, debian),
             ("index oci:good:v1 debian:12 oci:new", error, debian),
             ("report debian:12", error, debian),
-            ("tag debian:12 v2", error, debian),
             ("build rootfs oci:new --arch amd64 --base debian:12", error, debian),
             ("inspect debian", "cannot open the image `debian`", "docker://debian oci:debian:latest`"),
             ("inspect docker.io/library/debian", "image `docker.io/library/debian` looks like", "oci:debian:latest`"),
@@ -63,8 +62,8 @@ fn an_image_that_is_not_here_may_be_in_a_registry() {
             ("inspect a.tar", "cannot open the image `oci-archive:a.tar`: there is no file `a.tar`", ""),
             (
                 "diff oci:good rootfs.tar",
-                "cannot open the image `oci-archive:rootfs.tar`: there is no file `rootfs.tar`",
-                "",
+                "cannot open `rootfs.tar`: there is no directory and no file of this name",
+                "give an image, or a root filesystem as a directory",
             ),
             (
                 "inspect oci:no/where:v1",
@@ -273,6 +272,85 @@ fn a_word_too_many_after_a_flag_does_not_become_a_layout_in_silence() {
         let told = format!("target `{word}` is a new layout");
         let listed = report["warnings"].as_array().unwrap().iter().filter(|one| one.as_str().unwrap().contains(&told));
         assert_eq!(listed.count(), 1, "{line}: {report}");
+    }
+}
+
+#[test]
+fn what_is_changed_in_place_is_in_no_registry() {
+    let scratch = Scratch::new();
+    images(&scratch);
+    let error = "cannot open the image `nothere`: there is no directory and no file of this name\nhint: ";
+    fs::write(scratch.join("file.json"), "{}").unwrap();
+    for line in
+        ["gc nothere", "rm nothere", "tag nothere v2", "config nothere --user 1", "attach nothere file.json --type a/b"]
+    {
+        let said = typed(&scratch, &line.split(' ').collect::<Vec<_>>()).error();
+        assert!(said.starts_with(error) && !said.contains("skopeo"), "{line}: {said}");
+    }
+    let side = "cannot open `nothere`: there is no directory and no file of this name";
+    let sides = "give an image, or a root filesystem as a directory";
+    let debian = "cannot open the image `debian:12`: there is no directory";
+    refused(
+        &scratch,
+        &[
+            ("diff rootfs nothere", side, sides),
+            ("diff nothere oci:good:v1", side, sides),
+            ("diff oci:good:v1 debian:12", debian, "`skopeo copy docker://debian:12 "),
+            ("tag debian:12 v2", debian, ""),
+        ],
+    );
+    let mut tar = std::process::Command::new("tar");
+    assert!(tar.args(["-cf", "rootfs.tar", "rootfs"]).current_dir(scratch.path()).status().unwrap().success());
+    let unpacked = "`ocibake build` makes an image of it; `ocibake diff` also takes it unpacked, as a directory";
+    refused(&scratch, &[("diff oci:good:v1 rootfs.tar", "oci-archive:rootfs.tar: no image layout", unpacked)]);
+}
+
+#[test]
+fn a_limit_without_its_quotes_or_misspelt() {
+    let scratch = Scratch::new();
+    images(&scratch);
+    let quotes = "quote it, as in `'size>5%'`: a shell takes `>` away";
+    refused(
+        &scratch,
+        &[
+            ("report oci:good:v1 --fail-if size", "--fail-if: limit `size`: `METRIC>AMOUNT` expected", quotes),
+            ("report oci:good:v1 --fail-if 'siz>1MB'", "--fail-if: limit `siz>1MB`", "did you mean `size`"),
+            ("report oci:good:v1 --fail-if updaet", "--fail-if: limit `updaet`", "did you mean `update`"),
+            ("report oci:good:v1 --fail-if 'x>1'", "--fail-if: `x>1` is not accepted: `METRIC>AMOUNT` expected", ""),
+            ("config oci:good:v1 --arch linux/arm64", "--arch: `linux/arm64` is not accepted", "write `arm64`"),
+            ("config oci:good:v1 --arch amd46", "--arch: `amd46` is not accepted", "did you mean `amd64`"),
+        ],
+    );
+}
+
+/// What only root can read in a rootfs, be it a directory or a file.
+#[test]
+fn a_rootfs_that_only_root_can_read() {
+    use std::os::unix::fs::PermissionsExt;
+    let scratch = Scratch::new();
+    scratch.small_rootfs();
+    if !root() {
+        return;
+    }
+    fs::set_permissions(scratch.join("rootfs/root"), fs::Permissions::from_mode(0o755)).unwrap();
+    for (name, is_directory) in [("home", true), ("etc/shadow", false)] {
+        let path = scratch.join("rootfs").join(name);
+        if is_directory {
+            fs::create_dir(&path).unwrap();
+        } else {
+            fs::write(&path, "secret").unwrap();
+        }
+        fs::set_permissions(&path, fs::Permissions::from_mode(if is_directory { 0o700 } else { 0o600 })).unwrap();
+        let out = Scratch::in_memory();
+        fs::set_permissions(out.path(), fs::Permissions::from_mode(0o777)).unwrap();
+        let target = format!("oci:{}", out.join("out").display());
+        let tool = Tool::new("build").args(["rootfs", &target, "--arch", "amd64", "--owner", "0:0"]);
+        let said = tool.behind(unprivileged_words()).within(scratch.path()).run().error();
+        let (error, hint) = said.split_once("\nhint: ").unwrap();
+        assert_eq!(error, format!("cannot open `rootfs/{name}`: Permission denied"));
+        assert!(hint.contains("run as root, or let root pack it"), "{said}");
+        assert!(hint.contains("`tar --numeric-owner --xattrs -C rootfs -cf rootfs.tar .`"), "{said}");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
     }
 }
 

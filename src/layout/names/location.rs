@@ -131,10 +131,21 @@ impl Location {
 
     /// What is at the path of an image that is to be read or changed.
     pub(crate) fn metadata(&self) -> Result<Metadata> {
+        self.metadata_or(mistaken::not_here)
+    }
+
+    /// The same of one that is changed where it is, and that nothing elsewhere could stand for.
+    pub(crate) fn metadata_in_place(&self) -> Result<Metadata> {
+        self.metadata_or(|typed| {
+            mistaken::not_here(typed).map(|error| Error::refused(error.to_string()).of_kind(error.kind()))
+        })
+    }
+
+    fn metadata_or(&self, not_here: impl Fn(&str) -> Option<Error>) -> Result<Metadata> {
         let found = self.path.metadata();
         if self.bare && found.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
             let typed = format!("{}{}", self.path.display(), self.part().unwrap_or_default());
-            if let Some(error) = mistaken::not_here(&as_typed(&typed)) {
+            if let Some(error) = not_here(&as_typed(&typed)) {
                 return Err(error);
             }
         }

@@ -86,7 +86,7 @@ impl Transaction {
 
     /// Opens an existing target. An archive keeps its content.
     pub(crate) fn edit(location: &Location, limits: Limits) -> Result<Self> {
-        let metadata = location.metadata()?;
+        let metadata = location.metadata_in_place()?;
         let kind = if metadata.is_dir() {
             if !location.path.join(INDEX).is_file() {
                 // Nothing is staged in a directory that is not a layout.

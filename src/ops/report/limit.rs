@@ -5,10 +5,11 @@ use std::str::FromStr;
 
 use serde::Serialize;
 
-use crate::error::{as_typed, Error, Result};
+use crate::error::{as_typed, Error, ErrorKind, Result};
 use crate::json;
 use crate::ops::report::{ImageReport, NoticeKind};
 use crate::platform::Platform;
+use crate::spelling;
 use crate::units::ByteCount;
 
 /// The most that something may be: `size>80MB`, `wasted>1%`, `setuid>3`. It is broken by what is more.
@@ -119,6 +120,11 @@ impl Metric {
         all.find(|metric| metric.name() == name)
     }
 
+    fn nearest(name: &str) -> Option<&'static str> {
+        let all = Metric::NUMBERS.into_iter().chain(NoticeKind::ALL.map(Metric::Notice));
+        spelling::nearest(&name.to_lowercase(), all.map(Metric::name))
+    }
+
     /// Whether it compares with an older image.
     pub fn needs_old(self) -> bool {
         matches!(self, Metric::Update | Metric::Grown)
@@ -197,13 +203,24 @@ impl fmt::Display for Limit {
     }
 }
 
+fn with_hint(error: &Error, hint: String) -> Error {
+    Error::refused_with_hint(error.to_string(), hint).of_kind(ErrorKind::Invalid)
+}
+
 impl FromStr for Limit {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
         let refused = |reason: &str| Error::invalid(format!("limit `{}`", as_typed(text)), reason);
-        let (name, amount) = text.split_once('>').ok_or_else(|| refused(Metric::ACCEPTED))?;
-        let metric = Metric::named(name.trim()).ok_or_else(|| refused(Metric::ACCEPTED))?;
+        let (name, amount) = text.split_once('>').unwrap_or((text, ""));
+        let metric = Metric::named(name.trim()).ok_or_else(|| match Metric::nearest(name.trim()) {
+            Some(nearest) => with_hint(&refused(Metric::ACCEPTED), format!("did you mean `{nearest}`")),
+            None => refused(Metric::ACCEPTED),
+        })?;
+        if !text.contains('>') {
+            let hint = format!("quote it, as in `'{}>5%'`: a shell takes `>` away, and what follows", metric.name());
+            return Err(with_hint(&refused(Metric::ACCEPTED), hint));
+        }
         let amount = amount.trim();
         let end = amount.find(|c: char| !(c.is_ascii_digit() || c == '.')).unwrap_or(amount.len());
         let (number, unit) = (&amount[..end], amount[end..].trim_start());

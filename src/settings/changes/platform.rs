@@ -1,7 +1,7 @@
 use crate::error::Result;
 use crate::platform::{self, Machine, Platform, VariantPolicy};
 use crate::settings::sources::Settings;
-use crate::settings::{values, variables};
+use crate::settings::{unknown_architecture, values, variables};
 
 /// Changes of the platform. Unless the architecture or the variant is given, the variant stays.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -34,7 +34,7 @@ impl PlatformChanges {
             Some(setting) => {
                 let name = setting.text()?;
                 if !platform::is_known_name(name) {
-                    return Err(setting.error(name, &platform::accepted_names()));
+                    return Err(unknown_architecture(setting.error(name, &platform::accepted_names()), name));
                 }
                 let machine = Machine { architecture: name, ..Machine::default() };
                 let platform = machine

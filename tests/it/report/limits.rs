@@ -126,7 +126,6 @@ fn what_is_no_limit_is_refused_before_anything_is_read() {
     let scratch = Scratch::new();
     for (limit, reason) in [
         ("weight>1", "`METRIC>AMOUNT` expected"),
-        ("size", "`METRIC>AMOUNT` expected"),
         ("size>much", "a number with B, kB"),
         ("size>1%", "it is no part of anything"),
         ("setuid>1MB", "a whole number expected"),
@@ -138,6 +137,9 @@ fn what_is_no_limit_is_refused_before_anything_is_read() {
         let said = outcome.error();
         assert!(said.starts_with(&format!("--fail-if: `{limit}` is not accepted: {reason}")), "{said}");
     }
+    let outcome = Tool::new("report").args(["oci:nowhere", "--fail-if", "size"]).within(scratch.path()).run();
+    let error = outcome.error();
+    assert!(error.starts_with("--fail-if: limit `size`: `METRIC>AMOUNT` expected"), "{error}");
     findings(&scratch.join("findings"));
     let outcome = Tool::new("report").args(["oci:findings", "--fail-if", "update>1MB"]).within(scratch.path()).run();
     let said = outcome.error();
