@@ -146,18 +146,19 @@ impl<R: Read> Blocks<R> {
     /// Reads what follows the end of the archive, and returns where the first byte is that is not zero. A member there
     /// would be lost silently, so it is an error.
     pub(super) fn read_after_end(&mut self) -> Result<Option<u64>> {
-        let (mut first, end) = (None, self.position);
+        let (mut found, end) = (None, self.position);
         loop {
             let start = self.position;
             let mut header = Header::new_old();
             let length = self.fill(header.as_mut_bytes())?;
-            let nonzero = header.as_bytes().iter().take(length).position(|byte| *byte != 0);
+            let rest = first(header.as_bytes(), length as u64);
+            let nonzero = if is_zero(rest) { None } else { rest.iter().position(|byte| *byte != 0) };
             if nonzero.is_some() && length == BLOCK && checksum(&header).is_some() {
                 return Err(self.malformed(start, "a member after the end of the archive, where no reader finds it"));
             }
-            first = first.or(nonzero.map(|at| start.saturating_add(at as u64)));
+            found = found.or(nonzero.map(|at| start.saturating_add(at as u64)));
             if length < BLOCK {
-                return Ok(first);
+                return Ok(found);
             }
             if self.position.saturating_sub(end) > TRAILING_LIMIT {
                 let reason = format!("more than {TRAILING_LIMIT} bytes after the end of the archive");

@@ -148,12 +148,19 @@ impl Ord for TarPath {
         // A slash ends a component, so it sorts before every other byte; NUL cannot occur.
         let rank = |byte: u8| if byte == b'/' { 0 } else { byte };
         let (own, others) = (self.as_bytes(), other.as_bytes());
+        let shorter = own.len().min(others.len());
+        let mut at = 0;
         // Paths that are compared mostly begin alike, and whole stretches are compared faster than bytes.
-        let alike = own.chunks(STRETCH).zip(others.chunks(STRETCH)).take_while(|(a, b)| a == b).count() * STRETCH;
-        let differ = own.iter().zip(others).skip(alike).find(|(a, b)| a != b);
-        match differ {
-            Some((a, b)) => rank(*a).cmp(&rank(*b)),
-            None => own.len().cmp(&others.len()),
+        while at + STRETCH <= shorter && own[at..at + STRETCH] == others[at..at + STRETCH] {
+            at += STRETCH;
+        }
+        while at < shorter && own[at] == others[at] {
+            at += 1;
+        }
+        if at < shorter {
+            rank(own[at]).cmp(&rank(others[at]))
+        } else {
+            own.len().cmp(&others.len())
         }
     }
 }

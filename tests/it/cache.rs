@@ -24,7 +24,7 @@ fn blocks(report: &Value) -> (u64, u64) {
 #[test]
 fn a_rebuild_takes_its_blocks_from_the_last_build() {
     let scratch = Scratch::new();
-    let rootfs = scratch.rootfs("rootfs", "blocks");
+    let rootfs = scratch.rootfs("rootfs", "few-blocks");
     for compression in ["gzip", "zstd"] {
         let flags = |cache: bool| {
             [&["--compression", compression][..], if cache { &["--cache", "kept"] } else { &[] }].concat()
@@ -48,7 +48,7 @@ fn a_rebuild_takes_its_blocks_from_the_last_build() {
 #[test]
 fn conversions_and_squashes_use_it_too() {
     let scratch = Scratch::new();
-    let rootfs = scratch.rootfs("rootfs", "blocks");
+    let rootfs = scratch.rootfs("rootfs", "few-blocks");
     let _ = bake(&scratch, &rootfs, "none", &["--compression", "none"]);
     let _ = bake(&scratch, &rootfs, "gzip", &["--cache", "kept"]);
     let run = |words: &[&str]| {
@@ -67,7 +67,7 @@ fn conversions_and_squashes_use_it_too() {
 #[test]
 fn a_cache_can_be_looked_at_checked_and_made_smaller() {
     let scratch = Scratch::new();
-    let rootfs = scratch.rootfs("rootfs", "blocks");
+    let rootfs = scratch.rootfs("rootfs", "few-blocks");
     let built = bake(&scratch, &rootfs, "out", &["--cache", "kept"]);
     let cache = |flags: &[&str]| Tool::new("cache").arg("kept").args(flags).within(scratch.path()).run();
     let report = cache(&["--json"]).json();
@@ -109,7 +109,7 @@ fn a_cache_can_be_looked_at_checked_and_made_smaller() {
 #[test]
 fn a_directory_of_other_files_holds_no_cache() {
     let scratch = Scratch::new();
-    let rootfs = scratch.rootfs("rootfs", "blocks");
+    let rootfs = scratch.rootfs("rootfs", "few-blocks");
     let _ = bake(&scratch, &rootfs, "out", &["--cache", "kept"]);
     let runs = |directory: &str| {
         [&["verify", "--cache", directory][..], &["cache", directory], &["cache", directory, "--prune", "0"]]
@@ -140,7 +140,7 @@ fn a_directory_of_other_files_holds_no_cache() {
 #[test]
 fn a_file_in_its_place_is_told() {
     let scratch = Scratch::new();
-    let rootfs = scratch.rootfs("rootfs", "blocks");
+    let rootfs = scratch.rootfs("rootfs", "few-blocks");
     fs::write(scratch.join("kept"), "no cache").unwrap();
     let warning = "warning: nothing is kept for later runs: the cache `kept` is no directory";
     for words in [
@@ -161,7 +161,7 @@ fn warnings(stderr: &str) -> Vec<&str> {
 #[test]
 fn what_else_is_in_its_place_is_told_once() {
     let scratch = Scratch::new();
-    let rootfs = scratch.rootfs("rootfs", "blocks");
+    let rootfs = scratch.rootfs("rootfs", "few-blocks");
     let plain = bake(&scratch, &rootfs, "plain", &[]);
     for directory in ["foreign", "blocked"] {
         scratch.make_directory(directory);
@@ -216,8 +216,8 @@ fn start(scratch: &Scratch, rootfs: &Path, out: &str, flags: &[&str]) -> Running
 #[test]
 fn sixteen_runs_at_once_share_one() {
     let scratch = Scratch::new();
-    let rootfs = scratch.rootfs("rootfs", "blocks");
-    let other = scratch.rootfs("other", "blocks");
+    let rootfs = scratch.rootfs("rootfs", "few-blocks");
+    let other = scratch.rootfs("other", "few-blocks");
     fs::write(other.join("lib/2"), "another").unwrap();
     let kinds: [(&Path, &[&str]); 4] = [
         (&rootfs, &[]),
@@ -279,7 +279,7 @@ fn a_hundred_kills_leave_it_whole() {
 #[test]
 fn it_stays_as_small_as_it_is_to_be() {
     let scratch = Scratch::new();
-    let rootfs = scratch.rootfs("rootfs", "blocks");
+    let rootfs = scratch.rootfs("rootfs", "few-blocks");
     let mut most = 0;
     for turn in 0..8_u32 {
         fs::write(rootfs.join("lib/1"), turn.to_string().repeat(70_000)).unwrap();
@@ -301,7 +301,7 @@ fn it_stays_as_small_as_it_is_to_be() {
 #[test]
 fn it_may_go_while_it_is_used() {
     let scratch = Scratch::new();
-    let rootfs = scratch.rootfs("rootfs", "blocks");
+    let rootfs = scratch.rootfs("rootfs", "few-blocks");
     let digest = bake(&scratch, &rootfs, "alone", &[])["digest"].clone();
     for turn in 0..6 {
         let _ = bake(&scratch, &rootfs, "filling", &["--cache", "kept"]);
@@ -327,7 +327,7 @@ fn it_may_go_while_it_is_used() {
 #[test]
 fn on_another_filesystem_and_on_a_full_one() {
     let scratch = Scratch::new();
-    let rootfs = scratch.rootfs("rootfs", "blocks");
+    let rootfs = scratch.rootfs("rootfs", "few-blocks");
     let digest = bake(&scratch, &rootfs, "alone", &[])["digest"].clone();
     let size = disk_usage(&scratch.join("alone"));
     let Some(unshare) = Peer::find("unshare") else { return };
@@ -359,7 +359,7 @@ fn of_another_user_or_read_only() {
     if !root() {
         return;
     }
-    let rootfs = scratch.rootfs("rootfs", "blocks");
+    let rootfs = scratch.rootfs("rootfs", "few-blocks");
     let built = bake(&scratch, &rootfs, "out", &["--cache", "kept"]);
     let theirs = scratch.make_directory("theirs");
     std::os::unix::fs::chown(&theirs, Some(NOBODY), Some(NOBODY)).unwrap();
@@ -395,7 +395,7 @@ fn of_another_user_or_read_only() {
 #[test]
 fn lists_of_other_layers_are_not_believed() {
     let scratch = Scratch::new();
-    let rootfs = scratch.rootfs("rootfs", "blocks");
+    let rootfs = scratch.rootfs("rootfs", "few-blocks");
     for (base, text) in [("one", "1"), ("two", "2")] {
         fs::write(rootfs.join("lib/6"), text).unwrap();
         let _ = bake(&scratch, &rootfs, base, &[]);

@@ -36,7 +36,7 @@ fn diff_ids(image: &str) -> Value {
 
 /// A rootfs whose layer has several blocks in every compression.
 fn rootfs(scratch: &Scratch) -> PathBuf {
-    scratch.rootfs("rootfs", "blocks")
+    scratch.rootfs("rootfs", "few-blocks")
 }
 
 /// Images for amd64 and for arm64/v8, `a` and `b` in a layout; returns their descriptors without names.

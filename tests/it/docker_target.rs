@@ -503,7 +503,7 @@ fn what_is_no_name_is_refused_before_anything_is_written() {
 #[test]
 fn the_bytes_are_the_same_every_time() {
     let scratch = Scratch::new();
-    let rootfs = scratch.rootfs("rootfs", "blocks");
+    let rootfs = scratch.rootfs("rootfs", "few-blocks");
     for (flags, endings) in [(&[][..], &["tar", "tar.zst"][..]), (&["--docker-legacy-only"], &["tar", "tar.gz"])] {
         for ending in endings {
             let made = |name: &str, threads: &str, mask: &str| {

@@ -326,7 +326,7 @@ fn an_opaque_whiteout_may_come_late_where_all_directories_are_listed() {
 #[test]
 fn a_ref_name_leaves_the_rest_of_the_layout_alone() {
     let scratch = Scratch::new();
-    let (good, bad) = (scratch.small_rootfs(), scratch.rootfs("other", "blocks"));
+    let (good, bad) = (scratch.small_rootfs(), scratch.rootfs("other", "few-blocks"));
     let out = scratch.join("out");
     for (rootfs, name) in [(&good, "good"), (&bad, "bad")] {
         Tool::build(rootfs).target("oci", &out, name).bake();
@@ -569,7 +569,7 @@ fn a_flood_of_findings_is_cut_and_counted() {
 fn progress_in_percent_goes_up_to_a_hundred() {
     let scratch = Scratch::new();
     let out = scratch.join("out");
-    Tool::build(scratch.rootfs("rootfs", "blocks")).oci(&out).bake();
+    Tool::build(scratch.rootfs("rootfs", "few-blocks")).oci(&out).bake();
     let run = Tool::new("verify").arg(oci(&out)).args(["--progress", "percent", "-q"]).run();
     let percents: Vec<u32> =
         run.stderr().lines().map(|line| line.strip_suffix('%').expect("NN%").parse().unwrap()).collect();
