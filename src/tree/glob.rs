@@ -1,4 +1,4 @@
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use regex::bytes::{RegexSet, RegexSetBuilder};
 
@@ -12,10 +12,22 @@ use crate::tree::TarPath;
 /// keeps it, `**/*.pyc` matches anywhere. Names that begin with a dot are not special.
 #[derive(Clone, Debug, Default)]
 pub struct Globs {
-    set: RegexSet,
+    /// What the patterns without wildcards match, and which they are: plans name recipes by the thousand, and to compile
+    /// an expression costs far more than to compare a name.
+    literal: BTreeMap<Vec<u8>, Vec<usize>>,
+    /// The others, if there are any.
+    wild: Option<Wild>,
     patterns: Vec<Vec<u8>>,
     /// How many of them the user gave: only those are told if they match nothing.
     given: usize,
+}
+
+/// Patterns with wildcards.
+#[derive(Clone, Debug)]
+struct Wild {
+    set: RegexSet,
+    /// Which of all patterns each of the set is.
+    numbers: Vec<usize>,
 }
 
 /// Paths that only builds need: headers, static libraries, files for pkg-config, `CMake`, libtool and autoconf, debug
@@ -40,21 +52,29 @@ impl Globs {
     /// Compiles patterns; the error names the invalid one.
     pub fn parse<I: IntoIterator<Item = S>, S: AsRef<[u8]>>(patterns: I) -> Result<Self> {
         let patterns: Vec<Vec<u8>> = patterns.into_iter().map(|pattern| pattern.as_ref().to_owned()).collect();
-        let expressions = patterns
-            .iter()
-            .map(|pattern| {
-                to_regex(pattern).ok_or_else(|| Error::Setting {
-                    name: "pattern".to_owned(),
-                    value: String::from_utf8_lossy(pattern).into_owned(),
-                    accepted: "a path with `*`, `?`, `**`, `[set]`; a set must be closed".to_owned(),
-                })
-            })
-            .collect::<Result<Vec<_>>>()?;
-        let set = RegexSetBuilder::new(expressions)
-            .unicode(false)
-            .build()
-            .map_err(|error| Error::refused(format!("patterns are too large together: {error}")))?;
-        Ok(Globs { set, given: patterns.len(), patterns })
+        let mut literal: BTreeMap<Vec<u8>, Vec<usize>> = BTreeMap::new();
+        let (mut expressions, mut numbers) = (Vec::new(), Vec::new());
+        for (number, pattern) in patterns.iter().enumerate() {
+            let trimmed = without_slashes(pattern);
+            if let Some(name) = trimmed.and_then(literal_name) {
+                literal.entry(name).or_default().push(number);
+                continue;
+            }
+            expressions.push(trimmed.and_then(to_regex).ok_or_else(|| Error::Setting {
+                name: "pattern".to_owned(),
+                value: String::from_utf8_lossy(pattern).into_owned(),
+                accepted: "a path with `*`, `?`, `**`, `[set]`; a set must be closed".to_owned(),
+            })?);
+            numbers.push(number);
+        }
+        let wild = if expressions.is_empty() {
+            None
+        } else {
+            let set = RegexSetBuilder::new(expressions).unicode(false).build();
+            let set = set.map_err(|error| Error::refused(format!("patterns are too large together: {error}")))?;
+            Some(Wild { set, numbers })
+        };
+        Ok(Globs { literal, wild, given: patterns.len(), patterns })
     }
 
     /// Adds patterns that the user did not write: one that matches nothing is not told.
@@ -66,12 +86,18 @@ impl Globs {
 
     /// Returns whether any pattern matches the path. None matches the root.
     pub fn matches(&self, path: &TarPath) -> bool {
-        !path.is_root() && self.set.is_match(path.as_bytes())
+        !path.is_root() && self.matches_name(path.as_bytes())
     }
 
     /// Returns whether any pattern matches a name that is not a path.
     pub(crate) fn matches_name(&self, name: &[u8]) -> bool {
-        self.set.is_match(name)
+        self.literal.contains_key(name) || self.wild.as_ref().is_some_and(|wild| wild.set.is_match(name))
+    }
+
+    /// Returns which patterns match a name.
+    fn matching<'a>(&'a self, name: &'a [u8]) -> impl Iterator<Item = usize> + 'a {
+        let wild = self.wild.iter().flat_map(|wild| wild.set.matches(name).into_iter().map(|at| wild.numbers[at]));
+        self.literal.get(name).into_iter().flatten().copied().chain(wild)
     }
 }
 
@@ -99,7 +125,7 @@ impl<'a> Exclusion<'a> {
     pub(crate) fn leaves_out(&mut self, path: &TarPath) -> bool {
         let is_match = self.globs.matches(path);
         if is_match && self.met.len() < self.globs.patterns.len() {
-            self.met.extend(self.globs.set.matches(path.as_bytes()).iter());
+            self.met.extend(self.globs.matching(path.as_bytes()));
         }
         is_match
     }
@@ -114,12 +140,30 @@ impl<'a> Exclusion<'a> {
     }
 }
 
-/// Returns the regular expression of one pattern, over bytes, or `None` if a set is not closed or the pattern is empty.
-fn to_regex(pattern: &[u8]) -> Option<String> {
-    use std::fmt::Write;
+/// Returns a pattern without the slashes around it, or `None` if nothing is left.
+fn without_slashes(pattern: &[u8]) -> Option<&[u8]> {
     let start = pattern.iter().position(|byte| *byte != b'/')?;
     let end = pattern.iter().rposition(|byte| *byte != b'/')?;
-    let pattern = &pattern[start..=end];
+    Some(&pattern[start..=end])
+}
+
+/// Returns the one name that a pattern matches, or `None` if it has wildcards.
+fn literal_name(pattern: &[u8]) -> Option<Vec<u8>> {
+    let mut name = Vec::with_capacity(pattern.len());
+    let mut bytes = pattern.iter();
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'*' | b'?' | b'[' => return None,
+            b'\\' => name.push(*bytes.next().unwrap_or(byte)),
+            byte => name.push(*byte),
+        }
+    }
+    Some(name)
+}
+
+/// Returns the regular expression of one pattern, over bytes, or `None` if a set is not closed.
+fn to_regex(pattern: &[u8]) -> Option<String> {
+    use std::fmt::Write;
     let mut regex = String::from(r"(?s-u)\A");
     let literal = |regex: &mut String, byte: u8| {
         write!(regex, r"\x{byte:02x}").expect("writing to a string");
@@ -182,6 +226,9 @@ mod tests {
             ("[a-c]?[!x]", &["abc", "c.y"], &["dbc", "abx", "a/b"]),
             ("a[]]b", &["a]b"], &["ab"]),
             (r"a\*", &["a*"], &["ab"]),
+            (r"a\*?", &["a*b"], &["abc"]),
+            (r"\[x]\\\y\", &[r"[x]\y\"], &["x", r"[x]\\y\"]),
+            (r"//a//", &["a"], &["a/b"]),
             ("größe.{1}", &["größe.{1}"], &["größe.1"]),
             ("var/cache/", &["var/cache"], &["var/cache/x"]),
         ] {
@@ -197,7 +244,7 @@ mod tests {
 
     #[test]
     fn patterns_that_did_nothing_are_told() {
-        let globs = Globs::parse(["usr", "usr/share/*", "var/*", "*.pyc", "etc/m?td"]).unwrap();
+        let globs = Globs::parse(["usr", "usr/share/*", "var/*", "lib", "*.pyc", "etc/m?td", "/usr/"]).unwrap();
         let mut exclusion = Exclusion::new(&globs);
         let left_out: Vec<&str> = ["etc", "etc/motd", "usr", "var", "x.pyc", "y"]
             .into_iter()
@@ -206,7 +253,7 @@ mod tests {
         assert_eq!(left_out, ["etc/motd", "usr", "x.pyc"]);
         assert_eq!(
             exclusion.finish(),
-            Excluded { anything: true, idle: vec!["usr/share/*".to_owned(), "var/*".to_owned()] }
+            Excluded { anything: true, idle: vec!["usr/share/*".to_owned(), "var/*".to_owned(), "lib".to_owned()] }
         );
         assert_eq!(Exclusion::new(&Globs::default()).finish(), Excluded::default());
     }
