@@ -440,8 +440,9 @@ mod tests {
 
     #[test]
     fn a_stream_that_ends_early_or_late_is_damaged() {
-        let text: Vec<u8> = (0..3000_u32).flat_map(|n| format!("{} ", n * n).into_bytes()).collect();
+        let text: Vec<u8> = (0..500_u32).flat_map(|n| format!("{} ", n * n).into_bytes()).collect();
         let mut stream = deflate(&text, 6);
+        assert_eq!(stream[0] & 7, 0b101, "one block, which describes its codes");
         let mut scanner = Scanner::new();
         assert_eq!(scanner.scan(&stream).unwrap().expanded, text.len() as u64);
         for size in 0..stream.len() {
@@ -456,7 +457,7 @@ mod tests {
     fn long_codes() {
         let mut bytes = Vec::new();
         let mut state = 1_u32;
-        for _ in 0..400_000 {
+        for _ in 0..100_000 {
             state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
             bytes.push((state >> 8).leading_zeros() as u8 * 7);
         }

@@ -4,7 +4,7 @@ use std::io::{self, Read};
 use std::num::NonZeroUsize;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -22,12 +22,46 @@ use crate::testing::TempDir;
 use crate::tree::{Content, Entry, Kind, Metadata, TarPath};
 use crate::work::{Silent, Work};
 
-/// Files with text-like content derived from their name and a version.
-struct Files(Vec<(String, u64, usize)>);
+/// Files with text that follows from their name and a version.
+struct Files {
+    /// Of each file its path, its version and its size.
+    list: Vec<(String, u64, usize)>,
+    text: Text,
+}
+
+/// What the files hold after a line of their own.
+#[derive(Clone, Copy)]
+enum Text {
+    /// As many pieces as fit, which compress as text does.
+    Varied,
+    /// One piece again and again: it compresses fast, for tests of nothing but where blocks end.
+    Repeated,
+}
+
+/// The length of a piece of text.
+const PIECE: usize = 2048;
+
+/// Lines to take pieces from. They are made once: to format lines costs more than to compress them.
+fn lines() -> &'static [u8] {
+    static LINES: OnceLock<Vec<u8>> = OnceLock::new();
+    LINES.get_or_init(|| {
+        let mut state = 1_u64;
+        let mut lines = Vec::new();
+        while lines.len() < 128 * PIECE {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            lines.extend_from_slice(format!("line {} of a file\n", state >> 50).as_bytes());
+        }
+        lines
+    })
+}
 
 impl Files {
     fn new() -> Self {
-        Files((0..160).map(|number| (format!("d/file-{number:03}"), 0, 8_000 + number * 331)).collect())
+        Files::of((0..160).map(|number| (format!("d/file-{number:03}"), 0, 8_000 + number * 331)).collect())
+    }
+
+    fn of(list: Vec<(String, u64, usize)>) -> Self {
+        Files { list, text: Text::Varied }
     }
 
     fn entries(&self) -> Vec<Entry> {
@@ -36,19 +70,26 @@ impl Files {
             metadata: Metadata::default(),
             kind: Kind::File { size: *size as u64 },
         };
-        self.0.iter().map(entry).collect()
+        self.list.iter().map(entry).collect()
     }
 }
 
 impl Content for Files {
     fn open<'a>(&'a self, entry: &Entry) -> Result<Box<dyn Read + 'a>> {
-        let (path, version, size) =
-            self.0.iter().find(|(path, ..)| path.as_bytes() == entry.path.as_bytes()).expect("asked for what is there");
+        let (path, version, size) = self
+            .list
+            .iter()
+            .find(|(path, ..)| path.as_bytes() == entry.path.as_bytes())
+            .expect("asked for what is there");
         let mut state = path.bytes().fold(*version, |state, byte| state.wrapping_mul(31) + u64::from(byte)) | 1;
-        let mut bytes = Vec::with_capacity(*size);
+        let mut bytes = Vec::with_capacity(*size + PIECE);
+        bytes.extend_from_slice(format!("{path} {version}\n").as_bytes());
         while bytes.len() < *size {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-            bytes.extend_from_slice(format!("line {} of a file\n", state >> 50).as_bytes());
+            let at = (state >> 33) as usize % (lines().len() - PIECE);
+            bytes.extend_from_slice(&lines()[at..at + PIECE]);
+            if let Text::Varied = self.text {
+                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            }
         }
         bytes.truncate(*size);
         Ok(Box::new(io::Cursor::new(bytes)))
@@ -125,9 +166,9 @@ fn the_layer_is_the_same_with_and_without() {
         assert_eq!(found(&summary).0, found(&summary).1, "{summary}");
 
         // One file is changed, one is added, one is removed.
-        files.0[70].1 = 1;
-        files.0.remove(120);
-        files.0.insert(20, ("d/file-019-new".to_owned(), 0, 30_000));
+        files.list[70].1 = 1;
+        files.list.remove(120);
+        files.list.insert(20, ("d/file-019-new".to_owned(), 0, 30_000));
         let (_, plain) = place.write(&files, compression, None);
         let (_, edited, summary) = place.bake(&files, compression);
         assert!(edited == plain, "{compression}");
@@ -149,7 +190,7 @@ fn a_layer_costs_no_space_and_its_changes_only_theirs() {
     let layer = fs::metadata(place.0.path().join("layer")).unwrap();
     let kept = fs::metadata(&blobs(&place)[0]).unwrap();
     assert_eq!((kept.ino(), kept.nlink()), (layer.ino(), 2));
-    files.0[5].1 = 7;
+    files.list[5].1 = 7;
     let (_, bytes, _) = place.bake(&files, "gzip");
     let sizes: Vec<u64> = blobs(&place).iter().map(|path| fs::metadata(path).unwrap().len()).collect();
     assert_eq!(sizes.len(), 2);
@@ -248,12 +289,12 @@ fn what_was_used_least_recently_goes_first() {
     let place = Place::new("cache-prune");
     let mut files = Files::new();
     for version in 0..4 {
-        files.0.iter_mut().for_each(|file| file.1 = version);
+        files.list.iter_mut().for_each(|file| file.1 = version);
         let _ = place.bake(&files, "gzip");
         let _ = fs::remove_file(place.0.path().join("layer"));
     }
     // The first layer is used once more.
-    files.0.iter_mut().for_each(|file| file.1 = 0);
+    files.list.iter_mut().for_each(|file| file.1 = 0);
     let (layer, ..) = place.bake(&files, "gzip");
     let total = |place: &Place| items(&place.cache()).unwrap().iter().map(|item| item.bytes).sum::<u64>();
     let all = total(&place);
@@ -263,7 +304,7 @@ fn what_was_used_least_recently_goes_first() {
     assert_eq!(left.len(), 2);
     assert!(left.iter().any(|(path, _)| path.to_string_lossy().ends_with(layer.descriptor.digest.encoded())));
     // The cache stays within its limit.
-    files.0.iter_mut().for_each(|file| file.1 = 9);
+    files.list.iter_mut().for_each(|file| file.1 = 9);
     let _ = place.bake_with(&files, "gzip", Cache::open(&place.cache(), all / 4));
     assert!(total(&place) <= all / 4);
     prune(&place.cache(), 0).unwrap();
@@ -288,14 +329,14 @@ fn an_edit_makes_few_blocks_new() {
     let mut files: Vec<(String, u64, usize)> =
         (0..400).map(|number| (format!("usr/lib/file-{number:03}"), 0, size(random(100)))).collect();
     files[123].2 = 2_600_000;
-    let blocks = |files: &Files| -> BTreeSet<[u8; 32]> {
+    let blocks = |list| -> BTreeSet<[u8; 32]> {
         // The cache says what a block is; one that remembers nothing is enough.
         let place = Place::new("cache-edges");
         let cache: Arc<dyn BlockCache> = Arc::new(Cache::open(&place.cache(), 0));
-        let (layer, _) = place.write(files, "gzip:1", Some(&cache));
+        let (layer, _) = place.write(&Files { list, text: Text::Repeated }, "gzip:1", Some(&cache));
         layer.blocks.iter().map(|block| *block.block.as_bytes()).collect()
     };
-    let before = blocks(&Files(files.clone()));
+    let before = blocks(files.clone());
     assert!(before.len() > 12, "{}", before.len());
     let turns = 15;
     let mut new = 0;
@@ -307,7 +348,7 @@ fn an_edit_makes_few_blocks_new() {
             1 => edited[at].2 += 3_000,
             _ => drop(edited.remove(at)),
         }
-        new += blocks(&Files(edited)).difference(&before).count();
+        new += blocks(edited).difference(&before).count();
     }
     assert!(new <= 3 * turns, "{new} blocks in {turns} edits of {} blocks", before.len());
 }
@@ -404,7 +445,7 @@ proptest! {
             for event in &events {
                 happen(event, &mut files, &place);
             }
-            let current = Files(files.clone());
+            let current = Files::of(files.clone());
             let plain = place.write_with(&current, compression, None, 1).1;
             let cache: Arc<dyn BlockCache> = Arc::new(Cache::open(&place.cache(), 3_000_000));
             let (_, kept) = place.write_with(&current, compression, Some(&cache), threads);
