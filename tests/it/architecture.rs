@@ -68,16 +68,38 @@ fn sources() -> Vec<(PathBuf, String)> {
     sources
 }
 
+/// A source without comments and tests. The tests of a file are at its end; where they are a file of their own, the line
+/// that says so is among the other modules, and what follows it is code.
 fn code(text: &str) -> String {
-    let lines = text.lines().take_while(|line| line.trim() != "#[cfg(test)]" || !is_followed_by_mod(text, line));
-    let lines = lines.map(|line| if line.trim_start().starts_with("//") { "" } else { line });
-    lines.fold(String::new(), |code, line| code + line + "\n")
+    let mut code = String::new();
+    let mut lines = text.lines().peekable();
+    while let Some(line) = lines.next() {
+        if line.trim() == "#[cfg(test)]" {
+            match lines.peek().map(|next| next.trim()) {
+                Some("mod tests {") => break,
+                Some("mod tests;") => {
+                    lines.next();
+                    code.push_str("\n\n");
+                    continue;
+                }
+                _ => {}
+            }
+        }
+        code += if line.trim_start().starts_with("//") { "" } else { line };
+        code.push('\n');
+    }
+    code
 }
 
-/// Whether a line marks the tests at a file's end rather than an item here and there.
-fn is_followed_by_mod(text: &str, line: &str) -> bool {
-    let at = line.as_ptr() as usize - text.as_ptr() as usize;
-    text[at..].lines().nth(1).is_some_and(|next| next.trim_start().starts_with("mod tests"))
+#[test]
+fn the_code_of_a_file_is_what_is_not_its_tests() {
+    let text = "//! Words.\nmod a;\n#[cfg(test)]\nmod tests;\nmod b;\n\n#[cfg(test)]\nmod testing;\n";
+    let tests = "\n#[cfg(test)]\nmod tests {\n    use crate::cli;\n}\n";
+    let expected = "\nmod a;\n\n\nmod b;\n\n#[cfg(test)]\nmod testing;\n\n";
+    assert_eq!(code(&format!("{text}{tests}")), expected);
+    // What the directories' roots export is seen, too.
+    let of_layout = sources().into_iter().find(|(path, _)| path == Path::new("layout/mod.rs")).unwrap().1;
+    assert!(of_layout.contains("fn digest_of_path"), "{of_layout}");
 }
 
 /// The module at the top of the library that a file belongs to; none for the crate's own roots and the binary.
