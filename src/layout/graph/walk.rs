@@ -13,47 +13,52 @@ use crate::platform::Platform;
 /// How deeply indexes may be nested. More than two levels are not seen in practice.
 pub(crate) const MAX_DEPTH: usize = 8;
 
-/// The descriptors from an entry of `index.json` to a document, through nested indexes if any. Never empty.
+/// The descriptors from an entry of `index.json` to a document, through nested indexes if any.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct DescriptorPath(Vec<Descriptor>);
+pub(crate) struct DescriptorPath {
+    /// The entry and the indexes below it that lead to the document.
+    above: Vec<Descriptor>,
+    /// The document's own descriptor.
+    own: Descriptor,
+}
 
 impl DescriptorPath {
     /// The document's own descriptor.
-    // A path is made with one, and only grows.
-    #[allow(clippy::expect_used)]
     pub(crate) fn descriptor(&self) -> &Descriptor {
-        self.0.last().expect("a path has a descriptor")
+        &self.own
     }
 
     /// Takes the document for one for this platform.
-    // A path is made with one, and only grows.
-    #[allow(clippy::expect_used)]
     pub(crate) fn set_platform(&mut self, platform: Platform) {
-        self.0.last_mut().expect("a path has a descriptor").platform = Some(platform);
+        self.own.platform = Some(platform);
     }
 
     /// Whether any of the descriptors has this digest.
     pub(crate) fn leads_through(&self, digest: &Digest) -> bool {
-        self.0.iter().any(|descriptor| descriptor.digest == *digest)
+        self.above.iter().chain([&self.own]).any(|descriptor| descriptor.digest == *digest)
     }
 
     /// Returns the index that lists the document, or `None` if `index.json` does.
     pub(crate) fn index(&self) -> Option<&Descriptor> {
-        self.0.iter().rev().nth(1)
+        self.above.last()
     }
 
     /// The entry of `index.json` at its start.
-    // A path is made with one, and only grows.
-    #[allow(clippy::expect_used)]
     pub(crate) fn entry(&self) -> &Descriptor {
-        self.0.first().expect("a path has a descriptor")
+        self.above.first().unwrap_or(&self.own)
+    }
+
+    /// The path of a document that this one lists.
+    fn to(&self, listed: &Descriptor) -> Self {
+        let above = self.above.iter().chain([&self.own]).cloned().collect();
+        DescriptorPath { above, own: listed.clone() }
     }
 }
 
 /// A path of one descriptor.
 impl From<Descriptor> for DescriptorPath {
-    fn from(descriptor: Descriptor) -> Self {
-        DescriptorPath(vec![descriptor])
+    fn from(own: Descriptor) -> Self {
+        DescriptorPath { above: Vec::new(), own }
     }
 }
 
@@ -153,7 +158,7 @@ impl<'a> Walk<'a> {
             }
             return Ok(());
         }
-        if path.0.len() > MAX_DEPTH {
+        if path.above.len() >= MAX_DEPTH {
             let reason = format!("documents are nested deeper than {MAX_DEPTH}");
             return Err(Error::malformed(self.documents.subject(&path.entry().digest), reason));
         }
@@ -183,9 +188,7 @@ impl<'a> Walk<'a> {
         let at = step.next;
         step.next = at.saturating_add(1);
         if let Some(listed) = links.manifests().get(at) {
-            let mut path = step.path.clone();
-            path.0.push(listed.clone());
-            return Some((path, Way::Listed));
+            return Some((step.path.to(listed), Way::Listed));
         }
         let at = at.saturating_sub(links.manifests().len());
         let aside = match &links.subject {
@@ -246,7 +249,10 @@ mod tests {
     fn walked(layout: &ByHand, roots: &[&Value], opened: Opened, subjects: Subjects) -> Result<Vec<Vec<Digest>>> {
         let layout = layout.open("");
         let walk = Walk::new(&layout, opened, subjects, roots.iter().map(|root| descriptor(root)));
-        let digests = |met: Met| met.path.0.into_iter().map(|descriptor| descriptor.digest).collect();
+        let digests = |met: Met| {
+            let DescriptorPath { above, own } = met.path;
+            above.into_iter().chain([own]).map(|descriptor| descriptor.digest).collect()
+        };
         walk.map(|met| met.map(digests)).collect()
     }
 
