@@ -4,6 +4,7 @@
 //! variable) puts it into the variant; no layer above repeats it. [`Error::hint`] says what to do, if there is
 //! something to do.
 
+use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -129,12 +130,27 @@ impl Error {
         }
     }
 
-    /// Returns the same refusal with its message changed.
+    /// Returns the error with its message changed. Its kind and its hint stay.
     #[must_use]
     pub(crate) fn reworded(self, reword: impl FnOnce(&str) -> String) -> Self {
         match self {
-            Error::Refused { kind, message, hint } => Error::Refused { kind, message: reword(&message), hint },
-            error => error,
+            Error::Interrupted => Error::Interrupted,
+            error => Error::Refused { kind: error.kind(), message: reword(&error.to_string()), hint: error.hint() },
+        }
+    }
+
+    /// Returns the error with a subject before its message. Its kind and its hint stay.
+    #[must_use]
+    pub(crate) fn about(self, subject: impl fmt::Display) -> Self {
+        self.reworded(|message| format!("{subject}: {message}"))
+    }
+
+    /// Returns the error with this hint. Its message and its kind stay.
+    #[must_use]
+    pub(crate) fn advising(self, hint: impl Into<Hint>) -> Self {
+        match self {
+            Error::Interrupted => Error::Interrupted,
+            error => Error::Refused { kind: error.kind(), message: error.to_string(), hint: Some(hint.into()) },
         }
     }
 
@@ -303,6 +319,31 @@ mod tests {
         assert_eq!(once_more(&full()).raw_os_error(), Some(28));
         assert_eq!(at(STDOUT).to_string(), "cannot write to stdout: No space left on device");
         assert_eq!(at("./-").to_string(), "cannot write `./-`: No space left on device");
+    }
+
+    #[test]
+    fn a_subject_a_hint_and_other_words_leave_the_kind() {
+        let at = |path: &str, code| Error::Io {
+            action: "write",
+            path: path.into(),
+            cause: io::Error::from_raw_os_error(code),
+        };
+        let full = || at("out", 28);
+        assert_eq!(full().about("layer").to_string(), "layer: cannot write `out`: No space left on device");
+        for changed in [full().about("layer"), full().reworded(str::to_owned)] {
+            assert_eq!((changed.kind(), changed.hint()), (ErrorKind::Io, full().hint()));
+        }
+        for (error, kind) in [
+            (full(), ErrorKind::Io),
+            (at("out", 2), ErrorKind::NotFound),
+            (Error::invalid("name", "empty"), ErrorKind::Invalid),
+            (Error::malformed("blob", "empty"), ErrorKind::Damaged),
+            (Error::refused("no").of_kind(ErrorKind::Ambiguous), ErrorKind::Ambiguous),
+        ] {
+            let advised = error.advising("do");
+            assert_eq!((advised.kind(), advised.hint()), (kind, Some("do".into())), "{advised}");
+        }
+        assert!(matches!(Error::Interrupted.about("layer").advising("do"), Error::Interrupted));
     }
 
     #[test]

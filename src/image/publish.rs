@@ -9,7 +9,7 @@ use std::sync::Arc;
 use crate::block_cache::BlockCache;
 use crate::compress::{encoding, Compression};
 use crate::digest::Digest;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::hint::{Hint, OptionName};
 use crate::layer::{self, Layer, LayerTimes, Members};
 use crate::layout::{
@@ -124,7 +124,7 @@ fn is_same(one: &Location, other: &Location) -> bool {
 /// Checks targets and options against each other, without reading the targets.
 pub(crate) fn check(targets: &[Location], options: &TargetOptions) -> Result<()> {
     if targets.is_empty() {
-        return Err(Error::refused("a target is missing: where should the image go"));
+        return Err(Error::refused("a target is missing: where should the image go").of_kind(ErrorKind::Invalid));
     }
     for (i, target) in targets.iter().enumerate() {
         let Some(other) = targets[..i].iter().find(|other| is_same(other, target)) else { continue };

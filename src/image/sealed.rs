@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use crate::error::{as_typed, Error, Result};
+use crate::error::{as_typed, Error, ErrorKind, Result};
 use crate::hint::{Hint, OptionName};
 use crate::layout::Image;
 use crate::media_type::MediaType;
@@ -93,6 +93,7 @@ pub(crate) fn nameless(image: &str, hint: Hint) -> Error {
         format!("{image}: neither its config nor its descriptor says which architecture and system it is for"),
         hint,
     )
+    .of_kind(ErrorKind::Damaged)
 }
 
 /// How a verb with an option for the platform is told what an image runs on.

@@ -68,7 +68,8 @@ impl Layout {
                 return Err(Error::refused_with_hint(
                     format!("image `{location}`: a directory is wanted, found a file"),
                     "if it is an archive, put `oci-archive:` or `docker-archive:` before it",
-                ));
+                )
+                .of_kind(ErrorKind::Invalid));
             }
             return Ok(Layout {
                 location: location.clone(),
@@ -81,13 +82,15 @@ impl Layout {
             return Err(Error::refused_with_hint(
                 format!("image `{location}`: a file is wanted, found a directory"),
                 "if it is a layout, put `oci:` before it",
-            ));
+            )
+            .of_kind(ErrorKind::Invalid));
         }
         if !matches!(kind, FileType::RegularFile | FileType::BlockDevice) {
             return Err(Error::refused_with_hint(
                 format!("image `{location}`: an archive that can be read more than once is wanted, found a stream"),
                 "write the stream to a file first",
-            ));
+            )
+            .of_kind(ErrorKind::Unsupported));
         }
         Layout::open_archive(location, Archive::open(path, limits)?)
     }
@@ -112,7 +115,8 @@ impl Layout {
         let location = Location { transport, ..location.clone() };
         let refused = |wanted, found, transport| {
             let message = format!("image `{location}`: {wanted} is wanted, found {found}");
-            Err(Error::refused_with_hint(message, format!("write `{transport}:` before the path")))
+            Err(Error::refused_with_hint(message, format!("write `{transport}:` before the path"))
+                .of_kind(ErrorKind::Invalid))
         };
         let store = match transport {
             Transport::DockerArchive if is_layout && !is_docker => {

@@ -2,7 +2,7 @@
 
 use std::io::{self, Read, Write};
 
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::image::tree::{read_layers, ImageLayers, Reading, Wanted};
 use crate::layer::Origin;
 use crate::layer::{stream, LayerCheck};
@@ -69,13 +69,16 @@ fn regular_file<'t>(tree: &'t Tree, path: &[u8], location: &Location) -> Result<
             // An image without layers has no root.
             let what = entry.map_or("directory", |entry| entry.kind.name());
             let message = format!("{subject}: a file is wanted, found at `{asked}`: {what}");
-            Err(Error::refused_with_hint(message, "unpack the image to get more than one file"))
+            Err(Error::refused_with_hint(message, "unpack the image to get more than one file")
+                .of_kind(ErrorKind::Invalid))
         }
         Err(Lost::Missing(missing)) => Err(not_there(tree, &subject, &asked, &missing)),
         Err(Lost::NoDirectory(path)) => {
-            Err(Error::refused(format!("{subject}: no file `{asked}`: `{path}` is no directory")))
+            Err(Error::refused(format!("{subject}: no file `{asked}`: `{path}` is no directory"))
+                .of_kind(ErrorKind::NotFound))
         }
-        Err(Lost::Loop) => Err(Error::refused(format!("{subject}: the symbolic links at `{asked}` form a loop"))),
+        Err(Lost::Loop) => Err(Error::refused(format!("{subject}: the symbolic links at `{asked}` form a loop"))
+            .of_kind(ErrorKind::NotFound)),
     }
 }
 
@@ -88,8 +91,9 @@ fn not_there(tree: &Tree, subject: &str, asked: &str, missing: &TarPath) -> Erro
         Some(near) => {
             let parent = missing.parent().filter(|parent| !parent.is_root()).map(|parent| parent.to_string());
             Error::refused_with_hint(message, format!("there is `{}/{near}`", parent.unwrap_or_default()))
+                .of_kind(ErrorKind::NotFound)
         }
-        None => Error::refused(message),
+        None => Error::refused(message).of_kind(ErrorKind::NotFound),
     }
 }
 

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::compress::Compression;
 use crate::digest::Digest;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::hint::{Hint, OptionName};
 use crate::image::publish::{open, TargetOptions};
 use crate::image::sealed::{nameless, say_the_platform};
@@ -229,7 +229,8 @@ fn refuse_change(graph: &Graph<'_>, plan: &TransferPlan, form: DockerForm) -> Re
         return Err(Error::refused_with_hint(
             message,
             Hint::from("leave ").option(OptionName::LegacyOnly).text(" out"),
-        ));
+        )
+        .of_kind(ErrorKind::Unsupported));
     }
     let changed = graph.nodes().map(|node| &node.descriptor.digest).find(|digest| plan.changed.contains_key(*digest));
     match changed {

@@ -9,7 +9,7 @@ use rustix::fs::{flock, FlockOperation};
 use serde::Serialize;
 
 use crate::digest::Digest;
-use crate::error::{Error, IoContext, Result};
+use crate::error::{Error, ErrorKind, IoContext, Result};
 use crate::hint::Hint;
 use crate::layout::{Abandoned, Draft, Location, Reach, Transaction, Transport};
 use crate::work::{Observer, Work};
@@ -73,7 +73,7 @@ pub struct FreedBlob {
 pub fn gc(location: &Location, options: &GcOptions, work: &Work<'_>) -> Result<GcReport> {
     if let Some(part) = location.part() {
         let message = format!("image `{location}`: a whole layout is wanted, found one of its images");
-        return Err(Error::refused_with_hint(message, format!("leave `{part}` out")));
+        return Err(Error::refused_with_hint(message, format!("leave `{part}` out")).of_kind(ErrorKind::Invalid));
     }
     let mode = options.mode;
     let target = Transaction::edit(location, work.limits)?;
@@ -124,10 +124,9 @@ fn collect(draft: &mut Draft<'_>, mode: GcMode, observer: &dyn Observer) -> Resu
 
 fn nothing_was_freed(error: Error) -> Error {
     match error {
-        Error::Malformed { .. } | Error::Mismatch { .. } => Error::refused_with_hint(
-            error.to_string(),
-            Hint::from("nothing was freed, since no one can tell what is needed: see ").verb("verify"),
-        ),
+        Error::Malformed { .. } | Error::Mismatch { .. } => {
+            error.advising(Hint::from("nothing was freed, since no one can tell what is needed: see ").verb("verify"))
+        }
         error => error,
     }
 }

@@ -140,6 +140,17 @@ fn refuse_two_repositories(location: &Location, meant: &[DescriptorPath]) -> Res
     .of_kind(ErrorKind::Ambiguous))
 }
 
+/// How an image goes that has no entry, and stays for what is attached to it.
+fn without_entry(path: &DescriptorPath, referrers: &[Referrer]) -> Hint {
+    let attached = referrers.iter().filter(|referrer| path.leads_through(&referrer.subject));
+    let attached: Vec<&str> = attached.map(|referrer| referrer.descriptor.digest.as_str()).collect();
+    Hint::from("remove what is attached to it with ")
+        .verb("rm")
+        .text(format!(" ({}), then ", attached.join(", ")))
+        .verb("gc")
+        .text(" removes it")
+}
+
 /// Returns for each entry of the index whether the location or the option means it.
 fn meant(layout: &Layout, entries: &[Descriptor], what: Removed, referrers: &[Referrer]) -> Result<Vec<bool>> {
     let location = layout.location();
@@ -156,10 +167,13 @@ fn meant(layout: &Layout, entries: &[Descriptor], what: Removed, referrers: &[Re
                         .verb("index")
                         .text(" takes an image out of an index, with ")
                         .option(OptionName::Remove),
-                ));
+                )
+                .of_kind(ErrorKind::NotFound));
             }
             refuse_two_repositories(location, &meant)?;
-            meant.iter().try_for_each(|path| layout.refuse_unlisted(path))?;
+            for path in &meant {
+                layout.refuse_unlisted(path, || without_entry(path, referrers))?;
+            }
             let entry = |entry| meant.iter().any(|path| path.index().is_none() && path.entry() == entry);
             Ok(entries.iter().map(entry).collect())
         }
@@ -173,13 +187,14 @@ fn meant(layout: &Layout, entries: &[Descriptor], what: Removed, referrers: &[Re
             Err(Error::refused_with_hint(
                 message,
                 Hint::from("write it or a digest after the path, or use ").option(OptionName::Untagged),
-            ))
+            )
+            .of_kind(ErrorKind::Invalid))
         }
         (Removed::Untagged, Some(part)) => {
             let message = format!(
                 "image `{location}`: a whole layout is wanted where all without a name goes, found one of its images"
             );
-            Err(Error::refused_with_hint(message, format!("leave `{part}` out")))
+            Err(Error::refused_with_hint(message, format!("leave `{part}` out")).of_kind(ErrorKind::Invalid))
         }
     }
 }

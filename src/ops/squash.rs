@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::compress::Compression;
 use crate::digest::Digest;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::image::publish::{open, publish, write_layer, TargetOptions};
 use crate::image::sealed::{fit_history, seal, Sealed};
 use crate::image::transfer;
@@ -130,11 +130,12 @@ fn squash_told(
 
 fn checked(first: Option<usize>, last: Option<usize>, count: usize) -> Result<(usize, usize)> {
     if count == 0 {
-        return Err(Error::refused("the image has no layers to squash"));
+        return Err(Error::refused("the image has no layers to squash").of_kind(ErrorKind::NotFound));
     }
     let (first, last) = (first.unwrap_or(1), last.unwrap_or(count));
     if first == 0 || first > last || last > count {
-        return Err(Error::refused(format!("layers {first} to {last}: the image has layers 1 to {count}")));
+        return Err(Error::refused(format!("layers {first} to {last}: the image has layers 1 to {count}"))
+            .of_kind(ErrorKind::Invalid));
     }
     Ok((first, last))
 }

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::digest::Digest;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::json;
 use crate::layout::{refuse_location_as_name, Draft, Location, Transaction};
 use crate::oci::{Descriptor, RefName};
@@ -37,7 +37,7 @@ pub struct TagReport {
 pub fn tag(location: &Location, options: &TagOptions, work: &Work<'_>) -> Result<TagReport> {
     let names = &options.names;
     if names.is_empty() {
-        return Err(Error::refused("a name is missing: what should the image be called"));
+        return Err(Error::refused("a name is missing: what should the image be called").of_kind(ErrorKind::Invalid));
     }
     names.iter().try_for_each(|name| refuse_location_as_name(name.as_str()))?;
     let target = Transaction::edit(location, work.limits)?;

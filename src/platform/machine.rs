@@ -102,7 +102,8 @@ impl Machine<'_> {
             None => Err(Error::refused_with_hint(
                 format!("neither MACHINEOVERRIDES nor TUNE_FEATURES tells the version of `{}`", architecture.goarch),
                 Hint::from("set ").setting("OCI_IMAGE_SUBARCH").text(" to `v5`, `v6`, `v7`, `v8` or `none`"),
-            )),
+            )
+            .of_kind(ErrorKind::Invalid)),
         }
     }
 

@@ -147,7 +147,7 @@ fn base(settings: &Settings) -> Result<Option<Location>> {
     let text = setting.text()?;
     let location = Location::parse(text.as_ref());
     location.map(Some).map_err(|error| match error.hint() {
-        Some(hint) => Error::refused_with_hint(format!("{}: {error}", setting.origin()), hint),
+        Some(_) => error.about(setting.origin()),
         None => setting.error(text, &error.to_string()),
     })
 }
@@ -156,8 +156,7 @@ fn base(settings: &Settings) -> Result<Option<Location>> {
 fn cache(settings: &Settings) -> Result<Option<PathBuf>> {
     let Some(setting) = settings.find(&variables::CACHE) else { return Ok(None) };
     let path = PathBuf::from(setting.text()?);
-    refuse_location_as_path("the directory of a cache", &path)
-        .map_err(|error| error.reworded(|message| format!("{}: {message}", setting.origin())))?;
+    refuse_location_as_path("the directory of a cache", &path).map_err(|error| error.about(setting.origin()))?;
     Ok(Some(path))
 }
 
@@ -207,15 +206,14 @@ fn platform(settings: &Settings, has_base: bool) -> Result<Option<Platform>> {
     }
     let policy = settings.one(&variables::SUBARCH, &values::VARIANT)?.unwrap_or_default();
     let os = settings.one(&variables::OS, &values::OS)?.unwrap_or_else(|| "linux".to_owned());
-    let platform =
-        machine.platform(&policy).map_err(|error| error.reworded(|message| format!("{}: {message}", named.origin)))?;
+    let platform = machine.platform(&policy).map_err(|error| error.about(named.origin))?;
     Ok(Some(Platform { os, ..platform }))
 }
 
 /// The error about an architecture that is not known, with what it may mean.
 fn unknown_architecture(error: Error, name: &str) -> Error {
     match platform::meant(name) {
-        Some(hint) => Error::refused_with_hint(error.to_string(), hint).of_kind(ErrorKind::Invalid),
+        Some(hint) => error.advising(hint),
         None => error,
     }
 }

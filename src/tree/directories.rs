@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{Mode, OFlags, CWD};
 use rustix::io::{retry_on_intr, Errno};
 
-use crate::error::{Error, ErrorKind, IoContext, Result};
+use crate::error::{Error, IoContext, Result};
 use crate::tree::TarPath;
 
 /// The directories of a tree on disk, open as far as they are near to the one that was asked for last.
@@ -45,7 +45,7 @@ pub(super) fn with_way_to_read(error: Error, root: &Path) -> Error {
         "run as root, or let root pack it, and build from the archive: \
          `tar --numeric-owner --xattrs -C {root} -cf rootfs.tar .`"
     );
-    Error::refused_with_hint(error.to_string(), hint).of_kind(ErrorKind::Io)
+    error.advising(hint)
 }
 
 impl Directories {

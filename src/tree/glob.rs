@@ -2,7 +2,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use regex::bytes::{RegexSet, RegexSetBuilder};
 
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::tree::TarPath;
 
 /// Shell patterns for paths of an image.
@@ -71,7 +71,9 @@ impl Globs {
             None
         } else {
             let set = RegexSetBuilder::new(expressions).unicode(false).build();
-            let set = set.map_err(|error| Error::refused(format!("patterns are too large together: {error}")))?;
+            let set = set.map_err(|error| {
+                Error::refused(format!("patterns are too large together: {error}")).of_kind(ErrorKind::Unsupported)
+            })?;
             Some(Wild { set, numbers })
         };
         Ok(Globs { literal, wild, given: patterns.len(), patterns })

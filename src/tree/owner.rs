@@ -1,7 +1,7 @@
 use std::collections::BTreeSet;
 use std::str::FromStr;
 
-use crate::error::{as_typed, Error, Result};
+use crate::error::{as_typed, Error, ErrorKind, Result};
 use crate::hint::{Hint, OptionName};
 use crate::tree::embedded_ids::{EmbeddedId, Parsed};
 use crate::tree::{Entry, Kind, Mtime, TarPath, Tree};
@@ -56,6 +56,7 @@ impl OwnerPolicy {
                         map.to_container(found).ok_or_else(|| {
                             let message = format!("`{path}`: {what} {found}{place} is outside of the map");
                             Error::refused_with_hint(message, Hint::from("extend ").option(option))
+                                .of_kind(ErrorKind::Invalid)
                         })
                     };
                     metadata.uid = map(EmbeddedId::User(metadata.uid), "")?;
@@ -126,7 +127,8 @@ impl IdMap {
                         "id maps: {} and {} name the same ids of the host",
                         a.text(),
                         b.text()
-                    )));
+                    ))
+                    .of_kind(ErrorKind::Invalid));
                 }
             }
         }

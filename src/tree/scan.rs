@@ -9,7 +9,7 @@ use std::path::Path;
 
 use rustix::fs::{AtFlags, Dir, FileType, Stat};
 
-use crate::error::{Error, IoContext, Result};
+use crate::error::{Error, ErrorKind, IoContext, Result};
 use crate::hint::{Hint, OptionName};
 use crate::tree::directories::{with_way_to_read, Directories};
 use crate::tree::packed;
@@ -65,7 +65,8 @@ pub(crate) fn scan(root: &Path, policy: &ScanPolicy, observer: &dyn Observer) ->
 
 fn scan_readable(root: &Path, policy: &ScanPolicy, observer: &dyn Observer) -> Result<Scan> {
     if !root.metadata().at("read the rootfs", root)?.is_dir() {
-        return Err(Error::refused(format!("rootfs `{}`: a directory is wanted, found a file", root.display())));
+        return Err(Error::refused(format!("rootfs `{}`: a directory is wanted, found a file", root.display()))
+            .of_kind(ErrorKind::Invalid));
     }
     // A slash at its end makes a link stand for the directory that it leads to, in every call to come.
     let is_link = root.symlink_metadata().at("read the rootfs", root)?.is_symlink();
@@ -149,7 +150,8 @@ impl Scanner<'_> {
             return Err(Error::refused_with_hint(
                 format!("`{path}` in the rootfs: a name that begins with `.wh.` means a removal in a layer"),
                 Hint::from("rename it or leave it out with ").option(OptionName::Exclude),
-            ));
+            )
+            .of_kind(ErrorKind::Unsupported));
         }
         if let (Kind::File { .. }, Some(seen)) = (&kind, Seen::of(stat)) {
             self.seen.push((path.clone(), seen));

@@ -157,7 +157,9 @@ fn what_is_attached_has_a_digest_too() {
         let (subject, way) = hint.split_once("`, with which `ocibake inspect` and ").unwrap();
         let (option, file) = way.split_once(" `").unwrap();
         let file = file.strip_suffix("` print it").unwrap();
-        assert_eq!(run(&scratch, &["inspect", subject, option, file]).printed(), content);
+        for by in [file, &file[.."sha256:".len() + 12]] {
+            assert_eq!(run(&scratch, &["inspect", subject, option, by]).printed(), content);
+        }
     }
 
     // Removing an artifact also removes what is attached to it, and its entry in the list of its subject.
@@ -192,11 +194,28 @@ fn what_only_an_artifact_keeps_can_be_given_its_name_back() {
     for by in [of(digest(&old)), of(short(&old))] {
         assert_eq!(run(&scratch, &["inspect", &by, "--json"]).json()["digest"], old["digest"]);
     }
-    // It has no entry that could be changed.
-    for verb in [&["rm", &of(digest(&old))][..], &["config", &of(digest(&old)), "--env", "B=1"]] {
-        let error = run(&scratch, verb).error();
-        assert!(error.contains("found only what is attached to it") && error.contains("`ocibake tag`"), "{error}");
+    // The algorithm belongs to a digest.
+    for (typed, meant) in [("oci:l@", "oci:l@"), ("oci:l:v1@", "oci:l:v1@")] {
+        let digits = &short(&old)["sha256:".len()..];
+        let error = run(&scratch, &["inspect", &format!("{typed}{digits}")]).error();
+        let hint = format!("hint: a digest begins with its algorithm: write `{meant}sha256:{digits}`");
+        assert!(error.contains(&hint), "{error}");
     }
+    // It has no entry that could be changed.
+    let seen = run(&scratch, &["inspect", &of(digest(&old)), "--json"]).json();
+    let note = &seen["attached"][0];
+    let by_rm = format!("hint: remove what is attached to it with `ocibake rm` ({}), then `ocibake gc`", digest(note));
+    for (verb, hint) in [
+        (&["rm", &of(digest(&old))][..], by_rm.as_str()),
+        (&["config", &of(digest(&old)), "--env", "B=1"], "hint: give it a name with `ocibake tag` first"),
+    ] {
+        let error = run(&scratch, verb).error();
+        assert!(error.contains("no entry of `index.json` leads to it") && error.contains(hint), "{error}");
+    }
+    let _ = std::process::Command::new("cp").args(["-r", "l", "copy"]).current_dir(scratch.path()).status().unwrap();
+    run(&scratch, &["rm", &format!("oci:copy@{}", digest(note))]).printed();
+    let freed = run(&scratch, &["gc", "oci:copy", "--json"]).json()["freed"].to_string();
+    assert!(freed.contains(digest(&old)), "what the hint says removes it: {freed}");
     run(&scratch, &["convert", &of(digest(&old)), "oci:c:v1"]).stdout();
     assert_eq!(Layout::at(&scratch.join("c")).refs()["v1"], digest(&old));
     run(&scratch, &["tag", &of(digest(&old)), "v1"]).stdout();

@@ -137,6 +137,9 @@ mod housekeeping;
 /// What cannot be done is an error of one line, and nothing is touched.
 mod refusals;
 
+/// And the error of a mistake is of the kind that a program expects.
+mod kinds;
+
 /// A mistake on the command line is told with what to type instead.
 mod mistakes;
 

@@ -158,7 +158,8 @@ pub(crate) fn tell_apart(entries: &mut [IndexEntry], layout: &Layout, targets: &
                     digests.len()
                 ),
                 format!("name one by its digest: {}", digests.join(", ")),
-            ));
+            )
+            .of_kind(ErrorKind::Ambiguous));
         }
         for (at, full) in places.into_iter().zip(names) {
             let annotations = entries[at].descriptor.annotations.get_or_insert_with(Annotations::new);
@@ -237,7 +238,8 @@ pub(crate) fn check_names(
             let hint = format!("name one: {}", names.join(", "));
             let message =
                 format!("image `{}`: one image is wanted for the name, found {}", layout.location(), digests.len());
-            Err(if names.is_empty() { Error::refused(message) } else { Error::refused_with_hint(message, hint) })
+            Err(if names.is_empty() { Error::refused(message) } else { Error::refused_with_hint(message, hint) }
+                .of_kind(ErrorKind::Ambiguous))
         }
         _ => Ok(()),
     }

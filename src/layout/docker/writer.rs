@@ -11,7 +11,7 @@ use std::rc::Rc;
 
 use crate::compress::Decoder;
 use crate::digest::{Digest, HashWriter};
-use crate::error::{Error, IoContext, Result};
+use crate::error::{Error, ErrorKind, IoContext, Result};
 use crate::layout::docker::v1::{self, V1Layer};
 use crate::layout::docker::{v1_layer_path, DockerForm, Item, Repositories, MANIFEST, REPOSITORIES};
 use crate::layout::names::is_full;
@@ -70,7 +70,9 @@ pub(in crate::layout) fn plan(
     let all = read(layout, descriptors)?;
     let images = list(layout, &all)?;
     if images.is_empty() {
-        return Err(Error::refused("a docker archive holds images, and there is none for it"));
+        return Err(
+            Error::refused("a docker archive holds images, and there is none for it").of_kind(ErrorKind::NotFound)
+        );
     }
     match form {
         DockerForm::Dual => Ok(dual(with_ref_names(all), &images, blobs)),
@@ -203,7 +205,8 @@ fn read(layout: &Layout, descriptors: &[Descriptor]) -> Result<Vec<Named>> {
             let second = &descriptor.digest;
             return Err(Error::refused(format!(
                 "a docker archive has one image of a name, and `{name}` is that of {first} and {second}"
-            )));
+            ))
+            .of_kind(ErrorKind::Unsupported));
         }
         all.push(Named { descriptor: descriptor.clone(), name, images });
     }

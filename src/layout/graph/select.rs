@@ -9,7 +9,7 @@ use crate::layout::graph::choice::{choose, fitting, list, Choice};
 use crate::layout::graph::documents::Documents;
 use crate::layout::graph::referrers::is_referrers_tag;
 use crate::layout::graph::walk::{DescriptorPath, Found, Met, Opened, Subjects, Walk};
-use crate::layout::names::{complete_names, full_name, most_specific, whole_name};
+use crate::layout::names::{complete_names, digits_after_at, full_name, most_specific, whole_name};
 use crate::layout::{DigestPrefix, ImageName, Layout, Location};
 use crate::media_type::{MediaKind, MediaType};
 use crate::oci::annotations::{CONTAINERD_NAME, REF_NAME};
@@ -104,17 +104,18 @@ impl Layout {
         }
     }
 
-    /// Refuses to change what no entry leads to but an artifact is about: there is no entry to change.
-    pub(crate) fn refuse_unlisted(&self, path: &DescriptorPath) -> Result<()> {
+    /// Refuses to change what no entry leads to but an artifact is about: there is no entry to change. `hint` says what
+    /// to do instead.
+    pub(crate) fn refuse_unlisted(&self, path: &DescriptorPath, hint: impl FnOnce() -> Hint) -> Result<()> {
         let entry = &path.entry().digest;
         if self.index()?.value().manifests.iter().any(|listed| listed.digest == *entry) {
             return Ok(());
         }
         let message = format!(
-            "image `{}`: an entry of `index.json` is wanted, found only what is attached to it",
+            "image `{}`: no entry of `index.json` leads to it, it is only kept because something is attached to it",
             self.location()
         );
-        Err(Error::refused_with_hint(message, Hint::from("give it a name with ").verb("tag").text(" first")))
+        Err(Error::refused_with_hint(message, hint()).of_kind(ErrorKind::NotFound))
     }
 
     /// The one descriptor that the location means: of an image, an index or an artifact. Several names of one document
@@ -166,7 +167,11 @@ impl Layout {
         }
         Error::refused_with_hint(
             format!("image `{}`: no image of this name is in the layout", self.location()),
-            if names.is_empty() {
+            if let Some((name, digest)) = digits_after_at(wanted.as_str()) {
+                let name = name.parse().ok();
+                let meant = Location { name, digest: Some(digest), ..self.location().clone() };
+                format!("a digest begins with its algorithm: write `{meant}`")
+            } else if names.is_empty() {
                 format!("none has a name: leave `:{wanted}` out")
             } else {
                 format!("there is {}", in_hint(names.iter().map(String::as_str)))

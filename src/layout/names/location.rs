@@ -124,7 +124,8 @@ impl Location {
             return Err(Error::refused_with_hint(
                 format!("{role} `{}`: a layout directory is wanted, found a file", location.path.display()),
                 "if it is an archive, put `oci-archive:` or `docker-archive:` before it",
-            ));
+            )
+            .of_kind(ErrorKind::Invalid));
         }
         Ok(Location { bare: true, ..location })
     }
@@ -154,7 +155,23 @@ impl Location {
             io::ErrorKind::NotFound if !self.path.is_symlink() => io::Error::new(error.kind(), self.nothing_there()),
             _ => error,
         });
-        found.at("open the image", &self.shown())
+        found.at("open the image", &self.shown()).map_err(|error| match self.meant_by_digits() {
+            Some(meant) if error.kind() == ErrorKind::NotFound => {
+                error.advising(format!("a digest begins with its algorithm: write `{meant}`"))
+            }
+            _ => error,
+        })
+    }
+
+    /// The location that is meant if a path ends in digits of a digest, without `sha256:` before them.
+    fn meant_by_digits(&self) -> Option<Location> {
+        let (path, digest) = mistaken::digits_after_at(self.path.to_str()?)?;
+        let path = PathBuf::from(path);
+        (self.part().is_none() && path.metadata().is_ok()).then(|| Location {
+            path,
+            digest: Some(digest),
+            ..self.clone()
+        })
     }
 
     /// What was looked for and is not there.
@@ -187,7 +204,8 @@ impl Location {
         Err(Error::refused_with_hint(
             format!("target `{self}`: a name is wanted, found a digest"),
             format!("what is written has a digest of its own: leave `@{digest}` out"),
-        ))
+        )
+        .of_kind(ErrorKind::Invalid))
     }
 
     /// The text of the location, where errors show a path.
@@ -221,7 +239,8 @@ impl Location {
                 return Err(Error::refused_with_hint(
                     format!("target `{self}`: archives in bzip2 are read, not written"),
                     ENDINGS,
-                ))
+                )
+                .of_kind(ErrorKind::Unsupported))
             }
             Ending::Unknown(ending) => {
                 return Err(unknown_ending(&format!("target `{self}`"), &as_typed(&ending), Role::Target))
@@ -237,7 +256,7 @@ fn not_valid(role: Role, shown: &str, reason: &str, has_digest: bool) -> Error {
         return Error::invalid(subject, reason);
     }
     let hint = Hint::from("").verb("ls").text(" shows the digests; their first 12 digits are enough");
-    Error::refused_with_hint(Error::invalid(subject, reason).to_string(), hint).of_kind(ErrorKind::Invalid)
+    Error::invalid(subject, reason).advising(hint)
 }
 
 const ENDINGS: &str = "end its name in `.tar`, `.tar.gz`, `.tar.xz` or `.tar.zst`";
@@ -250,6 +269,7 @@ fn unknown_ending(subject: &str, ending: &str, role: Role) -> Error {
         }
     };
     Error::refused_with_hint(format!("{subject}: archives that end in `{ending}` are not known here"), hint)
+        .of_kind(ErrorKind::Unsupported)
 }
 
 impl fmt::Display for Location {

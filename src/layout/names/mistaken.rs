@@ -63,7 +63,7 @@ pub fn refuse_location_as_path(wanted: &str, path: &Path) -> Result<(), Error> {
     let message = format!("`{text}`: {wanted} is wanted, found what looks like an image or an address");
     let rest = rest.trim_start_matches("//");
     let hint = format!("`{word}:` stands before images: write `{}`, or `./{text}` if it has this name", as_typed(rest));
-    Err(Error::refused_with_hint(message, hint))
+    Err(Error::refused_with_hint(message, hint).of_kind(ErrorKind::Invalid))
 }
 
 /// Refuses the name of an archive for a directory of files that does not exist.
@@ -75,7 +75,8 @@ pub(crate) fn refuse_archive_as_directory(wanted: &str, path: &Path) -> Result<(
     let hint = Hint::default()
         .verb("convert")
         .text(format!(" writes an archive of an image; a directory of this name is `{path}/`"));
-    Err(Error::refused_with_hint(format!("`{path}`: {wanted} is wanted, found the name of an archive"), hint))
+    Err(Error::refused_with_hint(format!("`{path}`: {wanted} is wanted, found the name of an archive"), hint)
+        .of_kind(ErrorKind::Invalid))
 }
 
 /// The error for a supported transport that is written like a scheme: `oci://app` means `/app` to nobody.
@@ -87,7 +88,7 @@ pub(super) fn with_slashes(text: &str, transport: &str, rest: &str, role: Role) 
         format!("`{transport}:{path}`, or `{transport}:/{path}` for a path from the root")
     };
     let message = format!("{role} `{text}`: no `//` is wanted after `{transport}:`, which a path follows");
-    Error::refused_with_hint(message, format!("write {absolute}"))
+    Error::refused_with_hint(message, format!("write {absolute}")).of_kind(ErrorKind::Invalid)
 }
 
 /// Refuses a name for an image that is a whole location or a digest.
@@ -96,20 +97,23 @@ pub(crate) fn refuse_location_as_name(name: &str) -> Result<(), Error> {
     if let Some((_, digest)) = name.split_once('@').filter(|(_, digest)| digest.starts_with("sha")) {
         let message =
             format!("name `{name}`: a name is wanted, found the digest `{digest}`, which chooses what it leads to");
-        return Err(Error::refused_with_hint(message, "leave it out, with the `@` before it"));
+        return Err(
+            Error::refused_with_hint(message, "leave it out, with the `@` before it").of_kind(ErrorKind::Invalid)
+        );
     }
     let is_digit = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
     let digits = name.split_once(':').map_or("", |(_, digits)| digits);
     if DigestPrefix::is_meant_by(name.as_bytes()) && digits.bytes().all(is_digit) {
         let message = format!("name `{name}`: a name is wanted, found a digest");
-        return Err(Error::refused_with_hint(message, "what is written has a digest of its own: choose another name"));
+        return Err(Error::refused_with_hint(message, "what is written has a digest of its own: choose another name")
+            .of_kind(ErrorKind::Invalid));
     }
     if !is_location {
         return Ok(());
     }
     let message = format!("name `{name}`: a name within the target is wanted, found a whole location");
     let last = name.rsplit(':').next().unwrap_or_default();
-    Err(Error::refused_with_hint(message, format!("write `{last}`")))
+    Err(Error::refused_with_hint(message, format!("write `{last}`")).of_kind(ErrorKind::Invalid))
 }
 
 /// Refuses a text without a supported transport if it is not a path. `on_disk` tells whether a path exists.
@@ -126,7 +130,8 @@ pub(super) fn refuse(text: &str, role: Role, on_disk: impl Fn(&Path) -> bool) ->
         return Err(Error::refused_with_hint(
             message,
             format!("write `oci:{path}` for a directory, or `{path}` alone"),
-        ));
+        )
+        .of_kind(ErrorKind::Invalid));
     }
     if let Some((scheme, rest)) = text.split_once("://") {
         if !scheme.contains(['/', ':']) {
@@ -141,7 +146,8 @@ pub(super) fn refuse(text: &str, role: Role, on_disk: impl Fn(&Path) -> bool) ->
             let message = format!("{role} `{text}`: transport `{word}:` is unknown: {FORMS} expected");
             let or_path = format!("; if it is a directory and a name, `oci:{text}`");
             let or_path = if word.eq_ignore_ascii_case(meant) { String::new() } else { or_path };
-            return Err(Error::refused_with_hint(message, format!("write `{meant}:{rest}`{or_path}")));
+            return Err(Error::refused_with_hint(message, format!("write `{meant}:{rest}`{or_path}"))
+                .of_kind(ErrorKind::Invalid));
         }
         if let Some(meant) = misspelt(word).filter(|_| !on_disk(Path::new(word))) {
             let message = format!("{role} `{text}`: transport `{word}:` is unknown: {FORMS} expected");
@@ -150,15 +156,22 @@ pub(super) fn refuse(text: &str, role: Role, on_disk: impl Fn(&Path) -> bool) ->
                 None => format!("did you mean `{meant}:{rest}`"),
             };
             let or_path = format!("if it is a directory and a name, write `oci:{text}`");
-            return Err(Error::refused_with_hint(message, format!("{instead}; {or_path}")));
+            return Err(Error::refused_with_hint(message, format!("{instead}; {or_path}")).of_kind(ErrorKind::Invalid));
         }
     }
     if looks_like_a_registry(text, on_disk) {
         let message = format!("{role} `{text}` looks like an image in a registry, which is neither read nor written");
         let hint = format!("{}; if it is a path, write `oci:` before it", skopeo(&format!("docker://{text}"), role));
-        return Err(Error::refused_with_hint(message, hint));
+        return Err(Error::refused_with_hint(message, hint).of_kind(ErrorKind::Unsupported));
     }
     Ok(())
+}
+
+/// What is before `@` and the digest that is meant, in a text that ends in `@` and some of its digits without their
+/// algorithm.
+pub(in crate::layout) fn digits_after_at(text: &str) -> Option<(&str, DigestPrefix)> {
+    let (before, digits) = text.rsplit_once('@')?;
+    Some((before, format!("sha256:{digits}").parse().ok()?))
 }
 
 /// The error for a transport that a blank separates from its path: `oci out`.
@@ -173,7 +186,7 @@ fn transport_alone(text: &str, role: Role) -> Option<Error> {
     };
     let message = format!("{role} `{text}`: a transport alone, where its path is wanted too, after a colon");
     let if_path = format!("; a directory of this name is `./{text}`");
-    Some(Error::refused_with_hint(message, hint.text(if_path)))
+    Some(Error::refused_with_hint(message, hint.text(if_path)).of_kind(ErrorKind::Invalid))
 }
 
 /// The error for an image that is not here, and that was written without a transport: `debian:12` may be in a registry.
@@ -189,8 +202,8 @@ pub(super) fn not_here(text: &str) -> Option<Error> {
 fn foreign(text: &str, scheme: &str, rest: &str, role: Role) -> Error {
     let message = format!("{role} `{text}`: transport `{scheme}:` is unknown: {FORMS} expected");
     match elsewhere(&scheme.to_ascii_lowercase(), text.split_once(':').map_or(rest, |(_, rest)| rest)) {
-        Some(there) => Error::refused_with_hint(message, skopeo(&there, role)),
-        None => Error::refused(message),
+        Some(there) => Error::refused_with_hint(message, skopeo(&there, role)).of_kind(ErrorKind::Unsupported),
+        None => Error::refused(message).of_kind(ErrorKind::Unsupported),
     }
 }
 
@@ -261,7 +274,8 @@ fn stream_without_transport(text: &str, role: Role) -> Error {
         Role::Target => Error::refused_with_hint(
             format!("target `{text}`: which kind of archive should go to standard output"),
             "write `oci-archive:-` or `docker-archive:-:NAME:TAG`; a directory of this name is `oci:./-`",
-        ),
+        )
+        .of_kind(ErrorKind::Invalid),
     }
 }
 
@@ -271,6 +285,7 @@ pub(super) fn from_standard_input(text: &str) -> Error {
         format!("image `{text}`: images are not read from standard input"),
         "write it to a file first; a file or directory of this name is `./-`",
     )
+    .of_kind(ErrorKind::Unsupported)
 }
 
 /// The error for a layout directory on a stream.
@@ -279,7 +294,7 @@ pub(super) fn layout_as_stream(text: &str, role: Role) -> Error {
         format!("{role} `{text}`: a layout is a directory, and no stream"),
         "an archive can go to standard output: `oci-archive:-` or `docker-archive:-:NAME:TAG`; a directory of this name \
          is `oci:./-`",
-    )
+    ).of_kind(ErrorKind::Unsupported)
 }
 
 #[cfg(test)]

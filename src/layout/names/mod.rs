@@ -16,6 +16,7 @@ pub(in crate::layout) use docker::{is_full, whole_name};
 pub use docker::{DockerName, DockerTag};
 pub use image_name::ImageName;
 pub use location::{Location, Transport};
+pub(in crate::layout) use mistaken::digits_after_at;
 pub(crate) use mistaken::refuse_archive_as_directory;
 pub(crate) use mistaken::refuse_location_as_name;
 pub use mistaken::refuse_location_as_path;

@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::hint::{Hint, OptionName};
 use crate::layout::names::mistaken::refuse_location_as_name;
 use crate::layout::{DockerName, DockerTag, ImageName, Location, Transport};
@@ -123,7 +123,7 @@ fn whole_ref_name(descriptor: &Descriptor) -> Option<String> {
 }
 
 fn ref_names(target: &Location, tags: &[ImageName], additional: &[AdditionalName]) -> Result<Vec<RefName>> {
-    let refused = |error: Error| Error::refused(format!("target `{target}`: {error}"));
+    let refused = |error: Error| error.about(format!("target `{target}`"));
     let given: Vec<&ImageName> = target.name.as_ref().map_or_else(|| tags.iter().collect(), |name| vec![name]);
     let mut names: Vec<RefName> = given.into_iter().map(ImageName::ref_name).collect::<Result<_>>().map_err(refused)?;
     if names.is_empty() {
@@ -155,7 +155,7 @@ fn docker_names(
     tags: &[ImageName],
     additional: &[AdditionalName],
 ) -> Result<Vec<DockerName>> {
-    let refused = |error: Error| Error::refused(format!("target `{target}`: {error}"));
+    let refused = |error: Error| error.about(format!("target `{target}`"));
     let parse = |name: &ImageName| name.docker_name().map_err(refused);
     let mut names = Vec::new();
     match target.name.as_ref().map(parse).transpose()? {
@@ -207,6 +207,7 @@ fn without_name(target: &Location, tag: &str) -> Error {
         format!("target `{target}`: the tag `{tag}` has no name, which a docker archive needs"),
         Hint::from(format!("write `{target}:NAME:{tag}`, or give the name with ")).option(OptionName::Repository),
     )
+    .of_kind(ErrorKind::Invalid)
 }
 
 fn each_once<T, K: Ord>(mut names: Vec<T>, key: impl Fn(&T) -> K) -> Vec<T> {

@@ -244,7 +244,7 @@ impl<R, F: FnMut(&mut Draft<'_>) -> Result<R>> Commit<'_, R, F> {
         }
         let is_all = self.parts.iter().all(Part::shows_news);
         let rest = if is_all { String::new() } else { format!(", as it was: {}", names(false)) };
-        Error::refused(format!("{error} (new: {}{rest})", names(true)))
+        error.reworded(|message| format!("{message} (new: {}{rest})", names(true)))
     }
 }
 
@@ -310,5 +310,38 @@ impl Transaction {
             return Err(too_large(&self.target, "an index", size, MAX_INDEX_SIZE));
         }
         self.stage.write(INDEX, document.raw())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::error::ErrorKind;
+    use crate::layout::{Checksum, DockerForm, Location};
+    use crate::testing::TempDir;
+
+    #[test]
+    fn an_error_after_the_first_of_two_targets_keeps_its_kind_and_its_hint() {
+        let home = TempDir::new("full-disk");
+        let open = |name: &str| {
+            let target = Location::parse_target(home.path().join(name).as_os_str()).unwrap();
+            let limits = crate::limits::Limits::default();
+            Part::new(Transaction::create(&target, DockerForm::default(), Checksum::None, limits).unwrap())
+        };
+        let (one, two) = (Part { is_shown: true, ..open("one") }, open("two"));
+        let change = |_: &mut Draft<'_>| Ok(());
+        let commit = Commit { parts: vec![one, two], change, work: &Work::default() };
+        let full = || -> Error {
+            let written: io::Result<()> = Err(io::Error::from_raw_os_error(28));
+            written.at("write", Path::new("two")).unwrap_err()
+        };
+        let error: Error = commit.partly(full());
+        let here = home.path().display();
+        let expected = format!("{} (new: `oci:{here}/one`, as it was: `oci:{here}/two`)", full());
+        assert_eq!(error.to_string(), expected);
+        assert_eq!((error.kind(), error.hint()), (ErrorKind::Io, full().hint()));
+        assert!(error.hint().is_some());
     }
 }

@@ -35,7 +35,7 @@ pub(crate) use take::{Taken, TakenBlob, Trust, Watched};
 
 use std::path::{Path, PathBuf};
 
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::layout::{DockerForm, Layout, Location, INDEX};
 use crate::limits::Limits;
 use crate::work::Work;
@@ -75,7 +75,8 @@ impl Transaction {
                     }
                     Err(_) => "make it first".to_owned(),
                 },
-            ));
+            )
+            .of_kind(ErrorKind::NotFound));
         }
         let transaction = Transaction::new(target, TargetKind::of(target, form, limits)?, Existing::Superseded)
             .with_checksum(checksum)?;
@@ -101,7 +102,7 @@ impl Transaction {
         } else {
             let message =
                 format!("image `{location}`: a layout or an archive is wanted, found a device, pipe or socket");
-            return Err(Error::refused(message));
+            return Err(Error::refused(message).of_kind(ErrorKind::Invalid));
         };
         Ok(Transaction::new(location, kind, Existing::Edited))
     }

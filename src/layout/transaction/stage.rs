@@ -104,7 +104,8 @@ impl Stage {
                 Error::Io { cause, .. } if is_refused(&cause) => Error::refused_with_hint(
                     format!("cannot stage `{}` in the current directory: {}", self.target, describe(&cause)),
                     "the archive is sent when it is complete: run the command in a directory that can be written to",
-                ),
+                )
+                .of_kind(ErrorKind::Io),
                 error => error,
             };
         }

@@ -12,7 +12,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 
-use crate::error::{Error, IoContext, Result};
+use crate::error::{Error, ErrorKind, IoContext, Result};
 use crate::layout::transaction::lock::{stands_at, try_lock};
 
 /// The prefix of staging directory names.
@@ -134,7 +134,8 @@ impl Staging {
                 }
             }
         }
-        Err(Error::refused(format!("cannot write in `{}`: {ATTEMPTS} names for it are taken", parent.display())))
+        Err(Error::refused(format!("cannot write in `{}`: {ATTEMPTS} names for it are taken", parent.display()))
+            .of_kind(ErrorKind::Io))
     }
 
     pub(crate) fn path(&self) -> &Path {

@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal};
 use std::os::unix::ffi::OsStrExt;
 
 use crate::compress::Codec;
-use crate::error::{Error, IoContext, Result};
+use crate::error::{Error, ErrorKind, IoContext, Result};
 use crate::layout::transaction::hold::{check_version, refuse_linked_blobs};
 use crate::layout::transaction::replaced::{holds_only_remains, refuse_other_file};
 use crate::layout::{DockerForm, Layout, Location, Transport, INDEX};
@@ -58,14 +58,16 @@ impl TargetKind {
             // A rename would replace the link, even /dev/stdout.
             (Some(_), false) if path.is_symlink() => Err(not_followed(target)),
             (Some(_), false) if !metadata.is_file() => {
-                Err(Error::refused(format!("target `{target}`: a file is wanted, found a device, pipe or socket")))
+                Err(Error::refused(format!("target `{target}`: a file is wanted, found a device, pipe or socket"))
+                    .of_kind(ErrorKind::Invalid))
             }
             (Some(archive), false) => refuse_other_file(target, limits).map(|()| archive),
             (Some(_), true) => Err(not_a_file(target)),
             (None, false) => Err(Error::refused_with_hint(
                 format!("target `{target}`: a directory is wanted, found a file"),
                 "write to an archive with `oci-archive:`",
-            )),
+            )
+            .of_kind(ErrorKind::Invalid)),
             (None, true) => check_directory(target, limits).map(|()| TargetKind::Directory),
         }
     }
@@ -114,6 +116,7 @@ fn not_a_file(target: &Location) -> Error {
         format!("target `{target}`: a file is wanted, found a directory"),
         "write to a layout directory with `oci:`",
     )
+    .of_kind(ErrorKind::Invalid)
 }
 
 fn not_followed(target: &Location) -> Error {

@@ -9,7 +9,7 @@ use std::path::Path;
 use serde::Serialize;
 
 use crate::digest::Digest;
-use crate::error::{Error, IoContext, Result};
+use crate::error::{Error, ErrorKind, IoContext, Result};
 use crate::json;
 use crate::layout::{is_referrers_tag, referrers_tag, Draft, Location, Stage, Transaction};
 use crate::media_type::{MediaKind, MediaType};
@@ -84,13 +84,14 @@ pub fn attach(location: &Location, file: &Path, options: &AttachOptions, work: &
 fn check_subject(location: &Location, subject: &Descriptor) -> Result<()> {
     if is_referrers_tag(subject) {
         let message = format!("image `{location}`: an image is wanted, found the list of what is attached to one");
-        return Err(Error::refused_with_hint(message, "name the image"));
+        return Err(Error::refused_with_hint(message, "name the image").of_kind(ErrorKind::Invalid));
     }
     match subject.media_type.kind() {
         MediaKind::Manifest | MediaKind::Index => Ok(()),
         _ => {
             let found = subject.media_type.as_str().escape_debug();
-            Err(Error::refused(format!("image `{location}`: a manifest or an index is wanted, found `{found}`")))
+            Err(Error::refused(format!("image `{location}`: a manifest or an index is wanted, found `{found}`"))
+                .of_kind(ErrorKind::Invalid))
         }
     }
 }
@@ -139,7 +140,8 @@ impl<'a> Content<'a> {
         let file = File::open(path).at("open", path)?;
         if file.metadata().at("open", path)?.is_dir() {
             let message = format!("`{}`: a file to attach is wanted, found a directory", path.display());
-            return Err(Error::refused_with_hint(message, "attach its files one by one, or a tar of it"));
+            return Err(Error::refused_with_hint(message, "attach its files one by one, or a tar of it")
+                .of_kind(ErrorKind::Invalid));
         }
         Ok(Content { file, path, observer })
     }

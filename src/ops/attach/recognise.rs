@@ -7,7 +7,7 @@ use std::path::Path;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::error::{Error, IoContext, Result};
+use crate::error::{Error, ErrorKind, IoContext, Result};
 use crate::hint::{Hint, OptionName};
 use crate::media_type::MediaType;
 
@@ -72,6 +72,7 @@ pub(super) fn recognise(path: &Path) -> Result<MediaType> {
                 .option(OptionName::MediaType)
                 .text(" and a media type such as `application/octet-stream`"),
         )
+        .of_kind(ErrorKind::Unsupported)
     })?;
     found.parse()
 }

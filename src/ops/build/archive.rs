@@ -46,7 +46,8 @@ pub(super) fn read(
             return Err(Error::refused_with_hint(
                 format!("`{path}` in {name}: a name that begins with `.wh.` means a removal in a layer"),
                 Hint::from("leave it out with ").option(OptionName::Exclude),
-            ));
+            )
+            .of_kind(ErrorKind::Unsupported));
         }
         entry.metadata.xattrs.retain(|attribute, _| policy.xattrs.keeps(attribute));
     }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::compress::Decoder;
 use crate::digest::ContentDigest;
-use crate::error::{Error, IoContext, Result};
+use crate::error::{Error, ErrorKind, IoContext, Result};
 use crate::image::content_digests;
 use crate::image::few_files::FewFiles;
 use crate::image::sealed::fit_history;
@@ -93,7 +93,8 @@ impl Base {
                 return Err(Error::refused_with_hint(
                     format!("base image `{location}`: platform {wanted} expected, found {found}"),
                     "leave the architecture out to take the base's",
-                ));
+                )
+                .of_kind(ErrorKind::NotFound));
             }
         }
         Ok(Base { layout, image })

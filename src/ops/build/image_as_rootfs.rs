@@ -1,6 +1,6 @@
 //! An image that is given where a rootfs is wanted.
 
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::hint::{Hint, OptionName};
 
 /// Refuses an image that is given as the rootfs. `has` tells which names are at its top. An image on standard input has no
@@ -23,7 +23,8 @@ pub(super) fn refuse_image(name: &str, transport: Option<&str>, has: impl Fn(&st
                 .verb("convert")
                 .text(", or change it with ")
                 .verb("config"),
-        )),
+        )
+        .of_kind(ErrorKind::Invalid)),
     }
 }
 
@@ -42,4 +43,5 @@ pub(super) fn refusal(name: &str, kind: &str, location: &str) -> Error {
             .text(", or change it with ")
             .verb("config"),
     )
+    .of_kind(ErrorKind::Invalid)
 }

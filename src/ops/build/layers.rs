@@ -1,6 +1,6 @@
 //! The new layers: one, or several according to a plan.
 
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::layer::groups::{Groups, PackageMap};
 use crate::layer::plan::{Assignment, Layering, MAX_LAYERS};
 use crate::layer::{cut, Layer, LayerGroups, Members, Step};
@@ -88,7 +88,8 @@ impl Cutting<'_> {
                 "the image would have {} layers, {below} of them the base's: {MAX_LAYERS} at most expected",
                 layers.len() + below
             );
-            return Err(Error::refused_with_hint(message, "plan fewer, or squash the base first"));
+            return Err(Error::refused_with_hint(message, "plan fewer, or squash the base first")
+                .of_kind(ErrorKind::Unsupported));
         }
         let warnings = self.layering.warning(&groups).into_iter().chain(assignment.warnings().iter().cloned());
         Ok((layers, warnings.collect()))

@@ -263,7 +263,8 @@ fn read_rootfs<'a>(
                     "the upper directory of an overlay is only half of a rootfs: a base image is wanted",
                     Hint::from("name the image that the lower directory was unpacked from with ")
                         .option(OptionName::Base),
-                ));
+                )
+                .of_kind(ErrorKind::Invalid));
             };
             let (changeset, upper) =
                 overlay::read(path, &options.scan, |tree| owners_and_times(tree, &BTreeSet::new()), observer)?;

@@ -8,7 +8,7 @@
 
 use std::path::Path;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::layer::Changeset;
 use crate::ops::build::image_as_rootfs::refuse_image;
 use crate::tree::{
@@ -137,13 +137,16 @@ fn refuse_what_needs_the_lower(entry: &Entry) -> Result<()> {
             return Err(Error::refused_with_hint(
                 format!("`{}` in the upper directory refers to a lower one (overlay.{name})", entry.path),
                 format!("mount the overlay with {option}=off, or give the merged directory as the rootfs"),
-            ));
+            )
+            .of_kind(ErrorKind::Unsupported));
         }
     }
     Ok(())
 }
 
 fn marker(whiteout: &Whiteout) -> Result<Entry> {
-    let path = whiteout.marker().ok_or_else(|| Error::refused("the root of the upper directory is a whiteout"))?;
+    let path = whiteout
+        .marker()
+        .ok_or_else(|| Error::refused("the root of the upper directory is a whiteout").of_kind(ErrorKind::Damaged))?;
     Ok(Entry { path, metadata: Metadata::default(), kind: Kind::File { size: 0 } })
 }

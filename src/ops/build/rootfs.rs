@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::FileType;
 
 use crate::digest::ContentDigest;
-use crate::error::{Error, IoContext, Result};
+use crate::error::{Error, ErrorKind, IoContext, Result};
 use crate::layout::{refuse_location_as_path, Location};
 use crate::ops::build::image_as_rootfs::{self, refuse_image};
 use crate::tree::{self, Content, Excluded, Scan, ScanPolicy, TarPath, Tree};
@@ -61,7 +61,8 @@ impl Rootfs {
                 Ok(Rootfs::Directory(path))
             }
             FileType::RegularFile | FileType::Fifo | FileType::CharacterDevice => Ok(Rootfs::Archive(path)),
-            _ => Err(Error::refused(format!("rootfs `{}`: a directory or a tar archive is wanted", path.display()))),
+            _ => Err(Error::refused(format!("rootfs `{}`: a directory or a tar archive is wanted", path.display()))
+                .of_kind(ErrorKind::Invalid)),
         }
     }
 
@@ -121,8 +122,9 @@ pub(super) fn nothing_in(name: &str, excluded: &Excluded) -> Error {
     if excluded.anything {
         let message = format!("nothing is left of the rootfs `{name}`: all of it is excluded");
         Error::refused_with_hint(message, "`dir/*` is what is in one directory, `*` is all there is")
+            .of_kind(ErrorKind::Invalid)
     } else {
-        Error::refused(format!("rootfs `{name}` is empty"))
+        Error::refused(format!("rootfs `{name}` is empty")).of_kind(ErrorKind::Invalid)
     }
 }
 

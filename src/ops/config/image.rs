@@ -1,6 +1,6 @@
 //! The documents of one image, with the changes.
 
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::image::sealed::{seal, Sealed};
 use crate::layout::Image;
 use crate::oci::{Annotations, ContainerConfig, History, ImageConfig};
@@ -120,7 +120,8 @@ fn add_step(
             Err(Error::refused_with_hint(
                 "the image has layers and no history, to which no step can be added",
                 "leave out what is said of the step",
-            ))
+            )
+            .of_kind(ErrorKind::Unsupported))
         } else {
             Ok(())
         };

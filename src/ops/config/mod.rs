@@ -104,10 +104,12 @@ fn edit(draft: &mut Draft<'_>, options: &ConfigOptions, observer: &dyn Observer)
         Which::All => draft.layout()?.all_images()?,
     };
     let layout = draft.layout()?;
-    images.iter().try_for_each(|image| layout.refuse_unlisted(&image.path))?;
+    let name_it = || Hint::from("give it a name with ").verb("tag").text(" first");
+    images.iter().try_for_each(|image| layout.refuse_unlisted(&image.path, name_it))?;
     if images.len() > 1 && changes_platform(changes) {
         let message = format!("image `{location}`: one platform cannot be that of {} images", images.len());
-        return Err(Error::refused_with_hint(message, Hint::from("choose one with ").option(OptionName::Platform)));
+        return Err(Error::refused_with_hint(message, Hint::from("choose one with ").option(OptionName::Platform))
+            .of_kind(ErrorKind::Ambiguous));
     }
 
     let mut warnings = Vec::new();
@@ -161,7 +163,7 @@ fn or_all(error: Error) -> Error {
     match error.hint() {
         Some(hint) if error.kind() == ErrorKind::Ambiguous => {
             let hint = hint.text("; or change all with ").option(OptionName::AllPlatforms);
-            Error::refused_with_hint(error.to_string(), hint).of_kind(ErrorKind::Ambiguous)
+            error.advising(hint)
         }
         _ => error,
     }
@@ -215,7 +217,8 @@ fn renew_entries(draft: &mut Draft<'_>, parents: &mut Parents, tags: &[RefName])
             return Err(Error::refused_with_hint(
                 format!("image `{}`: one entry of the layout is wanted for new names, found {count}", draft.target()),
                 Hint::from("name one, or choose with ").option(OptionName::Platform),
-            ));
+            )
+            .of_kind(ErrorKind::Ambiguous));
         }
     }
     parents.renew_attestations(draft)?;

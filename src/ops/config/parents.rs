@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::digest::Digest;
-use crate::error::{despite_damage, Error, Result};
+use crate::error::{despite_damage, Error, ErrorKind, Result};
 use crate::hint::{Hint, OptionName};
 use crate::image::transfer::take_along;
 use crate::layout::{Draft, Location, Redirects};
@@ -160,4 +160,5 @@ pub(super) fn without_index(location: &Location) -> Error {
             .text(", or its manifest with ")
             .option(OptionName::Annotations),
     )
+    .of_kind(ErrorKind::NotFound)
 }

@@ -1,6 +1,6 @@
 //! The index that the target already has, for adding to it, and what it is to list.
 
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::image::transfer::{Rewritten, TransferPlan};
 use crate::layout::{bears, Draft, Graph, Layout};
 use crate::media_type::MediaKind;
@@ -48,7 +48,7 @@ impl Existing {
         if stand.shape == IndexShape::Nested && entries.iter().any(|entry| entry.digest != first.digest) {
             let names: Vec<&str> = stand.names.iter().map(RefName::as_str).collect();
             let message = format!("`{}` of `{}` lead to different images", names.join("`, `"), layout.location());
-            return Err(Error::refused(message));
+            return Err(Error::refused(message).of_kind(ErrorKind::Ambiguous));
         }
         let mut candidates = listed(layout, &entries)?;
         remove.iter().try_for_each(|meant| member::remove(&mut candidates, meant, name))?;

@@ -175,16 +175,17 @@ pub(super) fn no_image(graph: &Graph<'_>, members: &[Candidate]) -> Error {
         if let (true, None, Some(config)) = (manifest.is_image(), member.attested(), config) {
             let platform = config.value().platform_or(member.descriptor.platform.as_ref()).in_full();
             let message = format!("image {digest} of `{place}`: an index wants its platform, found {platform}");
-            return Error::refused_with_hint(message, say_it_first(place));
+            return Error::refused_with_hint(message, say_it_first(place)).of_kind(ErrorKind::Damaged);
         }
         if let Some(image) = member.attested() {
             found = format!("image `{place}`: an image is wanted, found an attestation of {}", image.short());
-            return Error::refused_with_hint(found, "give the image: its attestations go along");
+            return Error::refused_with_hint(found, "give the image: its attestations go along")
+                .of_kind(ErrorKind::NotFound);
         }
         let kind = manifest.artifact_type.as_deref().unwrap_or(manifest.config.media_type.as_str());
         found = format!("image `{place}`: an image is wanted, found an artifact, {}", as_typed(kind));
     }
-    Error::refused(found)
+    Error::refused(found).of_kind(ErrorKind::NotFound)
 }
 
 /// Whether both are there and differ.

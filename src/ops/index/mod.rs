@@ -245,7 +245,8 @@ fn stand(target: &Location, options: &IndexOptions, names: &Names) -> Result<Sta
         return Err(Error::refused_with_hint(
             message,
             Hint::from("leave ").option(OptionName::LegacyOnly).text(" out"),
-        ));
+        )
+        .of_kind(ErrorKind::Unsupported));
     }
     if options.shape == IndexShape::Flat {
         if target.is_docker_archive() {
@@ -253,7 +254,8 @@ fn stand(target: &Location, options: &IndexOptions, names: &Names) -> Result<Sta
             return Err(Error::refused_with_hint(
                 message,
                 Hint::from("leave ").option(OptionName::Flat).text(" out, or write to a layout"),
-            ));
+            )
+            .of_kind(ErrorKind::Unsupported));
         }
         if !options.annotations.is_empty() {
             return Err(Error::refused_with_hint(
@@ -262,7 +264,8 @@ fn stand(target: &Location, options: &IndexOptions, names: &Names) -> Result<Sta
                     .option(OptionName::Flat)
                     .text(" out, or annotate descriptors with ")
                     .option(OptionName::DescriptorAnnotations),
-            ));
+            )
+            .of_kind(ErrorKind::Unsupported));
         }
     }
     Ok(Stand { shape: options.shape, names })

@@ -1,6 +1,6 @@
 use std::str::FromStr;
 
-use crate::error::{as_typed, Error, Result};
+use crate::error::{as_typed, Error, ErrorKind, Result};
 use crate::hint::{Hint, OptionName};
 use crate::image::publish::TargetOptions;
 use crate::layout::DigestPrefix;
@@ -107,7 +107,8 @@ impl FromStr for MemberAnnotation {
                     return Err(Error::refused_with_hint(
                         message,
                         Hint::from("name the index with ").option(OptionName::Tags).text(" or in its target"),
-                    ));
+                    )
+                    .of_kind(ErrorKind::Invalid));
                 }
                 Ok(MemberAnnotation { member: member.parse()?, annotation })
             }

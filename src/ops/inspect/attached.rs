@@ -6,9 +6,9 @@ use serde::Serialize;
 
 use super::InspectOptions;
 use crate::digest::Digest;
-use crate::error::{as_typed, Error, Result};
+use crate::error::{as_typed, Error, ErrorKind, Result};
 use crate::hint::Hint;
-use crate::layout::{AttachedFile, DescriptorPath, Layout, Location, Referrer, Watched};
+use crate::layout::{AttachedFile, DescriptorPath, DigestPrefix, Layout, Location, Referrer, Watched};
 use crate::media_type::MediaType;
 use crate::oci::{Annotations, Descriptor};
 use crate::platform::PlatformPattern;
@@ -73,8 +73,8 @@ fn attached(layout: &Layout, is_meant: impl Fn(&Digest) -> bool) -> Result<Vec<A
 }
 
 /// Copies one attached file to `out`. It is attached to what the location means, or to the image for a platform and the
-/// indexes that list it. `wanted` is the digest of the artifact or of the file, the type of either, or
-/// the title of the file.
+/// indexes that list it. `wanted` is the digest of the artifact or of the file, whole or the beginning of it, the type
+/// of either, or the title of the file.
 ///
 /// # Errors
 ///
@@ -99,17 +99,19 @@ fn attached_file(layout: &Layout, platform: Option<&PlatformPattern>, wanted: &s
         (Err(_), None) => DescriptorPath::from(layout.entry()?),
         (Err(error), Some(_)) => return Err(error),
     };
+    let prefix: Option<DigestPrefix> = wanted.parse().ok();
+    let is_meant = |digest: &Digest| prefix.as_ref().is_some_and(|prefix| prefix.begins(digest));
     let mut found = Vec::new();
     let mut there_is = Vec::new();
     for referrer in layout.referrers()?.into_iter().filter(|referrer| subjects.leads_through(&referrer.subject)) {
         let kind = referrer.artifact_type.unwrap_or_default();
-        let is_wanted = kind == wanted || referrer.descriptor.digest.as_str() == wanted;
+        let is_wanted = kind == wanted || is_meant(&referrer.descriptor.digest);
         for AttachedFile { descriptor, title } in referrer.files {
             let shown = title.as_ref().map(|title| format!(" (`{}`)", title.escape_debug())).unwrap_or_default();
             there_is.push(format!("{kind} {}{shown}", descriptor.digest));
             let is_wanted = is_wanted
                 || descriptor.media_type.as_str() == wanted
-                || descriptor.digest.as_str() == wanted
+                || is_meant(&descriptor.digest)
                 || title.as_deref() == Some(wanted);
             if is_wanted && !found.iter().any(|known: &Descriptor| known.digest == descriptor.digest) {
                 found.push(descriptor);
@@ -122,13 +124,16 @@ fn attached_file(layout: &Layout, platform: Option<&PlatformPattern>, wanted: &s
             let (location, wanted) = (layout.location(), as_typed(wanted));
             let message =
                 format!("image `{location}`: one file that is attached as `{wanted}` is wanted, found {count}");
+            let kind = if count == 0 { ErrorKind::NotFound } else { ErrorKind::Ambiguous };
             Err(if there_is.is_empty() {
                 Error::refused_with_hint(message, Hint::from("nothing is attached: ").verb("attach").text(" does it"))
+                    .of_kind(kind)
             } else {
                 Error::refused_with_hint(
                     message,
                     format!("give a type, a digest or a title: there is {}", there_is.join(", ")),
                 )
+                .of_kind(kind)
             })
         }
     }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::image::fetch::annotation;
 use crate::image::few_files::FewFiles;
 use crate::image::read_tree::ReadTree;
@@ -37,7 +37,8 @@ impl Learned {
             return Err(Error::refused_with_hint(
                 "a plan learns from images of earlier releases, and none is given",
                 "name the images of earlier releases, the oldest first",
-            ));
+            )
+            .of_kind(ErrorKind::Invalid));
         };
         let mut rates: BTreeMap<String, Rate> = BTreeMap::new();
         let mut changed = BTreeSet::new();

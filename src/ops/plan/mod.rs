@@ -72,7 +72,7 @@ fn plan_told(subject: &PlanSubject, options: &PlanOptions, work: &Work<'_>) -> R
         Some(map) => Groups::of_map(map, &tree)?,
         None => Groups::detect(&tree, content.as_ref())?,
     };
-    let default = Layering::parse(&["packages"]).map_err(Error::refused)?;
+    let default = Layering::parse(&["packages"]).map_err(|reason| Error::invalid("layers", reason))?;
     let layering = options.build.spec.layers.as_ref().unwrap_or(&default);
     let mut rates = None;
     let plan = match &options.update {

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde::Serialize;
 
-use crate::error::{as_typed, Error, ErrorKind, Result};
+use crate::error::{as_typed, Error, Result};
 use crate::json;
 use crate::ops::report::{ImageReport, NoticeKind};
 use crate::platform::Platform;
@@ -203,10 +203,6 @@ impl fmt::Display for Limit {
     }
 }
 
-fn with_hint(error: &Error, hint: String) -> Error {
-    Error::refused_with_hint(error.to_string(), hint).of_kind(ErrorKind::Invalid)
-}
-
 impl FromStr for Limit {
     type Err = Error;
 
@@ -214,12 +210,12 @@ impl FromStr for Limit {
         let refused = |reason: &str| Error::invalid(format!("limit `{}`", as_typed(text)), reason);
         let (name, amount) = text.split_once('>').unwrap_or((text, ""));
         let metric = Metric::named(name.trim()).ok_or_else(|| match Metric::nearest(name.trim()) {
-            Some(nearest) => with_hint(&refused(Metric::ACCEPTED), format!("did you mean `{nearest}`")),
+            Some(nearest) => refused(Metric::ACCEPTED).advising(format!("did you mean `{nearest}`")),
             None => refused(Metric::ACCEPTED),
         })?;
         if !text.contains('>') {
             let hint = format!("quote it, as in `'{}>5%'`: a shell takes `>` away, and what follows", metric.name());
-            return Err(with_hint(&refused(Metric::ACCEPTED), hint));
+            return Err(refused(Metric::ACCEPTED).advising(hint));
         }
         let amount = amount.trim();
         let end = amount.find(|c: char| !(c.is_ascii_digit() || c == '.')).unwrap_or(amount.len());

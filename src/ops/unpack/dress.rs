@@ -72,13 +72,7 @@ pub(super) fn dress(
                 Err(error) => {
                     let name = PathBuf::from(String::from_utf8_lossy(name).into_owned());
                     let error = failure("set the attribute", &name, error);
-                    let kind = error.kind();
-                    let message = format!("`{}`: {error}", shown().display());
-                    return Err(match error.hint() {
-                        Some(hint) => Error::refused_with_hint(message, hint),
-                        None => Error::refused(message),
-                    }
-                    .of_kind(kind));
+                    return Err(error.about(format!("`{}`", shown().display())));
                 }
             };
             left_out.push(LeftOut::Xattr { name: name.as_slice().into(), why });
@@ -104,8 +98,7 @@ const SET_ID: u16 = 0o6000;
 pub(super) fn failure(action: &'static str, path: &Path, cause: io::Error) -> Error {
     let is_refusal = is_refusal(&cause);
     match Err::<(), _>(cause).at(action, path) {
-        Err(error) if is_refusal => Error::refused_with_hint(
-            error.to_string(),
+        Err(error) if is_refusal => error.advising(
             Hint::from("run it as root, or under pseudo or fakeroot; with ")
                 .option(OptionName::Rootless)
                 .text(", what cannot be set is left out and listed"),

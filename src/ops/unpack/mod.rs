@@ -23,7 +23,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use crate::digest::Digest;
-use crate::error::{Error, IoContext, Result};
+use crate::error::{Error, ErrorKind, IoContext, Result};
 use crate::image::tree::layers_of;
 use crate::layout::{
     about_target, refuse_archive_as_directory, refuse_location_as_path, show, Layout, Location, Staging,
@@ -167,7 +167,7 @@ fn target(directory: &Path) -> Result<PathBuf> {
     let parent_metadata = match parent.metadata() {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             let message = format!("`{}`: its directory `{}` is missing", directory.display(), parent.display());
-            return Err(Error::refused_with_hint(message, "make it first"));
+            return Err(Error::refused_with_hint(message, "make it first").of_kind(ErrorKind::NotFound));
         }
         metadata => metadata.at("read the metadata of", parent)?,
     };

@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use crate::error::{as_typed, Error, Result};
+use crate::error::{as_typed, Error, ErrorKind, Result};
 use crate::settings::changes::{read, Annotated};
 use crate::settings::{values, ConfigField};
 
@@ -78,7 +78,9 @@ impl Removal {
 
     /// Parses an element to remove from a field. `flag` names it in errors.
     pub fn element(field: ConfigField, flag: &str, name: &str) -> Result<Self> {
-        let grammar = field.element().ok_or_else(|| Error::refused(format!("{flag}: there are no elements")))?;
+        let grammar = field
+            .element()
+            .ok_or_else(|| Error::refused(format!("{flag}: there are no elements")).of_kind(ErrorKind::Invalid))?;
         Ok(Removal::Element(field, read(grammar, flag, name)?))
     }
 

@@ -8,7 +8,7 @@ pub use platform::PlatformChanges;
 
 use std::collections::BTreeMap;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::hint::Hint;
 use crate::oci::annotations::{CONTAINERD_NAME, REF_NAME};
 use crate::oci::{Annotations, ContainerConfig};
@@ -140,6 +140,7 @@ fn a_name_is_no_annotation(flag: &str, key: &str) -> Error {
         format!("{flag}: `{key}` is the name of an image"),
         Hint::from("names are given by ").verb("tag").text(" and taken by ").verb("rm"),
     )
+    .of_kind(ErrorKind::Invalid)
 }
 
 /// Whether an annotation of a descriptor is a name of the image.

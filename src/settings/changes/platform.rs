@@ -37,9 +37,7 @@ impl PlatformChanges {
                     return Err(unknown_architecture(setting.error(name, &platform::accepted_names()), name));
                 }
                 let machine = Machine { architecture: name, ..Machine::default() };
-                let platform = machine
-                    .platform(&VariantPolicy::Auto)
-                    .map_err(|error| error.reworded(|message| format!("{}: {message}", setting.origin)))?;
+                let platform = machine.platform(&VariantPolicy::Auto).map_err(|error| error.about(setting.origin))?;
                 Some(Chosen { goarch: platform.architecture, variant: platform.variant })
             }
         };
