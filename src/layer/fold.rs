@@ -36,6 +36,8 @@ pub struct Fold {
     nodes: PathMap<Node>,
     /// What AUFS kept for itself in the layer being applied: used only as targets of its hard links.
     kept_by_aufs: BTreeMap<TarPath, Node>,
+    /// What the layer being applied hides and has hard links to.
+    hidden: BTreeMap<TarPath, Hidden>,
     /// What has, or had, more than one name.
     linked: BTreeSet<u32>,
     below_lower: Vec<BelowLower>,
@@ -80,6 +82,14 @@ impl BelowLower {
     }
 }
 
+/// What a layer hides.
+#[derive(Clone, Copy, Debug)]
+struct Hidden {
+    node: Node,
+    /// The number of the whiteout among the members of its layer.
+    by: usize,
+}
+
 /// What is at a path.
 #[derive(Clone, Copy, Debug)]
 enum Node {
@@ -122,12 +132,22 @@ impl Fold {
 
     /// Removes what the whiteouts among the members of a layer hide, and adds nothing.
     fn hide(&mut self, members: &[Entry]) -> Result<()> {
-        for entry in members {
-            match Whiteout::of(&entry.path)? {
+        let target = |entry: &'_ Entry| match &entry.kind {
+            Kind::Hardlink { target } => Some(TarPath::clone(target)),
+            _ => None,
+        };
+        // Most layers have no whiteout.
+        let mut linked: Option<BTreeSet<TarPath>> = None;
+        self.hidden.clear();
+        for (by, entry) in members.iter().enumerate() {
+            let removed = match Whiteout::of(&entry.path)? {
                 Whiteout::Remove(path) => self.remove(&path),
                 Whiteout::Opaque(directory) => self.remove_below(&directory),
-                Whiteout::None | Whiteout::Aufs => {}
-            }
+                Whiteout::None | Whiteout::Aufs => continue,
+            };
+            let linked = linked.get_or_insert_with(|| members.iter().filter_map(target).collect());
+            let removed = removed.into_iter().filter(|(path, _)| linked.contains(path));
+            self.hidden.extend(removed.map(|(path, node)| (path, Hidden { node, by })));
         }
         Ok(())
     }
@@ -135,7 +155,8 @@ impl Fold {
     /// Adds a layer on top, with its members in the order of its tar.
     ///
     /// Whiteouts, opaque ones included, hide only what lower layers have, wherever they are in their layer. Of two
-    /// members of one path, the later wins. A hard link must name something that exists.
+    /// members of one path, the later wins. A hard link must name something that exists: in a lower layer, also what a
+    /// whiteout after the link hides.
     pub fn apply(&mut self, members: Vec<Entry>) -> Result<()> {
         self.hide(&members)?;
         let start = self.members.len();
@@ -162,6 +183,7 @@ impl Fold {
             }
         }
         self.kept_by_aufs.clear();
+        self.hidden.clear();
         Ok(())
     }
 
@@ -210,7 +232,9 @@ impl Fold {
             let too_many = |_| Error::malformed(path.to_string(), "more entries than any image has are before it");
             return Ok(Node::Member(u32::try_from(number).map_err(too_many)?));
         };
-        match self.nodes.get(target).or_else(|| self.kept_by_aufs.get(target)).copied() {
+        let start = self.starts.last().copied().unwrap_or_default();
+        let hidden = || self.hidden.get(target).filter(|hidden| hidden.by > number - start).map(|hidden| &hidden.node);
+        match self.nodes.get(target).or_else(|| self.kept_by_aufs.get(target)).or_else(hidden).copied() {
             // A link's own header says nothing about the file that it names.
             Some(node @ Node::Member(file)) if !self.is_directory(node) => {
                 self.linked.insert(file);
@@ -253,7 +277,15 @@ impl Fold {
     /// Puts a node in a place where the directories that lead to it exist.
     fn put(&mut self, path: TarPath, node: Node) {
         if !self.is_directory(node) && self.has_directory(&path) {
-            self.remove_below(&path);
+            let _ = self.remove_below(&path);
+        }
+        if !self.is_directory(node) && !self.hidden.is_empty() {
+            // Nothing is below a file any more.
+            let below = self.hidden.range(path.clone()..).map(|(hidden, _)| hidden);
+            let below: Vec<TarPath> = below.take_while(|hidden| hidden.starts_with(&path)).cloned().collect();
+            for hidden in below {
+                self.hidden.remove(&hidden);
+            }
         }
         self.nodes.insert(path, node);
     }
@@ -272,23 +304,26 @@ impl Fold {
         }
     }
 
-    fn remove(&mut self, path: &TarPath) {
-        self.remove_below(path);
-        self.nodes.remove(path);
+    /// Removes what is at a path and below it, and gives it back.
+    fn remove(&mut self, path: &TarPath) -> Vec<(TarPath, Node)> {
+        let mut removed = self.remove_below(path);
+        removed.extend(self.nodes.remove(path).map(|node| (path.clone(), node)));
+        removed
     }
 
-    fn remove_below(&mut self, directory: &TarPath) {
-        let below: Vec<TarPath> = self
+    /// Removes what is below a path, and gives it back.
+    fn remove_below(&mut self, directory: &TarPath) -> Vec<(TarPath, Node)> {
+        let below: Vec<(TarPath, Node)> = self
             .nodes
             .from(directory.clone())
-            .map(|(path, _)| path)
-            .take_while(|path| path.starts_with(directory))
-            .filter(|path| *path != directory)
-            .cloned()
+            .take_while(|(path, _)| path.starts_with(directory))
+            .filter(|(path, _)| *path != directory)
+            .map(|(path, node)| (path.clone(), *node))
             .collect();
-        for path in below {
-            self.nodes.remove(&path);
+        for (path, _) in &below {
+            self.nodes.remove(path);
         }
+        below
     }
 }
 
@@ -368,6 +403,9 @@ mod tests {
             ("a removed name leaves the others", &[&["a=1", "b=>a", "c=>a"], &[".wh.a"]], &["b=1", "c=>b"]),
             ("a replaced one too", &[&["a=1", "b=>a", "c=>a"], &["a=9"]], &["a=9", "b=1", "c=>b"]),
             ("a link may name a lower layer's file", &[&["b=1"], &["a=>b"]], &["a=1", "b=>a"]),
+            ("and one that a later whiteout hides", &[&["a=1"], &["b=>a", ".wh.a"]], &["b=1"]),
+            ("or an opaque one", &[&["d/", "d/a=1"], &["b=>d/a", "d/a=2", "d/.wh..wh..opq"]], &["b=1", "d/", "d/a=2"]),
+            ("with the directory above it", &[&["d/", "d/a=1"], &["b=>d/a", "c=>b", ".wh.d"]], &["b=1", "c=>b"]),
             ("a link to a link", &[&["a->x", "b=>a"]], &["a->x", "b=>a"]),
             ("what AUFS kept", &[&[".wh..wh.plnk/", ".wh..wh.plnk/7.9=3", "a=>.wh..wh.plnk/7.9"]], &["a=3"]),
             (

@@ -9,7 +9,6 @@
 //!
 //! Every call goes through libc's symbols, which pseudo and fakeroot intercept.
 
-use std::collections::BTreeMap;
 use std::ffi::CString;
 use std::fs::{self, DirBuilder, File, Permissions};
 use std::io::{self, Read};
@@ -42,9 +41,6 @@ pub(super) struct Disk {
     pub(super) nodes: PathMap<DiskNode>,
     /// The number of the layer that is being applied; the first is 1.
     layer: u32,
-    /// Hard links of this layer to files of lower ones, by the file's path: a whiteout that comes later must not hide
-    /// that file.
-    links_down: BTreeMap<TarPath, TarPath>,
     /// Entries of this layer that are below a file or link of a lower one.
     below_lower: Vec<BelowLower>,
     copier: Copier,
@@ -89,23 +85,12 @@ impl Disk {
         let nodes = PathMap::from_iter([(TarPath::root(), DiskNode { layer: 0, on_disk, left_out: Box::default() })]);
         let copier = Copier::default();
         let directories = Directories::below_shown_as(&root, &shown)?;
-        Ok(Disk {
-            root,
-            shown,
-            directories,
-            rights,
-            nodes,
-            layer: 0,
-            links_down: BTreeMap::new(),
-            below_lower: Vec::new(),
-            copier,
-        })
+        Ok(Disk { root, shown, directories, rights, nodes, layer: 0, below_lower: Vec::new(), copier })
     }
 
     /// Begins the next layer.
     pub(super) fn begin_layer(&mut self) {
         self.layer += 1;
-        self.links_down.clear();
     }
 
     /// Ends the layer, and gives back which entries were below something of a lower layer that is no directory.
@@ -199,10 +184,8 @@ impl Disk {
             Some(_) => return Err(no_target(&path, target, "a directory")),
             None => return Err(no_target(&path, target, "nothing")),
         };
-        if node.layer < self.layer {
-            self.links_down.insert(target.clone(), path.clone());
-        }
         if *target == path {
+            self.nodes.insert(path, DiskNode { layer: self.layer, ..node });
             return Ok(());
         }
         let is_made = !matches!(node.on_disk, OnDisk::Nothing);
@@ -242,10 +225,6 @@ impl Disk {
             Whiteout::None | Whiteout::Aufs => return Ok(()),
         };
         let is_hidden = |path: &TarPath| path.starts_with(top) && Some(path) != spared;
-        let links = self.links_down.range(top.clone()..).take_while(|(target, _)| target.starts_with(top));
-        if let Some((target, link)) = links.into_iter().find(|(target, _)| is_hidden(target)) {
-            return Err(no_target(link, target, "nothing"));
-        }
         // The last path found that stays.
         let mut stays: Option<TarPath> = None;
         for path in self.subtree(top).into_iter().rev().filter(is_hidden) {

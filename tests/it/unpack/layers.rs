@@ -105,6 +105,13 @@ const TABLE: &[Row] = &[
     ("the name that had the content", &[&["a=1", "b=>a", "c=>a"], &["a=2"]], &["a=2", "b=1", "c=>b"]),
     ("or is removed", &[&["a=1", "b=>a", "c=>a"], &[".wh.a"]], &["b=1", "c=>b"]),
     ("a hard link to a lower layer's file", &[&["a=1"], &["b=>a"]], &["a=1", "b=>a"]),
+    ("that a whiteout after it hides", &[&["a=1"], &["b=>a", ".wh.a"]], &["b=1"]),
+    ("with the directory above it", &[&["d/", "d/a=1"], &["b=>d/a", "c=>b", ".wh.d"]], &["b=1", "c=>b"]),
+    (
+        "or all that was in it",
+        &[&["d/", "d/a=1"], &["b=>d/a", "d/", "d/c=2", "d/.wh..wh..opq"]],
+        &["b=1", "d/", "d/c=2"],
+    ),
     ("a hard link to a link", &[&["a->x", "b=>a"]], &["a->x", "b=>a"]),
     ("a hard link by an absolute name", &[&["d/", "d/a=1", "b=>/d/a"]], &["b=1", "d/", "d/a=>b"]),
     ("parents that nobody described", &[&["a/b/c=1"]], &["a/", "a/b/", "a/b/c=1"]),
