@@ -64,6 +64,7 @@ pub struct Decoder<R> {
     format: Format,
     engine: Engine,
     streams: u64,
+    is_unchecked: bool,
     state: State,
     limits: Limits,
     /// The bytes that came out.
@@ -77,6 +78,8 @@ pub struct Rest {
     pub trailing: u64,
     /// How many members, frames or streams there were, including skippable frames; zero for [`Format::Plain`].
     pub streams: u64,
+    /// Whether an xz stream was among them that has no integrity check.
+    pub is_unchecked: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -121,13 +124,15 @@ impl<R: Read> Decoder<R> {
     /// Those of `reader`.
     pub fn new(reader: R, limits: Limits) -> io::Result<Self> {
         let mut input = Input::new(reader);
-        let format = Format::sniff(input.peek(Format::MAGIC_SIZE)?);
+        let start = input.peek(Format::MAGIC_SIZE)?;
+        let (format, is_unchecked) = (Format::sniff(start), is_unchecked(start));
         let engine = Engine::new(format)?;
         Ok(Decoder {
             input,
             format,
             engine,
             streams: u64::from(format != Format::Plain),
+            is_unchecked,
             state: State::Within,
             limits,
             unpacked: 0,
@@ -155,7 +160,7 @@ impl<R: Read> Decoder<R> {
         loop {
             let count = self.input.filled()?.len();
             if count == 0 {
-                return Ok(Rest { trailing, streams: self.streams });
+                return Ok(Rest { trailing, streams: self.streams, is_unchecked: self.is_unchecked });
             }
             trailing = u64::saturating_add(trailing, count as u64);
             self.input.consume(count);
@@ -171,9 +176,11 @@ impl<R: Read> Decoder<R> {
         while self.format == Format::Xz && self.input.peek(4)? == [0; 4] {
             self.input.consume(4);
         }
-        if Format::sniff(self.input.peek(Format::MAGIC_SIZE)?) != self.format {
+        let start = self.input.peek(Format::MAGIC_SIZE)?;
+        if Format::sniff(start) != self.format {
             return Ok(State::Ended);
         }
+        self.is_unchecked |= is_unchecked(start);
         self.engine.restart()?;
         self.streams = self.streams.saturating_add(1);
         Ok(State::Within)
@@ -298,6 +305,11 @@ impl Engine {
             }
         }
     }
+}
+
+/// Whether the start of a stream is that of xz without an integrity check (the .xz file format, 2.1.1.2).
+fn is_unchecked(start: &[u8]) -> bool {
+    matches!(start, [0xFD, b'7', b'z', b'X', b'Z', 0, 0, 0, ..])
 }
 
 /// Uses the faster of its two ways: 4 MB at most, whatever the stream says.

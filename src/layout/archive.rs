@@ -28,6 +28,8 @@ pub(super) struct Archive {
     /// The names that several files have.
     repeated: BTreeSet<String>,
     trailing: Trailing,
+    /// Whether it is in xz without an integrity check.
+    is_unchecked: bool,
 }
 
 /// What follows the end of an archive and is not zero: no reader looks at it.
@@ -86,6 +88,7 @@ impl Archive {
             cut: None,
             repeated: BTreeSet::new(),
             trailing: Trailing::default(),
+            is_unchecked: false,
         };
         match format {
             Format::Plain => archive.index_by_seeking(&mut file)?,
@@ -151,7 +154,9 @@ impl Archive {
         }
         // The checksum of the compressed stream is at its end.
         let in_tar = trailing(&reader.finish()?);
-        self.trailing = Trailing { in_tar, after_stream: decoder.finish().at("read", &self.path)?.trailing };
+        let rest = decoder.finish().at("read", &self.path)?;
+        self.trailing = Trailing { in_tar, after_stream: rest.trailing };
+        self.is_unchecked = rest.is_unchecked;
         Ok(())
     }
 
@@ -172,6 +177,11 @@ impl Archive {
     /// What follows the end.
     pub(super) fn trailing(&self) -> Trailing {
         self.trailing
+    }
+
+    /// Whether it is in xz without an integrity check.
+    pub(super) fn is_unchecked(&self) -> bool {
+        self.is_unchecked
     }
 
     /// How the archive is compressed as a whole.

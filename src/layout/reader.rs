@@ -142,6 +142,17 @@ impl Layout {
         self.archive().map(Archive::trailing).unwrap_or_default()
     }
 
+    /// What is in xz without an integrity check: the archive, layers of a docker archive.
+    pub(crate) fn unchecked(&self) -> Vec<String> {
+        let archive = self.archive().filter(|archive| archive.is_unchecked());
+        let archive = archive.map(|archive| archive.path().display().to_string());
+        let layers = match &self.store {
+            Store::DockerArchive(archive) => archive.unchecked_layers(),
+            Store::Directory(_) | Store::Archive(_) => Vec::new(),
+        };
+        archive.into_iter().chain(layers).collect()
+    }
+
     /// Returns the member in the middle of which an archive ends, or `None` if it is complete.
     pub(crate) fn cut(&self) -> Option<&str> {
         self.archive()?.cut()

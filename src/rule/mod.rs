@@ -274,6 +274,9 @@ rules! {
     GzipMembers "gzip-members" Note [Takes Takes Takes Takes Takes]
         "RFC 1952, 2.2"
         "gzip has one member: some readers stop after the first";
+    XzCheck "xz-check" Note [Takes Takes Takes Takes Takes]
+        "The .xz File Format, 2.1.1.2"
+        "xz has an integrity check: some readers, skopeo 1.9 among them, refuse it without one";
     TarFraming "tar-framing" Error [Takes Takes Takes Takes Refuses]
         "POSIX.1-2017, pax, ustar Interchange Format"
         "checksums, sizes and extended headers leave no doubt where each entry stands";

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read};
 use std::rc::Rc;
 
-use crate::compress::{Decoder, Format};
+use crate::compress::{Decoder, Format, Rest};
 use crate::digest::{Algorithm, Digest, HashReader};
 use crate::error::{Error, IoContext, Result};
 use crate::layout::archive::Archive;
@@ -62,6 +62,8 @@ struct Computed {
     tar: Result<Digest, String>,
     /// The bytes of the tar, as far as it can be decompressed.
     tar_size: u64,
+    /// Whether it is in xz without an integrity check.
+    is_unchecked: bool,
 }
 
 /// Whether an archive has the files that mark a docker archive.
@@ -178,9 +180,10 @@ impl DockerArchive {
         let mut stored = HashReader::new(reader, Algorithm::Sha256);
         let algorithm = diff_id.algorithm().unwrap_or(Algorithm::Sha256);
         let (tar, tar_size) = tar_digest(&mut stored, algorithm, self.archive.limits());
-        let tar = tar.map_err(|error| error.to_string());
+        let is_unchecked = matches!(&tar, Ok((_, rest)) if rest.is_unchecked);
+        let tar = tar.map(|(digest, _)| digest).map_err(|error| error.to_string());
         io::copy(&mut stored, &mut io::sink()).at("read", self.archive.path())?;
-        let computed = Computed { stored: stored.finish().1, tar, tar_size };
+        let computed = Computed { stored: stored.finish().1, tar, tar_size, is_unchecked };
         self.computed.insert(name.to_owned(), computed.clone());
         Ok(computed)
     }
@@ -195,6 +198,12 @@ impl DockerArchive {
 
     fn make<T>(&mut self, path: String, document: &Document<T>) {
         self.files.insert(path, PresentedFile::AsStored(FileSource::Made(document.raw().to_vec())));
+    }
+
+    /// The layers in xz without an integrity check.
+    pub(in crate::layout) fn unchecked_layers(&self) -> Vec<String> {
+        let computed = self.computed.iter().filter(|(_, computed)| computed.is_unchecked);
+        computed.map(|(name, _)| name.clone()).collect()
     }
 
     /// The underlying archive.
@@ -244,15 +253,15 @@ impl ReadConfig {
     }
 }
 
-/// The digest of the decompressed content of `stored`, and how many bytes could be decompressed.
-fn tar_digest(stored: impl Read, algorithm: Algorithm, limits: Limits) -> (io::Result<Digest>, u64) {
+/// The digest of the decompressed content of `stored` and what was found at its end, and how many bytes could be
+/// decompressed.
+fn tar_digest(stored: impl Read, algorithm: Algorithm, limits: Limits) -> (io::Result<(Digest, Rest)>, u64) {
     let mut size = 0;
     let digest = || {
         let mut tar = CountedTar { inner: HashReader::new(Decoder::new(stored, limits)?, algorithm), count: &mut size };
         io::copy(&mut tar, &mut io::sink())?;
         let (decoder, digest) = tar.inner.finish();
-        decoder.finish()?;
-        Ok(digest)
+        Ok((digest, decoder.finish()?))
     };
     (digest(), size)
 }

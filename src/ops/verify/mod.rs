@@ -122,6 +122,10 @@ fn verify_now(layout: &Layout, work: &Work<'_>, index_json: &mut Option<Vec<u8>>
         let found = format!("{} bytes after it", trailing.after_stream);
         findings.add(Rule::LayerTrailingBytes, &place, "the end of the compressed stream", &found);
     }
+    for file in layout.unchecked() {
+        let expected = "xz with an integrity check";
+        findings.add(Rule::XzCheck, &FindingPlace::file(file), expected, "a stream without one");
+    }
     let sizes: BTreeMap<String, u64> = layout.files()?.into_iter().map(|file| (file.name, file.size)).collect();
 
     let quiet = Quiet(observer);

@@ -6,9 +6,10 @@ use std::fs;
 use std::path::Path;
 
 use serde_json::Value;
+use xz2::stream::Check;
 
 use super::specimen::change;
-use super::{archive_with, corruptions, specimen, text};
+use super::{archive_with, corruptions, specimen, text, xz};
 use crate::harness::{Scratch, Tool};
 
 /// A run of each verb that reads images on `bad`, and how deep it looks.
@@ -101,6 +102,14 @@ fn every_verb_does_with_a_broken_rule_what_the_table_says() {
     specimen.write(&change(), &scratch.join("same"));
     let archive = archive_with(&scratch.join("same"), "index.json", &scratch.join("twice.tar"));
     wrong.extend(judge(&scratch, runs(&archive), rule, "an index twice", &verdicts[rule]));
+    covered.insert(rule.to_owned());
+    let rule = "xz-check";
+    let archive = scratch.join("unchecked.tar.xz");
+    let same = format!("oci:{}", scratch.join("same").display());
+    let _ = Tool::new("convert").arg(same).arg(scratch.join("same.tar")).run().stdout();
+    fs::write(&archive, xz(&fs::read(scratch.join("same.tar")).unwrap(), Check::None)).unwrap();
+    let archive = format!("oci-archive:{}", archive.display());
+    wrong.extend(judge(&scratch, runs(&archive), rule, "an archive", &verdicts[rule]));
     covered.insert(rule.to_owned());
     assert_eq!(covered, verdicts.into_keys().collect(), "a rule without a row");
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
