@@ -272,6 +272,51 @@ fn a_stream_is_refused_in_one_line() {
     }
 }
 
+/// In the form before Docker 1.10 too, an error about a layer says which it is.
+#[test]
+fn a_damaged_layer_of_the_oldest_form_is_named() {
+    let scratch = Scratch::new();
+    let out = bake(&scratch);
+    let archive = scratch.join("legacy.tar");
+    let target = transport("docker-archive", &archive, ":app:v1");
+    let _ =
+        Tool::new("convert").arg(transport("oci", &out, ":v1")).arg(target).arg("--docker-legacy-only").run().stdout();
+    let expected = seen(&archive);
+    let unpacked = scratch.join("unpacked");
+    untar(&archive, &unpacked);
+    for name in fs::read_dir(&unpacked).unwrap().map(|entry| entry.unwrap().path()) {
+        if name.extension().is_some_and(|ending| ending == "json") {
+            fs::remove_file(name).unwrap();
+        }
+    }
+    let is_layer = |path: &PathBuf| path.is_dir();
+    let id = fs::read_dir(&unpacked).unwrap().map(|entry| entry.unwrap().path()).find(is_layer).unwrap();
+    let layer = id.join("layer.tar");
+    let id = id.file_name().unwrap().to_str().unwrap().to_owned();
+    let oldest = scratch.join("oldest.tar");
+    let pack = |bytes: &[u8]| {
+        fs::write(&layer, bytes).unwrap();
+        run(Command::new("tar").arg("-cf").arg(&oldest).arg("-C").arg(&unpacked).arg("."));
+    };
+    let plain = fs::read(&layer).unwrap();
+    pack(&plain);
+    assert_eq!(seen(&oldest)["diff_ids"], expected["diff_ids"]);
+    for program in ["gzip", "xz", "zstd", "bzip2"] {
+        let Some(peer) = Peer::find(program) else { continue };
+        let raw = scratch.join("layer");
+        fs::write(&raw, &plain).unwrap();
+        let whole = peer.command().arg("-c").arg(&raw).output().unwrap().stdout;
+        pack(&whole);
+        assert_eq!(seen(&oldest)["diff_ids"], expected["diff_ids"], "{program}");
+        pack(&whole[..whole.len() - 9]);
+        for verb in ["inspect", "ls"] {
+            let error = Tool::new(verb).arg(&oldest).run().error();
+            let place = format!("oldest.tar`: layer `{id}/layer.tar`: the {program} stream is cut short");
+            assert!(error.contains(&place), "{verb}, {program}: {error}");
+        }
+    }
+}
+
 /// No media type of OCI is for xz or bzip2, but other readers decompress what they find.
 #[test]
 fn its_layers_are_in_xz_or_bzip2() {

@@ -39,21 +39,21 @@ impl<'a, R: Read> DecompressedLayer<'a, R> {
         }
         Ok(read)
     }
+}
 
-    /// Adds the place to an error about the bytes. One of the system has its own.
-    fn placed(&self, error: io::Error) -> io::Error {
-        let member = self.member.escape_debug();
-        match Error::carried_by(error) {
-            Ok(carried) => carried.into(),
-            Err(cause) if Exceeded::carried_by(&cause).is_some() => {
-                let path = PathBuf::from(format!("{}: layer {member}", self.archive.path().display()));
-                Error::Io { action: "read", path, cause }.into()
-            }
-            Err(error) if matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof) => {
-                Error::malformed(self.archive.name(), format!("layer `{member}`: {error}")).into()
-            }
-            Err(error) => error,
+/// Adds the place to an error about the bytes of a layer. One of the system has its own.
+pub(super) fn placed(error: io::Error, archive: &Archive, member: &str) -> io::Error {
+    let member = member.escape_debug();
+    match Error::carried_by(error) {
+        Ok(carried) => carried.into(),
+        Err(cause) if Exceeded::carried_by(&cause).is_some() => {
+            let path = PathBuf::from(format!("{}: layer {member}", archive.path().display()));
+            Error::Io { action: "read", path, cause }.into()
         }
+        Err(error) if matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof) => {
+            Error::malformed(archive.name(), format!("layer `{member}`: {error}")).into()
+        }
+        Err(error) => error,
     }
 }
 
@@ -64,7 +64,7 @@ impl<R: Read> Read for DecompressedLayer<'_, R> {
         }
         match self.step(buffer) {
             Err(error) if error.kind() != io::ErrorKind::Interrupted => {
-                let error = self.placed(error);
+                let error = placed(error, self.archive, self.member);
                 self.failure = Some(once_more(&error));
                 Err(error)
             }

@@ -11,6 +11,7 @@ use crate::compress::Decoder;
 use crate::digest::{Digest, HashWriter};
 use crate::error::{Error, IoContext, Result};
 use crate::layout::archive::Archive;
+use crate::layout::docker::decompressed::placed;
 use crate::layout::docker::parts::{document, member, FileSource, Parts};
 use crate::layout::docker::{v1_layer_path, Repositories, REPOSITORIES};
 
@@ -119,6 +120,6 @@ fn diff_id(archive: &Archive, id: &str) -> Result<Digest> {
     let Some((reader, _)) = archive.file(&name)? else { return Err(archive.lacks(&name)) };
     let mut writer = HashWriter::new(io::sink());
     let copied = Decoder::new(reader, archive.limits()).and_then(|mut decoder| io::copy(&mut decoder, &mut writer));
-    copied.at("read", archive.path())?;
+    copied.map_err(|error| placed(error, archive, &name)).at("read", archive.path())?;
     Ok(writer.finish().1)
 }
