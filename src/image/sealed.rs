@@ -79,12 +79,22 @@ pub(crate) fn has_null_in_document(raw: &[u8], list: &str, is_empty: bool) -> bo
     let Ok(value) = serde_json::from_slice::<Value>(raw) else { return false };
     let described = value[list].as_array().into_iter().flatten();
     let mut described = described.chain(["config", "subject"].into_iter().filter_map(|member| value.get(member)));
-    !value[list].is_array()
-        || has_null(&value["annotations"])
-        || described.any(|descriptor| {
-            let features = &descriptor["platform"]["os.features"];
-            [&descriptor["annotations"], &descriptor["urls"], features].into_iter().any(has_null)
-        })
+    !value[list].is_array() || has_null(&value["annotations"]) || described.any(has_null_in_descriptor)
+}
+
+/// Whether an entry of `index.json` that `is_meant` has null where a value belongs.
+pub(crate) fn has_null_in_entries(raw: &[u8], is_meant: impl Fn(&str) -> bool) -> bool {
+    if !names_null(raw) {
+        return false;
+    }
+    let Ok(value) = serde_json::from_slice::<Value>(raw) else { return false };
+    let mut entries = value["manifests"].as_array().into_iter().flatten();
+    entries.any(|entry| entry["digest"].as_str().is_some_and(&is_meant) && has_null_in_descriptor(entry))
+}
+
+fn has_null_in_descriptor(descriptor: &Value) -> bool {
+    let features = &descriptor["platform"]["os.features"];
+    [&descriptor["annotations"], &descriptor["urls"], features].into_iter().any(has_null)
 }
 
 /// The error for an image of which nothing says what it runs on: no machine could be matched with it.

@@ -330,6 +330,31 @@ fn null_is_not_carried_on() {
     assert!(!fs::read_to_string(path.join("index.json")).unwrap().contains("null"));
 }
 
+/// The same holds for what `index.json` says of what is taken, and for nothing else in it.
+#[test]
+fn null_in_an_entry_is_told() {
+    let scratch = Scratch::new();
+    let layout = ByHand::at(&scratch.join("L"));
+    let [one, other] = ["amd64", "riscv64"].map(|architecture| layout.platform(architecture, None));
+    let mut with_null = named(&one, "v1");
+    with_null["annotations"]["org.example"] = json!(null);
+    layout.list(&[with_null, named(&other, "v2")]);
+    for (verb, source, is_told) in [
+        ("convert", "oci:L:v1", true),
+        ("convert", "oci:L:v2", false),
+        ("convert", "oci:L", true),
+        ("index", "oci:L:v1", true),
+        ("index", "oci:L:v2", false),
+    ] {
+        let said = told(&scratch, &[verb, source, "oci:out"]);
+        let line = format!("index.json of `{source}`: it had null or nothing where a value belongs\n");
+        assert_eq!(said.contains(&line), is_told, "{verb} {source}: {said}");
+        assert_eq!(said.lines().count(), usize::from(is_told), "{verb} {source}: {said}");
+        assert!(!fs::read_to_string(scratch.join("out/index.json")).unwrap().contains("null"), "{verb} {source}");
+        fs::remove_dir_all(scratch.join("out")).unwrap();
+    }
+}
+
 /// Nothing tells which of the two is right, and a history that is made to fit one of them would hide it.
 #[test]
 fn an_image_that_changes_has_a_diff_id_for_each_layer() {

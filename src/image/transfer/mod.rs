@@ -21,9 +21,9 @@ pub(crate) use plan::TransferPlan;
 pub(crate) use platform::of_platform;
 pub(crate) use rewrite::Rewritten;
 
-use crate::image::sealed::NULL;
+use crate::image::sealed::{has_null_in_entries, NULL};
 use crate::image::transfer::entry::is_signature;
-use crate::layout::{about, Graph, NodeContent};
+use crate::layout::{about, Graph, NodeContent, INDEX};
 
 /// The warning that indexes list what the layout does not hold.
 pub(crate) fn missing(graph: &Graph<'_>) -> Option<String> {
@@ -44,6 +44,10 @@ pub(crate) fn warnings(graph: &Graph<'_>, plan: &TransferPlan) -> Vec<String> {
     }
     for document in &plan.with_null {
         warnings.push(format!("{}: {NULL}", document.short()));
+    }
+    let is_taken = |digest: &str| digest.parse().is_ok_and(|digest| graph.has(&digest));
+    if graph.layout().index().is_ok_and(|index| has_null_in_entries(index.raw(), is_taken)) {
+        warnings.push(format!("{INDEX} of `{}`: {NULL}", graph.layout().location()));
     }
     for image in &plan.nameless {
         warnings.push(format!("image {}: nothing says which architecture and system it is for", image.short()));
