@@ -41,6 +41,8 @@ pub struct BuildSpec {
     pub platform: Option<Platform>,
     /// The image to build on.
     pub base: Option<Location>,
+    /// Where that is set, for errors about it: a flag, or a variable and its file.
+    pub base_origin: Option<String>,
     /// What happens to files that only the base image has.
     pub base_mode: BaseMode,
     /// The author.
@@ -94,6 +96,7 @@ impl BuildSpec {
         Ok(BuildSpec {
             platform: platform(settings, base_is_set)?,
             base,
+            base_origin: settings.find(&variables::BASE_IMAGE).map(|setting| setting.origin().to_owned()),
             base_mode: settings.one(&variables::BASE_IMAGE_MODE, &values::BASE_MODE)?.unwrap_or_default(),
             cleared: fields::cleared(settings),
             author: author(settings)?,
@@ -256,6 +259,7 @@ mod tests {
         let expected = BuildSpec {
             platform: Some(Platform { architecture: "amd64".into(), os: "linux".into(), ..Platform::default() }),
             base: None,
+            base_origin: None,
             author: None,
             config: ContainerConfig::default(),
             base_mode: BaseMode::Exact,

@@ -319,6 +319,45 @@ fn a_base_of_another_platform_is_refused_and_one_of_several_is_chosen() {
 }
 
 /// Paths of the base stay; paths of the rootfs are added or replace them.
+/// Whatever is wrong with the base, the error says that it is about the base, and where that was named.
+#[test]
+fn errors_about_the_base_name_the_setting() {
+    let scratch = Scratch::new();
+    let (out, rootfs) = (scratch.join("out"), scratch.small_rootfs());
+    let _ = Tool::build(&rootfs).arg(oci(&out, "v1")).bake();
+    let damaged = scratch.join("damaged");
+    let _ = Tool::new("convert").arg(oci(&out, "v1")).arg(oci(&damaged, "v1")).run().stdout();
+    let layer = Layout::at(&damaged).image("v1").layer_path();
+    let mut bytes = fs::read(&layer).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::remove_file(&layer).unwrap();
+    fs::write(&layer, bytes).unwrap();
+    for (base, words) in [
+        ("nowhere".to_owned(), "cannot open the image `nowhere`"),
+        (oci(&out, "v2"), "no image of this name"),
+        (format!("oci:{}", rootfs.display()), "no image layout"),
+        ("docker://x/y".to_owned(), "skopeo copy"),
+        ("-".to_owned(), "standard input"),
+        (oci(&damaged, "v1"), "blob sha256:"),
+        (oci(&out, "v1"), "expected, found linux/amd64"),
+    ] {
+        let tool = || {
+            let arch = if words == "blob sha256:" { "amd64" } else { "arm64" };
+            Tool::new("build").arg(&rootfs).args(["oci:new", "--arch", arch]).within(scratch.path())
+        };
+        for (tool, name) in [
+            (tool().args(["--base", &base]), "--base: "),
+            (tool().env("OCI_BASE_IMAGE", &base), "OCI_BASE_IMAGE (environment): "),
+        ] {
+            let error = tool.run().error();
+            assert!(error.starts_with(name) && error.contains(words), "{base}: {error}");
+            assert_eq!(error.matches(name).count(), 1, "{base}: {error}");
+            assert!(is_missing(&scratch.join("new")), "{base}");
+        }
+    }
+}
+
 #[test]
 fn a_rootfs_can_be_merged_into_a_base() {
     let scratch = Scratch::new();

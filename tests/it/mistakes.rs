@@ -48,7 +48,7 @@ fn an_image_that_is_not_here_may_be_in_a_registry() {
             ("convert debian:12 oci:new", error, debian),
             ("index oci:good:v1 debian:12 oci:new", error, debian),
             ("report debian:12", error, debian),
-            ("build rootfs oci:new --arch amd64 --base debian:12", error, debian),
+            ("build rootfs oci:new --arch amd64 --base debian:12", &format!("--base: {error}"), debian),
             ("inspect debian", "cannot open the image `debian`", "docker://debian oci:debian:latest`"),
             ("inspect docker.io/library/debian", "image `docker.io/library/debian` looks like", "oci:debian:latest`"),
             // What is said to be on disk is not looked for elsewhere.

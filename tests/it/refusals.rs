@@ -520,6 +520,7 @@ fn an_image_that_is_given_as_the_rootfs() {
         ("image", "found an image layout"),
         ("docker://alpine", "skopeo copy docker://alpine"),
         ("nowhere", "cannot read the rootfs `nowhere`"),
+        ("nowhere", "hint: it is a directory or a tar archive, or `-` for an archive on standard input"),
     ] {
         refused(&scratch, Tool::new("build").args([rootfs, "oci:out"]), &[words]);
     }

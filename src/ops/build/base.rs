@@ -19,6 +19,7 @@ use crate::oci::annotations::{BASE_DIGEST, BASE_NAME};
 use crate::oci::{Annotations, ContainerConfig, Descriptor, History, ImageConfig};
 use crate::parallel;
 use crate::platform::{Platform, PlatformPattern};
+use crate::settings::BuildSpec;
 use crate::tar;
 use crate::tree::{Content, Entry, Mask, TarPath, Tree};
 use crate::work::Work;
@@ -75,12 +76,22 @@ fn without_dots(volume: &str) -> Result<TarPath> {
 pub(super) struct Base {
     layout: Layout,
     pub(super) image: Image,
+    /// Where it is set.
+    origin: String,
 }
 
 impl Base {
     /// Opens the base. If there are several images, the platform of the new image chooses one; a single image must have
     /// that platform.
-    pub(super) fn open(location: &Location, platform: Option<&Platform>, limits: Limits) -> Result<Self> {
+    pub(super) fn open(spec: &BuildSpec, limits: Limits) -> Result<Option<Self>> {
+        let Some(location) = &spec.base else { return Ok(None) };
+        let origin = spec.base_origin.clone().unwrap_or_else(|| "base image".to_owned());
+        let opened = Base::open_image(location, spec.platform.as_ref(), limits);
+        let (layout, image) = opened.map_err(|error| error.of_setting(&origin))?;
+        Ok(Some(Base { layout, image, origin }))
+    }
+
+    fn open_image(location: &Location, platform: Option<&Platform>, limits: Limits) -> Result<(Layout, Image)> {
         let layout = Layout::open(location, limits)?;
         let image = match layout.image(platform.map(PlatformPattern::from).as_ref()) {
             // Without a match or a choice, the image that is there makes a clearer error.
@@ -91,13 +102,13 @@ impl Base {
         if let Some(wanted) = platform {
             if (&wanted.os, &wanted.architecture) != (&found.os, &found.architecture) {
                 return Err(Error::refused_with_hint(
-                    format!("base image `{location}`: platform {wanted} expected, found {found}"),
+                    format!("image `{location}`: platform {wanted} expected, found {found}"),
                     "leave the architecture out to take the base's",
                 )
                 .of_kind(ErrorKind::NotFound));
             }
         }
-        Ok(Base { layout, image })
+        Ok((layout, image))
     }
 
     /// Returns the platform, or `None` if neither the config nor the index tells it.
@@ -114,9 +125,9 @@ impl Base {
     pub(super) fn read(&self, cache: Option<&Path>, work: &Work<'_>) -> Result<ImageLayers> {
         let mut layers = ImageLayers::default();
         let wanted = digests_with(cache);
-        let read = read_layers(&self.layout, &self.image, usize::MAX, &wanted, Reading::Unwatched, work)?;
-        layers.push(read, work.observer)?;
-        Ok(layers)
+        let read = read_layers(&self.layout, &self.image, usize::MAX, &wanted, Reading::Unwatched, work);
+        let pushed = read.and_then(|read| layers.push(read, work.observer));
+        pushed.map(|()| layers).map_err(|error| error.of_setting(&self.origin))
     }
 
     pub(super) fn layer_count(&self) -> usize {
@@ -153,15 +164,13 @@ impl Base {
 
     /// Returns the layers as the new manifest lists them, in OCI's media types.
     pub(super) fn layer_descriptors(&self) -> Result<Vec<Descriptor>> {
-        let describe = |layer: &Descriptor| match layer.media_type.kind() {
-            MediaKind::Layer(encoding) => {
-                let media_type = MediaType::layer(encoding);
-                Ok(Descriptor { media_type, ..layer.clone() })
-            }
-            _ => Err(Error::malformed(
-                format!("base image `{}`", self.layout.location()),
-                format!("a layer expected, found `{}`", layer.media_type),
-            )),
+        let describe = |layer: &Descriptor| {
+            let MediaKind::Layer(encoding) = layer.media_type.kind() else {
+                let image = format!("image `{}`", self.layout.location());
+                let error = Error::malformed(image, format!("a layer expected, found `{}`", layer.media_type));
+                return Err(error.of_setting(&self.origin));
+            };
+            Ok(Descriptor { media_type: MediaType::layer(encoding), ..layer.clone() })
         };
         self.image.manifest.value().layers.iter().map(describe).collect()
     }

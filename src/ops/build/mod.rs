@@ -76,8 +76,7 @@ fn build_told(rootfs: &Rootfs, targets: &[Location], options: &BuildOptions, wor
     let start = Instant::now();
     let mut stats = BuildStats { threads: work.threads.get(), ..BuildStats::default() };
     places::check(rootfs, targets, options.base.cache.as_deref())?;
-    let base =
-        spec.base.as_ref().map(|location| Base::open(location, spec.platform.as_ref(), work.limits)).transpose()?;
+    let base = Base::open(spec, work.limits)?;
     let platform = platform(spec, base.as_ref())?;
     let target_options = target_options(options);
     let mut opened = publish::open(targets, &target_options, work)?;

@@ -55,7 +55,13 @@ impl Rootfs {
         if path.symlink_metadata().is_err() {
             refuse_location(&path)?;
         }
-        match FileType::from_raw_mode(fs::metadata(&path).at("read the rootfs", &path)?.mode()) {
+        let found = fs::metadata(&path).at("read the rootfs", &path).map_err(|error| match error.kind() {
+            ErrorKind::NotFound => {
+                error.with_hint("it is a directory or a tar archive, or `-` for an archive on standard input")
+            }
+            _ => error,
+        });
+        match FileType::from_raw_mode(found?.mode()) {
             FileType::Directory => {
                 refuse_layout(&path)?;
                 Ok(Rootfs::Directory(path))
