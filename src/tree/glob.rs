@@ -142,6 +142,19 @@ impl<'a> Exclusion<'a> {
     }
 }
 
+/// What a pattern should be instead that matches nothing: it is anchored at the root of the image.
+pub(crate) fn form_of_idle(pattern: &str) -> Option<String> {
+    let path = pattern.trim_matches('/');
+    let is_dots = |component: &str| matches!(component, "." | "..");
+    if path.split('/').any(is_dots) {
+        let rest: Vec<&str> = path.split('/').filter(|component| !is_dots(component)).collect();
+        let instead = if rest.is_empty() { String::new() } else { format!(": `{}`", rest.join("/")) };
+        return Some(format!("a pattern is a path in the image, without `.` and `..`{instead}"));
+    }
+    let is_lone = !path.contains('/') && !path.is_empty() && !pattern.starts_with('/');
+    is_lone.then(|| format!("it is only looked for at the top, and `**/{path}` in every directory"))
+}
+
 /// Returns a pattern without the slashes around it, or `None` if nothing is left.
 fn without_slashes(pattern: &[u8]) -> Option<&[u8]> {
     let start = pattern.iter().position(|byte| *byte != b'/')?;
@@ -258,6 +271,24 @@ mod tests {
             Excluded { anything: true, idle: vec!["usr/share/*".to_owned(), "var/*".to_owned(), "lib".to_owned()] }
         );
         assert_eq!(Exclusion::new(&Globs::default()).finish(), Excluded::default());
+    }
+
+    #[test]
+    fn a_pattern_that_does_nothing_is_explained() {
+        for (pattern, words) in [
+            ("./dev", "without `.` and `..`: `dev`"),
+            ("./usr/*/", "without `.` and `..`: `usr/*`"),
+            ("../dev", "without `.` and `..`: `dev`"),
+            (".", "without `.` and `..`"),
+            ("*.pyc", "`**/*.pyc` in every directory"),
+            ("tmp/", "`**/tmp` in every directory"),
+        ] {
+            let form = form_of_idle(pattern).unwrap_or_default();
+            assert!(form.ends_with(words), "{pattern}: {form}");
+        }
+        for pattern in ["/tmp", "usr/nowhere/*", "**/*.pyc", "usr/..x", "usr/.*"] {
+            assert_eq!(form_of_idle(pattern), None, "{pattern}");
+        }
     }
 
     #[test]

@@ -31,7 +31,7 @@ pub use device_table::DeviceTable;
 pub(crate) use diff::{diff, diff_by};
 pub use difference::{Change, Difference, FieldChange, FromTo};
 pub use entry::{Device, Entry, Kind, LinkText, Metadata};
-pub(crate) use glob::Excluded;
+pub(crate) use glob::{form_of_idle, Excluded};
 pub use glob::{Globs, DEVELOPMENT};
 pub(crate) use mask::Mask;
 pub use mtime::Mtime;

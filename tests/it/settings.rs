@@ -508,6 +508,16 @@ fn what_is_odd_is_told_and_done_all_the_same() {
             build("v1").args(["--exclude", "/usr/words", "--exclude", "**/*.pyc"]),
             &["nothing in the rootfs matches the pattern to exclude: `**/*.pyc`"],
         ),
+        (
+            build("v1").args(["--exclude", "./usr/words", "--exclude", "*.pyc", "--exclude", "/lost"]),
+            &[
+                "nothing in the rootfs matches the pattern to exclude: `./usr/words`; a pattern is a path in the image, \
+                 without `.` and `..`: `usr/words`",
+                "nothing in the rootfs matches the pattern to exclude: `*.pyc`; it is only looked for at the top, and \
+                 `**/*.pyc` in every directory",
+                "nothing in the rootfs matches the pattern to exclude: `/lost`",
+            ],
+        ),
         (build("v1").args(["--mask", "/tmp"]), &["without a base image, the mask `/tmp` has no effect"]),
         (on_base().args(["--mask", "tmp"]), &[]),
         (
@@ -549,8 +559,8 @@ fn archives_of_a_rootfs_know_what_was_excluded_too() {
     let archive = bench.scratch.join("rootfs.tar");
     fs::write(&archive, tar).unwrap();
     let build = || Tool::build(&archive).oci(&bench.scratch.join("out"));
-    let report = build().args(["-q", "--json", "--exclude", "b"]).run().json();
-    assert_eq!(report["warnings"], json!(["nothing in the rootfs matches the pattern to exclude: `b`"]));
+    let report = build().args(["-q", "--json", "--exclude", "/b"]).run().json();
+    assert_eq!(report["warnings"], json!(["nothing in the rootfs matches the pattern to exclude: `/b`"]));
     let error = build().args(["--exclude", "a"]).run().error();
     assert!(error.contains("nothing is left of the rootfs"), "{error}");
 }

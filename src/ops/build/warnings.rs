@@ -3,11 +3,14 @@
 use crate::error::Result;
 use crate::layer::{Layer, Step};
 use crate::limits::Limits;
-use crate::tree::{Content, Excluded, Ids, Kind, Mask, TarPath, Tree};
+use crate::tree::{form_of_idle, Content, Excluded, Ids, Kind, Mask, TarPath, Tree};
 
 /// Warns about patterns to exclude that match nothing.
 pub(super) fn idle_patterns(excluded: &Excluded) -> impl Iterator<Item = String> + '_ {
-    excluded.idle.iter().map(|pattern| format!("nothing in the rootfs matches the pattern to exclude: `{pattern}`"))
+    excluded.idle.iter().map(|pattern| {
+        let form = form_of_idle(pattern).map(|form| format!("; {form}")).unwrap_or_default();
+        format!("nothing in the rootfs matches the pattern to exclude: `{pattern}`{form}")
+    })
 }
 
 /// Warns about masked paths that neither the base nor the rootfs has.
