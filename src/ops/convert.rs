@@ -103,7 +103,7 @@ fn convert_told(
     let compression = options.compression.map(|wanted| options.target.compression(targets, wanted));
     let (entries, graph, plan, left) = layout.by_one_index(|| {
         let mut entries = transfer::entries(layout)?;
-        let mut beside = None;
+        let mut beside = Vec::new();
         let attestations = layout.attestations(layout.meant()?.iter().map(DescriptorPath::entry))?;
         if let Some(platform) = &options.platform {
             (entries, beside) = transfer::of_platform(layout, &entries, platform)?;

@@ -162,6 +162,33 @@ fn an_attestation_goes_with_its_image() {
     assert_good(&scratch, "oci:flat");
 }
 
+/// What has a subject and is listed only in the index of its image stays behind with the index.
+#[test]
+fn what_an_index_lists_about_an_image_that_is_taken_alone_is_told() {
+    let scratch = Scratch::new();
+    let layout = ByHand::at(&scratch.join("L"));
+    let images = ["amd64", "riscv64"].map(|architecture| layout.platform(architecture, None));
+    let [of_a, of_b] = [0, 1].map(|at: usize| {
+        let statement = layout.blob(format!("statement {at}").as_bytes(), "application/vnd.in-toto+json");
+        let config = layout.blob(b"{}", "application/vnd.oci.empty.v1+json");
+        let subject = json!({"mediaType": MANIFEST, "digest": images[at]["digest"], "size": images[at]["size"]});
+        layout.document(&json!({
+            "schemaVersion": 2, "mediaType": MANIFEST, "artifactType": "application/vnd.in-toto+json",
+            "config": config, "layers": [statement], "subject": subject,
+        }))
+    });
+    let [a, b] = &images;
+    layout.list(&[named(&layout.index(&[a.clone(), b.clone(), of_a.clone(), of_b.clone()]), "v1")]);
+    for source in ["oci:L:v1", "oci:L"] {
+        let said = told(&scratch, &["convert", source, "oci:out:x", "--platform", "linux/amd64"]);
+        let line = format!("artifact {} is about {}, and does not go along\n", &digest(&of_a)[..19], digest(a));
+        assert!(said.ends_with(&line) && said.lines().count() == 1, "{source}: {said}");
+        assert_good(&scratch, "oci:out");
+        fs::remove_dir_all(scratch.join("out")).unwrap();
+    }
+    assert_eq!(told(&scratch, &["convert", "oci:L:v1", "oci:out"]), "");
+}
+
 /// An image that is taken alone leaves its attestation behind, and one line says so.
 #[test]
 fn what_is_left_behind_is_told() {

@@ -22,13 +22,20 @@ pub(crate) fn left_attestations<'d>(
     let warning = |image: &Digest| {
         let left = left.get(image)?;
         let first = left.first()?;
-        let (what, first) = (kind_of_referrer(first), first.digest.short());
         Some(match left.len() {
-            1 => format!("{what} {first} is about {image}, and does not go along"),
-            count => format!("{what} {first} and {} more are about {image}, and do not go along", count - 1),
+            1 => left_of(kind_of_referrer(first), first, image),
+            count => {
+                let (what, first) = (kind_of_referrer(first), first.digest.short());
+                format!("{what} {first} and {} more are about {image}, and do not go along", count - 1)
+            }
         })
     };
     images.into_iter().filter_map(warning).collect()
+}
+
+/// The warning about one of them.
+pub(super) fn left_of(what: &str, left: &Descriptor, image: &Digest) -> String {
+    format!("{what} {} is about {image}, and does not go along", left.digest.short())
 }
 
 /// A warning about entries beside the images that are taken, which are about none of these. `None` if there are none.

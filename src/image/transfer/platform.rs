@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 
+use crate::digest::Digest;
 use crate::error::Result;
-use crate::image::transfer::attestations::left_beside;
+use crate::image::transfer::attestations::{left_beside, left_of};
 use crate::image::transfer::entry::{attached_to, EntryKind, IndexEntry};
 use crate::layout::{choose, fitting, is_artifact, Choice, Graph, Layout, NodeContent};
 use crate::media_type::MediaKind;
@@ -11,12 +12,12 @@ use crate::oci::Descriptor;
 use crate::platform::PlatformPattern;
 
 /// Replaces each image entry by its image for the platform, and keeps what is attached to these images. All else is
-/// dropped. Returns a warning about what was beside other images.
+/// dropped. Returns warnings about what was beside other images, and about what only an index tells of the chosen ones.
 pub(crate) fn of_platform(
     layout: &Layout,
     entries: &[IndexEntry],
     platform: &PlatformPattern,
-) -> Result<(Vec<IndexEntry>, Option<String>)> {
+) -> Result<(Vec<IndexEntry>, Vec<String>)> {
     let graph = Graph::read(layout, entries.iter().map(|entry| &entry.descriptor))?;
     let mut chosen = images(&graph, entries, platform)?;
     let attached = attached_to(entries, &graph, chosen.iter().map(|entry| &entry.descriptor.digest));
@@ -28,8 +29,25 @@ pub(crate) fn of_platform(
     };
     let left: Vec<&Descriptor> = entries.iter().filter(is_left).map(|entry| &entry.descriptor).collect();
     let attached: Vec<IndexEntry> = attached.into_iter().cloned().collect();
+    let mut warnings = left_within(&graph, &chosen, &attached);
+    warnings.extend(left_beside(&left));
     chosen.extend(attached);
-    Ok((chosen, left_beside(&left)))
+    Ok((chosen, warnings))
+}
+
+/// Warnings about what has a chosen image as its subject and stands with it in an index that is not taken. What `BuildKit`
+/// annotates is told elsewhere.
+fn left_within(graph: &Graph<'_>, chosen: &[IndexEntry], attached: &[IndexEntry]) -> Vec<String> {
+    let is_in =
+        |entries: &[IndexEntry], digest: &Digest| entries.iter().any(|entry| entry.descriptor.digest == *digest);
+    let left = graph.nodes().filter(|node| {
+        node.descriptor.attested().is_none()
+            && !is_in(chosen, &node.descriptor.digest)
+            && !is_in(attached, &node.descriptor.digest)
+    });
+    let subject = left.filter_map(|node| Some((&node.descriptor, &node.content.subject()?.digest)));
+    let of_chosen = subject.filter(|(_, subject)| is_in(chosen, subject));
+    of_chosen.map(|(left, subject)| left_of("artifact", left, subject)).collect()
 }
 
 fn images(graph: &Graph<'_>, entries: &[IndexEntry], platform: &PlatformPattern) -> Result<Vec<IndexEntry>> {
