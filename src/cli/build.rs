@@ -29,9 +29,13 @@ use super::{input, names_image, say, text, Answer, Session};
 /// Each setting comes from its flag, the environment or the variables file; the first that has it wins. An empty
 /// variable counts as unset. In variables, lists are shell words.
 #[derive(clap::Args)]
-#[command(after_help = "Examples:
+#[command(
+    override_usage = "ocibake build [OPTIONS] <ROOTFS> <TARGETS>...\n       \
+                      ocibake build [OPTIONS] --overlay-upper <DIR> <TARGETS>...",
+    after_help = "Examples:
   ocibake build rootfs oci:out:v1 out.tar.zst --arch $(uname -m) --cmd '/bin/sh -l' --label .vendor=ACME
-  ocibake build rootfs docker-archive:app.tar:team/app:v1 --additional-tag :latest --arch arm64")]
+  ocibake build rootfs docker-archive:app.tar:team/app:v1 --additional-tag :latest --arch arm64"
+)]
 pub(super) struct Args {
     /// The root filesystem: a directory, or a tar archive (plain, gzip, xz, zstd or bzip2; `-` is standard input)
     ///

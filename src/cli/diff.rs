@@ -23,7 +23,7 @@ use super::{Answer, Session};
 ///
 /// Exit status: 0 no difference, 1 differences, 2 trouble.
 #[derive(clap::Args)]
-#[command(after_help = "Example:\n  ocibake diff oci:out:v1 oci:out:v2\n  ocibake diff oci:out:v1 rootfs")]
+#[command(after_help = "Examples:\n  ocibake diff oci:out:v1 oci:out:v2\n  ocibake diff oci:out:v1 rootfs")]
 pub(super) struct Args {
     /// An image, or a directory with a rootfs
     old: OsString,

@@ -67,7 +67,7 @@ fn write_page(
     let man = Man::new(command.clone().mut_args(in_full)).date("").manual("ocibake");
     man.render_title(&mut page)?;
     man.render_name_section(&mut page)?;
-    man.render_synopsis_section(&mut page)?;
+    synopsis(verb).to_writer(&mut page)?;
     man.render_description_section(&mut page)?;
     man.render_options_section(&mut page)?;
     if verb.has_subcommands() {
@@ -100,6 +100,19 @@ fn write_page(
     rest.text([roman(others.collect::<Vec<_>>().join(", "))]);
     rest.to_writer(&mut page)?;
     Ok(fs::write(&path, page).map_err(|cause| Error::Io { action: "write", path, cause })?)
+}
+
+/// How it is typed, as the help says. A list of all options would say neither which arguments repeat nor what else there is.
+fn synopsis(verb: &clap::Command) -> Roff {
+    let usage = verb.clone().render_usage().to_string();
+    let mut roff = Roff::new();
+    roff.control("SH", ["SYNOPSIS"]);
+    roff.control("nf", []);
+    for line in usage.trim_start_matches("Usage: ").lines() {
+        roff.text([roman(line.trim())]);
+    }
+    roff.control("fi", []);
+    roff
 }
 
 /// A page has room for what `-h` leaves out, and without a long text it would leave out the short one too.

@@ -51,7 +51,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "LIMIT")]
     fail_if: Vec<Limit>,
 
-    /// Work with so many threads [default: the machine's cores]
+    /// Number of threads [default: the machine's cores]
     #[arg(long, value_name = "N", value_parser = count, allow_hyphen_values = true)]
     threads: Option<NonZeroUsize>,
 
@@ -59,7 +59,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "HOW", default_value = "auto")]
     progress: ProgressMode,
 
-    /// Print an object for programs
+    /// Print a report in JSON
     #[arg(long)]
     json: bool,
 }

@@ -114,6 +114,19 @@ fn help(variable: &Variable) -> String {
 }
 
 fn value_name(variable: &Variable) -> &'static str {
+    match variable.flag.unwrap_or_default() {
+        "--arch" | "--target-arch" => return "ARCH",
+        "--base" => return "IMAGE",
+        "--cache" => return "DIR",
+        "--compression" => return "COMPRESSION",
+        "--created" => return "TIME",
+        "--exclude" => return "GLOB",
+        "--port" => return "PORT",
+        "--repository" | "--tag" => return "NAME",
+        "--user" => return "USER[:GROUP]",
+        "--volume" | "--working-dir" => return "PATH",
+        _ => {}
+    }
     match variable.kind {
         VariableKind::Text => "VALUE",
         VariableKind::Command => "WORDS",

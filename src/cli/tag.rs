@@ -22,7 +22,7 @@ pub(super) struct Args {
     #[arg(value_parser = clap::value_parser!(OsString))]
     image: OsString,
 
-    /// The names
+    /// The names that it gets: `v2`, `team/app:v2`
     #[arg(required = true, value_name = "NAME")]
     names: Vec<String>,
 

@@ -16,7 +16,7 @@ use super::{image_before, say, text, Answer, Session};
 /// listed. Nothing is inherited from the parent directory. The directory appears when it is complete, and not at all if
 /// anything fails.
 #[derive(clap::Args)]
-#[command(after_help = "Example:\n  ocibake unpack oci:out:v1 rootfs\n  fakeroot ocibake unpack image.tar rootfs")]
+#[command(after_help = "Examples:\n  ocibake unpack oci:out:v1 rootfs\n  fakeroot ocibake unpack image.tar rootfs")]
 pub(super) struct Args {
     /// The image
     image: OsString,

@@ -38,7 +38,7 @@ pub(super) fn explanation(error: &clap::Error, words: &[String]) -> (String, Opt
                     return (error.to_string(), super::hints::of(&error));
                 }
                 let usage = given(ContextKind::Usage).trim_start_matches("Usage: ").to_owned();
-                let usage = Some(format!("it is `{}`", one_line(&usage))).filter(|_| !usage.is_empty());
+                let usage = Some(format!("it is `{}`", one_line(&usage, words))).filter(|_| !usage.is_empty());
                 return (format!("one argument too many: `{}`", as_typed(&flag)), usage);
             }
             let message = format!("there is no flag `{}`", as_typed(&flag));
@@ -65,9 +65,10 @@ pub(super) fn explanation(error: &clap::Error, words: &[String]) -> (String, Opt
             (message, suggested.or_else(|| Some(HELP.to_owned())))
         }
         ErrorKind::MissingRequiredArgument => {
-            let missing: Vec<String> = context(error, ContextKind::InvalidArg).iter().map(|arg| named(arg)).collect();
+            let usage = one_line(given(ContextKind::Usage).trim_start_matches("Usage: "), words);
+            let missing: Vec<String> =
+                context(error, ContextKind::InvalidArg).iter().flat_map(|arg| each(arg, &usage)).collect();
             let is = if missing.len() == 1 { "is" } else { "are" };
-            let usage = one_line(given(ContextKind::Usage).trim_start_matches("Usage: "));
             (format!("{} {is} missing", missing.join(" and ")), Some(usage).filter(|usage| !usage.is_empty()))
         }
         ErrorKind::ArgumentConflict => {
@@ -82,15 +83,30 @@ pub(super) fn explanation(error: &clap::Error, words: &[String]) -> (String, Opt
     }
 }
 
-/// The words of a usage that may be wrapped, and may have alternatives that begin with the program again.
-fn one_line(usage: &str) -> String {
+/// The words of a usage that may be wrapped. Of alternatives, which begin with the program again, it is the one with a flag
+/// that was typed, or else the first.
+fn one_line(usage: &str, typed: &[String]) -> String {
     let program = usage.split_whitespace().next().unwrap_or_default().to_owned();
-    let lines = usage.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "));
-    lines.fold(String::new(), |all, line| match (all.is_empty(), line.split(' ').next() == Some(&program)) {
-        (true, _) => line,
-        (false, true) => format!("{all} or {line}"),
-        (false, false) => format!("{all} {line}"),
-    })
+    let mut alternatives: Vec<Vec<&str>> = Vec::new();
+    for word in usage.split_whitespace() {
+        match alternatives.last_mut() {
+            Some(last) if word != program => last.push(word),
+            _ => alternatives.push(vec![word]),
+        }
+    }
+    let is_typed = |word: &&str| word.starts_with("--") && typed.iter().any(|typed| typed == word);
+    let meant = alternatives.iter().find(|words| words.iter().any(is_typed));
+    meant.or(alternatives.first()).map(|words| words.join(" ")).unwrap_or_default()
+}
+
+/// The names of an argument that stands for several, as far as they are in a usage: `<IMAGE... TARGET>...`.
+fn each(argument: &str, usage: &str) -> Vec<String> {
+    match argument.strip_prefix('<').and_then(|list| list.strip_suffix(">...")).filter(|list| list.contains(' ')) {
+        Some(list) => {
+            list.split(' ').filter(|name| usage.split(' ').any(|word| word == *name)).map(str::to_owned).collect()
+        }
+        None => vec![named(argument)],
+    }
 }
 
 /// Has the same form as the error of a setting.
@@ -320,6 +336,8 @@ mod tests {
             ("config o --clear foo", "--clear: `foo` is not accepted: one of `entrypoint`, `cmd`", ""),
             ("build r", "TARGETS... is missing", "ocibake build"),
             ("verify", "IMAGE is missing", "ocibake verify"),
+            ("index", "IMAGE... and TARGET are missing", "ocibake index [OPTIONS] IMAGE... TARGET"),
+            ("index --remove arm64", "TARGET is missing", "ocibake index [OPTIONS] --remove PLATFORM TARGET"),
         ] {
             let (found, found_hint) = explained("ocibake", line);
             assert!(found.starts_with(message), "{line}: {found}");

@@ -143,7 +143,7 @@ variables! {
     COMPRESSION = Text "OCI_IMAGE_COMPRESSION" Some("--compression"),
         "`gzip[:LEVEL]` (default), `zstd[:LEVEL]` or `none`";
     EXCLUDE = List "OCI_IMAGE_EXCLUDE" Some("--exclude"),
-        "globs of paths in the image that are left out";
+        "globs of paths in the image to leave out; `**/*.pyc` in any directory";
     QA = List "OCI_IMAGE_QA" Some("--check"),
         "what is checked, and how it weighs: `NAME:error`, `:warn`, `:skip`";
     LAYERS = List "OCI_IMAGE_LAYERS" Some("--layers"),

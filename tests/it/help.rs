@@ -94,6 +94,14 @@ fn man_pages_hold_what_help_has_no_room_for() {
             assert_eq!(heading.count(), 1, "{name}: {section}");
         }
         let verb = name.trim_start_matches("ocibake-").trim_end_matches(".1");
+        // What the help says, line by line: which arguments repeat, and what else can be typed.
+        let shown = help(&[if verb == "ocibake" { "--help" } else { verb }, "-h"], "100");
+        let usage = shown.lines().skip_while(|line| !line.starts_with("Usage: ")).take_while(|line| !line.is_empty());
+        let usage: Vec<&str> = usage.map(|line| line.trim_start_matches("Usage: ").trim()).collect();
+        let synopsis = text.lines().skip_while(|line| *line != ".SH SYNOPSIS").skip(1);
+        let synopsis: Vec<&str> =
+            synopsis.take_while(|line| !line.starts_with(".SH")).filter(|line| !line.starts_with('.')).collect();
+        assert_eq!(synopsis, usage, "{name}");
         let has_example = help(&[if verb == "ocibake" { "--help" } else { verb }, "-h"], "100").contains("Example");
         assert_eq!(text.contains("EXAMPLES"), has_example, "{name}");
         let flags = help(&[if verb == "ocibake" { "--help" } else { verb }, "--help"], "100");

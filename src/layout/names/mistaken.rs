@@ -54,9 +54,15 @@ fn meant(word: &str) -> Option<&'static str> {
     MEANT.iter().find(|(mistaken, _)| *mistaken == plain).map(|(_, meant)| *meant)
 }
 
-/// Refuses an image where a path is wanted: `oci:out` for a directory, which would get just this name. `wanted` says what
-/// the path is for.
+/// Refuses an image where a path is wanted: `oci:out` for a directory, which would get just this name; and `-`, which means
+/// a stream elsewhere. `wanted` says what the path is for.
 pub fn refuse_location_as_path(wanted: &str, path: &Path) -> Result<(), Error> {
+    if path == Path::new("-") {
+        return Err(Error::refused_with_hint(
+            format!("`-`: {wanted} is wanted, found `-`, which means a stream elsewhere"),
+            "no stream is taken here: a file or directory of this name is `./-`",
+        ));
+    }
     let Some(text) = path.to_str().filter(|_| path.symlink_metadata().is_err()) else { return Ok(()) };
     let Some((word, rest)) = text.split_once(':').filter(|(word, _)| is_transport(word)) else { return Ok(()) };
     let text = as_typed(text);

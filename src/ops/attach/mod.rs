@@ -11,7 +11,7 @@ use serde::Serialize;
 use crate::digest::Digest;
 use crate::error::{Error, ErrorKind, IoContext, Result};
 use crate::json;
-use crate::layout::{is_referrers_tag, referrers_tag, Draft, Location, Stage, Transaction};
+use crate::layout::{is_referrers_tag, referrers_tag, refuse_location_as_path, Draft, Location, Stage, Transaction};
 use crate::media_type::{MediaKind, MediaType};
 use crate::oci::annotations::TITLE;
 use crate::oci::{Annotations, Descriptor, Document, Index, Manifest, RefName};
@@ -137,6 +137,7 @@ struct Content<'a> {
 
 impl<'a> Content<'a> {
     fn open(path: &'a Path, observer: &'a dyn Observer) -> Result<Self> {
+        refuse_location_as_path("a file to attach", path)?;
         let file = File::open(path).at("open", path)?;
         if file.metadata().at("open", path)?.is_dir() {
             let message = format!("`{}`: a file to attach is wanted, found a directory", path.display());
