@@ -33,6 +33,45 @@ fn refused(scratch: &Scratch, cases: &[(&str, &str, &str)]) {
     }
 }
 
+/// `-` is a stream where one can be meant, and nowhere the name of a file or directory.
+#[test]
+fn a_dash_where_no_stream_is_taken_is_no_name() {
+    let scratch = Scratch::new();
+    images(&scratch);
+    let hint = "a file or directory of this name is `./-`";
+    let build = |flags: &str| format!("build rootfs oci:new --arch amd64 {flags}");
+    for (line, wanted) in [
+        ("attach oci:good:v1 -".to_owned(), "`-`: a file to attach is wanted"),
+        (build("--vars -"), "--vars: `-`: a file is wanted"),
+        (build("--device-table -"), "--device-table: `-`: a file is wanted"),
+        (build("--package-map - --layers packages"), "--package-map: `-`: a file is wanted"),
+        (build("--cache -"), "--cache: `-`: the directory of a cache is wanted"),
+        ("man -".to_owned(), "`-`: a directory is wanted"),
+        ("unpack oci:good:v1 -".to_owned(), "`-`: a new or empty directory is wanted"),
+    ] {
+        refused(&scratch, &[(&line, &format!("{wanted}, found `-`, which means a stream elsewhere"), "`./-`")]);
+        assert!(line.starts_with("unpack") || typed(&scratch, &words_of(&line)).error().ends_with(hint), "{line}");
+    }
+}
+
+fn words_of(line: &str) -> Vec<&str> {
+    line.split(' ').collect()
+}
+
+#[test]
+fn what_is_missing_is_named_with_the_usage_that_was_begun() {
+    let scratch = Scratch::new();
+    for (line, error, hint) in [
+        ("index", "IMAGE... and TARGET are missing", "ocibake index [OPTIONS] IMAGE... TARGET"),
+        ("index --remove arm64", "TARGET is missing", "ocibake index [OPTIONS] --remove PLATFORM TARGET"),
+        ("build", "ROOTFS and TARGETS... are missing", "ocibake build [OPTIONS] <ROOTFS> <TARGETS>..."),
+        ("build --overlay-upper u", "ROOTFS is missing", "ocibake build [OPTIONS] --overlay-upper <DIR> <TARGETS>..."),
+        ("attach oci:good:v1", "FILE is missing", "ocibake attach <IMAGE> <FILE>"),
+    ] {
+        assert_eq!(typed(&scratch, &words_of(line)).error().trim_end(), format!("{error}\nhint: {hint}"), "{line}");
+    }
+}
+
 #[test]
 fn an_image_that_is_not_here_may_be_in_a_registry() {
     let scratch = Scratch::new();
