@@ -4,7 +4,7 @@ use std::io;
 
 use crate::hint::{Hint, OptionName};
 
-/// How large layers and archives that others made may be when they are read.
+/// How large layers, archives and documents that others made may be when they are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {
@@ -15,12 +15,28 @@ pub struct Limits {
     /// The bytes of the names and attributes of a layer, each value that many entries share counted once, and 128 for each
     /// entry.
     pub metadata: u64,
+    /// The bytes of `index.json`, also where it is written: what is written can be read again.
+    pub(crate) index: u64,
+    /// Likewise those of any other document.
+    pub(crate) document: u64,
 }
 
+/// The largest document that is read: what registries accept (distribution-spec, spec.md#pushing-manifests).
+pub const MAX_DOCUMENT_SIZE: u64 = 4 << 20;
+
+/// The largest `index.json` that is read and written. No registry sees it, and a layout may list many images.
+pub const MAX_INDEX_SIZE: u64 = 64 << 20;
+
 impl Default for Limits {
-    /// 64 GiB, 1000 times, 512 MiB.
+    /// 64 GiB, 1000 times, 512 MiB; [`MAX_INDEX_SIZE`] and [`MAX_DOCUMENT_SIZE`].
     fn default() -> Self {
-        Limits { unpacked: 64 << 30, ratio: 1000, metadata: 512 << 20 }
+        Limits {
+            unpacked: 64 << 30,
+            ratio: 1000,
+            metadata: 512 << 20,
+            index: MAX_INDEX_SIZE,
+            document: MAX_DOCUMENT_SIZE,
+        }
     }
 }
 
@@ -82,7 +98,7 @@ mod tests {
 
     #[test]
     fn what_is_large_or_dense_is_refused() {
-        let limits = Limits { unpacked: 1 << 30, ratio: 10, metadata: 100 };
+        let limits = Limits { unpacked: 1 << 30, ratio: 10, metadata: 100, ..Limits::default() };
         for (compressed, unpacked, taken) in [
             (1, 64 << 20, true),
             (1, (64 << 20) + 10, true),

@@ -196,7 +196,7 @@ mod tests {
             state ^= state << 17;
             match state % 4 {
                 0 => bytes.extend_from_slice(format!("entry {} of a tree, mode 0644\n", state % 1000).as_bytes()),
-                1 => bytes.resize(bytes.len() + (state % 700) as usize, 0),
+                1 => bytes.extend_from_slice(&[0; 700][..(state % 700) as usize]),
                 _ => bytes.extend_from_slice(&state.to_le_bytes()),
             }
         }

@@ -54,7 +54,7 @@ pub(crate) use transaction::{
 };
 
 use crate::digest::Digest;
-use crate::oci::{MAX_DOCUMENT_SIZE, MAX_INDEX_SIZE};
+use crate::limits::Limits;
 
 /// The file that marks a layout.
 pub(crate) const MARKER: &str = "oci-layout";
@@ -65,11 +65,11 @@ pub(crate) const INDEX: &str = "index.json";
 pub(crate) const BLOBS: &str = "blobs";
 
 /// Returns how many bytes a document that has this name may have, for those who write it as for those who read it.
-pub(crate) fn size_limit(name: &str) -> u64 {
+pub(crate) fn size_limit(name: &str, limits: Limits) -> u64 {
     if name == INDEX {
-        MAX_INDEX_SIZE
+        limits.index
     } else {
-        MAX_DOCUMENT_SIZE
+        limits.document
     }
 }
 

@@ -17,7 +17,7 @@ use crate::layout::docker::{is_docker_archive, DockerArchive};
 use crate::layout::graph::Snapshot;
 use crate::layout::{blob_path, digest_of_path, size_limit, Location, Transport, BLOBS, INDEX, MARKER};
 use crate::limits::Limits;
-use crate::oci::{Descriptor, Document, Index, LayoutMarker, MAX_DOCUMENT_SIZE, MAX_INDEX_SIZE};
+use crate::oci::{Descriptor, Document, Index, LayoutMarker};
 
 /// A layout that is read, as a directory or an archive.
 #[derive(Debug)]
@@ -193,7 +193,7 @@ impl Layout {
     pub(super) fn raw_index(&self) -> Result<Option<Vec<u8>>> {
         let Some((reader, _)) = self.file(INDEX)? else { return Ok(None) };
         let mut raw = Vec::new();
-        reader.take(MAX_INDEX_SIZE + 1).read_to_end(&mut raw).at("read", &self.location.path)?;
+        reader.take(self.limits.index.saturating_add(1)).read_to_end(&mut raw).at("read", &self.location.path)?;
         Ok(Some(raw))
     }
 
@@ -204,7 +204,8 @@ impl Layout {
             self.refuse_other_content()?;
             return Err(Error::malformed(self.location.to_string(), reason));
         };
-        Document::parse(read_up_to(size_limit(name), reader, size, &subject, &self.location.path)?, &subject)
+        let limit = size_limit(name, self.limits);
+        Document::parse(read_document(limit, reader, size, &subject, &self.location.path)?, &subject)
     }
 
     /// Refuses what holds something, and nothing of a layout: a root filesystem.
@@ -339,7 +340,7 @@ impl Read for OpenFile {
 /// Whether the index of an archive lists anything. True if it cannot be read.
 fn lists_something(archive: &Archive) -> bool {
     let Ok(Some((reader, _))) = archive.file(INDEX) else { return true };
-    let index: Result<Index, _> = serde_json::from_reader(reader.take(MAX_INDEX_SIZE));
+    let index: Result<Index, _> = serde_json::from_reader(reader.take(archive.limits().index));
     index.map_or(true, |index| !index.manifests.is_empty())
 }
 
@@ -355,12 +356,8 @@ fn size_of_file(metadata: &fs::Metadata, path: &Path) -> Result<u64> {
 #[allow(clippy::cast_possible_wrap)]
 const NONBLOCK: i32 = OFlags::NONBLOCK.bits() as i32;
 
-/// Reads a document of limited size. In errors, `subject` names the document and `path` the file that holds it.
-pub(super) fn read_document(reader: impl Read, size: u64, subject: &str, path: &Path) -> Result<Vec<u8>> {
-    read_up_to(MAX_DOCUMENT_SIZE, reader, size, subject, path)
-}
-
-fn read_up_to(limit: u64, reader: impl Read, size: u64, subject: &str, path: &Path) -> Result<Vec<u8>> {
+/// Reads a document of `limit` bytes at most. In errors, `subject` names the document and `path` the file that holds it.
+pub(super) fn read_document(limit: u64, reader: impl Read, size: u64, subject: &str, path: &Path) -> Result<Vec<u8>> {
     if size > limit {
         let reason = format!("a document of {} MiB at most expected, found {size} bytes", limit >> 20);
         return Err(Error::malformed(subject, reason));

@@ -7,12 +7,6 @@ use crate::json::refuse_repeated;
 use crate::media_type::MediaType;
 use crate::oci::Descriptor;
 
-/// The largest document that is read: what registries accept (distribution-spec, spec.md#pushing-manifests).
-pub const MAX_DOCUMENT_SIZE: u64 = 4 << 20;
-
-/// The largest `index.json` that is read and written. No registry sees it, and a layout may list many images.
-pub const MAX_INDEX_SIZE: u64 = 64 << 20;
-
 /// A document's bytes together with their parsed value.
 ///
 /// The digest belongs to the bytes: a document from elsewhere is copied unchanged, and only [`seal`](Document::seal)

@@ -26,7 +26,7 @@ mod ref_name;
 pub use config::{ContainerConfig, Healthcheck, History, ImageConfig, RootFs};
 pub use descriptor::Descriptor;
 pub(crate) use descriptor::{size as descriptor_size, total_size};
-pub use document::{Document, MAX_DOCUMENT_SIZE, MAX_INDEX_SIZE};
+pub use document::Document;
 pub use index::{Index, LayoutMarker};
 pub use manifest::Manifest;
 pub use ref_name::RefName;

@@ -154,7 +154,7 @@ fn found(summary: &str) -> (usize, usize) {
 
 #[test]
 fn the_layer_is_the_same_with_and_without() {
-    for compression in ["gzip", "gzip:9", "zstd"] {
+    for compression in ["gzip", "gzip:4", "zstd"] {
         let place = Place::new("cache-same");
         let mut files = Files::new();
         let (_, plain) = place.write(&files, compression, None);
@@ -202,7 +202,7 @@ fn other_encodings_are_others_blocks() {
     let place = Place::new("cache-encodings");
     let files = Files::new();
     let _ = place.bake(&files, "gzip:6");
-    for compression in ["gzip", "gzip:9", "zstd", "zstd:5"] {
+    for compression in ["gzip", "gzip:4", "zstd", "zstd:5"] {
         let (_, bytes, summary) = place.bake(&files, compression);
         assert!(bytes == place.write(&files, compression, None).1);
         assert_eq!(found(&summary).0, 0, "{compression}: {summary}");

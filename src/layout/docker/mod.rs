@@ -14,7 +14,7 @@ mod v1;
 mod writer;
 
 pub(super) use reader::{is_docker_archive, DockerArchive};
-pub(super) use writer::{plan, Planned};
+pub(super) use writer::plan;
 
 use std::collections::BTreeMap;
 

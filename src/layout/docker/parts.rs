@@ -37,7 +37,8 @@ pub(super) fn member(archive: &Archive, path: &str) -> Result<String> {
 /// Reads the bytes of a document.
 pub(super) fn read(archive: &Archive, name: &str) -> Result<Vec<u8>> {
     let Some((reader, size)) = archive.file(name)? else { return Err(archive.lacks(name)) };
-    read_document(reader, size, &format!("{}: `{name}`", archive.name()), archive.path())
+    let subject = format!("{}: `{name}`", archive.name());
+    read_document(archive.limits().document, reader, size, &subject, archive.path())
 }
 
 /// Reads a document. Returns `None` if it is missing.

@@ -31,10 +31,14 @@ type Members = BTreeMap<String, Vec<u8>>;
 
 impl Making {
     fn new(test: &str, form: DockerForm) -> Self {
+        Making::within(test, form, Limits::default())
+    }
+
+    fn within(test: &str, form: DockerForm, limits: Limits) -> Self {
         let home = TempDir::new(test);
         let target = format!("docker-archive:{}", home.path().join("image.tar").display());
         let location = Location::parse(OsStr::new(&target)).unwrap();
-        let target = Transaction::create(&location, form, Checksum::None, Limits::default()).unwrap();
+        let target = Transaction::create(&location, form, Checksum::None, limits).unwrap();
         Making { home, target, listed: Vec::new() }
     }
 
@@ -247,12 +251,13 @@ fn a_layer_that_is_not_its_diff_id_is_found_out() {
 /// What is written can be read again, also by the other verbs: they know one limit.
 #[test]
 fn a_list_that_is_too_large_to_be_read_again_is_not_written() {
-    let mut making = Making::new("docker-long-list", DockerForm::Dual);
+    let limits = Limits { document: 1 << 20, ..Limits::default() };
+    let mut making = Making::within("docker-long-list", DockerForm::Dual, limits);
     let image = making.image("amd64", &["layer"]);
     let repository = "r".repeat(230);
-    for number in 0..18_500 {
+    for number in 0..4_600 {
         making.list(&image, &[(CONTAINERD_NAME, &format!("docker.io/library/{repository}:{number}"))]);
     }
     let error = making.made().err().expect("a refusal").to_string();
-    assert!(error.contains("`manifest.json` of 4 MiB at most can be read again, found 4"), "{error}");
+    assert!(error.contains("`manifest.json` of 1 MiB at most can be read again, found 1"), "{error}");
 }

@@ -90,10 +90,10 @@ impl Planned {
     }
 
     /// Returns the name and the size of a document that is too large to be read again.
-    pub(in crate::layout) fn beyond_limit(&self) -> Option<(&str, u64)> {
+    pub(in crate::layout) fn beyond_limit(&self, limits: Limits) -> Option<(&str, u64)> {
         let FileSource::Made(bytes) = &self.source else { return None };
         let size = bytes.len() as u64;
-        (size > size_limit(&self.name)).then_some((&self.name, size))
+        (size > size_limit(&self.name, limits)).then_some((&self.name, size))
     }
 
     /// Opens the file. A layer is first decompressed into a file from `scratch`, since a tar header needs its size.

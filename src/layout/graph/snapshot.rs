@@ -134,7 +134,8 @@ impl Documents for Layout {
             None => stored,
         };
         let subject = self.subject(&descriptor.digest);
-        let raw: Arc<[u8]> = read_document(reader, descriptor.size, &subject, &self.location().path)?.into();
+        let limit = self.limits().document;
+        let raw: Arc<[u8]> = read_document(limit, reader, descriptor.size, &subject, &self.location().path)?.into();
         locked(&self.snapshot.documents).keep(&descriptor.digest, &raw);
         Ok(Some(raw))
     }

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::layout::graph::documents::{DocumentLinks, Documents};
+use crate::limits::MAX_DOCUMENT_SIZE;
 use crate::media_type::MediaKind;
-use crate::oci::{Descriptor, MAX_DOCUMENT_SIZE};
+use crate::oci::Descriptor;
 use crate::platform::Platform;
 
 /// How deeply indexes may be nested. More than two levels are not seen in practice.

@@ -46,8 +46,9 @@ impl Transaction {
                 let blobs = self.stage.blobs().keys().cloned();
                 let planned =
                     docker::plan(&staged, &index.manifests, blobs, form).map_err(|error| self.about_staged(error))?;
-                if let Some((name, size)) = planned.iter().find_map(docker::Planned::beyond_limit) {
-                    return Err(too_large(&self.target, &format!("`{name}`"), size, size_limit(name)));
+                if let Some((name, size)) = planned.iter().find_map(|file| file.beyond_limit(self.stage.limits())) {
+                    let limit = size_limit(name, self.stage.limits());
+                    return Err(too_large(&self.target, &format!("`{name}`"), size, limit));
                 }
                 let files = planned.into_iter().map(|file| file.open(&staged, || self.stage.scratch_file()));
                 self.write_archive(files, codec, work)?

@@ -19,7 +19,7 @@ use crate::layout::transaction::stage::too_large;
 use crate::layout::transaction::target::{check_directory, TargetKind};
 use crate::layout::transaction::{staging, Draft, Existing, Transaction};
 use crate::layout::{blob_path, Layout, INDEX, MARKER};
-use crate::oci::{Document, Index, LayoutMarker, MAX_INDEX_SIZE};
+use crate::oci::{Document, Index, LayoutMarker};
 use crate::work::Work;
 
 /// What a change did to other entries of its target.
@@ -306,8 +306,9 @@ impl Transaction {
     pub(super) fn write_index(&self, index: Index) -> Result<PathBuf> {
         let document = Document::seal(index);
         let size = document.raw().len() as u64;
-        if size > MAX_INDEX_SIZE {
-            return Err(too_large(&self.target, "an index", size, MAX_INDEX_SIZE));
+        let limit = self.stage.limits().index;
+        if size > limit {
+            return Err(too_large(&self.target, "an index", size, limit));
         }
         self.stage.write(INDEX, document.raw())
     }

@@ -78,8 +78,8 @@ impl Transaction {
             )
             .of_kind(ErrorKind::NotFound));
         }
-        let transaction = Transaction::new(target, TargetKind::of(target, form, limits)?, Existing::Superseded)
-            .with_checksum(checksum)?;
+        let kind = TargetKind::of(target, form, limits)?;
+        let transaction = Transaction::new(target, kind, Existing::Superseded, limits).with_checksum(checksum)?;
         // Report a target that cannot be written now, not after hours of work.
         transaction.stage.directory()?;
         Ok(transaction)
@@ -104,7 +104,7 @@ impl Transaction {
                 format!("image `{location}`: a layout or an archive is wanted, found a device, pipe or socket");
             return Err(Error::refused(message).of_kind(ErrorKind::Invalid));
         };
-        Ok(Transaction::new(location, kind, Existing::Edited))
+        Ok(Transaction::new(location, kind, Existing::Edited, limits))
     }
 
     /// Opens a target that may be new. An archive keeps its content.
@@ -115,9 +115,10 @@ impl Transaction {
         Transaction::create(target, form, checksum, limits)
     }
 
-    fn new(target: &Location, kind: TargetKind, existing: Existing) -> Self {
+    fn new(target: &Location, kind: TargetKind, existing: Existing, limits: Limits) -> Self {
         let home = if kind == TargetKind::Directory { &target.path } else { target.directory() };
-        Transaction { target: target.clone(), kind, existing, stage: Stage::new(target, home), checksum: None }
+        let stage = Stage::new(target, home, limits);
+        Transaction { target: target.clone(), kind, existing, stage, checksum: None }
     }
 
     /// Requests a checksum file, which appears right after the archive. Layouts and streams have none.

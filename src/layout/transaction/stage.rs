@@ -12,8 +12,9 @@ use crate::error::{describe, Error, ErrorKind, IoContext, Result, STDOUT};
 use crate::layer::KEEPING;
 use crate::layout::transaction::staging::{about_target, is_refused, Staging};
 use crate::layout::{blob_path, Layout, Location};
+use crate::limits::Limits;
 use crate::media_type::MediaType;
-use crate::oci::{Descriptor, Document, MAX_DOCUMENT_SIZE};
+use crate::oci::{Descriptor, Document};
 
 /// The blobs for one target, in a staging directory that is created on demand and removed on drop.
 #[derive(Debug)]
@@ -21,6 +22,7 @@ pub(crate) struct Stage {
     target: Location,
     /// The parent of the staging directory.
     home: PathBuf,
+    limits: Limits,
     staging: OnceLock<Staging>,
     /// Sizes of the staged blobs by digest.
     blobs: BTreeMap<Digest, u64>,
@@ -66,14 +68,20 @@ impl BlobPath {
 }
 
 impl Stage {
-    pub(super) fn new(target: &Location, home: &Path) -> Self {
+    pub(super) fn new(target: &Location, home: &Path, limits: Limits) -> Self {
         Stage {
             target: target.clone(),
             home: home.to_path_buf(),
+            limits,
             staging: OnceLock::new(),
             blobs: BTreeMap::new(),
             files: AtomicUsize::new(0),
         }
+    }
+
+    /// How large documents may be.
+    pub(super) fn limits(&self) -> Limits {
+        self.limits
     }
 
     /// The path of the staging directory, created if necessary.
@@ -172,9 +180,10 @@ impl Stage {
     /// Stores a document. Refuses one that is too large to be read again.
     pub(crate) fn put<T>(&mut self, document: &Document<T>, media_type: MediaType) -> Result<Descriptor> {
         let descriptor = document.descriptor(media_type);
-        if descriptor.size > MAX_DOCUMENT_SIZE {
+        let limit = self.limits.document;
+        if descriptor.size > limit {
             let what = format!("a document of type `{}`", descriptor.media_type.as_str().escape_debug());
-            return Err(too_large(&self.target, &what, descriptor.size, MAX_DOCUMENT_SIZE));
+            return Err(too_large(&self.target, &what, descriptor.size, limit));
         }
         if self.holds(&descriptor.digest) {
             // The existing file may be a hard link to another layout's blob, which must not be changed.

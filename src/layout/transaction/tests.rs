@@ -19,7 +19,7 @@ use crate::layout::{blob_path, DockerForm, Layout, Location, INDEX};
 use crate::limits::Limits;
 use crate::media_type::MediaType;
 use crate::oci::annotations::{CONTAINERD_NAME, REF_NAME};
-use crate::oci::{Annotations, Descriptor, Document, Index, Manifest, MAX_DOCUMENT_SIZE, MAX_INDEX_SIZE};
+use crate::oci::{Annotations, Descriptor, Document, Index, Manifest};
 use crate::testing::TempDir;
 use crate::work::{Observer, Work};
 
@@ -28,7 +28,11 @@ fn location(path: &Path) -> Location {
 }
 
 fn open(path: &Path) -> Transaction {
-    Transaction::create(&location(path), DockerForm::default(), Checksum::None, Limits::default()).unwrap()
+    open_within(path, Limits::default())
+}
+
+fn open_within(path: &Path, limits: Limits) -> Transaction {
+    Transaction::create(&location(path), DockerForm::default(), Checksum::None, limits).unwrap()
 }
 
 fn edit(path: &Path) -> Transaction {
@@ -160,6 +164,8 @@ fn who_comes_first_makes_the_layout_and_the_other_joins_it() {
 
 #[test]
 fn what_no_reader_would_take_is_not_written() {
+    let limits = Limits { index: 2 << 20, document: 1 << 20, ..Limits::default() };
+    let work = Work { limits, ..Work::default() };
     let home = TempDir::new("too-large");
     let path = home.path().join("layout");
     put(&path, b"", "before");
@@ -170,22 +176,38 @@ fn what_no_reader_would_take_is_not_written() {
         manifest.annotations = Some(long(length));
         Document::seal(manifest)
     };
-    let mut transaction = open(&path);
-    let _ = transaction.stage_mut().put(&manifest(MAX_DOCUMENT_SIZE - 1000), MediaType::MANIFEST).unwrap();
-    let error = transaction.stage_mut().put(&manifest(MAX_DOCUMENT_SIZE), MediaType::MANIFEST).unwrap_err();
-    assert!(error.to_string().contains("4 MiB at most"), "{error}");
+    let around = manifest(0).raw().len() as u64;
+    let mut transaction = open_within(&path, limits);
+    let error = transaction.stage_mut().put(&manifest(limits.document - around + 1), MediaType::MANIFEST).unwrap_err();
+    assert!(error.to_string().contains("1 MiB at most"), "{error}");
 
     let listed = |length: u64| {
         let mut descriptor = Descriptor::new(MediaType::MANIFEST, Digest::of(b"x"), 1);
         descriptor.annotations = Some(long(length));
         descriptor
     };
-    let error = transaction.commit(&Work::default(), list(&listed(MAX_INDEX_SIZE), "x")).unwrap_err();
-    assert!(error.to_string().contains("64 MiB at most"), "{error}");
+    let other = home.path().join("other");
+    put(&other, b"", "before");
+    open(&other).commit(&Work::default(), list(&listed(0), "x")).unwrap();
+    let most = limits.index - fs::metadata(other.join(INDEX)).unwrap().len();
+    let error = transaction.commit(&work, list(&listed(most + 1), "x")).unwrap_err();
+    assert!(error.to_string().contains("2 MiB at most"), "{error}");
     assert_eq!(fs::read(path.join(INDEX)).unwrap(), before);
-    // The largest index that is written can be read.
-    open(&path).commit(&Work::default(), list(&listed(MAX_INDEX_SIZE - 4096), "x")).unwrap();
-    assert_eq!(names(&path), ["before", "x"]);
+    // The largest that are written can be read.
+    let mut transaction = open_within(&path, limits);
+    let largest = transaction.stage_mut().put(&manifest(limits.document - around), MediaType::MANIFEST).unwrap();
+    transaction.commit(&work, list(&listed(most), "x")).unwrap();
+    let sizes = [fs::metadata(path.join(INDEX)).unwrap().len(), largest.size];
+    assert_eq!(sizes, [limits.index, limits.document]);
+    let layout = Layout::open(&location(&path), limits).unwrap();
+    assert_eq!(layout.index().unwrap().value().manifests.len(), 2);
+    assert!(layout.document::<Manifest>(&largest).is_ok());
+    // Readers know the same limits.
+    let limits = Limits { index: limits.index - 1, document: limits.document - 1, ..limits };
+    let layout = Layout::open(&location(&path), limits).unwrap();
+    assert!(layout.index().is_err() && layout.document::<Manifest>(&largest).is_err());
+    // Those of users.
+    assert_eq!([Limits::default().index >> 20, Limits::default().document >> 20], [64, 4]);
 }
 
 #[test]

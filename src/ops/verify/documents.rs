@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 use crate::layer::format_name;
 use crate::layout::{blob_path, size_limit, Layout, MARKER};
 use crate::oci::annotations::ATTESTED;
-use crate::oci::{self, LayoutMarker, MAX_DOCUMENT_SIZE};
+use crate::oci::{self, LayoutMarker};
 use crate::ops::verify::blob::{self, Blobs};
 use crate::ops::verify::config::{self, ConfigFacts};
 use crate::ops::verify::finding::{quoted, FindingPlace, Findings};
@@ -186,7 +186,7 @@ impl<'a> DocumentWalk<'a> {
     pub(super) fn top_level(&mut self, name: &str) -> Result<Option<Vec<u8>>> {
         let Some((reader, size)) = self.layout.file(name)? else { return Ok(None) };
         let mut raw = Vec::new();
-        let limit = size_limit(name);
+        let limit = size_limit(name, self.layout.limits());
         let read = reader.take(limit + 1).read_to_end(&mut raw);
         if let Err(error) = read {
             return Err(Error::malformed(format!("{}: {name}", self.layout.location()), error.to_string()));
@@ -204,7 +204,7 @@ impl<'a> DocumentWalk<'a> {
 
     /// Parses a document. Returns `None`, and adds a finding, if it is not JSON.
     pub(super) fn parse(&mut self, raw: &[u8], place: &FindingPlace) -> Option<Value> {
-        if raw.len() as u64 > size_limit(place.file_name()) {
+        if raw.len() as u64 > size_limit(place.file_name(), self.layout.limits()) {
             return None;
         }
         match json::read(raw) {
@@ -268,12 +268,13 @@ impl<'a> DocumentWalk<'a> {
             Stored::Unreadable => return Ok(Facts::unknown(Size::Unreadable)),
             Stored::Here(reader) => reader,
         };
-        let Some((raw, size)) = read_document(reader, digest, self.findings)? else {
+        let limit = self.layout.limits().document;
+        let Some((raw, size)) = read_document(reader, limit, digest, self.findings)? else {
             return Ok(Facts::unknown(Size::Unreadable));
         };
         let place = FindingPlace::file(blob_path(digest));
-        if size > MAX_DOCUMENT_SIZE {
-            self.add_too_large(size, MAX_DOCUMENT_SIZE, &place);
+        if size > limit {
+            self.add_too_large(size, limit, &place);
         } else if let Some(found) = what_is_no_document(&raw) {
             self.findings.add(Rule::BlobContent, &place, format!("{} in JSON", wanted.name()), found);
         } else if let Some(value) = self.parse(&raw, &place) {
@@ -377,11 +378,16 @@ impl<'a> DocumentWalk<'a> {
     }
 }
 
-/// Returns a document's bytes, at most as many as a document may have, and their number; `None` if they cannot be read.
-fn read_document(mut reader: StoredReader, digest: &Digest, findings: &mut Findings) -> Result<Option<(Vec<u8>, u64)>> {
+/// Returns a document's bytes, one more than `limit` at most, and their number; `None` if they cannot be read.
+fn read_document(
+    mut reader: StoredReader,
+    limit: u64,
+    digest: &Digest,
+    findings: &mut Findings,
+) -> Result<Option<(Vec<u8>, u64)>> {
     let mut raw = Vec::new();
     // The reader keeps its error.
-    let _ = (&mut reader).take(MAX_DOCUMENT_SIZE + 1).read_to_end(&mut raw);
+    let _ = (&mut reader).take(limit.saturating_add(1)).read_to_end(&mut raw);
     Ok(reader.finish(digest, findings)?.map(|size| (raw, size)))
 }
 
