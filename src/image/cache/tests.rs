@@ -34,7 +34,7 @@ struct Files {
 enum Text {
     /// As many pieces as fit, which compress as text does.
     Varied,
-    /// One piece again and again: it compresses fast, for tests of nothing but where blocks end.
+    /// One piece again and again, numbered: it compresses fast, for tests of nothing but where blocks end.
     Repeated,
 }
 
@@ -82,10 +82,13 @@ impl Content for Files {
             .find(|(path, ..)| path.as_bytes() == entry.path.as_bytes())
             .expect("asked for what is there");
         let mut state = path.bytes().fold(*version, |state, byte| state.wrapping_mul(31) + u64::from(byte)) | 1;
-        let mut bytes = Vec::with_capacity(*size + PIECE);
+        let mut bytes = Vec::with_capacity(*size + 2 * PIECE);
         bytes.extend_from_slice(format!("{path} {version}\n").as_bytes());
         while bytes.len() < *size {
             let at = (state >> 33) as usize % (lines().len() - PIECE);
+            // No two stretches of a file are alike.
+            let place = bytes.len().to_le_bytes();
+            bytes.extend_from_slice(&place);
             bytes.extend_from_slice(&lines()[at..at + PIECE]);
             if let Text::Varied = self.text {
                 state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
