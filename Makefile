@@ -42,7 +42,6 @@ demo: ## bake a real rootfs, verify it, run a command in it
 check: ## what takes no peers and little time: formatting, clippy, unit tests, and the tests of the tool by itself
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
-	$(CARGO) clippy --locked --lib --no-default-features -- -D warnings
 	OCIBAKE_PEERS=none RUST_TEST_THREADS=$(TEST_THREADS) $(CARGO) test --locked
 	@echo 'Peers were left out: `make test` asks them too.'
 

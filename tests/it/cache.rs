@@ -245,7 +245,7 @@ fn sixteen_runs_at_once_share_one() {
 fn a_hundred_kills_leave_it_whole() {
     let scratch = Scratch::new();
     let rootfs = scratch.join("rootfs");
-    let files: String = (0..6).map(|number| format!("f 0644 - 1 /{number} words {}\n", 300_000 + number)).collect();
+    let files: String = (0..6).map(|number| format!("f 0644 - 1 /{number} words {}\n", 150_000 + number)).collect();
     Fixture::parse(&format!("d 0755 - 1 /\n{files}")).make(&rootfs, Order::AsListed);
     // The first kills may come before a run has made the cache.
     let _ = bake(&scratch, &rootfs, "first", &["--cache", "kept"]);
