@@ -301,6 +301,15 @@ fn a_damaged_layer_of_the_oldest_form_is_named() {
     let plain = fs::read(&layer).unwrap();
     pack(&plain);
     assert_eq!(seen(&oldest)["diff_ids"], expected["diff_ids"]);
+    // Its digest would be that of what is there.
+    let whole = fs::read(&oldest).unwrap();
+    let content = whole.windows(5).position(|window| window == b"oven\n").unwrap();
+    fs::write(&oldest, &whole[..content]).unwrap();
+    for verb in ["inspect", "ls", "verify"] {
+        let error = Tool::new(verb).arg(&oldest).run().error();
+        let place = format!("oldest.tar`: layer `{id}/layer.tar`: the archive ends in the middle of it");
+        assert!(error.contains(&place), "{verb}: {error}");
+    }
     for program in ["gzip", "xz", "zstd", "bzip2"] {
         let Some(peer) = Peer::find(program) else { continue };
         let raw = scratch.join("layer");

@@ -117,6 +117,10 @@ fn history(layer: &Layer) -> Value {
 
 fn diff_id(archive: &Archive, id: &str) -> Result<Digest> {
     let name = member(archive, &v1_layer_path(id))?;
+    if archive.cut() == Some(name.as_str()) {
+        let reason = format!("layer `{}`: the archive ends in the middle of it", name.escape_debug());
+        return Err(Error::malformed(archive.name(), reason));
+    }
     let Some((reader, _)) = archive.file(&name)? else { return Err(archive.lacks(&name)) };
     let mut writer = HashWriter::new(io::sink());
     let copied = Decoder::new(reader, archive.limits()).and_then(|mut decoder| io::copy(&mut decoder, &mut writer));
