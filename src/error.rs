@@ -279,8 +279,8 @@ pub(crate) fn once_more(error: &io::Error) -> io::Error {
     }
 }
 
-/// Returns what a person typed as it was typed: quotes and backslashes stand for themselves, and what would drive a terminal
-/// is escaped.
+/// Returns what a person typed as it was typed: quotes and backslashes stand for themselves, and what would drive a
+/// terminal is escaped.
 pub fn as_typed(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for c in text.chars() {

@@ -93,7 +93,8 @@ where
     Ok(set.unwrap_or_default().into_iter().map(|(name, value)| (name, value.unwrap_or_else(empty))).collect())
 }
 
-/// An error if two members of an object have the same name, at any depth: readers differ in which they take (RFC 7493, 2.3).
+/// An error if two members of an object have the same name, at any depth: readers differ in which they take (RFC 7493,
+/// 2.3).
 pub(crate) fn refuse_repeated(raw: &[u8]) -> Result<(), serde_json::Error> {
     NoMemberTwice.deserialize(&mut serde_json::Deserializer::from_slice(raw))
 }

@@ -27,9 +27,9 @@
 //! | [`cache`](ops::cache::cache()) | what a cache of compressed blocks holds | [`CacheOptions`](ops::cache::CacheOptions) | [`CacheReport`](ops::cache::CacheReport) |
 //! | [`platform`](ops::platform::platform()) | how an architecture is called in OCI | [`PlatformOptions`](ops::platform::PlatformOptions) | [`PlatformReport`](ops::platform::PlatformReport) |
 //!
-//! A verb takes its subject, its options and the [`Work`] that it may use: threads, an observer of progress, a cache. Options
-//! have a `Default`; reports hold values and serialise to the JSON of the command's `--json`. An [`Error`] says which
-//! [kind](ErrorKind) it is, and may have a [`Hint`].
+//! A verb takes its subject, its options and the [`Work`] that it may use: threads, an observer of progress, a cache.
+//! Options have a `Default`; reports hold values and serialise to the JSON of the command's `--json`. An [`Error`] says
+//! which [kind](ErrorKind) it is, and may have a [`Hint`].
 //!
 //! The same tree and the same settings give the same digest, on any host, with any number of threads. The clock is
 //! never read, and nothing unordered gets near output.

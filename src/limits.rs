@@ -12,8 +12,8 @@ pub struct Limits {
     pub unpacked: u64,
     /// How many times its compressed size that may be, beyond the first 64 MiB.
     pub ratio: u64,
-    /// The bytes of the names and attributes of a layer, each value that many entries share counted once, and 128 for each
-    /// entry.
+    /// The bytes of the names and attributes of a layer, each value that many entries share counted once, and 128 for
+    /// each entry.
     pub metadata: u64,
     /// The bytes of `index.json`, also where it is written: what is written can be read again.
     pub(crate) index: u64,

@@ -11,8 +11,8 @@ pub fn nearest<'a>(name: &str, names: impl IntoIterator<Item = &'a str>) -> Opti
     distances.filter(|(distance, _)| *distance <= allowed).min().map(|(_, other)| other)
 }
 
-/// Returns which of the words in backquotes in `accepted` is meant by a value that is none of them: the nearest, whatever its
-/// case, or the only one that begins so. What follows a colon or an equals sign is another part.
+/// Returns which of the words in backquotes in `accepted` is meant by a value that is none of them: the nearest,
+/// whatever its case, or the only one that begins so. What follows a colon or an equals sign is another part.
 pub fn meant<'a>(value: &str, accepted: &'a str) -> Option<&'a str> {
     let part = |text: &'a str| text.split([':', '=', '[']).next().unwrap_or_default();
     let typed = value.split([':', '=']).next().unwrap_or_default().trim();

@@ -45,9 +45,9 @@ impl FromStr for Timestamp {
     type Err = Error;
 
     /// Reads whole seconds since the epoch (`1520598896`, `-1`), RFC 3339 (`2018-03-09T12:34:56Z`, with an optional
-    /// offset; a fraction is cut off), or 14 digits (`20180309123456`, in UTC), as Yocto's DATETIME has them. So many digits
-    /// are no seconds of a year that RFC 3339 can write. 8 digits that are a date (`20180309`) are refused: as seconds, they
-    /// would be a day of 1970.
+    /// offset; a fraction is cut off), or 14 digits (`20180309123456`, in UTC), as Yocto's DATETIME has them. So many
+    /// digits are no seconds of a year that RFC 3339 can write. 8 digits that are a date (`20180309`) are refused: as
+    /// seconds, they would be a day of 1970.
     fn from_str(text: &str) -> Result<Self, Error> {
         let is_digits = text.bytes().all(|b| b.is_ascii_digit());
         let seconds = if is_digits && text.len() == DATETIME_DIGITS {

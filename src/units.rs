@@ -5,7 +5,8 @@ use std::str::FromStr;
 
 use crate::error::{as_typed, Error, Result};
 
-/// A number of bytes. It is shown with three digits and a decimal unit, `1.54 GB`, and read with a decimal or a binary one.
+/// A number of bytes. It is shown with three digits and a decimal unit, `1.54 GB`, and read with a decimal or a binary
+/// one.
 ///
 /// ```
 /// # use ocibake::units::ByteCount;

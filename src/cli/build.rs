@@ -23,8 +23,8 @@ use super::{input, names_image, say, text, Answer, Session};
 /// Make an image of a root filesystem
 ///
 /// Prints the digest of the image's manifest. An existing layout gains the image: the ref name moves and everything
-/// else stays. The image that had the name cannot be named any more if it has no other; `ocibake gc` removes it. An archive
-/// is replaced. If anything fails, nothing changes.
+/// else stays. The image that had the name cannot be named any more if it has no other; `ocibake gc` removes it. An
+/// archive is replaced. If anything fails, nothing changes.
 ///
 /// Each setting comes from its flag, the environment or the variables file; the first that has it wins. An empty
 /// variable counts as unset. In variables, lists are shell words.

@@ -11,8 +11,9 @@ use super::{text, Answer, Session};
 
 /// Show what is in a cache of compressed blocks, or make it smaller
 ///
-/// `build`, `squash` and `convert` fill it where they are given --cache. It may be removed at any time: what is not there is
-/// compressed anew. A file that it shares with an image costs nothing while the image is there. `verify --cache` checks it.
+/// `build`, `squash` and `convert` fill it where they are given --cache. It may be removed at any time: what is not
+/// there is compressed anew. A file that it shares with an image costs nothing while the image is there.
+/// `verify --cache` checks it.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  ocibake cache ~/.cache/ocibake\n  ocibake cache ~/.cache/ocibake --prune 1G")]
 pub(super) struct Args {

@@ -102,7 +102,8 @@ fn write_page(
     Ok(fs::write(&path, page).map_err(|cause| Error::Io { action: "write", path, cause })?)
 }
 
-/// How it is typed, as the help says. A list of all options would say neither which arguments repeat nor what else there is.
+/// How it is typed, as the help says. A list of all options would say neither which arguments repeat nor what else
+/// there is.
 fn synopsis(verb: &clap::Command) -> Roff {
     let usage = verb.clone().render_usage().to_string();
     let mut roff = Roff::new();

@@ -45,7 +45,8 @@ pub(super) fn print_beside(
     print_done(&format!("{} {is} written", written.join(" and ")), json, report, text)
 }
 
-/// Prints a report on what was done. Where stdout fails, the error says what was, with the text that could not be printed.
+/// Prints a report on what was done. Where stdout fails, the error says what was, with the text that could not be
+/// printed.
 pub(super) fn print_done(done: &str, json: bool, report: &impl Serialize, text: impl FnOnce() -> String) -> Result<()> {
     let text = text();
     // What stdout still holds back may fail too.
@@ -89,8 +90,8 @@ enum Sink {
     File(PathBuf),
 }
 
-/// Writes a file that gets its name only when it is complete. Where a link stands, the file that it leads to is written; a
-/// device, a pipe or an open stream takes what is written as it comes.
+/// Writes a file that gets its name only when it is complete. Where a link stands, the file that it leads to is
+/// written; a device, a pipe or an open stream takes what is written as it comes.
 pub(super) fn write_whole(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<()> {
     match sink(path)? {
         // A bare error is one about stdout.
@@ -138,8 +139,8 @@ fn sink(path: &Path) -> Result<Sink, Error> {
     Err(io("follow the link", io::Error::other("it leads to itself")))
 }
 
-/// The open stream of a process that a path leads to, such as `/proc/self/fd/1` for `/dev/stdout`. The links there are no
-/// names: the kernel opens what the process has open, whatever its name is now.
+/// The open stream of a process that a path leads to, such as `/proc/self/fd/1` for `/dev/stdout`. The links there are
+/// no names: the kernel opens what the process has open, whatever its name is now.
 fn open_stream(path: &Path) -> Option<PathBuf> {
     let of_processes = fs::metadata("/proc").ok()?.dev();
     let mut path = path.to_path_buf();

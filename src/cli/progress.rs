@@ -72,7 +72,8 @@ impl Interruption {
                     None => Ok(()),
                 });
         }
-        // By default it ends the process without a word. With a handler, the write that is too much fails (`ulimit -f`).
+        // By default it ends the process without a word. With a handler, the write that is too much fails
+        // (`ulimit -f`).
         let _ = signal_hook::flag::register(SIGXFSZ, Arc::default());
         let interruption = Interruption(received);
         if let Some(woken) = woken {

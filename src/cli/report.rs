@@ -18,8 +18,8 @@ use super::{input, say, Answer, LocationParser, Session};
 
 /// Show what takes the space in an image, and what an update costs
 ///
-/// Writes one HTML file to look at, which needs no network; if its name ends in .md, a summary in Markdown. Without -o, the
-/// summary goes to stdout. With OLD, the page shows what changed since that image.
+/// Writes one HTML file to look at, which needs no network; if its name ends in .md, a summary in Markdown. Without -o,
+/// the summary goes to stdout. With OLD, the page shows what changed since that image.
 ///
 /// Exit status: 0 done, 1 a limit of --fail-if is broken, 2 trouble.
 #[derive(clap::Args)]
@@ -42,8 +42,8 @@ pub(super) struct Args {
     #[arg(long, value_name = "PLATFORM")]
     platform: Option<PlatformPattern>,
 
-    /// Take who owns which file from a table of PATH, PACKAGE, RECIPE and VERSION, with tabs between them, in the place of
-    /// the image's package database
+    /// Take who owns which file from a table of PATH, PACKAGE, RECIPE and VERSION, with tabs between them, in the place
+    /// of the image's package database
     #[arg(long, value_name = "FILE")]
     package_map: Option<PathBuf>,
 

@@ -13,8 +13,8 @@ use super::{image_before, Answer, Session};
 /// Give an image more names
 ///
 /// Prints the digest of what the names lead to; for a multi-platform image, that of its index. A name that is taken
-/// moves. What only it led to cannot be named any more, not even by its digest, and stays until `ocibake gc`. An archive
-/// is rewritten.
+/// moves. What only it led to cannot be named any more, not even by its digest, and stays until `ocibake gc`. An
+/// archive is rewritten.
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  ocibake tag oci:out:v1 stable latest")]
 pub(super) struct Args {

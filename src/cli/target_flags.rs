@@ -36,8 +36,8 @@ pub(super) struct TargetFlagsBesideTags {
     checksum: bool,
 }
 
-/// Returns and tells warnings of targets that may be meant as the second word of a flag: `--tag v1 v2`. Such a word becomes
-/// a layout of its own. The first target alone may do without a transport, unless others have one.
+/// Returns and tells warnings of targets that may be meant as the second word of a flag: `--tag v1 v2`. Such a word
+/// becomes a layout of its own. The first target alone may do without a transport, unless others have one.
 pub(super) fn warn_of_stray_targets(targets: &[Location], session: &Session) -> Vec<String> {
     let is_first = |number| number == 0 && targets.iter().all(|target| target.bare);
     let is_new = |target: &Location| target.transport == Transport::Oci && target.path.symlink_metadata().is_err();

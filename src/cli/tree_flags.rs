@@ -32,7 +32,8 @@ pub(super) struct TreeFlags {
     #[arg(long, value_name = "FILE")]
     device_table: Vec<PathBuf>,
 
-    /// Leave out what only builds need: headers, static libraries, files for pkg-config, CMake and libtool, debug symbols
+    /// Leave out what only builds need: headers, static libraries, files for pkg-config, CMake and libtool, debug
+    /// symbols
     #[arg(long, value_name = "PRESET", value_enum)]
     exclude_preset: Vec<Preset>,
 

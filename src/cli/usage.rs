@@ -83,8 +83,8 @@ pub(super) fn explanation(error: &clap::Error, words: &[String]) -> (String, Opt
     }
 }
 
-/// The words of a usage that may be wrapped. Of alternatives, which begin with the program again, it is the one with a flag
-/// that was typed, or else the first.
+/// The words of a usage that may be wrapped. Of alternatives, which begin with the program again, it is the one with a
+/// flag that was typed, or else the first.
 fn one_line(usage: &str, typed: &[String]) -> String {
     let program = usage.split_whitespace().next().unwrap_or_default().to_owned();
     let mut alternatives: Vec<Vec<&str>> = Vec::new();
@@ -167,7 +167,8 @@ fn of_every_verb(flag: &str) -> Option<&'static str> {
     })
 }
 
-/// The error of a transport that stands before a word too many, with a blank between it and its path: `inspect oci out`.
+/// The error of a transport that stands before a word too many, with a blank between it and its path:
+/// `inspect oci out`.
 fn transport_before(word: &str, words: &[String]) -> Option<Error> {
     let at = words.iter().rposition(|typed| typed == word)?;
     let is_alone = |word: &String| !word.contains(':') && has_transport(&format!("{word}:"));

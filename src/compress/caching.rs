@@ -29,8 +29,8 @@ pub(crate) fn encoding(codec: impl Into<Codec>) -> Option<String> {
     }
 }
 
-/// What a compressed block was before, if it is one that `encoding` makes, and the CRC-32 of that where its format wants one;
-/// at most as long as a block can be.
+/// What a compressed block was before, if it is one that `encoding` makes, and the CRC-32 of that where its format
+/// wants one; at most as long as a block can be.
 pub(crate) fn decoded(encoding: &str, stored: &[u8]) -> Option<(Vec<u8>, u32)> {
     let most = BlockSize::of(Codec::Zstd(ZstdLevel::default())).most;
     match encoding.split(' ').next()? {

@@ -32,7 +32,10 @@ pub enum Codec {
 }
 
 macro_rules! levels {
-    ($($(#[$doc:meta])* $name:ident = $codec:literal, $lowest:literal to $highest:literal, default $default:literal;)*) => {
+    ($(
+        $(#[$doc:meta])*
+        $name:ident = $codec:literal, $lowest:literal to $highest:literal, default $default:literal;
+    )*) => {
         $(
             $(#[$doc])*
             #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -235,7 +235,10 @@ mod tests {
         #[test]
         fn any_blocks_read_back(
             level in 1_u8..=12,
-            blocks in prop::collection::vec(prop::collection::vec(prop::sample::select(vec![0, 1, 2, 65, 66, 200, 255]), 0..9000), 0..5),
+            blocks in prop::collection::vec(
+                prop::collection::vec(prop::sample::select(vec![0, 1, 2, 65, 66, 200, 255]), 0..9000),
+                0..5,
+            ),
         ) {
             assert_reads_back(level, &blocks);
         }

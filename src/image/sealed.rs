@@ -1,5 +1,5 @@
-//! The one place where the documents of an image are made clean, for every verb that writes some: whatever they came from,
-//! media types are OCI's, and a history has an entry for each layer (image-spec, config.md#properties).
+//! The one place where the documents of an image are made clean, for every verb that writes some: whatever they came
+//! from, media types are OCI's, and a history has an entry for each layer (image-spec, config.md#properties).
 
 use serde_json::Value;
 
@@ -27,7 +27,8 @@ pub(crate) struct Fitted {
     pub(crate) note: String,
 }
 
-/// The config of an image of so many layers, if it has to be mended. `listed` is the platform by which the image is listed.
+/// The config of an image of so many layers, if it has to be mended. `listed` is the platform by which the image is
+/// listed.
 pub(crate) fn fitted(config: &Document<ImageConfig>, layers: usize, listed: Option<&Platform>) -> Option<Fitted> {
     let mut mended = config.value().clone();
     let mut notes = mend(&mut mended, layers, listed);
@@ -116,7 +117,8 @@ pub(crate) fn in_the_image() -> Hint {
     Hint::default().verb("config").text(", ").option(OptionName::Architecture).text(" and ").option(OptionName::Os)
 }
 
-/// Mends a config: a platform that it does not name is the one by which the image is listed. Gives back what was mended.
+/// Mends a config: a platform that it does not name is the one by which the image is listed. Gives back what was
+/// mended.
 fn mend(config: &mut ImageConfig, layers: usize, listed: Option<&Platform>) -> Vec<String> {
     let mut notes: Vec<String> = fit_history(&mut config.history, layers).into_iter().collect();
     let platform = config.platform_or(listed);
@@ -134,8 +136,8 @@ fn mend(config: &mut ImageConfig, layers: usize, listed: Option<&Platform>) -> V
 
 /// Seals the documents of an image, the manifest's descriptor of the config with them.
 ///
-/// A platform that the config of the `old` image does not name is that of its descriptor. A config that did not change stays
-/// as it is, byte for byte.
+/// A platform that the config of the `old` image does not name is that of its descriptor. A config that did not change
+/// stays as it is, byte for byte.
 ///
 /// # Errors
 ///

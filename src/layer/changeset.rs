@@ -68,9 +68,9 @@ pub(crate) enum Contents<'a> {
 }
 
 impl Changeset {
-    /// Reads a tar that is no layer from its stored bytes, compressed or not, to their end, so that a reader that verifies
-    /// them sees them all. What no image can hold, and what follows the end, is judged as in a layer. `name` names it in
-    /// errors.
+    /// Reads a tar that is no layer from its stored bytes, compressed or not, to their end, so that a reader that
+    /// verifies them sees them all. What no image can hold, and what follows the end, is judged as in a layer. `name`
+    /// names it in errors.
     pub(crate) fn read(source: impl Read, contents: Contents<'_>, name: &str, work: &Work<'_>) -> Result<Self> {
         let mut judge = LayerCheck::judging(None);
         let mut decoder = Decoder::new(source, work.limits).at("read", Path::new(name))?;
@@ -83,8 +83,8 @@ impl Changeset {
         Ok(changeset)
     }
 
-    /// Reads a layer, checks the digest of its tar (image-spec, config.md#layer-diffid), and judges it. `encoding` is what
-    /// its media type says.
+    /// Reads a layer, checks the digest of its tar (image-spec, config.md#layer-diffid), and judges it. `encoding` is
+    /// what its media type says.
     pub(crate) fn read_layer(
         blob: impl Read + Send,
         diff_id: &Digest,
@@ -168,8 +168,8 @@ fn read_members<R: Read>(
     Ok(changeset)
 }
 
-/// Appends content to a file, which must end at `end`. Zeros become holes: a sparse member can claim any size. An error of
-/// reading is about the input, and one of writing about the file.
+/// Appends content to a file, which must end at `end`. Zeros become holes: a sparse member can claim any size. An error
+/// of reading is about the input, and one of writing about the file.
 fn spool(content: &mut dyn Read, buffer: &mut [u8], file: &mut File, end: u64, name: &Path) -> Result<()> {
     loop {
         match content.read(buffer) {

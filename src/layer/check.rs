@@ -151,8 +151,9 @@ impl LayerCheck {
         }
     }
 
-    /// Directories with an opaque whiteout, each with something that Podman removes for it: when it comes to the whiteout, it
-    /// removes what is below the directory and was no entry of the layer before, such as a directory that is only implied.
+    /// Directories with an opaque whiteout, each with something that Podman removes for it: when it comes to the
+    /// whiteout, it removes what is below the directory and was no entry of the layer before, such as a directory that
+    /// is only implied.
     fn removed_by_readers(&self) -> BTreeMap<TarPath, TarPath> {
         let mut removed = BTreeMap::new();
         if self.opaque.is_empty() {
@@ -340,8 +341,8 @@ impl LayerCheck {
         Some(Node::Marker)
     }
 
-    /// The path must not be below something other than a directory, nor may earlier entries be below a new non-directory:
-    /// `next` is the first of them in order after the path.
+    /// The path must not be below something other than a directory, nor may earlier entries be below a new
+    /// non-directory: `next` is the first of them in order after the path.
     fn check_below(&mut self, path: &TarPath, node: Node, next: Option<&TarPath>, name: &dyn Display) {
         let mut parents = std::iter::successors(path.parent(), TarPath::parent);
         let known = parents.find_map(|parent| Some((self.node(&parent)?, parent)));
@@ -403,8 +404,8 @@ fn rule_of(anomaly: &Anomaly) -> (Rule, &'static str) {
         }
         Anomaly::Sparse => (Rule::TarSparse, "a file stored whole"),
         Anomaly::RareType(_) => (Rule::TarType, "a type that engines take"),
-        // TrailingSlash, GnuLongName, GnuLongLink, BinaryNumber, TypeBits, OldTypeflag, OldFormat, SignedChecksum: readers
-        // take them alike.
+        // TrailingSlash, GnuLongName, GnuLongLink, BinaryNumber, TypeBits, OldTypeflag, OldFormat, SignedChecksum:
+        // readers take them alike.
         _ => (Rule::TarDialect, "ustar with PAX headers"),
     }
 }

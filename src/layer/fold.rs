@@ -196,7 +196,8 @@ impl Fold {
         };
         let mut origins = Vec::new();
         let mut first_names: BTreeMap<u32, TarPath> = BTreeMap::new();
-        // Members that are what they say at their own paths stay where they are; a tree of a million has no second place.
+        // Members that are what they say at their own paths stay where they are; a tree of a million has no second
+        // place.
         let mut stays = vec![false; members.len()];
         let mut others = Vec::new();
         for (path, node) in nodes.into_ordered() {
@@ -260,8 +261,8 @@ impl Fold {
         self.member(node).map_or(true, |entry| entry.kind == Kind::Directory)
     }
 
-    /// Notes if a path of a layer, whose first member is that of this number, is below something of a lower layer that is
-    /// no directory.
+    /// Notes if a path of a layer, whose first member is that of this number, is below something of a lower layer that
+    /// is no directory.
     fn look_above(&mut self, path: &TarPath, start: usize) {
         let mut parents = std::iter::successors(path.parent(), TarPath::parent);
         let Some((node, above)) = parents.find_map(|parent| Some((*self.nodes.get(&parent)?, parent))) else { return };

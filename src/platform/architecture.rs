@@ -88,8 +88,8 @@ const WITHOUT_GOARCH: &[&str] = &[
     "x32",
 ];
 
-/// Names by which the kernel calls several architectures, each with what to say instead. `powerpc` is Yocto's name of the
-/// 32-bit one too.
+/// Names by which the kernel calls several architectures, each with what to say instead. `powerpc` is Yocto's name of
+/// the 32-bit one too.
 const AMBIGUOUS: &[(&str, &str)] = &[
     ("x86", "say `386` (i686) for 32 bits or `amd64` (x86_64) for 64 bits"),
     ("riscv", "say `riscv64` for 64 bits; RISC-V with 32 bits has no name in OCI"),
@@ -171,8 +171,8 @@ fn named(name: &str) -> Option<Architecture> {
     plainly_named(name).or_else(|| plainly_named(of_triplet(name)?))
 }
 
-/// Returns the architecture in a GNU triplet for Linux (`aarch64-poky-linux`, `arm-linux-gnueabihf`), which may end in the
-/// hyphen that a prefix of tools has. An ABI without a name in OCI is no such triplet.
+/// Returns the architecture in a GNU triplet for Linux (`aarch64-poky-linux`, `arm-linux-gnueabihf`), which may end in
+/// the hyphen that a prefix of tools has. An ABI without a name in OCI is no such triplet.
 fn of_triplet(name: &str) -> Option<&str> {
     let mut parts = name.strip_suffix('-').unwrap_or(name).split('-');
     let architecture = parts.next()?;
@@ -207,7 +207,8 @@ fn refuse(name: &str) -> Error {
     }
 }
 
-/// Returns what an unknown name may mean: a platform, whose parts are settings of their own, or a name that is misspelt.
+/// Returns what an unknown name may mean: a platform, whose parts are settings of their own, or a name that is
+/// misspelt.
 pub(crate) fn meant(name: &str) -> Option<Hint> {
     let mut parts = name.split('/');
     let (first, second) = (parts.next()?, parts.next());
@@ -243,7 +244,8 @@ pub(super) fn of_docker(name: &str) -> Option<(&str, &str)> {
     }
 }
 
-/// Returns the nearest name, in any case. Of several that are as near, one of a little-endian architecture is rather meant.
+/// Returns the nearest name, in any case. Of several that are as near, one of a little-endian architecture is rather
+/// meant.
 pub(super) fn nearest_name(name: &str) -> Option<&'static str> {
     let name = &*name.to_lowercase();
     let is_rare = |known: &str| BIG_ENDIAN_ARM.iter().any(|(goarch, names)| *goarch == known || names.contains(&known));

@@ -1,8 +1,8 @@
 //! What the options of a compiler say about the CPU, in the words of Yocto's tunes.
 
 /// Returns the words for the CPU in the options of GCC or Clang, as an SDK exports them in `OECORE_TUNE_CCARGS`:
-/// `-march=armv7ve -mcpu=cortex-a15` is `armv7ve armv7a`. What `-march` says comes first. A CPU of 32-bit Arm that is not
-/// known stays as it is, so that its version is asked for and not guessed.
+/// `-march=armv7ve -mcpu=cortex-a15` is `armv7ve armv7a`. What `-march` says comes first. A CPU of 32-bit Arm that is
+/// not known stays as it is, so that its version is asked for and not guessed.
 pub(crate) fn tune_words(options: &str) -> String {
     let all = || options.split_ascii_whitespace();
     let mut words: Vec<String> = all().filter_map(|word| word.strip_prefix("-march=")).map(isa).collect();

@@ -11,8 +11,8 @@ pub enum Depth {
     Blobs,
     /// At its documents and the compressed bytes of its layers: `convert --compression`.
     Compression,
-    /// At its documents and the files in its layers: `unpack`, `squash`, `diff`, `cat`, `report`, `plan`, `build --base`,
-    /// `inspect --files` and `inspect --largest`.
+    /// At its documents and the files in its layers: `unpack`, `squash`, `diff`, `cat`, `report`, `plan`,
+    /// `build --base`, `inspect --files` and `inspect --largest`.
     Files,
 }
 

@@ -87,7 +87,8 @@ impl Checks {
     }
 }
 
-/// Reads `NAME:error`, `NAME:warn` or `NAME:skip`, or several joined by commas; `=` may stand in the place of the colon.
+/// Reads `NAME:error`, `NAME:warn` or `NAME:skip`, or several joined by commas; `=` may stand in the place of the
+/// colon.
 pub(super) fn read(text: &str) -> Option<Vec<(Check, CheckLevel)>> {
     let one = |word: &str| {
         let (name, weight) = word.split_once([':', '='])?;

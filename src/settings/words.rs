@@ -88,8 +88,8 @@ fn word_length(text: &str, first_line: usize) -> Result<usize, UnclosedQuote> {
     }
 }
 
-/// Whether a text is meant as a JSON list, as Docker writes commands, valid or not: in brackets without blanks beside them,
-/// or a bracket and then a quote, or somewhere a word that ends with a comma. `[ -f FILE ]` is a command.
+/// Whether a text is meant as a JSON list, as Docker writes commands, valid or not: in brackets without blanks beside
+/// them, or a bracket and then a quote, or somewhere a word that ends with a comma. `[ -f FILE ]` is a command.
 pub(super) fn is_meant_as_json(text: &str) -> bool {
     let Some(rest) = text.trim().strip_prefix('[') else { return false };
     let is_test = || rest.starts_with(char::is_whitespace) && rest.ends_with(" ]");

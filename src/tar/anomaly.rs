@@ -18,8 +18,8 @@ pub enum Anomaly {
     GnuLongName,
     /// The target of a link is in a GNU `K` header.
     GnuLongLink,
-    /// A header of GNU tar with text where it has times: the beginning of the name, as Go wrote it before 1.8. GNU tar and
-    /// libarchive do not read it.
+    /// A header of GNU tar with text where it has times: the beginning of the name, as Go wrote it before 1.8. GNU tar
+    /// and libarchive do not read it.
     GnuPrefix,
     /// A GNU long name and a PAX record of the same meaning; PAX wins.
     NamedTwice,
@@ -31,7 +31,8 @@ pub enum Anomaly {
     GlobalKeyword(Box<[u8]>),
     /// A PAX keyword that is neither known nor known to be harmless; ignored.
     UnknownKeyword(Box<[u8]>),
-    /// A PAX keyword for an ACL, a label or file flags, which runtimes do not apply from a layer: [`Member::unapplied`].
+    /// A PAX keyword for an ACL, a label or file flags, which runtimes do not apply from a layer:
+    /// [`Member::unapplied`].
     ///
     /// [`Member::unapplied`]: crate::tar::Member::unapplied
     ForeignKeyword(Box<[u8]>),
@@ -64,9 +65,9 @@ pub enum Anomaly {
     Sparse,
     /// Records of a sparse file for a member that is none; they are ignored. GNU tar takes the name in them.
     SparseRecords,
-    /// A type that engines refuse and that has a plain meaning: a contiguous file (`7`) and a sparse file of GNU tar (`S`)
-    /// are regular files, a directory with a list of its content (`D`) is a directory, the name of the archive (`V`)
-    /// before the member is skipped, an extended header of Solaris (`X`) is one of POSIX.
+    /// A type that engines refuse and that has a plain meaning: a contiguous file (`7`) and a sparse file of GNU tar
+    /// (`S`) are regular files, a directory with a list of its content (`D`) is a directory, the name of the archive
+    /// (`V`) before the member is skipped, an extended header of Solaris (`X`) is one of POSIX.
     RareType(u8),
     /// A directory without a name: the root.
     EmptyName,

@@ -272,8 +272,8 @@ impl Overrides {
     }
 }
 
-/// Returns whether Go's readers end at a record that nothing here is made from, or that another one hides: a NUL byte in
-/// a name or a keyword, a time that is no number.
+/// Returns whether Go's readers end at a record that nothing here is made from, or that another one hides: a NUL byte
+/// in a name or a keyword, a time that is no number.
 fn spoils(key: &[u8], value: &[u8]) -> bool {
     match key {
         b"path" | b"linkpath" | b"uname" | b"gname" => value.contains(&0),

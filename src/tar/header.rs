@@ -140,8 +140,8 @@ pub(super) fn name(header: &Header) -> Vec<u8> {
     }
 }
 
-/// Returns whether a header of GNU tar has a prefix all the same, as Go before 1.8 wrote it for long names beside binary
-/// numbers. Go's rule: the times are no numbers, and what stands in their place is ASCII.
+/// Returns whether a header of GNU tar has a prefix all the same, as Go before 1.8 wrote it for long names beside
+/// binary numbers. Go's rule: the times are no numbers, and what stands in their place is ASCII.
 pub(super) fn has_gnu_prefix(header: &Header) -> bool {
     let prefix = text(bytes(header, PREFIX));
     let is_time = |field| match bytes(header, field) {
@@ -193,7 +193,8 @@ pub(super) fn number(field: &[u8]) -> Option<Number> {
     Some(Number { value, form: NumberForm::Octal })
 }
 
-/// The fields that should be numbers and are none, or none that the system has room for. The size is not among them, since nothing is read without it.
+/// The fields that should be numbers and are none, or none that the system has room for. The size is not among them,
+/// since nothing is read without it.
 pub(super) fn no_numbers(header: &Header) -> impl Iterator<Item = Anomaly> + '_ {
     let fields = header.as_old();
     let fields = [

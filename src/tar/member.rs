@@ -49,8 +49,8 @@ pub(super) fn member_name(header: &Header, overrides: &mut Overrides, anomalies:
     })
 }
 
-/// Drops the records of a sparse file where Go's readers ignore them: without a map, or beside a header that has its own.
-/// Other readers take the name in them.
+/// Drops the records of a sparse file where Go's readers ignore them: without a map, or beside a header that has its
+/// own. Other readers take the name in them.
 fn drop_sparse_records(typeflag: u8, overrides: &mut Overrides, anomalies: &mut Vec<Anomaly>) {
     let Some(sparse) = &overrides.sparse else { return };
     let (is_mapped, is_file) = (sparse.is_mapped(), has_content(typeflag));

@@ -61,8 +61,9 @@ pub const EXTENDED_HEADER_LIMIT: u64 = 1 << 20;
 /// highest user id has 1.2 TB of them; a header can claim 8 EiB, which would take years to read.
 pub const HOLE_LIMIT: u64 = 2 << 40;
 
-/// The most bytes that the name of a member may have, and that of what it links to. No system bounds how deep directories
-/// lie in each other, only the paths in its calls (`path_resolution(7)`): 256 names as long as Linux takes them.
+/// The most bytes that the name of a member may have, and that of what it links to. No system bounds how deep
+/// directories lie in each other, only the paths in its calls (`path_resolution(7)`): 256 names as long as Linux takes
+/// them.
 pub const NAME_LIMIT: usize = 64 << 10;
 
 /// The most bytes that the names of all attributes of an entry may have, a NUL after each: as many as Linux takes

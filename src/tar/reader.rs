@@ -267,8 +267,8 @@ impl<R: Read> Reader<R> {
         Ok(Member { entry, name, offset, content_offset, content_size: stored, unapplied, anomalies })
     }
 
-    /// Adds to the room for entries, names and attributes: what an entry is called and links to, and each directory that may
-    /// have to be made for it.
+    /// Adds to the room for entries, names and attributes: what an entry is called and links to, and each directory
+    /// that may have to be made for it.
     fn count_room(&mut self, entry: &Entry, attributes: u64) -> Result<()> {
         let path = entry.path.as_bytes();
         let known = path.iter().zip(self.last.as_bytes()).take_while(|(a, b)| a == b).count();

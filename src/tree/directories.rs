@@ -25,7 +25,8 @@ pub(crate) struct Directories {
     open: VecDeque<(TarPath, OwnedFd)>,
 }
 
-/// So many directories are open beside the root. Beyond this depth the outer ones are closed, and opened again on the way back.
+/// So many directories are open beside the root. Beyond this depth the outer ones are closed, and opened again on the
+/// way back.
 const MOST_OPEN: usize = 64;
 
 /// The system takes no path of 4096 bytes, and pseudo puts its own before it.

@@ -12,8 +12,8 @@ use crate::tree::TarPath;
 /// keeps it, `**/*.pyc` matches anywhere. Names that begin with a dot are not special.
 #[derive(Clone, Debug, Default)]
 pub struct Globs {
-    /// What the patterns without wildcards match, and which they are: plans name recipes by the thousand, and to compile
-    /// an expression costs far more than to compare a name.
+    /// What the patterns without wildcards match, and which they are: plans name recipes by the thousand, and to
+    /// compile an expression costs far more than to compare a name.
     literal: BTreeMap<Vec<u8>, Vec<usize>>,
     /// The others, if there are any.
     wild: Option<Wild>,

@@ -30,8 +30,8 @@ impl Ids {
         Ok(Ids(names))
     }
 
-    /// Returns the number that a text is or names, or `None` if the name is unknown. The largest number is none: chown(2)
-    /// takes it for "unchanged".
+    /// Returns the number that a text is or names, or `None` if the name is unknown. The largest number is none:
+    /// chown(2) takes it for "unchanged".
     pub(crate) fn find(&self, text: &str) -> Option<u32> {
         text.parse().ok().or_else(|| self.0.get(text).copied()).filter(|id| *id != u32::MAX)
     }

@@ -39,8 +39,8 @@ impl Mtime {
         Mtime { nanoseconds: 0, ..self }
     }
 
-    /// Returns this time of a file on disk as it compares with the one that an image holds: an image built from a directory
-    /// holds whole seconds, and tells nothing about fractions.
+    /// Returns this time of a file on disk as it compares with the one that an image holds: an image built from a
+    /// directory holds whole seconds, and tells nothing about fractions.
     #[must_use]
     pub(crate) fn beside(self, held: Mtime) -> Self {
         if held.nanoseconds == 0 {

@@ -6,8 +6,8 @@ use crate::tree::TarPath;
 
 /// Values by path, in order, for paths that are mostly added in order: archives and scans give them so.
 ///
-/// It takes half as much memory as a map, which would leave its nodes half empty, and keeps the bytes of paths beside each
-/// other.
+/// It takes half as much memory as a map, which would leave its nodes half empty, and keeps the bytes of paths beside
+/// each other.
 #[derive(Clone, Debug)]
 pub(crate) struct PathMap<V> {
     /// Each path after the one before it.

@@ -1,8 +1,8 @@
 //! Reads a directory on disk into a [`Tree`]: one `lstat` per name, types from `st_mode` alone.
 //!
 //! Under pseudo each tracked call is a round trip to one serial server, and the type that `readdir` reports is the one
-//! on disk, where a device is an empty regular file. So nothing is asked twice and `d_type` is never looked at. Every name is
-//! looked up in the directory that holds it, so that no link is followed and no path is too long.
+//! on disk, where a device is an empty regular file. So nothing is asked twice and `d_type` is never looked at. Every
+//! name is looked up in the directory that holds it, so that no link is followed and no path is too long.
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -37,8 +37,8 @@ impl Seen {
 
     /// An error unless the open file is what it was, with this size.
     ///
-    /// pseudo and fakeroot leave alone what is compared here, so this is the one place where the kernel is asked past them:
-    /// under pseudo, their answer takes longer than to read a small file.
+    /// pseudo and fakeroot leave alone what is compared here, so this is the one place where the kernel is asked past
+    /// them: under pseudo, their answer takes longer than to read a small file.
     pub(super) fn hold_open(&self, file: impl AsFd, size: u64, path: &Path) -> Result<()> {
         self.hold(kernel::fs::fstat(file), size, path)
     }

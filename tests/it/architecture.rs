@@ -68,8 +68,8 @@ fn sources() -> Vec<(PathBuf, String)> {
     sources
 }
 
-/// A source without comments and tests. The tests of a file are at its end; where they are a file of their own, the line
-/// that says so is among the other modules, and what follows it is code.
+/// A source without comments and tests. The tests of a file are at its end; where they are a file of their own, the
+/// line that says so is among the other modules, and what follows it is code.
 fn code(text: &str) -> String {
     let mut code = String::new();
     let mut lines = text.lines().peekable();
@@ -326,6 +326,77 @@ fn no_file_is_long_and_no_name_says_nothing() {
         let stem = path.file_stem().unwrap().to_str().unwrap();
         assert!(stem.split('_').all(|word| !SAY_NOTHING.contains(&word)), "{}", path.display());
     }
+}
+
+/// The columns of a line (`.editorconfig`), which rustfmt keeps for code alone.
+const COLUMNS: usize = 120;
+
+/// A source without what is in its strings.
+fn without_strings(text: &str) -> String {
+    let mut kept = String::new();
+    let mut rest = text;
+    while let Some(c) = rest.chars().next() {
+        let (own, literal) = if rest.starts_with("//") {
+            (rest.find('\n').unwrap_or(rest.len()), 0)
+        } else if let Some(hashes) = raw_string(rest) {
+            let end = format!("\"{}", "#".repeat(hashes));
+            let content = &rest[hashes + 2..];
+            (hashes + 2, content.find(&end).map_or(content.len(), |at| at + end.len()))
+        } else if c == '"' {
+            (1, end_of_literal(&rest[1..], '"'))
+        } else if c == '\'' && (rest[1..].starts_with('\\') || rest[1..].chars().nth(1) == Some('\'')) {
+            (1, end_of_literal(&rest[1..], '\''))
+        } else {
+            (c.len_utf8(), 0)
+        };
+        kept += &rest[..own];
+        kept.extend(rest[own..own + literal].matches('\n'));
+        rest = &rest[own + literal..];
+    }
+    kept
+}
+
+/// How many `#` a raw string has that begins here.
+fn raw_string(text: &str) -> Option<usize> {
+    let hashes = text.strip_prefix('r')?;
+    let string = hashes.trim_start_matches('#');
+    string.starts_with('"').then(|| hashes.len() - string.len())
+}
+
+/// Where a literal ends that a quote closes.
+fn end_of_literal(text: &str, quote: char) -> usize {
+    let mut is_escaped = false;
+    let end = text.char_indices().find(|(_, c)| {
+        let is_end = *c == quote && !is_escaped;
+        is_escaped = *c == '\\' && !is_escaped;
+        is_end
+    });
+    end.map_or(text.len(), |(at, _)| at + 1)
+}
+
+#[test]
+fn no_line_is_longer_than_120_columns_but_for_a_string() {
+    let mut long = Vec::new();
+    let mut directories = vec![clone().join("src"), clone().join("tests/it")];
+    while let Some(directory) = directories.pop() {
+        for entry in fs::read_dir(directory).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                directories.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let text = without_strings(&fs::read_to_string(&path).unwrap());
+                // A row of a table in a comment cannot be broken either.
+                let rows = text.lines().enumerate().filter(|(_, line)| !line.starts_with("//! |"));
+                let own = rows.filter(|(_, line)| line.chars().count() > COLUMNS);
+                long.extend(own.map(|(at, line)| format!("{}:{}: {}", path.display(), at + 1, line.trim())));
+            }
+        }
+    }
+    assert_eq!(long, Vec::<String>::new());
+
+    let text = "let a = \"b\\\"\nc\"; // \"d\"\nlet e = ('\"', '\\'', r#\"f\"g\"#, 'h'); fn i<'j>() {}\n";
+    let expected = "let a = \"\n; // \"d\"\nlet e = (', ', r#\", '); fn i<'j>() {}\n";
+    assert_eq!(without_strings(text), expected);
 }
 
 /// Clippy checks these too; here they are checked without it.

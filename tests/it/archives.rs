@@ -352,8 +352,8 @@ fn a_cache_in_the_target_is_refused() {
     refused(&out.join("cache"));
 }
 
-/// A record's keyword ends at the first `=`, so that a layer holds no attribute with one in its name. libarchive encodes it
-/// in its own records.
+/// A record's keyword ends at the first `=`, so that a layer holds no attribute with one in its name. libarchive
+/// encodes it in its own records.
 #[test]
 fn attributes_that_no_layer_can_hold_are_left_out_with_one_warning() {
     let scratch = Scratch::new();

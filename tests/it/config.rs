@@ -386,8 +386,8 @@ fn no_difference_is_no_change() {
     assert_eq!(modified(), time, "something was written and taken back");
 }
 
-/// `multi` for amd64, arm/v7 and an attestation, in an index within an index; `same` leads to the inner one, `amd64` and
-/// `again` to the first manifest alone. The descriptors within hold the documents' own bytes too.
+/// `multi` for amd64, arm/v7 and an attestation, in an index within an index; `same` leads to the inner one, `amd64`
+/// and `again` to the first manifest alone. The descriptors within hold the documents' own bytes too.
 fn nested_layout(path: &Path) -> ByHand {
     let layout = ByHand::at(path);
     let with_data = |descriptor: &Value| {

@@ -93,8 +93,8 @@ fn entry_by_entry_and_field_by_field() {
     assert_eq!(lines(&diff(&a, &a).run(), 0), ["same manifest: the images are one"]);
 }
 
-/// A directory is compared as exactly as the image holds its times: whole seconds of what was built from one, fractions of
-/// what others packed.
+/// A directory is compared as exactly as the image holds its times: whole seconds of what was built from one, fractions
+/// of what others packed.
 #[test]
 fn times_are_compared_as_exactly_as_the_image_holds_them() {
     let scratch = Scratch::new();

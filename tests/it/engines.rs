@@ -98,7 +98,8 @@ fn containerd_imports_it_applies_its_layers_and_exports_it() {
     }
 }
 
-/// What podman, containerd and Docker show for an archive of each kind. Docker before version 25 reads no other than its own.
+/// What podman, containerd and Docker show for an archive of each kind. Docker before version 25 reads no other than
+/// its own.
 #[test]
 fn archives_are_loaded_under_their_full_name() {
     let scratch = Scratch::new();

@@ -95,7 +95,8 @@ impl Verbs<'_> {
     }
 }
 
-/// `good:v1` and `twin:v1` for amd64, `other:v1` for arm64, `both:v1` of the two, and an SBOM attached twice to `good:v1`.
+/// `good:v1` and `twin:v1` for amd64, `other:v1` for arm64, `both:v1` of the two, and an SBOM attached twice to
+/// `good:v1`.
 fn images(scratch: &Scratch) {
     scratch.small_rootfs();
     scratch.make_directory("full/of");

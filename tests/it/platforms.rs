@@ -82,8 +82,8 @@ fn a_base_is_found_under_default_variants() {
     }
 }
 
-/// Some tools say no platform in the index, or one that is unknown; the config has it. That does not make an artifact of an
-/// image.
+/// Some tools say no platform in the index, or one that is unknown; the config has it. That does not make an artifact
+/// of an image.
 #[test]
 fn a_platform_that_only_the_config_knows() {
     let scratch = Scratch::new();

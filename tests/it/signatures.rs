@@ -217,8 +217,8 @@ fn a_signature_without_a_name_is_no_member_of_an_index() {
     }
 }
 
-/// Without a name, what is attached to the image of the platform goes along as without a platform. One line tells of the
-/// rest.
+/// Without a name, what is attached to the image of the platform goes along as without a platform. One line tells of
+/// the rest.
 #[test]
 fn what_is_attached_goes_along_with_the_image_of_one_platform() {
     let scratch = Scratch::new();

@@ -1,7 +1,8 @@
 //! Caches the entries of layers by `diff_id`, so that a base image that was read once need not be decompressed again.
 //!
-//! A cached changeset is as good as the layer's tar whose digest names it. The file begins with that digest and ends with the
-//! one of all before it, so one that is damaged, of another layer or of another version is read anew, never believed.
+//! A cached changeset is as good as the layer's tar whose digest names it. The file begins with that digest and ends
+//! with the one of all before it, so one that is damaged, of another layer or of another version is read anew, never
+//! believed.
 
 use std::fs;
 use std::io::{self, Read};

@@ -269,8 +269,8 @@ fn copy_new(blob: &Path, blocks: &[KeptBlock], to: &Path) -> io::Result<Vec<(Con
     Ok(listed)
 }
 
-/// The lists in a cache with the files that they are about, in the order of their names; none for one that is damaged or of
-/// another version.
+/// The lists in a cache with the files that they are about, in the order of their names; none for one that is damaged
+/// or of another version.
 pub(crate) fn lists(directory: &Path) -> Vec<(PathBuf, Option<List>)> {
     let Ok(listing) = fs::read_dir(directory.join(BLOBS)) else { return Vec::new() };
     let mut paths: Vec<PathBuf> = listing.flatten().map(|entry| entry.path()).collect();

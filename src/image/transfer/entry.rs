@@ -28,7 +28,8 @@ pub(crate) enum EntryKind {
     Other,
     /// For what it says about another image. Its name, if any, is how it is found.
     Attached,
-    /// The same, but only its content tells which image: a signature of cosign without its tag, as `cosign save` lists it.
+    /// The same, but only its content tells which image: a signature of cosign without its tag, as `cosign save` lists
+    /// it.
     Signature,
 }
 
@@ -271,7 +272,8 @@ impl IndexEntry {
         subject.into_iter().chain(told).map(|digest| digest.to_string()).chain(tag.map(str::to_owned)).collect()
     }
 
-    /// Whether it would be about a document that changes, or about none: what cosign lists under a tag is about one digest.
+    /// Whether it would be about a document that changes, or about none: what cosign lists under a tag is about one
+    /// digest.
     fn is_untrue(&self, plan: &TransferPlan, left: &BTreeSet<Digest>) -> bool {
         let is_gone = |subject: &Digest| plan.changed.contains_key(subject) || left.contains(subject);
         match self.descriptor.ref_name() {
@@ -337,8 +339,8 @@ impl IndexEntry {
         Ok((vec![descriptor], refs.into_iter().collect()))
     }
 
-    /// The tag of an image that keeps its name in an archive, where a repository is given for tags alone. One that has a
-    /// full name beside it keeps that.
+    /// The tag of an image that keeps its name in an archive, where a repository is given for tags alone. One that has
+    /// a full name beside it keeps that.
     pub(crate) fn tag_of_repository(&self, target: &Location, options: &TargetOptions) -> Option<ImageName> {
         let keeps_own = target.name.is_none() && options.tags.is_empty() && self.kind == EntryKind::Image;
         if target.transport == Transport::Oci || options.repository.is_none() || !keeps_own {

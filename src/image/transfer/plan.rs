@@ -33,8 +33,9 @@ pub(crate) struct LayerToRecompress {
 }
 
 impl TransferPlan {
-    /// What Docker has media types of its own for is described in OCI's, layers of images that are not compressed as wanted
-    /// are compressed anew, and a history that does not fit the layers is mended. Everything else stays as it is.
+    /// What Docker has media types of its own for is described in OCI's, layers of images that are not compressed as
+    /// wanted are compressed anew, and a history that does not fit the layers is mended. Everything else stays as it
+    /// is.
     ///
     /// # Errors
     ///

@@ -35,8 +35,8 @@ pub(crate) fn of_platform(
     Ok((chosen, warnings))
 }
 
-/// Warnings about what has a chosen image as its subject and stands with it in an index that is not taken. What `BuildKit`
-/// annotates is told elsewhere.
+/// Warnings about what has a chosen image as its subject and stands with it in an index that is not taken. What
+/// `BuildKit` annotates is told elsewhere.
 fn left_within(graph: &Graph<'_>, chosen: &[IndexEntry], attached: &[IndexEntry]) -> Vec<String> {
     let is_in =
         |entries: &[IndexEntry], digest: &Digest| entries.iter().any(|entry| entry.descriptor.digest == *digest);

@@ -74,8 +74,8 @@ impl Rewritten {
         self.replaced.pairs().find(|(old, _)| is_meant(old)).map(|(_, new)| new)
     }
 
-    /// Points a descriptor at the replacement of its document, and an attestation at that of its image. Everything else in
-    /// it stays.
+    /// Points a descriptor at the replacement of its document, and an attestation at that of its image. Everything else
+    /// in it stays.
     pub(crate) fn redirected(&mut self, descriptor: Descriptor) -> Descriptor {
         let mut descriptor = self.replaced.redirected(&descriptor).unwrap_or(descriptor);
         let warning = take_along(&mut descriptor, |image| self.replaced.get(image));

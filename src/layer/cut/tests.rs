@@ -292,8 +292,10 @@ proptest! {
     #[test]
     fn over_a_base_too((old, new) in pair(), owners in owners(), plan in any_plan()) {
         let (old_tree, new_tree) = (old.tree(), new.tree());
-        let same = |a: &Entry, b: &Entry| Ok(old.inode(&a.path).unwrap().content == new.inode(&b.path).unwrap().content);
-        let steps: Vec<Step<'_>> = difference(&old_tree, &new_tree, &Mask::default(), same).unwrap().into_iter().collect();
+        let content = |model: &Model, entry: &Entry| model.inode(&entry.path).unwrap().content.clone();
+        let same = |a: &Entry, b: &Entry| Ok(content(&old, a) == content(&new, b));
+        let steps = difference(&old_tree, &new_tree, &Mask::default(), same).unwrap();
+        let steps: Vec<Step<'_>> = steps.into_iter().collect();
         let groups = groups(&owners.map(&new_tree, None), &new_tree);
         let assignment = Assignment::new(&plan, &groups, &new_tree);
         let layers = cut(&steps, &assignment, |entry| old_tree.get(&entry.path) != Some(entry));
@@ -301,7 +303,10 @@ proptest! {
         prop_assert_eq!(layers.is_empty(), steps.is_empty());
         let made = applied(old, &layers, &new);
         prop_assert_eq!(made.shape(|_| true), new.shape(|_| true));
-        let mut whiteouts = layers.iter().map(|cut| cut.steps.iter().any(|step| Whiteout::Remove(step.path().clone()).marker().is_some() && step.entry_and_source().is_none()));
+        let removes = |step: &Step<'_>| {
+            Whiteout::Remove(step.path().clone()).marker().is_some() && step.entry_and_source().is_none()
+        };
+        let mut whiteouts = layers.iter().map(|cut| cut.steps.iter().any(removes));
         whiteouts.next();
         prop_assert!(!whiteouts.any(|has| has), "whiteouts above the lowest layer");
     }
@@ -309,7 +314,12 @@ proptest! {
     /// Removes what a recipe brings: files, and directories that only lead to them. All layers but those that the plan
     /// names for it, and the last, stay the same.
     #[test]
-    fn a_recipe_more_disturbs_its_layers_alone((_, new) in pair(), owners in owners(), plan in any_plan(), recipe in 0..4_usize) {
+    fn a_recipe_more_disturbs_its_layers_alone(
+        (_, new) in pair(),
+        owners in owners(),
+        plan in any_plan(),
+        recipe in 0..4_usize,
+    ) {
         let with = new.tree();
         let is_its = |entry: &Entry| {
             let of = |path: &TarPath, kind: &Kind| owners.of(path, *kind == Kind::Directory);
@@ -320,7 +330,8 @@ proptest! {
         };
         // An inode goes with all its names or stays.
         let removed: BTreeSet<&TarPath> = with.iter().filter(|entry| {
-            entry.kind != Kind::Directory && with.iter().filter(|other| with.inode(other).path == with.inode(entry).path).any(is_its)
+            let is_one = |other: &&Entry| with.inode(other).path == with.inode(entry).path;
+            entry.kind != Kind::Directory && with.iter().filter(is_one).any(is_its)
         }).map(|entry| &entry.path).collect();
         let shared_inode = with.iter().any(|entry| removed.contains(&entry.path) && !is_its(entry));
         prop_assume!(!shared_inode);
@@ -350,7 +361,9 @@ proptest! {
         let (with_steps, without_steps) = (steps(&with), steps(&without_tree));
         let with_layers = cut(&with_steps, &with_assignment, |_| true);
         let without_layers = cut(&without_steps, &without_assignment, |_| true);
-        let its: BTreeSet<String> = with.iter().filter(|entry| owners.of(&entry.path, entry.kind == Kind::Directory).contains(&recipe)).flat_map(|entry| {
+        let is_of_it =
+            |entry: &&Entry| owners.of(&entry.path, entry.kind == Kind::Directory).contains(&recipe);
+        let its: BTreeSet<String> = with.iter().filter(is_of_it).flat_map(|entry| {
             let layers = match with_assignment.place(&entry.path).unwrap() {
                 Place::In(layer) => vec![*layer],
                 Place::With(owners) => owners.iter().map(|(_, layer)| *layer).collect(),

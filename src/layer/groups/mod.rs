@@ -162,7 +162,8 @@ impl Groups {
     }
 }
 
-/// Adds a number to a list without duplicates, to which no smaller number is added any more: many packages share a directory.
+/// Adds a number to a list without duplicates, to which no smaller number is added any more: many packages share a
+/// directory.
 fn add_in_order(numbers: &mut Vec<usize>, number: usize) {
     if numbers.last() != Some(&number) {
         numbers.push(number);

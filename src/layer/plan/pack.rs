@@ -1,9 +1,9 @@
 //! Packs recipes into layers by size and name alone, if there is no history.
 //!
 //! The largest recipes have a layer each: a small update must not replace them too. The others share layers, those of
-//! middle size some of them and small ones the rest, so that none replaces what is much larger. Which one is chosen by the
-//! recipe's name alone, so that adding or removing a recipe affects no layer but its own. The number of shared layers
-//! grows slowly with the number of recipes; then one of them is split, and the others stay.
+//! middle size some of them and small ones the rest, so that none replaces what is much larger. Which one is chosen by
+//! the recipe's name alone, so that adding or removing a recipe affects no layer but its own. The number of shared
+//! layers grows slowly with the number of recipes; then one of them is split, and the others stay.
 
 use std::collections::BTreeMap;
 
@@ -37,8 +37,8 @@ pub fn weigh(groups: &Groups, tree: &Tree) -> BTreeMap<String, Weight> {
 /// At most half of the layers are shared, and each holds three recipes before another is added.
 const SHARED: usize = 2;
 const IN_SHARED: usize = 3;
-/// A recipe is of middle size if it has more than a quarter of the size of the smallest one alone. That size is rounded up
-/// to a power of two, so that the border seldom moves.
+/// A recipe is of middle size if it has more than a quarter of the size of the smallest one alone. That size is rounded
+/// up to a power of two, so that the border seldom moves.
 const MIDDLE: u64 = 4;
 
 /// Packs recipes into at most `count` layers; `count` is at least one.

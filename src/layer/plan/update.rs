@@ -113,8 +113,8 @@ struct Item<'a> {
 /// Bytes that the documents need for a layer, fetched with each update.
 const PER_LAYER: f64 = 1024.0;
 
-/// Returns what a layer of these recipes is expected to cost in the next step: its size, times the chance that something in
-/// it changes.
+/// Returns what a layer of these recipes is expected to cost in the next step: its size, times the chance that
+/// something in it changes.
 fn cost<'i, 'a: 'i>(items: impl Iterator<Item = &'i Item<'a>>) -> f64 {
     let mut layer = Expected::default();
     items.for_each(|item| layer = layer.with(item));
@@ -149,8 +149,8 @@ impl Expected {
     }
 }
 
-/// Puts recipes into at most `count` layers, so that the next step costs least. Recipes of similar chance and size stand
-/// together.
+/// Puts recipes into at most `count` layers, so that the next step costs least. Recipes of similar chance and size
+/// stand together.
 fn partition(items: Vec<Item<'_>>, count: usize) -> Vec<Vec<Item<'_>>> {
     let mut layers = cut_in_order(items, count);
     layers.resize(count.max(layers.len()), Vec::new());

@@ -90,8 +90,8 @@ impl DockerArchive {
         Ok(docker_archive)
     }
 
-    /// Adds an image. Returns a descriptor of its manifest for each name. `configs` are those that were read, by the names
-    /// of their members: a short list can name a long one over and over.
+    /// Adds an image. Returns a descriptor of its manifest for each name. `configs` are those that were read, by the
+    /// names of their members: a short list can name a long one over and over.
     fn add(&mut self, image: Parts, configs: &mut BTreeMap<String, Rc<ReadConfig>>) -> Result<Vec<Descriptor>> {
         let subject = match &image.config {
             FileSource::Member(name) => format!("{}: config `{name}`", self.archive.name()),

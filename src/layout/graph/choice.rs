@@ -22,8 +22,8 @@ pub(crate) struct Choice {
 
 impl Choice {
     /// Creates a choice from the image's descriptor, the entry of `index.json` that leads to it, and the platform from
-    /// its config if that is present. Returns `None` if no platform is known. A descriptor that names none, or half of one,
-    /// says less than the config.
+    /// its config if that is present. Returns `None` if no platform is known. A descriptor that names none, or half of
+    /// one, says less than the config.
     pub(crate) fn new(descriptor: &Descriptor, entry: &Descriptor, config: Option<&Platform>) -> Option<Self> {
         let listed = match (&descriptor.platform, config) {
             (Some(listed), Some(config)) if !listed.is_told() => config,
@@ -68,8 +68,8 @@ fn filled(listed: &Platform, config: &Platform) -> Platform {
     full
 }
 
-/// Positions of the best matches. Details that only the config states count only if nothing matches without them. A sole
-/// image that names no platform is taken for the one that is asked for.
+/// Positions of the best matches. Details that only the config states count only if nothing matches without them. A
+/// sole image that names no platform is taken for the one that is asked for.
 pub(crate) fn fitting(pattern: &PlatformPattern, choices: &[Choice]) -> Vec<usize> {
     let meant = pattern.choose(choices.iter().map(|choice| &choice.listed));
     if !meant.is_empty() {

@@ -2,8 +2,8 @@
 //!
 //! A `Walk` follows descriptors and visits each document once; everything here builds on it. `select` resolves
 //! locations, `choice` picks a platform, `reach` tells what each blob is needed for, `referrers` finds attached
-//! artifacts, `attestations` what BuildKit attests, `nodes` holds complete documents, and `rewrite` updates the indexes above changed documents. `snapshot`
-//! makes all of them see one state of `index.json` and read each document once.
+//! artifacts, `attestations` what BuildKit attests, `nodes` holds complete documents, and `rewrite` updates the indexes
+//! above changed documents. `snapshot` makes all of them see one state of `index.json` and read each document once.
 //!
 //! Names, digests and platforms are resolved to images here and nowhere else. Only `verify` has a walk of its own, over
 //! raw JSON: it also reads documents that are malformed.

@@ -1,8 +1,9 @@
 //! What is attached to an image: manifests with a `subject` (image-spec, manifest.md). They are listed in `index.json`,
 //! and also in an index named after the subject's digest, the referrers tag, for readers without the referrers API
-//! (distribution-spec, spec.md#referrers-tag-schema). Attestations of `BuildKit` that `index.json` lists are attached to
-//! the image that their annotation names, and what cosign lists to the one that its tag names: `sha256-….sig`, `.att` or
-//! `.sbom` (cosign, `specs/SIGNATURE_SPEC.md`). These have no subject: only the descriptor says what they are about.
+//! (distribution-spec, spec.md#referrers-tag-schema). Attestations of `BuildKit` that `index.json` lists are attached
+//! to the image that their annotation names, and what cosign lists to the one that its tag names: `sha256-….sig`,
+//! `.att` or `.sbom` (cosign, `specs/SIGNATURE_SPEC.md`). These have no subject: only the descriptor says what they are
+//! about.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

@@ -321,9 +321,10 @@ pub(crate) struct Named<'a, T> {
     pub(crate) digest: Option<&'a DigestPrefix>,
 }
 
-/// The descriptors with the location's ref name, or else those that Docker would find by that name; in a docker archive,
-/// only the latter count, since names that are one to Docker are one there. `annotation` looks up a key of a descriptor. Some writers use names that end in a digest, perhaps of another document: such a name is
-/// matched literally where nothing has the name before the digest.
+/// The descriptors with the location's ref name, or else those that Docker would find by that name; in a docker
+/// archive, only the latter count, since names that are one to Docker are one there. `annotation` looks up a key of a
+/// descriptor. Some writers use names that end in a digest, perhaps of another document: such a name is matched
+/// literally where nothing has the name before the digest.
 pub(crate) fn named<'a, T>(
     descriptors: &'a [T],
     location: &'a Location,

@@ -54,8 +54,8 @@ fn meant(word: &str) -> Option<&'static str> {
     MEANT.iter().find(|(mistaken, _)| *mistaken == plain).map(|(_, meant)| *meant)
 }
 
-/// Refuses an image where a path is wanted: `oci:out` for a directory, which would get just this name; and `-`, which means
-/// a stream elsewhere. `wanted` says what the path is for.
+/// Refuses an image where a path is wanted: `oci:out` for a directory, which would get just this name; and `-`, which
+/// means a stream elsewhere. `wanted` says what the path is for.
 pub fn refuse_location_as_path(wanted: &str, path: &Path) -> Result<(), Error> {
     if path == Path::new("-") {
         return Err(Error::refused_with_hint(

@@ -95,8 +95,8 @@ impl Names {
     }
 }
 
-/// Gives entries of an archive whose ref name is a full name the annotation that says so: containerd and podman take the
-/// name in it, and a ref name for a tag.
+/// Gives entries of an archive whose ref name is a full name the annotation that says so: containerd and podman take
+/// the name in it, and a ref name for a tag.
 pub(in crate::layout) fn with_full_names(mut index: Index) -> Index {
     for descriptor in &mut index.manifests {
         if let Some(name) = whole_ref_name(descriptor) {

@@ -26,8 +26,8 @@ pub(super) fn lock(path: &Path, observer: &dyn Observer) -> Result<File> {
     wait_for(path, FlockOperation::NonBlockingLockExclusive, observer)
 }
 
-/// Waits until nobody changes the layout at `path`, and lets nobody change it until what is returned is dropped: nothing
-/// if there are no locks here.
+/// Waits until nobody changes the layout at `path`, and lets nobody change it until what is returned is dropped:
+/// nothing if there are no locks here.
 ///
 /// # Errors
 ///

@@ -7,9 +7,9 @@ use crate::layout::names::{complete_names, full_name, is_full, whole_name};
 use crate::oci::annotations::CONTAINERD_NAME;
 use crate::oci::{Descriptor, Document, Index, RefName};
 
-/// Adds a descriptor to an index. A ref name belongs to one image, so it moves, keeping its position; and so does a full
-/// name that Docker has saved in an annotation, however it is spelt. Docker saves images of several repositories under
-/// their tag alone: entries whose full names differ are kept, under their full names.
+/// Adds a descriptor to an index. A ref name belongs to one image, so it moves, keeping its position; and so does a
+/// full name that Docker has saved in an annotation, however it is spelt. Docker saves images of several repositories
+/// under their tag alone: entries whose full names differ are kept, under their full names.
 ///
 /// Returns the entries whose place it took. `is_old` tells whether an entry that leads to the same image by another
 /// spelling of a full name gives way too.

@@ -26,8 +26,8 @@ static SHOWING: Mutex<bool> = Mutex::new(false);
 
 /// Removes what this process has staged, and lets nothing appear any more.
 ///
-/// It is for a process that is about to end although other threads are at work or wait: their work fails from here on. A
-/// target that is about to appear does so before.
+/// It is for a process that is about to end although other threads are at work or wait: their work fails from here on.
+/// A target that is about to appear does so before.
 pub fn abandon() {
     let mut is_over = SHOWING.lock().unwrap_or_else(PoisonError::into_inner);
     *is_over = true;

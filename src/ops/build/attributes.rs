@@ -60,7 +60,8 @@ impl FilesystemAttributes {
                     continue;
                 };
                 let metadata = &mut entry.metadata;
-                // `tar --acls --xattrs` keeps both: the attribute has ids, and the text may have names of the host's users.
+                // `tar --acls --xattrs` keeps both: the attribute has ids, and the text may have names of the host's
+                // users.
                 if metadata.xattrs.contains_key(attribute) {
                     continue;
                 }

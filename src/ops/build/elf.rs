@@ -1,5 +1,5 @@
-//! What an executable runs on, from its ELF header (System V ABI, chapter 4) and, for 32-bit Arm, its build attributes (Arm
-//! ABI, addenda32).
+//! What an executable runs on, from its ELF header (System V ABI, chapter 4) and, for 32-bit Arm, its build attributes
+//! (Arm ABI, addenda32).
 
 /// What an ELF file is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,8 +3,8 @@
 use crate::error::{Error, ErrorKind, Result};
 use crate::hint::{Hint, OptionName};
 
-/// Refuses an image that is given as the rootfs. `has` tells which names are at its top. An image on standard input has no
-/// transport.
+/// Refuses an image that is given as the rootfs. `has` tells which names are at its top. An image on standard input has
+/// no transport.
 pub(super) fn refuse_image(name: &str, transport: Option<&str>, has: impl Fn(&str) -> bool) -> Result<()> {
     let is_layout = has("oci-layout") && has("index.json");
     let is_docker = has("manifest.json") && (has("repositories") || has("blobs"));

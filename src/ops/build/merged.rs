@@ -15,8 +15,8 @@ use crate::tree::{Content, Entry, Kind, Resolver, TarPath, Tree};
 const LISTED: usize = 5;
 
 /// Returns the tree of base and rootfs together. If one has a directory where the other has something else, the content
-/// of the directory would be lost: that is an error. So is a file in place of a link to a directory. A link that leads to
-/// another directory than in the base is a warning, because the rootfs may mean it.
+/// of the directory would be lost: that is an error. So is a file in place of a link to a directory. A link that leads
+/// to another directory than in the base is a warning, because the rootfs may mean it.
 pub(super) fn merge<'a>(
     read: ReadRootfs<'a>,
     base: &'a Base,

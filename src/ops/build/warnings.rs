@@ -41,7 +41,8 @@ pub(super) fn unknown_accounts(user: &str, tree: &Tree, content: &dyn Content) -
     Ok(warnings)
 }
 
-/// So many entries are gone at least where most of a base is said to be removed: of fewer, one would have said so of a change.
+/// So many entries are gone at least where most of a base is said to be removed: of fewer, one would have said so of a
+/// change.
 const MANY: usize = 3;
 
 /// That most of the base is removed: very likely the rootfs is an addition to it.

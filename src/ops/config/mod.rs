@@ -169,8 +169,8 @@ fn or_all(error: Error) -> Error {
     }
 }
 
-/// Stores the new documents of an image, if it has any. Returns the descriptor of its manifest, the platform in its config
-/// and what was mended.
+/// Stores the new documents of an image, if it has any. Returns the descriptor of its manifest, the platform in its
+/// config and what was mended.
 fn replace(
     stage: &mut Stage,
     image: &Image,

@@ -90,8 +90,8 @@ impl<'a> Parents<'a> {
         Some(new)
     }
 
-    /// Makes an attestation of an image that is replaced one of the new image, and so its subject if it has one. Returns
-    /// a warning about it, or `None` if there is no such attestation.
+    /// Makes an attestation of an image that is replaced one of the new image, and so its subject if it has one.
+    /// Returns a warning about it, or `None` if there is no such attestation.
     fn take_along(&self, draft: &mut Draft<'_>, listed: &mut Descriptor) -> Result<Option<String>> {
         let about = listed.attested();
         let warning = take_along(listed, |image| self.redirects.get(image));

@@ -82,7 +82,8 @@ pub(super) fn members<'d>(
     }
 }
 
-/// Returns what entries of a layout lead to through indexes, as far as the indexes and the configs that can be read tell.
+/// Returns what entries of a layout lead to through indexes, as far as the indexes and the configs that can be read
+/// tell.
 pub(super) fn listed(layout: &Layout, entries: &[Descriptor]) -> Result<Vec<Candidate>> {
     let place = layout.location().to_string();
     let mut candidates = Vec::new();

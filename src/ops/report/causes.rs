@@ -54,8 +54,8 @@ pub struct Cause {
     pub from: Option<String>,
     /// Its version now; `None` if it is gone, or not known.
     pub to: Option<String>,
-    /// Bytes of blobs: each layer that is fetched is shared out among the recipes that changed in it, by bytes of content
-    /// that changed.
+    /// Bytes of blobs: each layer that is fetched is shared out among the recipes that changed in it, by bytes of
+    /// content that changed.
     pub bytes: u64,
     /// The numbers of the layers, the base's being 1.
     pub layers: Vec<usize>,

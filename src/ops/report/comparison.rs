@@ -34,14 +34,15 @@ pub struct Comparison {
     pub removed: SizeChanges,
     /// Entries that differ.
     pub changed: SizeChanges,
-    /// Members of the manifest and the configuration that differ, as `diff` lists them, but for those that follow from the
-    /// layers.
+    /// Members of the manifest and the configuration that differ, as `diff` lists them, but for those that follow from
+    /// the layers.
     pub documents: Vec<DocumentDifference>,
     /// What a device that has the older image must fetch, as in `diff`.
     pub update: UpdateCost,
     /// Why each layer is fetched, in their order.
     pub fetched: Vec<FetchReason>,
-    /// What each recipe costs that changed, largest first, and bytes of documents at last. The sum is that of the update.
+    /// What each recipe costs that changed, largest first, and bytes of documents at last. The sum is that of the
+    /// update.
     pub causes: Vec<Cause>,
     /// By how much each file grew or shrank.
     #[serde(skip)]

@@ -88,8 +88,8 @@ pub(super) fn dress(
     Ok(left_out)
 }
 
-/// Times that every filesystem holds, from 1970 to 2038. Others are looked at again, since the kernel sets the nearest that the
-/// filesystem can hold and says nothing.
+/// Times that every filesystem holds, from 1970 to 2038. Others are looked at again, since the kernel sets the nearest
+/// that the filesystem can hold and says nothing.
 const EVERYWHERE: RangeInclusive<i64> = 0..=0x7fff_ffff;
 
 const SET_ID: u16 = 0o6000;

@@ -35,8 +35,8 @@ impl CacheVerification {
     }
 }
 
-/// Decompresses every block of a cache, and holds it to its digest and its checksums. No run uses a block that is damaged; it
-/// is compressed anew.
+/// Decompresses every block of a cache, and holds it to its digest and its checksums. No run uses a block that is
+/// damaged; it is compressed anew.
 pub fn verify_cache(directory: &Path, work: &Work<'_>) -> Result<CacheVerification> {
     check(directory)?;
     let mut report = CacheVerification { cache: directory.to_path_buf(), ..CacheVerification::default() };
@@ -48,7 +48,8 @@ pub fn verify_cache(directory: &Path, work: &Work<'_>) -> Result<CacheVerificati
             report.findings.insert(list_of(&path), "damaged, or of another version".to_owned());
             continue;
         };
-        // A run may have removed the bytes while another put their list there. The next one to make room removes the list.
+        // A run may have removed the bytes while another put their list there. The next one to make room removes the
+        // list.
         if path.symlink_metadata().is_err() {
             continue;
         }

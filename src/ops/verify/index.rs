@@ -1,4 +1,5 @@
-//! `index.json` and other indexes (image-spec, image-index.md): what they list, under which names and for what platform.
+//! `index.json` and other indexes (image-spec, image-index.md): what they list, under which names and for what
+//! platform.
 
 use std::collections::{BTreeMap, BTreeSet};
 

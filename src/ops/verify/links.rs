@@ -1,5 +1,5 @@
-//! Entries of a layer below a path that is something other than a directory in a lower layer. If the layer has no entry for
-//! the directory, an overlay makes one in its place; others follow a link, and refuse a file.
+//! Entries of a layer below a path that is something other than a directory in a lower layer. If the layer has no entry
+//! for the directory, an overlay makes one in its place; others follow a link, and refuse a file.
 
 use std::collections::BTreeSet;
 
@@ -10,8 +10,8 @@ use crate::layout::{blob_path, Layout};
 use crate::ops::verify::finding::{FindingPlace, Findings};
 use crate::work::Work;
 
-/// Compares the layers of an image, the base's first, with each other. `implied` are the layers that have entries without
-/// directories above them; nothing can be wrong with others.
+/// Compares the layers of an image, the base's first, with each other. `implied` are the layers that have entries
+/// without directories above them; nothing can be wrong with others.
 pub(super) fn check(
     layout: &Layout,
     layers: &[Digest],

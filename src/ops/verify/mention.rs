@@ -200,7 +200,8 @@ pub(super) fn check_time(value: &Value, place: &FindingPlace, findings: &mut Fin
     }
 }
 
-/// RFC 3339 with `T` and `Z` in upper case and without leap seconds: Go's parser, which most consumers use, takes no other.
+/// RFC 3339 with `T` and `Z` in upper case and without leap seconds: Go's parser, which most consumers use, takes no
+/// other.
 fn is_time(text: &str) -> bool {
     let is_leap = text.get(17..19) == Some("60");
     text.contains('T') && !text.contains(['t', 'z', ' ']) && !is_leap && text.parse::<Timestamp>().is_ok()

@@ -75,13 +75,13 @@ impl VerifyReport {
 /// Verifies what the location means: the images of a ref name, or without one everything in the layout, including blobs
 /// that nothing refers to.
 ///
-/// Memory grows with the number of entries of the largest layer, or of an image whose upper layers lack directories, never
-/// with the size of blobs.
+/// Memory grows with the number of entries of the largest layer, or of an image whose upper layers lack directories,
+/// never with the size of blobs.
 ///
 /// # Errors
 ///
-/// What is wrong with the image is a [`Finding`]. An error means that there is no such ref name, that nothing of a layout is
-/// there or it cannot be read, or that the observer interrupted the work.
+/// What is wrong with the image is a [`Finding`]. An error means that there is no such ref name, that nothing of a
+/// layout is there or it cannot be read, or that the observer interrupted the work.
 pub fn verify(location: &Location, _: &VerifyOptions, work: &Work<'_>) -> Result<VerifyReport> {
     let once = || {
         let layout = Layout::open_as_it_is(location, work.limits)?;

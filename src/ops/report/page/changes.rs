@@ -80,7 +80,8 @@ fn update(part: &Part<'_>, comparison: &Comparison) -> String {
     html + "<div class=\"columns\">" + &by_layer.html() + &by_recipe.cut(part.rows, recipes).html() + "</div>\n"
 }
 
-/// Why a layer is fetched: the names of recipes that changed, or where none is known of files, and words that are no name.
+/// Why a layer is fetched: the names of recipes that changed, or where none is known of files, and words that are no
+/// name.
 pub(super) fn because(layer: &FetchReason) -> (Vec<String>, Option<String>) {
     const NAMED: usize = 8;
     if layer.recipes.is_empty() {

@@ -1,8 +1,8 @@
 //! The tree of sizes as the page's script reads it: JSON that is small, and no more of it than a page should have.
 //!
-//! A directory is `[NAME, [CHILD…]]`, a file `[NAME, BYTES]`, and what is too small to stand alone `[FILES, BYTES]`. In a
-//! comparison, bytes below zero are those by which files shrank. The numbers of recipe and layer follow where they are not
-//! those that the directory has; a directory's are what most of its files have.
+//! A directory is `[NAME, [CHILD…]]`, a file `[NAME, BYTES]`, and what is too small to stand alone `[FILES, BYTES]`. In
+//! a comparison, bytes below zero are those by which files shrank. The numbers of recipe and layer follow where they
+//! are not those that the directory has; a directory's are what most of its files have.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;

@@ -1,5 +1,5 @@
-//! Rectangles whose areas are to each other as sizes are, for pages without a script: squarified (Bruls, Huizing, van Wijk
-//! 2000), so that they are as near to squares as may be.
+//! Rectangles whose areas are to each other as sizes are, for pages without a script: squarified (Bruls, Huizing, van
+//! Wijk 2000), so that they are as near to squares as may be.
 
 use std::fmt::Write;
 
@@ -23,8 +23,8 @@ pub(super) enum Colours {
     Change,
 }
 
-/// What a page without a script shows of a tree, the largest first: what the root holds, and in the place of a directory that
-/// takes most of the picture what that holds.
+/// What a page without a script shows of a tree, the largest first: what the root holds, and in the place of a
+/// directory that takes most of the picture what that holds.
 pub(super) fn foremost(tree: &SizeTree) -> Vec<&SizeNode> {
     let whole = tree.root().map_or(0, SizeNode::area);
     let takes_most = |at: &usize| tree.nodes()[*at].directory && tree.nodes()[*at].area() / 11 * 20 > whole;
