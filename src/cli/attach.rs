@@ -1,3 +1,5 @@
+//! The command `attach`: its arguments, and how they become a call of the library.
+
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::str::FromStr;

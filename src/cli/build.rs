@@ -1,3 +1,5 @@
+//! The command `build`: its arguments, and how they become a call of the library.
+
 use std::env;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};

@@ -1,3 +1,5 @@
+//! The command `cache`: its arguments, and how they become a call of the library.
+
 use std::path::PathBuf;
 
 use anyhow::Result;

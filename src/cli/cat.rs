@@ -1,3 +1,5 @@
+//! The command `cat`: its arguments, and how they become a call of the library.
+
 use std::ffi::{OsStr, OsString};
 use std::io::Write;
 use std::os::unix::ffi::OsStrExt;

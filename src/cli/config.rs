@@ -1,3 +1,5 @@
+//! The command `config`: its arguments, and how they become a call of the library.
+
 use anyhow::Result;
 use clap::builder::NonEmptyStringValueParser;
 use ocibake::layout::Location;

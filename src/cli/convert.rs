@@ -1,3 +1,5 @@
+//! The command `convert`: its arguments, and how they become a call of the library.
+
 use std::collections::BTreeSet;
 
 use anyhow::Result;

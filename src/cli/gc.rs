@@ -1,3 +1,5 @@
+//! The command `gc`: its arguments, and how they become a call of the library.
+
 use anyhow::Result;
 use ocibake::layout::Location;
 use ocibake::ops::gc::{gc, GcMode, GcOptions, GcReport};

@@ -1,3 +1,5 @@
+//! The command `inspect`: its arguments, and how they become a call of the library.
+
 use std::io::{stdout, Write};
 use std::num::NonZeroUsize;
 

@@ -1,3 +1,5 @@
+//! The command `plan`: its arguments, and how they become a call of the library.
+
 use std::ffi::OsString;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};

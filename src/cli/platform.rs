@@ -1,3 +1,5 @@
+//! The command `platform`: its arguments, and how they become a call of the library.
+
 use anyhow::Result;
 use ocibake::ops::platform::{platform, PlatformOptions};
 use ocibake::platform::{Machine, VariantPolicy};

@@ -1,3 +1,5 @@
+//! The command `report`: its arguments, and how they become a call of the library.
+
 use std::ffi::{OsStr, OsString};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};

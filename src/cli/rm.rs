@@ -1,3 +1,5 @@
+//! The command `rm`: its arguments, and how they become a call of the library.
+
 use anyhow::Result;
 use ocibake::layout::Location;
 use ocibake::ops::rm::{rm, Removed, RemovedEntry, RmMode, RmOptions};

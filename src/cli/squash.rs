@@ -1,3 +1,5 @@
+//! The command `squash`: its arguments, and how they become a call of the library.
+
 use std::num::NonZeroUsize;
 
 use anyhow::Result;

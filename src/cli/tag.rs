@@ -1,3 +1,5 @@
+//! The command `tag`: its arguments, and how they become a call of the library.
+
 use std::ffi::{OsStr, OsString};
 
 use anyhow::Result;

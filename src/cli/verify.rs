@@ -1,3 +1,5 @@
+//! The command `verify`: its arguments, and how they become a call of the library.
+
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;

@@ -1,3 +1,5 @@
+//! Verifies blobs while they are read.
+
 use std::io::{self, Read};
 
 use crate::digest::Hasher;

@@ -1,3 +1,5 @@
+//! Reads layouts, be they directories, archives or docker archives, through one type.
+
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Read};

@@ -1,3 +1,5 @@
+//! Image configurations (image-spec, config.md).
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};

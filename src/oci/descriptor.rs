@@ -1,3 +1,5 @@
+//! Descriptors (image-spec, descriptor.md).
+
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize};
 

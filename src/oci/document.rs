@@ -1,3 +1,5 @@
+//! Documents with their bytes: a digest is of bytes, not of values.
+
 use serde::de::DeserializeOwned;
 use serde::Serialize;
 

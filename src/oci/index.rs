@@ -1,3 +1,5 @@
+//! Image indexes (image-spec, image-index.md) and the marker of a layout (image-layout.md).
+
 use serde::{Deserialize, Serialize};
 
 use crate::json::{null_as_default, nulls_in_optional_map};

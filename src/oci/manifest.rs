@@ -1,3 +1,5 @@
+//! Image manifests (image-spec, manifest.md).
+
 use serde::{Deserialize, Serialize};
 
 use crate::json::{null_as_default, nulls_in_optional_map};

@@ -1,3 +1,5 @@
+//! Ref names (image-spec, annotations.md).
+
 use std::fmt;
 use std::str::FromStr;
 

@@ -1,3 +1,5 @@
+//! Variants of CPUs: which ones are known, and which one an image names.
+
 use std::str::FromStr;
 
 use crate::error::{as_typed, Error};

@@ -1,3 +1,5 @@
+//! What a verb does with an image that breaks a rule, by how deep the verb looks.
+
 use serde::Serialize;
 
 /// How deep a verb looks into an image.

@@ -1,3 +1,5 @@
+//! What is odd about an archive whose members can still be read.
+
 use std::fmt;
 
 /// Something odd about a member whose entry can still be read. Other readers may read it differently.

@@ -1,3 +1,5 @@
+//! Reads an archive in blocks of 512 bytes and counts what was read.
+
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
 

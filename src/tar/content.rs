@@ -1,3 +1,5 @@
+//! The content of the current member while it is read, holes included.
+
 use std::io::{self, Read};
 
 use crate::error::Result;

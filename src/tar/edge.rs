@@ -1,3 +1,5 @@
+//! The boundaries of entries in a tar, where compressed blocks may begin.
+
 use crate::tar::BLOCK;
 
 /// Where an entry starts in a tar, for an output that cuts the stream into blocks.

@@ -1,3 +1,5 @@
+//! PAX keywords whose meaning is lost, for warnings.
+
 use std::collections::BTreeMap;
 
 use crate::tar::{first, Anomaly, Member};

@@ -1,3 +1,5 @@
+//! A member of an archive, made of its header and the extended headers before it.
+
 use tar::Header;
 
 use crate::error::{Error, Result};

@@ -1,3 +1,5 @@
+//! Recognises files that are given in place of a tar.
+
 use crate::error::{Error, ErrorKind};
 
 /// How files begin that are given for a tar and are none, what they are, and what to do about it.

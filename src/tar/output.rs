@@ -1,3 +1,5 @@
+//! Where tar streams are written.
+
 use std::io::{self, Read, Write};
 
 use crate::tar::Edge;

@@ -1,3 +1,5 @@
+//! The paths of an archive, to find repeated ones.
+
 use std::collections::BTreeSet;
 
 use crate::tree::TarPath;

@@ -1,3 +1,5 @@
+//! Reads archives in one pass.
+
 use std::io::{self, Read};
 use std::path::Path;
 

@@ -1,3 +1,5 @@
+//! Writes archives in one pass.
+
 use std::io::{self, Read};
 use std::path::Path;
 

@@ -1,3 +1,5 @@
+//! The contents of regular files, which a tree refers to by path.
+
 use std::cmp::Ordering;
 use std::fs::File;
 use std::io::{self, Read};

@@ -1,3 +1,5 @@
+//! Differences between trees as values, for reports.
+
 use std::fmt;
 
 use serde::ser::SerializeMap;

@@ -1,3 +1,5 @@
+//! Open directories, so that each name is looked up relative to its own.
+
 use std::collections::VecDeque;
 use std::ffi::OsStr;
 use std::io;

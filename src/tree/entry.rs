@@ -1,3 +1,5 @@
+//! Entries: what scans find, trees hold and layers store.
+
 use std::ops::Deref;
 
 use crate::tree::{Mtime, TarPath, Xattrs};

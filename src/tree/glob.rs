@@ -1,3 +1,5 @@
+//! Shell patterns for paths, and what they leave out.
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use regex::bytes::{RegexSet, RegexSetBuilder};

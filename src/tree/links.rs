@@ -1,3 +1,5 @@
+//! The names of files with several names.
+
 use std::collections::BTreeMap;
 
 use crate::tree::{Entry, Kind, TarPath, Tree};

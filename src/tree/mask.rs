@@ -1,3 +1,5 @@
+//! Paths that comparisons skip.
+
 use crate::tree::TarPath;
 
 /// Paths that a comparison leaves out, each with everything below it.

@@ -1,3 +1,5 @@
+//! Modification times of any range, to the nanosecond.
+
 use std::fmt;
 
 use crate::time::Timestamp;

@@ -1,3 +1,5 @@
+//! Policies for owners and times that are applied to a scanned tree.
+
 use std::collections::BTreeSet;
 use std::str::FromStr;
 

@@ -1,3 +1,5 @@
+//! Two trees side by side.
+
 use std::cmp::Ordering;
 use std::iter;
 

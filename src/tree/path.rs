@@ -1,3 +1,5 @@
+//! Paths inside of images.
+
 use std::cmp::Ordering;
 use std::ffi::OsStr;
 use std::fmt;

@@ -1,3 +1,5 @@
+//! A compact map from paths to values.
+
 use std::collections::BTreeMap;
 use std::{iter, mem};
 

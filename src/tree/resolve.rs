@@ -1,3 +1,5 @@
+//! Resolves names in a tree as the kernel would, without leaving it.
+
 use std::collections::BTreeMap;
 
 use crate::tree::{Entry, Kind, TarPath, Tree};

@@ -1,3 +1,5 @@
+//! Whether a file is still the one that was scanned. This is the one place that asks the kernel directly.
+
 use std::os::fd::AsFd;
 use std::path::Path;
 

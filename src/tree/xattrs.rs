@@ -1,3 +1,5 @@
+//! The extended attributes of one entry.
+
 use std::collections::{btree_map, BTreeMap};
 use std::ops::Deref;
 use std::sync::Arc;

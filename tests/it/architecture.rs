@@ -328,6 +328,14 @@ fn no_file_is_long_and_no_name_says_nothing() {
     }
 }
 
+/// So that a reader knows from its first line what a file is for (`ARCHITECTURE.md`).
+#[test]
+fn every_file_says_at_its_top_what_it_is_for() {
+    let says = |path: &Path| fs::read_to_string(clone().join("src").join(path)).unwrap().starts_with("//! ");
+    let silent: Vec<PathBuf> = sources().into_iter().map(|(path, _)| path).filter(|path| !says(path)).collect();
+    assert_eq!(silent, Vec::<PathBuf>::new());
+}
+
 /// The columns of a line (`.editorconfig`), which rustfmt keeps for code alone.
 const COLUMNS: usize = 120;
 

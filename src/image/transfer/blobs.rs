@@ -1,3 +1,5 @@
+//! Moves blobs from a layout into the targets, several at a time: linked, copied or recompressed.
+
 use std::collections::BTreeMap;
 use std::io::Read;
 use std::num::NonZeroUsize;

@@ -1,3 +1,6 @@
+//! The entries of an index on their way into another: which ones are meant, what goes along with them, and which names
+//! they keep.
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::digest::Digest;

@@ -1,3 +1,5 @@
+//! Decides, before anything is written, which documents and layers of a transfer change, and why.
+
 use std::collections::BTreeMap;
 
 use crate::compress::Compression;

@@ -1,3 +1,5 @@
+//! Documents with descriptors of what replaced others.
+
 use std::collections::BTreeMap;
 
 use crate::digest::Digest;

@@ -1,3 +1,5 @@
+//! A table of the owners of files, for images without a package database.
+
 use std::collections::BTreeMap;
 
 use super::Package;

@@ -1,3 +1,5 @@
+//! Assigns the entries of a tree to the layers of a plan.
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::layer::groups::Groups;

@@ -1,3 +1,5 @@
+//! The words with which a user says how a tree is cut into layers, and the plan that follows for one tree.
+
 use std::fs;
 use std::path::Path;
 

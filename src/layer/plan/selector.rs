@@ -1,3 +1,5 @@
+//! What one line of a plan takes: recipes, packages or paths.
+
 use std::fmt;
 
 use crate::error::Result;

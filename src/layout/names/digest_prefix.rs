@@ -1,3 +1,5 @@
+//! Digests as users type them, whole or abbreviated.
+
 use std::fmt;
 use std::str::FromStr;
 

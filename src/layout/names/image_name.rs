@@ -1,3 +1,5 @@
+//! The name of an image as it is typed after a path, before the transport decides which grammar holds.
+
 use std::fmt;
 use std::str::FromStr;
 

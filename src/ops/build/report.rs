@@ -1,3 +1,5 @@
+//! What `build` reports.
+
 use serde::Serialize;
 
 use crate::digest::Digest;

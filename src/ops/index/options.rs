@@ -1,3 +1,5 @@
+//! What `index` is told.
+
 use std::str::FromStr;
 
 use crate::error::{as_typed, Error, ErrorKind, Result};

@@ -1,3 +1,5 @@
+//! What `index` reports.
+
 use serde::Serialize;
 
 use crate::digest::Digest;

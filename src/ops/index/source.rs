@@ -1,3 +1,5 @@
+//! The images that `index` combines, and their blobs on the way into the target.
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::digest::Digest;

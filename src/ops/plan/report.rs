@@ -1,3 +1,5 @@
+//! What `plan` reports.
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;

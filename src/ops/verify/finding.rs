@@ -1,3 +1,5 @@
+//! What `verify` finds, and where. Repetitions are counted rather than kept.
+
 use std::collections::BTreeMap;
 use std::fmt;
 

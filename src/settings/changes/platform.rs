@@ -1,3 +1,5 @@
+//! Changes to the platform of an image.
+
 use crate::error::Result;
 use crate::platform::{self, Machine, Platform, VariantPolicy};
 use crate::settings::sources::Settings;
