@@ -17,13 +17,13 @@
 //! | [`convert`](ops::convert::convert()) | another transport or compression | [`ConvertOptions`](ops::convert::ConvertOptions) | [`ConvertReport`](ops::convert::ConvertReport) |
 //! | [`index`](ops::index::index()) | several platforms in one multi-platform index | [`IndexOptions`](ops::index::IndexOptions) | [`IndexReport`](ops::index::IndexReport) |
 //! | [`config`](ops::config::config()) | another configuration, other annotations, other history | [`ConfigOptions`](ops::config::ConfigOptions) | [`ConfigReport`](ops::config::ConfigReport) |
-//! | [`attach`](ops::attach::attach()) | a document that is about an image joins it | [`AttachOptions`](ops::attach::AttachOptions) | [`AttachReport`](ops::attach::AttachReport) |
+//! | [`attach`](ops::attach::attach()) | attaches a document to an image | [`AttachOptions`](ops::attach::AttachOptions) | [`AttachReport`](ops::attach::AttachReport) |
 //! | [`plan`](ops::plan::plan()) | which layer holds what, and what an update costs | [`PlanOptions`](ops::plan::PlanOptions) | [`PlanReport`](ops::plan::PlanReport) |
 //! | [`report`](ops::report::report()) | what takes the space, and what an update costs, as a page | [`ReportOptions`](ops::report::ReportOptions) | [`Report`](ops::report::Report) |
 //! | [`ls`](ops::ls::ls()) | the images of a layout | [`LsOptions`](ops::ls::LsOptions) | [`LsReport`](ops::ls::LsReport) |
-//! | [`tag`](ops::tag::tag()) | another name | [`TagOptions`](ops::tag::TagOptions) | [`TagReport`](ops::tag::TagReport) |
-//! | [`rm`](ops::rm::rm()) | a name less | [`RmOptions`](ops::rm::RmOptions) | [`RmReport`](ops::rm::RmReport) |
-//! | [`gc`](ops::gc::gc()) | blobs that nothing needs go | [`GcOptions`](ops::gc::GcOptions) | [`GcReport`](ops::gc::GcReport) |
+//! | [`tag`](ops::tag::tag()) | more names for an image | [`TagOptions`](ops::tag::TagOptions) | [`TagReport`](ops::tag::TagReport) |
+//! | [`rm`](ops::rm::rm()) | fewer names for an image | [`RmOptions`](ops::rm::RmOptions) | [`RmReport`](ops::rm::RmReport) |
+//! | [`gc`](ops::gc::gc()) | removes blobs that nothing needs | [`GcOptions`](ops::gc::GcOptions) | [`GcReport`](ops::gc::GcReport) |
 //! | [`cache`](ops::cache::cache()) | what a cache of compressed blocks holds | [`CacheOptions`](ops::cache::CacheOptions) | [`CacheReport`](ops::cache::CacheReport) |
 //! | [`platform`](ops::platform::platform()) | how an architecture is called in OCI | [`PlatformOptions`](ops::platform::PlatformOptions) | [`PlatformReport`](ops::platform::PlatformReport) |
 //!

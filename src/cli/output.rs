@@ -21,8 +21,8 @@ pub(super) fn print(json: bool, report: &impl Serialize, text: impl FnOnce() -> 
     unless_closed(write_to(&mut stdout().lock(), json, report, text))
 }
 
-/// Takes a reader of stdout that has seen enough for success, so that a verb goes on to its answer: a difference is one
-/// even if nobody reads about it.
+/// Ignores a closed stdout, so that the exit code is right: a difference is one even if its description is not read to
+/// the end.
 fn unless_closed(printed: Result<()>) -> Result<()> {
     match printed {
         Err(error) if stdout_trouble(&error) == Some(io::ErrorKind::BrokenPipe) => Ok(()),
@@ -45,8 +45,7 @@ pub(super) fn print_beside(
     print_done(&format!("{} {is} written", written.join(" and ")), json, report, text)
 }
 
-/// Prints a report on what was done. Where stdout fails, the error says what was, with the text that could not be
-/// printed.
+/// Prints a report on what was done. If stdout cannot be written, the error contains the text.
 pub(super) fn print_done(done: &str, json: bool, report: &impl Serialize, text: impl FnOnce() -> String) -> Result<()> {
     let text = text();
     // What stdout still holds back may fail too.
@@ -82,9 +81,9 @@ const MOST_LINKS: usize = 40;
 
 /// What a name given to `-o` means.
 enum Sink {
-    /// `-`, or a name of the stdout of this process.
+    /// `-`, or a path that means the stdout of this process.
     Stdout,
-    /// What takes what is written as it comes: a device, a pipe, an open stream of a process.
+    /// A device, a pipe or an open stream of a process, which is written to directly.
     Stream(File),
     /// A file that appears when it is complete, whether it is there or not.
     File(PathBuf),
@@ -120,7 +119,7 @@ fn sink(path: &Path) -> Result<Sink, Error> {
     }
     refuse_location_as_path("a file", path)?;
     if is_stream(path) {
-        // Where a file is behind the stream, others may have written to it.
+        // If the stream is a file, others may have written to it: append.
         return File::options().append(true).open(path).map(Sink::Stream).map_err(|error| io("open", error));
     }
     let mut end = path.to_path_buf();
@@ -131,7 +130,7 @@ fn sink(path: &Path) -> Result<Sink, Error> {
             Err(error) if matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::NotFound) => {
                 return Ok(Sink::File(end))
             }
-            // Its directory cannot be searched, so nobody knows whether it is a link.
+            // Its directory cannot be searched, so it is unknown whether it is a link.
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return Err(about_directory(&end, error)),
             Err(error) => return Err(io("follow the link", error)),
         }

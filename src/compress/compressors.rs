@@ -31,7 +31,7 @@ pub(crate) struct Compressors {
     workers: Vec<JoinHandle<()>>,
 }
 
-/// So many threads may have work for each core of the machine.
+/// How many threads per core may have work at the same time.
 const BUSY: usize = 8;
 
 struct Job {

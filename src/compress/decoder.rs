@@ -4,7 +4,7 @@
 //! streams, one after the other, and stops at anything else. The caller decides what to do with the rest, which
 //! [`Decoder::finish`] counts. Memory is bounded whatever the input says, and what comes out by [`Limits`].
 
-// What is read here is others': no value of theirs may end the process.
+// This input is foreign: no value in it may end the process.
 #![cfg_attr(
     not(test),
     deny(

@@ -150,7 +150,7 @@ impl Scanner {
     fn set_codes(&mut self, literals: &[u8], distances: &[u8]) -> Result<(), Damaged> {
         self.literals.set(literals)?;
         self.literals.fill_table(&mut self.single[..], 0, literal_entry);
-        let (more, behind_length) = self.second.split_at_mut(TABLE_SIZE);
+        let (more, after_length) = self.second.split_at_mut(TABLE_SIZE);
         for (index, (first, more)) in self.first.iter_mut().zip(more).enumerate() {
             // The literals whose codes the index holds in full, and what follows them, perhaps in part.
             let (mut used, mut count) = (0, 0);
@@ -172,7 +172,7 @@ impl Scanner {
             };
         }
         self.distances.set(distances)?;
-        self.distances.fill_table(behind_length, LONG_DISTANCE, distance_entry);
+        self.distances.fill_table(after_length, LONG_DISTANCE, distance_entry);
         Ok(())
     }
 
@@ -199,11 +199,11 @@ impl Scanner {
             let extra = (1 << ((entry >> EXTRA_SHIFT) & 7)) - 1;
             expanded += u64::from(entry >> BYTES_SHIFT) + (ahead.buffer >> code_bits(entry) & extra);
 
-            let behind = ahead.buffer >> (entry & BITS);
+            let after = ahead.buffer >> (entry & BITS);
             let half = (entry & MATCH) as usize >> MATCH_SHIFT << INDEX_BITS;
-            let mut second = self.second[half + behind as usize % TABLE_SIZE];
+            let mut second = self.second[half + after as usize % TABLE_SIZE];
             if second == LONG_DISTANCE {
-                let (symbol, length) = self.distances.decode(behind).ok_or(Damaged)?;
+                let (symbol, length) = self.distances.decode(after).ok_or(Damaged)?;
                 second = distance_entry(symbol, length);
                 if second == LONG_DISTANCE {
                     return Err(Damaged);

@@ -100,8 +100,8 @@ fn takes_repository(target: &Location) -> bool {
     }
 }
 
-/// Whether two targets are the same for people: one path, or one place in two spellings. A layout gains a name from
-/// each of its spellings.
+/// Whether two targets are the same: one path, or one place in two spellings. A layout that is given twice with
+/// different names gets both.
 fn is_same(one: &Location, other: &Location) -> bool {
     if one.is_stream() || other.is_stream() {
         return one.is_stream() && other.is_stream();

@@ -1,5 +1,5 @@
-//! The one place where the documents of an image are made clean, for every verb that writes some: whatever they came
-//! from, media types are OCI's, and a history has an entry for each layer (image-spec, config.md#properties).
+//! Corrects the documents of an image, for every verb that writes some: wherever they came from, media types are OCI's,
+//! and a history has an entry for each layer (image-spec, config.md#properties).
 
 use serde_json::Value;
 
@@ -19,16 +19,16 @@ pub(crate) struct Sealed {
     pub(crate) notes: Vec<String>,
 }
 
-/// A config that was mended.
+/// A corrected config.
 #[derive(Debug)]
 pub(crate) struct Fitted {
     pub(crate) config: Document<ImageConfig>,
-    /// What was mended.
+    /// The corrections.
     pub(crate) note: String,
 }
 
-/// The config of an image of so many layers, if it has to be mended. `listed` is the platform by which the image is
-/// listed.
+/// The corrected config of an image with this many layers, if it needs corrections. `listed` is the platform under
+/// which the image is listed.
 pub(crate) fn fitted(config: &Document<ImageConfig>, layers: usize, listed: Option<&Platform>) -> Option<Fitted> {
     let mut mended = config.value().clone();
     let mut notes = mend(&mut mended, layers, listed);
@@ -36,10 +36,10 @@ pub(crate) fn fitted(config: &Document<ImageConfig>, layers: usize, listed: Opti
     (!notes.is_empty()).then(|| Fitted { config: Document::seal(mended), note: notes.join("; ") })
 }
 
-/// What is said of a document that Go wrote with null in the place of what is empty.
+/// The note about a document in which Go wrote null for something empty.
 pub(crate) const NULL: &str = "it had null or nothing where a value belongs";
 
-/// Whether a config has null, or nothing, where a value belongs.
+/// Whether a config has null or nothing in place of a value.
 fn has_null_in_config(config: &Document<ImageConfig>) -> bool {
     if !config.value().rootfs.diff_ids.is_empty() && !names_null(config.raw()) {
         return false;
@@ -62,7 +62,7 @@ fn names_null(raw: &[u8]) -> bool {
     raw.windows(4).any(|word| word == b"null")
 }
 
-/// Whether there is null in a list or an object, for which Go reads an empty value.
+/// Whether a list or an object contains null, which Go reads as an empty value.
 fn has_null(value: &Value) -> bool {
     match value {
         Value::Array(list) => list.iter().any(Value::is_null),
@@ -71,7 +71,7 @@ fn has_null(value: &Value) -> bool {
     }
 }
 
-/// Whether a manifest or an index has null, or nothing, where a value belongs. `list` is its list of descriptors;
+/// Whether a manifest or an index has null or nothing in place of a value. `list` is its list of descriptors;
 /// `is_empty` says that it was read as an empty one.
 pub(crate) fn has_null_in_document(raw: &[u8], list: &str, is_empty: bool) -> bool {
     if !is_empty && !names_null(raw) {
@@ -98,7 +98,7 @@ fn has_null_in_descriptor(descriptor: &Value) -> bool {
     [&descriptor["annotations"], &descriptor["urls"], features].into_iter().any(has_null)
 }
 
-/// The error for an image of which nothing says what it runs on: no machine could be matched with it.
+/// The error for an image without a platform: no machine could be matched with it.
 pub(crate) fn nameless(image: &str, hint: Hint) -> Error {
     Error::refused_with_hint(
         format!("{image}: neither its config nor its descriptor says which architecture and system it is for"),
@@ -107,18 +107,17 @@ pub(crate) fn nameless(image: &str, hint: Hint) -> Error {
     .of_kind(ErrorKind::Damaged)
 }
 
-/// How a verb with an option for the platform is told what an image runs on.
+/// The hint to state the platform of an image, for a verb with an option for it.
 pub(crate) fn say_the_platform() -> Hint {
     Hint::from("say it with ").option(OptionName::Platform).text(", or in a layout with ").then(in_the_image())
 }
 
-/// How an image is told what it runs on.
+/// The hint to state the platform in the image itself.
 pub(crate) fn in_the_image() -> Hint {
     Hint::default().verb("config").text(", ").option(OptionName::Architecture).text(" and ").option(OptionName::Os)
 }
 
-/// Mends a config: a platform that it does not name is the one by which the image is listed. Gives back what was
-/// mended.
+/// Corrects a config: a missing platform is taken from the entry that lists the image. Returns the corrections.
 fn mend(config: &mut ImageConfig, layers: usize, listed: Option<&Platform>) -> Vec<String> {
     let mut notes: Vec<String> = fit_history(&mut config.history, layers).into_iter().collect();
     let platform = config.platform_or(listed);
@@ -136,8 +135,8 @@ fn mend(config: &mut ImageConfig, layers: usize, listed: Option<&Platform>) -> V
 
 /// Seals the documents of an image, the manifest's descriptor of the config with them.
 ///
-/// A platform that the config of the `old` image does not name is that of its descriptor. A config that did not change
-/// stays as it is, byte for byte.
+/// If the config of the `old` image names no platform, that of its descriptor is used. A config that does not change is
+/// kept byte for byte.
 ///
 /// # Errors
 ///

@@ -187,7 +187,7 @@ impl LayerCheck {
         }
     }
 
-    /// An error if something was found that nobody should read. `layer` names the layer.
+    /// An error if the layer must not be read. `layer` names it.
     pub(crate) fn refuse(&self, layer: &str) -> Result<()> {
         match self.found.refused() {
             None => Ok(()),

@@ -4,7 +4,7 @@
 //! Reading trusts nothing: size and digest of each blob are checked while it is read. Writing is atomic: an image is
 //! made in a staging directory and appears by renames, the index last.
 
-// What is read here is others': no value of theirs may end the process.
+// This input is foreign: no value in it may end the process.
 #![cfg_attr(
     not(test),
     deny(

@@ -28,10 +28,10 @@ use crate::json::{null_as_default, nulls_in_list};
 /// `os/architecture[/variant]` in Go's names (image-spec, image-index.md#image-index-property-descriptions).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Platform {
-    /// A GOARCH: `amd64`, `arm64`, `arm` … Empty if nobody said it.
+    /// A GOARCH: `amd64`, `arm64`, `arm` … Empty if it is not stated.
     #[serde(default, deserialize_with = "null_as_default")]
     pub architecture: String,
-    /// A GOOS: `linux`. Empty if nobody said it.
+    /// A GOOS: `linux`. Empty if it is not stated.
     #[serde(default, deserialize_with = "null_as_default")]
     pub os: String,
     /// Version of the operating system; used by Windows.

@@ -39,7 +39,7 @@ pub(crate) const VOLUME: Grammar<String> = Grammar {
     read: |text| (text.starts_with('/') && !text.trim_matches('/').is_empty()).then(|| text.to_owned()),
 };
 
-/// A volume to add. An engine would mount one with `..` where nobody expects it.
+/// A volume to add. An engine would mount one with `..` in an unexpected place.
 pub(super) const NEW_VOLUME: Grammar<String> = Grammar {
     accepted: "absolute paths below `/`, without `..`",
     read: |text| (VOLUME.read)(text).filter(|path| !path.split('/').any(|component| component == "..")),

@@ -54,12 +54,12 @@ pub(super) fn parse(body: &[u8]) -> Result<Vec<Record<'_>>, String> {
     let mut records = Vec::new();
     let mut rest = body;
     while !rest.is_empty() {
-        let (record, behind) = split_record(rest).map_err(|reason| {
+        let (record, after) = split_record(rest).map_err(|reason| {
             let offset = body.len().saturating_sub(rest.len());
             format!("PAX record at byte {offset} of its header: {reason}")
         })?;
         records.push(record);
-        rest = behind;
+        rest = after;
     }
     Ok(records)
 }
@@ -71,7 +71,7 @@ fn split_record(bytes: &[u8]) -> Result<(Record<'_>, &[u8]), &'static str> {
     if length > bytes.len() {
         return Err("it is longer than its header");
     }
-    let (record, behind) = bytes.split_at(length);
+    let (record, after) = bytes.split_at(length);
     let record = record.get(space..).and_then(|record| record.strip_prefix(b" ")).unwrap_or_default();
     if record.is_empty() {
         return Err("it is shorter than its own length");
@@ -80,7 +80,7 @@ fn split_record(bytes: &[u8]) -> Result<(Record<'_>, &[u8]), &'static str> {
     let mut parts = record.splitn(2, |byte| *byte == b'=');
     match (parts.next(), parts.next()) {
         (Some(b""), Some(_)) => Err("no keyword"),
-        (Some(keyword), Some(value)) => Ok(((keyword, value), behind)),
+        (Some(keyword), Some(value)) => Ok(((keyword, value), after)),
         _ => Err("no `=`"),
     }
 }

@@ -1,4 +1,4 @@
-//! What is said about attestations and signatures whose images are taken elsewhere, or change.
+//! Warnings about attestations and signatures whose images are copied or changed.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,7 +7,7 @@ use crate::layout::{about, about_by_tag, is_referrers_tag, kind_of_referrer};
 use crate::oci::annotations::ATTESTED;
 use crate::oci::{Annotations, Descriptor};
 
-/// Warnings about attestations and signatures of images that are taken without them.
+/// Warnings about attestations and signatures that are left behind by their images.
 pub(crate) fn left_attestations<'d>(
     attestations: &[Descriptor],
     images: impl IntoIterator<Item = &'d Digest>,

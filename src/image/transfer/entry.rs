@@ -25,11 +25,11 @@ pub(crate) struct IndexEntry {
 /// Why an entry is transferred.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum EntryKind {
-    /// For itself: it can be given names.
+    /// It is itself wanted, and can be given names.
     Image,
-    /// Because it stands beside an image, and is none: an artifact or an attestation without a subject.
+    /// It accompanies an image without being one: an artifact or an attestation without a subject.
     Other,
-    /// For what it says about another image. Its name, if any, is how it is found.
+    /// It is about another image. Its name, if any, is how it is found.
     Attached,
     /// The same, but only its content tells which image: a signature of cosign without its tag, as `cosign save` lists
     /// it.
@@ -116,7 +116,7 @@ pub(super) fn is_signature(entry: &Descriptor, content: &NodeContent) -> bool {
         || (!layers.is_empty() && layers.iter().all(|layer| of_cosign.contains(&layer.media_type.as_str())))
 }
 
-/// Leaves out what would not be true of what it is about any more. Returns whether there was anything.
+/// Leaves out entries whose statements would no longer be true. Returns whether there were any.
 pub(crate) fn leave_untrue(entries: &mut Vec<IndexEntry>, plan: &TransferPlan) -> bool {
     let mut left = BTreeSet::new();
     loop {
@@ -275,8 +275,7 @@ impl IndexEntry {
         subject.into_iter().chain(told).map(|digest| digest.to_string()).chain(tag.map(str::to_owned)).collect()
     }
 
-    /// Whether it would be about a document that changes, or about none: what cosign lists under a tag is about one
-    /// digest.
+    /// Whether its subject changes or is missing: what cosign lists under a tag is about one digest.
     fn is_untrue(&self, plan: &TransferPlan, left: &BTreeSet<Digest>) -> bool {
         let is_gone = |subject: &Digest| plan.changed.contains_key(subject) || left.contains(subject);
         match self.descriptor.ref_name() {
@@ -380,7 +379,7 @@ impl IndexEntry {
     }
 }
 
-/// Says which name an image loses in a target, and how a tag gets the name that Docker needs.
+/// The warning about a name that an image loses in a target, and how a tag gets the name that Docker needs.
 fn lost_warning(name: &str, target: &Location) -> String {
     let shown = name.escape_debug();
     if !target.is_docker_archive() {

@@ -25,7 +25,7 @@ use crate::image::sealed::{has_null_in_entries, NULL};
 use crate::image::transfer::entry::is_signature;
 use crate::layout::{about, Graph, NodeContent, INDEX};
 
-/// The warning that indexes list what the layout does not hold.
+/// The warning about indexes that list documents which the layout lacks.
 pub(crate) fn missing(graph: &Graph<'_>) -> Option<String> {
     let mut missing = graph.nodes().filter(|node| matches!(node.content, NodeContent::Missing));
     let first = &missing.next()?.descriptor.digest;
@@ -61,7 +61,7 @@ pub(crate) fn warnings(graph: &Graph<'_>, plan: &TransferPlan) -> Vec<String> {
         }
     }
     for node in graph.nodes() {
-        // What becomes of attestations is told where they are taken along.
+        // The fate of attestations is reported where they are copied.
         let attested = node.descriptor.attested();
         let subject = node.content.subject().filter(|subject| attested.as_ref() != Some(&subject.digest));
         if let Some(subject) = subject.filter(|subject| plan.changed.contains_key(&subject.digest)) {

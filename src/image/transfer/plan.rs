@@ -10,7 +10,7 @@ use crate::layout::{Graph, Layout, Node, NodeContent};
 use crate::media_type::MediaKind;
 use crate::oci::{Descriptor, Document, ImageConfig, Manifest};
 
-/// What becomes of documents and blobs.
+/// What happens to documents and blobs.
 #[derive(Debug, Default)]
 pub(crate) struct TransferPlan {
     /// Blobs that are taken unchanged, documents included.
@@ -19,11 +19,11 @@ pub(crate) struct TransferPlan {
     pub(crate) recompressed: BTreeMap<Digest, LayerToRecompress>,
     /// Documents that change, with the reason.
     pub(crate) changed: BTreeMap<Digest, String>,
-    /// Configs that do not fit their images and are mended, by the digests of the manifests.
+    /// Configs that do not fit their images and are corrected, by the digests of the manifests.
     pub(crate) mended: BTreeMap<Digest, Fitted>,
     /// Manifests and indexes with null in the place of a list.
     pub(crate) with_null: Vec<Digest>,
-    /// Images of which nothing says what they run on.
+    /// Images without a platform.
     pub(crate) nameless: Vec<Digest>,
 }
 
@@ -35,9 +35,8 @@ pub(crate) struct LayerToRecompress {
 }
 
 impl TransferPlan {
-    /// What Docker has media types of its own for is described in OCI's, layers of images that are not compressed as
-    /// wanted are compressed anew, and a history that does not fit the layers is mended. Everything else stays as it
-    /// is.
+    /// Docker's media types become those of OCI, layers in another compression than the wanted one are recompressed,
+    /// and a history that does not fit the layers is corrected. Everything else stays as it is.
     ///
     /// # Errors
     ///

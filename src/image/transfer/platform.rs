@@ -1,4 +1,4 @@
-//! What is taken of a layout for one platform.
+//! Selects the entries of a layout for one platform.
 
 use std::collections::BTreeSet;
 
@@ -23,7 +23,7 @@ pub(crate) fn of_platform(
     let attached = attached_to(entries, &graph, chosen.iter().map(|entry| &entry.descriptor.digest));
     let key = |entry: &IndexEntry| (entry.descriptor.digest.clone(), entry.descriptor.ref_name().map(str::to_owned));
     let taken: BTreeSet<_> = attached.iter().map(|entry| key(entry)).collect();
-    // What becomes of attestations of BuildKit is told with their images.
+    // The fate of BuildKit's attestations is reported with their images.
     let is_left = |entry: &&IndexEntry| {
         entry.kind != EntryKind::Image && entry.descriptor.attested().is_none() && !taken.contains(&key(entry))
     };

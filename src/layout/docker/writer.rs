@@ -198,7 +198,7 @@ fn read(layout: &Layout, descriptors: &[Descriptor]) -> Result<Vec<Named>> {
             Entry::Vacant(place) => Rc::clone(place.insert(Rc::new(layout.images([descriptor.clone()])?))),
         };
         let name = if images.is_empty() { None } else { docker_name(descriptor) };
-        // What has no name is told apart by all that is said about it.
+        // Entries without a name are told apart by their descriptors.
         let key = name.as_ref().map(DockerName::whole).ok_or_else(|| Document::seal(descriptor).raw().to_vec());
         let before = last.insert(key.clone(), all.len()).map(|place| &all[place].descriptor.digest);
         if let (Ok(name), Some(first)) = (key, before.filter(|before| **before != descriptor.digest)) {

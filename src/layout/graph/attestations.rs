@@ -31,10 +31,10 @@ impl Layout {
     }
 }
 
-/// Takes out of an index what is about an image that it listed before and does not list any more. Returns it.
+/// Removes from an index the entries that are about an image that it no longer lists, and returns them.
 pub(in crate::layout) fn take_orphans(documents: &dyn Documents, index: &mut Index, before: &Index) -> Vec<Descriptor> {
     let mut orphans = Vec::new();
-    // What is about a signature goes with it.
+    // Entries about a signature go with it.
     loop {
         let lost = lost_by(documents, index, before);
         if lost.is_empty() {
@@ -60,7 +60,7 @@ fn lost_by(documents: &dyn Documents, index: &Index, before: &Index) -> Vec<Desc
             |index: &Index| index.manifests.iter().map(|listed| listed.digest.clone()).collect::<BTreeSet<Digest>>();
         find(attestations, &listed(before), &listed(index));
     }
-    // cosign also signs what an index lists. What cannot be read may list it still.
+    // cosign also signs members of an index. One that cannot be read may still list the image.
     if !by_tag.is_empty() {
         if let Some((before, now)) = led_to(documents, before).zip(led_to(documents, index)) {
             find(by_tag, &before, &now);
@@ -69,7 +69,7 @@ fn lost_by(documents: &dyn Documents, index: &Index, before: &Index) -> Vec<Desc
     lost
 }
 
-/// Everything that an index lists, and the indexes below it. `None` if that cannot be told.
+/// Everything that an index and the indexes below it list, or `None` if that is unknown.
 fn led_to(documents: &dyn Documents, index: &Index) -> Option<BTreeSet<Digest>> {
     let walk = Walk::new(documents, Opened::Indexes, Subjects::Left, index.manifests.iter().cloned());
     walk.map(|met| Some(met.ok()?.path.descriptor().digest.clone())).collect()

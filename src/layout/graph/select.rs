@@ -412,7 +412,7 @@ fn names(index: &Index) -> Vec<String> {
 }
 
 /// Whether the index marks a manifest as an artifact. It lists attestations of `BuildKit` as images for
-/// `unknown/unknown`. What has a name is an image of which nobody said the platform.
+/// `unknown/unknown`. An entry with a name is an image whose platform was not stated.
 pub(crate) fn is_artifact(descriptor: &Descriptor) -> bool {
     let artifact_type = descriptor.artifact_type.clone().map(|text| MediaType::from(text).kind());
     artifact_type.is_some_and(|kind| kind != MediaKind::Config)

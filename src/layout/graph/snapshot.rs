@@ -112,7 +112,7 @@ impl Layout {
         locked(&self.snapshot.documents).raw(descriptor)
     }
 
-    /// That a blob is not there.
+    /// The error for a missing blob.
     pub(crate) fn lacks(&self, digest: &Digest) -> Error {
         let cut = self.cut().map(|member| format!(": the archive ends in the middle of `{}`", member.escape_debug()));
         let reason = format!("blob {digest} is missing{}", cut.unwrap_or_default());

@@ -29,7 +29,7 @@ impl DescriptorPath {
         &self.own
     }
 
-    /// Takes the document for one for this platform.
+    /// Treats the document as one for this platform.
     pub(crate) fn set_platform(&mut self, platform: Platform) {
         self.own.platform = Some(platform);
     }

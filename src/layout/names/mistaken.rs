@@ -61,7 +61,8 @@ pub fn refuse_location_as_path(wanted: &str, path: &Path) -> Result<(), Error> {
         return Err(Error::refused_with_hint(
             format!("`-`: {wanted} is wanted, found `-`, which means a stream elsewhere"),
             "no stream is taken here: a file or directory of this name is `./-`",
-        ));
+        )
+        .of_kind(ErrorKind::Invalid));
     }
     let Some(text) = path.to_str().filter(|_| path.symlink_metadata().is_err()) else { return Ok(()) };
     let Some((word, rest)) = text.split_once(':').filter(|(word, _)| is_transport(word)) else { return Ok(()) };
@@ -85,7 +86,7 @@ pub(crate) fn refuse_archive_as_directory(wanted: &str, path: &Path) -> Result<(
         .of_kind(ErrorKind::Invalid))
 }
 
-/// The error for a supported transport that is written like a scheme: `oci://app` means `/app` to nobody.
+/// The error for a supported transport that is written like a scheme. `oci://app` is hardly meant as `/app`.
 pub(super) fn with_slashes(text: &str, transport: &str, rest: &str, role: Role) -> Error {
     let path = rest.trim_start_matches('/');
     let absolute = if rest.starts_with("///") {

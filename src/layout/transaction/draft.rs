@@ -73,7 +73,7 @@ impl<'a> Draft<'a> {
 
     /// Returns the new index and the blobs to remove.
     ///
-    /// What is about an image that `index.json` does not list any more goes with it.
+    /// Entries about an image that `index.json` no longer lists are removed with it.
     pub(super) fn finish(mut self) -> Drafted {
         let mut warnings = Vec::new();
         let mut orphans = BTreeSet::new();

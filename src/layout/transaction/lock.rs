@@ -26,8 +26,8 @@ pub(super) fn lock(path: &Path, observer: &dyn Observer) -> Result<File> {
     wait_for(path, FlockOperation::NonBlockingLockExclusive, observer)
 }
 
-/// Waits until nobody changes the layout at `path`, and lets nobody change it until what is returned is dropped:
-/// nothing if there are no locks here.
+/// Waits until no other process changes the layout at `path`, and keeps others from changing it until the returned lock
+/// is dropped. Returns `None` if the filesystem has no locks.
 ///
 /// # Errors
 ///

@@ -174,7 +174,7 @@ mod tests {
 
     #[test]
     fn attributes_of_arm() {
-        // A header with one section header behind it, and the attributes behind that.
+        // A header, then one section header, then the attributes.
         let file = |architecture: u8| {
             let mut file = header(1, 1, [40, 0]);
             file.resize(52, 0);

@@ -125,9 +125,9 @@ fn list(
     Ok(Listed { digest: Some(descriptor.digest), manifests, refs: names.texts(), warnings })
 }
 
-/// Warnings about images that the index takes the name from and does not list. If nothing else leads to one, and the
-/// index was not said to take something out, that is an error: perhaps the target was forgotten, and the last image is
-/// taken for it.
+/// Warnings about images that lose their name to the index without being listed in it. If nothing else leads to such an
+/// image, and no image was to be removed from the index, that is an error: the target was probably forgotten, and the
+/// last image taken for it.
 fn displaced(
     draft: &Draft<'_>,
     stand: &Stand,

@@ -1,4 +1,4 @@
-//! Why an update costs what it costs.
+//! Which recipes cause the cost of an update.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -22,17 +22,17 @@ pub struct FetchReason {
     pub name: Option<String>,
     /// Bytes of its blob.
     pub size: u64,
-    /// Entries of it that the older image lacks or has otherwise, and those that are gone.
+    /// Entries that it adds, changes or removes compared with the older image.
     pub changed: usize,
-    /// Bytes of content of those that it holds.
+    /// Bytes of content of the added and changed entries.
     pub changed_bytes: u64,
-    /// Those of them that changed most in size.
+    /// The entries that changed most in size.
     pub largest: Vec<SizeChange>,
-    /// The recipes that these belong to, those with most bytes first; empty if the layer is only stored differently.
+    /// The recipes of these entries, the one with the most bytes first; empty if only the layer's encoding differs.
     pub recipes: Vec<ChangedRecipe>,
 }
 
-/// What changed of a recipe in a layer.
+/// The changes of one recipe in a layer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct ChangedRecipe {
@@ -40,22 +40,22 @@ pub struct ChangedRecipe {
     pub recipe: String,
     /// Entries that changed.
     pub changed: usize,
-    /// Bytes of content of those that the layer holds.
+    /// Bytes of content of those that the layer stores.
     pub bytes: u64,
 }
 
-/// What is fetched because of a recipe.
+/// The part of a download that one recipe causes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Cause {
-    /// Its name; none for layers in which nothing changed, and for manifest and configuration.
+    /// Its name; `None` for layers in which nothing changed, and for the manifest and the configuration.
     pub recipe: Option<String>,
-    /// Its version in the older image; `None` if it is not there, or not known.
+    /// Its version in the older image; `None` if it was not there or is unknown.
     pub from: Option<String>,
-    /// Its version now; `None` if it is gone, or not known.
+    /// Its version now; `None` if it is gone or unknown.
     pub to: Option<String>,
-    /// Bytes of blobs: each layer that is fetched is shared out among the recipes that changed in it, by bytes of
-    /// content that changed.
+    /// Bytes of blobs: each fetched layer is divided among the recipes that changed in it, in proportion to the bytes
+    /// of changed content.
     pub bytes: u64,
     /// The numbers of the layers, the base's being 1.
     pub layers: Vec<usize>,
@@ -70,7 +70,7 @@ pub struct Cause {
 /// How many entries of a layer are named.
 const LARGEST: usize = 3;
 
-/// Why each layer is fetched that the older image lacks.
+/// For each layer that the older image lacks, why it is fetched.
 pub(super) fn of_layers(
     (old_image, before): (&Image, &ImageContents),
     (new_image, after): (&Image, &ImageContents),
@@ -117,7 +117,7 @@ pub(super) fn of_layers(
     changed.into_iter().zip(largest).enumerate().filter(|(layer, _)| is_fetched[*layer]).map(reason).collect()
 }
 
-/// The layer that holds what is new or changed.
+/// The layer that stores an added or changed entry.
 fn place(contents: &ImageContents, difference: &Difference) -> usize {
     let path = &difference.path;
     let origin = contents.tree().get(path).map(|entry| &contents.tree().inode(entry).path);
@@ -125,7 +125,7 @@ fn place(contents: &ImageContents, difference: &Difference) -> usize {
     origin.map(|origin| origin.layer).or_else(|| contents.placed.get(path).copied()).unwrap_or_default()
 }
 
-/// The layers that hold something of each recipe.
+/// The layers that store entries of each recipe.
 fn homes(contents: &ImageContents) -> BTreeMap<&str, BTreeSet<usize>> {
     let mut homes: BTreeMap<&str, BTreeSet<usize>> = BTreeMap::new();
     for (path, origin) in &contents.folded.origins {
@@ -135,7 +135,7 @@ fn homes(contents: &ImageContents) -> BTreeMap<&str, BTreeSet<usize>> {
     homes
 }
 
-/// The costs of layers by the recipes that caused them, and what is fetched beside.
+/// The costs of layers by the recipes that caused them, and of the documents.
 pub(super) fn by_recipe(
     (old_image, before): (&Image, &ImageContents),
     (new_image, after): (&Image, &ImageContents),
@@ -157,7 +157,7 @@ pub(super) fn by_recipe(
     let version = |versions: &BTreeMap<String, String>, recipe: &str| {
         versions.get(recipe).filter(|version| !version.is_empty()).cloned()
     };
-    // An image without data of recipes lacks none of them.
+    // An image without data about recipes is not known to lack any.
     let lacks = |versions: &BTreeMap<String, String>, recipe: Option<&str>| {
         !versions.is_empty() && recipe.is_some_and(|recipe| !versions.contains_key(recipe))
     };
@@ -187,9 +187,9 @@ pub(super) fn by_recipe(
     causes
 }
 
-/// A layer's bytes among its recipes, without one lost.
+/// Divides the bytes of a layer among its recipes without losing any to rounding.
 fn shares(layer: &FetchReason) -> Vec<(Option<&str>, u64)> {
-    // What changed without a byte of content, a mode, weighs something too.
+    // A change without content, such as that of a mode, must have a weight too.
     let weight = |recipe: &ChangedRecipe| u128::from(recipe.bytes.max(1));
     let of: u128 = layer.recipes.iter().map(weight).sum();
     let (mut weighed, mut given) = (0, 0);

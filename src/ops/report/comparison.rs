@@ -1,4 +1,4 @@
-//! What changed since an older image.
+//! The changes since an older image.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,7 +18,7 @@ use crate::ops::report::size_tree::{Leaf, SizeTree};
 use crate::platform::{Platform, PlatformPattern};
 use crate::tree::{diff, Change, Entry, Mask, TarPath};
 
-/// What changed since an older image.
+/// The changes since an older image.
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
 pub struct Comparison {
@@ -34,31 +34,31 @@ pub struct Comparison {
     pub removed: SizeChanges,
     /// Entries that differ.
     pub changed: SizeChanges,
-    /// Members of the manifest and the configuration that differ, as `diff` lists them, but for those that follow from
+    /// Members of the manifest and the configuration that differ, as `diff` lists them, except those that follow from
     /// the layers.
     pub documents: Vec<DocumentDifference>,
     /// What a device that has the older image must fetch, as in `diff`.
     pub update: UpdateCost,
     /// Why each layer is fetched, in their order.
     pub fetched: Vec<FetchReason>,
-    /// What each recipe costs that changed, largest first, and bytes of documents at last. The sum is that of the
+    /// The cost of each changed recipe, largest first, and last that of the documents. The sum is the cost of the
     /// update.
     pub causes: Vec<Cause>,
-    /// By how much each file grew or shrank.
+    /// The growth or shrinkage of each file.
     #[serde(skip)]
     pub tree: SizeTree,
 }
 
-/// The image that is compared with.
+/// The older image of a comparison.
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
 pub struct OlderImage {
     /// The digest of its manifest.
     pub digest: Digest,
-    /// What it runs on.
+    /// Its platform.
     #[serde(serialize_with = "json::text")]
     pub platform: Platform,
-    /// When it was made, as its configuration has it.
+    /// When it was made, according to its configuration.
     pub created: Option<String>,
     /// Bytes of all blobs: manifest, config and layers.
     pub size: u64,
@@ -71,12 +71,12 @@ pub struct OlderImage {
 }
 
 impl Comparison {
-    /// Whether it is known which recipes changed.
+    /// Whether both images tell which recipe owns what.
     pub(super) fn is_by_recipe(&self) -> bool {
         self.causes.iter().filter_map(|cause| cause.recipe.as_deref()).any(|recipe| recipe != GENERATED)
     }
 
-    /// The platform of the older image, if the newer one is not for it.
+    /// The platform of the older image if it differs from that of the newer one.
     pub(super) fn other_platform(&self, new: &Platform) -> Option<&Platform> {
         let old = &self.old.platform;
         PlatformPattern::from(new).choose([old]).is_empty().then_some(old)
@@ -123,7 +123,7 @@ impl Comparison {
     }
 }
 
-/// What grew and what shrank. A recipe may be in one of the images alone.
+/// The files of both images with their growth and shrinkage. A recipe may be in only one of the images.
 fn size_tree(sizes: &[SizeChange], before: &ImageContents, after: &ImageContents) -> SizeTree {
     let contents = |path: &TarPath| if after.tree().get(path).is_some() { after } else { before };
     let recipe = |path: &TarPath| {

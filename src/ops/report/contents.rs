@@ -1,4 +1,4 @@
-//! All that the layers of an image hold, read once.
+//! The content of all layers of an image, read once.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,25 +14,25 @@ use crate::ops::report::size_tree::{Leaf, SizeTree};
 use crate::tree::{Entry, Resolver, TarPath, Tree};
 use crate::work::Work;
 
-/// The entries of an image, and what becomes of them.
+/// The entries of an image: those of its filesystem, and those that later layers hide.
 pub(super) struct ImageContents {
     pub(super) folded: Folded,
-    /// The digests of the files of the tree, by the paths that hold them.
+    /// The digests of the tree's files, by path.
     pub(super) digests: BTreeMap<TarPath, ContentDigest>,
     pub(super) recipes: Recipes,
-    /// Whether a package map tells of them.
+    /// Whether the recipes come from a package map.
     pub(super) is_mapped: bool,
-    /// What each layer holds, base first.
+    /// The content of each layer, base first.
     pub(super) layers: Vec<LayerContent>,
-    /// The highest layer that has something at each path.
+    /// The highest layer with an entry at each path.
     pub(super) placed: BTreeMap<TarPath, usize>,
-    /// Files that a layer stores and that are not in the tree, in the order of layers and members.
+    /// Files that a layer stores and that are not in the tree, ordered by layer and member.
     pub(super) lost: Vec<(TarPath, u64, usize)>,
     /// The ids of the users that `etc/passwd` lists; `None` if there is no such file.
     pub(super) users: Option<BTreeSet<u32>>,
 }
 
-/// What a layer holds.
+/// The content of a layer.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct LayerContent {
     /// Members of its tar.
@@ -93,7 +93,7 @@ impl ImageContents {
         self.recipes.of(path, layer.unwrap_or_default())
     }
 
-    /// The files that have content, with their sizes.
+    /// The files with content, and their sizes.
     pub(super) fn size_tree(&self) -> SizeTree {
         let files = self.tree().iter().filter(|entry| entry.size() > 0);
         let leaves = files.map(|entry| Leaf {
@@ -106,7 +106,7 @@ impl ImageContents {
         SizeTree::of(leaves, self.recipes.all().iter().map(|(name, _)| name.clone()).collect())
     }
 
-    /// What each recipe has, largest first.
+    /// The size of each recipe, largest first.
     pub(super) fn recipe_usage(&self) -> Vec<RecipeUsage> {
         let mut usage = self.recipes.usage();
         if usage.is_empty() {

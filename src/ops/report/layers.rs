@@ -1,4 +1,4 @@
-//! What each layer holds.
+//! The content of each layer.
 
 use serde::Serialize;
 
@@ -7,21 +7,21 @@ use crate::layout::Image;
 use crate::oci::annotations::{LAYER_GROUPS, LAYER_NAME};
 use crate::ops::report::contents::ImageContents;
 
-/// A layer and what it holds.
+/// A layer and its content.
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
 pub struct LayerUsage {
     /// Its name in the plan, else the command or tool that made it, from the history; `None` if neither is known.
     pub name: Option<String>,
-    /// What it holds of which recipes: words `RECIPE=VERSION`; none without a plan.
+    /// The recipes in it, as words `RECIPE=VERSION`; `None` without a plan.
     pub groups: Option<String>,
     /// Bytes of its blob.
     pub stored: u64,
-    /// Bytes of content of its files, those among them that a later layer hides.
+    /// Bytes of content of its files, including those that a later layer hides.
     pub unpacked: u64,
     /// Members of its tar.
     pub entries: usize,
-    /// Bytes of content of the files that the filesystem has from it.
+    /// Bytes of content of its files that are in the filesystem.
     pub used: u64,
 }
 

@@ -1,4 +1,4 @@
-//! What must hold of an image, and whether it does.
+//! Limits on an image, and whether it keeps them.
 
 use std::fmt;
 use std::str::FromStr;
@@ -12,7 +12,7 @@ use crate::platform::Platform;
 use crate::spelling;
 use crate::units::ByteCount;
 
-/// The most that something may be: `size>80MB`, `wasted>1%`, `setuid>3`. It is broken by what is more.
+/// A maximum: `size>80MB`, `wasted>1%`, `setuid>3`. A larger value breaks it.
 ///
 /// ```
 /// # use ocibake::ops::report::Limit;
@@ -25,9 +25,9 @@ use crate::units::ByteCount;
 pub struct Limit {
     /// What is measured.
     pub metric: Metric,
-    /// The most that it may be.
+    /// The maximum.
     most: Amount,
-    /// The amount as it was written, without blanks.
+    /// The amount as written, without blanks.
     written: String,
 }
 
@@ -39,7 +39,7 @@ pub enum Metric {
     Size,
     /// Bytes of content of its filesystem.
     Unpacked,
-    /// Bytes that are stored and of no use.
+    /// Bytes that are wasted.
     Wasted,
     /// Entries of its filesystem.
     Entries,
@@ -53,11 +53,11 @@ pub enum Metric {
     Notice(NoticeKind),
 }
 
-/// How much.
+/// An amount.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Amount {
     Number(u64),
-    /// In millionths of what it is a part of.
+    /// In millionths of the whole.
     Share(u64),
 }
 
@@ -71,23 +71,23 @@ pub struct TestedLimit {
     /// The platform of the image.
     #[serde(serialize_with = "json::text")]
     pub platform: Platform,
-    /// What was measured: bytes or a number; `None` if there is no older image to compare with.
+    /// The measured bytes or number; `None` if there is no older image to compare with.
     pub value: Option<u64>,
-    /// Of what it is a part: bytes, where a limit is a share.
+    /// The whole in bytes, if the limit is a share.
     pub of: Option<u64>,
-    /// Whether it is more than may be, or cannot be measured.
+    /// Whether the value is above the maximum, or cannot be measured.
     pub broken: bool,
 }
 
-/// What a metric says of an image.
+/// The value of a metric for an image.
 struct Measured {
     value: u64,
-    /// Of what it is a part, where that makes sense.
+    /// The whole, for metrics of which a share makes sense.
     of: Option<u64>,
 }
 
 impl Metric {
-    /// What is accepted, for a message.
+    /// The accepted form, for messages.
     const ACCEPTED: &'static str = "`METRIC>AMOUNT` expected, with size, unpacked, wasted, entries, layers, update, grown, \
         setuid, setgid, capabilities, world-writable, devices, unowned, broken-links, package-caches or static-libraries";
 
@@ -134,7 +134,7 @@ impl Metric {
         matches!(self, Metric::Size | Metric::Unpacked | Metric::Wasted | Metric::Update | Metric::Grown)
     }
 
-    /// Whether it is a part of something.
+    /// Whether it can be given as a share.
     fn is_share(self) -> bool {
         matches!(self, Metric::Wasted | Metric::Update | Metric::Grown)
     }
@@ -166,10 +166,10 @@ impl Metric {
 impl Limit {
     pub(super) fn test(&self, image: &ImageReport) -> TestedLimit {
         let measured = self.metric.measure(image);
-        // What cannot be measured may be anything.
+        // A value that cannot be measured may be above any maximum.
         let broken = measured.as_ref().map_or(true, |Measured { value, of }| match self.most {
             Amount::Number(most) => *value > most,
-            // Of nothing, nothing is a share.
+            // There is no share of zero.
             Amount::Share(millionths) => {
                 u128::from(*value) * 1_000_000 > u128::from(millionths) * u128::from(of.unwrap_or_default())
             }
@@ -185,7 +185,7 @@ impl Limit {
 }
 
 impl TestedLimit {
-    /// What was measured, or why nothing could be, for people.
+    /// The measured value, or why there is none, for people.
     pub fn shown(&self) -> String {
         let Some(value) = self.value else { return format!("no older image for {}", self.platform) };
         let share = self.of.map(|of| format!(" ({})", super::page::share(value, of))).unwrap_or_default();
@@ -231,7 +231,7 @@ impl FromStr for Limit {
             }
             Some(_) => return Err(refused("a number before `%` expected")),
             None if metric.is_bytes() => {
-                // Nobody who writes a number without a unit means bytes, and a number is one word.
+                // A number without a unit is hardly meant in bytes, and a number is one word.
                 let has_unit = unit.starts_with(|c: char| c.is_ascii_alphabetic());
                 let is_meant = |count: &ByteCount| has_unit || (unit.is_empty() && *count == ByteCount(0));
                 let count = written.parse().ok().filter(is_meant);

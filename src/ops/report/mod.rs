@@ -35,43 +35,43 @@ use crate::work::Work;
 
 use contents::ImageContents;
 
-/// What is reported of an image.
+/// Options of [`report`].
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct ReportOptions {
-    /// Which image where there is a choice. Without it, an image for several platforms is reported on as a whole.
+    /// Which image, if there are several. Without it, a multi-platform image is reported on as a whole.
     pub platform: Option<PlatformPattern>,
     /// An older image to compare with, platform by platform.
     pub old: Option<Location>,
-    /// Who owns which file, in the place of a package database in the image.
+    /// The owners of files, in place of a package database in the image.
     pub package_map: Option<PackageMap>,
-    /// What must hold.
+    /// Limits to check.
     pub limits: Vec<Limit>,
 }
 
-/// What is in an image, for each platform that it has.
+/// The report on an image for one or several platforms.
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
 pub struct Report {
     /// The name of the image: that of its layout or archive, without the directories that lead there, and its ref name.
     pub name: String,
-    /// The name of the image that it is compared with.
+    /// The name of the older image.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub old: Option<String>,
-    /// Of an image for several platforms, what its index says.
+    /// The index of a multi-platform image.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub index: Option<IndexInspection>,
     /// The images, one for each platform.
     pub images: Vec<ImageReport>,
-    /// The limits and whether they hold.
+    /// The limits, and whether the image keeps them.
     pub limits: Vec<TestedLimit>,
 }
 
-/// What is in an image.
+/// The report on the image for one platform.
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
 pub struct ImageReport {
-    /// What its documents say.
+    /// Its documents, as `inspect` shows them.
     pub inspection: ImageInspection,
     /// Bytes of content of all files of its filesystem.
     pub unpacked: u64,
@@ -80,19 +80,19 @@ pub struct ImageReport {
     /// The source of the owners of files: the package map, `dpkg`, `opkg`, `apk`, or `layers` if only the annotations
     /// of layers name recipes; `None` if it is not known.
     pub owners: Option<String>,
-    /// What each recipe has in the filesystem, largest first.
+    /// The size of each recipe in the filesystem, largest first.
     pub recipes: Vec<RecipeUsage>,
     /// The layers, base first.
     pub layers: Vec<LayerUsage>,
     /// The largest files, largest first.
     pub largest_files: Vec<Usage>,
-    /// The largest directories, largest first, with all that is below them.
+    /// The largest directories with everything below them, largest first.
     pub largest_directories: Vec<Usage>,
-    /// What is stored and of no use.
+    /// Wasted space.
     pub waste: Waste,
-    /// What deserves a look.
+    /// Entries that deserve a look.
     pub notices: Vec<Notice>,
-    /// What changed since the older image; none without one, or where that has nothing for the platform.
+    /// The changes since the older image; `None` without one, or if that has no image for the platform.
     pub comparison: Option<Comparison>,
     /// Every file with its size. `inspect` lists them for programs.
     #[serde(skip)]
@@ -100,13 +100,13 @@ pub struct ImageReport {
 }
 
 impl Report {
-    /// Whether every limit holds.
+    /// Whether the image keeps every limit.
     pub fn is_within_limits(&self) -> bool {
         self.limits.iter().all(|limit| !limit.broken)
     }
 }
 
-/// How many of the largest files, of the largest directories, and of what else comes in numbers are listed.
+/// How many items of long lists are kept, such as the largest files and directories.
 const LISTED: usize = 100;
 
 /// Reports on the image or images that the location means, and compares each with the older one for its platform.
@@ -137,7 +137,7 @@ pub fn report(location: &Location, options: &ReportOptions, work: &Work<'_>) -> 
 struct Older<'a> {
     location: &'a Location,
     layout: Layout,
-    /// Whether only an image for the same platform will do.
+    /// Whether it must be for the same platform.
     is_by_platform: bool,
 }
 
@@ -146,7 +146,7 @@ impl<'a> Older<'a> {
         Ok(Older { location, layout: Layout::open(location, work.limits)?, is_by_platform })
     }
 
-    /// The image that is compared with this one.
+    /// The older image to compare this one with.
     fn image(&self, new: &Image) -> Result<Option<Image>> {
         let mut images = self.layout.all_images()?;
         if images.len() == 1 && !self.is_by_platform {
@@ -157,7 +157,7 @@ impl<'a> Older<'a> {
         match pattern.choose(&platforms)[..] {
             [at] => Ok(Some(images.swap_remove(at))),
             [] if self.is_by_platform => Ok(None),
-            // The error lists what there is.
+            // The error lists the images.
             _ => self.layout.image(Some(&pattern)).map(Some),
         }
     }
@@ -210,7 +210,7 @@ fn image_report(
     })
 }
 
-/// A location without the directories that lead to it, so that a page is the same wherever it is made.
+/// A location without the directories above it, so that a page does not depend on where it is made.
 fn short_name(location: &Location) -> String {
     let mut short = location.clone();
     if let Some(name) = location.path.file_name() {

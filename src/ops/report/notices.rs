@@ -1,4 +1,4 @@
-//! What deserves a look: what gives rights away, what leads nowhere, and what images rarely need.
+//! Entries that deserve a look: those that grant rights, links to nothing, and files that images rarely need.
 
 use serde::Serialize;
 
@@ -6,38 +6,38 @@ use crate::ops::report::contents::ImageContents;
 use crate::ops::report::LISTED;
 use crate::tree::{path_members, shown, Device, Entry, Kind, Lost, Resolver, TarPath};
 
-/// What is noticed.
+/// The kinds of notices.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum NoticeKind {
-    /// A file that runs as its owner.
+    /// A file that runs with the rights of its owner.
     Setuid,
-    /// A file that runs as its group.
+    /// A file that runs with the rights of its group.
     Setgid,
     /// A file with capabilities.
     Capabilities,
-    /// A file, or a directory without the sticky bit, that everyone may write.
+    /// A file, or a directory without the sticky bit, that everyone may write to.
     WorldWritable,
     /// A device.
     Devices,
-    /// What belongs to a user that `etc/passwd` does not list.
+    /// An entry of a user that `etc/passwd` does not list.
     Unowned,
     /// A symbolic link to nothing.
     BrokenLinks,
-    /// What a package manager or a language's tool keeps for later.
+    /// A cache of a package manager or of a language's tools.
     PackageCaches,
-    /// A library to link programs with.
+    /// A static library.
     StaticLibraries,
 }
 
-/// Entries of which the same is noticed.
+/// The entries of one kind.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Notice {
-    /// What is noticed.
+    /// The kinds of notices.
     pub kind: NoticeKind,
-    /// Of how many entries.
+    /// How many entries.
     pub count: usize,
     /// Bytes of their content.
     pub bytes: u64,
@@ -52,14 +52,14 @@ pub struct NoticedEntry {
     /// Where it stands.
     #[serde(flatten, serialize_with = "path_members")]
     pub path: TarPath,
-    /// What there is to say: its mode, its owner, where it points.
+    /// Its mode, its owner or its target, depending on the kind.
     pub remark: String,
     /// Bytes of its content.
     pub size: u64,
 }
 
 impl NoticeKind {
-    /// All of them, what matters most first.
+    /// All kinds, the most important first.
     pub const ALL: [NoticeKind; 9] = [
         NoticeKind::Setuid,
         NoticeKind::Setgid,
@@ -87,7 +87,7 @@ impl NoticeKind {
         }
     }
 
-    /// What it is, for people.
+    /// A description for people.
     pub fn title(self) -> &'static str {
         match self {
             NoticeKind::Setuid => "Setuid files",
@@ -103,7 +103,7 @@ impl NoticeKind {
     }
 }
 
-/// What is noticed of the entries of an image; each kind, with its entries or none.
+/// All notices about the entries of an image, one for each kind, even if it has no entries.
 pub(super) fn of(contents: &ImageContents) -> Vec<Notice> {
     let notice = |kind: &NoticeKind| Notice { kind: *kind, count: 0, bytes: 0, entries: Vec::new() };
     let mut notices: Vec<Notice> = NoticeKind::ALL.iter().map(notice).collect();
@@ -124,7 +124,7 @@ pub(super) fn of(contents: &ImageContents) -> Vec<Notice> {
     notices
 }
 
-/// What there is to say of an entry, if it is of the kind.
+/// The detail of an entry, if it is of the kind.
 fn remark(kind: NoticeKind, entry: &Entry, contents: &ImageContents, resolver: &Resolver<'_>) -> Option<String> {
     let metadata = &entry.metadata;
     let mode = || format!("mode {:04o}, owner {}:{}", metadata.mode, metadata.uid, metadata.gid);
@@ -162,10 +162,10 @@ fn remark(kind: NoticeKind, entry: &Entry, contents: &ImageContents, resolver: &
     }
 }
 
-/// Where what a container has only when it runs is mounted.
+/// Where engines mount filesystems when a container starts.
 const MOUNTED: [&[u8]; 4] = [b"proc", b"sys", b"dev", b"run"];
 
-/// Why a link leads to nothing, if it does.
+/// Why a link is broken, or `None` if it is not.
 fn broken(link: &Entry, target: &[u8], resolver: &Resolver<'_>) -> Option<String> {
     let is_mounted =
         |path: &TarPath| MOUNTED.iter().any(|mounted| path.as_bytes().split(|b| *b == b'/').next() == Some(mounted));
@@ -179,7 +179,7 @@ fn broken(link: &Entry, target: &[u8], resolver: &Resolver<'_>) -> Option<String
     Some(format!("→ {}{why}", shown(target)))
 }
 
-/// Directories of caches, and lists of packages that can be fetched again.
+/// Directories with caches and package lists that can be fetched again.
 const CACHES: [&str; 14] = [
     "root/.cache",
     "root/.cargo/registry",
@@ -247,7 +247,7 @@ const CAPABILITIES: [&str; 41] = [
     "checkpoint_restore",
 ];
 
-/// What `security.capability` says: the permitted ones by name, `e` where they are effective at once.
+/// The content of `security.capability`: the names of permitted capabilities, and `e` if they are effective.
 fn capabilities(value: &[u8]) -> String {
     let word =
         |at: usize| value.get(at..at + 4).map_or(0, |word| u32::from_le_bytes([word[0], word[1], word[2], word[3]]));

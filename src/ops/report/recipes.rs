@@ -1,4 +1,4 @@
-//! To which recipe a file belongs.
+//! The recipes that files belong to.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,17 +11,17 @@ use crate::oci::annotations::{LAYER_GROUPS, LAYER_NAME};
 use crate::oci::Descriptor;
 use crate::tree::TarPath;
 
-/// What a recipe has in the filesystem.
+/// A recipe's share of the filesystem.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct RecipeUsage {
     /// Its name; `generated` for what no package owns.
     pub recipe: String,
-    /// Its version, or versions with commas between them; empty if it is not known.
+    /// Its version, or several separated by commas; empty if unknown.
     pub version: String,
     /// Bytes of content of its files.
     pub bytes: u64,
-    /// Its entries that are no directories.
+    /// Its entries other than directories.
     pub entries: usize,
 }
 
@@ -31,14 +31,14 @@ pub(super) struct Recipes {
     groups: Groups,
     /// Names and versions.
     all: Vec<(String, String)>,
-    /// The number of the recipe of each package, and at last that of what no package owns.
+    /// The number of the recipe of each package, and last that of entries without a package.
     of_packages: Vec<usize>,
-    /// The number of the recipe of each layer, where nothing but the layers tells.
+    /// The number of the recipe of each layer, if only the layers tell.
     of_layers: Vec<usize>,
 }
 
 impl Recipes {
-    /// What groups tell, else what the annotations of layers do.
+    /// Recipes from groups, or else from the annotations of layers.
     pub(super) fn new(groups: Groups, layers: &[Descriptor]) -> Self {
         if let Some(source) = groups.source() {
             let mut all: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::from([(GENERATED, BTreeSet::new())]);
@@ -61,12 +61,12 @@ impl Recipes {
         Recipes { source: is_known.then(|| "layers".to_owned()), groups, all, of_packages: Vec::new(), of_layers }
     }
 
-    /// Where they are known from.
+    /// The source of this information.
     pub(super) fn source(&self) -> Option<&str> {
         self.source.as_deref()
     }
 
-    /// Why a package map tells nothing, if it does not.
+    /// Why a package map cannot be used, if so.
     pub(super) fn useless_map(&self) -> Option<String> {
         self.groups.useless_map()
     }
@@ -76,17 +76,17 @@ impl Recipes {
         &self.all
     }
 
-    /// The name of the recipe of a number.
+    /// The name of the recipe with a number.
     pub(super) fn name(&self, number: usize) -> &str {
         self.all.get(number).map_or(GENERATED, |(name, _)| name)
     }
 
-    /// The number of the recipe that a path belongs to, which a layer holds.
+    /// The number of the recipe of a path in a layer.
     pub(super) fn of(&self, path: &TarPath, layer: usize) -> usize {
         if self.of_packages.is_empty() {
             return self.of_layers.get(layer).copied().unwrap_or_default();
         }
-        // Of a directory that several packages own, none is to blame.
+        // A directory that several packages own is attributed to none of them.
         let owner = match self.groups.owners(path) {
             [owner] => Some(*owner),
             _ => None,
@@ -94,7 +94,7 @@ impl Recipes {
         self.of_packages[owner.unwrap_or(self.of_packages.len() - 1)]
     }
 
-    /// Each with nothing yet.
+    /// All recipes, with empty sums.
     pub(super) fn usage(&self) -> Vec<RecipeUsage> {
         let usage = |(recipe, version): &(String, String)| RecipeUsage {
             recipe: recipe.clone(),

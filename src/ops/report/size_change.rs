@@ -1,4 +1,4 @@
-//! How the sizes of entries changed.
+//! Changes in the sizes of entries.
 
 use std::cmp::Ordering;
 
@@ -8,15 +8,15 @@ use crate::ops::report::contents::ImageContents;
 use crate::ops::report::LISTED;
 use crate::tree::{path_members, Change, Difference, Entry, FieldChange, TarPath};
 
-/// Entries to which the same happened.
+/// Entries that were added, removed or changed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct SizeChanges {
     /// How many there are.
     pub count: usize,
-    /// By how many bytes files grew in all.
+    /// By how many bytes files grew in total.
     pub grown: u64,
-    /// By how many they shrank.
+    /// By how many bytes files shrank in total.
     pub shrunk: u64,
     /// Those with the greatest change in size, greatest first; of equal ones, the larger first.
     pub entries: Vec<SizeChange>,
@@ -33,7 +33,7 @@ pub struct SizeChange {
     pub from: u64,
     /// Bytes of its content now; zero if it is gone.
     pub to: u64,
-    /// The fields that differ, as `diff` names them; none of what was added or removed.
+    /// The fields that differ, as `diff` names them; empty for added and removed entries.
     pub fields: Vec<&'static str>,
 }
 

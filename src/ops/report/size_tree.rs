@@ -3,11 +3,11 @@
 use crate::ops::inspect::Usage;
 use crate::tree::TarPath;
 
-/// Directories and files with what they hold: a directory stands before what is in it, and the root first.
+/// Directories and files with their sizes. The root comes first, and each directory comes before its content.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SizeTree {
     nodes: Vec<SizeNode>,
-    /// The names of recipes by their numbers; empty if they are not known.
+    /// The names of recipes by number; empty if unknown.
     recipes: Vec<String>,
 }
 
@@ -17,19 +17,19 @@ pub struct SizeTree {
 pub struct SizeNode {
     /// Where it stands.
     pub path: TarPath,
-    /// Bytes at and below it; of a comparison, by which files grew.
+    /// Bytes at and below it; in a comparison, the growth.
     pub more: u64,
-    /// Of a comparison, bytes by which files shrank; else zero.
+    /// In a comparison, the bytes by which files shrank; otherwise zero.
     pub less: u64,
     /// Whether it is a directory.
     pub directory: bool,
-    /// Of a file, the number of its recipe.
+    /// The number of a file's recipe.
     pub recipe: usize,
-    /// Of a file, the number of the layer that holds its content, the base's being zero.
+    /// The number of the layer with a file's content; the base's is zero.
     pub layer: usize,
     /// Files at and below it.
     pub files: usize,
-    /// The number of the node after all that it holds.
+    /// The number of the next node that is not below it.
     end: usize,
 }
 
@@ -43,7 +43,7 @@ pub(super) struct Leaf<'a> {
 }
 
 impl SizeNode {
-    /// How much there is to see.
+    /// The size of a rectangle for it.
     pub fn area(&self) -> u64 {
         self.more + self.less
     }
@@ -54,7 +54,7 @@ impl SizeNode {
 }
 
 impl SizeTree {
-    /// A tree of files that come in the order of their paths.
+    /// Builds a tree from files in the order of their paths.
     pub(super) fn of<'a>(leaves: impl Iterator<Item = Leaf<'a>>, recipes: Vec<String>) -> Self {
         let mut nodes = vec![SizeNode::directory(TarPath::root())];
         // The directories that are open, the root first.
@@ -88,17 +88,17 @@ impl SizeTree {
         &self.nodes
     }
 
-    /// The names of recipes by their numbers; empty if they are not known.
+    /// The names of recipes by number; empty if unknown.
     pub fn recipes(&self) -> &[String] {
         &self.recipes
     }
 
-    /// The root; none of a tree of nothing at all.
+    /// The root, or `None` if the tree is empty.
     pub fn root(&self) -> Option<&SizeNode> {
         self.nodes.first()
     }
 
-    /// The numbers of what a directory holds, in order.
+    /// The numbers of a directory's children, in order.
     pub fn children(&self, of: usize) -> impl Iterator<Item = usize> + '_ {
         let end = self.nodes.get(of).map_or(0, |node| node.end);
         let within = move |at: usize| (at < end).then_some(at);
@@ -129,7 +129,7 @@ fn is_below(path: &TarPath, directory: &TarPath) -> bool {
     path != directory && path.starts_with(directory)
 }
 
-/// Ends the innermost directory, whose sums its parent takes.
+/// Closes the innermost directory and adds its sums to its parent.
 fn close(nodes: &mut [SizeNode], open: &mut Vec<usize>) {
     let Some(closed) = open.pop() else { return };
     nodes[closed].end = nodes.len();

@@ -1,4 +1,4 @@
-//! What is stored and of no use.
+//! Wasted space: stored files that the filesystem does not show, and equal files.
 
 use std::collections::BTreeMap;
 
@@ -9,11 +9,11 @@ use crate::ops::report::contents::ImageContents;
 use crate::ops::report::LISTED;
 use crate::tree::{path_members, TarPath};
 
-/// What is stored and of no use, in bytes of content before compression.
+/// Wasted space, in bytes of content before compression.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Waste {
-    /// Bytes of all of it.
+    /// All wasted bytes.
     pub bytes: u64,
     /// Bytes of content of all layers.
     pub of: u64,
@@ -21,15 +21,15 @@ pub struct Waste {
     pub replaced: LostFiles,
     /// Files that a later layer removes or hides.
     pub removed: LostFiles,
-    /// Bytes of further files that hold what another holds and are no hard links to it.
+    /// Bytes of files that equal another file and are not hard links to it.
     pub duplicate_bytes: u64,
     /// How many such files there are.
     pub duplicate_count: usize,
-    /// Files of equal content, those that cost most first.
+    /// Groups of equal files, the most expensive first.
     pub duplicates: Vec<Duplicate>,
 }
 
-/// Files that are stored and not in the filesystem.
+/// Stored files that are not in the filesystem.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct LostFiles {
@@ -37,15 +37,15 @@ pub struct LostFiles {
     pub count: usize,
     /// Bytes of their content.
     pub bytes: u64,
-    /// The largest of them, largest first.
+    /// The largest ones, largest first.
     pub files: Vec<LostFile>,
 }
 
-/// A file that is stored and not in the filesystem.
+/// A stored file that is not in the filesystem.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct LostFile {
-    /// Where it stood.
+    /// Its path.
     #[serde(flatten, serialize_with = "path_members")]
     pub path: TarPath,
     /// The number of the layer that stores it, the base's being 1.
@@ -54,7 +54,7 @@ pub struct LostFile {
     pub size: u64,
 }
 
-/// Files of equal content.
+/// A group of equal files.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Duplicate {
@@ -64,11 +64,11 @@ pub struct Duplicate {
     pub size: u64,
     /// Bytes of all but one.
     pub bytes: u64,
-    /// Where the first of them stand.
+    /// The first few paths.
     pub paths: Vec<DuplicatePath>,
 }
 
-/// Where one of several equal files stands.
+/// The path of one of several equal files.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct DuplicatePath(#[serde(serialize_with = "path_members")] pub TarPath);
 
@@ -79,7 +79,7 @@ impl Waste {
     pub(super) fn of(contents: &ImageContents) -> Self {
         let (mut replaced, mut removed) = (LostFiles::default(), LostFiles::default());
         for (path, size, layer) in &contents.lost {
-            // A later member of the same layer replaces it, too.
+            // A later member of the same layer replaces it as well.
             let is_replaced = contents.tree().get(path).is_some_and(|entry| contents.tree().inode(entry).is_file());
             let lost = if is_replaced { &mut replaced } else { &mut removed };
             lost.count += 1;
@@ -106,7 +106,7 @@ impl Waste {
     }
 }
 
-/// All files of equal content, those that cost most first.
+/// All groups of equal files, the most expensive first.
 fn duplicates(contents: &ImageContents) -> Vec<Duplicate> {
     let mut by_content: BTreeMap<&ContentDigest, (u64, Vec<&TarPath>)> = BTreeMap::new();
     for (path, digest) in &contents.digests {

@@ -14,7 +14,7 @@ use crate::tree::Whiteout;
 use crate::work::Observer;
 
 /// Applies a layer, verified. One thread reads, hashes and decompresses the blob; this one hashes the tar and writes.
-/// Gives back what is to be said about what was ignored.
+/// Returns warnings about what was ignored.
 pub(super) fn layer(
     layout: &Layout,
     descriptor: &Descriptor,

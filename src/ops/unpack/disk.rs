@@ -93,7 +93,7 @@ impl Disk {
         self.layer += 1;
     }
 
-    /// Ends the layer, and gives back which entries were below something of a lower layer that is no directory.
+    /// Ends the layer. Returns the entries below something in a lower layer that is not a directory.
     pub(super) fn end_layer(&mut self) -> Vec<BelowLower> {
         std::mem::take(&mut self.below_lower)
     }

@@ -115,10 +115,13 @@ fn annotations(image: &ImageConfig) -> BTreeMap<String, String> {
     annotations
 }
 
+fn mount(destination: &str, kind: &str, source: &str, options: &[&str]) -> Value {
+    json!({"destination": destination, "type": kind, "source": source, "options": options})
+}
+
 /// The filesystems that Linux programs expect (runtime-spec, config-linux.md#default-filesystems), and one in memory
 /// for each volume.
 fn mounts<'a>(volumes: impl Iterator<Item = &'a String>, rights: Rights) -> Vec<Value> {
-    let mount = |destination: &str, kind: &str, source: &str, options: &[&str]| json!({"destination": destination, "type": kind, "source": source, "options": options});
     let mut terminal = vec!["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620"];
     let system = match rights {
         Rights::Full => {

@@ -1,4 +1,4 @@
-//! What changed since an older image, and what the update costs.
+//! The changes since an older image, and the cost of the update.
 
 use std::fmt::Write;
 
@@ -10,7 +10,7 @@ use super::treemap::Colours;
 use crate::layer::groups::GENERATED;
 use crate::ops::report::{Cause, Comparison, FetchReason, SizeChanges};
 
-/// The comparison, where there is one.
+/// The comparison, if there is one.
 pub(super) fn comparison(part: &Part<'_>) -> String {
     let Some(comparison) = &part.image.comparison else { return String::new() };
     let old = &comparison.old;
@@ -33,7 +33,7 @@ pub(super) fn comparison(part: &Part<'_>) -> String {
     part.section("comparison", &html)
 }
 
-/// What the update costs, by layer and by recipe.
+/// The cost of the update, by layer and by recipe.
 fn update(part: &Part<'_>, comparison: &Comparison) -> String {
     let update = &comparison.update;
     let mut html = part.heading("What the update costs");
@@ -80,8 +80,7 @@ fn update(part: &Part<'_>, comparison: &Comparison) -> String {
     html + "<div class=\"columns\">" + &by_layer.html() + &by_recipe.cut(part.rows, recipes).html() + "</div>\n"
 }
 
-/// Why a layer is fetched: the names of recipes that changed, or where none is known of files, and words that are no
-/// name.
+/// Why a layer is fetched: the names of changed recipes, or of files if no recipe is known, and a remark.
 pub(super) fn because(layer: &FetchReason) -> (Vec<String>, Option<String>) {
     const NAMED: usize = 8;
     if layer.recipes.is_empty() {
@@ -98,7 +97,7 @@ pub(super) fn because(layer: &FetchReason) -> (Vec<String>, Option<String>) {
     (named, (more > 0).then(|| format!("{} more", number(more))))
 }
 
-/// What is fetched.
+/// The download.
 pub(super) fn cause_name(cause: &Cause) -> String {
     match (&cause.recipe, cause.layers.is_empty()) {
         (Some(recipe), _) => visible(recipe),
@@ -107,7 +106,7 @@ pub(super) fn cause_name(cause: &Cause) -> String {
     }
 }
 
-/// From which version to which.
+/// The old and the new version.
 pub(super) fn versions(cause: &Cause) -> String {
     match (&cause.from, &cause.to) {
         (Some(from), Some(to)) if from == to => visible(to),
@@ -120,7 +119,7 @@ pub(super) fn versions(cause: &Cause) -> String {
     }
 }
 
-/// The picture of what grew and what shrank.
+/// The picture of growth and shrinkage.
 fn difference(part: &Part<'_>, comparison: &Comparison) -> String {
     let heading = part.heading("What grew and what shrank");
     let Some(root) = comparison.tree.root().filter(|root| root.area() > 0) else {
@@ -146,7 +145,7 @@ fn difference(part: &Part<'_>, comparison: &Comparison) -> String {
     format!("{heading}{legend}{picture}")
 }
 
-/// Entries that came, went and differ.
+/// Added, removed and changed entries.
 fn changes(part: &Part<'_>, comparison: &Comparison) -> String {
     let Comparison { added, removed, changed, .. } = comparison;
     let mut html = part.heading("Entries");
@@ -192,7 +191,7 @@ pub(super) fn size_of(changes: &SizeChanges) -> String {
     }
 }
 
-/// What the documents say otherwise.
+/// The differences between the documents.
 fn documents(part: &Part<'_>, comparison: &Comparison) -> String {
     if comparison.documents.is_empty() {
         return String::new();

@@ -1,4 +1,4 @@
-//! What the documents of an image say: its layers, its configuration, and what is attached.
+//! The documents of an image: its layers, its configuration, and attached artifacts.
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -38,7 +38,7 @@ pub(super) fn layers(part: &Part<'_>) -> String {
     part.section("layers", &html)
 }
 
-/// The recipes that a layer holds, with their versions.
+/// The recipes in a layer, with their versions.
 fn groups(words: &str) -> Cell {
     let groups = LayerGroups::parse(words);
     let word = |(recipe, versions): (&str, &BTreeSet<String>)| {
@@ -99,7 +99,7 @@ pub(super) fn configuration(part: &Part<'_>) -> String {
     part.section("configuration", &html)
 }
 
-/// What it is attached to: all that is shown beside an image is attached to it, or to an index that lists it.
+/// The subject of an artifact: the image itself, or an index that lists it.
 fn subject(artifact: &Attached, image: &Digest) -> String {
     if artifact.subject == *image {
         "this image".to_owned()
@@ -108,7 +108,7 @@ fn subject(artifact: &Attached, image: &Digest) -> String {
     }
 }
 
-/// What is attached.
+/// Attached artifacts.
 pub(super) fn attached(part: &Part<'_>) -> String {
     let attached: &[Attached] = &part.image.inspection.attached;
     let mut table = Table::new("Documents", &["Title", "Type", "Size", "Digest", "Attached to"]);

@@ -1,4 +1,4 @@
-//! What is found in an image that may better not be there: waste, and what deserves a look.
+//! Wasted space, and entries that deserve a look.
 
 use std::fmt::Write;
 
@@ -10,7 +10,7 @@ use crate::ops::report::{LostFiles, Notice};
 /// How many of the paths of equal files are shown.
 const PATHS: usize = 4;
 
-/// What is stored and of no use.
+/// Wasted space.
 pub(super) fn waste(part: &Part<'_>) -> String {
     let waste = &part.image.waste;
     if waste.bytes == 0 {
@@ -59,7 +59,7 @@ pub(super) fn waste(part: &Part<'_>) -> String {
     part.section("waste", &html)
 }
 
-/// What deserves a look.
+/// Entries that deserve a look.
 pub(super) fn notices(part: &Part<'_>) -> String {
     let mut html = String::new();
     let (found, none): (Vec<&Notice>, Vec<&Notice>) = part.image.notices.iter().partition(|notice| notice.count > 0);

@@ -1,4 +1,4 @@
-//! The page.
+//! The page: one HTML file.
 
 use std::fmt::Write;
 
@@ -12,7 +12,7 @@ use crate::ops::report::{Report, TestedLimit};
 const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");
 
-/// The page: one file, the same for the same images.
+/// Makes the page. The same images give the same bytes.
 pub fn html(report: &Report) -> String {
     let title = match &report.old {
         Some(old) => format!("{} compared with {}", visible(&report.name), visible(old)),
@@ -50,7 +50,7 @@ pub fn html(report: &Report) -> String {
     )
 }
 
-/// How a policy names what may stand in the page.
+/// A hash in the form of a content security policy.
 fn hash(text: &str) -> String {
     base64::encode(ContentDigest::of(text.as_bytes()).as_bytes())
 }
@@ -76,7 +76,7 @@ fn part_html(part: &Part<'_>) -> String {
     format!("<article id=\"image-{number}\" class=\"part\"><h2 id=\"image-{number}-h\">{name}</h2>\n{html}</article>\n")
 }
 
-/// Whether the limits hold.
+/// The limits, and whether the image keeps them.
 fn limits(limits: &[TestedLimit], has_platforms: bool) -> String {
     if limits.is_empty() {
         return String::new();

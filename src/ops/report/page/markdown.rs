@@ -1,4 +1,4 @@
-//! The summary in Markdown, for the discussion of a change.
+//! The summary in Markdown, for merge requests.
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -35,7 +35,7 @@ pub fn markdown(report: &Report) -> String {
     text
 }
 
-/// What is attached to an image and to indexes that list it, but for the one that is reported on.
+/// Artifacts that are attached to an image or to indexes that list it, except the reported index.
 fn attached_to_image(image: &ImageReport, index: Option<&Digest>) -> String {
     let inspection = &image.inspection;
     let others = inspection.attached.iter().filter(|artifact| Some(&artifact.subject) != index);
@@ -66,7 +66,7 @@ fn attached<'a>(subject: &str, artifacts: impl IntoIterator<Item = &'a Attached>
     format!("\nAttached to {subject}: {}.\n", names.join(", "))
 }
 
-/// Text that Markdown leaves as it is, also in a table.
+/// Escapes text for Markdown, also in tables.
 fn code(text: &str) -> String {
     let text = visible(text).replace('|', "\\|");
     let longest = text.split(|c| c != '`').map(str::len).max().unwrap_or_default();
@@ -75,7 +75,7 @@ fn code(text: &str) -> String {
     format!("{fence}{blank}{text}{blank}{fence}")
 }
 
-/// Columns and rows; nothing without rows.
+/// A table, or nothing if it has no rows.
 fn table(title: &str, headings: &[&str], rows: &[Vec<String>]) -> String {
     if rows.is_empty() {
         return String::new();
@@ -183,7 +183,7 @@ fn image_summary(image: &ImageReport) -> String {
     text
 }
 
-/// What changed and what it costs.
+/// The changes and their cost.
 fn update(comparison: &Comparison) -> String {
     let update = &comparison.update;
     let mut text =

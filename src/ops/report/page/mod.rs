@@ -1,8 +1,8 @@
 //! A report as a page to look at, and as a summary in Markdown.
 //!
-//! The page is one file that asks for nothing: its policy forbids it to. Style and script stand beside this module as a
-//! person reads them, and the policy names their digests, so that nothing else in the page is run, whatever names an
-//! image has. Without the script the page is whole: what it adds is that a picture can be opened.
+//! The page is one file that loads nothing: its content security policy forbids it. Style and script are files beside
+//! this module, and the policy names their digests, so that nothing else in the page can run, whatever names an image
+//! contains. The page is complete without the script, which only lets people navigate the pictures.
 
 mod changes;
 mod documents;

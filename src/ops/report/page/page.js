@@ -1,6 +1,6 @@
 "use strict";
-// What the page gains by a script: pictures that open. A picture stands in a figure; its tree is in an element of JSON
-// beside it. Nothing is fetched, and names are only ever text.
+// Lets people navigate the pictures. A picture is in a figure, and its tree is in a JSON element beside it. Nothing is
+// loaded, and names are only ever inserted as text.
 
 (() => {
   const UNITS = ["B", "kB", "MB", "GB", "TB", "PB"];
@@ -52,8 +52,8 @@
     return made;
   }
 
-  // Trees. A node has a name, none if it is a lot of files that are too small to stand alone; the bytes by which it is more
-  // and less; the number of its files; and if it is a directory what it holds.
+  // Trees. A node has a name, or null if it combines files that are too small to be listed; the bytes by which it grew and
+  // shrank; the number of its files; and, if it is a directory, its children.
 
   function directory(name) {
     return { name, parent: null, more: 0, less: 0, files: 0, recipe: 0, layer: 0, children: [], sorted: null };
@@ -165,7 +165,7 @@
     return rest.length === 0 ? root.name : start + rest.map((at) => at.name ?? label(at)).join(SEPARATOR);
   }
 
-  // Places. Rectangles as near to squares as may be (Bruls, Huizing, van Wijk 2000).
+  // Layout: rectangles as close to squares as possible (Bruls, Huizing, van Wijk 2000).
 
   function squarify(nodes, place) {
     const whole = nodes.reduce((sum, node) => sum + area(node), 0);
@@ -234,7 +234,7 @@
       ].filter((view) => view.isThere);
       this.build();
       this.show(this.views[0]);
-      // A click on another view should not have to wait.
+      // A click on another view must not have to wait.
       const idle = window.requestIdleCallback ?? window.setTimeout;
       for (const view of this.views) idle(() => (view.tree ??= view.make()));
     }
@@ -467,11 +467,11 @@
   function start(figure) {
     const source = document.getElementById(`${figure.id}-data`);
     new Picture(figure, JSON.parse(source.textContent));
-    // The table that stands in for the picture without a script says the same.
+    // The table that replaces the picture without the script says the same.
     for (const table of figure.parentElement.querySelectorAll(":scope > .static")) table.hidden = true;
   }
 
-  // Of many platforms, the pictures of the first are drawn at once, and the others when they are nearly seen.
+  // If there are many platforms, the pictures of the first are drawn at once, and others shortly before they are visible.
   const AT_ONCE = 4;
   const near = new IntersectionObserver(
     (figures) => {
@@ -485,7 +485,7 @@
   );
   document.querySelectorAll("figure.treemap").forEach((figure, at) => (at < AT_ONCE ? start(figure) : near.observe(figure)));
 
-  // On paper nothing can be opened.
+  // Paper is not interactive.
   let closed = [];
   addEventListener("beforeprint", () => {
     closed = [...document.querySelectorAll("details:not([open])")];

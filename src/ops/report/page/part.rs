@@ -10,13 +10,13 @@ pub(super) struct Part<'a> {
     pub(super) image: &'a ImageReport,
     /// Its number in the page.
     pub(super) number: usize,
-    /// What it is called where there are several.
+    /// Its name if there are several.
     name: String,
     /// Whether the page has several.
     pub(super) is_one_of_several: bool,
     /// How many rows of each list are shown.
     pub(super) rows: usize,
-    /// How many bytes its trees may have.
+    /// The most bytes of its trees.
     pub(super) budget: usize,
 }
 
@@ -65,7 +65,7 @@ impl<'a> Part<'a> {
         report.images.iter().enumerate().map(part).collect()
     }
 
-    /// What it is called where there are several.
+    /// Its name if there are several.
     pub(super) fn name(&self) -> &str {
         &self.name
     }

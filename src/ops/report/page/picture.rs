@@ -1,4 +1,4 @@
-//! A picture, for those with a script and for those without.
+//! A picture, with and without the script.
 
 use super::part::Part;
 use super::table::{Cell, Table};
@@ -7,23 +7,23 @@ use super::tree_json;
 use super::treemap::{foremost, svg, Colours};
 use crate::ops::report::SizeTree;
 
-/// What is shown, and how.
+/// The content of a picture and its appearance.
 pub(super) struct Picture<'a> {
-    /// What its id begins with.
+    /// The beginning of its id.
     pub(super) id: &'static str,
     pub(super) tree: &'a SizeTree,
-    /// What it shows, in words.
+    /// Its title.
     pub(super) title: &'static str,
     pub(super) colours: Colours,
-    /// Bytes of the tree, at most.
+    /// The most bytes of the tree.
     pub(super) budget: usize,
-    /// The names of layers; none if there is no view by layer.
+    /// The names of layers; empty if there is no view by layer.
     pub(super) layers: Vec<String>,
-    /// Tables that say what its other views show.
+    /// Tables with the content of its other views.
     pub(super) tables: String,
 }
 
-/// The picture, which a script lets open, its tree, and the tables that stand in for it where there is no script.
+/// The picture, the tree for the script, and the tables that replace it without the script.
 pub(super) fn picture(part: &Part<'_>, picture: &Picture<'_>) -> String {
     let Picture { id, tree, title, colours, budget, layers, tables } = picture;
     let id = format!("{id}-{}", part.number);
@@ -46,7 +46,7 @@ pub(super) fn picture(part: &Part<'_>, picture: &Picture<'_>) -> String {
     )
 }
 
-/// The table of what the picture shows where there is no script.
+/// A table with the content of the picture, for readers without the script.
 fn by_directory(tree: &SizeTree, colours: Colours, rows: usize) -> String {
     let (caption, headings): (_, &[_]) = match colours {
         Colours::Distinct => ("By directory", &["Directory or file", "Size", "Share", "", "Files"]),

@@ -1,4 +1,4 @@
-//! What takes the space: the picture, and the largest files and directories.
+//! Used space: the picture, and the largest files and directories.
 
 use super::part::Part;
 use super::picture::{picture, Picture};

@@ -1,4 +1,4 @@
-//! What a person wants to know first: of an image, and of the images of several platforms.
+//! The most important facts about an image, or about the images for several platforms.
 
 use std::fmt::Write;
 
@@ -9,7 +9,7 @@ use crate::digest::Digest;
 use crate::ops::inspect::IndexInspection;
 use crate::ops::report::ImageReport;
 
-/// The images that the page has parts for, one below the other, and those that are not there.
+/// The images with a part in the page, and those that are missing.
 pub(super) fn platforms(index: &IndexInspection, parts: &[Part<'_>]) -> String {
     let has_old = parts.iter().any(|part| part.image.comparison.is_some());
     let mut headings = vec!["Platform", "Stored", "", "Unpacked", "Layers", "Entries", "Wasted"];
@@ -47,7 +47,7 @@ pub(super) fn platforms(index: &IndexInspection, parts: &[Part<'_>]) -> String {
     format!("<section id=\"platforms\" aria-label=\"Platforms\">{html}</section>\n")
 }
 
-/// What a person wants to know first.
+/// The most important facts.
 pub(super) fn summary(part: &Part<'_>) -> String {
     let ImageReport { inspection, unpacked, entries, waste, comparison, .. } = part.image;
     let mut tiles = String::from("<ul class=\"tiles\">");
@@ -102,7 +102,7 @@ pub(super) fn summary(part: &Part<'_>) -> String {
     part.section("summary", &format!("{tiles}{facts}"))
 }
 
-/// Where owners are known from. Where a package map lies is no part of the image.
+/// The source of owners. The path of a package map is left out, since it is not part of the image.
 fn known_from(source: &str) -> &str {
     match source {
         "dpkg" => "the database of dpkg",

@@ -6,19 +6,19 @@ use super::text::escape;
 
 /// A cell.
 pub(super) enum Cell {
-    /// Words.
+    /// Text.
     Text(String),
-    /// A path, a digest, a command: what is not broken at blanks alone.
+    /// A path, a digest or a command, which may be broken anywhere.
     Code(String),
     /// A figure.
     Number(String),
-    /// What is shown in full when it is asked for.
+    /// Text that is collapsed at first.
     More(String, String),
-    /// What stands each on a line of its own.
+    /// Several texts, each on a line of its own.
     Lines(Vec<String>),
-    /// A way to another place of the page, and what is there.
+    /// A link within the page.
     Link(String, String),
-    /// A bar, the longest of its column being full.
+    /// A bar; the longest in its column is full.
     Bar(u64),
 }
 
@@ -41,14 +41,14 @@ impl Table {
         self.total += 1;
     }
 
-    /// The same of which so many rows are shown, out of `total`.
+    /// The same, with as many rows as are shown out of `total`.
     pub(super) fn cut(mut self, shown: usize, total: usize) -> Self {
         self.rows.truncate(shown);
         self.total = total;
         self
     }
 
-    /// Its HTML; nothing of a table without rows.
+    /// Its HTML, or nothing if it has no rows.
     pub(super) fn html(&self) -> String {
         if self.rows.is_empty() {
             return String::new();
@@ -119,7 +119,7 @@ fn whole(text: &str) -> &'static str {
     }
 }
 
-/// A bar that is full where the part is all. It says nothing that a figure beside it does not.
+/// A bar for a part of a whole. It repeats the figure beside it.
 fn bar(part: u64, of: u64) -> String {
     let width = if of == 0 { 0.0 } else { part as f64 / of as f64 * 100.0 };
     format!(
@@ -128,7 +128,7 @@ fn bar(part: u64, of: u64) -> String {
     )
 }
 
-/// Names and values, those without a value left out. Values are HTML.
+/// Names and values. Those without a value are left out. Values are HTML.
 pub(super) fn definitions(pairs: &[(&str, String)]) -> String {
     let mut html = String::from("<dl>");
     for (name, value) in pairs.iter().filter(|(_, value)| !value.is_empty()) {

@@ -1,11 +1,10 @@
-//! Text and figures as a page shows them. Whatever a name holds, it is text in the page, and what cannot be seen is
-//! written out.
+//! Formats text and figures for the page. Names are escaped, and invisible characters in them are written out.
 
 use crate::ops::inspect::Usage;
 use crate::tree::{shown, TarPath};
 use crate::units::ByteCount;
 
-/// The most characters of a name that are shown.
+/// The most characters shown of a name.
 const LONGEST: usize = 240;
 
 /// Text for an element or a quoted attribute.
@@ -24,7 +23,7 @@ pub(super) fn escape(text: &str) -> String {
     escaped
 }
 
-/// Text with what cannot be seen, or turns the text around it, written out; its middle is left out if it is long.
+/// Writes out invisible characters and those that change the direction of text, and shortens long text in the middle.
 pub(super) fn visible(text: &str) -> String {
     let is_hidden = |c: char| {
         c.is_control()
@@ -47,7 +46,7 @@ pub(super) fn name(bytes: &[u8]) -> String {
     visible(&shown(bytes))
 }
 
-/// A path in an image, with a slash after that of a directory.
+/// A path in an image; that of a directory ends in a slash.
 pub(super) fn path(path: &TarPath, directory: bool) -> String {
     let slash = if directory && !path.is_root() { "/" } else { "" };
     format!("/{}{slash}", name(path.as_bytes()))
@@ -90,12 +89,12 @@ pub(super) fn signed(from: u64, to: u64) -> String {
     }
 }
 
-/// A part of something in per cent; of nothing, nothing.
+/// A share in per cent, or nothing if the whole is zero.
 pub(crate) fn share(part: u64, of: u64) -> String {
     if of == 0 {
         return "0%".to_owned();
     }
-    // In thousandths, a half of one up.
+    // In thousandths, rounded half up.
     let (part, of) = (u128::from(part), u128::from(of));
     match (2000 * part + of) / (2 * of) {
         0 if part > 0 => "<0.1%".to_owned(),
@@ -103,7 +102,7 @@ pub(crate) fn share(part: u64, of: u64) -> String {
     }
 }
 
-/// A number with its thousands apart.
+/// A number with separated thousands.
 pub(super) fn number(count: usize) -> String {
     let digits = count.to_string();
     let mut text = String::new();

@@ -1,8 +1,8 @@
-//! The tree of sizes as the page's script reads it: JSON that is small, and no more of it than a page should have.
+//! The tree of sizes as compact JSON for the page's script, limited to a size that a page should have.
 //!
-//! A directory is `[NAME, [CHILD…]]`, a file `[NAME, BYTES]`, and what is too small to stand alone `[FILES, BYTES]`. In
-//! a comparison, bytes below zero are those by which files shrank. The numbers of recipe and layer follow where they
-//! are not those that the directory has; a directory's are what most of its files have.
+//! A directory is `[NAME, [CHILD…]]`, a file is `[NAME, BYTES]`, and files that are too small to be listed are combined
+//! as `[FILES, BYTES]`. In a comparison, negative bytes are those by which files shrank. The numbers of recipe and
+//! layer follow if they differ from those of the directory, which has the numbers of most of its files.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -10,21 +10,21 @@ use std::fmt::Write;
 use super::text;
 use crate::ops::report::{SizeNode, SizeTree};
 
-/// What files have beside their sizes.
+/// What files have besides their sizes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 struct Marks {
     recipe: usize,
     layer: usize,
 }
 
-/// Files that are too small to stand alone.
+/// Files that are too small to be listed.
 #[derive(Clone, Copy, Debug, Default)]
 struct Others {
     files: usize,
     bytes: u64,
 }
 
-/// The JSON of a tree in `budget` bytes or hardly more: what is smaller than it takes is put together.
+/// The JSON of a tree in about `budget` bytes: files that are too small for it are combined.
 pub(super) fn json(tree: &SizeTree, budget: usize) -> String {
     const LEAST_OF_A_FILE: usize = 10;
     let mut areas: Vec<u64> = tree.nodes().iter().filter(|node| !node.directory).map(SizeNode::area).collect();
@@ -46,7 +46,7 @@ pub(super) fn json(tree: &SizeTree, budget: usize) -> String {
 
 struct Writer<'a> {
     tree: &'a SizeTree,
-    /// The smallest that stands alone.
+    /// The smallest size that is listed.
     least: u64,
     text: String,
 }
@@ -102,7 +102,7 @@ impl Writer<'_> {
         self.marks(marks, above);
     }
 
-    /// What most of the files have that a directory holds itself.
+    /// The most frequent value among the files directly in a directory.
     fn most_common(&self, at: usize) -> Option<Marks> {
         let files = self.tree.children(at).map(|child| &self.tree.nodes()[child]).filter(|node| !node.directory);
         let mut counts: BTreeMap<Marks, usize> = BTreeMap::new();
@@ -118,7 +118,7 @@ impl Writer<'_> {
         write!(self.text, ",{}{bytes}", if is_less { "-" } else { "" }).expect("writing to a string");
     }
 
-    /// The end of a node, with its marks if they are not those that are known.
+    /// The end of a node, with its numbers if they differ from the inherited ones.
     fn marks(&mut self, Marks { recipe, layer }: Marks, known: Marks) {
         if layer != known.layer {
             write!(self.text, ",{recipe},{layer}").expect("writing to a string");
@@ -135,7 +135,7 @@ impl Marks {
     }
 }
 
-/// A string of JSON that can stand in an element of HTML.
+/// A JSON string that is safe in an HTML element.
 pub(super) fn string(text: &str) -> String {
     serde_json::Value::from(text).to_string().replace('<', "\\u003c").replace('>', "\\u003e").replace('&', "\\u0026")
 }

@@ -1,5 +1,5 @@
-//! Rectangles whose areas are to each other as sizes are, for pages without a script: squarified (Bruls, Huizing, van
-//! Wijk 2000), so that they are as near to squares as may be.
+//! A treemap for pages without the script: rectangles whose areas are in proportion to sizes, as close to squares as
+//! possible (squarified treemaps; Bruls, Huizing, van Wijk 2000).
 
 use std::fmt::Write;
 
@@ -14,17 +14,17 @@ struct Rectangle {
     height: f64,
 }
 
-/// How a picture is coloured.
+/// The colours of a picture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Colours {
-    /// Each rectangle in its own.
+    /// A colour for each rectangle.
     Distinct,
-    /// What grew and what shrank.
+    /// Colours for growth and shrinkage.
     Change,
 }
 
-/// What a page without a script shows of a tree, the largest first: what the root holds, and in the place of a
-/// directory that takes most of the picture what that holds.
+/// The nodes of a tree that a page without the script shows, the largest first: the children of the root, and in place
+/// of a directory that takes up most of the picture, the children of that.
 pub(super) fn foremost(tree: &SizeTree) -> Vec<&SizeNode> {
     let whole = tree.root().map_or(0, SizeNode::area);
     let takes_most = |at: &usize| tree.nodes()[*at].directory && tree.nodes()[*at].area() / 11 * 20 > whole;
@@ -43,7 +43,7 @@ const HEIGHT: f64 = 480.0;
 /// How many colours the style has.
 const HUES: usize = 10;
 
-/// What a rectangle stands for.
+/// The meaning of a rectangle.
 struct Tile {
     name: String,
     more: u64,
@@ -59,7 +59,7 @@ impl Tile {
 /// The most rectangles of a picture.
 const TILES: usize = 100;
 
-/// What stands foremost in a tree, the largest first. If that is too much, the smallest of it are one.
+/// The rectangles of a tree, the largest first. If there are too many, the smallest are combined.
 fn tiles(tree: &SizeTree) -> Vec<Tile> {
     let nodes = foremost(tree);
     let (shown, rest) = nodes.split_at(if nodes.len() > TILES { TILES - 1 } else { nodes.len() });
@@ -77,7 +77,7 @@ fn tiles(tree: &SizeTree) -> Vec<Tile> {
     tiles
 }
 
-/// The rectangles of a page without a script. `id` is that of the picture.
+/// Draws the treemap. `id` is that of the picture.
 pub(super) fn svg(tree: &SizeTree, id: &str, label: &str, colours: Colours) -> String {
     let tiles = tiles(tree);
     let areas: Vec<f64> = tiles.iter().map(|tile| tile.area() as f64).collect();
@@ -123,7 +123,7 @@ pub(super) fn svg(tree: &SizeTree, id: &str, label: &str, colours: Colours) -> S
     svg + "</svg>"
 }
 
-/// Stripes and dots. Ids are those of one picture alone.
+/// Stripes and dots, with ids that are unique to the picture.
 fn patterns(id: &str) -> String {
     format!(
         "<defs><pattern id=\"{id}-more\" width=\"8\" height=\"8\" patternUnits=\"userSpaceOnUse\" patternTransform=\"rotate(45)\">\
@@ -133,7 +133,7 @@ fn patterns(id: &str) -> String {
     )
 }
 
-/// As much of a text as fits into a width, or `None` if that is next to nothing.
+/// As much of a text as fits into a width, or `None` if hardly anything does.
 fn fitting(text: &str, width: f64) -> Option<String> {
     const CHARACTER: f64 = 7.4;
     let room = (width / CHARACTER).clamp(0.0, 200.0).floor();
@@ -145,7 +145,7 @@ fn fitting(text: &str, width: f64) -> Option<String> {
     (kept.chars().count() >= 3).then(|| kept + "…")
 }
 
-/// Rectangles for areas that come largest first.
+/// Lays out areas, given largest first.
 fn squarify(areas: &[f64], all: Rectangle) -> Vec<Rectangle> {
     let sum: f64 = areas.iter().sum();
     let scale = if sum > 0.0 { all.width * all.height / sum } else { 0.0 };
@@ -182,7 +182,7 @@ fn squarify(areas: &[f64], all: Rectangle) -> Vec<Rectangle> {
     places
 }
 
-/// How far the longest of a row is from a square.
+/// The worst aspect ratio in a row.
 fn worst(row: &[f64], side: f64, scale: f64) -> f64 {
     let sum: f64 = row.iter().sum::<f64>() * scale;
     let (largest, smallest) = (row[0] * scale, row[row.len() - 1] * scale);
