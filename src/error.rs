@@ -154,21 +154,6 @@ impl Error {
         }
     }
 
-    /// Returns the same error with a hint.
-    #[must_use]
-    pub(crate) fn with_hint(self, hint: impl Into<Hint>) -> Self {
-        Error::Refused { kind: self.kind(), message: self.to_string(), hint: Some(hint.into()) }
-    }
-
-    /// Returns the same error with the setting that it is about before it.
-    #[must_use]
-    pub(crate) fn of_setting(self, name: &str) -> Self {
-        match self {
-            Error::Interrupted => self,
-            error => Error::Refused { kind: error.kind(), message: format!("{name}: {error}"), hint: error.hint() },
-        }
-    }
-
     /// Returns the error for an invalid value from the caller.
     pub fn invalid(subject: impl Into<String>, reason: impl Into<String>) -> Self {
         Error::Invalid { subject: subject.into(), reason: reason.into() }

@@ -87,7 +87,7 @@ impl Base {
         let Some(location) = &spec.base else { return Ok(None) };
         let origin = spec.base_origin.clone().unwrap_or_else(|| "base image".to_owned());
         let opened = Base::open_image(location, spec.platform.as_ref(), limits);
-        let (layout, image) = opened.map_err(|error| error.of_setting(&origin))?;
+        let (layout, image) = opened.map_err(|error| error.about(&origin))?;
         Ok(Some(Base { layout, image, origin }))
     }
 
@@ -127,7 +127,7 @@ impl Base {
         let wanted = digests_with(cache);
         let read = read_layers(&self.layout, &self.image, usize::MAX, &wanted, Reading::Unwatched, work);
         let pushed = read.and_then(|read| layers.push(read, work.observer));
-        pushed.map(|()| layers).map_err(|error| error.of_setting(&self.origin))
+        pushed.map(|()| layers).map_err(|error| error.about(&self.origin))
     }
 
     pub(super) fn layer_count(&self) -> usize {
@@ -168,7 +168,7 @@ impl Base {
             let MediaKind::Layer(encoding) = layer.media_type.kind() else {
                 let image = format!("image `{}`", self.layout.location());
                 let error = Error::malformed(image, format!("a layer expected, found `{}`", layer.media_type));
-                return Err(error.of_setting(&self.origin));
+                return Err(error.about(&self.origin));
             };
             Ok(Descriptor { media_type: MediaType::layer(encoding), ..layer.clone() })
         };

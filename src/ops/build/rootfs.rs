@@ -57,7 +57,7 @@ impl Rootfs {
         }
         let found = fs::metadata(&path).at("read the rootfs", &path).map_err(|error| match error.kind() {
             ErrorKind::NotFound => {
-                error.with_hint("it is a directory or a tar archive, or `-` for an archive on standard input")
+                error.advising("it is a directory or a tar archive, or `-` for an archive on standard input")
             }
             _ => error,
         });
