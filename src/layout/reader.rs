@@ -358,7 +358,8 @@ fn size_of_file(metadata: &fs::Metadata, path: &Path) -> Result<u64> {
 #[allow(clippy::cast_possible_wrap)]
 const NONBLOCK: i32 = OFlags::NONBLOCK.bits() as i32;
 
-/// Reads a document of `limit` bytes at most. In errors, `subject` names the document and `path` the file that holds it.
+/// Reads a document of `limit` bytes at most. In errors, `subject` names the document, and `path` the file that holds
+/// it.
 pub(super) fn read_document(limit: u64, reader: impl Read, size: u64, subject: &str, path: &Path) -> Result<Vec<u8>> {
     if size > limit {
         let reason = format!("a document of {} MiB at most expected, found {size} bytes", limit >> 20);
