@@ -1,4 +1,5 @@
 use std::path::Path;
+use std::sync::OnceLock;
 
 use crate::harness::{missing, Layout, Peer, Scratch, Tool};
 
@@ -36,8 +37,10 @@ pub(crate) fn complaints(schemas: &str, schema: &str, document: &Path) -> Option
         missing(&format!("the schemas in {schemas}"));
         return None;
     }
-    let has_module = python.command().args(["-c", "import jsonschema"]).output().unwrap().status.success();
-    if !has_module {
+    // Asked once: to import it takes longer than to check a document.
+    static HAS_MODULE: OnceLock<bool> = OnceLock::new();
+    let import = || python.command().args(["-c", "import jsonschema"]).output().unwrap().status.success();
+    if !HAS_MODULE.get_or_init(import) {
         missing("the package python3-jsonschema");
         return None;
     }
