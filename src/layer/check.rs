@@ -9,7 +9,9 @@ use std::mem::{discriminant, Discriminant};
 
 use crate::compress::{Format, Rest};
 use crate::error::{Error, Result};
-use crate::layer::findings::{LayerFinding, LayerFindings, Purpose};
+use crate::layer::anomaly_rules::rule_of;
+use crate::layer::findings::{reason_of, LayerFinding, LayerFindings, Purpose};
+use crate::layer::format::{format_name, format_of};
 use crate::media_type::LayerEncoding;
 use crate::rule::{Rule, Severity};
 use crate::tar::{Anomaly, End, Member, NAME_LIMIT};
@@ -373,67 +375,5 @@ impl Display for MemberName<'_> {
             Ok(entry) => entry.path.fmt(f),
             Err(_) => member.name.escape_ascii().fmt(f),
         }
-    }
-}
-
-/// Returns the rule that an anomaly breaks, and what should be there.
-fn rule_of(anomaly: &Anomaly) -> (Rule, &'static str) {
-    match anomaly {
-        Anomaly::AbsoluteName | Anomaly::AbsoluteLink | Anomaly::RedundantComponent | Anomaly::EmptyName => {
-            (Rule::TarNameForm, "a relative name in its shortest form")
-        }
-        Anomaly::NamedTwice
-        | Anomaly::FileNamedAsDirectory
-        | Anomaly::GnuPrefix
-        | Anomaly::SparseRecords
-        | Anomaly::RepeatedHeader
-        | Anomaly::RepeatedKeyword(_)
-        | Anomaly::GlobalKeyword(_)
-        | Anomaly::LibarchiveXattr(_)
-        | Anomaly::ConflictingXattr(_)
-        | Anomaly::ConflictingSize { .. }
-        | Anomaly::NoNumber(_)
-        | Anomaly::ExtendedOldFormat
-        | Anomaly::OddVersion
-        | Anomaly::SizeWithoutContent(_) => (Rule::TarAmbiguous, "headers that say one thing"),
-        Anomaly::Padding => (Rule::TarPadding, "zeros up to the next block"),
-        Anomaly::MissingEnd { .. } | Anomaly::MissingPadding => (Rule::TarEnd, "the end of the tar"),
-        Anomaly::TrailingBytes { .. } => (Rule::TarTrailingBytes, "the end of the tar"),
-        Anomaly::GlobalHeader | Anomaly::UnknownKeyword(_) | Anomaly::ForeignKeyword(_) => {
-            (Rule::TarKeyword, "records of one entry with known keywords")
-        }
-        Anomaly::Sparse => (Rule::TarSparse, "a file stored whole"),
-        Anomaly::RareType(_) => (Rule::TarType, "a type that engines take"),
-        // TrailingSlash, GnuLongName, GnuLongLink, BinaryNumber, TypeBits, OldTypeflag, OldFormat, SignedChecksum:
-        // readers take them alike.
-        _ => (Rule::TarDialect, "ustar with PAX headers"),
-    }
-}
-
-/// Returns what is wrong without the subject, which the place tells.
-pub(crate) fn reason_of(error: &Error) -> String {
-    match error {
-        Error::Malformed { reason, .. } => reason.clone(),
-        error => error.to_string(),
-    }
-}
-
-/// The format that the media type of a layer says.
-pub(crate) fn format_of(encoding: LayerEncoding) -> Format {
-    match encoding {
-        LayerEncoding::Plain => Format::Plain,
-        LayerEncoding::Gzip => Format::Gzip,
-        LayerEncoding::Zstd => Format::Zstd,
-    }
-}
-
-/// Returns the name of a format for findings.
-pub(crate) fn format_name(format: Format) -> &'static str {
-    match format {
-        Format::Plain => "no compression",
-        Format::Gzip => "gzip",
-        Format::Zstd => "zstd",
-        Format::Xz => "xz",
-        Format::Bzip2 => "bzip2",
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use crate::error::Error;
 use crate::rule::{Depth, Rule, Verdict};
 
 /// A deviation from a rule, within a layer.
@@ -114,5 +115,13 @@ impl LayerFindings {
     pub(crate) fn finish(self) -> (Vec<LayerFinding>, BTreeMap<Rule, u64>) {
         let more = self.counts.into_iter().filter_map(|(rule, count)| Some((rule, count.checked_sub(LISTED)?)));
         (self.list, more.filter(|(_, count)| *count > 0).collect())
+    }
+}
+
+/// Returns what is wrong without the subject, which the place tells.
+pub(crate) fn reason_of(error: &Error) -> String {
+    match error {
+        Error::Malformed { reason, .. } => reason.clone(),
+        error => error.to_string(),
     }
 }

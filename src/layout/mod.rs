@@ -20,6 +20,7 @@ mod archive;
 mod blob;
 mod docker;
 mod graph;
+mod listing;
 #[allow(clippy::arithmetic_side_effects, clippy::expect_used, clippy::indexing_slicing)] // It splits what people type.
 mod names;
 mod pack;
@@ -33,20 +34,20 @@ pub(crate) use blob::VerifiedReader;
 pub use docker::DockerForm;
 pub(crate) use docker::{is_docker_file, MANIFEST as DOCKER_MANIFEST};
 pub(crate) use graph::{
-    about, about_by_tag, choose, fitting, has_own_name, is_artifact, is_referrers_tag, kind_of_referrer, named,
-    names_digest, Choice, DocumentLinks, Documents, Found, Graph, Named, Node, NodeContent, Opened, Reach, Redirects,
-    Rooted, Subjects, Walk, MAX_DEPTH,
+    about, about_by_tag, choose, fitting, has_own_name, is_artifact, is_referrers_tag, kind_of_referrer, names_digest,
+    Choice, DocumentLinks, Documents, Found, Graph, Node, NodeContent, Opened, Reach, Redirects, Rooted, Subjects,
+    Walk, MAX_DEPTH,
 };
-pub(crate) use graph::{referrers_tag, AttachedFile, DescriptorPath, Image, Referrer, TellingNames};
+pub(crate) use graph::{referrers_tag, AttachedFile, DescriptorPath, Image, Referrer};
+pub(crate) use listing::StoredFile;
 pub(crate) use names::{
-    complete_names, full_name, most_specific, refuse_archive_as_directory, refuse_location_as_name, without_full_name,
-    Names,
+    complete_names, full_name, most_specific, named, refuse_archive_as_directory, refuse_location_as_name,
+    without_full_name, Named, Names, TellingNames,
 };
 pub use names::{
     refuse_location_as_path, AdditionalName, DigestPrefix, DockerName, DockerTag, ImageName, Location, Transport,
 };
 pub use reader::Layout;
-pub(crate) use reader::StoredFile;
 pub use transaction::{abandon, about_directory, holds_no_image, write_file, Checksum};
 pub(crate) use transaction::{
     about_target, bears, commit_all, displacement, hold_still, show, Abandoned, BlobPath, Draft, Stage, Staging, Taken,

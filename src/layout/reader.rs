@@ -17,6 +17,7 @@ use crate::layout::archive::{Archive, Trailing};
 use crate::layout::blob::VerifiedReader;
 use crate::layout::docker::{is_docker_archive, DockerArchive};
 use crate::layout::graph::Snapshot;
+use crate::layout::listing::{list_blobs, list_files, StoredFile};
 use crate::layout::{blob_path, digest_of_path, size_limit, Location, Transport, BLOBS, INDEX, MARKER};
 use crate::limits::Limits;
 use crate::oci::{Descriptor, Document, Index, LayoutMarker};
@@ -35,15 +36,6 @@ enum Store {
     Directory(PathBuf),
     Archive(Archive),
     DockerArchive(DockerArchive),
-}
-
-/// A file of a layout.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct StoredFile {
-    /// Its path in the layout, such as `blobs/sha256/…`, with bytes that are not UTF-8 replaced.
-    pub name: String,
-    /// Its size in bytes.
-    pub size: u64,
 }
 
 impl Layout {
@@ -372,41 +364,4 @@ pub(super) fn read_document(limit: u64, reader: impl Read, size: u64, subject: &
         return Err(Error::Mismatch { subject: subject.to_owned(), what: "size", expected, found });
     }
     Ok(raw)
-}
-
-fn list_files(root: &Path) -> Result<Vec<StoredFile>> {
-    list_below(root, "", |_| false)
-}
-
-fn list_blobs(root: &Path) -> Result<Vec<StoredFile>> {
-    let leads_to_file = |link: &Path| link.metadata().is_ok_and(|metadata| metadata.is_file());
-    list_below(&root.join(BLOBS), &format!("{BLOBS}/"), leads_to_file)
-}
-
-/// The files below a directory, and the symbolic links that count as files. `prefix` is put before the names.
-fn list_below(directory: &Path, prefix: &str, link_counts: impl Fn(&Path) -> bool) -> Result<Vec<StoredFile>> {
-    let mut files = Vec::new();
-    let mut directories = vec![(directory.to_path_buf(), prefix.to_owned())];
-    while let Some((directory, prefix)) = directories.pop() {
-        // What others stage or remove may be gone before it is looked at.
-        let is_gone = |error: &io::Error| error.kind() == io::ErrorKind::NotFound;
-        let listing = match fs::read_dir(&directory) {
-            Err(error) if is_gone(&error) && !prefix.is_empty() => continue,
-            listing => listing.at("list", &directory)?,
-        };
-        for entry in listing {
-            let entry = entry.at("list", &directory)?;
-            let metadata = match entry.metadata() {
-                Err(error) if is_gone(&error) => continue,
-                metadata => metadata.at("read the metadata of", &entry.path())?,
-            };
-            let name = format!("{prefix}{}", entry.file_name().to_string_lossy());
-            if metadata.is_dir() {
-                directories.push((entry.path(), format!("{name}/")));
-            } else if metadata.is_file() || (metadata.is_symlink() && link_counts(&entry.path())) {
-                files.push(StoredFile { name, size: metadata.len() });
-            }
-        }
-    }
-    Ok(files)
 }

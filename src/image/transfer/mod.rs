@@ -7,6 +7,7 @@
 mod attestations;
 mod blobs;
 mod entry;
+mod name_clashes;
 mod plan;
 mod platform;
 mod rewrite;
@@ -14,9 +15,8 @@ mod rewrite;
 pub(crate) use attestations::{left_attestations, left_beside, take_along};
 pub(crate) use blobs::{move_all, BlobSource};
 pub use blobs::{BlobReport, How};
-pub(crate) use entry::{
-    attached_to, check_names, entries, leave_untrue, tell_apart, without_names, EntryKind, IndexEntry,
-};
+pub(crate) use entry::{attached_to, entries, leave_untrue, without_names, EntryKind, IndexEntry};
+pub(crate) use name_clashes::{check_names, tell_apart};
 pub(crate) use plan::TransferPlan;
 pub(crate) use platform::of_platform;
 pub(crate) use rewrite::Rewritten;

@@ -31,8 +31,7 @@ pub(crate) use referrers::{
 };
 pub(crate) use referrers::{referrers_tag, AttachedFile, Referrer};
 pub(crate) use rewrite::Redirects;
-pub(crate) use select::Image;
-pub(crate) use select::{is_artifact, named, Named, TellingNames};
+pub(crate) use select::{is_artifact, Image};
 pub(in crate::layout) use snapshot::Snapshot;
 pub(crate) use walk::DescriptorPath;
 pub(crate) use walk::{Found, Opened, Subjects, Walk, MAX_DEPTH};

@@ -9,11 +9,10 @@ use crate::layout::graph::choice::{choose, fitting, list, Choice};
 use crate::layout::graph::documents::Documents;
 use crate::layout::graph::referrers::is_referrers_tag;
 use crate::layout::graph::walk::{DescriptorPath, Found, Met, Opened, Subjects, Walk};
-use crate::layout::names::{complete_names, digits_after_at, full_name, most_specific, whole_name};
+use crate::layout::names::{digits_after_at, name_of, named, names_in, Named};
 use crate::layout::{DigestPrefix, ImageName, Layout, Location};
 use crate::media_type::{MediaKind, MediaType};
-use crate::oci::annotations::{CONTAINERD_NAME, REF_NAME};
-use crate::oci::{Descriptor, Document, ImageConfig, Index, Manifest};
+use crate::oci::{Descriptor, Document, ImageConfig, Manifest};
 use crate::platform::PlatformPattern;
 
 /// The documents of an image.
@@ -46,7 +45,7 @@ impl Layout {
         let location = self.location();
         let Named { found, digest } = named(&index.value().manifests, location, Descriptor::annotation);
         if let (Some(name), true) = (&location.name, found.is_empty()) {
-            return Err(self.unknown_name(name, &names(index.value())));
+            return Err(self.unknown_name(name, &names_in(index.value())));
         }
         match digest {
             Some(digest) => self.of_digest(&found, digest),
@@ -313,102 +312,13 @@ impl Layout {
     }
 }
 
-/// What a location names.
-pub(crate) struct Named<'a, T> {
-    /// The descriptors with its name, in order, or all.
-    pub(crate) found: Vec<&'a T>,
-    /// Selects one of them, or a document below them, by digest.
-    pub(crate) digest: Option<&'a DigestPrefix>,
-}
-
-/// The descriptors with the location's ref name, or else those that Docker would find by that name; in a docker
-/// archive, only the latter count, since names that are one to Docker are one there. `annotation` looks up a key of a
-/// descriptor. Some writers use names that end in a digest, perhaps of another document: such a name is matched
-/// literally where nothing has the name before the digest.
-pub(crate) fn named<'a, T>(
-    descriptors: &'a [T],
-    location: &'a Location,
-    annotation: impl Fn(&'a T, &str) -> Option<&'a str>,
-) -> Named<'a, T> {
-    let Location { name, digest, .. } = location;
-    let digest = digest.as_ref();
-    let called = |name: &str| -> Vec<&'a T> {
-        descriptors.iter().filter(|descriptor| annotation(descriptor, REF_NAME) == Some(name)).collect()
-    };
-    let as_name = digest.map(|digest| match name {
-        Some(name) => called(&format!("{name}@{digest}")),
-        None => called(&digest.to_string()),
-    });
-    let meant_by_docker = |name: &ImageName| -> Vec<&'a T> {
-        let whole = whole_name(name.as_str());
-        let is_meant = |descriptor: &&'a T| {
-            let names = complete_names(annotation(descriptor, CONTAINERD_NAME), annotation(descriptor, REF_NAME));
-            names.into_iter().any(|found| found == whole)
-        };
-        descriptors.iter().filter(is_meant).collect()
-    };
-    let found = match name {
-        None => Vec::new(),
-        Some(name) if location.is_docker_archive() => meant_by_docker(name),
-        Some(name) => called(name.as_str()),
-    };
-    if !found.is_empty() {
-        return Named { found, digest };
-    }
-    if let Some(found) = as_name.filter(|found| !found.is_empty()) {
-        return Named { found, digest: None };
-    }
-    let Some(name) = name else { return Named { found: descriptors.iter().collect(), digest } };
-    Named { found: meant_by_docker(name), digest }
-}
-
-/// The most specific name.
-fn name(descriptor: &Descriptor) -> Option<&str> {
-    most_specific(descriptor.annotation(CONTAINERD_NAME), descriptor.ref_name())
-}
-
-/// The names that select the entries of an index.
-pub(crate) struct TellingNames<'a> {
-    /// Ref names of entries that have different full names.
-    shared: BTreeSet<&'a str>,
-}
-
-impl<'a> TellingNames<'a> {
-    pub(crate) fn of(index: &'a Index) -> Self {
-        let mut full_names = BTreeMap::new();
-        let mut shared = BTreeSet::new();
-        for entry in &index.manifests {
-            let Some(own) = entry.ref_name() else { continue };
-            let full = full_name(entry);
-            if *full_names.entry(own).or_insert(full) != full {
-                shared.insert(own);
-            }
-        }
-        TellingNames { shared }
-    }
-
-    /// The ref name of an entry, or its full name if other entries have the same ref name.
-    pub(crate) fn name(&self, entry: &Descriptor) -> Option<String> {
-        let (own, full) = (entry.ref_name(), full_name(entry));
-        let is_shared = own.is_some_and(|own| self.shared.contains(own));
-        if is_shared { full.or(own) } else { own.or(full) }.map(str::to_owned)
-    }
-}
-
 /// The text to select an entry by: its name, or else its digest.
 fn shown(entry: &Descriptor) -> &str {
-    name(entry).unwrap_or(entry.digest.as_str())
+    name_of(entry).unwrap_or(entry.digest.as_str())
 }
 
 fn in_hint<'n>(names: impl Iterator<Item = &'n str>) -> String {
     names.map(|name| format!("`{}`", as_typed(name))).collect::<Vec<_>>().join(", ")
-}
-
-fn names(index: &Index) -> Vec<String> {
-    let mut names: Vec<String> = index.manifests.iter().filter_map(name).map(str::to_owned).collect();
-    names.sort();
-    names.dedup();
-    names
 }
 
 /// Whether the index marks a manifest as an artifact. It lists attestations of `BuildKit` as images for

@@ -4,6 +4,7 @@
 mod digest_prefix;
 mod docker;
 mod ending;
+mod entries;
 mod image_name;
 mod location;
 mod mistaken;
@@ -14,6 +15,8 @@ pub use digest_prefix::DigestPrefix;
 pub(crate) use docker::{complete_names, full_name, most_specific};
 pub(in crate::layout) use docker::{is_full, whole_name};
 pub use docker::{DockerName, DockerTag};
+pub(in crate::layout) use entries::{name_of, names_in};
+pub(crate) use entries::{named, Named, TellingNames};
 pub use image_name::ImageName;
 pub use location::{Location, Transport};
 pub(in crate::layout) use mistaken::digits_after_at;
