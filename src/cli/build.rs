@@ -164,7 +164,7 @@ pub(super) fn run(args: &Args, session: &Session) -> Result<Answer> {
         }
         report.warnings.splice(0..0, settings.warnings().iter().cloned().chain(strays));
         print(args.work.json, &report, || {
-            format!("{}\n", report.platform.as_deref().unwrap_or("(that of the base image)"))
+            format!("{}\n", report.platform.as_ref().map_or("(that of the base image)".to_owned(), ToString::to_string))
         })?;
         return Ok(Answer::Yes);
     };

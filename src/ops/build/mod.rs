@@ -165,7 +165,7 @@ pub fn check(targets: &[Location], options: &BuildOptions) -> Result<CheckReport
     let (spec, target_options) = (&options.spec, target_options(options));
     publish::check(targets, &target_options)?;
     Ok(CheckReport {
-        platform: spec.platform.as_ref().map(ToString::to_string),
+        platform: spec.platform.clone(),
         targets: targets.iter().map(|target| target_report(target, &target_options)).collect::<Result<_>>()?,
         warnings: settings_warnings(targets, options, &target_options)?,
     })

@@ -56,8 +56,9 @@ pub struct LayerReport {
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
 pub struct CheckReport {
-    /// `os/architecture[/variant]`, or `None` if it is the base image's.
-    pub platform: Option<String>,
+    /// The platform, or `None` if it is the base image's.
+    #[serde(serialize_with = "json::optional_text")]
+    pub platform: Option<Platform>,
     /// Where the image would be, with its ref names.
     pub targets: Vec<TargetReport>,
     /// Warnings about the settings.
