@@ -4,6 +4,7 @@
 //! ([`variables`]). All settings are checked here, before anything is written. Errors name the flag or variable as the
 //! user wrote it, the value, and what is accepted.
 
+mod base_mode;
 pub mod changes;
 mod checks;
 pub(crate) mod field_kind;
@@ -14,6 +15,7 @@ pub mod variables;
 mod vars_file;
 mod words;
 
+pub use base_mode::BaseMode;
 pub use checks::{Check, CheckLevel, Checks};
 pub use fields::ConfigField;
 pub use sources::{unknown_names, FlagValue, Settings};
@@ -73,16 +75,6 @@ pub struct BuildSpec {
     pub layers: Option<Layering>,
     /// Warnings about the settings.
     pub warnings: Vec<String>,
-}
-
-/// How a base image and a rootfs are combined.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum BaseMode {
-    /// The image holds exactly the rootfs: what only the base has is removed.
-    #[default]
-    Exact,
-    /// The rootfs is added to the base, which stays complete.
-    Merge,
 }
 
 impl BuildSpec {

@@ -172,28 +172,98 @@ fn modules_use_only_what_stands_above_them() {
     assert_eq!(wrong, Vec::<String>::new());
 }
 
+/// The names that a file defines, apart from methods.
+fn definitions(code: &str) -> BTreeSet<&str> {
+    let name = |line: &'_ str| -> Option<(usize, usize)> {
+        let mut words = line.split_whitespace().skip_while(|word| word.starts_with("pub") || word.ends_with(')'));
+        let kind = words.next()?;
+        let mut name = words.next()?;
+        if (kind, name) == ("const", "fn") {
+            name = words.next()?;
+        }
+        let is_item = matches!(kind, "fn" | "struct" | "enum" | "trait" | "type" | "const" | "static");
+        let end = name.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(name.len());
+        is_item.then_some((name.as_ptr() as usize - line.as_ptr() as usize, end))
+    };
+    code.lines()
+        .filter_map(|line| name(line).filter(|_| !line.starts_with(' ')).map(|(at, end)| &line[at..][..end]))
+        .collect()
+}
+
 /// The files that a file names in its uses, by paths through `crate` and `super`. What is used through a `pub use` in
-/// the `mod.rs` of a directory counts for that file.
-fn files_used(path: &Path, code: &str, files: &BTreeSet<PathBuf>) -> BTreeSet<PathBuf> {
+/// the `mod.rs` of a directory does not count: that is its interface. What a `mod.rs` defines does.
+fn files_used(path: &Path, code: &str, sources: &BTreeMap<PathBuf, String>) -> BTreeSet<PathBuf> {
     let folder = path.parent().unwrap();
-    let is_root = |name: &str| path.file_name().is_some_and(|own| own == name);
-    let above = if is_root("mod.rs") { folder.parent().unwrap_or(folder) } else { folder };
+    let above = if path.ends_with("mod.rs") { folder.parent().unwrap_or(folder) } else { folder };
     let mut used = BTreeSet::new();
     for (marker, base) in [("crate::", Path::new("")), ("super::", above)] {
         for (at, _) in code.match_indices(marker) {
             for words in paths(&code[at + marker.len()..]) {
                 let mut place = base.to_path_buf();
-                let mut found = None;
-                for word in words {
+                let mut found = sources.get_key_value(&place.join("mod.rs"));
+                let mut name = words[0];
+                for (number, word) in words.iter().enumerate() {
                     place.push(word);
-                    let file = place.with_extension("rs");
-                    found = files.get(&file).or_else(|| files.get(&place.join("mod.rs"))).or(found);
+                    let file = sources.get_key_value(&place.with_extension("rs"));
+                    let Some(file) = file.or_else(|| sources.get_key_value(&place.join("mod.rs"))) else { break };
+                    (found, name) = (Some(file), words.get(number + 1).copied().unwrap_or_default());
                 }
-                used.extend(found.filter(|found| *found != path).cloned());
+                let counts = |(file, code): &(&PathBuf, &String)| {
+                    *file != path && (!file.ends_with("mod.rs") || definitions(code).contains(name))
+                };
+                used.extend(found.filter(counts).map(|(file, _)| file.clone()));
             }
         }
     }
     used
+}
+
+/// The files of a directory that its `mod.rs` uses itself, and not only exports.
+fn children_used(path: &Path, code: &str, sources: &BTreeMap<PathBuf, String>) -> BTreeSet<PathBuf> {
+    let (mut exported, mut private, mut body) = (String::new(), String::new(), String::new());
+    let (mut modules, mut is_inside) = (Vec::new(), None);
+    for line in code.lines() {
+        let item = line.trim_start_matches("pub").trim_start();
+        let item = if item.starts_with('(') { item.split_once(") ").map_or(item, |(_, item)| item) } else { item };
+        if let Some(module) = item.strip_prefix("mod ").and_then(|module| module.strip_suffix(';')) {
+            modules.push(module.to_owned());
+            continue;
+        }
+        if item.starts_with("use ") {
+            is_inside = Some(line.starts_with("pub"));
+        }
+        let part = match is_inside {
+            Some(true) => &mut exported,
+            Some(false) => &mut private,
+            None => &mut body,
+        };
+        *part += line;
+        part.push('\n');
+        if line.ends_with(';') {
+            is_inside = None;
+        }
+    }
+    let is_part = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == ':';
+    let has = |text: &str, word: &str| {
+        text.match_indices(word).any(|(at, _)| {
+            !text[..at].ends_with(is_part) && !text[at + word.len()..].starts_with(|c| is_part(c) && c != ':')
+        })
+    };
+    let exports = |module: &str| -> bool {
+        let uses = exported.match_indices(" use ").flat_map(|(at, word)| paths(&exported[at + word.len()..]));
+        uses.filter(|words| words[0] == module).any(|words| has(&body, words[words.len() - 1]))
+    };
+    let is_used = |module: &String| {
+        let marker = format!("{module}::");
+        let names = |text: &str| text.match_indices(&marker).any(|(at, _)| !text[..at].ends_with(is_part));
+        names(&private) || names(&body) || exports(module)
+    };
+    let folder = path.parent().unwrap();
+    let file = |module: &String| {
+        let place = folder.join(module);
+        [place.with_extension("rs"), place.join("mod.rs")].into_iter().find(|file| sources.contains_key(file))
+    };
+    modules.iter().filter(|module| is_used(module)).filter_map(file).collect()
 }
 
 /// The paths that begin here, with groups in braces expanded.
@@ -212,17 +282,30 @@ fn paths(text: &str) -> Vec<Vec<&str>> {
 
 #[test]
 fn no_files_use_each_other_in_a_circle() {
-    let sources = sources();
-    let files: BTreeSet<PathBuf> = sources.iter().map(|(path, _)| path.clone()).collect();
+    // The binary's verbs use what its root defines: a session, an answer.
+    let sources: BTreeMap<PathBuf, String> =
+        sources().into_iter().filter(|(path, _)| !path.starts_with("cli")).collect();
     let mut uses: BTreeMap<&Path, BTreeSet<PathBuf>> = BTreeMap::new();
     for (path, code) in &sources {
-        // A `mod.rs` is the interface of its directory: it uses the files in it, and they may use what it exports.
-        if !path.ends_with("mod.rs") {
-            let named = files_used(path, code, &files);
-            uses.insert(path, named.into_iter().filter(|file| !file.ends_with("mod.rs")).collect());
+        let mut files = files_used(path, code, &sources);
+        if path.ends_with("mod.rs") {
+            files.extend(children_used(path, code, &sources));
         }
+        uses.insert(path, files);
     }
     assert!(uses.values().map(BTreeSet::len).sum::<usize>() > 200, "uses are read no more");
+    let made = |files: &[(&str, &str)]| -> BTreeMap<PathBuf, String> {
+        files.iter().map(|(path, code)| (path.into(), (*code).to_owned())).collect()
+    };
+    let knot = made(&[
+        ("a/mod.rs", "mod b;\nmod c;\npub(crate) use b::B;\npub use c::C;\npub struct A;\nfn new() -> B {}\n"),
+        ("a/b.rs", "use crate::a::{A, C};\n"),
+        ("a/c.rs", ""),
+    ]);
+    let root = Path::new("a/mod.rs");
+    assert_eq!(children_used(root, &knot[root], &knot), [PathBuf::from("a/b.rs")].into());
+    assert_eq!(files_used(Path::new("a/b.rs"), &knot[Path::new("a/b.rs")], &knot), [root.to_path_buf()].into());
+
     // A file that uses none of the remaining files is in no cycle.
     loop {
         let left: BTreeSet<PathBuf> = uses.keys().map(|path| path.to_path_buf()).collect();

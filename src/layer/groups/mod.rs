@@ -9,30 +9,20 @@ mod apk;
 mod dpkg;
 mod map;
 mod opkg;
+mod package;
 mod stanza;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::Read;
-use std::path::Path;
 
-use crate::error::{Error, IoContext, Result};
+use crate::error::{Error, Result};
 use crate::tree::{Content, Entry, Kind, Resolver, TarPath, Tree};
 
 pub use map::PackageMap;
+pub use package::Package;
+use package::{Database, Installed, Owned};
 
 /// The name of the group for what no package owns.
 pub const GENERATED: &str = "generated";
-
-/// A package and where it comes from.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Package {
-    /// Its name.
-    pub name: String,
-    /// The recipe, or source package, that it was made from: the name of its group.
-    pub recipe: String,
-    /// The version of the recipe; empty if unknown.
-    pub version: String,
-}
 
 /// Who owns what.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -193,54 +183,6 @@ pub(crate) fn database_files(tree: &Tree) -> Vec<&Entry> {
 }
 
 type Reader = fn(&Database<'_>) -> Result<Vec<Installed>>;
-
-/// A package of a database, with what it has in the tree.
-struct Installed {
-    package: Package,
-    owned: Vec<Owned>,
-}
-
-/// A path as a database names it.
-struct Owned {
-    path: Vec<u8>,
-    /// Whether it is a directory, if the database says so.
-    is_directory: Option<bool>,
-}
-
-impl Owned {
-    fn unknown(path: &[u8]) -> Self {
-        Owned { path: path.to_vec(), is_directory: None }
-    }
-}
-
-/// The files of a database, wherever the tree has them.
-struct Database<'a> {
-    tree: &'a Tree,
-    content: &'a dyn Content,
-}
-
-/// The most bytes that are read of one file of a database.
-const FILE_LIMIT: u64 = 256 << 20;
-
-impl Database<'_> {
-    /// Returns the bytes of a file, or `None` if it does not exist.
-    fn read(&self, path: &str) -> Result<Option<Vec<u8>>> {
-        let Some(entry) = Resolver::new(self.tree).follow(path.as_bytes()).filter(|entry| entry.is_file()) else {
-            return Ok(None);
-        };
-        let mut bytes = Vec::new();
-        let content = self.content.open(entry)?;
-        content.take(FILE_LIMIT).read_to_end(&mut bytes).at("read", Path::new(path))?;
-        Ok(Some(bytes))
-    }
-
-    /// Returns the names in a directory, in order; empty if it does not exist.
-    fn names(&self, directory: &str) -> Vec<String> {
-        let Some(entry) = Resolver::new(self.tree).follow(directory.as_bytes()) else { return Vec::new() };
-        let below = self.tree.below(&entry.path).filter(|below| below.parent().as_ref() == Some(&entry.path));
-        below.map(|path| String::from_utf8_lossy(path.file_name()).into_owned()).collect()
-    }
-}
 
 #[cfg(test)]
 mod tests;

@@ -13,11 +13,11 @@ use std::path::PathBuf;
 use crate::digest::Digest;
 use crate::error::{Error, IoContext, Result};
 use crate::layout::transaction::draft::Drafted;
-use crate::layout::transaction::hold::Held;
+use crate::layout::transaction::hold::{Existing, Held};
 use crate::layout::transaction::place::{sync, sync_name, Settled};
 use crate::layout::transaction::stage::too_large;
 use crate::layout::transaction::target::{check_directory, TargetKind};
-use crate::layout::transaction::{staging, Draft, Existing, Transaction};
+use crate::layout::transaction::{staging, Draft, Transaction};
 use crate::layout::{blob_path, Layout, INDEX, MARKER};
 use crate::oci::{Document, Index, LayoutMarker};
 use crate::work::Work;
@@ -302,6 +302,25 @@ impl<R> Part<R> {
 }
 
 impl Transaction {
+    /// Publishes what is staged, with the index that `change` makes. Returns the result of `change`. The target is
+    /// intact at all times, whatever happens. If nothing changes, nothing is written.
+    ///
+    /// If another run creates the layout at the last moment, `change` is called again for that one.
+    pub(crate) fn commit<R>(self, work: &Work<'_>, change: impl FnMut(&mut Draft<'_>) -> Result<R>) -> Result<R> {
+        let (mut made, _) = commit_all(vec![self], work, change)?;
+        Ok(made.pop().expect("one change has one result"))
+    }
+
+    /// Runs `change` as [`commit`](Self::commit) does, and discards the outcome.
+    pub(crate) fn rehearse<R>(
+        mut self,
+        work: &Work<'_>,
+        change: impl FnOnce(&mut Draft<'_>) -> Result<R>,
+    ) -> Result<R> {
+        let Held { layout, index, _lock } = Held::wait_for(&self.target, self.existing, work)?;
+        change(&mut Draft::new(&self.target, layout.as_ref(), &index, index.clone(), &mut self.stage))
+    }
+
     /// Writes the index beside the old one. Refuses one that is too large to be read again.
     pub(super) fn write_index(&self, index: Index) -> Result<PathBuf> {
         let document = Document::seal(index);

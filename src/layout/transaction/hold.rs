@@ -5,11 +5,17 @@ use std::fs::File;
 use crate::error::{Error, ErrorKind, Result};
 use crate::hint::Hint;
 use crate::layout::transaction::lock::lock;
-use crate::layout::transaction::Existing;
 use crate::layout::{digest_of_path, Layout, Location, Transport, BLOBS, DOCKER_MANIFEST, INDEX, MARKER};
 use crate::limits::Limits;
 use crate::oci::{Index, LayoutMarker};
 use crate::work::Work;
+
+/// Whether an archive keeps its images, in which case it must exist. A layout directory always keeps its images.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Existing {
+    Superseded,
+    Edited,
+}
 
 /// The algorithms whose blobs have their own directory.
 const ALGORITHMS: [&str; 2] = ["sha256", "sha512"];

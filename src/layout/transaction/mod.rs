@@ -38,8 +38,7 @@ use std::path::{Path, PathBuf};
 use crate::error::{Error, ErrorKind, Result};
 use crate::layout::{DockerForm, Layout, Location, INDEX};
 use crate::limits::Limits;
-use crate::work::Work;
-use hold::Held;
+use hold::Existing;
 use target::TargetKind;
 
 /// A change of one target.
@@ -51,13 +50,6 @@ pub(crate) struct Transaction {
     stage: Stage,
     /// The path of the checksum file, if one is wanted.
     checksum: Option<PathBuf>,
-}
-
-/// Whether an archive keeps its images, in which case it must exist. A layout directory always keeps its images.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Existing {
-    Superseded,
-    Edited,
 }
 
 impl Transaction {
@@ -137,24 +129,5 @@ impl Transaction {
     /// The stage of the target's blobs.
     pub(crate) fn stage_mut(&mut self) -> &mut Stage {
         &mut self.stage
-    }
-
-    /// Publishes what is staged, with the index that `change` makes. Returns the result of `change`. The target is
-    /// intact at all times, whatever happens. If nothing changes, nothing is written.
-    ///
-    /// If another run creates the layout at the last moment, `change` is called again for that one.
-    pub(crate) fn commit<R>(self, work: &Work<'_>, change: impl FnMut(&mut Draft<'_>) -> Result<R>) -> Result<R> {
-        let (mut made, _) = commit_all(vec![self], work, change)?;
-        Ok(made.pop().expect("one change has one result"))
-    }
-
-    /// Runs `change` as [`commit`](Self::commit) does, and discards the outcome.
-    pub(crate) fn rehearse<R>(
-        mut self,
-        work: &Work<'_>,
-        change: impl FnOnce(&mut Draft<'_>) -> Result<R>,
-    ) -> Result<R> {
-        let Held { layout, index, _lock } = Held::wait_for(&self.target, self.existing, work)?;
-        change(&mut Draft::new(&self.target, layout.as_ref(), &index, index.clone(), &mut self.stage))
     }
 }

@@ -4,6 +4,7 @@ mod attached;
 mod contents;
 mod image;
 mod index;
+mod options;
 
 pub use attached::{copy_attached, Attached, AttachedContent};
 pub use contents::{LayerEntry, Usage};
@@ -11,36 +12,14 @@ pub(crate) use image::describe as describe_image;
 pub use image::{ImageInspection, LayerInspection};
 pub(crate) use index::describe as describe_index;
 pub use index::{IndexInspection, ListedImage};
+pub use options::{Files, InspectOptions};
 
 use serde::Serialize;
 
 use crate::digest::Digest;
 use crate::error::Result;
 use crate::layout::{Layout, Location};
-use crate::platform::PlatformPattern;
 use crate::work::Work;
-
-/// What is shown of an image.
-#[derive(Clone, Debug, Default)]
-#[non_exhaustive]
-pub struct InspectOptions {
-    /// The platform of the image, if there are several.
-    pub platform: Option<PlatformPattern>,
-    /// Whether the entries of the layers are listed.
-    pub files: Files,
-    /// How many of the largest files and directories are listed.
-    pub largest: Option<usize>,
-}
-
-/// Whether the entries of layers are listed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Files {
-    /// No layer is read for them.
-    #[default]
-    Omitted,
-    /// They are listed.
-    Listed,
-}
 
 /// What the location means.
 #[derive(Clone, Debug, Serialize)]

@@ -11,7 +11,7 @@ use crate::layer::plan::{home, Plan, PlannedLayer, Rate, Weight};
 use crate::layer::LayerGroups;
 use crate::layout::Location;
 use crate::oci::annotations::{LAYER_GROUPS, LAYER_NAME};
-use crate::ops::plan::{open, PlanOptions};
+use crate::ops::plan::PlanOptions;
 use crate::tree::TarPath;
 use crate::work::Work;
 
@@ -53,7 +53,7 @@ impl Learned {
             Ok(changed)
         };
         for location in old {
-            let (layout, image) = open(location, options, work)?;
+            let (layout, image) = options.open(location, work)?;
             let read = ReadTree::and_databases(&layout, &image, work)?;
             if let Some(before) = &before {
                 step(before, &read.0)?;
@@ -63,7 +63,7 @@ impl Learned {
         if let Some(before) = &before {
             changed = step(before, new)?;
         }
-        let (_, image) = open(last, options, work)?;
+        let (_, image) = options.open(last, work)?;
         let named = image.manifest.value().layers.iter().filter_map(|layer| {
             let groups = LayerGroups::parse(annotation(layer, LAYER_GROUPS)?);
             let recipes = groups.iter().map(|(recipe, _)| recipe.to_owned()).filter(|recipe| recipe != GENERATED);

@@ -1,6 +1,7 @@
 //! `plan`: shows which layer would hold what, and what an update would cost.
 
 mod learn;
+mod options;
 mod report;
 
 use std::fs::File;
@@ -17,14 +18,14 @@ use crate::image::tree::{read_layers, ImageLayers, Reading, Wanted};
 use crate::layer::groups::{database_files, Groups};
 use crate::layer::plan::{update, weigh, Assignment, Layering, Plan, PlanUpdate};
 use crate::layer::{self, Members};
-use crate::layout::{Image, Layout, Location};
+use crate::layout::Location;
 use crate::ops::build::layers::{Cutting, NewLayer};
-use crate::ops::build::{read_tree, BuildOptions, Rootfs};
-use crate::platform::PlatformPattern;
+use crate::ops::build::{read_tree, Rootfs};
 use crate::tree::{Content, Tree};
 use crate::work::Work;
 
 use learn::Learned;
+pub use options::PlanOptions;
 pub use report::{PlanReport, PlannedLayerReport};
 
 /// What a plan is made for.
@@ -34,22 +35,6 @@ pub enum PlanSubject {
     Rootfs(Rootfs),
     /// An image.
     Image(Location),
-}
-
-/// How a plan is made.
-#[derive(Clone, Debug, Default)]
-#[non_exhaustive]
-pub struct PlanOptions {
-    /// How a rootfs is read, changed, cut and compressed. If it does not say how to cut, that is by `packages`.
-    pub build: BuildOptions,
-    /// The platform of the images, if there are several.
-    pub platform: Option<PlatformPattern>,
-    /// A plan to update with what older images tell.
-    pub update: Option<Plan>,
-    /// Images of earlier releases, the oldest first. The last one was built by the plan that is updated.
-    pub old: Vec<Location>,
-    /// The older image for which the cost of an update is computed.
-    pub simulate: Option<Location>,
 }
 
 /// What is planned.
@@ -100,12 +85,6 @@ fn plan_told(subject: &PlanSubject, options: &PlanOptions, work: &Work<'_>) -> R
     Ok(report)
 }
 
-fn open(location: &Location, options: &PlanOptions, work: &Work<'_>) -> Result<(Layout, Image)> {
-    let layout = Layout::open(location, work.limits)?;
-    let image = layout.image(options.platform.as_ref())?;
-    Ok((layout, image))
-}
-
 /// A file without a name and without a place: there is no target beside which the contents of an archive could be kept.
 fn file_in_memory() -> Result<File> {
     let file = memfd_create("contents", MemfdFlags::CLOEXEC).map_err(io::Error::from);
@@ -119,7 +98,7 @@ fn read(subject: &PlanSubject, options: &PlanOptions, work: &Work<'_>) -> Result
             Ok(Subject { tree, content, warnings })
         }
         PlanSubject::Image(location) => {
-            let (layout, image) = open(location, options, work)?;
+            let (layout, image) = options.open(location, work)?;
             work.observer.step(&format!("read {location}"));
             let mut layers = ImageLayers::default();
             layers.push(
@@ -145,7 +124,7 @@ fn digests(
     match subject {
         PlanSubject::Rootfs(_) => ReadTree::of_tree(tree.clone(), content, work),
         PlanSubject::Image(location) => {
-            let (layout, image) = open(location, options, work)?;
+            let (layout, image) = options.open(location, work)?;
             ReadTree::of_image(&layout, &image, work)
         }
     }
@@ -161,10 +140,10 @@ fn simulate(
     options: &PlanOptions,
     work: &Work<'_>,
 ) -> Result<UpdateCost> {
-    let (old_layout, old_image) = open(old, options, work)?;
+    let (old_layout, old_image) = options.open(old, work)?;
     let PlanSubject::Rootfs(_) = subject else {
         let PlanSubject::Image(location) = subject else { unreachable!("there are two kinds") };
-        return Ok(UpdateCost::of_images(&old_image, &open(location, options, work)?.1));
+        return Ok(UpdateCost::of_images(&old_image, &options.open(location, work)?.1));
     };
     let layering = Layering::from(plan.clone());
     let cutting = Cutting { layering: &layering, map: options.build.package_map.as_ref(), base: None };

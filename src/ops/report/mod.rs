@@ -5,8 +5,10 @@
 mod causes;
 mod comparison;
 mod contents;
+mod image;
 mod layers;
 mod limit;
+mod listed;
 mod notices;
 pub mod page;
 mod recipes;
@@ -29,11 +31,13 @@ use serde::Serialize;
 use crate::error::{Error, Result};
 use crate::layer::groups::PackageMap;
 use crate::layout::{Image, Layout, Location};
-use crate::ops::inspect::{describe_image, describe_index, ImageInspection, IndexInspection, Usage};
+use crate::ops::inspect::{describe_image, describe_index, IndexInspection};
 use crate::platform::PlatformPattern;
 use crate::work::Work;
 
 use contents::ImageContents;
+pub use image::ImageReport;
+use listed::LISTED;
 
 /// Options of [`report`].
 #[derive(Clone, Debug, Default)]
@@ -67,47 +71,12 @@ pub struct Report {
     pub limits: Vec<TestedLimit>,
 }
 
-/// The report on the image for one platform.
-#[derive(Clone, Debug, Serialize)]
-#[non_exhaustive]
-pub struct ImageReport {
-    /// Its documents, as `inspect` shows them.
-    pub inspection: ImageInspection,
-    /// Bytes of content of all files of its filesystem.
-    pub unpacked: u64,
-    /// Entries of its filesystem.
-    pub entries: usize,
-    /// The source of the owners of files: the package map, `dpkg`, `opkg`, `apk`, or `layers` if only the annotations
-    /// of layers name recipes; `None` if it is not known.
-    pub owners: Option<String>,
-    /// The size of each recipe in the filesystem, largest first.
-    pub recipes: Vec<RecipeUsage>,
-    /// The layers, base first.
-    pub layers: Vec<LayerUsage>,
-    /// The largest files, largest first.
-    pub largest_files: Vec<Usage>,
-    /// The largest directories with everything below them, largest first.
-    pub largest_directories: Vec<Usage>,
-    /// Wasted space.
-    pub waste: Waste,
-    /// Entries that deserve a look.
-    pub notices: Vec<Notice>,
-    /// The changes since the older image; `None` without one, or if that has no image for the platform.
-    pub comparison: Option<Comparison>,
-    /// Every file with its size. `inspect` lists them for programs.
-    #[serde(skip)]
-    pub tree: SizeTree,
-}
-
 impl Report {
     /// Whether the image keeps every limit.
     pub fn is_within_limits(&self) -> bool {
         self.limits.iter().all(|limit| !limit.broken)
     }
 }
-
-/// How many items of long lists are kept, such as the largest files and directories.
-const LISTED: usize = 100;
 
 /// Reports on the image or images that the location means, and compares each with the older one for its platform.
 pub fn report(location: &Location, options: &ReportOptions, work: &Work<'_>) -> Result<Report> {

@@ -1,20 +1,21 @@
 //! The changes that `config` makes to an existing image: those settings of `build` that apply to one, and removals.
 
+mod annotation;
 mod field;
 mod platform;
 
+use annotation::{a_name_is_no_annotation, read};
+pub use annotation::{is_name, Annotated};
 pub use field::{Field, Removal};
 pub use platform::PlatformChanges;
 
 use std::collections::BTreeMap;
 
-use crate::error::{Error, ErrorKind, Result};
-use crate::hint::Hint;
-use crate::oci::annotations::{CONTAINERD_NAME, REF_NAME};
+use crate::error::Result;
 use crate::oci::{Annotations, ContainerConfig};
 use crate::settings::fields;
 use crate::settings::sources::Settings;
-use crate::settings::values::{self, Grammar};
+use crate::settings::values;
 use crate::settings::variables::{self, Variable, VARIABLES};
 use crate::time::Timestamp;
 
@@ -24,19 +25,6 @@ pub fn changeable() -> impl Iterator<Item = &'static Variable> {
     let beside = [variables::ARCH, variables::AUTHOR, variables::CREATED, variables::ANNOTATIONS];
     let is_beside = move |variable: &Variable| beside.iter().any(|beside| beside.name == variable.name);
     VARIABLES.iter().filter(move |variable| variable.fills_config() || is_beside(variable))
-}
-
-/// Where annotations of an image are stored.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Annotated {
-    /// In its manifest.
-    Manifest,
-    /// On the descriptor of its configuration, in the manifest.
-    Config,
-    /// In the multi-platform index that lists the image.
-    Index,
-    /// On the image's descriptor, in that index or in `index.json`.
-    Descriptor,
 }
 
 /// What happens to the history.
@@ -133,25 +121,4 @@ impl ImageChanges {
 /// Parses annotations given as `key=value`. `flag` names them in errors.
 pub fn annotations(flag: &str, pairs: &[String]) -> Result<Annotations> {
     pairs.iter().map(|pair| read(&values::ANNOTATION, flag, pair)).collect()
-}
-
-fn a_name_is_no_annotation(flag: &str, key: &str) -> Error {
-    Error::refused_with_hint(
-        format!("{flag}: `{key}` is the name of an image"),
-        Hint::from("names are given by ").verb("tag").text(" and taken by ").verb("rm"),
-    )
-    .of_kind(ErrorKind::Invalid)
-}
-
-/// Whether an annotation of a descriptor is a name of the image.
-pub fn is_name(key: &str) -> bool {
-    key == REF_NAME || key == CONTAINERD_NAME
-}
-
-fn read<T>(grammar: &Grammar<T>, flag: &str, value: &str) -> Result<T> {
-    (grammar.read)(value).filter(|_| !value.contains('\0')).ok_or_else(|| Error::Setting {
-        name: flag.to_owned(),
-        value: value.to_owned(),
-        accepted: grammar.accepted.to_owned(),
-    })
 }
