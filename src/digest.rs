@@ -38,7 +38,7 @@ impl Digest {
     }
 
     /// Returns the part before the colon.
-    pub fn algorithm_name(&self) -> &str {
+    pub(crate) fn algorithm_name(&self) -> &str {
         &self.text[..self.colon]
     }
 
@@ -176,7 +176,7 @@ impl Sha256State {
 }
 
 /// Returns whether this CPU has instructions for SHA-256. They affect only the speed of hashing.
-pub fn has_sha_instructions() -> bool {
+pub(crate) fn has_sha_instructions() -> bool {
     #[cfg(target_arch = "x86_64")]
     let found = std::arch::is_x86_feature_detected!("sha");
     #[cfg(target_arch = "aarch64")]

@@ -160,7 +160,7 @@ impl Error {
     }
 
     /// Returns the error for invalid input.
-    pub fn malformed(subject: impl Into<String>, reason: impl Into<String>) -> Self {
+    pub(crate) fn malformed(subject: impl Into<String>, reason: impl Into<String>) -> Self {
         Error::Malformed { subject: subject.into(), reason: reason.into() }
     }
 

@@ -103,23 +103,20 @@ media_types! {
 }
 
 impl MediaType {
-    /// Any bytes (RFC 2046, section 4.5.1).
-    pub const OCTET_STREAM: MediaType = MediaType(std::borrow::Cow::Borrowed("application/octet-stream"));
-
     /// Returns the text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
     /// Returns whether it has nothing to do with images: it is neither OCI's nor Docker's, of any version.
-    pub fn is_foreign(&self) -> bool {
+    pub(crate) fn is_foreign(&self) -> bool {
         let of_images = ["application/vnd.oci.", "application/vnd.docker."];
         self.kind() == MediaKind::Other && !of_images.iter().any(|beginning| self.as_str().starts_with(beginning))
     }
 
     /// Returns OCI's equivalent of a media type of Docker; others stay.
     #[must_use]
-    pub fn in_oci(&self) -> Self {
+    pub(crate) fn in_oci(&self) -> Self {
         match self {
             t if *t == MediaType::DOCKER_INDEX => MediaType::INDEX,
             t if *t == MediaType::DOCKER_MANIFEST => MediaType::MANIFEST,
@@ -143,7 +140,7 @@ impl MediaType {
 
     /// Returns whether it is the media type of a non-distributable layer (image-spec,
     /// layer.md#non-distributable-layers).
-    pub fn is_non_distributable(&self) -> bool {
+    pub(crate) fn is_non_distributable(&self) -> bool {
         [
             MediaType::LAYER_NONDIST,
             MediaType::LAYER_NONDIST_GZIP,

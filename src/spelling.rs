@@ -37,7 +37,7 @@ pub fn meant<'a>(value: &str, accepted: &'a str) -> Option<&'a str> {
 
 /// Returns the form of RFC 3339 that a date or a time without a zone lacks: `2024-01-01T00:00:00Z` for `20240101`,
 /// `2024-01-01` and `2024-01-01 00:00:00`. The numbers are not checked.
-pub fn whole_time(text: &str) -> Option<String> {
+pub(crate) fn whole_time(text: &str) -> Option<String> {
     let shape: String = text.chars().map(|c| if c.is_ascii_digit() { '0' } else { c }).collect();
     let date = |text: &str| format!("{}-{}-{}", &text[..4], &text[4..6], &text[6..]);
     Some(match shape.as_str() {

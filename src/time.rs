@@ -18,9 +18,6 @@ const DAY: i64 = 86_400;
 const DATETIME_DIGITS: usize = 14;
 
 impl Timestamp {
-    /// The epoch, 1970-01-01T00:00:00Z.
-    pub const EPOCH: Timestamp = Timestamp(0);
-
     /// Returns the nearest time that RFC 3339 can write: a file may have any 64-bit mtime.
     pub fn saturating(seconds: i64) -> Self {
         Timestamp(seconds.clamp(MIN, MAX))

@@ -25,7 +25,7 @@ const BINARY: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];
 
 impl ByteCount {
     /// What is accepted, for a message.
-    pub const ACCEPTED: &'static str = "a number with B, kB, MB, GB, KiB, MiB or GiB";
+    pub(crate) const ACCEPTED: &'static str = "a number with B, kB, MB, GB, KiB, MiB or GiB";
 
     /// How many bytes a unit stands for; letters may be large or small.
     fn unit(name: &str) -> Option<u128> {

@@ -98,7 +98,7 @@ impl Codec {
 
 impl Compression {
     /// What [`FromStr`] accepts, for messages about a flag or a variable.
-    pub const ACCEPTED: &'static str =
+    pub(crate) const ACCEPTED: &'static str =
         "`none`, `gzip` or `zstd`, the last two also with a level: `gzip:1` to `gzip:12`, `zstd:1` to `zstd:22`";
 
     /// Returns the layer encoding that the media type names.

@@ -40,11 +40,11 @@ pub enum Format {
 
 impl Format {
     /// How many bytes [`sniff`](Self::sniff) looks at.
-    pub const MAGIC_SIZE: usize = 10;
+    pub(crate) const MAGIC_SIZE: usize = 10;
 
     /// Returns the format that starts with these bytes. Fewer than [`MAGIC_SIZE`](Self::MAGIC_SIZE) are enough for all
     /// but bzip2.
-    pub fn sniff(start: &[u8]) -> Self {
+    pub(crate) fn sniff(start: &[u8]) -> Self {
         match start {
             [0x1F, 0x8B, 8, ..] => Format::Gzip,
             // A frame, or a skippable one (RFC 8878, 3.1).

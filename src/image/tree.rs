@@ -165,7 +165,7 @@ impl ImageLayers {
     }
 
     /// The tree of all layers.
-    pub fn into_tree(self) -> ImageTree {
+    pub(crate) fn into_tree(self) -> ImageTree {
         let folded = self.fold.finish();
         let mut content = KeptContent::default();
         for (layer, (file, offsets)) in self.kept {

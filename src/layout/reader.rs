@@ -276,7 +276,7 @@ impl Layout {
     }
 
     /// Returns the stored bytes of a blob and their number, not verified, or `None` if it is missing.
-    pub fn stored_blob(&self, digest: &Digest) -> Result<Option<(Box<dyn Read + Send + '_>, u64)>> {
+    pub(crate) fn stored_blob(&self, digest: &Digest) -> Result<Option<(Box<dyn Read + Send + '_>, u64)>> {
         self.file(&blob_path(digest))
     }
 

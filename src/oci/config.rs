@@ -75,7 +75,7 @@ impl ImageConfig {
     }
 
     /// Returns the same, with a missing operating system or architecture from the descriptor's platform, `listed`.
-    pub fn platform_or(&self, listed: Option<&Platform>) -> Platform {
+    pub(crate) fn platform_or(&self, listed: Option<&Platform>) -> Platform {
         let mut platform = self.platform();
         if let Some(listed) = listed {
             if platform.architecture.is_empty() {
@@ -211,7 +211,7 @@ pub struct History {
 
 impl History {
     /// Returns whether the step made no layer.
-    pub fn is_empty_layer(&self) -> bool {
+    pub(crate) fn is_empty_layer(&self) -> bool {
         self.empty_layer == Some(true)
     }
 }

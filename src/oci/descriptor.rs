@@ -87,7 +87,7 @@ impl Descriptor {
 
     /// Returns the same descriptor with this ref name.
     #[must_use]
-    pub fn with_ref_name(mut self, name: &RefName) -> Self {
+    pub(crate) fn with_ref_name(mut self, name: &RefName) -> Self {
         self.annotations
             .get_or_insert_with(Annotations::new)
             .insert(super::annotations::REF_NAME.to_owned(), name.to_string());

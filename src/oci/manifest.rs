@@ -52,7 +52,7 @@ impl Manifest {
 
     /// Returns whether it is the manifest of an image. Cosign signatures and BuildKit attestations have an image's
     /// config, but nothing that could form a filesystem.
-    pub fn is_image(&self) -> bool {
+    pub(crate) fn is_image(&self) -> bool {
         let is_foreign = |layer: &Descriptor| layer.media_type.is_foreign();
         self.config.media_type.kind() == MediaKind::Config
             && (self.layers.is_empty() || !self.layers.iter().all(is_foreign))

@@ -74,7 +74,7 @@ impl Platform {
 
     /// Returns whether hosts accept one for the other: without a variant, arm64 is v8, arm is v7 and amd64 is v1
     /// (containerd, platforms, `Normalize`).
-    pub fn is_same_for_hosts(&self, other: &Self) -> bool {
+    pub(crate) fn is_same_for_hosts(&self, other: &Self) -> bool {
         self.for_hosts() == other.for_hosts()
     }
 

@@ -37,7 +37,7 @@ enum Fit {
 
 impl PlatformPattern {
     /// What is accepted, for a message.
-    pub const ACCEPTED: &'static str = "`os/architecture[/variant]`, or the name of an architecture alone";
+    pub(crate) const ACCEPTED: &'static str = "`os/architecture[/variant]`, or the name of an architecture alone";
 
     /// Returns the positions of the platforms that fit best. Versions and features of the operating system do not
     /// count, so several may fit equally well.
@@ -63,7 +63,7 @@ impl PlatformPattern {
     }
 
     /// Returns whether a platform that names only a part, or nothing, may be meant: what it names is asked for.
-    pub fn may_mean(&self, platform: &Platform) -> bool {
+    pub(crate) fn may_mean(&self, platform: &Platform) -> bool {
         let is_open = |named: &str, asked: &str| named.is_empty() || named == asked;
         !platform.is_named() && is_open(&platform.os, &self.os) && is_open(&platform.architecture, &self.architecture)
     }

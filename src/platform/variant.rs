@@ -22,7 +22,7 @@ pub enum VariantPolicy {
 
 impl VariantPolicy {
     /// What is accepted, for a message.
-    pub const ACCEPTED: &'static str =
+    pub(crate) const ACCEPTED: &'static str =
         "`auto`, `none`, `exact`, or a variant such as `v6`, `v7`, `v8`, `v8.2` or `power9`";
 }
 
@@ -66,7 +66,7 @@ pub(crate) fn is_known_variant(architecture: &str, variant: &str) -> bool {
 
 impl Platform {
     /// Returns a warning about an unknown variant, or `None` if there is nothing to compare it with.
-    pub fn unknown_variant(&self) -> Option<String> {
+    pub(crate) fn unknown_variant(&self) -> Option<String> {
         let (variant, known) = (self.variant.as_deref()?, known(&self.architecture));
         if known.is_empty() || known.contains(&variant) {
             return None;

@@ -481,7 +481,7 @@ mod tests {
         accepts(&TIME, &[("20181309", Timestamp::saturating(20_181_309)), ("00000001", Timestamp::saturating(1))]);
         refuses(&TIME, &["", "now", "2018-03-09", "20180309", "1.5", " 1"]);
         accepts(&EPOCH, &[("20180309", Timestamp::saturating(20_180_309))]);
-        accepts(&EPOCH, &[("1520598896", second), ("0", Timestamp::EPOCH), ("-1", Timestamp::saturating(-1))]);
+        accepts(&EPOCH, &[("1520598896", second), ("0", Timestamp::saturating(0)), ("-1", Timestamp::saturating(-1))]);
         refuses(&EPOCH, &["", "2018-03-09T12:34:56Z", "2018-03-09t12:34:56z", "2018-03-09 12:34:56Z", "1.5", "-"]);
     }
 

@@ -55,23 +55,23 @@ pub use writer::Writer;
 pub(crate) const BLOCK: usize = 512;
 
 /// The most bytes that the extended headers of one member may have, in writing and in reading.
-pub const EXTENDED_HEADER_LIMIT: u64 = 1 << 20;
+pub(crate) const EXTENDED_HEADER_LIMIT: u64 = 1 << 20;
 
 /// The most bytes that the holes of an archive's sparse files may have together, 2 TiB. A login log that includes the
 /// highest user id has 1.2 TB of them; a header can claim 8 EiB, which would take years to read.
-pub const HOLE_LIMIT: u64 = 2 << 40;
+pub(crate) const HOLE_LIMIT: u64 = 2 << 40;
 
 /// The most bytes that the name of a member may have, and that of what it links to. No system bounds how deep
 /// directories lie in each other, only the paths in its calls (`path_resolution(7)`): 256 names as long as Linux takes
 /// them.
-pub const NAME_LIMIT: usize = 64 << 10;
+pub(crate) const NAME_LIMIT: usize = 64 << 10;
 
 /// The most bytes that the names of all attributes of an entry may have, a NUL after each: as many as Linux takes
 /// (`xattr(7)`). A value is as long as its header lets it be; that many entries have it costs nothing.
-pub const XATTR_NAMES_LIMIT: usize = 64 << 10;
+pub(crate) const XATTR_NAMES_LIMIT: usize = 64 << 10;
 
 /// The most bytes that may follow the end of an archive, which no reader looks at. Records of tapes have 10 KiB.
-pub const TRAILING_LIMIT: u64 = 64 << 20;
+pub(crate) const TRAILING_LIMIT: u64 = 64 << 20;
 
 /// Returns whether all bytes are zero. They are compared many at a time.
 pub(crate) fn is_zero(bytes: &[u8]) -> bool {

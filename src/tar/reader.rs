@@ -86,7 +86,7 @@ impl<R: Read> Reader<R> {
 
     /// Says that the source is at a member inside an archive, `position` bytes from its beginning.
     #[must_use]
-    pub fn starting_at(mut self, position: u64) -> Self {
+    pub(crate) fn starting_at(mut self, position: u64) -> Self {
         self.blocks.count_from(position);
         self
     }

@@ -47,7 +47,7 @@ pub struct Metadata {
 
 impl Metadata {
     /// Returns the metadata for a directory that is needed but not described.
-    pub fn of_missing_directory(mtime: impl Into<Mtime>) -> Self {
+    pub(crate) fn of_missing_directory(mtime: impl Into<Mtime>) -> Self {
         Metadata { mode: 0o755, mtime: mtime.into(), ..Metadata::default() }
     }
 }

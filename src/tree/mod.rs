@@ -139,7 +139,7 @@ impl Tree {
     }
 
     /// Returns all entries in order.
-    pub fn into_entries(self) -> Vec<Entry> {
+    pub(crate) fn into_entries(self) -> Vec<Entry> {
         self.entries
     }
 
@@ -166,12 +166,12 @@ impl Tree {
     }
 
     /// Returns the newest mtime, or `None` if the tree is empty.
-    pub fn newest_mtime(&self) -> Option<Mtime> {
+    pub(crate) fn newest_mtime(&self) -> Option<Mtime> {
         self.iter().map(|entry| entry.metadata.mtime).max()
     }
 
     /// Returns the number of content bytes.
-    pub fn content_size(&self) -> u64 {
+    pub(crate) fn content_size(&self) -> u64 {
         self.iter().map(Entry::size).sum()
     }
 }

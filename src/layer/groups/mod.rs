@@ -22,7 +22,7 @@ pub use package::Package;
 use package::{Database, Installed, Owned};
 
 /// The name of the group for what no package owns.
-pub const GENERATED: &str = "generated";
+pub(crate) const GENERATED: &str = "generated";
 
 /// Who owns what.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

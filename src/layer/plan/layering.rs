@@ -23,7 +23,7 @@ enum Word {
 
 impl Layering {
     /// The default number of layers.
-    pub const DEFAULT_MAX: usize = 32;
+    pub(crate) const DEFAULT_MAX: usize = 32;
 
     /// Parses the words, and the plans that they name.
     pub fn parse<S: AsRef<str>>(words: &[S]) -> Result<Self, String> {

@@ -16,13 +16,14 @@ use crate::layer::percent;
 
 pub use assign::{Assignment, Place};
 pub use layering::Layering;
-pub use pack::{pack, weigh, Weight};
+pub(crate) use pack::weigh;
+pub use pack::{pack, Weight};
 pub use selector::Selector;
 pub(crate) use update::home;
 pub use update::{update, PlanUpdate, Rate};
 
 /// The most layers that an image with a plan has: overlay filesystems do not support many more.
-pub const MAX_LAYERS: usize = 120;
+pub(crate) const MAX_LAYERS: usize = 120;
 
 /// The layers of an image, the lowest first.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -97,7 +98,7 @@ fn unused(wanted: &str, is_used: impl Fn(&str) -> bool) -> String {
 
 impl PlannedLayer {
     /// Makes a layer of recipes.
-    pub fn of_recipes<'a>(name: &str, recipes: impl IntoIterator<Item = &'a str>) -> Self {
+    pub(crate) fn of_recipes<'a>(name: &str, recipes: impl IntoIterator<Item = &'a str>) -> Self {
         PlannedLayer { name: name.to_owned(), selectors: recipes.into_iter().map(Selector::recipe).collect() }
     }
 

@@ -21,7 +21,7 @@ pub struct Weight {
 }
 
 /// Returns what each recipe has in a tree.
-pub fn weigh(groups: &Groups, tree: &Tree) -> BTreeMap<String, Weight> {
+pub(crate) fn weigh(groups: &Groups, tree: &Tree) -> BTreeMap<String, Weight> {
     let mut weights: BTreeMap<String, Weight> = BTreeMap::new();
     for entry in tree.iter() {
         // A directory counts for each of its owners.

@@ -18,7 +18,7 @@ impl DigestPrefix {
     const LEAST: usize = 12;
 
     /// What is accepted, for messages.
-    pub const ACCEPTED: &'static str = "`sha256:` or `sha512:` and 12 lower-case hexadecimal digits at least";
+    pub(crate) const ACCEPTED: &'static str = "`sha256:` or `sha512:` and 12 lower-case hexadecimal digits at least";
 
     /// Whether a text is meant as one, good or not.
     pub(crate) fn is_meant_by(text: &[u8]) -> bool {

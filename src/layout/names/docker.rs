@@ -109,7 +109,7 @@ pub struct DockerName {
 
 impl DockerName {
     /// What is accepted, for messages.
-    pub const ACCEPTED: &'static str =
+    pub(crate) const ACCEPTED: &'static str =
         "[REGISTRY/]NAME[:TAG] as Docker takes it expected, the name in lower-case letters \
                                         and digits, joined by `/`, by `.` `_` or `__`, or by `-`";
 
@@ -120,7 +120,7 @@ impl DockerName {
 
     /// The same name with another tag.
     #[must_use]
-    pub fn with_tag(&self, tag: DockerTag) -> Self {
+    pub(crate) fn with_tag(&self, tag: DockerTag) -> Self {
         DockerName { tag: Some(tag), ..self.clone() }
     }
 
@@ -149,7 +149,7 @@ impl DockerName {
     }
 
     /// The tag, or `latest` if none was given.
-    pub fn tag_text(&self) -> &str {
+    pub(crate) fn tag_text(&self) -> &str {
         self.tag.as_ref().map_or(LATEST, DockerTag::as_str)
     }
 }

@@ -24,7 +24,7 @@ impl ImageName {
     }
 
     /// The name as a Docker name; an error if it is valid only in layouts.
-    pub fn docker_name(&self) -> Result<DockerName> {
+    pub(crate) fn docker_name(&self) -> Result<DockerName> {
         self.0.parse()
     }
 

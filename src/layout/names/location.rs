@@ -214,7 +214,7 @@ impl Location {
     }
 
     /// Whether the transport is `docker-archive`.
-    pub fn is_docker_archive(&self) -> bool {
+    pub(crate) fn is_docker_archive(&self) -> bool {
         self.transport == Transport::DockerArchive
     }
 
@@ -228,7 +228,7 @@ impl Location {
     }
 
     /// The compression of an archive written to this path, by its ending. bzip2 can only be read.
-    pub fn outer_codec(&self) -> Result<Codec> {
+    pub(crate) fn outer_codec(&self) -> Result<Codec> {
         Ok(match Ending::of(&self.path) {
             // With a transport, any name will do.
             Ending::Plain | Ending::Doubtful(_) | Ending::Archive(Outer::None) => Codec::Plain,

@@ -126,7 +126,7 @@ impl Metric {
     }
 
     /// Whether it compares with an older image.
-    pub fn needs_old(self) -> bool {
+    pub(crate) fn needs_old(self) -> bool {
         matches!(self, Metric::Update | Metric::Grown)
     }
 

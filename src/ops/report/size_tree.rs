@@ -44,7 +44,7 @@ pub(super) struct Leaf<'a> {
 
 impl SizeNode {
     /// The size of a rectangle for it.
-    pub fn area(&self) -> u64 {
+    pub(crate) fn area(&self) -> u64 {
         self.more + self.less
     }
 

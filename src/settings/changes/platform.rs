@@ -48,7 +48,7 @@ impl PlatformChanges {
     }
 
     /// Whether anything changes.
-    pub fn is_change(&self) -> bool {
+    pub(crate) fn is_change(&self) -> bool {
         *self != PlatformChanges::default()
     }
 
