@@ -134,7 +134,7 @@ impl fmt::Debug for Digest {
 
 /// Computes a digest piece by piece.
 #[derive(Clone)]
-pub struct Hasher(State);
+pub(crate) struct Hasher(State);
 
 #[derive(Clone)]
 enum State {
@@ -194,7 +194,7 @@ impl Default for Hasher {
 
 impl Hasher {
     /// Makes a hasher that has seen no bytes.
-    pub fn new(algorithm: Algorithm) -> Self {
+    pub(crate) fn new(algorithm: Algorithm) -> Self {
         Hasher(match algorithm {
             Algorithm::Sha256 => State::Sha256(Box::new(Sha256State::new())),
             Algorithm::Sha512 => State::Sha512(Box::new(Sha512::new())),
@@ -202,7 +202,7 @@ impl Hasher {
     }
 
     /// Adds bytes.
-    pub fn update(&mut self, bytes: &[u8]) {
+    pub(crate) fn update(&mut self, bytes: &[u8]) {
         match &mut self.0 {
             State::Sha256(state) => state.update(bytes),
             State::Sha512(state) => state.update(bytes),
@@ -210,7 +210,7 @@ impl Hasher {
     }
 
     /// Returns the digest of all bytes added.
-    pub fn finish(self) -> Digest {
+    pub(crate) fn finish(self) -> Digest {
         match self.0 {
             State::Sha256(state) => text_form("sha256", &state.finish()),
             State::Sha512(state) => text_form("sha512", &state.finalize()),
@@ -327,7 +327,7 @@ impl<R: Read> Read for HashReader<R> {
 }
 
 /// Passes bytes on to `inner`, and keeps their digest and number.
-pub struct HashWriter<W> {
+pub(crate) struct HashWriter<W> {
     inner: W,
     hasher: Hasher,
     size: u64,
@@ -335,17 +335,17 @@ pub struct HashWriter<W> {
 
 impl<W: Write> HashWriter<W> {
     /// Wraps `inner` and computes a SHA-256.
-    pub fn new(inner: W) -> Self {
+    pub(crate) fn new(inner: W) -> Self {
         HashWriter::of(Algorithm::Sha256, inner)
     }
 
     /// Wraps `inner` and computes a digest of the given algorithm.
-    pub fn of(algorithm: Algorithm, inner: W) -> Self {
+    pub(crate) fn of(algorithm: Algorithm, inner: W) -> Self {
         HashWriter { inner, hasher: Hasher::new(algorithm), size: 0 }
     }
 
     /// Returns the inner writer, the digest of the bytes written, and their number.
-    pub fn finish(self) -> (W, Digest, u64) {
+    pub(crate) fn finish(self) -> (W, Digest, u64) {
         (self.inner, self.hasher.finish(), self.size)
     }
 }

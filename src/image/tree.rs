@@ -17,7 +17,7 @@ use crate::tree::{Entry, TarPath};
 use crate::work::{Observer, Silent, Work};
 
 /// What to read of the contents of an image's files.
-pub enum Wanted<'a> {
+pub(crate) enum Wanted<'a> {
     /// Nothing.
     Entries,
     /// Their digests; with a cache, a layer that was read before is not decompressed again.
@@ -31,7 +31,7 @@ pub enum Wanted<'a> {
 
 /// Whether reading is reported to the observer, which must already expect the bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reading {
+pub(crate) enum Reading {
     /// It is reported.
     Watched,
     /// It is not: progress counts other bytes.
@@ -40,7 +40,7 @@ pub enum Reading {
 
 /// A layer that was read and verified.
 #[derive(Debug)]
-pub struct ReadLayer {
+pub(crate) struct ReadLayer {
     name: String,
     changeset: Changeset,
     /// The contents, if requested.
@@ -49,7 +49,7 @@ pub struct ReadLayer {
 
 /// A stack of layers.
 #[derive(Debug, Default)]
-pub struct ImageLayers {
+pub(crate) struct ImageLayers {
     fold: Fold,
     digests: Digests,
     /// Contents by layer number: the file, and where its members begin.
@@ -58,7 +58,7 @@ pub struct ImageLayers {
 
 /// The tree of an image.
 #[derive(Debug)]
-pub struct ImageTree {
+pub(crate) struct ImageTree {
     /// The tree and the origins of its contents.
     pub folded: Folded,
     digests: Digests,
@@ -129,7 +129,7 @@ impl ReadLayer {
 
 impl ImageLayers {
     /// Adds layers on top. Warns the observer of what is wrong with them.
-    pub fn push(&mut self, layers: impl IntoIterator<Item = ReadLayer>, observer: &dyn Observer) -> Result<()> {
+    pub(crate) fn push(&mut self, layers: impl IntoIterator<Item = ReadLayer>, observer: &dyn Observer) -> Result<()> {
         for ReadLayer { name, changeset: Changeset { members, digests, offsets, warnings, .. }, kept } in layers {
             for warning in &warnings {
                 observer.warning(warning);
@@ -177,12 +177,12 @@ impl ImageLayers {
 
 impl ImageTree {
     /// Returns the digest of the regular file at a path, or `None` if there is none or digests were not requested.
-    pub fn digest(&self, path: &TarPath) -> Option<&ContentDigest> {
+    pub(crate) fn digest(&self, path: &TarPath) -> Option<&ContentDigest> {
         self.digests.get(*self.folded.origins.get(path)?)
     }
 
     /// The digests of all regular files, by path.
-    pub fn digests(&self) -> BTreeMap<TarPath, ContentDigest> {
+    pub(crate) fn digests(&self) -> BTreeMap<TarPath, ContentDigest> {
         self.digests.by_path(&self.folded)
     }
 }

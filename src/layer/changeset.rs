@@ -33,17 +33,17 @@ pub(crate) struct Changeset {
 
 /// What is known about some of the members of a tar, by their numbers.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ByMember<T>(Vec<(usize, T)>);
+pub(crate) struct ByMember<T>(Vec<(usize, T)>);
 
 impl<T> ByMember<T> {
     /// Adds what is known about a member that comes after all that were added.
-    pub fn push(&mut self, member: usize, known: T) {
+    pub(crate) fn push(&mut self, member: usize, known: T) {
         debug_assert!(self.0.last().map_or(true, |(last, _)| *last < member));
         self.0.push((member, known));
     }
 
     /// Returns what is known about a member, or `None` if nothing is.
-    pub fn get(&self, member: usize) -> Option<&T> {
+    pub(crate) fn get(&self, member: usize) -> Option<&T> {
         self.0.binary_search_by_key(&member, |(number, _)| *number).ok().map(|at| &self.0[at].1)
     }
 }

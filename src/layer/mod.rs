@@ -16,7 +16,7 @@ pub(crate) mod stream;
 mod unstorable;
 mod write;
 
-pub use changeset::ByMember;
+pub(crate) use changeset::ByMember;
 pub(crate) use changeset::{Changeset, Contents, KEEPING};
 pub(crate) use check::{too_many_layers, LayerCheck, LAYER_LIMIT};
 pub(crate) use cut::{cut, LayerGroups};
