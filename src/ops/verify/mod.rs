@@ -12,6 +12,7 @@ mod cache;
 mod config;
 mod documents;
 mod finding;
+mod heads;
 mod index;
 mod json;
 mod layer;
