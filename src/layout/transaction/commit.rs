@@ -13,7 +13,7 @@ use std::path::PathBuf;
 use crate::digest::Digest;
 use crate::error::{Error, IoContext, Result};
 use crate::layout::transaction::draft::Drafted;
-use crate::layout::transaction::hold::{Existing, Held};
+use crate::layout::transaction::hold::{FormerContent, Held};
 use crate::layout::transaction::place::{sync, sync_name, Settled};
 use crate::layout::transaction::stage::too_large;
 use crate::layout::transaction::target::{check_directory, TargetKind};
@@ -118,8 +118,8 @@ impl<R, F: FnMut(&mut Draft<'_>) -> Result<R>> Commit<'_, R, F> {
     fn prepare_archive(&mut self, number: usize) -> Result<()> {
         let part = &mut self.parts[number];
         let held = match part.transaction.existing {
-            Existing::Superseded => None,
-            Existing::Edited => Some(Held::wait_for(&part.transaction.target, Existing::Edited, self.work)?),
+            FormerContent::Superseded => None,
+            FormerContent::Edited => Some(Held::wait_for(&part.transaction.target, FormerContent::Edited, self.work)?),
         };
         let layout = held.as_ref().and_then(|held| held.layout.as_ref());
         let before = held.as_ref().map(|held| held.index.clone()).unwrap_or_default();

@@ -12,7 +12,7 @@ use crate::work::Work;
 
 /// Whether an archive keeps its images, in which case it must exist. A layout directory always keeps its images.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Existing {
+pub(super) enum FormerContent {
     Superseded,
     Edited,
 }
@@ -31,14 +31,14 @@ pub(super) struct Held {
 
 impl Held {
     /// Waits for the lock on the target's path, then reads its current index.
-    pub(super) fn wait_for(target: &Location, existing: Existing, work: &Work<'_>) -> Result<Self> {
+    pub(super) fn wait_for(target: &Location, existing: FormerContent, work: &Work<'_>) -> Result<Self> {
         let lock = lock(&target.path, work.observer)?;
         Held::read(target, existing, lock, work.limits)
     }
 
-    fn read(target: &Location, existing: Existing, lock: File, limits: Limits) -> Result<Self> {
+    fn read(target: &Location, existing: FormerContent, lock: File, limits: Limits) -> Result<Self> {
         refuse_linked_blobs(target)?;
-        if existing == Existing::Edited {
+        if existing == FormerContent::Edited {
             let layout = Layout::open(target, limits)?;
             check_transport(&layout)?;
             check_version(&layout)?;

@@ -38,7 +38,7 @@ use std::path::{Path, PathBuf};
 use crate::error::{Error, ErrorKind, Result};
 use crate::layout::{DockerForm, Layout, Location, INDEX};
 use crate::limits::Limits;
-use hold::Existing;
+use hold::FormerContent;
 use target::TargetKind;
 
 /// A change of one target.
@@ -46,7 +46,7 @@ use target::TargetKind;
 pub(crate) struct Transaction {
     target: Location,
     kind: TargetKind,
-    existing: Existing,
+    existing: FormerContent,
     stage: Stage,
     /// The path of the checksum file, if one is wanted.
     checksum: Option<PathBuf>,
@@ -71,7 +71,7 @@ impl Transaction {
             .of_kind(ErrorKind::NotFound));
         }
         let kind = TargetKind::of(target, form, limits)?;
-        let transaction = Transaction::new(target, kind, Existing::Superseded, limits).with_checksum(checksum)?;
+        let transaction = Transaction::new(target, kind, FormerContent::Superseded, limits).with_checksum(checksum)?;
         // Report a target that cannot be written now, not after hours of work.
         transaction.stage.directory()?;
         Ok(transaction)
@@ -96,7 +96,7 @@ impl Transaction {
                 format!("image `{location}`: a layout or an archive is wanted, found a device, pipe or socket");
             return Err(Error::refused(message).of_kind(ErrorKind::Invalid));
         };
-        Ok(Transaction::new(location, kind, Existing::Edited, limits))
+        Ok(Transaction::new(location, kind, FormerContent::Edited, limits))
     }
 
     /// Opens a target that may be new. An archive keeps its content.
@@ -107,7 +107,7 @@ impl Transaction {
         Transaction::create(target, form, checksum, limits)
     }
 
-    fn new(target: &Location, kind: TargetKind, existing: Existing, limits: Limits) -> Self {
+    fn new(target: &Location, kind: TargetKind, existing: FormerContent, limits: Limits) -> Self {
         let home = if kind == TargetKind::Directory { &target.path } else { target.directory() };
         let stage = Stage::new(target, home, limits);
         Transaction { target: target.clone(), kind, existing, stage, checksum: None }
