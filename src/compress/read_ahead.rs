@@ -1,6 +1,6 @@
 //! Reading ahead: a thread reads, and usually decodes and verifies, while the caller works on what was read before.
 
-// What is read here is others': no value of theirs may end the process.
+// This input is foreign: no value in it may end the process.
 #![cfg_attr(
     not(test),
     deny(
@@ -32,7 +32,7 @@ const BUFFERS: usize = 8;
 /// the end is seen here. Dropping a `ReadAhead` ends the thread at its next buffer.
 pub(crate) struct ReadAhead {
     filled: Receiver<io::Result<Buffer>>,
-    /// What is being consumed; an empty buffer is the end.
+    /// The buffer being consumed; an empty one is the end.
     current: Option<Buffer>,
     position: usize,
 }

@@ -108,7 +108,7 @@ impl UpdateCost {
                 let to = joined(version);
                 let change = match (from, changed(recipe)) {
                     (_, Some(false)) => RecipeChange::Same,
-                    // An older image without data of recipes lacks none of them.
+                    // An older image without data about recipes is not known to lack any.
                     (None, _) if versions.is_empty() => RecipeChange::Changed,
                     (None, _) => RecipeChange::Added,
                     (Some(from), None) if *from == to => RecipeChange::Same,

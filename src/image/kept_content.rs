@@ -15,7 +15,7 @@ use crate::tree::{Content, Entry, TarPath};
 #[derive(Debug)]
 pub(crate) struct KeptFile {
     pub(crate) file: File,
-    /// Where they came from, as the person who gave it calls it.
+    /// Their source, as the user named it.
     pub(crate) source: PathBuf,
 }
 

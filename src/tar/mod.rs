@@ -5,7 +5,7 @@
 //! needs. The `tar` crate lays out the header block; PAX, framing and rules are here. References: POSIX.1-2017, pax,
 //! sections "pax Interchange Format" and "ustar Interchange Format".
 
-// What is read here is others': no value of theirs may end the process.
+// This input is foreign: no value in it may end the process.
 #![cfg_attr(
     not(test),
     deny(

@@ -37,7 +37,7 @@ pub(crate) fn get_or_read<B: Read>(
         return Ok(changeset);
     }
     let changeset = read()?;
-    // What people are warned of, they are warned of each time.
+    // Warnings are repeated on every run.
     if changeset.warnings.is_empty() {
         let _ = store(cache, &path, &encode(diff_id, &changeset));
     }

@@ -10,7 +10,7 @@ use super::files::{list_of, BLOBS, CHANGESET, LIST};
 use crate::error::{Error, ErrorKind, IoContext, Result};
 use crate::layout::{Abandoned, STAGING_PREFIX};
 
-/// Bytes without a list belong to another run that is about to write it, unless they are older than this, in seconds.
+/// Bytes without a list belong to a run that is about to write the list, unless they are older than this, in seconds.
 const ORPHAN_AGE: i64 = 3600;
 
 /// A part of the cache that is kept or removed as a whole.
@@ -24,8 +24,8 @@ pub(crate) struct Item {
     pub(crate) shared_bytes: u64,
 }
 
-/// Removes what was used least recently until all that is left has `most_bytes` at most; returns the bytes that went.
-/// Others may do so at the same time. What killed runs have left goes first of all.
+/// Removes the least recently used items until the rest has `most_bytes` at most. Returns how many bytes were removed.
+/// Others may do so at the same time. Leftovers of killed runs are removed first.
 pub(crate) fn prune(directory: &Path, most_bytes: u64) -> io::Result<u64> {
     Abandoned::within(directory).into_iter().for_each(Abandoned::clear);
     let mut items = items(directory)?;
@@ -82,7 +82,7 @@ pub(crate) fn items(directory: &Path) -> io::Result<Vec<Item>> {
     for (path, metadata) in &files {
         if let Some(listed) = path.to_str().and_then(|path| path.strip_suffix(LIST)) {
             if place(Path::new(listed)).is_none() {
-                // Of what is gone; a run puts the bytes there before it puts the list.
+                // Its bytes are gone: a run writes the bytes before the list.
                 let bytes = metadata.len();
                 items.push(Item { used: (0, 0), paths: vec![path.clone()], bytes, shared_bytes: 0 });
             }

@@ -33,12 +33,12 @@ pub struct Cache {
     complaints: Complaints,
 }
 
-/// What the person who gave the directory is told.
+/// Warnings for the user who gave the directory.
 #[derive(Debug, Default)]
 struct Complaints {
-    /// What was found when the cache was opened, until it is told.
+    /// Findings from opening the cache that were not reported yet.
     untold: Mutex<Option<String>>,
-    /// Whether anything of it says that nothing is kept.
+    /// Whether a finding means that nothing is kept.
     is_told: AtomicBool,
 }
 
@@ -47,7 +47,7 @@ struct Complaints {
 struct UseMade {
     found: AtomicU64,
     absent: AtomicU64,
-    /// Of these, what another level or another version of the encoder made of the block is there.
+    /// Of these, how many are there from another level or another version of the encoder.
     of_another_encoding: AtomicU64,
     damaged: AtomicU64,
 }
@@ -189,7 +189,7 @@ impl BlockCache for Cache {
             Ok(Error::Io { cause, .. }) | Err(cause) => cause,
             Ok(error) => error.into(),
         };
-        // It may go at any time.
+        // Another run may remove it at any time.
         if cause.kind() == io::ErrorKind::NotFound && fs::create_dir_all(&self.directory).is_ok() {
             self.complaints.is_told.store(true, Ordering::Relaxed);
         }
@@ -222,7 +222,7 @@ impl BlockFile {
     }
 }
 
-/// What is wrong with the directory of a cache before anything is written, and whether it makes the cache useless.
+/// Problems with the directory of a cache before anything is written, and whether they make the cache useless.
 fn problem(directory: &Path) -> Option<(bool, String)> {
     for part in [directory.to_path_buf(), directory.join(BLOBS)] {
         match part.metadata() {
@@ -269,8 +269,7 @@ fn copy_new(blob: &Path, blocks: &[KeptBlock], to: &Path) -> io::Result<Vec<(Con
     Ok(listed)
 }
 
-/// The lists in a cache with the files that they are about, in the order of their names; none for one that is damaged
-/// or of another version.
+/// The lists in a cache with their files, sorted by name; `None` for a list that is damaged or of another version.
 pub(crate) fn lists(directory: &Path) -> Vec<(PathBuf, Option<List>)> {
     let Ok(listing) = fs::read_dir(directory.join(BLOBS)) else { return Vec::new() };
     let mut paths: Vec<PathBuf> = listing.flatten().map(|entry| entry.path()).collect();
