@@ -32,13 +32,13 @@ for error in validator.iter_errors(load(document)):
 /// What is wrong with a document according to a schema in a directory, or `None` if this machine cannot check it.
 #[track_caller]
 pub(crate) fn complaints(schemas: &str, schema: &str, document: &Path) -> Option<String> {
+    // Asked once: to import it takes longer than to check a document.
+    static HAS_MODULE: OnceLock<bool> = OnceLock::new();
     let python = Peer::python()?;
     if !Path::new(schemas).is_dir() {
         missing(&format!("the schemas in {schemas}"));
         return None;
     }
-    // Asked once: to import it takes longer than to check a document.
-    static HAS_MODULE: OnceLock<bool> = OnceLock::new();
     let import = || python.command().args(["-c", "import jsonschema"]).output().unwrap().status.success();
     if !HAS_MODULE.get_or_init(import) {
         missing("the package python3-jsonschema");
