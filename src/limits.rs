@@ -22,10 +22,10 @@ pub struct Limits {
 }
 
 /// The largest document that is read: what registries accept (distribution-spec, spec.md#pushing-manifests).
-pub(crate) const MAX_DOCUMENT_SIZE: u64 = 4 << 20;
+pub const MAX_DOCUMENT_SIZE: u64 = 4 << 20;
 
 /// The largest `index.json` that is read and written. No registry sees it, and a layout may list many images.
-pub(crate) const MAX_INDEX_SIZE: u64 = 64 << 20;
+pub const MAX_INDEX_SIZE: u64 = 64 << 20;
 
 impl Default for Limits {
     /// 64 GiB, 1000 times, 512 MiB; [`MAX_INDEX_SIZE`] and [`MAX_DOCUMENT_SIZE`].

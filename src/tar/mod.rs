@@ -55,11 +55,11 @@ pub use writer::Writer;
 pub(crate) const BLOCK: usize = 512;
 
 /// The most bytes that the extended headers of one member may have, in writing and in reading.
-pub(crate) const EXTENDED_HEADER_LIMIT: u64 = 1 << 20;
+pub const EXTENDED_HEADER_LIMIT: u64 = 1 << 20;
 
 /// The most bytes that the holes of an archive's sparse files may have together, 2 TiB. A login log that includes the
 /// highest user id has 1.2 TB of them; a header can claim 8 EiB, which would take years to read.
-pub(crate) const HOLE_LIMIT: u64 = 2 << 40;
+pub const HOLE_LIMIT: u64 = 2 << 40;
 
 /// The most bytes that the name of a member may have, and that of what it links to. No system bounds how deep
 /// directories lie in each other, only the paths in its calls (`path_resolution(7)`): 256 names as long as Linux takes
