@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_comes_behind_the_bytes_before_it() {
+    fn an_error_comes_after_the_bytes_before_it() {
         let reads = AtomicUsize::new(0);
         for size in [0, 1, BUFFER_SIZE, BUFFER_SIZE + 1] {
             thread::scope(|scope| {

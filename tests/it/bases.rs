@@ -114,7 +114,7 @@ fn odd_layers_are_read_as_runtimes_read_them() {
             "f 0644 0:0 1 /high text 2",
         ),
         (
-            "a whiteout behind what the same layer brings",
+            "a whiteout after what the same layer brings",
             vec![vec![File("x", "1")], vec![File("x", "2"), File(".wh.x", "")]],
             "f 0644 0:0 1 /x text 2",
         ),
@@ -279,7 +279,7 @@ fn a_damaged_base_leaves_the_target_alone() {
         for (what, bytes) in [
             ("a flipped bit", flipped),
             ("a blob cut short", layer_bytes[..layer_bytes.len() - 9].to_vec()),
-            ("bytes behind it", [layer_bytes.as_slice(), b"more"].concat()),
+            ("bytes after it", [layer_bytes.as_slice(), b"more"].concat()),
         ] {
             fs::write(&layer, bytes).unwrap();
             let error = build().error();

@@ -606,7 +606,7 @@ fn zeros_without_end() {
     tar.resize(tar.len() + (65 << 20), 0);
     Made::at(scratch.join("hostile")).image(&tar, &tar, Documents::default());
     for tool in readers() {
-        refused(&scratch, "zeros behind the end", tool);
+        refused(&scratch, "zeros after the end", tool);
     }
 }
 

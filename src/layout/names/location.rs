@@ -368,7 +368,7 @@ mod tests {
     }
 
     #[test]
-    fn digests_stand_behind_the_last_at_sign() {
+    fn digests_stand_after_the_last_at_sign() {
         const D: &str = "sha256:0123456789ab";
         for (text, disk, expected) in [
             ("out@D", &[][..], Some(("out", None, true))),

@@ -70,7 +70,7 @@ fn archives_that_are_cut_off_stop_the_reader() {
 }
 
 #[test]
-fn nothing_comes_behind_an_error() {
+fn nothing_comes_after_an_error() {
     let archive = [&[1; 512][..], &Raw::default().file("f", b"").end()].concat();
     let mut reader = Reader::new(archive.as_slice(), "test.tar", Limits::default());
     reader.next_member().unwrap_err();

@@ -157,7 +157,7 @@ fn unpack_blob(media_type: &str, blob: &[u8]) -> Vec<u8> {
         Some("+gzip") => {
             let mut rest = blob;
             flate2::bufread::GzDecoder::new(&mut rest).read_to_end(&mut tar).expect("gzip");
-            assert!(rest.is_empty(), "{} bytes behind the first gzip member", rest.len());
+            assert!(rest.is_empty(), "{} bytes after the first gzip member", rest.len());
         }
         Some("+zstd") => tar = zstd::decode_all(blob).expect("zstd"),
         _ => panic!("media type {media_type}"),

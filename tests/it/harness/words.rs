@@ -30,7 +30,7 @@ pub(super) fn cut(line: &str) -> Vec<Vec<u8>> {
 }
 
 fn escaped(chars: &mut std::str::Chars<'_>) -> u8 {
-    match chars.next().expect("something behind a backslash") {
+    match chars.next().expect("something after a backslash") {
         'n' => b'\n',
         't' => b'\t',
         '0' => 0,
@@ -38,7 +38,7 @@ fn escaped(chars: &mut std::str::Chars<'_>) -> u8 {
             let digits: String = chars.by_ref().take(2).collect();
             u8::from_str_radix(&digits, 16).expect("two hexadecimal digits")
         }
-        other => u8::try_from(other).expect("an ASCII character behind a backslash"),
+        other => u8::try_from(other).expect("an ASCII character after a backslash"),
     }
 }
 

@@ -77,7 +77,7 @@ const TABLE: &[Row] = &[
     ("a whiteout of nothing", &[&["a=1"], &[".wh.b", "c/.wh.d"]], &["a=1"]),
     ("a whiteout of a hidden name", &[&[".a=1", "a=2"], &[".wh..a"]], &["a=2"]),
     ("a whiteout before what is new", &[&["d/", "d/a=1"], &[".wh.d", "d/", "d/b=2"]], &["d/", "d/b=2"]),
-    ("and behind it", &[&["d/", "d/a=1"], &["d/", "d/b=2", ".wh.d"]], &["d/", "d/b=2"]),
+    ("and after it", &[&["d/", "d/a=1"], &["d/", "d/b=2", ".wh.d"]], &["d/", "d/b=2"]),
     ("and without the directory", &[&["d/", "d/a=1"], &["d/b=2", ".wh.d"]], &["d/", "d/b=2"]),
     ("a whiteout of its own layer's file", &[&["a=1"], &["a=2", ".wh.a"]], &["a=2"]),
     ("a whiteout and a new hard link", &[&["a=1", "b=2"], &[".wh.a", "a=>b"]], &["a=2", "b=>a"]),

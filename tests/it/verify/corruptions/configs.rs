@@ -107,7 +107,7 @@ pub(super) fn configs() -> Vec<Row> {
         ("config-port", "no port at all", execution("ExposedPorts", json!({"65536/tcp": {}}))),
         ("config-stop-signal", "an unknown one", execution("StopSignal", json!("SIGSTOPP"))),
         ("config-user", "a blank in it", execution("User", json!("root root"))),
-        ("config-user", "no group behind the colon", execution("User", json!("root:"))),
+        ("config-user", "no group after the colon", execution("User", json!("root:"))),
         ("config-path", "a relative working directory", execution("WorkingDir", json!("srv"))),
         ("config-path", "a relative volume", execution("Volumes", json!({"/data": {}, "data": {}}))),
     ]

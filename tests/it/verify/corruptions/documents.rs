@@ -42,7 +42,7 @@ pub(super) fn layout() -> Vec<Row> {
 pub(super) fn documents() -> Vec<Row> {
     let blank = |text: &mut Vec<u8>| text.resize((4 << 20) + 1, b' ');
     vec![
-        ("document-size", "4 MiB of blanks behind the config", change().config_text(blank)),
+        ("document-size", "4 MiB of blanks after the config", change().config_text(blank)),
         (
             "document-size",
             "64 MiB of blanks after the index",

@@ -198,7 +198,7 @@ pub(super) fn tars() -> Vec<Row> {
                 }),
             ],
         ),
-        ("tar-padding", "a byte behind the content", broken(padding)),
+        ("tar-padding", "a byte after the content", broken(padding)),
         ("tar-end", "none", change().tar(cut_end)),
         ("tar-end", "half of it", change().tar(|tar| tar.truncate(tar.len() - 512))),
         ("tar-end", "nor the padding of the last file", change().tar(|tar| tar.truncate(last_content_end(tar)))),
