@@ -305,14 +305,14 @@ impl Fold {
         }
     }
 
-    /// Removes what is at a path and below it, and gives it back.
+    /// Removes what is at a path and below it, and returns it.
     fn remove(&mut self, path: &TarPath) -> Vec<(TarPath, Node)> {
         let mut removed = self.remove_below(path);
         removed.extend(self.nodes.remove(path).map(|node| (path.clone(), node)));
         removed
     }
 
-    /// Removes what is below a path, and gives it back.
+    /// Removes what is below a path, and returns it.
     fn remove_below(&mut self, directory: &TarPath) -> Vec<(TarPath, Node)> {
         let below: Vec<(TarPath, Node)> = self
             .nodes
